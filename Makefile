@@ -1,0 +1,80 @@
+# Needs make and Python 3.11 or later; everything else goes into .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-kafka lint check fmt bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+FAST := not kafka and not embedded and not slow
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+install: $(STAMP) ## Create .venv with the locked dependencies and the cdp command
+
+# PYTHON=... on the command line is tried first. A name that is found may still not run (a shim of
+# a version manager), so each candidate is asked.
+$(STAMP): requirements.lock pyproject.toml
+	@set -euo pipefail; \
+	python=; \
+	for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			python=$$candidate; break; \
+		fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python 3.11 or later found; install it, or name it: make PYTHON=/path/to/python3.11 install" >&2; \
+		exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "make: $$python has no venv module; install it (on Debian and Ubuntu: the package $$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'))" >&2; \
+		exit 1; \
+	fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "==> creating $(VENV) with $$($$python --version)"; \
+		$$python -m venv --clear $(VENV); \
+	fi; \
+	echo "==> installing $$(grep -c '==' requirements.lock) locked packages into $(VENV) (a minute or two the first time)"; \
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; \
+	echo "==> installing cdp-stream"; \
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .; \
+	touch $@; \
+	echo "==> installed: $(BIN)/cdp"
+
+demo: install ## Install, then show the product at work on a real event stream
+	@echo "==> running the demo"
+	@$(BIN)/cdp demo
+
+test: install ## Install, then run every test that this machine can run
+	@echo "==> running the tests"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-kafka: install ## Run the tests on Apache Kafka, and fail where there is none
+	@echo "==> running the Kafka tests"
+	@CDP_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka $(PYTEST_ARGS)
+
+lint: install ## Check format, style, types and import rules
+	@echo "==> checking format and style"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@echo "==> checking types"
+	@$(BIN)/mypy
+	@echo "==> checking import rules"
+	@$(BIN)/lint-imports
+
+check: lint ## Check everything that needs no broker: lint and the fast tests
+	@echo "==> running the fast tests"
+	@$(BIN)/python -m pytest -m "$(FAST)" $(PYTEST_ARGS)
+
+fmt: install ## Format the code and repair what ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## Measure against the budgets (the worker's part needs Java and Maven)
+	@$(BIN)/cdp bench
+
+clean: ## Remove .venv, caches and Apache Kafka's jars
+	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""A self-hosted engine for audiences and journeys over an event stream in Kafka."""

@@ -1,0 +1,1 @@
+"""The benchmarks behind `cdp bench`: the reference load, and what is measured on it."""

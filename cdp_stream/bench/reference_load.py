@@ -1,0 +1,98 @@
+"""The reference load: 100 audiences, 10 journeys of 5 milestones, 100,000 profiles, events of about 300 bytes.
+
+Of 30 event names each is read by five criteria, and each profile uses four names, so that a profile has touched 20
+criteria. Every (profile, name) pair is seen once before the measurement, so that the criteria of a new profile are behind it;
+from then on one event in 20 has the category that flips a membership.
+
+Source: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Final
+
+NAMES: Final = 30
+NAMES_OF_A_PROFILE: Final = 4
+PROFILES: Final = 100_000
+CATEGORIES: Final = 20
+START: Final = 1_760_000_000_000
+"""Epoch ms of the first event."""
+
+
+def definitions(audiences: int = 100) -> str:
+    """The definitions as JSON, which is YAML; more than 100 audiences read events that never come."""
+    return json.dumps(
+        {
+            "version": 1,
+            "account": "bench",
+            "workspaces": [{"id": "shop", "lookback": "30d", "inputs": [{"id": "web", "kind": "platform"}]}],
+            "audiences": [_audience(place) for place in range(audiences)],
+            "journeys": [_journey(place) for place in range(10)],
+        }
+    )
+
+
+def _audience(place: int) -> dict[str, Any]:
+    """Of each 30 audiences one reads each name; the kind of criterion changes with every 30."""
+    criterion: dict[str, Any] = {"event": _name(place % NAMES) if place < 100 else f"Other {place}"}
+    kind = place // NAMES
+    if kind == 0:
+        criterion["when"] = {"last": "14d"}
+    elif kind == 1:
+        criterion["where"] = [{"attribute": "category", "equals": "category 7"}]
+    elif kind == 2:
+        criterion |= {"count": {"at_least": 10}, "when": {"last": "7d"}}
+    else:
+        criterion["when"] = {"last": "21d"}
+    return {"id": f"audience-{place:05d}", "criteria": criterion}
+
+
+def _journey(place: int) -> dict[str, Any]:
+    """Five milestones one after another; the 50 milestones of all journeys read every name once or twice."""
+    milestone: dict[str, Any] = {}
+    for step in reversed(range(5)):
+        number = place * 5 + step
+        # 100 audiences leave 20 of the 30 names with three criteria, and ten with four: 50 milestones make it five.
+        name = number if number < NAMES else 10 + number - NAMES
+        criteria = {"event": _name(name), "when": {"last": f"{30 - number // NAMES}d"}}
+        milestone = {"id": f"step-{step}", "criteria": criteria} | ({"then": [milestone]} if milestone else {})
+    return {"id": f"journey-{place}", "milestones": [milestone]}
+
+
+def _name(place: int) -> str:
+    return f"Event {place:02d}"
+
+
+def warm_up(profiles: int = PROFILES) -> Iterator[tuple[int, bytes]]:
+    """One event of each (profile, name) pair, as (mpid, batch), in time order."""
+    arrival = START
+    for turn in range(NAMES_OF_A_PROFILE):
+        for mpid in range(1, profiles + 1):
+            arrival += 1
+            yield mpid, _batch(mpid, turn, arrival, "category 0", f"warm-{turn}-{mpid:08d}")
+
+
+def stream(events: int, profiles: int = PROFILES, first: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The measured events from number `first` on, as (mpid, batch), in time order after those of `warm_up`.
+
+    Profiles are drawn uniformly; the same `first` gives the same events.
+    """
+    random = Random(first)  # noqa: S311 - a benchmark's load
+    arrival = START + NAMES_OF_A_PROFILE * profiles + first
+    for number in range(first, first + events):
+        arrival += 1
+        mpid = random.randrange(profiles) + 1
+        category = f"category {random.randrange(CATEGORIES)}"
+        yield mpid, _batch(mpid, random.randrange(NAMES_OF_A_PROFILE), arrival, category, f"event-{number:010d}")
+
+
+def _batch(mpid: int, turn: int, arrival: int, category: str, message_id: str) -> bytes:
+    name = _name((mpid + turn * 7) % NAMES)
+    return (
+        b'{"mpid":%d,"timestamp_unixtime_ms":%d,"events":[{"event_type":"custom_event","data":{"event_name":"%b",'
+        b'"custom_event_type":"navigation","timestamp_unixtime_ms":%d,"source_message_id":"%b","custom_attributes":'
+        b'{"category":"%b","page":"/offers/summer/2026","position":3}}}],"environment":"production"}'
+    ) % (mpid, arrival, name.encode(), arrival, message_id.encode(), category.encode())

@@ -1,0 +1,65 @@
+"""``cdp check``: every problem of definition files, in one run."""
+
+import json
+
+import click
+
+from cdp_stream.core.definition import Account
+from cdp_stream.definitions import Loaded, load_files
+
+__all__ = ["command", "report", "summary"]
+
+EXIT_WRONG = 1
+
+
+@click.command(
+    "check",
+    help="Check definition files and print every problem: file, line, column, what is wrong and "
+    "what would be right. A folder means its *.yaml. Exits 1 when there is an error; warnings "
+    "alone exit 0.\n\nExample: cdp check definitions/",
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(files: tuple[str, ...], as_json: bool) -> int:
+    """Check the files and print what was found; the exit code is returned."""
+    loaded = load_files(files)
+    click.echo(report(loaded, as_json))
+    return EXIT_WRONG if loaded.errors else 0
+
+
+def report(loaded: Loaded, as_json: bool) -> str:
+    """What is printed: a line for each problem and a summary, or the JSON object."""
+    if as_json:
+        problems = [problem.as_json() for problem in loaded.problems]
+        return json.dumps({"problems": problems}, indent=2, ensure_ascii=False)
+    return "\n".join([*map(str, loaded.problems), summary(loaded)])
+
+
+def summary(loaded: Loaded) -> str:
+    """The last line: how many problems in how many files, or what was found to be right."""
+    errors, warnings = len(loaded.errors), len(loaded.problems) - len(loaded.errors)
+    parts = []
+    if errors or loaded.account is None:
+        parts.append(_counted(errors, "problem"))
+    if warnings:
+        parts.append(_counted(warnings, "warning"))
+    if loaded.account is not None:
+        parts.insert(0, f"ok: {_contents(loaded.account)}")
+        return ", ".join(parts)
+    files = len({problem.file for problem in loaded.problems})
+    return f"{' and '.join(parts)} in {_counted(files, 'file')}"
+
+
+def _contents(account: Account) -> str:
+    milestones = [audience.id for audience in account.audiences if "/" in audience.id]
+    journeys = len({name.partition("/")[0] for name in milestones})
+    parts = [_counted(len(account.audiences) - len(milestones), "audience")]
+    if journeys:
+        milestone_count = _counted(len(milestones), "milestone")
+        parts.append(f"{_counted(journeys, 'journey')} with {milestone_count}")
+    parts.append(_counted(len(account.workspaces), "workspace"))
+    return ", ".join(parts)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,117 @@
+"""The ``cdp`` command: finds the verb's module, runs it, turns errors into one line and a code.
+
+A verb's module is imported when the verb is called or its help is shown, so that ``cdp check``
+does not load Faust. Exit codes: 0 done, 1 the input is wrong, 2 usage, 3 something outside failed.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from cdp_stream.errors import CdpError
+
+__all__ = ["VERBS", "cli", "main"]
+
+EXIT_OUTSIDE = 3
+EXIT_INTERRUPTED = 130
+
+VERBS = {
+    "demo": "Show the product at work on a real event stream.",
+    "check": "Check definitions.",
+    "replay": "Run definitions over an event file, with no Kafka.",
+    "members": "Print who is in an audience at an instant, from an event file.",
+    "broker": "Run the embedded broker, for development.",
+    "worker": "Run one worker process.",
+    "produce": "Publish batches from a file.",
+    "generate": "Write a seeded synthetic event stream.",
+    "config": "Print every setting, its value and where it came from.",
+    "bench": "Measure against the budgets.",
+}
+"""One line of help by verb; verb ``x`` is the click command ``command`` of ``cdp_stream.cli.x``."""
+
+
+class _Verbs(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table, which is the order a newcomer needs them in."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, or None for a word that is no verb."""
+        if cmd_name not in VERBS:
+            return None
+        found = import_module(f"cdp_stream.cli.{cmd_name}").command
+        if not isinstance(found, click.Command):
+            raise TypeError(f"cdp_stream.cli.{cmd_name}.command is not a click command")
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table, so that ``cdp --help`` imports nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Audiences and journeys over an event stream in Kafka.\n\nExample: cdp demo",
+)
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
+@click.version_option(package_name="cdp-stream", prog_name="cdp")
+def cli(debug: bool) -> None:
+    """Hold the flags that every verb shares; ``main`` reads ``--debug`` by itself."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one ``cdp`` command line.
+
+    A verb may return its exit code; anything else that it returns counts as 0.
+
+    Returns:
+        The exit code; the console script hands it to the shell.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    # Before or after the verb: where it stands tells nobody anything.
+    words = [word for word in words if word != "--debug"] or ["--help"]
+    try:
+        code = cli.main(args=words, prog_name="cdp", standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone, as with `| head`: nothing is wrong, and nothing can be flushed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(_usage_line(error), error.exit_code)
+    except CdpError as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the outer edge: one line, whatever it was
+        if debug:
+            traceback.print_exc()
+            return EXIT_OUTSIDE
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"{line}; run it again with --debug for the traceback", EXIT_OUTSIDE)
+    return code if isinstance(code, int) else 0
+
+
+def _usage_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if isinstance(context, click.Context) else "cdp"
+    return f"{message}; see `{path} --help`"
+
+
+def _fail(line: str, code: int) -> int:
+    click.echo(f"cdp: {line}", err=True)
+    return code

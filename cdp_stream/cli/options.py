@@ -1,0 +1,137 @@
+"""Flags that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cdp_stream.core.operators import instant_of
+from cdp_stream.core.plan import Plan, build_plan
+from cdp_stream.definitions import load_files
+from cdp_stream.definitions.problems import Severity
+from cdp_stream.errors import InputError, UsageError
+
+LAST = "last"
+
+
+class Instant(click.ParamType):
+    """An instant: ISO 8601 (no zone: UTC) or epoch ms; its value is epoch ms."""
+
+    name = "ISO8601"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the flag; a usage error when it is no instant."""
+        if isinstance(value, int):
+            return value
+        instant = instant_of(value)
+        if instant is None:
+            self.fail(f"{value!r} is no instant; write 2018-09-09T13:00:00Z, a date, or epoch milliseconds", param, ctx)
+        return instant
+
+
+class InstantOrLast(Instant):
+    """An instant, or `last`, whose value is None."""
+
+    name = "ISO8601|last"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:  # type: ignore[override]
+        """Read the flag; a usage error when it is neither."""
+        return None if value == LAST else super().convert(value, param, ctx)
+
+
+def definitions_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--definitions FILE`, repeated."""
+    return click.option(
+        "--definitions",
+        "definitions",
+        multiple=True,
+        required=True,
+        metavar="FILE",
+        help="A definition file, or a folder of *.yaml; repeat for several.",
+    )(function)
+
+
+def events_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--events FILE`."""
+    return click.option(
+        "--events",
+        required=True,
+        metavar="FILE",
+        help="Event batches, one JSON object a line; .gz is unpacked, - is standard input.",
+    )(function)
+
+
+def input_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--input ID`."""
+    return click.option(
+        "--input", "input_id", metavar="ID", help="The input that every batch came by, as a header would name it."
+    )(function)
+
+
+def load_plan(definitions: tuple[str, ...]) -> Plan:
+    """The plan of definition files; warnings go to standard error.
+
+    Raises:
+        InputError: the definitions have problems; they are printed to standard error first.
+    """
+    loaded = load_files(list(definitions))
+    for problem in loaded.problems:
+        click.echo(str(problem), err=True)
+    if loaded.account is None:
+        errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
+        raise InputError(f"the definitions have {errors} problems", "mend them; `cdp check` shows the same list")
+    return build_plan(loaded.account)
+
+
+def known_audience(plan: Plan, audience_id: str) -> str:
+    """The id, if the plan has that audience or milestone.
+
+    Raises:
+        UsageError: it has not; a near miss is suggested.
+    """
+    known = [audience.id for audience in plan.audiences]
+    if audience_id not in known:
+        raise _unknown("audience or milestone", audience_id, known)
+    return audience_id
+
+
+def known_input(plan: Plan, input_id: str | None) -> None:
+    """Check the value of `--input`.
+
+    Raises:
+        UsageError: the plan has no such input; a near miss is suggested.
+    """
+    if input_id is not None and input_id not in plan.inputs:
+        raise _unknown("input", input_id, list(plan.inputs))
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> UsageError:
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean `{near[0]}`?" if near else f"defined are: {', '.join(sorted(known)[:20]) or 'none'}"
+    return UsageError(f"there is no {kind} `{name}`", hint)
+
+
+def instant_text(instant: int) -> str:
+    """An instant as ISO 8601 in UTC with milliseconds, for people."""
+    seconds, milliseconds = divmod(instant, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+@contextmanager
+def bytes_progress(title: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar on a terminal; None (and silence) when standard error is piped."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -1,0 +1,112 @@
+"""``cdp produce``: publish the batches of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+
+from cdp_stream.cli.options import (
+    InstantOrLast,
+    bytes_progress,
+    events_option,
+    input_option,
+    instant_text,
+)
+from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
+from cdp_stream.offline.lines import LineFile
+from cdp_stream.settings import Settings, load_settings
+
+_LINES_NAMED = 5
+
+
+@click.command(
+    epilog="Example: cdp produce --events batches.ndjson.gz --broker localhost:9092 --until last"
+)
+@events_option
+@click.option("--broker", metavar="HOST:PORT", help="Kafka's address.  [default: localhost:9092]")
+@click.option("--prefix", metavar="TEXT", help="What the topics' names begin with.  [default: cdp]")
+@input_option
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="At most so many batches a second.  [default: as fast as the broker takes them]",
+)
+@click.option(
+    "--until",
+    type=InstantOrLast(),
+    default=None,
+    help="Write a time marker for this instant (last: the greatest arrival) to every partition at "
+    "the end; batches that arrive later are not published.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.pass_context
+def command(
+    context: click.Context,
+    events: str,
+    broker: str | None,
+    prefix: str | None,
+    input_id: str | None,
+    rate: float | None,
+    until: int | None,
+    as_json: bool,
+) -> None:
+    """Publish event batches to cdp.events, keyed and placed by their mpid, in the order of the file."""
+    flags = {"broker": broker, "prefix": prefix}
+    settings, _ = load_settings(flags, os.environ, Path("cdp.toml"))
+    # A flag that was not given and `--until last` both have the value None.
+    source = context.get_parameter_source("until")
+    mark = source is not click.core.ParameterSource.DEFAULT
+    started = time.monotonic()
+    with LineFile(events) as file, bytes_progress("publishing", file.size) as progress:
+
+        async def publish() -> Published:
+            async with publisher(settings, input_id) as to:
+                return await publish_lines(
+                    to,
+                    iter(file),
+                    rate=rate,
+                    until=until,
+                    mark=mark,
+                    progress=None if progress is None else lambda _: progress(file.bytes_read),
+                )
+
+        published = asyncio.run(publish())
+    _tell(published, settings, time.monotonic() - started, as_json=as_json)
+
+
+def _tell(published: Published, settings: Settings, seconds: float, *, as_json: bool) -> None:
+    if published.too_long:
+        named = ", ".join(map(str, published.too_long[:_LINES_NAMED]))
+        more = len(published.too_long) - _LINES_NAMED
+        click.echo(
+            f"not published, as longer than {LONGEST_VALUE:,} bytes: line {named}"
+            + (f" and {more} more" if more > 0 else ""),
+            err=True,
+        )
+    if as_json:
+        summary = {
+            "published": published.records,
+            "keyless": published.keyless,
+            "after_until": published.after_until,
+            "too_long": len(published.too_long),
+            "marker": published.marker,
+            "seconds": round(seconds, 3),
+        }
+        click.echo(json.dumps(summary))
+        return
+    parts = [
+        f"published {published.records:,} batches to {settings.topic('events')} in {seconds:.1f} s"
+    ]
+    if published.keyless:
+        parts.append(f"{published.keyless:,} of them with no key, to be rejected by the worker")
+    if published.after_until:
+        parts.append(f"{published.after_until:,} left out as they arrive after --until")
+    if published.marker is not None:
+        parts.append(f"time marker {instant_text(published.marker)} in every partition")
+    click.echo("; ".join(parts))

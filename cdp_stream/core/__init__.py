@@ -1,0 +1,1 @@
+"""What the product decides: pure, synchronous, standard library only."""

@@ -1,0 +1,117 @@
+"""Does an event match: the conditions of one criterion on the event's own values.
+
+All conditions hold for the same event, all product conditions for the same product; an event with no product fails every
+product condition, negative ones too. Dates are relative to the event's own time.
+
+Source: docs/semantics.md, comparing values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cdp_stream.core.definition import Condition, Source
+from cdp_stream.core.event import Batch, Event
+from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, value_test
+
+Where = Callable[[Event, Batch], bool]
+_Reading = Callable[[Event, Batch], Any]
+_NOTHING: dict[str, Any] = {}
+_APPLICATION_KEYS = {"version": "application_version", "build": "application_build_number"}
+
+
+def compile_where(conditions: tuple[Condition, ...]) -> Where | None:
+    """One function of an event and its batch for all the conditions; None when there are none."""
+    of_event = [_condition(c) for c in conditions if c.source not in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)]
+    of_product = [_product_condition(c) for c in conditions if c.source in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)]
+    if of_product:
+        of_event.append(_some_product(of_product))
+    if not of_event:
+        return None
+    if len(of_event) == 1:
+        return of_event[0]
+    tests = tuple(of_event)
+
+    def matches(event: Event, batch: Batch) -> bool:
+        for test in tests:  # noqa: SIM110 - a generator costs more than the tests
+            if not test(event, batch):
+                return False
+        return True
+
+    return matches
+
+
+def _timed(test: Test) -> Callable[[Any, int], bool]:
+    if test.operator == DATED:
+        return dated_test(test.operand)
+    holds = value_test(test)
+    return lambda value, _at: holds(value)
+
+
+def _condition(condition: Condition) -> Where:
+    read = _reading(condition)
+    if condition.test.operator == DATED:
+        dated = dated_test(condition.test.operand)
+        return lambda event, batch: dated(read(event, batch), event.occurred_at)
+    holds = value_test(condition.test)
+    return lambda event, batch: holds(read(event, batch))
+
+
+def _reading(condition: Condition) -> _Reading:
+    key = condition.key
+    match condition.source:
+        case Source.ATTRIBUTE if key.startswith("$"):
+            return lambda event, _batch: _reserved(event.data.get("custom_attributes") or _NOTHING, key)
+        case Source.ATTRIBUTE:
+            return lambda event, _batch: (event.data.get("custom_attributes") or _NOTHING).get(key, MISSING)
+        case Source.FIELD:
+            return lambda event, _batch: _field(event.data, key)
+        case Source.APP:
+            name = _APPLICATION_KEYS[key]
+            return lambda _event, batch: batch.application.get(name, MISSING)
+        case _:
+            return lambda _event, batch: batch.device.get(key, MISSING)
+
+
+def _field(data: dict[str, Any], key: str) -> Any:
+    action = data.get("product_action")
+    if action and key in action:
+        return action[key]
+    return data.get(key, MISSING)
+
+
+def _reserved(values: dict[str, Any], key: str) -> Any:
+    """The value of a `$` key, which ignores case; of several spellings the last."""
+    found: Any = MISSING
+    for name, value in values.items():
+        if name.startswith("$") and name.casefold() == key:
+            found = value
+    return found
+
+
+def _product_condition(condition: Condition) -> Callable[[dict[str, Any], int], bool]:
+    holds = _timed(condition.test)
+    key = condition.key
+    if condition.source is Source.PRODUCT:
+        return lambda product, at: holds(product.get(key, MISSING), at)
+    if key.startswith("$"):
+        return lambda product, at: holds(_reserved(product.get("custom_attributes") or _NOTHING, key), at)
+    return lambda product, at: holds((product.get("custom_attributes") or _NOTHING).get(key, MISSING), at)
+
+
+def _some_product(tests: list[Callable[[dict[str, Any], int], bool]]) -> Where:
+    def matches(event: Event, _batch: Batch) -> bool:
+        at = event.occurred_at
+        return any(all(test(product, at) for test in tests) for product in products_of(event.data))
+
+    return matches
+
+
+def products_of(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The products of a commerce event: those of its product action, and of its impressions."""
+    action = data.get("product_action")
+    if action:
+        yield from action.get("products") or ()
+    for impression in data.get("product_impressions") or ():
+        yield from impression.get("products") or ()

@@ -1,0 +1,159 @@
+"""From the documents of all files to the account that plans are built of.
+
+Everything is read, whatever is wrong with the rest; an account comes out only when nothing is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cdp_stream.core.definition import Account, Audience, Milestone
+from cdp_stream.core.journey import audiences_of
+from cdp_stream.definitions.audiences import AudienceRead, read_audience
+from cdp_stream.definitions.digests import definition_digest
+from cdp_stream.definitions.ids import Ids
+from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
+from cdp_stream.definitions.nodes import Mapping, Mark, Node
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.records import Read, read_record
+from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
+from cdp_stream.definitions.schema import DocumentRecord
+from cdp_stream.definitions.workspaces import WorkspaceReader, Workspaces
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read of all files, in their order."""
+
+    order: list[AudienceRead | JourneyRead] = field(default_factory=list)
+    definitions: dict[str, Definition] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    journeys: set[str] = field(default_factory=set)
+
+    def add(self, definition: Definition) -> None:
+        self.known.add(definition.id)
+        self.definitions.setdefault(definition.id, definition)
+
+
+def compile_account(documents: list[Mapping], problems: Problems) -> Account | None:
+    """The account that the documents define together; None when there is any problem."""
+    reads = [read_record(DocumentRecord, document, "", problems) for document in documents]
+    files = [read for read in reads if read is not None]
+    account_id = _account_id(files, problems)
+    workspaces = _workspaces(files, problems)
+    found = _audiences_and_journeys(files, workspaces, problems)
+    check_references(found.definitions, found.journeys, found.known, problems)
+    check_cycles(found.definitions, problems)
+    if problems.found or account_id is None:
+        return None
+    audiences = tuple(_assembled(found))
+    return Account(account_id, tuple(workspaces.by_id.values()), audiences)
+
+
+def _account_id(files: list[Read[DocumentRecord]], problems: Problems) -> str | None:
+    """The account's id: one of the files gives it, and all that do agree."""
+    account_id = None
+    given_at: Mark | None = None
+    for read in files:
+        own = read.record.account
+        if own is None:
+            continue
+        if account_id is None or given_at is None:
+            account_id, given_at = own, read.mark("account")
+        elif own != account_id:
+            message = f"the account is `{account_id}` at {given_at.file}:{given_at.line}"
+            advice = "definitions that are read together belong to one account"
+            problems.error("conflicting-account", read.mark("account"), "account", message, advice)
+    wrong = any("account" in read.wrong for read in files)
+    if account_id is None and files and not wrong:
+        at = files[0].node.mark
+        problems.error(
+            "missing-key", at, "account", "the key `account` is missing", "add `account:`"
+        )
+    return account_id
+
+
+def _workspaces(files: list[Read[DocumentRecord]], problems: Problems) -> Workspaces:
+    reader = WorkspaceReader(problems)
+    for read in files:
+        for node, path in read.items("workspaces"):
+            reader.read(node, path)
+        if "workspaces" in read.wrong:
+            reader.workspaces.complete = False
+    if files and not any(read.items("workspaces") for read in files) and reader.workspaces.complete:
+        message = "no workspace is defined"
+        advice = "add `workspaces:` with one, and its inputs"
+        problems.error("missing-key", files[0].mark("workspaces"), "workspaces", message, advice)
+        reader.workspaces.complete = False
+    return reader.workspaces
+
+
+def _audiences_and_journeys(
+    files: list[Read[DocumentRecord]], workspaces: Workspaces, problems: Problems
+) -> _Found:
+    found = _Found()
+    ids = Ids("the audience or journey", problems)
+    for read in files:
+        for node, path in read.items("audiences"):
+            _know_as_written(node, found.known)
+            audience = read_audience(node, path, workspaces, problems)
+            if audience is None or not audience.has_id:
+                continue
+            definition = audience.definition
+            if ids.claim(definition.id, definition.mark, definition.path):
+                found.add(definition)
+                found.order.append(audience)
+        for node, path in read.items("journeys"):
+            journey_read = read_journey(node, path, workspaces, problems)
+            if journey_read is None:
+                continue
+            journey, record = journey_read
+            found.journeys.add(journey.id)
+            for milestone in milestones_of(journey.milestones):
+                found.add(milestone.definition)
+            if "id" not in record.wrong and ids.claim(journey.id, record.mark("id"), f"{path}.id"):
+                found.order.append(journey)
+    return found
+
+
+def _know_as_written(node: Node, known: set[str]) -> None:
+    """An id that is wrong is told once; references to it are not wrong besides."""
+    name = node.text("id") if isinstance(node, Mapping) else None
+    if name is not None:
+        known.add(name)
+
+
+def _assembled(found: _Found) -> list[Audience]:
+    """Audiences and milestones in the order of emission, each with its digest."""
+    workspace_of = {}
+    for item in found.order:
+        if isinstance(item, AudienceRead):
+            workspace_of[item.definition.id] = item.workspace
+        else:
+            for milestone in milestones_of(item.milestones):
+                workspace_of[milestone.definition.id] = item.workspace
+    digests: dict[str, str] = {}
+    for name in in_order(found.definitions):
+        definition = found.definitions[name]
+        follows = [digests[other] for other in definition.follows]
+        digests[name] = definition_digest(
+            workspace_of[name], definition.expression, digests, follows
+        )
+    audiences: list[Audience] = []
+    for item in found.order:
+        if isinstance(item, JourneyRead):
+            milestones = tuple(_milestone(milestone, digests) for milestone in item.milestones)
+            audiences.extend(audiences_of(item.id, item.workspace, milestones))
+        elif item.expression is not None:
+            name = item.definition.id
+            audiences.append(
+                Audience(
+                    name, item.name, item.workspace, item.expression, item.emits, digests[name]
+                )
+            )
+    return audiences
+
+
+def _milestone(read: MilestoneRead, digests: dict[str, str]) -> Milestone:
+    then = tuple(_milestone(child, digests) for child in read.then)
+    return Milestone(read.id, read.name, read.expression, digests[read.definition.id], then)

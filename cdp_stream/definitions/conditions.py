@@ -1,0 +1,85 @@
+"""Reads `where`: tests on the values of one event.
+
+Source: docs/definitions.md, where.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdp_stream.core.definition import Condition, Source
+from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
+
+SOURCES: Final = tuple(source.value for source in Source)
+APP_FIELDS: Final = ("version", "build")
+_FOLDED_SOURCES: Final = frozenset({Source.ATTRIBUTE, Source.PRODUCT_ATTRIBUTE})
+
+
+def read_where(node: Node, path: str, problems: Problems) -> tuple[Condition, ...]:
+    """The conditions of a `where` list, without those that are wrong."""
+    if not isinstance(node, Sequence):
+        advice = "as `where: [{attribute: category, equals: x}]`"
+        problems.wrong_type(node, path, "a list of conditions", advice)
+        return ()
+    if not node.items:
+        problems.error(
+            "empty-list",
+            node.mark,
+            path,
+            "the list is empty",
+            "leave `where` out to count every event",
+        )
+    conditions = [
+        _read_condition(item, f"{path}[{index}]", problems) for index, item in enumerate(node.items)
+    ]
+    return tuple(condition for condition in conditions if condition is not None)
+
+
+def _read_condition(node: Node, path: str, problems: Problems) -> Condition | None:
+    if not isinstance(node, Mapping):
+        problems.wrong_type(node, path, "a mapping", "as `{attribute: category, equals: x}`")
+        return None
+    named = [key for key in node.entries if key in SOURCES]
+    unknown = [key for key in node.entries if key not in SOURCES and key not in VALUE_OPERATORS]
+    for key in unknown:
+        advice = problems.near_or_list(key, (*SOURCES, *VALUE_OPERATORS) if named else SOURCES)
+        at = node.mark_of(key)
+        problems.error(
+            "unknown-key", at, f"{path}.{shown(key)}", f"unknown key `{shown(key)}`", advice
+        )
+    if not named and not unknown:
+        choices = ", ".join(f"`{source}`" for source in SOURCES)
+        message = "a condition says where its value is found"
+        problems.error("missing-subject", node.mark, path, message, f"add one of {choices}")
+    elif len(named) > 1:
+        message = f"a condition tests one value, not {' and '.join(f'`{key}`' for key in named)}"
+        advice = "write an entry of `where` for each"
+        problems.error(
+            "many-subjects", node.mark_of(named[1]), f"{path}.{named[1]}", message, advice
+        )
+    test = read_test(node, path, problems, complain_of_none=not unknown)
+    if len(named) != 1:
+        return None
+    source = Source(named[0])
+    value_key = _read_key(source, node.entries[source].value, f"{path}.{source}", problems)
+    return None if value_key is None or test is None else Condition(source, value_key, test)
+
+
+def _read_key(source: Source, node: Node, path: str, problems: Problems) -> str | None:
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        problems.wrong_type(node, path, f"text, the {source.value.replace('_', ' ')} to test")
+        return None
+    if source is Source.APP and node.value not in APP_FIELDS:
+        message = f"{describe(node)} is no field of the app"
+        problems.error(
+            "bad-value", node.mark, path, message, problems.near_or_list(node.value, APP_FIELDS)
+        )
+        return None
+    return folded_key(node.value) if source in _FOLDED_SOURCES else node.value
+
+
+def folded_key(key: str) -> str:
+    """An attribute key as it is compared: exact, save reserved keys (`$...`), which ignore case."""
+    return key.casefold() if key.startswith("$") else key

@@ -1,0 +1,112 @@
+"""Reads `event_tiers` of a workspace: the tier of some subject's events, in one input or in all.
+
+Source: docs/definitions.md, event tiers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdp_stream.core.definition import EventTier, Input, Tier
+from cdp_stream.core.subject import SUBJECTS, Subject
+from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, shown
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.subjects import read_subject
+
+TIERS: Final = tuple(tier.value for tier in Tier)
+_OWN_KEYS: Final = ("input", "tier")
+
+
+def read_event_tiers(
+    nodes: list[tuple[Node, str]], inputs: dict[str, Input], problems: Problems
+) -> tuple[EventTier, ...]:
+    """The entries that are right; of the others every problem is noted."""
+    seen: dict[tuple[Subject, str | None], Mark] = {}
+    tiers = []
+    for node, path in nodes:
+        entry = _read_entry(node, path, inputs, problems)
+        if entry is None:
+            continue
+        key = (entry.subject, entry.input)
+        if key in seen:
+            message = f"the tier of these events is already given at line {seen[key].line}"
+            problems.error("duplicate-tier", node.mark, path, message, "keep one of the two")
+            continue
+        seen[key] = node.mark
+        tiers.append(entry)
+    return tuple(tiers)
+
+
+def _read_entry(
+    node: Node, path: str, inputs: dict[str, Input], problems: Problems
+) -> EventTier | None:
+    if not isinstance(node, Mapping):
+        problems.wrong_type(node, path, "a mapping", "as `{event: Heartbeat, tier: preserve}`")
+        return None
+    kinds = [key for key in node.entries if key in SUBJECTS]
+    unknown = [key for key in node.entries if key not in SUBJECTS and key not in _OWN_KEYS]
+    for key in unknown:
+        advice = problems.near_or_list(key, (*SUBJECTS, *_OWN_KEYS))
+        at = f"{path}.{shown(key)}"
+        problems.error("unknown-key", node.mark_of(key), at, f"unknown key `{shown(key)}`", advice)
+    if not kinds and not unknown:
+        message = "the entry names no event"
+        problems.error(
+            "missing-subject", node.mark, path, message, "add a subject, as `event: Heartbeat`"
+        )
+    elif len(kinds) > 1:
+        message = f"an entry has one subject, not {' and '.join(f'`{kind}`' for kind in kinds)}"
+        at = f"{path}.{kinds[1]}"
+        problems.error(
+            "many-subjects", node.mark_of(kinds[1]), at, message, "write an entry for each"
+        )
+    subjects = [
+        read_subject(kind, node.entries[kind].value, f"{path}.{kind}", problems) for kind in kinds
+    ]
+    tier = _read_tier(node, path, problems)
+    source, source_fine = _read_input(node, path, inputs, problems)
+    if unknown or len(subjects) != 1 or subjects[0] is None or tier is None or not source_fine:
+        return None
+    return EventTier(subjects[0], tier, source)
+
+
+def _read_tier(node: Mapping, path: str, problems: Problems) -> Tier | None:
+    value = node.get("tier")
+    if value is None:
+        problems.error(
+            "missing-key",
+            node.mark,
+            f"{path}.tier",
+            "the key `tier` is missing",
+            "add `tier: preserve`",
+        )
+        return None
+    if not isinstance(value, Scalar) or not isinstance(value.value, str):
+        problems.wrong_type(
+            value, f"{path}.tier", "one of " + ", ".join(f"`{tier}`" for tier in TIERS)
+        )
+        return None
+    if value.value not in TIERS:
+        message = f"`{shown(value.value)}` is no tier"
+        advice = problems.near_or_list(value.value, TIERS)
+        problems.error("bad-value", value.mark, f"{path}.tier", message, advice)
+        return None
+    return Tier(value.value)
+
+
+def _read_input(
+    node: Mapping, path: str, inputs: dict[str, Input], problems: Problems
+) -> tuple[str | None, bool]:
+    """The input that the entry names, if any, and whether that is right."""
+    value = node.get("input")
+    if value is None:
+        return None, True
+    if not isinstance(value, Scalar) or not isinstance(value.value, str):
+        problems.wrong_type(value, f"{path}.input", "text, the id of an input")
+        return None, False
+    if value.value not in inputs:
+        message = f"the workspace has no input `{shown(value.value)}`"
+        advice = problems.near_or_list(value.value, inputs)
+        problems.error("unknown-reference", value.mark, f"{path}.input", message, advice)
+        return None, False
+    return value.value, True

@@ -1,0 +1,145 @@
+"""Reads journeys: milestones, each with its splits below it.
+
+Source: docs/definitions.md, journeys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cdp_stream.core.definition import Expression
+from cdp_stream.definitions.audiences import scope_of
+from cdp_stream.definitions.criteria import read_criteria
+from cdp_stream.definitions.ids import Ids
+from cdp_stream.definitions.nodes import Node, Sequence
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.records import Read, note_later, read_record
+from cdp_stream.definitions.references import Definition
+from cdp_stream.definitions.schema import JourneyRecord, MilestoneRecord
+from cdp_stream.definitions.scope import Scope
+from cdp_stream.definitions.workspaces import Workspaces
+
+REMAINING_NAME = "Remaining Users"
+
+
+@dataclass(frozen=True, slots=True)
+class MilestoneRead:
+    """A milestone as written; `definition.id` is `journey/milestone`."""
+
+    id: str
+    definition: Definition
+    name: str
+    expression: Expression | None
+    then: tuple[MilestoneRead, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRead:
+    """A journey as written."""
+
+    id: str
+    workspace: str
+    milestones: tuple[MilestoneRead, ...]
+
+
+def milestones_of(milestones: tuple[MilestoneRead, ...]) -> Iterator[MilestoneRead]:
+    """All milestones, depth first."""
+    for milestone in milestones:
+        yield milestone
+        yield from milestones_of(milestone.then)
+
+
+def read_journey(
+    node: Node, path: str, workspaces: Workspaces, problems: Problems
+) -> tuple[JourneyRead, Read[JourneyRecord]] | None:
+    """The journey that a node is, None when it is not even a mapping."""
+    read = read_record(JourneyRecord, node, path, problems)
+    if read is None:
+        return None
+    if read.record.activation == "by_connection":
+        value = read.node.get("activation")
+        assert value is not None
+        note_later(
+            "`activation: by_connection`", value.mark, f"{path}.activation", problems, "`always` is"
+        )
+    value = read.node.get("milestones")
+    if isinstance(value, Sequence) and not value.items:
+        message = "a journey has at least one milestone"
+        problems.error("empty-list", value.mark, f"{path}.milestones", message, "add one")
+    scope = scope_of(read, workspaces, problems)
+    reader = _MilestoneReader(read.record.id, scope, problems)
+    milestones = reader.siblings(read.items("milestones"), parent=None)
+    return JourneyRead(read.record.id, scope.workspace, milestones), read
+
+
+class _MilestoneReader:
+    """Reads the milestones of one journey."""
+
+    def __init__(self, journey_id: str, scope: Scope, problems: Problems) -> None:
+        self._journey_id = journey_id
+        self._scope = scope
+        self._problems = problems
+        self._ids = Ids("the milestone", problems)
+
+    def siblings(
+        self, nodes: list[tuple[Node, str]], parent: str | None
+    ) -> tuple[MilestoneRead, ...]:
+        """Milestones of one parent, in their order."""
+        found: list[MilestoneRead] = []
+        for place, (node, path) in enumerate(nodes):
+            read = read_record(MilestoneRecord, node, path, self._problems)
+            if read is None:
+                continue
+            if read.record.remaining:
+                self._check_remaining(
+                    read, is_last=place == len(nodes) - 1, is_alone=len(nodes) == 1
+                )
+            left = found[-1].definition.id if found else None
+            found.append(self._milestone(read, parent, left))
+        return tuple(found)
+
+    def _milestone(
+        self, read: Read[MilestoneRecord], parent: str | None, left: str | None
+    ) -> MilestoneRead:
+        record, path = read.record, read.path
+        if "id" not in read.wrong:
+            self._ids.claim(record.id, read.mark("id"), f"{path}.id")
+        scope = replace(self._scope, prefix=f"{path}.", references=[])
+        expression = None
+        if record.criteria is not None:
+            expression = read_criteria(record.criteria, "criteria", scope)
+        elif not record.remaining and not read.wrong & {"criteria", "remaining"}:
+            message = "the key `criteria` is missing"
+            advice = "add `criteria:`, or `remaining: true` for the remaining-users split"
+            self._problems.error("missing-key", read.node.mark, f"{path}.criteria", message, advice)
+        full_id = f"{self._journey_id}/{record.id}"
+        follows = tuple(name for name in (parent, left) if name is not None)
+        references = tuple(scope.references)
+        definition = Definition(
+            full_id, read.mark("id"), f"{path}.id", expression, references, follows
+        )
+        name = (
+            record.external_name
+            or record.name
+            or (REMAINING_NAME if record.remaining else record.id)
+        )
+        then = self.siblings(read.items("then"), full_id)
+        return MilestoneRead(record.id, definition, name, expression, then)
+
+    def _check_remaining(self, read: Read[MilestoneRecord], is_last: bool, is_alone: bool) -> None:
+        fault = advice = None
+        if is_alone:
+            fault, advice = "needs at least one sibling", "add a split before it"
+        elif not is_last:
+            fault, advice = "is not the last of its siblings", "move it behind the others"
+        at = f"{read.path}.remaining"
+        if fault is not None:
+            message = f"the remaining-users split {fault}"
+            self._problems.error("remaining-split", read.mark("remaining"), at, message, advice)
+        if read.record.criteria is not None:
+            message = "the remaining-users split has no criteria of its own"
+            advice = "leave out `criteria` or `remaining`"
+            self._problems.error(
+                "remaining-split", read.mark("criteria"), f"{read.path}.criteria", message, advice
+            )

@@ -1,0 +1,99 @@
+"""Reads definition files: the way in for every command that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdp_stream.core.definition import Account
+from cdp_stream.definitions.compile import compile_account
+from cdp_stream.definitions.nodes import Mapping, Mark
+from cdp_stream.definitions.problems import Problem, Problems, Severity
+from cdp_stream.definitions.yaml_source import MAX_BYTES, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What definition files mean, and what is wrong with them.
+
+    Attributes:
+        account: None when there is an error.
+        problems: by file, line and column.
+        files: the files that were read, in order.
+    """
+
+    account: Account | None
+    problems: list[Problem]
+    files: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems that are no mere warnings."""
+        return [problem for problem in self.problems if problem.severity is Severity.ERROR]
+
+
+def load_files(paths: Iterable[str | Path]) -> Loaded:
+    """The account that files define together; a folder means its `*.yaml`, by name.
+
+    A file that cannot be read is a problem like any other; nothing is raised.
+    """
+    problems = Problems()
+    documents: list[Mapping] = []
+    files = _expanded(paths, problems)
+    for file in files:
+        content = _content(file, problems)
+        document = None if content is None else parse(content, _spoken(file), problems)
+        if document is not None:
+            documents.append(document)
+    return _loaded(documents, problems, tuple(_spoken(file) for file in files))
+
+
+def load_text(text: str, name: str = "definitions.yaml") -> Loaded:
+    """The account that one file with this text would define."""
+    problems = Problems()
+    document = parse(text.encode("utf-8", "surrogatepass"), name, problems)
+    return _loaded([] if document is None else [document], problems, (name,))
+
+
+def _loaded(documents: list[Mapping], problems: Problems, files: tuple[str, ...]) -> Loaded:
+    account = compile_account(documents, problems)
+    return Loaded(account, problems.sorted(), files)
+
+
+def _expanded(paths: Iterable[str | Path], problems: Problems) -> list[Path]:
+    """The files that the arguments name, each once."""
+    files: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        found = [path]
+        if path.is_dir():
+            found = sorted(child for child in path.glob("*.yaml") if child.is_file())
+            if not found:
+                _unreadable(path, "the folder has no `*.yaml`", "name the files", problems)
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
+
+
+def _content(file: Path, problems: Problems) -> bytes | None:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        _unreadable(
+            file,
+            f"the file cannot be read: {reason}",
+            "check the name and its permissions",
+            problems,
+        )
+        return None
+
+
+def _unreadable(path: Path, message: str, suggestion: str, problems: Problems) -> None:
+    problems.error("unreadable-file", Mark(_spoken(path), 1, 1), "", message, suggestion)
+
+
+def _spoken(path: Path) -> str:
+    """A path as it may be printed, whatever bytes its name has."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

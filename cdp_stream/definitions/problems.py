@@ -1,0 +1,192 @@
+"""What is wrong with definitions: data, all of it at once, each with a stable code.
+
+Source: docs/problems.md has a heading for every code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any, Final
+
+from cdp_stream.definitions.nodes import Mark, Node, Scalar, describe
+
+MAX_WORD: Final = 100
+SHORT_WORD: Final = 4
+MAX_SUGGESTED: Final = 2_000
+"""So many unknown words get a suggestion: near misses take time, and a file may be full of them."""
+
+
+class Severity(StrEnum):
+    """An error stops whatever was to be done with the definitions, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+CODES: Final = (
+    "alias-limit",
+    "bad-count",
+    "bad-date",
+    "bad-duration",
+    "bad-id",
+    "bad-operand",
+    "bad-operator",
+    "bad-value",
+    "bad-version",
+    "bad-window",
+    "bad-yaml",
+    "conflicting-account",
+    "cycle",
+    "duplicate-api-key",
+    "duplicate-id",
+    "duplicate-key",
+    "duplicate-tier",
+    "empty-file",
+    "empty-list",
+    "file-too-large",
+    "input-outside-workspaces",
+    "lookback-too-long",
+    "many-operators",
+    "many-subjects",
+    "misplaced-key",
+    "missing-key",
+    "missing-operator",
+    "missing-subject",
+    "name-too-long",
+    "not-utf-8",
+    "not-yet-supported",
+    "number-too-long",
+    "remaining-split",
+    "several-documents",
+    "tag-not-allowed",
+    "tag-too-long",
+    "too-deep",
+    "too-many-nodes",
+    "unknown-key",
+    "unknown-reference",
+    "unread-event",
+    "unreadable-file",
+    "wrong-type",
+)
+"""Every code a problem may have; kept for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and what would be right.
+
+    Attributes:
+        code: one of `CODES`.
+        line, column: from 1.
+        path: from the top of the document, as `audiences[0].criteria.all[1].when`; `document` for
+            the whole.
+        suggestion: what to write instead; None where the message says it all.
+        related: ids of the audiences that a cycle goes through.
+    """
+
+    severity: Severity
+    code: str
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    suggestion: str | None = None
+    related: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """`file:line:column: path: what is wrong; what would be right [code]`."""
+        advice = "" if self.suggestion is None else f"; {self.suggestion}"
+        where = f"{self.file}:{self.line}:{self.column}: {self.path}"
+        return f"{where}: {self.message}{advice} [{self.code}]"
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `cdp check --json`."""
+        return {
+            "severity": str(self.severity),
+            "code": self.code,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "path": self.path,
+            "message": self.message,
+            "suggestion": self.suggestion,
+            "related": list(self.related),
+        }
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects problems while files are read; nothing stops at the first."""
+
+    found: list[Problem] = field(default_factory=list)
+    _suggested: int = 0
+
+    def error(
+        self,
+        code: str,
+        at: Mark,
+        path: str,
+        message: str,
+        suggestion: str | None = None,
+        related: Iterable[str] = (),
+    ) -> None:
+        """Note an error; `path` may be empty for the whole document."""
+        assert code in CODES, code
+        self.found.append(
+            Problem(
+                Severity.ERROR,
+                code,
+                at.file,
+                at.line,
+                at.column,
+                path or "document",
+                message,
+                suggestion,
+                tuple(related),
+            )
+        )
+
+    def wrong_type(
+        self, node: Node, path: str, expected: str, suggestion: str | None = None
+    ) -> None:
+        """Note that a node is of the wrong kind; text may only lack its quotes."""
+        if (
+            suggestion is None
+            and expected.startswith("text")
+            and isinstance(node, Scalar)
+            and node.raw
+        ):
+            suggestion = f'in quotes it would be text: "{node.raw[:40]}"'
+        self.error(
+            "wrong-type",
+            node.mark,
+            path,
+            f"expected {expected}, found {describe(node)}",
+            suggestion,
+        )
+
+    def near(self, word: str, known: Iterable[str]) -> str | None:
+        """`did you mean ...?` for a word that is almost one of the known ones, else None."""
+        if len(word) > MAX_WORD or self._suggested > MAX_SUGGESTED:
+            return None
+        self._suggested += 1
+        lowered = word.lower().replace("-", "_").replace(" ", "_")
+        candidates = {name.replace("-", "_"): name for name in sorted(known)}
+        match = get_close_matches(
+            lowered, candidates, n=1, cutoff=0.6 if len(word) <= SHORT_WORD else 0.7
+        )
+        return f"did you mean `{candidates[match[0]]}`?" if match else None
+
+    def near_or_list(self, word: str, known: Iterable[str]) -> str:
+        """A near miss, or all that would be right."""
+        known = list(known)
+        return self.near(word, known) or "one of " + ", ".join(f"`{name}`" for name in known)
+
+    def sorted(self) -> list[Problem]:
+        """All of them by file, line and column, each once."""
+        unique = dict.fromkeys(self.found)
+        return sorted(unique, key=lambda problem: (problem.file, problem.line, problem.column))

@@ -1,0 +1,186 @@
+"""The plain records of a definition file, one model each: their keys, types, limits and defaults.
+
+What a record contains that has its own reader (criteria, other records, event tiers) is a `Node`
+here, so that one wrong record hides nothing of the others.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, InstanceOf, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from cdp_stream.core.definition import Tier
+from cdp_stream.definitions.durations import DURATION_ADVICE, UNLIMITED, duration_ms
+from cdp_stream.definitions.nodes import Sequence
+
+MAX_NAME: Final = 100
+MAX_TAG: Final = 18
+ID_PATTERN: Final = "[a-z0-9][a-z0-9._-]{0,63}"
+
+_ID = re.compile(ID_PATTERN)
+_REMOVED_FROM_IDS = re.compile(r"[^a-z0-9._-]+")
+
+
+def _checked_id(value: str) -> str:
+    if _ID.fullmatch(value):
+        return value
+    likely = _REMOVED_FROM_IDS.sub("-", value.lower()).strip("-._")[:64]
+    advice = f"perhaps `{likely}`" if likely else f"ids match `{ID_PATTERN}`"
+    raise PydanticCustomError(
+        "bad-id",
+        "an id has 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit",
+        {"advice": advice},
+    )
+
+
+def _checked_name(value: str) -> str:
+    if len(value) <= MAX_NAME:
+        return value
+    raise PydanticCustomError(
+        "name-too-long",
+        "the name has {length} characters",
+        {"length": len(value), "advice": f"at most {MAX_NAME}"},
+    )
+
+
+def _checked_tag(value: str) -> str:
+    if len(value) <= MAX_TAG:
+        return value
+    raise PydanticCustomError(
+        "tag-too-long",
+        "the tag has {length} characters",
+        {"length": len(value), "advice": f"at most {MAX_TAG}"},
+    )
+
+
+def _checked_span(value: object) -> str:
+    length = duration_ms(value) if isinstance(value, str) else None
+    if isinstance(value, str) and (value == UNLIMITED or length):
+        return value
+    advice = f"{DURATION_ADVICE}, or `{UNLIMITED}`"
+    reason = "the duration is zero" if length == 0 else "this is no duration"
+    raise PydanticCustomError("bad-duration", "{reason}", {"reason": reason, "advice": advice})
+
+
+def _checked_version(value: object) -> int:
+    if type(value) is int and value == 1:
+        return 1
+    raise PydanticCustomError(
+        "bad-version", "this is not a version that can be read", {"advice": "write `version: 1`"}
+    )
+
+
+def _not_empty(value: list[str]) -> list[str]:
+    if value:
+        return value
+    raise PydanticCustomError(
+        "empty-list", "the list is empty", {"advice": "leave the key out, which means all"}
+    )
+
+
+def span_ms(text: str) -> int | None:
+    """The milliseconds of a checked lookback or lifetime, None for `unlimited`."""
+    return None if text == UNLIMITED else duration_ms(text)
+
+
+Id = Annotated[str, AfterValidator(_checked_id)]
+Name = Annotated[str, AfterValidator(_checked_name)]
+Tag = Annotated[str, AfterValidator(_checked_tag)]
+Span = Annotated[str, PlainValidator(_checked_span)]
+Ids = Annotated[list[str], AfterValidator(_not_empty)]
+Nodes = InstanceOf[Sequence]
+CriterionNode = Any
+"""Its own reader says what is wrong with it, whatever kind of node it is."""
+
+
+class Record(BaseModel):
+    """A mapping of a definition file; nothing is converted, nothing unknown is accepted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    NODES: ClassVar[frozenset[str]] = frozenset()
+    """Keys whose value stays a node."""
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the language that this version does not support yet."""
+
+
+class DocumentRecord(Record):
+    """A whole file."""
+
+    NODES = frozenset({"workspaces", "audiences", "journeys"})
+    LATER = frozenset({"calculated_attributes", "outputs", "connections"})
+
+    version: Annotated[int, PlainValidator(_checked_version)]
+    account: Id | None = None
+    workspaces: Nodes | None = None
+    audiences: Nodes | None = None
+    journeys: Nodes | None = None
+
+
+class WorkspaceRecord(Record):
+    """A separate body of data; `profile_lifetime` None is the lookback."""
+
+    NODES = frozenset({"inputs", "event_tiers"})
+
+    id: Id
+    lookback: Span = "30d"
+    profile_lifetime: Span | None = None
+    inputs: Nodes
+    event_tiers: Nodes | None = None
+
+
+class InputRecord(Record):
+    """A platform or feed."""
+
+    id: Id
+    kind: Literal["platform", "feed"]
+    api_key: str | None = None
+    tier: Literal["personalize", "preserve", "connect"] = Tier.PERSONALIZE.value
+
+
+class AudienceRecord(Record):
+    """An audience; None stands for the default that other records decide."""
+
+    NODES = frozenset({"criteria"})
+    LATER = frozenset({"ab_test"})
+
+    id: Id
+    name: Name | None = None
+    external_name: Name | None = None
+    workspaces: Ids | None = None
+    inputs: Ids | None = None
+    lookback: Span | None = None
+    status: Literal["active", "draft"] = "active"
+    tags: list[Tag] = []
+    criteria: CriterionNode
+
+
+class JourneyRecord(Record):
+    """A journey; its milestones are records of their own."""
+
+    NODES = frozenset({"milestones"})
+
+    id: Id
+    name: Name | None = None
+    workspaces: Ids | None = None
+    inputs: Ids | None = None
+    activation: Literal["always", "by_connection"] = "always"
+    milestones: Nodes
+
+
+class MilestoneRecord(Record):
+    """A milestone: with criteria, or the remaining-users split."""
+
+    NODES = frozenset({"criteria", "then"})
+    LATER = frozenset({"ab_test"})
+
+    id: Id
+    name: Name | None = None
+    external_name: Name | None = None
+    tags: list[Tag] = []
+    criteria: CriterionNode = None
+    remaining: bool = False
+    then: Nodes | None = None

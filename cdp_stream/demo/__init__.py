@@ -1,0 +1,1 @@
+"""The demo: real purchase histories through a broker and a worker, checked against the replay."""

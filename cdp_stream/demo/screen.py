@@ -1,0 +1,162 @@
+"""The demo's two faces: a live table on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cdp_stream.demo.tally import Standing, Tally
+
+__all__ = ["LiveScreen", "PlainScreen", "Screen", "tables"]
+
+_LINE_EVERY_S = 5.0
+_RATE_OVER_S = 3.0
+_BAR_WIDTH = 24
+
+
+class Screen(Protocol):
+    """Where the demo shows what it does."""
+
+    def say(self, line: str) -> None:
+        """Tell about a step."""
+        ...
+
+    def show(self, tally: Tally) -> None:
+        """Show the stream as it is now; called several times a second."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+class LiveScreen:
+    """Two tables that change in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._rate = _Rate()
+
+    def say(self, line: str) -> None:
+        """Print a line above the tables."""
+        self._console.print(line, highlight=False)
+
+    def show(self, tally: Tally) -> None:
+        """Draw the tables anew."""
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(_picture(tally, self._rate.after(tally.published)), refresh=True)
+        if tally.finished:
+            self.close()
+
+    def close(self) -> None:
+        """Stop drawing; the last picture stays."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+class PlainScreen:
+    """Lines only: progress every few seconds, and the tables once at the end."""
+
+    def __init__(
+        self, results: Console, progress: Console, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._results = results
+        self._progress = progress
+        self._clock = clock
+        self._shown_at = clock()
+        self._rate = _Rate(clock)
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self._progress.print(line, highlight=False, soft_wrap=True)
+
+    def show(self, tally: Tally) -> None:
+        """Print a line if the last is a while ago."""
+        rate = self._rate.after(tally.published)
+        if tally.finished:
+            self._results.print(*tables(tally), sep="\n")
+        elif self._clock() - self._shown_at >= _LINE_EVERY_S:
+            self._shown_at = self._clock()
+            sizes = ", ".join(
+                f"{standing.audience_id} {standing.members:,}"
+                for standing in tally.standings.values()
+                if standing.depth is None
+            )
+            self.say(f"{_headline(tally, rate)}; {sizes}")
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def tables(tally: Tally) -> list[Table]:
+    """The audiences, and the milestones of each journey as a funnel."""
+    audiences = _table("audience")
+    journeys: dict[str, Table] = {}
+    most = max((s.members for s in tally.standings.values() if s.depth is not None), default=0)
+    for standing in tally.standings.values():
+        cells = (f"{standing.members:,}", f"{standing.adds:,}", f"{standing.deletes:,}")
+        if standing.depth is None:
+            audiences.add_row(standing.name, *cells)
+        else:
+            journey = standing.audience_id.partition("/")[0]
+            table = journeys.setdefault(journey, _table(f"journey {journey}", funnel=True))
+            table.add_row("  " * standing.depth + standing.name, *cells, _bar(standing, most))
+    return [audiences, *journeys.values()]
+
+
+def _table(title: str, *, funnel: bool = False) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column(title, min_width=24, no_wrap=True)
+    for name in ("members", "adds", "drops"):
+        table.add_column(name, justify="right", min_width=7, no_wrap=True)
+    if funnel:
+        table.add_column("", min_width=_BAR_WIDTH, no_wrap=True)
+    return table
+
+
+def _bar(standing: Standing, most: int) -> Text:
+    return Text("█" * round(_BAR_WIDTH * standing.members / most) if most else "", style="cyan")
+
+
+def _picture(tally: Tally, rate: float) -> Group:
+    bar = ProgressBar(total=max(1, tally.purchases), completed=tally.published, width=60)
+    return Group("", Text(_headline(tally, rate), style="bold"), bar, "", *tables(tally))
+
+
+def _headline(tally: Tally, rate: float) -> str:
+    date = datetime.fromtimestamp(tally.stream_time / 1000, UTC)
+    return (
+        f"{date:%Y-%m-%d}: {tally.published:,} of {tally.purchases:,} purchases, "
+        f"{tally.changes:,} membership changes, {rate:,.0f} events/s"
+    )
+
+
+class _Rate:
+    """How many a second, over the last few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._points: deque[tuple[float, int]] = deque()
+
+    def after(self, count: int) -> float:
+        """The rate, now that the count is this."""
+        now = self._clock()
+        points = self._points
+        points.append((now, count))
+        while now - points[0][0] > _RATE_OVER_S:
+            points.popleft()
+        seconds = now - points[0][0]
+        return (count - points[0][1]) / seconds if seconds else 0.0

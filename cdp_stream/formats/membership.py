@@ -1,0 +1,77 @@
+"""A membership change to the bytes of `cdp.memberships` and back.
+
+Invariant: equal changes are equal bytes, in every replay: the keys have one order, nothing of the writer is in
+them.
+
+Source: docs/memberships.md, a membership change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from cdp_stream.core.change import Cause, Change
+
+
+def encode_change(change: Change, account_id: str) -> bytes:
+    """The JSON of one change; `user_attributes` is empty on `cdp.memberships`."""
+    cause = change.cause
+    return orjson.dumps(
+        {
+            "message_id": change.message_id,
+            "action": change.action,
+            "account_id": account_id,
+            "audience_id": change.audience_id,
+            "audience_name": change.audience_name,
+            "mpid": str(change.mpid),
+            "effective_at": change.effective_at,
+            "ordinal": change.ordinal,
+            "variant": change.variant,
+            "cause": {
+                "kind": cause.kind,
+                "criterion": cause.criterion,
+                "event_id": cause.event_id,
+                "event_time": cause.event_time,
+            },
+            "definition": change.definition,
+            "user_identities": [
+                {"identity_type": identity_type, "identity": identity} for identity_type, identity in change.identities
+            ],
+            "user_attributes": {},
+        }
+    )
+
+
+def decode_change(value: bytes) -> Change:
+    """The change that a message of `cdp.memberships` or `cdp.membership-state` holds.
+
+    Raises:
+        ValueError: the value is not JSON.
+        KeyError: it is not a membership change.
+    """
+    message: dict[str, Any] = orjson.loads(value)
+    cause = message["cause"]
+    return Change(
+        action=message["action"],
+        audience_id=message["audience_id"],
+        audience_name=message["audience_name"],
+        mpid=int(message["mpid"]),
+        effective_at=message["effective_at"],
+        ordinal=message["ordinal"],
+        variant=message["variant"],
+        cause=Cause(cause["kind"], cause["criterion"], cause["event_id"], cause["event_time"]),
+        definition=message["definition"],
+        identities=tuple((entry["identity_type"], entry["identity"]) for entry in message["user_identities"]),
+    )
+
+
+def mpid_key(mpid: int) -> bytes:
+    """The key of a profile's records: decimal ASCII."""
+    return b"%d" % mpid
+
+
+def state_key(audience_id: str, mpid: int) -> bytes:
+    """The key in `cdp.membership-state`: `<audience_id>:<mpid>`."""
+    return f"{audience_id}:{mpid}".encode()

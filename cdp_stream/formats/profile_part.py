@@ -1,0 +1,220 @@
+"""What a batch says of the profile itself: attributes, identities, and the parts that stand beside its events.
+
+Of a bad part the smallest item that is wrong is left out and named, and the rest applies: an attribute, an identity, or
+the whole part where it is of the wrong type or has too many entries.
+
+Source: docs/events.md, the profile part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from cdp_stream.core.event import ProfilePart
+from cdp_stream.core.operators import text_of
+from cdp_stream.formats import limits
+from cdp_stream.formats.envelope import TIME_EXPECTED, is_time
+from cdp_stream.formats.event_types import SCALAR_EXPECTED, SCALARS, location_problem
+from cdp_stream.formats.rejects import child_path
+
+MEMBERS: Final = frozenset(
+    {
+        "user_attributes",
+        "deleted_user_attributes",
+        "user_identities",
+        "device_info",
+        "application_info",
+        "consent_state",
+        "context",
+        "attribution_info",
+    }
+)
+"""The members of a batch that are read here; most batches have none of them."""
+
+_ADVERTISING_IDS = (
+    "ios_advertising_id",
+    "android_advertising_id",
+    "roku_advertising_id",
+    "microsoft_advertising_id",
+    "fire_advertising_id",
+)
+
+
+class Profile(NamedTuple):
+    """The profile part of a batch, and what its events may be filtered by."""
+
+    part: ProfilePart | None
+    device: dict[str, Any]
+    application: dict[str, Any]
+    problems: list[str]
+
+
+NOTHING: Final = Profile(None, {}, {}, [])
+"""The profile of a batch that has none of the `MEMBERS`."""
+
+
+def read_profile(batch: Mapping[str, Any]) -> Profile:
+    """Read the profile part of a batch; each problem is `<JSON path>: expected ...`."""
+    problems: list[str] = []
+    attributes = _attributes(batch.get("user_attributes"), problems)
+    deleted = _deleted(batch.get("deleted_user_attributes"), problems)
+    identities = _identities(batch.get("user_identities"), problems)
+    device = _device(_object(batch, "device_info", problems))
+    application = _object(batch, "application_info", problems)
+    _check_consent(_object(batch, "consent_state", problems), problems)
+    problem = location_problem("$.context.location", _object(batch, "context", problems).get("location"))
+    if problem:
+        problems.append(problem)
+    for field, value in _object(batch, "attribution_info", problems).items():
+        if field in ("service_provider", "publisher", "campaign") and value is not None and type(value) is not str:
+            problems.append(f"$.attribution_info.{field}: expected text")
+    part = None
+    if attributes or deleted or identities:
+        size = len(orjson.dumps(attributes)) + len(orjson.dumps(identities))
+        part = ProfilePart(attributes, deleted, identities, size)
+    return Profile(part, device, application, problems)
+
+
+def _object(batch: Mapping[str, Any], member: str, problems: list[str]) -> dict[str, Any]:
+    found = batch.get(member)
+    if found is None:
+        return {}
+    if type(found) is dict:
+        return found
+    problems.append(f"$.{member}: expected an object")
+    return {}
+
+
+def _folded(key: str) -> str:
+    """An attribute's key as it is kept: reserved ones, `$...`, ignore case."""
+    return key.casefold() if key.startswith("$") else key
+
+
+def _attributes(written: Any, problems: list[str]) -> dict[str, Any]:
+    if written is None:
+        return {}
+    if type(written) is not dict:
+        problems.append("$.user_attributes: expected an object")
+        return {}
+    if len(written) > limits.USER_ATTRIBUTES:
+        problems.append(f"$.user_attributes: expected at most {limits.USER_ATTRIBUTES} attributes")
+        return {}
+    attributes: dict[str, Any] = {}
+    for key, value in written.items():
+        problem = _attribute_problem(key, value)
+        if problem:
+            problems.append(f"{child_path('$.user_attributes', key)}: {problem}")
+        else:
+            attributes[_folded(key)] = value
+    return attributes
+
+
+def _attribute_problem(key: str, value: Any) -> str | None:
+    if len(key) > limits.USER_ATTRIBUTE_NAME:
+        return f"expected a name of at most {limits.USER_ATTRIBUTE_NAME} characters"
+    kind = type(value)
+    if kind is str:
+        if len(value) > limits.USER_ATTRIBUTE_VALUE:
+            return f"expected text of at most {limits.USER_ATTRIBUTE_VALUE} characters"
+    elif kind is list:
+        if len(value) > limits.LIST_ENTRIES:
+            return f"expected at most {limits.LIST_ENTRIES} entries"
+        if not SCALARS.issuperset(map(type, value)):
+            return "expected a list of text, numbers, booleans or nulls"
+        if any(type(entry) is str and len(entry) > limits.LIST_ENTRY for entry in value):
+            return f"expected entries of at most {limits.LIST_ENTRY} characters"
+    elif kind not in SCALARS:
+        return "expected text, a number, a boolean, null or a list of those"
+    return None
+
+
+def _deleted(written: Any, problems: list[str]) -> list[str]:
+    if written is None:
+        return []
+    if type(written) is not list:
+        problems.append("$.deleted_user_attributes: expected a list of text")
+        return []
+    deleted = []
+    for index, key in enumerate(written):
+        if type(key) is str and len(key) <= limits.USER_ATTRIBUTE_NAME:
+            deleted.append(_folded(key))
+        else:
+            expected = f"expected text of at most {limits.USER_ATTRIBUTE_NAME} characters"
+            problems.append(f"$.deleted_user_attributes[{index}]: {expected}")
+    return deleted
+
+
+def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
+    """Identity type -> text, None to remove it; of a list the last of a type counts."""
+    if written is None:
+        return {}
+    identities: dict[str, str | None] = {}
+    if type(written) is dict:
+        for identity_type, identity in written.items():
+            if type(identity) in SCALARS:
+                identities[identity_type] = _identity_text(identity)
+            else:
+                problems.append(f"{child_path('$.user_identities', identity_type)}: {SCALAR_EXPECTED}")
+    elif type(written) is list:
+        for index, entry in enumerate(written):
+            problem = _entry_problem(entry)
+            if problem:
+                problems.append(f"$.user_identities[{index}]{problem}")
+            else:
+                identities[entry["identity_type"]] = _identity_text(entry["identity"])
+    else:
+        problems.append("$.user_identities: expected an object, or a list of objects")
+    return identities
+
+
+def _entry_problem(entry: Any) -> str | None:
+    if type(entry) is not dict:
+        return ": expected an object"
+    if type(entry.get("identity_type")) is not str:
+        return ".identity_type: expected text"
+    if "identity" not in entry or type(entry["identity"]) not in SCALARS:
+        return f".identity: {SCALAR_EXPECTED}"
+    return None
+
+
+def _identity_text(identity: Any) -> str | None:
+    """Text as it came, a number or a boolean in its JSON form."""
+    return identity if type(identity) is str else text_of(identity)
+
+
+def _device(device: dict[str, Any]) -> dict[str, Any]:
+    """The device without advertising ids that are all zeros: senders fill the unused ones so."""
+    for field in _ADVERTISING_IDS:
+        identifier = device.get(field)
+        if type(identifier) is str and "0" in identifier and not identifier.strip("0-"):
+            del device[field]
+    return device
+
+
+def _check_consent(state: dict[str, Any], problems: list[str]) -> None:
+    for regulation in ("gdpr", "ccpa"):
+        purposes = state.get(regulation)
+        if purposes is None:
+            continue
+        path = f"$.consent_state.{regulation}"
+        if type(purposes) is not dict:
+            problems.append(f"{path}: expected an object")
+            continue
+        for purpose, consent in purposes.items():
+            problem = None if consent is None else _consent_problem(consent)
+            if problem:
+                problems.append(f"{child_path(path, purpose)}{problem}")
+
+
+def _consent_problem(consent: Any) -> str | None:
+    if type(consent) is not dict:
+        return ": expected an object"
+    if type(consent.get("consented")) is not bool:
+        return ".consented: expected a boolean"
+    given_at = consent.get("timestamp_unixtime_ms")
+    if given_at is not None and not is_time(given_at):
+        return f".timestamp_unixtime_ms: {TIME_EXPECTED}"
+    return None

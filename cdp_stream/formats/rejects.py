@@ -1,0 +1,146 @@
+"""Input that cannot be used: why, and the two forms in which it is handed back (`cdp.rejected`, `replay --rejected`).
+
+Invariant: what is rejected is never changed. The value of a reject is the record as it came or, for a bad event, the
+batch with that event alone; the headers and the line are text, whatever bytes came.
+
+Source: docs/events.md, bad input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from cdp_stream.core.row import SIZE_LIMIT
+from cdp_stream.formats import limits
+
+
+class Reason(StrEnum):
+    """Why a record, or a part of it, was rejected; in the order in which a record is checked."""
+
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    BAD_KEY = "bad_key"
+    NO_MPID = "no_mpid"
+    MPID_KEY_MISMATCH = "mpid_key_mismatch"
+    UNKNOWN_INPUT = "unknown_input"
+    FUTURE_TIME = "future_time"
+    BAD_PROFILE = "bad_profile"
+    BAD_EVENT = "bad_event"
+    PROFILE_TOO_LARGE = "profile_too_large"
+
+
+class Reject(NamedTuple):
+    """One thing that could not be used.
+
+    Attributes:
+        detail: the JSON path (or the part of the record) and what was expected there.
+        value: the value to publish; None only for a record that had none.
+    """
+
+    reason: Reason
+    detail: str
+    value: bytes | None
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
+_LONGEST_KEY = 64
+
+
+def child_path(path: str, key: str) -> str:
+    """The JSON path of a member: `$.a.b`, or `$.a["b c"]` for a key that is not a plain word; long keys are cut."""
+    if len(key) > _LONGEST_KEY:
+        key = key[:_LONGEST_KEY] + "…"
+    if _PLAIN_KEY.fullmatch(key):
+        return f"{path}.{key}"
+    return f"{path}[{json.dumps(key, ensure_ascii=False)}]"
+
+
+def joined(problems: Sequence[str]) -> str:
+    """The detail that lists several problems; those that would make it too long are only counted."""
+    detail = problems[0]
+    for count, problem in enumerate(problems[1:], start=1):
+        if len(detail) + len(problem) > limits.DETAIL_CHARACTERS:
+            return f"{detail}; and {len(problems) - count} more"
+        detail = f"{detail}; {problem}"
+    return detail
+
+
+def with_event_alone(value: bytes, index: int) -> bytes:
+    """The batch of a record with the event at `index` of its `events` alone.
+
+    The value must have been decoded to a batch before: it is JSON with that event in it.
+    """
+    batch = _exact(value)
+    return _with_events(batch, [batch["events"][index]])
+
+
+def bad_events(value: bytes, problems: Sequence[tuple[int, str]]) -> list[Reject]:
+    """One reject for each bad event, given as (index in the batch, detail), with that event alone.
+
+    A small record of many bad events beside a large profile part would multiply into gigabytes: once the rejects hold
+    `REJECTED_BYTES`, the bad events that are left share one.
+    """
+    batch = _exact(value)
+    events = batch["events"]
+    rejects: list[Reject] = []
+    size = 0
+    for count, (index, detail) in enumerate(problems):
+        if size > limits.REJECTED_BYTES:
+            left = problems[count:]
+            alone = _with_events(batch, [events[index] for index, _ in left])
+            rejects.append(Reject(Reason.BAD_EVENT, joined([detail for _, detail in left]), alone))
+            break
+        alone = _with_events(batch, [events[index]])
+        rejects.append(Reject(Reason.BAD_EVENT, detail, alone))
+        size += len(alone)
+    return rejects
+
+
+def reject_headers(reject: Reject, topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
+    """The headers of a record of `cdp.rejected`; topic, partition and offset are those of the input record."""
+    return [
+        ("reason", reject.reason.value.encode()),
+        ("detail", reject.detail.encode()),
+        ("topic", topic.encode()),
+        ("partition", b"%d" % partition),
+        ("offset", b"%d" % offset),
+    ]
+
+
+def rejected_line(reject: Reject, number: int, line: bytes) -> bytes:
+    """The line of `cdp replay --rejected` (with its newline) for line `number`, counted from 1, of the events."""
+    return orjson.dumps(
+        {
+            "line": number,
+            "reason": reject.reason.value,
+            "detail": reject.detail,
+            "value": line.decode(errors="replace"),
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )
+
+
+def _exact(value: bytes) -> dict[str, Any]:
+    """The decoded batch, numbers kept whole: orjson would make a float of an integer over 64 bits."""
+    batch: dict[str, Any] = json.loads(value)
+    return batch
+
+
+def _with_events(batch: dict[str, Any], events: Iterable[Any]) -> bytes:
+    alone = batch | {"events": list(events)}
+    return json.dumps(alone, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def too_large_for_profile(value: bytes, index: int | None) -> Reject:
+    """The reject of an event (by its index in the batch), or of the profile part (None), that no longer fits."""
+    if index is None:
+        return Reject(Reason.PROFILE_TOO_LARGE, f"$: expected at most {SIZE_LIMIT} bytes of profile", value)
+    detail = f"$.events[{index}]: expected at most {SIZE_LIMIT} bytes of profile"
+    return Reject(Reason.PROFILE_TOO_LARGE, detail, with_event_alone(value, index))

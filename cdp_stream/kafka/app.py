@@ -1,0 +1,68 @@
+"""A Faust app set up for chunks: the transport, the table manager, and the settings that matter."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+
+from cdp_stream.kafka.chunks import ChunkTransport
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.hosting import PartitionHosting
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.table import ProfileTables
+from cdp_stream.settings import Settings
+
+__all__ = ["ChunkApp", "client_settings"]
+
+def client_settings(settings: Settings) -> Mapping[str, Any]:
+    """How aiokafka's own clients (admin, recovery) connect."""
+    return {"bootstrap_servers": settings.brokers, "client_id": settings.group_id}
+
+
+class ChunkApp(faust.App):
+    """A Faust app whose events are chunks.
+
+    Attributes:
+        hosting: The partitions this worker holds; set by the topology.
+        metrics: Where it counts; set by the topology.
+    """
+
+    hosting: PartitionHosting
+    metrics: Metrics
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            settings.group_id,
+            broker=[f"kafka://{address}" for address in settings.brokers],
+            datadir=str(settings.data_dir),
+            store="memory://",
+            TableManager=ProfileTables,
+            autodiscover=False,
+            web_enabled=False,
+            # Topics are made and checked by topics.py, with the settings that are right for each.
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            # Counts chunks. One that waits costs memory, and is fetched again in a rebalance.
+            stream_buffer_maxsize=16,
+            stream_wait_empty=True,
+            stream_recovery_delay=0.0,
+            table_standby_replicas=0,
+            producer_acks=-1,
+            producer_linger_ms=0,
+            producer_max_batch_size=MAX_BATCH_BYTES,
+            producer_request_timeout=60.0,
+            # No limit: aiokafka fetches nothing from a node while records of it are undrained.
+            broker_max_poll_records=None,
+            broker_commit_interval=1.0,
+            broker_session_timeout=settings.session_timeout,
+            broker_heartbeat_interval=settings.session_timeout / 4,
+            broker_rebalance_timeout=settings.rebalance_timeout,
+            broker_request_timeout=60.0,
+            consumer_auto_offset_reset="earliest",
+        )
+
+    def _new_transport(self) -> Any:
+        return ChunkTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        return ChunkTransport(self.conf.broker_producer, self)

@@ -1,0 +1,268 @@
+"""Faust's transport, changed so that one Faust event is a chunk: one partition's records of one fetch.
+
+Stock Faust makes several asyncio tasks per record, which costs ten times what this product may cost.
+Here nothing is done per record before the processor sees it. Five things differ from stock, each
+relied on by the rest of this package and held by ``tests/kafka/test_hooks.py``:
+
+* a record list passes through the schema unchanged (:class:`ChunkSchema`);
+* the drain loop hands over one message per partition and fetch, tagged with the *epoch* of the
+  partition's last seek, so that records fetched before a seek are told from those after it;
+* offsets are committed up to what has been *delivered* (:meth:`ChunkConsumer.advance`), never by
+  Faust's acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
+* pausing a partition reaches aiokafka, which otherwise keeps polling it;
+* revocation first lets the partitions finish and commits, and only then gives them up.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any, ClassVar
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.serializers.schemas import Schema
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from cdp_stream.kafka.observation import Observation
+
+__all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport"]
+
+_IDLE_S = 0.01
+FETCH_MAX_WAIT_MS = 100
+"""Faust's 1500 would let a long poll on idle partitions hold up the only fetch in flight."""
+
+
+class Chunk:
+    """The records of one partition from one fetch, in order.
+
+    Attributes:
+        records: aiokafka's records, at least one.
+        epoch: Which seek of the partition they follow.
+    """
+
+    __slots__ = ("epoch", "records")
+
+    def __init__(self, records: list[Any], epoch: int) -> None:
+        self.records = records
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class ChunkSchema(Schema):
+    """Hands a message's value to the agent as it is."""
+
+    def compile(self, app: Any, **_options: Any) -> Any:
+        """Return the decoder of a topic's messages."""
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that fetches: observed, read_committed, and answering within 100 ms."""
+
+    consumer: "ChunkConsumer"
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        # Aborted transactions must come back neither as events nor as rows.
+        consumer._isolation_level = "read_committed"
+        self.consumer.observation.attach(consumer)
+        return consumer
+
+    def start_pump(self, take: Callable[[Any], None]) -> Future[None]:
+        """Fetch on and on in this thread; ``take`` gets, in the caller's loop, what was fetched.
+
+        That is ``{partition: Chunk}``, or at the end the exception that ended it. Stock Faust asks
+        this thread for every fetch anew, and then sleeps until something else wakes its loop.
+        """
+        loop = asyncio.get_running_loop()
+
+        async def pump() -> None:
+            try:
+                while True:
+                    chunks = await self._fetch_chunks()
+                    if chunks:
+                        loop.call_soon_threadsafe(take, chunks)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised again where it is taken
+                loop.call_soon_threadsafe(take, error)
+
+        return asyncio.run_coroutine_threadsafe(pump(), self.thread_loop)
+
+    async def _fetch_chunks(self) -> dict[Any, Chunk]:
+        """Drain what was fetched; no await lies between the draining and the notes on it."""
+        # The live set: a partition that is resumed meanwhile is drained by the call under way.
+        active = self.consumer._get_active_partitions()
+        if not (active and self.consumer.flow_active):
+            await asyncio.sleep(_IDLE_S)
+            return {}
+        fetched = await self._fetch_records(self._ensure_consumer(), active, timeout=1.0)
+        epochs, observation = self.consumer.epochs, self.consumer.observation
+        chunks = {}
+        for tp, records in fetched.items():
+            partition = (tp.topic, tp.partition)
+            observation.handed_over(partition, records[-1].offset)
+            chunks[tp] = Chunk(records, epochs.get(partition, 0))
+        return chunks
+
+    async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        """Seek, and tag with ``epoch`` whatever is fetched from there."""
+        await self.call_thread(self._start_at, offsets, epoch)
+
+    async def _start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            self.consumer.observation.forget((tp.topic, tp.partition))
+            consumer.seek(TopicPartition(tp.topic, tp.partition), offset)
+            self.consumer.epochs[tp.topic, tp.partition] = epoch
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's committed offset of each partition, ``None`` where there is none."""
+        answer: dict[TP, int | None] = await self.call_thread(self._committed, list(tps))
+        return answer
+
+    async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        return {
+            tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps
+        }
+
+    def set_fetching(self, tps: Iterable[TP], *, on: bool) -> None:
+        """Pause or resume partitions in aiokafka itself; from any thread."""
+        consumer = self._consumer
+        if consumer is None:
+            return
+        wanted = {TopicPartition(tp.topic, tp.partition) for tp in tps}
+
+        def change() -> None:
+            assigned = wanted & consumer.assignment()
+            if assigned:
+                (consumer.resume if on else consumer.pause)(*assigned)
+
+        self.thread_loop.call_soon_threadsafe(change)
+
+
+class ChunkConsumer(driver.Consumer):
+    """Delivers chunks, and commits what was delivered."""
+
+    _thread: ChunkConsumerThread
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.observation = Observation()
+        self.epochs: dict[tuple[str, int], int] = {}
+        self._progress: dict[TP, int] = {}
+        super().__init__(*args, **options)
+
+    def _new_consumer_thread(self) -> ChunkConsumerThread:
+        return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
+        pump = self._thread.start_pump(arrived.put_nowait)
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                fetched = await arrived.get()
+                if isinstance(fetched, BaseException):
+                    raise fetched
+                for tp, chunk in fetched.items():
+                    # Blocks while the flow is suspended; what it then delivers is of an old epoch.
+                    await self.callback(self._to_chunk_message(ensure_TP(tp), chunk))
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+        finally:
+            pump.cancel()
+
+    def _to_chunk_message(self, tp: TP, chunk: Chunk) -> ConsumerMessage:
+        last = chunk.records[-1]
+        return ConsumerMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
+            None, None, chunk, None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        """Go on reading partitions at these offsets; their chunks carry ``epoch``."""
+        await self._thread.start_at(offsets, epoch)
+        for tp, offset in offsets.items():
+            self._read_offset[tp] = offset
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's committed offset of each partition, ``None`` where there is none."""
+        answer = await self._thread.committed(tps)
+        self._committed_offset.update(answer)
+        return answer
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Stop fetching from partitions, long polls included."""
+        tps = set(tps)
+        super().pause_partitions(tps)
+        self._thread.set_fetching(tps, on=False)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch from partitions again."""
+        tps = set(tps)
+        super().resume_partitions(tps)
+        self._thread.set_fetching(tps, on=True)
+
+    # -- committing ------------------------------------------------------------------------------
+
+    def advance(self, tp: TP, offset: int) -> None:
+        """Let the group's position of ``tp`` be ``offset`` at the next commit.
+
+        Everything below it has been delivered; offsets come in order.
+        """
+        self._progress[tp] = offset
+
+    def ack(self, message: Any) -> bool:
+        """Note only that Faust is done with a message; commits follow :meth:`advance`."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(list(self._progress))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._progress.get(tp)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let partitions finish what is in flight, commit it, then give them up."""
+        try:
+            await self.app.hosting.release()
+            await self.commit()
+        except Exception as exc:
+            # Nothing is lost by that: what was not committed is read again.
+            self.log.warning("commit before revocation: %r", exc)
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._progress.pop(tp, None)
+
+
+class ChunkTransport(driver.Transport):
+    """Faust's aiokafka transport with chunks."""
+
+    Consumer: ClassVar[type[Any]] = ChunkConsumer
+
+
+def chunk_topic(app: faust.App, name: str, *, partitions: int) -> Any:
+    """A topic whose agent gets chunks."""
+    schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
+    return app.topic(name, schema=schema, partitions=partitions)

@@ -1,0 +1,405 @@
+"""The partitions that this worker holds: whose turn it is, and what comes with an assignment.
+
+One loop takes turns: from each partition a slice of records, then a slice of due instants, then the
+event loop's other work. So ticks and events never interleave within a slice, and neither starves the
+other, nor one partition another. What may be in a slice follows from semantics.md (Instants):
+
+* after a restart the due instants up to the durable time come first, before any record;
+* a time marker ends a slice; records behind it wait, and its offset is committed, when every due
+  instant up to it has fired;
+* the clock goes no further than ``clock.time_limit`` allows, and that limit is durable before the
+  outputs of its tick are sent.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.changelog import find_lost_positions
+from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.clock import ClockMode, time_limit
+from cdp_stream.kafka.delivery import Lane, OutputTopics
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.partition.effects import Effects, Processor, Record
+
+__all__ = ["SLICE", "PartitionHosting"]
+
+SLICE = 500
+"""Records, or due instants, taken at a time: a few ms of blocked loop."""
+_HELD_RECORDS = 30_000
+"""A partition that holds more is not fetched until it is down to half."""
+_POLL_S = 0.05
+"""How often an idle loop looks whether the clock may go on."""
+
+
+class HostedPartition:
+    """One assigned partition: its processor, what waits for it, what it has on its way."""
+
+    def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
+        self.number = number
+        self.processor = processor
+        self.lane = lane
+        self.applied = processor.position
+        self.epoch = 0
+        self.chunks: deque[Chunk] = deque()
+        self.cursor = 0
+        self.held = 0
+        self.paused = False
+        # Records wait until no instant up to `fire_to` is due; then `marker` may be committed.
+        self.fire_to: int | None = processor.time
+        self.marker: int | None = None
+
+    def drop_waiting(self) -> None:
+        """Forget the records that wait; they will be fetched again."""
+        self.chunks.clear()
+        self.cursor = self.held = 0
+        self.epoch = -1
+        self.paused = False
+
+    def take_slice(self) -> list[Record]:
+        """Take the next records above what was applied, at most a slice, none behind a marker."""
+        taken: list[Record] = []
+        while self.chunks and len(taken) < SLICE:
+            records = self.chunks[0].records
+            end = min(len(records), self.cursor + SLICE - len(taken))
+            for index in range(self.cursor, end):
+                record = records[index]
+                if record.offset <= self.applied:
+                    continue
+                taken.append(record)
+                if record.key is None and is_time_marker(record):
+                    end = index + 1
+                    break
+            self.held -= end - self.cursor
+            self.cursor = end
+            if end == len(records):
+                self.chunks.popleft()
+                self.cursor = 0
+            if taken and taken[-1].key is None and is_time_marker(taken[-1]):
+                break
+        return taken
+
+
+def is_time_marker(record: Record) -> bool:
+    """Whether a record is a time marker: no key, an empty value, a header ``time``."""
+    return (
+        record.key is None
+        and not record.value
+        and any(name == "time" for name, _ in record.headers)
+    )
+
+
+class PartitionHosting:
+    """All partitions of this worker, and the loop that gives them their turns.
+
+    Args:
+        app: The Faust app; its consumer and producer are used once they run.
+        processor_factory: Makes the processor of a partition, by its number.
+        table: The table of profiles.
+        client: Connection settings for aiokafka clients.
+        events: Name of the input topic.
+        topics: Names of the output topics.
+        clock: Which clock moves time.
+        grace_ms: The grace of the wall clock.
+        session_timeout_s: After so long without the coordinator's word nothing is sent: another
+            worker may hold our partitions by then.
+        metrics: Where to count.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        processor_factory: Callable[[int], Processor],
+        *,
+        table: Any,
+        client: Mapping[str, Any],
+        events: str,
+        topics: OutputTopics,
+        clock: ClockMode,
+        grace_ms: int,
+        session_timeout_s: float,
+        metrics: Metrics,
+    ) -> None:
+        self._app = app
+        self._processor_factory = processor_factory
+        self._table = table
+        self._client = client
+        self._events = events
+        self._topics = topics
+        self._clock: ClockMode = clock
+        self._grace_ms = grace_ms
+        self._session_timeout_s = session_timeout_s
+        self._metrics = metrics
+        self._partitions: dict[int, HostedPartition] = {}
+        self._generation = -1
+        self._epochs = itertools.count(1)
+        self._open = False
+        self._wake = asyncio.Event()
+        self._releases = 0
+        self._task: asyncio.Task[None] | None = None
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+        self.ready = False
+
+    # -- what Faust calls ------------------------------------------------------------------------
+
+    def accept(self, partition: int, chunk: Chunk) -> None:
+        """Take a chunk over from the agent.
+
+        A chunk that was fetched before the partition's last seek is dropped: it is fetched again.
+        """
+        hosted = self._partitions.get(partition)
+        if hosted is None or chunk.epoch != hosted.epoch:
+            return
+        self._check_in_range(partition)
+        hosted.chunks.append(chunk)
+        hosted.held += len(chunk)
+        if hosted.held > _HELD_RECORDS and not hosted.paused:
+            hosted.paused = True
+            self._app.consumer.pause_partitions({TP(self._events, partition)})
+        self._wake.set()
+
+    async def release(self) -> None:
+        """Stop taking turns, drop what waits, and wait for what is on its way."""
+        self._releases += 1
+        self._open = self.ready = False
+        for hosted in self._partitions.values():
+            hosted.drop_waiting()
+        for hosted in list(self._partitions.values()):
+            await hosted.lane.drain()
+
+    async def restore(self, assigned: Collection[int], generation: int) -> bool:
+        """Hold exactly these partitions, restored, with the consumer at their next records.
+
+        A partition kept from the generation before is as it was left. One that skipped a
+        generation may have had another owner in between, and is read anew.
+
+        Returns:
+            Whether they are held now; not if they were released again meanwhile.
+
+        Raises:
+            BrokerError: The input no longer reaches up to what was applied of it.
+        """
+        releases = self._releases
+        kept = set(self._partitions) & set(assigned) if generation == self._generation + 1 else set()
+        self._generation = generation
+        for number in set(self._partitions) - kept:
+            del self._partitions[number]
+            self._table.store.drop(number)
+            self._metrics.forget(number)
+        new = sorted(set(assigned) - kept)
+        started = time.monotonic()
+        records = await self._table.restore(self._client, new)
+        for number in new:
+            processor = self._processor_factory(number)
+            processor.restore(self._table.store.rows(number))
+            self._partitions[number] = HostedPartition(number, processor, self._lane(number))
+        seconds = time.monotonic() - started
+        self._metrics.recovered(records, seconds)
+        log("partitions_assigned", kept=sorted(kept), restored=new, changelog_records=records,
+            seconds=round(seconds, 3))  # fmt: skip
+        await self._seek()
+        if self._releases != releases or self.failure is not None:
+            return False
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        self._open = self.ready = True
+        self._wake.set()
+        return True
+
+    async def stop(self) -> None:
+        """Release everything, for good."""
+        await self.release()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _seek(self) -> None:
+        consumer = self._app.consumer
+        tps = {TP(self._events, number): hosted for number, hosted in self._partitions.items()}
+        if not tps:
+            return
+        known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
+        lost = await find_lost_positions(self._client, self._events, known)
+        for number, end in lost.items():
+            raise _input_was_replaced(self._events, number, known[number] - 1, end)
+        committed = await consumer.committed(tps)
+        fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0 and not committed.get(tp)]
+        starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
+        epoch = next(self._epochs)
+        for tp, hosted in tps.items():
+            starts.setdefault(tp, max(committed.get(tp) or 0, hosted.applied + 1))
+            hosted.epoch = epoch
+        await consumer.start_at(starts, epoch)
+
+    def _lane(self, number: int) -> Lane:
+        tp = TP(self._events, number)
+        return Lane(
+            lambda: self._app.producer._producer,
+            self._topics,
+            number,
+            advance=lambda offset: self._app.consumer.advance(tp, offset),
+            fail=self.fail,
+            freed=self._wake.set,
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker: nothing more is started, and the position stays where it is."""
+        self._open = self.ready = False
+        self.failure = self.failure or error
+        self.failed.set()
+        self._wake.set()
+
+    # -- turns -----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while self.failure is None:
+                if not await self._round():
+                    await self._wait_for_work()
+        except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker, told once
+            self.fail(error)
+
+    async def _round(self) -> bool:
+        worked = False
+        for hosted in list(self._partitions.values()):
+            if not self._open or not self._holds_lease():
+                return False
+            if self._may_go(hosted):
+                worked |= self._turn(hosted)
+                await asyncio.sleep(0)
+        return worked
+
+    async def _wait_for_work(self) -> None:
+        self._wake.clear()
+        if self._work_waits():
+            return
+        try:
+            async with asyncio.timeout(_POLL_S):
+                await self._wake.wait()
+        except TimeoutError:
+            self._metrics.observe_lag(self._lags())
+
+    def _work_waits(self) -> bool:
+        # Work may have come between the last round and the clearing of the event.
+        return (
+            self._open
+            and self._holds_lease()
+            and any(hosted.chunks and self._may_go(hosted) for hosted in self._partitions.values())
+        )
+
+    @staticmethod
+    def _may_go(hosted: HostedPartition) -> bool:
+        """Under low load one piece at a time, so that records gather instead of batches of one."""
+        if hosted.held >= SLICE:
+            return hosted.lane.has_room
+        return hosted.lane.is_idle
+
+    def _turn(self, hosted: HostedPartition) -> bool:
+        """One slice of records if they may go, then one slice of due instants if any is due."""
+        self._check_in_range(hosted.number)
+        worked = hosted.fire_to is None and self._apply(hosted)
+        return self._tick(hosted) or worked
+
+    def _apply(self, hosted: HostedPartition) -> bool:
+        records = hosted.take_slice()
+        if not records:
+            self._maybe_resume(hosted)
+            return False
+        started = time.perf_counter()
+        effects = hosted.processor.apply(records)
+        self._metrics.applied(hosted.number, len(records), time.perf_counter() - started, effects)
+        last = records[-1]
+        hosted.applied = last.offset
+        next_offset: int | None = last.offset + 1
+        if last.key is None and is_time_marker(last):
+            hosted.marker, hosted.fire_to = next_offset, hosted.processor.time
+            next_offset = last.offset  # all but the marker itself
+        self._submit(hosted, effects, next_offset)
+        self._maybe_resume(hosted)
+        return True
+
+    def _tick(self, hosted: HostedPartition) -> bool:
+        processor = hosted.processor
+        due = processor.next_due()
+        if hosted.fire_to is not None:
+            if due is None or due > hosted.fire_to:
+                self._end_of_firing(hosted)
+                return True
+            limit = hosted.fire_to
+        else:
+            limit = self._time_limit(hosted)
+        if due is None or due > limit or not hosted.lane.has_room:
+            return False
+        if limit > processor.time:
+            self._submit(hosted, processor.mark_time(limit), None)
+        started = time.perf_counter()
+        effects = processor.tick(limit, SLICE)
+        self._metrics.ticked(hosted.number, limit - due, time.perf_counter() - started, effects)
+        self._submit(hosted, effects, None, barrier=True)
+        return True
+
+    def _end_of_firing(self, hosted: HostedPartition) -> None:
+        hosted.fire_to = None
+        if hosted.marker is not None:
+            self._submit(hosted, Effects(), hosted.marker)
+            hosted.marker = None
+
+    def _submit(
+        self,
+        hosted: HostedPartition,
+        effects: Effects,
+        next_offset: int | None,
+        *,
+        barrier: bool = False,
+    ) -> None:
+        self._table.store.write(hosted.number, effects.rows.items())
+        hosted.lane.submit(effects, next_offset, barrier=barrier)
+
+    def _maybe_resume(self, hosted: HostedPartition) -> None:
+        if hosted.paused and hosted.held <= _HELD_RECORDS // 2:
+            hosted.paused = False
+            self._app.consumer.resume_partitions({TP(self._events, hosted.number)})
+
+    # -- what the broker said --------------------------------------------------------------------
+
+    def _time_limit(self, hosted: HostedPartition) -> int:
+        return time_limit(
+            self._clock,
+            time=hosted.processor.time,
+            grace_ms=self._grace_ms,
+            applied=hosted.applied,
+            end=self._app.consumer.observation.ends.get((self._events, hosted.number)),
+        )
+
+    def _holds_lease(self) -> bool:
+        lease_at: float = self._app.consumer.observation.lease_at
+        return time.monotonic() - lease_at < self._session_timeout_s
+
+    def _check_in_range(self, number: int) -> None:
+        out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))
+        if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
+            raise _input_was_replaced(self._events, number, hosted.applied, None)
+
+    def _lags(self) -> dict[int, int]:
+        highwaters = self._app.consumer.observation.highwaters
+        return {
+            number: max(0, highwaters.get((self._events, number), 0) - hosted.applied - 1)
+            for number, hosted in self._partitions.items()
+        }
+
+
+def _input_was_replaced(topic: str, number: int, applied: int, end: int | None) -> BrokerError:
+    reach = "no longer holds what follows it" if end is None else f"ends at {end}"
+    return BrokerError(
+        f"{topic} partition {number} was read up to offset {applied}, but {reach}: "
+        "the topic was deleted and made anew, or cut off",
+        "restore the topic, or start afresh with another --prefix",
+    )

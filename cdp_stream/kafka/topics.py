@@ -1,0 +1,167 @@
+"""Every topic of the product: name, partitions, cleanup; made if missing, checked if not.
+
+A topic with another partition count would send a profile's rows and changes where its events are
+not, and a cleanup policy of another kind loses rows or changes in silence. So both are checked at
+every start, and a worker does not run on what it cannot repair.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.log import log
+from cdp_stream.settings import Settings
+
+__all__ = ["TOPICS", "TopicPlan", "ensure_topics"]
+
+_CONNECT_S = 15.0
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """How one topic has to be.
+
+    Attributes:
+        suffix: What follows the prefix in its name.
+        cleanup: Kafka's cleanup policy.
+        settings: Further topic settings it is made with; they are not checked.
+    """
+
+    suffix: str
+    cleanup: str
+    settings: Mapping[str, str]
+
+
+TOPICS = (
+    TopicPlan("events", "delete", {"retention.ms": str(90 * _DAY_MS)}),
+    TopicPlan("memberships", "delete", {"retention.ms": str(365 * _DAY_MS)}),
+    TopicPlan("membership-state", "compact", {}),
+    TopicPlan(
+        "rejected", "delete",
+        # What the input took, it must take, headers and all.
+        {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(16 * 1024 * 1024)},
+    ),  # fmt: skip
+    TopicPlan("profiles-changelog", "compact", {}),
+)
+"""The topics of the profiles topology. All have as many partitions as ``events``."""
+
+
+async def ensure_topics(settings: Settings) -> int:
+    """Make the topics that are missing, check those that are there.
+
+    Returns:
+        How many partitions they have.
+
+    Raises:
+        BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.brokers, client_id=settings.group_id, request_timeout_ms=15_000
+    )
+    aiokafka_log = logging.getLogger("aiokafka")
+    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await admin.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await admin.close()
+        raise BrokerError(
+            f"no Kafka broker answers at {settings.broker}",
+            "start one (cdp broker is enough to try things out), or give its address with --broker",
+        ) from error
+    finally:
+        aiokafka_log.removeFilter(_silent)
+    try:
+        return await _ensure(admin, settings)
+    except KafkaError as error:
+        raise BrokerError(
+            f"the broker at {settings.broker} refused to show or make topics: {error}",
+            "check its log and this client's rights",
+        ) from error
+    finally:
+        await admin.close()
+
+
+def _silent(_record: logging.LogRecord) -> bool:
+    return False
+
+
+async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+    there = await _partition_counts(admin)
+    events = settings.topic("events")
+    partitions = there.get(events, settings.partitions)
+    missing = [plan for plan in TOPICS if settings.topic(plan.suffix) not in there]
+    if missing:
+        await _create(admin, settings, missing, partitions)
+        there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+        partitions = there[events]
+    for plan in TOPICS:
+        name = settings.topic(plan.suffix)
+        if there[name] != partitions:
+            raise BrokerError(
+                f"{name} has {there[name]} partitions, but {events} has {partitions}",
+                f"give {name} {partitions} partitions, or start afresh with another --prefix",
+            )
+    await _check_cleanup(admin, settings)
+    return partitions
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    found: list[dict[str, Any]] = await admin.describe_topics()
+    return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan], partitions: int
+) -> None:
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=settings.topic(plan.suffix),
+                num_partitions=partitions,
+                replication_factor=settings.replication,
+                topic_configs={"cleanup.policy": plan.cleanup, **plan.settings},
+            )
+            for plan in missing
+        ]
+    )
+    for name, code, *detail in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:  # another worker was quicker
+            reason = next((text for text in detail if text), error.__name__)
+            raise BrokerError(f"{name} cannot be made: {reason}", "make it by hand, or as allowed")
+    log("topics_created", topics=[settings.topic(p.suffix) for p in missing], partitions=partitions)
+
+
+async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, int]:
+    """Wait until all of a broker's answers know topics that were just made."""
+    async with asyncio.timeout(_CONNECT_S):
+        while True:
+            there = await _partition_counts(admin)
+            if names <= there.keys():
+                return there
+            await asyncio.sleep(0.1)
+
+
+async def _check_cleanup(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    wanted = {settings.topic(plan.suffix): plan.cleanup for plan in TOPICS}
+    responses = await admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""}) for name in wanted]
+    )
+    for response in responses:
+        for code, _message, _kind, name, entries in response.resources:
+            policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), None)
+            if code or policy is None or policy == wanted[name]:
+                continue
+            raise BrokerError(
+                f"{name} has cleanup.policy={policy}, but must have {wanted[name]}",
+                f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted[name]}",
+            )

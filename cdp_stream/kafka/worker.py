@@ -1,0 +1,121 @@
+"""Running one worker process: start, serve, stop; what ends it, and with which exit code.
+
+Faust's own ``Worker`` is not used: it takes over logging, signals and standard output, and ends with
+0 on some crashes. Here SIGTERM and SIGINT drain (finish the slice, deliver, commit, leave the group)
+within 10 s, and whatever else ends the worker exits non-zero.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from cdp_stream.errors import BrokerError, CdpError
+from cdp_stream.kafka.app import ChunkApp
+from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
+
+__all__ = ["run_worker"]
+
+_DRAIN_S = 8.0
+"""Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
+
+
+def run_worker(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int:
+    """Run a worker until a signal or a failure ends it.
+
+    Args:
+        settings: The worker's settings.
+        create_app: Makes the Faust app, given the number of partitions of the input, once topics
+            are there; called on the running loop.
+
+    Returns:
+        0 after SIGTERM or SIGINT; otherwise never.
+
+    Raises:
+        CdpError: What ended the worker, as one line that says what to do next.
+    """
+    set_up_logging(settings.log_level)
+    return uvloop.run(_run(settings, create_app))
+
+
+async def _run(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    partitions = await ensure_topics(settings)
+    app = create_app(partitions)
+    if settings.metrics_port is not None:
+        app.metrics.serve(settings.metrics_port)
+    log("worker_starting", group=settings.group_id, partitions=partitions)
+    failure = await _serve(app, stopping)
+    graceful = failure is None
+    ended = await _stop(app, commit=graceful)
+    log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
+    if failure is not None:
+        if not ended:
+            _exit_at_once(failure)
+        raise failure
+    return 0
+
+
+async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
+    """Run the app until it is told to stop; returns what failed, if anything did."""
+    waits = [
+        asyncio.ensure_future(app.start()),
+        asyncio.ensure_future(stopping.wait()),
+        asyncio.ensure_future(app.hosting.failed.wait()),
+        asyncio.ensure_future(app._crashed.wait()),
+    ]
+    start = waits[0]
+    try:
+        pending = set(waits)
+        while True:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if done != {start} or start.exception() is not None:
+                break
+    finally:
+        for wait in waits[1:]:
+            wait.cancel()
+    if stopping.is_set() and app.hosting.failure is None and not app._crashed.is_set():
+        return None
+    error = app.hosting.failure or app.crash_reason
+    if error is None and start.done():
+        error = start.exception()
+    return _explained(error or RuntimeError("the worker ended by itself"))
+
+
+def _explained(error: BaseException) -> BaseException:
+    if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
+        return error
+    return BrokerError(
+        f"Kafka: {str(error) or type(error).__name__}",
+        "nothing is lost: check the broker, then start the worker again",
+    )
+
+
+async def _stop(app: Any, *, commit: bool) -> bool:
+    """Stop the app; returns whether it came to an end in time."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_DRAIN_S):
+            await app.hosting.stop()
+            if commit:
+                await app.consumer.commit()
+            await app.stop()
+            return True
+    return False
+
+
+def _exit_at_once(error: BaseException) -> None:
+    """End the process though threads still hang; they would keep it alive, and it must not be."""
+    sys.stderr.write(f"{error or type(error).__name__}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code if isinstance(error, CdpError) else 3)

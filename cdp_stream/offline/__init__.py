@@ -1,0 +1,1 @@
+"""The engine with no Kafka: replay of event files."""

@@ -1,0 +1,1 @@
+"""Everything that one input partition decides, with no Kafka."""

@@ -1,0 +1,100 @@
+"""What one input partition is told, and what it answers: the seam between the engine and Kafka.
+
+The Kafka edge reads records, asks the partition's :class:`Processor`, and delivers its
+:class:`Effects`; it never looks inside a record or a row. A processor never does I/O. That is why a
+run can be repeated: a processor's answers are a function of the calls made to it, in their order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = ["META_ROW", "Effects", "Processor", "Record"]
+
+META_ROW = b"~partition"
+"""Key of the row that holds a partition's time and its applied input position."""
+
+Headers = Sequence[tuple[str, bytes]]
+Rejected = tuple[bytes | None, bytes | None, Headers]
+
+
+class Record(Protocol):
+    """One Kafka record as the consumer hands it over; ``timestamp`` is epoch ms."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a slice of records, or of due instants, changes.
+
+    Attributes:
+        memberships: ``(mpid, JSON)`` for the memberships topic, in order.
+        state: ``(audience:mpid, JSON or None)`` for the compacted state topic; ``None`` is a
+            tombstone.
+        rejected: ``(key, value, headers)`` of input that could not be used, as it came.
+        rows: Changelog rows; ``None`` is a tombstone. The meta row comes last, so that whoever has
+            read it has read the whole write.
+        changes: How many membership changes per ``(audience id, action)``, for the metrics.
+        more: After a tick: due instants up to its limit are still waiting.
+    """
+
+    memberships: list[tuple[bytes, bytes]] = field(default_factory=list)
+    state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    changes: dict[tuple[str, str], int] = field(default_factory=dict)
+    more: bool = False
+
+
+class Processor(Protocol):
+    """Everything one input partition decides; one instance per assigned partition."""
+
+    @property
+    def time(self) -> int:
+        """The partition's time, epoch ms; it never moves back."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Offset of the last applied record; -1 before the first."""
+        ...
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> None:
+        """Rebuild time, position and due instants from the partition's rows, meta row included.
+
+        The mapping is the live store of the partition: it shows every later write too.
+        """
+        ...
+
+    def apply(self, records: Sequence[Record]) -> Effects:
+        """Apply a slice of records, all above ``position`` and in order.
+
+        Time moves to the greatest arrival. A time marker is never in it save as its last record,
+        and moves time as a record that arrived then would.
+        """
+        ...
+
+    def tick(self, until: int, limit: int) -> Effects:
+        """Move time to ``until`` and fire at most ``limit`` due instants up to it, in order."""
+        ...
+
+    def mark_time(self, until: int) -> Effects:
+        """Move time to ``until`` without firing anything; the answer holds the meta row alone.
+
+        It is made durable before the outputs of a tick are sent (semantics.md, Instants).
+        """
+        ...
+
+    def next_due(self) -> int | None:
+        """The earliest due instant of the partition, ``None`` when nothing is due ever."""
+        ...

@@ -1,0 +1,229 @@
+"""Everything that one partition of `cdp.events` decides, with no Kafka: records and passing time in, effects out.
+
+Rows are bytes in the partition's store; those that were touched lately are kept decoded. The effects of a call are a
+function of the rows and of the call: whoever delivers them in order, and starts again from the delivered rows, loses and
+doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from cdp_stream.core.change import ADD, Change
+from cdp_stream.core.due import DueInstants
+from cdp_stream.core.evaluation import PROFILE_PART, Engine
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.formats.envelope import marker_time
+from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.formats.membership import encode_change, state_key
+from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
+from cdp_stream.formats.rows import (
+    PARTITION_KEY,
+    PartitionState,
+    decode_partition,
+    decode_row,
+    due_of,
+    encode_partition,
+    encode_row,
+)
+from cdp_stream.partition.effects import Effects, Record
+
+ROWS_KEPT = 100_000
+"""Decoded rows kept per partition; each takes a few kilobytes."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a partition did since it was assigned, for the metrics; whoever reads it may reset it.
+
+    Attributes:
+        events: events in the batches applied.
+        batches: batches applied, duplicates included.
+        changes: (audience id, action) -> membership changes.
+        rejected: reason -> rejects.
+        lateness_ms: greatest distance between a due instant and the partition's time when it fired.
+    """
+
+    events: int = 0
+    batches: int = 0
+    changes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    lateness_ms: int = 0
+
+
+class ProfileProcessor:
+    """Evaluates the profiles of one input partition.
+
+    Attributes:
+        time: the partition's time, epoch ms; never moves back; -1 before the first record.
+        position: offset of the last record applied; -1 before the first.
+        tally: what was done, for the metrics.
+    """
+
+    def __init__(self, plan: Plan, topic: str, partition: int, rows_kept: int = ROWS_KEPT) -> None:
+        self.time = -1
+        self.position = -1
+        self.tally = Tally()
+        self._account_id = plan.account_id
+        self._engine = Engine(plan)
+        self._decoder = BatchDecoder(plan.inputs)
+        self._topic = topic
+        self._partition = partition
+        self._store: Mapping[bytes, bytes] = {}
+        self._rows: dict[int, Row] = {}
+        self._rows_kept = rows_kept
+        self._due = DueInstants()
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> None:
+        """Take over the partition's rows: its time, its position, and every profile's due instant.
+
+        Args:
+            rows: the live store of the partition; it must show the rows of a call's effects by the next call.
+
+        Raises:
+            OutsideError: a row is damaged, or of another release's format.
+        """
+        self._store = rows
+        self._rows.clear()
+        self._due = DueInstants()
+        for key, value in rows.items():
+            if key == PARTITION_KEY:
+                self.time, self.position = decode_partition(value)
+            elif (due := due_of(value)) < FOREVER:
+                self._due.add(due, int(key))
+
+    def next_due(self) -> int | None:
+        """The earliest instant at which a profile may change by itself; None when there is none."""
+        return self._due.first()
+
+    def due_waiting(self) -> int:
+        """How many due instants wait, those included that became later since."""
+        return len(self._due)
+
+    def apply(self, records: Sequence[Record]) -> Effects:
+        """Apply records above `position`, in order; those of a row that has them already only move time."""
+        self._make_room()
+        effects = Effects()
+        touched: dict[int, Row] = {}
+        changes: list[Change] = []
+        decode = self._decoder.decode
+        apply = self._engine.apply
+        rows = self._rows
+        tally = self.tally
+        time = self.time
+        for record in records:
+            value = record.value
+            if not value and (marked := marker_time(record.key, value, record.headers)) is not None:
+                time = max(time, marked)
+                continue
+            batch, rejects = decode(value, record.key, record.headers, record.timestamp)
+            if rejects:
+                self._reject(record, rejects, effects)
+            if batch is None:
+                continue
+            if batch.arrival > time:
+                time = batch.arrival
+            mpid = batch.mpid
+            row = rows.get(mpid) or self._load(mpid)
+            if record.offset <= row.position:
+                continue
+            due = row.due
+            refused = apply(row, batch, changes)
+            row.position = record.offset
+            if row.due != due:
+                self._due.add(row.due, mpid)
+            if refused:
+                self._reject(record, [_refusal(value or b"", place) for place in refused], effects)
+            touched[mpid] = row
+            tally.batches += 1
+            tally.events += len(batch.events)
+        self.time = time
+        if records:
+            self.position = records[-1].offset
+        self._emit(changes, effects)
+        effects.rows = {b"%d" % mpid: encode_row(row) for mpid, row in touched.items()}
+        self._close(effects)
+        return effects
+
+    def mark_time(self, until: int) -> Effects:
+        """Move time without firing anything: the write that must be durable before a tick's outputs are sent."""
+        self.time = max(self.time, until)
+        effects = Effects()
+        self._close(effects)
+        return effects
+
+    def tick(self, until: int, limit: int) -> Effects:
+        """Move time to `until` and wake at most `limit` profiles that are due by then, the earliest first."""
+        self._make_room()
+        self.time = max(self.time, until)
+        effects = Effects()
+        changes: list[Change] = []
+        woken: dict[int, Row | None] = {}
+        for _ in range(limit):
+            entry = self._due.pop(until)
+            if entry is None:
+                break
+            due, mpid = entry
+            row = self._rows.get(mpid) or self._load(mpid)
+            if row.due > due:
+                # It became later, or went; an entry of its own waits for the later instant.
+                continue
+            self.tally.lateness_ms = max(self.tally.lateness_ms, self.time - row.due)
+            clock = row.clock
+            if not self._engine.wake(row, until, changes):
+                del self._rows[mpid]
+                woken[mpid] = None
+                continue
+            if row.due < FOREVER:
+                self._due.add(row.due, mpid)
+            if row.clock != clock:
+                # A row whose due instant was merely early need not be written: found early again, it does no harm.
+                woken[mpid] = row
+        self._emit(changes, effects)
+        effects.rows = {
+            b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in woken.items()
+        }
+        first = self._due.first()
+        effects.more = first is not None and first <= until
+        self._close(effects)
+        return effects
+
+    def _load(self, mpid: int) -> Row:
+        value = self._store.get(b"%d" % mpid)
+        row = self._rows[mpid] = Row(mpid) if value is None else decode_row(mpid, value)
+        return row
+
+    def _make_room(self) -> None:
+        """Let the rows that were decoded first go, a tenth at a time; between calls all are in the store."""
+        rows = self._rows
+        if len(rows) >= self._rows_kept:
+            for old in list(islice(rows, self._rows_kept // 10 + 1)):
+                del rows[old]
+
+    def _emit(self, changes: list[Change], effects: Effects) -> None:
+        state: dict[bytes, bytes | None] = {}
+        tallied = self.tally.changes
+        for change in changes:
+            message = encode_change(change, self._account_id)
+            effects.memberships.append((b"%d" % change.mpid, message))
+            state[state_key(change)] = message if change.action == ADD else None
+            tallied[change.audience_id, change.action] += 1
+        effects.state.extend(state.items())
+
+    def _reject(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
+        for reject in rejects:
+            headers = reject_headers(reject, self._topic, self._partition, record.offset)
+            effects.rejected.append((record.key, reject.value, headers))
+            self.tally.rejected[reject.reason.value] += 1
+
+    def _close(self, effects: Effects) -> None:
+        """Every write ends with the partition's own row: who has read it has read the whole write."""
+        effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
+
+
+def _refusal(value: bytes, place: int) -> Reject:
+    return too_large_for_profile(value, None if place == PROFILE_PART else place)

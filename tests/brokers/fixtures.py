@@ -1,0 +1,89 @@
+"""The brokers that tests use, and which tests are left out where a broker cannot be had."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.apache import ApacheKafka, resolve_jars, why_unavailable
+from cdp_stream.kafka.embedded import EmbeddedBroker
+from tests.brokers.sources import sources, why_none
+
+REPORT = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORT] = []
+
+
+# Last: what `-m` and `-k` have left out need not be asked for here.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests for which there is no broker; insist on them with CDP_REQUIRE_KAFKA."""
+    kafka = {item for item in items if item.get_closest_marker("kafka")}
+    own = {item for item in kafka if "own_kafka" in getattr(item, "fixturenames", ())}
+    if kafka and not sources():
+        _leave_out(config, items, kafka, why_none())
+    elif own and why_unavailable():
+        _leave_out(config, items, own, f"they stop a broker of their own, and {why_unavailable()}")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for line in config.stash[REPORT]:
+        terminalreporter.write_line(line)
+
+
+def _leave_out(
+    config: pytest.Config, items: list[pytest.Item], without: set[pytest.Item], reason: str
+) -> None:
+    if os.environ.get("CDP_REQUIRE_KAFKA"):
+        raise pytest.UsageError(
+            f"{len(without)} tests need Apache Kafka, but {reason}; install a Java runtime 17 and "
+            "Maven, start Docker, or set CDP_TEST_BROKER=host:port"
+        )
+    items[:] = [item for item in items if item not in without]
+    config.hook.pytest_deselected(items=list(without))
+    config.stash[REPORT].append(f"{len(without)} Kafka tests left out: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(pytestconfig: pytest.Config) -> Iterator[str]:
+    """The address of an Apache Kafka broker that all tests of the run share."""
+    failures = []
+    for source in sources():
+        with ExitStack() as stack:
+            try:
+                address = stack.enter_context(source.broker())
+            except BrokerError as error:
+                failures.append(f"{source.name}: {error}")
+                continue
+            pytestconfig.stash[REPORT].append(f"Kafka tests ran on {source.name}")
+            yield address
+            return
+    raise BrokerError("; ".join(failures) or why_none())
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[ApacheKafka]:
+    """A broker for one test alone, which may stop, kill and restart it."""
+    with ApacheKafka(resolve_jars()) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[str]:
+    """The address of an embedded broker that all tests of the run share."""
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap
+
+
+@pytest.fixture
+def topic_prefix(request: pytest.FixtureRequest) -> str:
+    """A prefix for topics and groups that no other test has, nor this one in another run."""
+    name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]
+    return f"test-{os.getpid()}-{name}"

@@ -1,0 +1,32 @@
+"""The engine, which keeps only what it must, emits exactly what a recount of it all emits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, note, settings
+
+from cdp_stream.offline.replay import replay_batches
+from tests.properties.recount import recount
+from tests.properties.strategies import cases
+
+FIELDS = ("action", "audience_id", "audience_name", "mpid", "effective_at", "ordinal")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(case=cases())
+def test_the_engine_emits_what_a_recount_of_the_whole_history_emits(
+    case: tuple[Any, list[Any], int | None],
+) -> None:
+    definitions, stream, until = case
+    text = json.dumps(definitions, ensure_ascii=False, indent=1)
+    lines = [json.dumps(batch, ensure_ascii=False).encode() for batch in stream]
+    note(text)
+    note("\n".join(line.decode() for line in lines))
+    note(f"until {until}")
+    expected = recount(definitions, stream, until)
+    found = [
+        {name: change[name] for name in FIELDS} for change in replay_batches(text, lines, until)
+    ]
+    assert found == expected

@@ -1,0 +1,142 @@
+"""Worker processes, input and output of the tests that run the profiles topology on a broker."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
+
+PARTITIONS = 4
+
+
+@dataclass
+class Running:
+    """One prefix on one broker, and the workers on it."""
+
+    settings: Settings
+    directory: Path
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start_worker(self, **flags: object) -> subprocess.Popen[bytes]:
+        number = len(self.workers)
+        given = {
+            "broker": self.settings.broker,
+            "prefix": self.settings.prefix,
+            "data_dir": self.directory / f"data-{number}",
+            "clock": self.settings.clock,
+            "session_timeout": 6,  # the least that Kafka allows
+            "rebalance_timeout": 6,
+            **flags,
+        }
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
+        with (self.directory / f"worker-{number}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "tests.kafka.counting_worker",
+                 *(f"{name}={value}" for name, value in given.items())],
+                stderr=log, env=environment, cwd=Path(__file__).parents[2],
+            )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    def log_of(self, worker: subprocess.Popen[bytes]) -> str:
+        number = self.workers.index(worker)
+        return (self.directory / f"worker-{number}.log").read_text()
+
+    async def create_topics(self) -> None:
+        await ensure_topics(self.settings)
+
+    async def produce(self, records: list[tuple[int, bytes | None, bytes]], **options: Any) -> None:
+        """Append ``(partition, key, value)`` in order, with optional timestamp and headers."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.settings.brokers, linger_ms=5)
+        await producer.start()
+        try:
+            sent = [
+                await producer.send(
+                    self.settings.topic("events"), value, key=key, partition=partition, **options
+                )
+                for partition, key, value in records
+            ]
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+    async def read(self, suffix: str) -> dict[int, list[Any]]:
+        """All records of a topic, by partition."""
+        found: dict[int, list[Any]] = {number: [] for number in range(PARTITIONS)}
+        await read_to_end(
+            {"bootstrap_servers": self.settings.brokers},
+            self.settings.topic(suffix),
+            range(PARTITIONS),
+            lambda partition, records: found[partition].extend(records),
+        )
+        return found
+
+    async def values(self, suffix: str = "memberships") -> Counter[tuple[bytes, bytes]]:
+        """How often each ``(key, value)`` is in a topic."""
+        read = await self.read(suffix)
+        return Counter((r.key, r.value) for records in read.values() for r in records)
+
+    async def committed(self) -> dict[int, int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.brokers)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(self.settings.group_id)
+        except GroupCoordinatorNotAvailableError:
+            return {}  # a broker's first group: its topic of offsets is being made
+        finally:
+            await admin.close()
+        events = self.settings.topic("events")
+        return {tp.partition: o.offset for tp, o in offsets.items() if tp.topic == events}
+
+    async def count(self, suffix: str) -> int:
+        """End offsets of a topic, added up."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers)
+        await consumer.start()
+        try:
+            topic = self.settings.topic(suffix)
+            tps = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+            return sum((await consumer.end_offsets(tps)).values())
+        finally:
+            await consumer.stop()
+
+    async def caught_up(self, total: int) -> bool:
+        return sum((await self.committed()).values()) >= total
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float = 60.0) -> None:
+    """Ask until ``condition`` holds; fails after ``within`` seconds."""
+    async with asyncio.timeout(within):
+        while not await condition():
+            await asyncio.sleep(0.1)
+
+
+async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int:
+    """The exit code of a worker that is to end by itself."""
+    return await asyncio.to_thread(worker.wait, within)
+
+
+@contextmanager
+def running(settings: Settings, directory: Path) -> Iterator[Running]:
+    ran = Running(settings, directory)
+    try:
+        yield ran
+    finally:
+        for worker in ran.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+            worker.wait()

@@ -1,0 +1,73 @@
+"""The profiles topology::
+
+    cdp.events ──> [profiles] ──> cdp.memberships, cdp.membership-state, cdp.rejected
+                      │  ▲
+                      ▼  │
+              table: profiles (changelog cdp.profiles-changelog, compacted)
+
+One agent takes chunks, one partition's records of one fetch, and passes them to the hosting of
+that partition, which asks its processor and delivers what it answers. Every arrow keeps the
+partition number.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mode.supervisors import CrashingSupervisor
+
+from cdp_stream.kafka.app import ChunkApp, client_settings
+from cdp_stream.kafka.chunks import chunk_topic
+from cdp_stream.kafka.delivery import OutputTopics
+from cdp_stream.kafka.hosting import PartitionHosting
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.table import ProfileTable
+from cdp_stream.partition.effects import Processor
+from cdp_stream.settings import Settings
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    settings: Settings,
+    processor_factory: Callable[[int], Processor],
+    *,
+    partitions: int,
+) -> ChunkApp:
+    """Make the Faust app of the profiles topology.
+
+    Args:
+        settings: The worker's settings.
+        processor_factory: Makes the processor of a partition, by its number.
+        partitions: How many partitions the input topic has.
+    """
+    app = ChunkApp(settings)
+    app.metrics = Metrics()
+    events = chunk_topic(app, settings.topic("events"), partitions=partitions)
+    table = ProfileTable(
+        app, name="profiles", changelog=settings.topic("profiles-changelog"), partitions=partitions
+    )
+    app.tables.add(table)
+    app.hosting = PartitionHosting(
+        app,
+        processor_factory,
+        table=table,
+        client=client_settings(settings),
+        events=settings.topic("events"),
+        topics=OutputTopics(
+            memberships=settings.topic("memberships"),
+            state=settings.topic("membership-state"),
+            rejected=settings.topic("rejected"),
+            changelog=settings.topic("profiles-changelog"),
+        ),
+        clock=settings.clock,
+        grace_ms=settings.grace,
+        session_timeout_s=settings.session_timeout,
+        metrics=app.metrics,
+    )
+
+    @app.agent(events, name="profiles", supervisor_strategy=CrashingSupervisor)
+    async def profiles(chunks: Any) -> None:
+        async for event in chunks.events():
+            app.hosting.accept(event.message.partition, event.value)
+
+    return app
