@@ -18,6 +18,8 @@ __all__ = ["SettingSource", "Settings", "load_settings"]
 
 Clock = Literal["wall", "stream"]
 
+_MOST_SECONDS = 3600
+_LONGEST_PREFIX = 100  # Kafka's limit for a topic name is 249
 _NOT_SETTINGS = ("CDP_TEST_", "CDP_REQUIRE_KAFKA")
 """Environment names that belong to the test suite."""
 
@@ -154,7 +156,7 @@ def _listed(names: set[str], prefix: str = "") -> str:
     return ", ".join(sorted(prefix + (n.upper() if prefix else n) for n in names))
 
 
-def _checked(name: str, raw: Any, source: str) -> Any:
+def _checked(name: str, raw: object, source: str) -> object:
     check, wanted = _CHECKS[name]
     try:
         return check(raw)
@@ -162,8 +164,8 @@ def _checked(name: str, raw: Any, source: str) -> Any:
         raise UsageError(f"{name} ({source}): {raw!r} is not {wanted}", "correct it") from error
 
 
-def _whole(least: int, most: int) -> Callable[[Any], int]:
-    def check(raw: Any) -> int:
+def _whole(least: int, most: int) -> Callable[[object], int]:
+    def check(raw: object) -> int:
         if isinstance(raw, bool) or not isinstance(raw, int | str):
             raise TypeError
         number = int(raw)
@@ -174,7 +176,7 @@ def _whole(least: int, most: int) -> Callable[[Any], int]:
     return check
 
 
-def _milliseconds(raw: Any) -> int:
+def _milliseconds(raw: object) -> int:
     text, unit = str(raw).strip(), 1
     if isinstance(raw, str) and text.endswith("ms"):
         text = text.removesuffix("ms")
@@ -183,15 +185,15 @@ def _milliseconds(raw: Any) -> int:
     return _whole(0, 86_400_000)(text.strip()) * unit
 
 
-def _seconds(raw: Any) -> float:
-    number = float(raw)
-    if not 0 < number <= 3600:
+def _seconds(raw: object) -> float:
+    number = float(str(raw))
+    if not 0 < number <= _MOST_SECONDS:
         raise ValueError
     return number
 
 
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    def check(raw: Any) -> str:
+def _one_of(*choices: str) -> Callable[[object], str]:
+    def check(raw: object) -> str:
         if raw not in choices:
             raise ValueError
         return str(raw)
@@ -199,20 +201,23 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return check
 
 
-def _text(raw: Any) -> str:
+def _text(raw: object) -> str:
     if not isinstance(raw, str) or not raw.strip():
         raise ValueError
     return raw
 
 
-def _topic_prefix(raw: Any) -> str:
+def _topic_prefix(raw: object) -> str:
     text = _text(raw)
-    if not all(c.isascii() and (c.isalnum() or c in "._-") for c in text) or len(text) > 100:
+    if (
+        not all(c.isascii() and (c.isalnum() or c in "._-") for c in text)
+        or len(text) > _LONGEST_PREFIX
+    ):
         raise ValueError
     return text
 
 
-_CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
+_CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
     "broker": (_text, "host:port, or several separated by commas"),
     "prefix": (_topic_prefix, "letters, digits, '.', '_' and '-', at most 100"),
     "partitions": (_whole(1, 10_000), "a whole number from 1"),

@@ -1,4 +1,6 @@
-"""The profiles topology::
+"""The profiles topology: what flows between which topics.
+
+::
 
     cdp.events ──> [profiles] ──> cdp.memberships, cdp.membership-state, cdp.rejected
                       │  ▲
@@ -18,7 +20,7 @@ from mode.supervisors import CrashingSupervisor
 from cdp_stream.kafka.app import ChunkApp, client_settings
 from cdp_stream.kafka.chunks import chunk_topic
 from cdp_stream.kafka.delivery import OutputTopics
-from cdp_stream.kafka.hosting import PartitionHosting
+from cdp_stream.kafka.hosting import HostingPlan, PartitionHosting
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.partition.effects import Processor
@@ -47,11 +49,7 @@ def create_app(
         app, name="profiles", changelog=settings.topic("profiles-changelog"), partitions=partitions
     )
     app.tables.add(table)
-    app.hosting = PartitionHosting(
-        app,
-        processor_factory,
-        table=table,
-        client=client_settings(settings),
+    plan = HostingPlan(
         events=settings.topic("events"),
         topics=OutputTopics(
             memberships=settings.topic("memberships"),
@@ -59,10 +57,13 @@ def create_app(
             rejected=settings.topic("rejected"),
             changelog=settings.topic("profiles-changelog"),
         ),
+        client=client_settings(settings),
         clock=settings.clock,
         grace_ms=settings.grace,
         session_timeout_s=settings.session_timeout,
-        metrics=app.metrics,
+    )
+    app.hosting = PartitionHosting(
+        app, processor_factory, table=table, plan=plan, metrics=app.metrics
     )
 
     @app.agent(events, name="profiles", supervisor_strategy=CrashingSupervisor)

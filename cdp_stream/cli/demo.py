@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from cdp_stream.demo.purchases import example_file, read_purchases, write_batches
 from cdp_stream.errors import InputError
 
-_SECONDS = 45.0
+_SECONDS = 50.0
 
 
 @click.command(epilog="Example: cdp demo --seconds 30")
@@ -53,7 +54,9 @@ def _run(seconds: float) -> None:
     from cdp_stream.demo.screen import LiveScreen, PlainScreen, Screen
 
     out = Console()
-    screen: Screen = LiveScreen(out) if out.is_terminal else PlainScreen(out, Console(stderr=True))
+    screen: Screen = PlainScreen(out, Console(stderr=True), time.monotonic)
+    if out.is_terminal:
+        screen = LiveScreen(out, time.monotonic)
     try:
         verdict = run_demo(seconds, screen)
     except KeyboardInterrupt:
@@ -67,7 +70,9 @@ def _run(seconds: float) -> None:
             f"the topics do not equal cdp replay: {verdict.difference}",
             "please report it, with what the machine was doing",
         )
-    again = f" ({verdict.repeated:,} came twice, which the guarantee allows)" * bool(verdict.repeated)
+    again = (
+        f" ({verdict.repeated:,} came twice, as the guarantee allows)" if verdict.repeated else ""
+    )
     out.print(
         f"checked: {verdict.changes:,} membership changes of {verdict.profiles:,} profiles equal "
         f"cdp replay, record for record{again};\ncdp.membership-state holds the "

@@ -56,7 +56,7 @@ def command(
     until: int | None,
     as_json: bool,
 ) -> None:
-    """Publish event batches to cdp.events, keyed and placed by their mpid, in the order of the file."""
+    """Publish event batches to cdp.events, in the order of the file, keyed by their mpid."""
     flags = {"broker": broker, "prefix": prefix}
     settings, _ = load_settings(flags, os.environ, Path("cdp.toml"))
     # A flag that was not given and `--until last` both have the value None.

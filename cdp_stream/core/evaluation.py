@@ -72,8 +72,7 @@ class Engine:
             if part is not None and workspace in row.spaces:
                 self._write_profile(row, workspace, part, arrival, flips, refused)
             if flips or activated:
-                occasion = ("profile", None, arrival)
-                self._settle(row, flips, activated, occasion, changes)
+                self._settle(row, flips, activated, ("profile", None, arrival), changes)
             return refused
         place = 0
         count = len(events)
@@ -88,7 +87,7 @@ class Engine:
                 if alive:
                     self._write_profile(row, workspace, part, time, flips, refused)
                 part = None
-            occasion: _Occasion = ("event", event.message_id, time)
+            occasion = ("event", event.message_id, time)
             while True:
                 if alive:
                     self._record(row, batch, event, flips, refused)

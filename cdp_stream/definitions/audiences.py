@@ -73,7 +73,9 @@ def scope_of(
             (name, item.mark, at)
             for name, (item, at) in zip(read.record.inputs, read.items("inputs"), strict=True)
         ]
+        before = len(problems.found)
         scope.reads = read_inputs(named, scope, f"`{workspace.id}`")
+        scope.certain = scope.certain and len(problems.found) == before
     return scope
 
 

@@ -17,9 +17,11 @@ MAX_DIGITS: Final = 400
 PREFIX: Final = "tag:yaml.org,2002:"
 SCALAR_TAGS: Final = frozenset(PREFIX + name for name in ("str", "int", "float", "bool", "null"))
 
-_NULL = re.compile(r"(?:null|Null|NULL|~|)")
-_TRUE = re.compile(r"true|True|TRUE")
-_FALSE = re.compile(r"false|False|FALSE")
+_WORDS: Final[dict[str, ScalarValue]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
@@ -40,7 +42,7 @@ def plain_value(raw: str) -> ScalarValue:
         NumberTooLongError: it is a number, and a longer one than anything needs.
     """
     if not raw or raw[0] not in _MAY_BE_NUMBER:
-        return _word(raw)
+        return _WORDS.get(raw, raw)
     if len(raw) > MAX_DIGITS:
         if _FLOAT.fullmatch(raw) or _OCTAL.fullmatch(raw) or _HEXADECIMAL.fullmatch(raw):
             raise NumberTooLongError
@@ -56,14 +58,6 @@ def plain_value(raw: str) -> ScalarValue:
     if _INFINITY.fullmatch(raw):
         return float("-inf") if raw[0] == "-" else float("inf")
     return float("nan") if _NOT_A_NUMBER.fullmatch(raw) else raw
-
-
-def _word(raw: str) -> ScalarValue:
-    if _NULL.fullmatch(raw):
-        return None
-    if _TRUE.fullmatch(raw):
-        return True
-    return False if _FALSE.fullmatch(raw) else raw
 
 
 def tagged_value(tag: str, raw: str) -> ScalarValue:

@@ -24,7 +24,7 @@ from cdp_stream.definitions.yaml_scalars import (
 )
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-MAX_NODES: Final = 500_000
+MAX_NODES: Final = 250_000
 MAX_DEPTH: Final = 200
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

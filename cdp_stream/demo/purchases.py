@@ -1,7 +1,7 @@
 """The purchase histories of examples/cdnow as event batches in time order, one per purchase.
 
-The same file always gives the same bytes. The file has days; the time of day is spread over the day by
-a digest, as nothing else is known of it.
+The same file always gives the same bytes. It has days only; the time of day follows from a digest
+of the line, so that purchases spread over the day.
 """
 
 from __future__ import annotations

@@ -12,13 +12,15 @@ import contextlib
 import os
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from cdp_stream.core.plan import build_plan
 from cdp_stream.definitions import load_files
@@ -87,14 +89,15 @@ async def _stream(
     async with publisher(settings) as to, _reader(settings, to.partitions) as reader:
         with _worker(settings, definitions) as worker:
             screen.say("worker: cdp worker --clock stream, with examples/cdnow/definitions.yaml")
+            at_work = asyncio.Event()
             tasks = [
-                asyncio.create_task(_count(reader, tally)),
+                asyncio.create_task(_count(reader, tally, at_work)),
                 asyncio.create_task(_show(tally, screen)),
                 asyncio.create_task(_watch(worker)),
             ]
             try:
-                work = asyncio.create_task(_publish(to, purchases, seconds, tally, settings))
-                tasks.append(work)
+                stream = Stream(to, purchases, seconds, tally)
+                tasks.append(asyncio.create_task(_publish(stream, settings, at_work)))
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
                     if task.done():
@@ -122,44 +125,44 @@ def _settle(tally: Tally, found: Found) -> None:
 # -- the stream ------------------------------------------------------------------------------------
 
 
-async def _publish(
-    to: Publisher,
-    purchases: Sequence[Purchase],
-    seconds: float,
-    tally: Tally,
-    settings: Settings,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is published, where to, and in how many seconds."""
+
+    to: Publisher
+    purchases: Sequence[Purchase]
+    seconds: float
+    tally: Tally
+
+    async def send_up_to(self, end: int) -> None:
+        """Publish the purchases below this number that are not yet published."""
+        batch = self.purchases[self.tally.published : end]
+        records = [(b"%d" % purchase.mpid, encode_batch(purchase)) for purchase in batch]
+        await asyncio.gather(*await self.to.send(records))
+        self.tally.published = end
+
+    async def pace(self) -> None:
+        """Publish all that is left, each purchase at its share of the time."""
+        first, last = self.purchases[0].occurred_at, self.purchases[-1].occurred_at
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while self.tally.published < len(self.purchases):
+            share = min(1.0, (loop.time() - started) / self.seconds) if self.seconds else 1.0
+            self.tally.stream_time = first + int((last - first) * share)
+            at = self.tally.stream_time
+            await self.send_up_to(bisect_right(self.purchases, at, key=attrgetter("occurred_at")))
+            await asyncio.sleep(_STEP_S)
+
+
+async def _publish(stream: Stream, settings: Settings, at_work: asyncio.Event) -> None:
     """Publish at the stream's pace, mark the time at the end, and wait until all is applied."""
-    await _first_change(to, purchases[0], tally)
-    await _pace(to, purchases, seconds, tally)
-    markers = await to.mark_time(purchases[-1].occurred_at)
-    await _all_applied(settings, {number: offset + 1 for number, offset in markers.items()})
-
-
-async def _first_change(to: Publisher, purchase: Purchase, tally: Tally) -> None:
-    """Publish one purchase and wait for what it changes: then the worker is at work."""
-    await asyncio.gather(*await to.send([_record(purchase)]))
-    tally.published, tally.stream_time = 1, purchase.occurred_at
+    stream.tally.stream_time = stream.purchases[0].occurred_at
+    await stream.send_up_to(1)  # what it changes tells that the worker is at work
     async with _patience("the worker did not answer to the first purchase"):
-        while not tally.changes:
-            await asyncio.sleep(_POLL_S)
-
-
-async def _pace(
-    to: Publisher, purchases: Sequence[Purchase], seconds: float, tally: Tally
-) -> None:
-    first, last = purchases[0].occurred_at, purchases[-1].occurred_at
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    while tally.published < len(purchases):
-        share = min(1.0, (loop.time() - started) / seconds) if seconds else 1.0
-        tally.stream_time = first + int((last - first) * share)
-        end = tally.published
-        while end < len(purchases) and purchases[end].occurred_at <= tally.stream_time:
-            end += 1
-        await asyncio.gather(*await to.send(map(_record, purchases[tally.published : end])))
-        tally.published = end
-        await asyncio.sleep(_STEP_S)
+        await at_work.wait()
+    await stream.pace()
+    markers = await stream.to.mark_time(stream.purchases[-1].occurred_at)
+    await _all_applied(settings, {number: offset + 1 for number, offset in markers.items()})
 
 
 def _record(purchase: Purchase) -> tuple[bytes, bytes]:
@@ -243,10 +246,11 @@ async def _reader(settings: Settings, partitions: int) -> AsyncIterator[AIOKafka
         await consumer.stop()
 
 
-async def _count(reader: AIOKafkaConsumer, tally: Tally) -> None:
+async def _count(reader: AIOKafkaConsumer, tally: Tally, at_work: asyncio.Event) -> None:
     while True:
         for records in (await reader.getmany(timeout_ms=int(_REFRESH_S * 1000))).values():
             tally.take(record.value for record in records)
+            at_work.set()
             await asyncio.sleep(0)
 
 
@@ -282,7 +286,7 @@ def _worker(settings: Settings, definitions: Path) -> Iterator[Child]:
 
 async def _watch(worker: Child) -> None:
     """Fail as soon as the worker has ended."""
-    while worker.is_alive:
+    while worker.is_alive:  # noqa: ASYNC110 - a process that ends sets no event
         await asyncio.sleep(_POLL_S)
     raise BrokerError(
         f"the worker ended by itself (its log ends: {worker.log_tail() or 'empty'})",

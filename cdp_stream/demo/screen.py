@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +20,10 @@ __all__ = ["LiveScreen", "PlainScreen", "Screen", "tables"]
 _LINE_EVERY_S = 5.0
 _RATE_OVER_S = 3.0
 _BAR_WIDTH = 24
+
+
+Clock = Callable[[], float]
+"""Seconds that only grow, such as ``time.monotonic``."""
 
 
 class Screen(Protocol):
@@ -42,10 +45,10 @@ class Screen(Protocol):
 class LiveScreen:
     """Two tables that change in place."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Clock) -> None:
         self._console = console
         self._live: Live | None = None
-        self._rate = _Rate()
+        self._rate = _Rate(clock)
 
     def say(self, line: str) -> None:
         """Print a line above the tables."""
@@ -70,9 +73,7 @@ class LiveScreen:
 class PlainScreen:
     """Lines only: progress every few seconds, and the tables once at the end."""
 
-    def __init__(
-        self, results: Console, progress: Console, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, results: Console, progress: Console, clock: Clock) -> None:
         self._results = results
         self._progress = progress
         self._clock = clock
@@ -147,7 +148,7 @@ def _headline(tally: Tally, rate: float) -> str:
 class _Rate:
     """How many a second, over the last few seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._points: deque[tuple[float, int]] = deque()
 

@@ -82,7 +82,7 @@ def empty_tally(account: Account, purchases: int) -> Tally:
 
 
 def _parent_of(milestone: Audience) -> str | None:
-    """The milestone above: the first thing its expression asks for, unless it stands at the root."""
+    """The milestone above: the first thing its expression asks for, unless it is at the root."""
     expression = milestone.expression
     if isinstance(expression, All) and expression.children:
         first = expression.children[0]

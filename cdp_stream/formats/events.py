@@ -27,7 +27,7 @@ from cdp_stream.formats.envelope import (
     text_id,
 )
 from cdp_stream.formats.event_types import read_event
-from cdp_stream.formats.profile_part import MEMBERS, NOTHING, read_profile
+from cdp_stream.formats.profile_part import MEMBERS, read_profile
 from cdp_stream.formats.rejects import Reason, Reject, bad_events, joined
 
 Decoded = tuple[Batch | None, Sequence[Reject]]
@@ -36,6 +36,7 @@ Decoded = tuple[Batch | None, Sequence[Reject]]
 _LEAST_MPID = limits.LEAST_MPID
 _GREATEST_TIME = limits.GREATEST_TIME
 _GREATEST_MPID = limits.GREATEST_MPID
+_NO_MEMBERS: dict[str, Any] = {}
 _in_time_order = attrgetter("occurred_at")
 
 
@@ -129,8 +130,14 @@ def _read_batch(value: bytes, batch: dict[str, Any], mpid: int, input_id: str, a
             problems.append((index, f"$.events[{index}]{event}"))
     if len(events) > 1:
         events.sort(key=_in_time_order)
-    part, device, application, profile_problems = NOTHING if MEMBERS.isdisjoint(batch) else read_profile(batch)
-    request_id = text_id(batch.get("source_request_id"))
+    part = None
+    device, application = _NO_MEMBERS, _NO_MEMBERS
+    profile_problems: list[str] | None = None
+    if not MEMBERS.isdisjoint(batch):
+        part, device, application, profile_problems = read_profile(batch)
+    request_id = batch.get("source_request_id")
+    if request_id is not None:
+        request_id = text_id(request_id)
     digest = None if request_id is None else digest_of(request_id)
     decoded = Batch(mpid, input_id, arrival, events, part, digest, device, application)
     if problems is None and not profile_problems:

@@ -52,10 +52,6 @@ class Profile(NamedTuple):
     problems: list[str]
 
 
-NOTHING: Final = Profile(None, {}, {}, [])
-"""The profile of a batch that has none of the `MEMBERS`."""
-
-
 def read_profile(batch: Mapping[str, Any]) -> Profile:
     """Read the profile part of a batch; each problem is `<JSON path>: expected ...`."""
     problems: list[str] = []

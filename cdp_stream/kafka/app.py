@@ -14,6 +14,7 @@ from cdp_stream.settings import Settings
 
 __all__ = ["ChunkApp", "client_settings"]
 
+
 def client_settings(settings: Settings) -> Mapping[str, Any]:
     """How aiokafka's own clients (admin, recovery) connect."""
     return {"bootstrap_servers": settings.brokers, "client_id": settings.group_id}

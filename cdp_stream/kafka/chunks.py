@@ -136,9 +136,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
-        return {
-            tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps
-        }
+        return {tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps}
 
     def set_fetching(self, tps: Iterable[TP], *, on: bool) -> None:
         """Pause or resume partitions in aiokafka itself; from any thread."""
@@ -248,7 +246,7 @@ class ChunkConsumer(driver.Consumer):
         try:
             await self.app.hosting.release()
             await self.commit()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001
             # Nothing is lost by that: what was not committed is read again.
             self.log.warning("commit before revocation: %r", exc)
         await super().on_partitions_revoked(revoked)

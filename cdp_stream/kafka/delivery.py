@@ -162,7 +162,7 @@ class Lane:
         if previous is not None:
             await previous.durable.wait()
         if effects.rows:
-            rows = ((key, value, []) for key, value in effects.rows.items())
+            rows = _without_headers(effects.rows.items())
             for future in await self._send(self._topics.changelog, rows):
                 await future
         if next_offset is not None:
@@ -173,9 +173,9 @@ class Lane:
         futures: list[Any] = []
         topics = self._topics
         if effects.memberships:
-            futures += await self._send(topics.memberships, ((k, v, []) for k, v in effects.memberships))
+            futures += await self._send(topics.memberships, _without_headers(effects.memberships))
         if effects.state:
-            futures += await self._send(topics.state, ((k, v, []) for k, v in effects.state))
+            futures += await self._send(topics.state, _without_headers(effects.state))
         if effects.rejected:
             futures.append(await self._send_rejected(effects.rejected))
         return futures
@@ -213,6 +213,10 @@ class Lane:
                     self._topics.rejected, [(key, None, [*headers, size])]
                 ):
                     await again
+
+
+def _without_headers(records: Iterable[tuple[bytes, bytes | None]]) -> Iterable[Item]:
+    return ((key, value, []) for key, value in records)
 
 
 def _is_large(record: Rejected) -> bool:

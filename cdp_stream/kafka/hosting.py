@@ -14,8 +14,8 @@ other, nor one partition another. What may be in a slice follows from semantics.
 import asyncio
 import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from faust.types import TP
@@ -25,75 +25,40 @@ from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.clock import ClockMode, time_limit
 from cdp_stream.kafka.delivery import Lane, OutputTopics
+from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.partition.effects import Effects, Processor, Record
+from cdp_stream.kafka.table import ProfileTable
+from cdp_stream.partition.effects import Effects, Processor
 
-__all__ = ["SLICE", "PartitionHosting"]
+__all__ = ["HostingPlan", "PartitionHosting"]
 
-SLICE = 500
-"""Records, or due instants, taken at a time: a few ms of blocked loop."""
 _HELD_RECORDS = 30_000
 """A partition that holds more is not fetched until it is down to half."""
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
 
 
-class HostedPartition:
-    """One assigned partition: its processor, what waits for it, what it has on its way."""
+@dataclass(frozen=True, slots=True)
+class HostingPlan:
+    """What the hosting of partitions is told.
 
-    def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
-        self.number = number
-        self.processor = processor
-        self.lane = lane
-        self.applied = processor.position
-        self.epoch = 0
-        self.chunks: deque[Chunk] = deque()
-        self.cursor = 0
-        self.held = 0
-        self.paused = False
-        # Records wait until no instant up to `fire_to` is due; then `marker` may be committed.
-        self.fire_to: int | None = processor.time
-        self.marker: int | None = None
+    Attributes:
+        events: Name of the input topic.
+        topics: Names of the topics that effects go to.
+        client: Connection settings of aiokafka clients.
+        clock: Which clock moves time.
+        grace_ms: The grace of the wall clock.
+        session_timeout_s: After so long without the coordinator's word nothing is sent: another
+            worker may hold our partitions by then.
+    """
 
-    def drop_waiting(self) -> None:
-        """Forget the records that wait; they will be fetched again."""
-        self.chunks.clear()
-        self.cursor = self.held = 0
-        self.epoch = -1
-        self.paused = False
-
-    def take_slice(self) -> list[Record]:
-        """Take the next records above what was applied, at most a slice, none behind a marker."""
-        taken: list[Record] = []
-        while self.chunks and len(taken) < SLICE:
-            records = self.chunks[0].records
-            end = min(len(records), self.cursor + SLICE - len(taken))
-            for index in range(self.cursor, end):
-                record = records[index]
-                if record.offset <= self.applied:
-                    continue
-                taken.append(record)
-                if record.key is None and is_time_marker(record):
-                    end = index + 1
-                    break
-            self.held -= end - self.cursor
-            self.cursor = end
-            if end == len(records):
-                self.chunks.popleft()
-                self.cursor = 0
-            if taken and taken[-1].key is None and is_time_marker(taken[-1]):
-                break
-        return taken
-
-
-def is_time_marker(record: Record) -> bool:
-    """Whether a record is a time marker: no key, an empty value, a header ``time``."""
-    return (
-        record.key is None
-        and not record.value
-        and any(name == "time" for name, _ in record.headers)
-    )
+    events: str
+    topics: OutputTopics
+    client: Mapping[str, Any]
+    clock: ClockMode
+    grace_ms: int
+    session_timeout_s: float
 
 
 class PartitionHosting:
@@ -103,13 +68,7 @@ class PartitionHosting:
         app: The Faust app; its consumer and producer are used once they run.
         processor_factory: Makes the processor of a partition, by its number.
         table: The table of profiles.
-        client: Connection settings for aiokafka clients.
-        events: Name of the input topic.
-        topics: Names of the output topics.
-        clock: Which clock moves time.
-        grace_ms: The grace of the wall clock.
-        session_timeout_s: After so long without the coordinator's word nothing is sent: another
-            worker may hold our partitions by then.
+        plan: Which topics, and how time goes.
         metrics: Where to count.
     """
 
@@ -118,24 +77,15 @@ class PartitionHosting:
         app: Any,
         processor_factory: Callable[[int], Processor],
         *,
-        table: Any,
-        client: Mapping[str, Any],
-        events: str,
-        topics: OutputTopics,
-        clock: ClockMode,
-        grace_ms: int,
-        session_timeout_s: float,
+        table: ProfileTable,
+        plan: HostingPlan,
         metrics: Metrics,
     ) -> None:
         self._app = app
         self._processor_factory = processor_factory
         self._table = table
-        self._client = client
-        self._events = events
-        self._topics = topics
-        self._clock: ClockMode = clock
-        self._grace_ms = grace_ms
-        self._session_timeout_s = session_timeout_s
+        self._plan = plan
+        self._events = plan.events
         self._metrics = metrics
         self._partitions: dict[int, HostedPartition] = {}
         self._generation = -1
@@ -188,7 +138,9 @@ class PartitionHosting:
             BrokerError: The input no longer reaches up to what was applied of it.
         """
         releases = self._releases
-        kept = set(self._partitions) & set(assigned) if generation == self._generation + 1 else set()
+        kept = set(self._partitions) & set(assigned)
+        if generation != self._generation + 1:
+            kept = set()
         self._generation = generation
         for number in set(self._partitions) - kept:
             del self._partitions[number]
@@ -196,7 +148,7 @@ class PartitionHosting:
             self._metrics.forget(number)
         new = sorted(set(assigned) - kept)
         started = time.monotonic()
-        records = await self._table.restore(self._client, new)
+        records = await self._table.restore(self._plan.client, new)
         for number in new:
             processor = self._processor_factory(number)
             processor.restore(self._table.store.rows(number))
@@ -227,7 +179,7 @@ class PartitionHosting:
         if not tps:
             return
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
-        lost = await find_lost_positions(self._client, self._events, known)
+        lost = await find_lost_positions(self._plan.client, self._events, known)
         for number, end in lost.items():
             raise _input_was_replaced(self._events, number, known[number] - 1, end)
         committed = await consumer.committed(tps)
@@ -243,7 +195,7 @@ class PartitionHosting:
         tp = TP(self._events, number)
         return Lane(
             lambda: self._app.producer._producer,
-            self._topics,
+            self._plan.topics,
             number,
             advance=lambda offset: self._app.consumer.advance(tp, offset),
             fail=self.fail,
@@ -285,7 +237,7 @@ class PartitionHosting:
             async with asyncio.timeout(_POLL_S):
                 await self._wake.wait()
         except TimeoutError:
-            self._metrics.observe_lag(self._lags())
+            pass
 
     def _work_waits(self) -> bool:
         # Work may have come between the last round and the clearing of the event.
@@ -372,16 +324,16 @@ class PartitionHosting:
 
     def _time_limit(self, hosted: HostedPartition) -> int:
         return time_limit(
-            self._clock,
+            self._plan.clock,
             time=hosted.processor.time,
-            grace_ms=self._grace_ms,
+            grace_ms=self._plan.grace_ms,
             applied=hosted.applied,
             end=self._app.consumer.observation.ends.get((self._events, hosted.number)),
         )
 
     def _holds_lease(self) -> bool:
         lease_at: float = self._app.consumer.observation.lease_at
-        return time.monotonic() - lease_at < self._session_timeout_s
+        return time.monotonic() - lease_at < self._plan.session_timeout_s
 
     def _check_in_range(self, number: int) -> None:
         out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))

@@ -27,6 +27,9 @@ class Metrics:
             "cdp_input_records_total", "Records applied, by partition",
             ["partition"], registry=registry,
         )  # fmt: skip
+        self._events = Counter(
+            "cdp_events_total", "Events in the batches applied", registry=registry
+        )
         self._rejected = Counter(
             "cdp_rejected_records_total", "Records and events published as rejected, by reason",
             ["reason"], registry=registry,
@@ -72,6 +75,7 @@ class Metrics:
     def applied(self, partition: int, records: int, seconds: float, effects: Effects) -> None:
         """Count a slice of records."""
         self._records.labels(partition).inc(records)
+        self._events.inc(effects.events)
         self._slice_seconds.labels("records").observe(seconds)
         self._count_outputs(effects)
 

@@ -2,16 +2,17 @@
 
 Values go out unchanged, blank lines apart. The key is the batch's ``mpid`` in decimal, and the key
 decides the partition as Kafka's default partitioner (murmur2) does, so a profile's batches stay in
-their order. A line without a readable ``mpid`` is published with no key: the worker rejects it, with
-the reason, and nothing is lost in silence.
+their order. A line without a readable ``mpid`` is published with no key: the worker rejects it,
+with the reason, and nothing is lost in silence.
 
 Source: docs/events.md, record; docs/semantics.md, instants (time markers).
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -78,7 +79,7 @@ class Routing:
         self._next = 0
 
     def partition_of(self, key: bytes | None) -> int:
-        """The partition of a key, as Kafka's default partitioner places it; keyless ones take turns."""
+        """The partition of a key, as Kafka's default partitioner has it; without one: in turn."""
         if key is None:
             self._next += 1
             return self._next % self._partitions
@@ -175,7 +176,7 @@ async def publisher(settings: Settings, input_id: str | None = None) -> AsyncIte
 
 
 async def _started_producer(settings: Settings) -> AIOKafkaProducer:
-    """An idempotent producer, so that a retry publishes nothing twice, where the broker has that."""
+    """A producer whose retries publish nothing twice, where the broker can do that."""
     for idempotent in (True, False):
         producer = AIOKafkaProducer(
             **client_settings(settings),
@@ -184,7 +185,8 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
             enable_idempotence=idempotent,
         )
         try:
-            await producer.start()
+            with _quiet_aiokafka():
+                await producer.start()
         except KafkaError as error:
             await producer.stop()
             if not idempotent:
@@ -192,6 +194,18 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
         else:
             return producer
     raise AssertionError("the loop either returns or raises")
+
+
+@contextmanager
+def _quiet_aiokafka() -> Iterator[None]:
+    """It logs as errors what is raised besides, and what was only tried."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _refused(settings: Settings, error: KafkaError) -> BrokerError:

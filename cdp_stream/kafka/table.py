@@ -60,7 +60,7 @@ class MemoryRows:
         self._partitions.pop(partition, None)
 
 
-class ProfileTable(faust.Table):  # type: ignore[type-arg]
+class ProfileTable(faust.Table):
     """A Faust table whose rows are read and written by the batch."""
 
     def __init__(self, app: Any, *, changelog: str, partitions: int, **options: Any) -> None:
@@ -141,6 +141,8 @@ class BulkRecovery(Recovery):
 
 class ProfileTables(TableManager):
     """Faust's table manager with :class:`BulkRecovery`."""
+
+    _recovery: Recovery | None = None
 
     @property
     def recovery(self) -> Recovery:

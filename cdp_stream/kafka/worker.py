@@ -116,6 +116,6 @@ async def _stop(app: Any, *, commit: bool) -> bool:
 
 def _exit_at_once(error: BaseException) -> None:
     """End the process though threads still hang; they would keep it alive, and it must not be."""
-    sys.stderr.write(f"{error or type(error).__name__}\n")
+    sys.stderr.write(f"{str(error) or type(error).__name__}\n")
     sys.stderr.flush()
     os._exit(error.exit_code if isinstance(error, CdpError) else 3)

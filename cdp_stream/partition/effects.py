@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cdp_stream.formats.rows import PARTITION_KEY
+
 __all__ = ["META_ROW", "Effects", "Processor", "Record"]
 
-META_ROW = b"~partition"
+META_ROW = PARTITION_KEY
 """Key of the row that holds a partition's time and its applied input position."""
 
 Headers = Sequence[tuple[str, bytes]]
@@ -22,15 +24,29 @@ class Record(Protocol):
     """One Kafka record as the consumer hands it over; ``timestamp`` is epoch ms."""
 
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key as it came."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value as it came."""
+        ...
+
     @property
-    def headers(self) -> Headers: ...
+    def headers(self) -> Headers:
+        """Names and values, in order."""
+        ...
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Epoch ms."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Offset in its partition."""
+        ...
 
 
 @dataclass(slots=True)
@@ -44,6 +60,7 @@ class Effects:
         rejected: ``(key, value, headers)`` of input that could not be used, as it came.
         rows: Changelog rows; ``None`` is a tombstone. The meta row comes last, so that whoever has
             read it has read the whole write.
+        events: How many events were in the batches applied.
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
         more: After a tick: due instants up to its limit are still waiting.
     """
@@ -52,6 +69,7 @@ class Effects:
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
+    events: int = 0
     changes: dict[tuple[str, str], int] = field(default_factory=dict)
     more: bool = False
 

@@ -7,9 +7,7 @@ doubles nothing.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
@@ -19,7 +17,7 @@ from cdp_stream.core.plan import Plan
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.formats.envelope import marker_time
 from cdp_stream.formats.events import BatchDecoder
-from cdp_stream.formats.membership import encode_change, state_key
+from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -36,38 +34,17 @@ ROWS_KEPT = 100_000
 """Decoded rows kept per partition; each takes a few kilobytes."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a partition did since it was assigned, for the metrics; whoever reads it may reset it.
-
-    Attributes:
-        events: events in the batches applied.
-        batches: batches applied, duplicates included.
-        changes: (audience id, action) -> membership changes.
-        rejected: reason -> rejects.
-        lateness_ms: greatest distance between a due instant and the partition's time when it fired.
-    """
-
-    events: int = 0
-    batches: int = 0
-    changes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    lateness_ms: int = 0
-
-
 class ProfileProcessor:
     """Evaluates the profiles of one input partition.
 
     Attributes:
         time: the partition's time, epoch ms; never moves back; -1 before the first record.
         position: offset of the last record applied; -1 before the first.
-        tally: what was done, for the metrics.
     """
 
     def __init__(self, plan: Plan, topic: str, partition: int, rows_kept: int = ROWS_KEPT) -> None:
         self.time = -1
         self.position = -1
-        self.tally = Tally()
         self._account_id = plan.account_id
         self._engine = Engine(plan)
         self._decoder = BatchDecoder(plan.inputs)
@@ -113,7 +90,6 @@ class ProfileProcessor:
         decode = self._decoder.decode
         apply = self._engine.apply
         rows = self._rows
-        tally = self.tally
         time = self.time
         for record in records:
             value = record.value
@@ -139,8 +115,7 @@ class ProfileProcessor:
             if refused:
                 self._reject(record, [_refusal(value or b"", place) for place in refused], effects)
             touched[mpid] = row
-            tally.batches += 1
-            tally.events += len(batch.events)
+            effects.events += len(batch.events)
         self.time = time
         if records:
             self.position = records[-1].offset
@@ -172,7 +147,6 @@ class ProfileProcessor:
             if row.due > due:
                 # It became later, or went; an entry of its own waits for the later instant.
                 continue
-            self.tally.lateness_ms = max(self.tally.lateness_ms, self.time - row.due)
             clock = row.clock
             if not self._engine.wake(row, until, changes):
                 del self._rows[mpid]
@@ -206,19 +180,19 @@ class ProfileProcessor:
 
     def _emit(self, changes: list[Change], effects: Effects) -> None:
         state: dict[bytes, bytes | None] = {}
-        tallied = self.tally.changes
+        counts = effects.changes
         for change in changes:
             message = encode_change(change, self._account_id)
-            effects.memberships.append((b"%d" % change.mpid, message))
-            state[state_key(change)] = message if change.action == ADD else None
-            tallied[change.audience_id, change.action] += 1
+            effects.memberships.append((mpid_key(change.mpid), message))
+            state[state_key(change.audience_id, change.mpid)] = message if change.action == ADD else None
+            counted = (change.audience_id, change.action)
+            counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
 
     def _reject(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
         for reject in rejects:
             headers = reject_headers(reject, self._topic, self._partition, record.offset)
             effects.rejected.append((record.key, reject.value, headers))
-            self.tally.rejected[reject.reason.value] += 1
 
     def _close(self, effects: Effects) -> None:
         """Every write ends with the partition's own row: who has read it has read the whole write."""

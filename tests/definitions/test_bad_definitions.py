@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cdp_stream.definitions import CODES, Severity, load_text
-from cdp_stream.definitions.yaml_source import parse
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.load import load_files
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.yaml_source import parse
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 
@@ -72,5 +72,5 @@ def test_a_file_over_the_size_limit_is_refused_unread() -> None:
 
 
 def test_a_file_of_nothing_but_values_is_refused() -> None:
-    loaded = load_text("audiences: [" + "1," * 500_001 + "]")
+    loaded = load_text("audiences: [" + "1," * 250_001 + "]")
     assert [p.code for p in loaded.problems][:1] == ["too-many-nodes"]

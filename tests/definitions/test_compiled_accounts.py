@@ -144,7 +144,7 @@ def test_ids_are_unique_over_files_and_accounts_agree(tmp_path: Path) -> None:
         ("conflicting-account", "2.yaml", 2),
         ("duplicate-id", "2.yaml", 4),
     ]
-    assert str(tmp_path / "1.yaml") + ":5" in problems[1].message
+    assert str(tmp_path / "1.yaml") + ":6" in problems[1].message
 
 
 def test_what_cannot_be_read_is_a_problem_and_hides_no_other(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def event_in(criteria: str, own: str = "", lookback: str = "unlimited") -> Event
             Window(start=SEP_7, end=SEP_9 + DAY, newest=0),
         ),
         ("{between: [2018-09-09, 2018-09-09]}", Window(start=SEP_9, end=SEP_9 + DAY, newest=0)),
-        ("{before: 1960-02-29}", Window(end=-310_694_400_000, newest=0)),
+        ("{before: 1960-02-29}", Window(end=-310_521_600_000, newest=0)),
         ("any_time", Window(newest=0)),
     ],
 )

@@ -70,14 +70,23 @@ def test_only_the_first_start_of_the_app_installs_or_upgrades(transition, first_
     ("data", "name"),
     [
         ({"product_action": {"action": "remove_from_wish_list", "products": None}}, "remove_from_wish_list"),
-        ({"product_action": {"action": "Add_To_Cart", "products": [{"id": 1, "custom_attributes": {"a": 1}}]}}, "Add_To_Cart"),
+        (
+            {"product_action": {"action": "Add_To_Cart", "products": [{"id": 1, "custom_attributes": {"a": 1}}]}},
+            "Add_To_Cart",
+        ),
         ({"product_action": None, "promotion_action": {"action": "view"}}, "promotion_view"),
         ({"promotion_action": {"action": "click", "promotions": [{"id": "p"}]}}, "promotion_click"),
         ({"product_impressions": [{"product_impression_list": "l", "products": [{"id": "a"}]}]}, "impression"),
-        ({"product_action": {"action": "purchase"}, "promotion_action": {"action": "view"}, "product_impressions": [{}]},
-         "purchase"),
+        (
+            {
+                "product_action": {"action": "purchase"},
+                "promotion_action": {"action": "view"},
+                "product_impressions": [{}],
+            },
+            "purchase",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_commerce_event_is_named_by_its_action(data, name):
     assert kind_and_name("commerce_event", data) == (subject.COMMERCE, name)
 

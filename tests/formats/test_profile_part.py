@@ -49,8 +49,12 @@ def test_a_bad_attribute_is_left_out(key, value, detail):
 
 @pytest.mark.parametrize(
     ("written", "detail"),
-    [([], "expected an object"), ("a", "expected an object"), ({str(n): n for n in range(101)}, "expected at most 100 attributes")],
-)  # fmt: skip
+    [
+        ([], "expected an object"),
+        ("a", "expected an object"),
+        ({str(n): n for n in range(101)}, "expected at most 100 attributes"),
+    ],
+)
 def test_bad_attributes_are_left_out_whole(written, detail):
     batch, found = part_and_detail(user_attributes=written, deleted_user_attributes=["a"])
     assert (batch.profile.attributes, batch.profile.deleted) == ({}, ["a"])
@@ -161,14 +165,19 @@ GIVEN = {"consented": True, "timestamp_unixtime_ms": 5}
     [
         ({"consent_state": {"gdpr": []}}, "$.consent_state.gdpr: expected an object"),
         ({"consent_state": {"gdpr": {"ads": GIVEN, "mail": 3}}}, "$.consent_state.gdpr.mail: expected an object"),
-        ({"consent_state": {"ccpa": {"data_sale_opt_out": {}}}}, "$.consent_state.ccpa.data_sale_opt_out.consented: expected a boolean"),
-        ({"consent_state": {"gdpr": {"a b": GIVEN | {"timestamp_unixtime_ms": "5"}}}},
-         '$.consent_state.gdpr["a b"].timestamp_unixtime_ms: expected an integer in [0, 253402300799999]'),
+        (
+            {"consent_state": {"ccpa": {"data_sale_opt_out": {}}}},
+            "$.consent_state.ccpa.data_sale_opt_out.consented: expected a boolean",
+        ),
+        (
+            {"consent_state": {"gdpr": {"a b": GIVEN | {"timestamp_unixtime_ms": "5"}}}},
+            '$.consent_state.gdpr["a b"].timestamp_unixtime_ms: expected an integer in [0, 253402300799999]',
+        ),
         ({"context": {"location": 3}}, "$.context.location: expected an object"),
         ({"context": {"location": {"latitude": []}}}, "$.context.location.latitude: expected a number"),
         ({"attribution_info": {"publisher": 3, "campaign": "c"}}, "$.attribution_info.publisher: expected text"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_part_of_another_member_is_named(members, detail):
     batch, found = part_and_detail(**members)
     assert batch.profile is None

@@ -54,9 +54,22 @@ def test_brackets_in_text_are_not_nesting():
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b" ", b"{", b"nonsense", b'{"mpid":7,"x":NaN}', b'{"mpid":7,"x":Infinity}', b'{"mpid":7}{}', b'{"mpid":7,}',
-     b'{"mpid":7,"x":"\xff"}', b'{"mpid":7,"x":"\\ud800"}', b'\xef\xbb\xbf{"mpid":7}', b"{'mpid':7}", b'{"mpid":7,"x":1e999}'],
-)  # fmt: skip
+    [
+        b"",
+        b" ",
+        b"{",
+        b"nonsense",
+        b'{"mpid":7,"x":NaN}',
+        b'{"mpid":7,"x":Infinity}',
+        b'{"mpid":7}{}',
+        b'{"mpid":7,}',
+        b'{"mpid":7,"x":"\xff"}',
+        b'{"mpid":7,"x":"\\ud800"}',
+        b'\xef\xbb\xbf{"mpid":7}',
+        b"{'mpid':7}",
+        b'{"mpid":7,"x":1e999}',
+    ],
+)
 def test_what_is_not_json_in_utf_8_is_not_json(value):
     reject = only_reject(value)
     assert (reject.reason, reject.value) == (Reason.NOT_JSON, value)
@@ -74,9 +87,25 @@ def test_other_json_is_not_an_object(value):
 
 @pytest.mark.parametrize(
     "key",
-    [None, b"", b"seven", b"7.0", b" 7", b"7\n", b"+7", b"007", b"-0", b"0x7", b"1_0", "٧".encode(), b"\xff",
-     b"9223372036854775808", b"-9223372036854775809", b"9" * 5000],
-)  # fmt: skip
+    [
+        None,
+        b"",
+        b"seven",
+        b"7.0",
+        b" 7",
+        b"7\n",
+        b"+7",
+        b"007",
+        b"-0",
+        b"0x7",
+        b"1_0",
+        "\u0667".encode(),
+        b"\xff",
+        b"9223372036854775808",
+        b"-9223372036854775809",
+        b"9" * 5000,
+    ],
+)
 def test_a_key_that_is_no_64_bit_integer_is_a_bad_key(key):
     value = b'{"mpid":7}'
     assert only_reject(value, key) == Reject(Reason.BAD_KEY, KEY_EXPECTED, value)
@@ -84,9 +113,27 @@ def test_a_key_that_is_no_64_bit_integer_is_a_bad_key(key):
 
 @pytest.mark.parametrize(
     "mpid",
-    [None, True, False, 7.0, "", "seven", "7.0", " 7", "+7", "007", "٧", [7], {"mpid": 7}, 2**63, -(2**63) - 1, 10**40,
-     str(2**63), "9" * 5000],
-)  # fmt: skip
+    [
+        None,
+        True,
+        False,
+        7.0,
+        "",
+        "seven",
+        "7.0",
+        " 7",
+        "+7",
+        "007",
+        "\u0667",
+        [7],
+        {"mpid": 7},
+        2**63,
+        -(2**63) - 1,
+        10**40,
+        str(2**63),
+        "9" * 5000,
+    ],
+)
 def test_an_mpid_that_is_no_64_bit_integer_is_no_mpid(mpid):
     value = as_bytes({"mpid": mpid})
     assert only_reject(value) == Reject(Reason.NO_MPID, MPID_EXPECTED, value)
@@ -150,9 +197,14 @@ def test_events_that_are_no_list_reject_the_whole_batch(events):
 
 @pytest.mark.parametrize(
     "batch",
-    [{}, {"events": []}, {"events": [custom_event()]}, {"user_attributes": {"a": 1}},
-     {"events": [3, {"data": 3}, {"data": {"timestamp_unixtime_ms": True}}]}],
-)  # fmt: skip
+    [
+        {},
+        {"events": []},
+        {"events": [custom_event()]},
+        {"user_attributes": {"a": 1}},
+        {"events": [3, {"data": 3}, {"data": {"timestamp_unixtime_ms": True}}]},
+    ],
+)
 def test_offline_a_batch_without_any_time_is_one_bad_event(batch):
     value = as_bytes({"mpid": 7, **batch})
     reject = Reject(Reason.BAD_EVENT, "$.timestamp_unixtime_ms: expected a time, here or in an event", value)
@@ -174,7 +226,10 @@ SCALAR = "expected text, a number, a boolean or null"
         ({"event_type": "uninstall"}, ".data: expected an object"),
         ({"event_type": "uninstall", "data": []}, ".data: expected an object"),
         *[
-            ({"event_type": "uninstall", "data": {"timestamp_unixtime_ms": time}}, f".data.timestamp_unixtime_ms: {TIME_EXPECTED}")
+            (
+                {"event_type": "uninstall", "data": {"timestamp_unixtime_ms": time}},
+                f".data.timestamp_unixtime_ms: {TIME_EXPECTED}",
+            )
             for time in (True, 1.0, "1", -1, 253_402_300_800_000, 10**30, [])
         ],
         *[(custom_event(name), f".data.event_name: {NAME}") for name in (None, 3, ["a"], "n" * 257)],
@@ -184,15 +239,23 @@ SCALAR = "expected text, a number, a boolean or null"
         (custom_event(custom_attributes=[]), ".data.custom_attributes: expected an object"),
         (custom_event(custom_attributes={"a b": [1]}), f'.data.custom_attributes["a b"]: {SCALAR}'),
         (custom_event(custom_attributes={"a": {}}), f".data.custom_attributes.a: {SCALAR}"),
-        (custom_event(custom_attributes={str(n): n for n in range(101)}), ".data.custom_attributes: expected at most 100 attributes"),
-        (custom_event(custom_attributes={"n" * 257: 1}),
-         f'.data.custom_attributes["{"n" * 64}…"]: expected a name of at most 256 characters'),
-        (custom_event(custom_attributes={"a": "v" * 4097}), ".data.custom_attributes.a: expected text of at most 4096 characters"),
+        (
+            custom_event(custom_attributes={str(n): n for n in range(101)}),
+            ".data.custom_attributes: expected at most 100 attributes",
+        ),
+        (
+            custom_event(custom_attributes={"n" * 257: 1}),
+            f'.data.custom_attributes["{"n" * 64}…"]: expected a name of at most 256 characters',
+        ),
+        (
+            custom_event(custom_attributes={"a": "v" * 4097}),
+            ".data.custom_attributes.a: expected text of at most 4096 characters",
+        ),
         (custom_event(location=[]), ".data.location: expected an object"),
         (custom_event(location={"latitude": "48"}), ".data.location.latitude: expected a number"),
         (custom_event(location={"latitude": 48, "longitude": True}), ".data.location.longitude: expected a number"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_event_is_rejected_alone(event, detail):
     document = {
         "mpid": 7,
@@ -212,24 +275,40 @@ def test_a_bad_event_is_rejected_alone(event, detail):
     ("data", "detail"),
     [
         ({}, ": expected product_action, promotion_action or product_impressions"),
-        ({"product_action": None, "product_impressions": []}, ": expected product_action, promotion_action or product_impressions"),
+        (
+            {"product_action": None, "product_impressions": []},
+            ": expected product_action, promotion_action or product_impressions",
+        ),
         ({"product_action": "purchase"}, ".product_action: expected an object"),
         ({"product_action": {}}, f".product_action.action: {NAME}"),
         ({"product_action": {"action": 3}}, f".product_action.action: {NAME}"),
-        ({"product_action": {"action": "purchase", "products": {}}}, ".product_action.products: expected a list of objects"),
-        ({"product_action": {"action": "purchase", "products": [{}, 3]}}, ".product_action.products[1]: expected an object"),
-        ({"product_action": {"action": "purchase", "products": [{"custom_attributes": 3}]}},
-         ".product_action.products[0].custom_attributes: expected an object"),
-        ({"product_action": {"action": "purchase", "products": [{"custom_attributes": {"a": []}}]}},
-         f".product_action.products[0].custom_attributes.a: {SCALAR}"),
+        (
+            {"product_action": {"action": "purchase", "products": {}}},
+            ".product_action.products: expected a list of objects",
+        ),
+        (
+            {"product_action": {"action": "purchase", "products": [{}, 3]}},
+            ".product_action.products[1]: expected an object",
+        ),
+        (
+            {"product_action": {"action": "purchase", "products": [{"custom_attributes": 3}]}},
+            ".product_action.products[0].custom_attributes: expected an object",
+        ),
+        (
+            {"product_action": {"action": "purchase", "products": [{"custom_attributes": {"a": []}}]}},
+            f".product_action.products[0].custom_attributes.a: {SCALAR}",
+        ),
         ({"promotion_action": []}, ".promotion_action: expected an object"),
         ({"promotion_action": {"promotions": []}}, f".promotion_action.action: {NAME}"),
-        ({"promotion_action": {"action": "view", "promotions": 3}}, ".promotion_action.promotions: expected a list of objects"),
+        (
+            {"promotion_action": {"action": "view", "promotions": 3}},
+            ".promotion_action.promotions: expected a list of objects",
+        ),
         ({"product_impressions": {}}, ".product_impressions: expected a list of objects"),
         ({"product_impressions": [3]}, ".product_impressions[0]: expected an object"),
         ({"product_impressions": [{"products": [3]}]}, ".product_impressions[0].products[0]: expected an object"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_commerce_event_is_rejected_alone(data, detail):
     event = {"event_type": "commerce_event", "data": data}
     batch, [reject] = decode({"mpid": 7, "events": [event]})

@@ -20,8 +20,9 @@ def test_headers_are_text():
 
 def test_a_line_holds_the_line_as_text():
     reject = Reject(Reason.NOT_JSON, "value: expected JSON", b"x")
+    text = '{\\"a\\":\ufffd\ufffd \\"ü\\"'
     assert rejected_line(reject, 5, b'{"a":\xff\xfe "\xc3\xbc"') == (
-        '{"line":5,"reason":"not_json","detail":"value: expected JSON","value":"{\\"a\\":\ufffd\ufffd \\"ü\\""}\n'.encode()
+        f'{{"line":5,"reason":"not_json","detail":"value: expected JSON","value":"{text}"}}\n'.encode()
     )
 
 

@@ -14,7 +14,8 @@ def main() -> int:
     settings, _ = load_settings(flags, {})
     try:
         return run_worker(
-            settings, lambda partitions: create_app(settings, CountingProcessor, partitions=partitions)
+            settings,
+            lambda partitions: create_app(settings, CountingProcessor, partitions=partitions),
         )
     except CdpError as error:
         sys.stderr.write(f"{error}\n")

@@ -69,7 +69,8 @@ def test_late_events_are_late_and_never_before_the_start():
 
 def test_duplicates_repeat_an_event_of_the_line_before():
     lines = batches(Shape(profiles=50, events=3000, days=3, seed=7, duplicates=0.25))
-    seen = set()
+    seen: set[str] = set()
+    last = ""
     repeated = 0
     for batch in lines:
         ids = [event["data"]["source_message_id"] for event in batch["events"]]
