@@ -1,8 +1,8 @@
 """What a command is told to do: one frozen object, from flags, environment and ``cdp.toml``.
 
-A flag wins over the environment (``CDP_BROKER``, ...), which wins over ``cdp.toml``, which wins over
-the default. A name that means nothing is an error, so that a typing mistake is not a silent default.
-Nothing is read at import.
+A flag wins over the environment (``CDP_BROKER``, ...), which wins over ``cdp.toml``, which wins
+over the default. A name that means nothing is an error, so that a typing mistake is not a silent
+default. Nothing is read at import.
 """
 
 import dataclasses
@@ -41,8 +41,8 @@ class Settings:
         guarantee: What a crash may do to outputs.
         store: Where rows are kept locally.
         log_level: The least level that is logged.
-        session_timeout: After how long of silence a worker's partitions go to others, seconds. Until
-            then a killed worker's partitions wait; after it a stopped worker sends nothing more.
+        session_timeout: After how long of silence a worker's partitions go to others, seconds.
+        Until then a killed worker's partitions wait; after it a stopped worker sends nothing more.
         rebalance_timeout: How long a rebalance waits for members, seconds.
     """
 

@@ -11,7 +11,7 @@ from cdp_stream.cli.worker import SETTINGS_FILE
 from cdp_stream.settings import load_settings
 
 
-@click.command(epilog="Example: CDP_BROKER=kafka:9092 cdp config")
+@click.command(epilog="Example: cdp config --json")
 @click.option("--json", "as_json", is_flag=True, help='One {"name", "value", "source"} a line.')
 def command(as_json: bool) -> None:
     """Print every setting with its value and where it came from: a flag, the environment, cdp.toml or the default."""

@@ -40,7 +40,7 @@ def command(profiles: int, events: int, days: int, seed: int, late: float, dupli
             raise
         except OSError as error:
             raise DiskError(
-                f"{out or 'standard output'}: cannot be written: {error.strerror}", "choose another"
+                f"{out or 'standard output'}: cannot be written: {error.strerror}", "name another file"
             ) from error
 
 

@@ -87,7 +87,8 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
         click.echo(str(problem), err=True)
     if loaded.account is None:
         errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
-        raise InputError(f"the definitions have {errors} problems", "mend them; `cdp check` shows the same list")
+        noun = "problem" if errors == 1 else "problems"
+        raise InputError(f"the definitions have {errors} {noun}", "mend what is listed above, then run it again")
     return build_plan(loaded.account)
 
 

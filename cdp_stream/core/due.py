@@ -19,12 +19,13 @@ class DueInstants:
     Instants far ahead lie unsorted in buckets of a minute; a bucket is sorted when its turn comes.
     """
 
-    __slots__ = ("_buckets", "_near", "_near_until", "_order", "_size")
+    __slots__ = ("_buckets", "_earliest", "_near", "_near_until", "_order", "_size")
 
     def __init__(self) -> None:
         self._near: list[tuple[int, int]] = []
         self._near_until = -(2**63)
         self._buckets: dict[int, array[int]] = {}
+        self._earliest: dict[int, int] = {}
         self._order: list[int] = []
         self._size = 0
 
@@ -42,30 +43,34 @@ class DueInstants:
         entries = self._buckets.get(bucket)
         if entries is None:
             entries = self._buckets[bucket] = array("q")
+            self._earliest[bucket] = due
             heappush(self._order, bucket)
+        elif due < self._earliest[bucket]:
+            self._earliest[bucket] = due
         entries.append(due)
         entries.append(mpid)
 
     def first(self) -> int | None:
         """The earliest instant, None when nothing waits."""
-        if not self._near:
-            self._open_bucket()
-        return self._near[0][0] if self._near else None
+        if self._near:
+            return self._near[0][0]
+        return self._earliest[self._order[0]] if self._order else None
 
     def pop(self, until: int) -> tuple[int, int] | None:
         """Take the earliest (instant, mpid) that is not later than `until`; None when there is none."""
+        first = self.first()
+        if first is None or first > until:
+            return None
         if not self._near:
             self._open_bucket()
-        if not self._near or self._near[0][0] > until:
-            return None
         self._size -= 1
         return heappop(self._near)
 
     def _open_bucket(self) -> None:
-        if not self._order:
-            return
+        """Sort the next bucket; only when its time has come: what is added before its end goes to the heap."""
         bucket = heappop(self._order)
         entries = self._buckets.pop(bucket)
+        del self._earliest[bucket]
         self._near = list(zip(entries[::2], entries[1::2], strict=True))
         heapify(self._near)
         self._near_until = (bucket + 1) * BUCKET_MS

@@ -13,7 +13,7 @@ Invariants: the clock never moves back; `row.due` is never later than the first 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.criteria.leaf import Leaf
@@ -21,7 +21,7 @@ from cdp_stream.core.criteria.membership import Membership
 from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.plan import ACTIVITY_TEXT, Plan, PlannedAudience
-from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
+from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""
@@ -32,6 +32,14 @@ _Occasion = tuple[str, str | None, int | None]
 _Flips = dict[Leaf, _Occasion]
 
 
+class _Why(NamedTuple):
+    """What made an evaluation necessary: leaves that flipped, workspaces in which the profile ended, else the occasion."""
+
+    flips: _Flips
+    ended: list[str]
+    occasion: _Occasion
+
+
 class Engine:
     """Evaluates profiles against one plan; keeps no state of its own."""
 
@@ -39,6 +47,7 @@ class Engine:
         self.plan = plan
         self._lifetimes = {workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()}
         self._workspace_of = {entry.id: entry.workspace for entry in plan.inputs.values()}
+        self._readings = plan.readings
 
     def apply(self, row: Row, batch: Batch, changes: list[Change]) -> list[int]:
         """Apply one batch of the row's profile; a duplicate batch does nothing.
@@ -53,50 +62,11 @@ class Engine:
             profile part. Nearly always empty.
         """
         refused: list[int] = []
-        arrival = batch.arrival
-        if batch.digest is not None:
-            # Forgetting comes before remembering: what comes after a profile's end starts a new one.
-            first = batch.events[0].occurred_at if batch.events else arrival
-            if row.due <= first and self._ends_by(row, first):
-                self._advance(row, first, changes)
-            if not remember(row.batch_ids, batch.digest, arrival):
-                return refused
-            row.weight += ID_SIZE
-        workspace = self._workspace_of[batch.input]
-        part = batch.profile
-        events = batch.events
-        if not events:
-            self._move_clock(row, arrival, changes)
-            flips: _Flips = {}
-            activated = self._note_activity(row, workspace, arrival)
-            if part is not None and workspace in row.spaces:
-                self._write_profile(row, workspace, part, arrival, flips, refused)
-            if flips or activated:
-                self._settle(row, flips, activated, ("profile", None, arrival), changes)
+        if batch.digest is not None and not self._is_new(row, batch, batch.digest, changes):
             return refused
-        place = 0
-        count = len(events)
-        while place < count:
-            event = events[place]
-            time = event.occurred_at
-            self._move_clock(row, time, changes)
-            flips = {}
-            activated = self._note_activity(row, workspace, time)
-            alive = workspace in row.spaces
-            if part is not None:
-                if alive:
-                    self._write_profile(row, workspace, part, time, flips, refused)
-                part = None
-            occasion = ("event", event.message_id, time)
-            while True:
-                if alive:
-                    self._record(row, batch, event, flips, refused)
-                place += 1
-                if place == count or events[place].occurred_at != time:
-                    break
-                event = events[place]
-            if flips or activated:
-                self._settle(row, flips, activated, occasion, changes)
+        place = self._apply_instant(row, batch, 0, changes, refused)
+        while place < len(batch.events):
+            place = self._apply_instant(row, batch, place, changes, refused)
         return refused
 
     def wake(self, row: Row, until: int, changes: list[Change]) -> bool:
@@ -107,22 +77,57 @@ class Engine:
 
     # The steps of one instant
 
-    def _move_clock(self, row: Row, time: int, changes: list[Change]) -> None:
+    def _is_new(self, row: Row, batch: Batch, digest: int, changes: list[Change]) -> bool:
+        """Whether the batch's id is seen for the first time."""
+        # Forgetting comes before remembering: what comes after a profile's end starts a new one.
+        first = batch.events[0].occurred_at if batch.events else batch.arrival
+        if row.due <= first and self._ends_by(row, first):
+            self._advance(row, first, changes)
+        if not remember(row.batch_ids, digest, batch.arrival):
+            return False
+        row.weight += ID_SIZE
+        return True
+
+    def _apply_instant(
+        self, row: Row, batch: Batch, place: int, changes: list[Change], refused: list[int]
+    ) -> int:
+        """Everything of the batch that has the time of its event at `place`; gives the place of the next time.
+
+        This is the path of every event, so what most events need of it is written out here.
+        """
+        events = batch.events
+        time = events[place].occurred_at if events else batch.arrival
         if row.due <= time:
             self._advance(row, time, changes)
         if time > row.clock:
             row.clock = time
             row.ordinal = 0
-
-    def _note_activity(self, row: Row, workspace: str, time: int) -> str | None:
-        """First and last seen; the workspace, if the profile became active there."""
+        workspace = self._workspace_of[batch.input]
         space = row.spaces.get(workspace)
-        if space is not None:
-            if time > space.last_seen:
-                space.last_seen = time
-            elif time < space.first_seen:
-                space.first_seen = time
-            return None
+        activated = None
+        if space is None:
+            activated = self._activate(row, workspace, time)
+        elif time > space.last_seen:
+            space.last_seen = time
+        elif time < space.first_seen:
+            space.first_seen = time
+        flips: _Flips = {}
+        if place == 0 and batch.profile is not None:
+            self._write_profile(row, workspace, batch.profile, time, flips, refused)
+        next_place = place
+        while next_place < len(events) and events[next_place].occurred_at == time:
+            if space is not None or activated is not None:
+                self._record(row, batch, events[next_place], flips, refused)
+            else:
+                self._remember_only(row, batch, events[next_place])
+            next_place += 1
+        if flips or activated is not None:
+            occasion = ("event", events[place].message_id, time) if events else ("profile", None, time)
+            self._settle(row, flips, activated, occasion, changes)
+        return next_place
+
+    def _activate(self, row: Row, workspace: str, time: int) -> str | None:
+        """The first activity in a workspace: gives the workspace, None where the profile has ended there already."""
         lifetime = self._lifetimes[workspace]
         if lifetime is not None:
             end = time + lifetime + 1
@@ -135,8 +140,10 @@ class Engine:
 
     def _record(self, row: Row, batch: Batch, event: Event, flips: _Flips, refused: list[int]) -> None:
         """Enter one event into the history of every criterion that it matches."""
-        readings = self.plan.readings((batch.input, event.kind, event.name, event.custom_event_type))
-        if not row.has_room(ID_SIZE + SLOT_SIZE * len(readings)):
+        readings = self._readings[batch.input, event.kind, event.name, event.custom_event_type]
+        need = ID_SIZE + SLOT_SIZE * len(readings)
+        # Once something of this batch was refused the weight is exact; a full row is not measured for every event.
+        if row.weight + need > SIZE_LIMIT and (refused or not row.has_room(need)):
             refused.append(event.index)
             return
         if event.digest is not None:
@@ -146,14 +153,27 @@ class Engine:
         time = event.occurred_at
         at = row.clock
         for leaf, where in readings:
-            if (where is None or where(event, batch)) and leaf.record(row, time, at) and leaf not in flips:
-                flips[leaf] = ("event", event.message_id, time)
+            if (where is None or where(event, batch)) and leaf.record(row, time, at):
+                # Two events of one instant may flip a criterion and flip it back.
+                if flips.pop(leaf, None) is None:
+                    flips[leaf] = ("event", event.message_id, time)
+
+    def _remember_only(self, row: Row, batch: Batch, event: Event) -> None:
+        """An event of a workspace in which the profile has ended: it is seen, and enters no history."""
+        if event.digest is not None and row.spaces and row.has_room(ID_SIZE):
+            if remember(row.event_ids, event.digest, batch.arrival):
+                row.weight += ID_SIZE
 
     def _write_profile(
         self, row: Row, workspace: str, part: ProfilePart, time: int, flips: _Flips, refused: list[int]
     ) -> None:
-        """Set identities and attributes, then delete: last write wins, in order of arrival."""
-        if not row.has_room(part.size):
+        """Set identities and attributes, then delete: last write wins, in order of arrival.
+
+        Identities are account-wide: they are written as long as the profile lives in any workspace.
+        """
+        if not row.spaces:
+            return
+        if (part.attributes or part.identities) and not row.has_room(part.size):
             refused.append(PROFILE_PART)
             return
         row.weight += part.size
@@ -162,7 +182,19 @@ class Engine:
                 row.identities.pop(kind, None)
             else:
                 row.identities[kind] = identity
-        attributes = row.spaces[workspace].attributes
+        space = row.spaces.get(workspace)
+        if space is not None:
+            self._write_attributes(row, workspace, space.attributes, part, ("profile", None, time), flips)
+
+    def _write_attributes(
+        self,
+        row: Row,
+        workspace: str,
+        attributes: dict[str, Any],
+        part: ProfilePart,
+        occasion: _Occasion,
+        flips: _Flips,
+    ) -> None:
         before: dict[str, Any] = {}
         for key, value in part.attributes.items():
             before[key] = attributes.get(key, MISSING)
@@ -171,7 +203,6 @@ class Engine:
             if key in attributes:
                 before.setdefault(key, attributes[key])
                 del attributes[key]
-        occasion = ("profile", None, time)
         at = row.clock
         for key, old in before.items():
             new = attributes.get(key, MISSING)
@@ -195,7 +226,7 @@ class Engine:
         occasion = ("time", None, at)
         flips: _Flips = {}
         for leaf in self._timed_leaves(row):
-            if leaf.next_due(row, at - 1) == at and leaf.holds(row, at - 1) != leaf.holds(row, at):
+            if leaf.holds(row, at - 1) != leaf.holds(row, at):
                 flips[leaf] = occasion
         ended = [workspace for workspace, space in row.spaces.items() if self._end_of(workspace, space) <= at]
         if (flips or ended) and at > row.clock:
@@ -222,7 +253,8 @@ class Engine:
         return leaves
 
     def _end_of(self, workspace: str, space: Space) -> int:
-        lifetime = self._lifetimes[workspace]
+        # A row may know a workspace that the definitions have no more.
+        lifetime = self._lifetimes.get(workspace)
         return FOREVER if lifetime is None else space.last_seen + lifetime + 1
 
     def _ends_by(self, row: Row, time: int) -> bool:
@@ -256,14 +288,11 @@ class Engine:
         by_slot = plan.event_leaves
         for slot in [slot for slot in row.slots if slot not in by_slot or by_slot[slot].workspace in ended]:
             del row.slots[slot]
-        places.update(
-            place
-            for place, audience in enumerate(plan.audiences)
-            if audience.workspace in ended and audience.id in row.members
-        )
+        own = [plan.places[audience_id] for audience_id in row.members if audience_id in plan.places]
+        places.update(place for place in own if plan.audiences[place].workspace in ended)
         for leaf in flips:
             places.update(leaf.audiences)
-        self._evaluate(row, places, flips, set(ended), ("profile_expiry", None, row.clock), changes)
+        self._evaluate(row, places, _Why(flips, ended, ("profile_expiry", None, row.clock)), changes)
         if not row.spaces:
             row.identities = {}
             row.members = {}
@@ -282,17 +311,9 @@ class Engine:
             places.update(leaf.audiences)
         if activated is not None:
             places.update(self.plan.activations[activated])
-        self._evaluate(row, places, flips, set(), occasion, changes)
+        self._evaluate(row, places, _Why(flips, [], occasion), changes)
 
-    def _evaluate(
-        self,
-        row: Row,
-        places: set[int],
-        flips: _Flips,
-        ended: set[str],
-        occasion: _Occasion,
-        changes: list[Change],
-    ) -> None:
+    def _evaluate(self, row: Row, places: set[int], why: _Why, changes: list[Change]) -> None:
         """Evaluate audiences, those referred to first, and emit what changed: deletes, then adds."""
         at = row.clock
         members = row.members
@@ -312,10 +333,7 @@ class Engine:
             else:
                 del members[audience.id]
                 deletes.append(audience)
-            if audience.workspace in ended:
-                causes[audience.id] = Cause(occasion[0], None, *occasion[1:])
-            else:
-                causes[audience.id] = _cause(audience, flips, causes, occasion)
+            causes[audience.id] = _cause(audience, why, causes)
         if causes:
             identities = tuple(sorted(row.identities.items()))
             for action, changed in ((DELETE, deletes), (ADD, adds)):
@@ -342,13 +360,14 @@ def _order(audience: PlannedAudience) -> int:
     return audience.order
 
 
-def _cause(audience: PlannedAudience, flips: _Flips, causes: dict[str, Cause], occasion: _Occasion) -> Cause:
-    """Why an audience changed: its first leaf, as written, that flipped; else the profile's first activity."""
-    for leaf, text in audience.leaves:
-        if leaf in flips:
-            kind, event_id, event_time = flips[leaf]
-            return Cause(kind, text, event_id, event_time)
-        if isinstance(leaf, Membership) and leaf.audience_id in causes:
-            return causes[leaf.audience_id]
-    kind, event_id, event_time = occasion
-    return Cause(kind, ACTIVITY_TEXT if kind != "profile_expiry" else None, event_id, event_time)
+def _cause(audience: PlannedAudience, why: _Why, causes: dict[str, Cause]) -> Cause:
+    """Why an audience changed: its first leaf, as written, that flipped; else the profile's first activity or its end."""
+    if audience.workspace not in why.ended:
+        for leaf, text in audience.leaves:
+            if leaf in why.flips:
+                kind, event_id, event_time = why.flips[leaf]
+                return Cause(kind, text, event_id, event_time)
+            if isinstance(leaf, Membership) and leaf.audience_id in causes:
+                return causes[leaf.audience_id]
+    kind, event_id, event_time = why.occasion
+    return Cause(kind, None if why.ended else ACTIVITY_TEXT, event_id, event_time)

@@ -33,6 +33,9 @@ ValueTest = Callable[[Any], bool]
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
+_LONGEST_INTEGER = 4_300
+_FAR = 2**62
+"""Stands for every instant beyond it: no clock comes near it, and a due instant made from it still fits in 64 bits."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: offsets are subtracted by hand, so no year overflows
 
 
@@ -72,7 +75,8 @@ def number_of(value: Any) -> int | float | None:
     if kind is int:
         return int(value)
     if kind is str:
-        if _INTEGER.fullmatch(value):
+        # Python refuses to read integers of more than 4,300 digits; as floats those are infinite, or begin with zeros.
+        if len(value) <= _LONGEST_INTEGER and _INTEGER.fullmatch(value):
             return int(value)
         if not _NUMBER.fullmatch(value):
             return None
@@ -83,16 +87,18 @@ def number_of(value: Any) -> int | float | None:
 
 
 def instant_of(value: Any) -> int | None:
-    """The instant, epoch ms, that ISO 8601 text (no zone: UTC), digits-only text or an integer number means."""
+    """The instant, epoch ms, that ISO 8601 text (no zone: UTC), digits-only text or an integer number means.
+
+    What is too far away for any clock is 2**62 ms before or after the epoch.
+    """
     kind = type(value)
-    if kind is int:
-        return int(value)
-    if kind is float:
-        return int(value) if value.is_integer() else None
+    if kind is str and _DIGITS.fullmatch(value):
+        value = int(value) if len(value) <= _LONGEST_INTEGER else float(value)
+        return int(min(value, _FAR))
+    if kind is int or kind is float:
+        return int(max(min(value, _FAR), -_FAR)) if value % 1 == 0 else None
     if kind is not str:
         return None
-    if _DIGITS.fullmatch(value):
-        return int(value)
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -143,7 +149,11 @@ def _equality(operand: Any) -> ValueTest:
 
         return same_number
     wanted = text_of(operand)
-    return lambda value: text_of(value) == wanted
+
+    def same_text(value: Any) -> bool:
+        return (value.casefold() if type(value) is str else text_of(value)) == wanted
+
+    return same_text
 
 
 def _equals(operand: Any) -> ValueTest:
@@ -268,12 +278,22 @@ def dated_test(window: Window) -> Callable[[Any, int], bool]:
 
 
 def dated_change(window: Window, value: Any, after: int) -> int | None:
-    """The first instant later than `after` at which a date test on `value` may change, None if it never will."""
-    changes = []
+    """An instant later than `after` before which a date test on `value` cannot change, None if it never will.
+
+    While some element is in the window only the last of those to leave it matters: a long list of dates costs no more
+    due instants than it makes changes.
+    """
+    entering: list[int] = []
+    leaving: list[int] = []
     for element in _elements(value):
         instant = instant_of(element)
-        if instant is not None:
-            change = window.next_change(instant, after)
-            if change is not None:
-                changes.append(change)
-    return min(changes, default=None)
+        if instant is None:
+            continue
+        change = window.next_change(instant, after)
+        if window.contains(instant, after):
+            if change is None:
+                return None
+            leaving.append(change)
+        elif change is not None:
+            entering.append(change)
+    return max(leaving) if leaving else min(entering, default=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -38,10 +39,15 @@ from cdp_stream.core.subject import SUBJECTS, Subject
 from cdp_stream.core.windows import Window
 
 ACTIVITY_TEXT: Final = "activity"
-_READINGS_KEPT = 10_000
 
 Reading = tuple[EventLeaf, Where | None]
 """A criterion that reads an event, and the conditions the event must meet."""
+
+ReadingKey = tuple[str, str, str, str]
+"""An event's input, kind, name as sent and custom event type as sent."""
+
+_READINGS_KEPT = 10_000
+_LONGEST_KEY_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class Plan:
         dated_attributes: workspace -> key -> those whose value also changes by passing time.
         activations: workspace -> places of the audiences to evaluate when a profile becomes active there.
         dependants: workspace -> places of audiences elsewhere that refer to audiences of it.
+        places: audience id -> its place in `audiences`.
+        readings: the criteria that read an event; it fills itself, so `readings[key]` always has an answer.
     """
 
     def __init__(self, account: Account) -> None:
@@ -98,17 +106,8 @@ class Plan:
         self.activations: dict[str, tuple[int, ...]] = {}
         self.dependants: dict[str, tuple[int, ...]] = {}
         self._readers: dict[tuple[str, str, str | None], list[_Reader]] = defaultdict(list)
-        self._readings: dict[tuple[str, str, str, str], tuple[Reading, ...]] = {}
-
-    def readings(self, key: tuple[str, str, str, str]) -> tuple[Reading, ...]:
-        """The criteria that read an event of (input, kind, name as sent, custom event type as sent)."""
-        readings = self._readings.get(key)
-        if readings is None:
-            # Names are the producers' own: a stream of ever new ones must not fill the memory.
-            if len(self._readings) >= _READINGS_KEPT:
-                self._readings.clear()
-            readings = self._readings[key] = self._resolve(*key)
-        return readings
+        self.places: dict[str, int] = {}
+        self.readings = _Readings(self._resolve)
 
     def tier_of(self, input_id: str, kind: str, name: str, custom_event_type: str) -> Tier:
         """The tier of an event: its own in `event_tiers`, the most specific entry first, else its input's.
@@ -148,6 +147,25 @@ class Plan:
         self.event_leaves[leaf.slot] = leaf
 
 
+class _Readings(dict[ReadingKey, tuple[Reading, ...]]):
+    """What was asked for lately, found without a call; the rest is worked out."""
+
+    __slots__ = ("_resolve",)
+
+    def __init__(self, resolve: Callable[[str, str, str, str], tuple[Reading, ...]]) -> None:
+        super().__init__()
+        self._resolve = resolve
+
+    def __missing__(self, key: ReadingKey) -> tuple[Reading, ...]:
+        readings = self._resolve(*key)
+        # Names are the producers' own: a stream of ever new ones, or of long ones, must not fill the memory.
+        if sum(map(len, key)) <= _LONGEST_KEY_KEPT:
+            if len(self) >= _READINGS_KEPT:
+                self.clear()
+            self[key] = readings
+        return readings
+
+
 def _specificity(entry: EventTier) -> tuple[bool, bool, bool]:
     subject = entry.subject
     return entry.input is not None, subject.name is not None, subject.custom_event_type is not None
@@ -165,6 +183,7 @@ def build_plan(account: Account) -> Plan:
     plan.audiences = tuple(
         _planned(audience, order[audience.id], leaves) for audience in _after_references(account.audiences)
     )
+    plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
     return plan
 
@@ -273,13 +292,12 @@ def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> No
     Criteria start at their default and flip by themselves, so of the workspace's own audiences only those that hold by
     default can become true by activity alone, and those that refer to another workspace's.
     """
-    places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     own = {place for place, audience in enumerate(plan.audiences) if audience.workspace == workspace}
     referring = {
         place
         for place in own
         for leaf, _text in plan.audiences[place].leaves
-        if isinstance(leaf, Membership) and places[leaf.audience_id] not in own
+        if isinstance(leaf, Membership) and plan.places[leaf.audience_id] not in own
     }
     elsewhere = {following for place in own for following in reach[place] if following not in own}
     newcomer = Row(0)

@@ -6,7 +6,9 @@ is encoded without a walk over it (formats/rows.py).
 
 from __future__ import annotations
 
+import json
 from array import array
+from struct import Struct
 from typing import Any, Final
 
 FOREVER: Final = 2**63 - 1
@@ -28,6 +30,7 @@ ID_SIZE: Final = 16
 """Bytes that a remembered event or batch id takes in a row."""
 
 _ROW_SIZE = 128
+_NATIVE_INT64 = Struct("=q")
 _REMEMBERED_IDS = 1_000
 _REMEMBERED_MS = 86_400_000
 
@@ -64,7 +67,7 @@ class Row:
         weight: at least the bytes that the row takes; see `measure`.
         identities: type -> value, account-wide.
         spaces: workspace id -> what it knows; only workspaces in which the profile is active.
-        slots: criterion slot -> its state.
+        slots: criterion slot -> its `State`.
         members: audience id -> the instant since when, epoch ms; drafts too, which only others refer to.
         event_ids: digest, arrival, digest, arrival, ... of recent events, oldest first.
         batch_ids: the same of recent batches.
@@ -98,7 +101,8 @@ class Row:
         self.weight = _ROW_SIZE
         self.identities: dict[str, str] = {}
         self.spaces: dict[str, Space] = {}
-        self.slots: dict[str, State] = {}
+        # Each criterion knows which of the two forms of `State` is its own.
+        self.slots: dict[str, Any] = {}
         self.members: dict[str, int] = {}
         self.event_ids = array("q")
         self.batch_ids = array("q")
@@ -119,14 +123,15 @@ def remember(ids: array[int], digest: int, arrival: int) -> bool:
     Source: docs/events.md, duplicates.
     """
     if ids:
-        forgotten = 0
         horizon = arrival - _REMEMBERED_MS
-        while forgotten < len(ids) and ids[forgotten + 1] < horizon:
-            forgotten += 2
-        if forgotten:
+        if ids[1] < horizon:
+            forgotten = 2
+            while forgotten < len(ids) and ids[forgotten + 1] < horizon:
+                forgotten += 2
             del ids[:forgotten]
-        # Digests are at even places, arrivals at odd ones: an arrival that equals a digest is no sighting.
-        if digest in ids and digest in ids[::2]:
+        # A search of the bytes is ten times faster than one of the integers. What it finds may lie across two integers,
+        # or be an arrival: digests are at even places, arrivals at odd ones.
+        if _NATIVE_INT64.pack(digest) in ids.tobytes() and digest in ids[::2]:
             return False
         if len(ids) >= 2 * _REMEMBERED_IDS:
             del ids[:2]
@@ -136,19 +141,15 @@ def remember(ids: array[int], digest: int, arrival: int) -> bool:
 
 
 def size_of(value: Any) -> int:
-    """About the bytes that a decoded JSON scalar or list of scalars takes."""
-    if type(value) is str:
-        return len(value.encode("utf-8", "replace")) + 3
-    if type(value) is list:
-        return 2 + sum(map(size_of, value))
-    return 24
+    """At least the bytes that decoded JSON takes when encoded again, escapes and the comma after it included."""
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 1
 
 
 def measure(row: Row) -> int:
-    """About the bytes that the row takes when encoded, some more rather than less."""
+    """At least the bytes that the row takes when encoded."""
     size = _ROW_SIZE + 8 * (len(row.event_ids) + len(row.batch_ids))
     for state in row.slots.values():
-        size += SLOT_SIZE if type(state) is int else SLOT_SIZE + TIME_SIZE * len(state)  # type: ignore[arg-type]
+        size += SLOT_SIZE if type(state) is int else SLOT_SIZE + TIME_SIZE * len(state)
     for kind, value in row.identities.items():
         size += size_of(kind) + size_of(value)
     for workspace, space in row.spaces.items():

@@ -5,7 +5,7 @@ Source: docs/problems.md has a heading for every code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
@@ -15,8 +15,8 @@ from cdp_stream.definitions.nodes import Mark, Node, Scalar, describe
 
 MAX_WORD: Final = 100
 SHORT_WORD: Final = 4
-MAX_SUGGESTED: Final = 2_000
-"""So many unknown words get a suggestion: near misses take time, and a file may be full of them."""
+MAX_COMPARED: Final = 500_000
+"""So many words are compared for near misses: it takes time, and a file may be full of misses."""
 
 
 class Severity(StrEnum):
@@ -123,7 +123,7 @@ class Problems:
     """Collects problems while files are read; nothing stops at the first."""
 
     found: list[Problem] = field(default_factory=list)
-    _suggested: int = 0
+    _compared: int = 0
 
     def error(
         self,
@@ -169,11 +169,11 @@ class Problems:
             suggestion,
         )
 
-    def near(self, word: str, known: Iterable[str]) -> str | None:
+    def near(self, word: str, known: Collection[str]) -> str | None:
         """`did you mean ...?` for a word that is almost one of the known ones, else None."""
-        if len(word) > MAX_WORD or self._suggested > MAX_SUGGESTED:
+        if len(word) > MAX_WORD or self._compared + len(known) > MAX_COMPARED:
             return None
-        self._suggested += 1
+        self._compared += len(known)
         lowered = word.lower().replace("-", "_").replace(" ", "_")
         candidates = {name.replace("-", "_"): name for name in sorted(known)}
         match = get_close_matches(
@@ -181,9 +181,8 @@ class Problems:
         )
         return f"did you mean `{candidates[match[0]]}`?" if match else None
 
-    def near_or_list(self, word: str, known: Iterable[str]) -> str:
+    def near_or_list(self, word: str, known: Collection[str]) -> str:
         """A near miss, or all that would be right."""
-        known = list(known)
         return self.near(word, known) or "one of " + ", ".join(f"`{name}`" for name in known)
 
     def sorted(self) -> list[Problem]:

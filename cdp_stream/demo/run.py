@@ -44,7 +44,7 @@ _POLL_S: Final = 0.1
 _NO_PROGRESS_S: Final = 60.0
 _WORKER_ENVIRONMENT: Final = {
     # The embedded broker waits half of this at every join.
-    "CDP_REBALANCE_TIMEOUT": "2",
+    "CDP_SESSION_TIMEOUT": "6",
     "CDP_LOG_LEVEL": "warning",
 }
 

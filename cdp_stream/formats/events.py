@@ -142,12 +142,18 @@ def _read_batch(value: bytes, batch: dict[str, Any], mpid: int, input_id: str, a
     decoded = Batch(mpid, input_id, arrival, events, part, digest, device, application)
     if problems is None and not profile_problems:
         return decoded, ()
+    return decoded, _rejects_of_parts(value, profile_problems, problems)
+
+
+def _rejects_of_parts(
+    value: bytes, profile_problems: Sequence[str] | None, event_problems: Sequence[tuple[int, str]] | None
+) -> list[Reject]:
     rejects: list[Reject] = []
     if profile_problems:
         rejects.append(Reject(Reason.BAD_PROFILE, joined(profile_problems), value))
-    if problems is not None:
-        rejects.extend(bad_events(value, problems))
-    return decoded, rejects
+    if event_problems:
+        rejects.extend(bad_events(value, event_problems))
+    return rejects
 
 
 def _greatest_time(raw_events: Sequence[Any]) -> int | None:

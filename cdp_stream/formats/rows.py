@@ -23,6 +23,7 @@ PARTITION_KEY: Final = b"~partition"
 """The key of the partition's own row; no profile id is written so."""
 
 _HEADER = Struct(">BqqqIIHH")
+_GREATEST_WEIGHT = 2**32 - 1
 _DUE = Struct(">Bq")
 _PARTITION = Struct(">Bqq")
 
@@ -50,7 +51,7 @@ def encode_row(row: Row) -> bytes:
         row.clock,
         row.position,
         row.ordinal,
-        row.weight,
+        min(row.weight, _GREATEST_WEIGHT),
         len(row.event_ids),
         len(row.batch_ids),
     )
@@ -66,8 +67,8 @@ def decode_row(mpid: int, value: bytes) -> Row:
     """
     row = Row(mpid)
     try:
-        version, row.due, row.clock, row.position, row.ordinal, row.weight, events, batches = _HEADER.unpack_from(value)
-        _check_version(version)
+        _check_version(value[0] if value else VERSION)
+        _, row.due, row.clock, row.position, row.ordinal, row.weight, events, batches = _HEADER.unpack_from(value)
         ids_at = _HEADER.size
         batches_at = ids_at + 8 * events
         body_at = batches_at + 8 * batches
@@ -82,8 +83,15 @@ def decode_row(mpid: int, value: bytes) -> Row:
 
 
 def due_of(value: bytes) -> int:
-    """The due instant of an encoded row, without decoding the rest."""
-    version, due = _DUE.unpack_from(value)
+    """The due instant of an encoded row, without decoding the rest.
+
+    Raises:
+        OutsideError: the value is of another version, or damaged.
+    """
+    try:
+        version, due = _DUE.unpack_from(value)
+    except StructError as error:
+        raise _damaged("too short for its header") from error
     _check_version(version)
     return int(due)
 
@@ -99,10 +107,10 @@ def decode_partition(value: bytes) -> PartitionState:
     Raises:
         OutsideError: the value is of another version, or damaged.
     """
+    _check_version(value[0] if value else VERSION)
     if len(value) != _PARTITION.size:
         raise _damaged("the partition's own row")
-    version, time, position = _PARTITION.unpack(value)
-    _check_version(version)
+    _version, time, position = _PARTITION.unpack(value)
     return PartitionState(time, position)
 
 

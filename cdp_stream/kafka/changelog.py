@@ -1,7 +1,7 @@
 """Reading partitions from their beginning to their end, in bulk: recovery.
 
-Faust's own recovery counts records up to an end offset that it asked for beforehand. That hangs on a
-changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on a
+Faust's own recovery counts records up to an end offset that it asked for beforehand. That hangs on
+a changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on a
 broker that tells that offset wrong. Here a partition has been read when a fetch, sent after we
 began, is answered with "nothing beyond what you have": no offset is counted, none is asked for.
 """

@@ -1,8 +1,8 @@
-"""Faust's transport, changed so that one Faust event is a chunk: one partition's records of one fetch.
+"""Faust's transport, with one Faust event per chunk: one partition's records of one fetch.
 
-Stock Faust makes several asyncio tasks per record, which costs ten times what this product may cost.
-Here nothing is done per record before the processor sees it. Five things differ from stock, each
-relied on by the rest of this package and held by ``tests/kafka/test_hooks.py``:
+Stock Faust makes several asyncio tasks per record, which costs ten times what this product may
+cost. Here nothing is done per record before the processor sees it. Five things differ from stock,
+each relied on by the rest of this package and held by ``tests/kafka/test_hooks.py``:
 
 * a record list passes through the schema unchanged (:class:`ChunkSchema`);
 * the drain loop hands over one message per partition and fetch, tagged with the *epoch* of the

@@ -1,10 +1,10 @@
 """Delivery of a partition's effects, at least once, in order.
 
 For each piece: outputs delivered, then rows (the meta row last), then the input position may be
-committed. Several pieces are in flight at a time; the outputs of a later one may overtake the *rows*
-of an earlier one, for after a crash the same records make the same outputs again. Outputs never
-overtake outputs, nor rows rows. A tick is a barrier: its outputs wait until everything before it is
-durable, the partition's time above all, since no record is there to make them again.
+committed. Several pieces are in flight at a time; the outputs of a later one may overtake the
+*rows* of an earlier one, for after a crash the same records make the same outputs again. Outputs
+never overtake outputs, nor rows rows. A tick is a barrier: its outputs wait until everything
+before it is durable, the partition's time above all, since no record is there to make them again.
 
 A delivery that fails ends the worker, without moving the position.
 """

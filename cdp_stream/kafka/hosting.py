@@ -1,8 +1,8 @@
 """The partitions that this worker holds: whose turn it is, and what comes with an assignment.
 
 One loop takes turns: from each partition a slice of records, then a slice of due instants, then the
-event loop's other work. So ticks and events never interleave within a slice, and neither starves the
-other, nor one partition another. What may be in a slice follows from semantics.md (Instants):
+event loop's other work. So ticks and events never interleave within a slice, and neither starves
+the other, nor one partition another. What may be in a slice follows from semantics.md (Instants):
 
 * after a restart the due instants up to the durable time come first, before any record;
 * a time marker ends a slice; records behind it wait, and its offset is committed, when every due
@@ -12,6 +12,7 @@ other, nor one partition another. What may be in a slice follows from semantics.
 """
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -35,6 +36,7 @@ __all__ = ["HostingPlan", "PartitionHosting"]
 
 _HELD_RECORDS = 30_000
 """A partition that holds more is not fetched until it is down to half."""
+_SAMPLE_S = 1.0
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
 
@@ -93,6 +95,7 @@ class PartitionHosting:
         self._open = False
         self._wake = asyncio.Event()
         self._releases = 0
+        self._sampled_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
@@ -216,6 +219,7 @@ class PartitionHosting:
             while self.failure is None:
                 if not await self._round():
                     await self._wait_for_work()
+                self._sample()
         except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker, told once
             self.fail(error)
 
@@ -233,11 +237,9 @@ class PartitionHosting:
         self._wake.clear()
         if self._work_waits():
             return
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL_S):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
 
     def _work_waits(self) -> bool:
         # Work may have come between the last round and the clearing of the event.
@@ -340,12 +342,17 @@ class PartitionHosting:
         if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
             raise _input_was_replaced(self._events, number, hosted.applied, None)
 
-    def _lags(self) -> dict[int, int]:
+    def _sample(self) -> None:
+        if time.monotonic() - self._sampled_at < _SAMPLE_S:
+            return
+        self._sampled_at = time.monotonic()
         highwaters = self._app.consumer.observation.highwaters
-        return {
-            number: max(0, highwaters.get((self._events, number), 0) - hosted.applied - 1)
-            for number, hosted in self._partitions.items()
-        }
+        for number, hosted in self._partitions.items():
+            processor = hosted.processor
+            lag = highwaters.get((self._events, number), 0) - hosted.applied - 1
+            self._metrics.sample(
+                number, lag=max(0, lag), time=processor.time, next_due=processor.next_due()
+            )
 
 
 def _input_was_replaced(topic: str, number: int, applied: int, end: int | None) -> BrokerError:

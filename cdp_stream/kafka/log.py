@@ -1,7 +1,7 @@
 """Structured logs: one line of JSON per fact, on standard error, never with personal data.
 
-A fact is a name and values that an operator acts on: counts, topics, partitions, offsets, durations.
-Keys and values of records never go in, nor does text from input.
+A fact is a name and values that an operator acts on: counts, topics, partitions, offsets,
+durations. Keys and values of records never go in, nor does text from input.
 """
 
 import json

@@ -5,7 +5,6 @@ audiences and actions only.
 """
 
 from collections import Counter as Tally
-from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -51,6 +50,19 @@ class Metrics:
             "cdp_input_lag_records", "Records that wait in the input, by partition",
             ["partition"], registry=registry,
         )  # fmt: skip
+        self._overdue = Gauge(
+            "cdp_due_instant_overdue_seconds",
+            "How far a partition's time is past its earliest due instant that has not fired",
+            ["partition"],
+            registry=registry,
+        )
+        self._time = Gauge(
+            "cdp_partition_time_seconds",
+            "A partition's time, seconds since the epoch",
+            ["partition"],
+            registry=registry,
+        )
+        self._sampled: set[int] = set()
         self._recovered = Counter(
             "cdp_recovery_records_total", "Changelog records read in recoveries", registry=registry
         )
@@ -85,15 +97,20 @@ class Metrics:
         self._slice_seconds.labels("due_instants").observe(seconds)
         self._count_outputs(effects)
 
-    def observe_lag(self, lags: Mapping[int, int]) -> None:
-        """Set how many records wait, by partition."""
-        for partition, lag in lags.items():
-            self._lag.labels(partition).set(lag)
+    def sample(self, partition: int, *, lag: int, time: int, next_due: int | None) -> None:
+        """Set what a partition's gauges show: records that wait, its time, what is overdue."""
+        self._lag.labels(partition).set(lag)
+        self._time.labels(partition).set(time / 1000)
+        overdue = 0 if next_due is None else max(0, time - next_due)
+        self._overdue.labels(partition).set(overdue / 1000)
+        self._sampled.add(partition)
 
     def forget(self, partition: int) -> None:
         """Drop the gauges of a partition that went to another worker."""
-        if (str(partition),) in self._lag._metrics:
-            self._lag.remove(partition)
+        if partition in self._sampled:
+            self._sampled.discard(partition)
+            for gauge in (self._lag, self._time, self._overdue):
+                gauge.remove(partition)
 
     def recovered(self, records: int, seconds: float) -> None:
         """Note a recovery."""

@@ -1,9 +1,9 @@
-"""What the answers of the broker tell beside their records: ends of partitions, and the group lease.
+"""What a broker's answers tell beside records: ends of partitions, and the group's lease.
 
-aiokafka keeps a partition's last highwater, but not *when* the fetch that brought it was sent, and it
-forgets an out-of-range answer by starting again at the beginning. Both matter here (``clock.py``; a
-topic that was deleted and made anew), so every request of a consumer passes through an
-:class:`Observation`.
+aiokafka keeps a partition's last highwater, but not *when* the fetch that brought it was sent, and
+it forgets an out-of-range answer by starting again at the beginning. Both matter here
+(``clock.py``; a topic that was deleted and made anew), so every request of a consumer passes
+through an :class:`Observation`.
 
 It is written by the consumer's thread and read by the worker's loop. Each entry is replaced whole,
 never changed, so a reader sees the old one or the new one.

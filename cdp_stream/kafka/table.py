@@ -1,8 +1,8 @@
 """The table of profiles: rows per partition, a compacted changelog, recovery in bulk.
 
 To Faust it is a Table with a changelog topic: declared, assigned together with its input partition,
-recovered before streams start. The rows themselves are written and read in whole batches, so none of
-Faust's per-key calls is used.
+recovered before streams start. The rows themselves are written and read in whole batches, so none
+of Faust's per-key calls is used.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Running one worker process: start, serve, stop; what ends it, and with which exit code.
 
-Faust's own ``Worker`` is not used: it takes over logging, signals and standard output, and ends with
-0 on some crashes. Here SIGTERM and SIGINT drain (finish the slice, deliver, commit, leave the group)
-within 10 s, and whatever else ends the worker exits non-zero.
+Faust's own ``Worker`` is not used: it takes over logging, signals and standard output, and ends
+with 0 on some crashes. Here SIGTERM and SIGINT drain (finish the slice, deliver, commit, leave the
+group) within 10 s, and whatever else ends the worker exits non-zero.
 """
 
 import asyncio

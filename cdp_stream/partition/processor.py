@@ -65,6 +65,7 @@ class ProfileProcessor:
             OutsideError: a row is damaged, or of another release's format.
         """
         self._store = rows
+        self.time = self.position = -1
         self._rows.clear()
         self._due = DueInstants()
         for key, value in rows.items():
@@ -104,7 +105,7 @@ class ProfileProcessor:
             if batch.arrival > time:
                 time = batch.arrival
             mpid = batch.mpid
-            row = rows.get(mpid) or self._load(mpid)
+            row = rows.get(mpid) or self._load_for_event(mpid)
             if record.offset <= row.position:
                 continue
             due = row.due
@@ -143,6 +144,9 @@ class ProfileProcessor:
             if entry is None:
                 break
             due, mpid = entry
+            if mpid in woken and woken[mpid] is None:
+                # Forgotten by this very call; the store still shows its row.
+                continue
             row = self._rows.get(mpid) or self._load(mpid)
             if row.due > due:
                 # It became later, or went; an entry of its own waits for the later instant.
@@ -169,6 +173,14 @@ class ProfileProcessor:
     def _load(self, mpid: int) -> Row:
         value = self._store.get(b"%d" % mpid)
         row = self._rows[mpid] = Row(mpid) if value is None else decode_row(mpid, value)
+        return row
+
+    def _load_for_event(self, mpid: int) -> Row:
+        """A row whose wake was too early was not written: its entry for that instant is gone, and the event may keep
+        the row from getting another."""
+        row = self._load(mpid)
+        if row.due <= self.time:
+            self._due.add(row.due, mpid)
         return row
 
     def _make_room(self) -> None:

@@ -1,8 +1,9 @@
-"""A processor that counts the records of each key: what a test needs to see what was lost or doubled.
+"""A processor that counts the records of each key: enough to see what was lost or doubled.
 
-A row is ``count:last offset``. Each record gives one membership with its count, so that outputs are a
-function of the input. A record's value may be ``due:INSTANT``: its key is due then, and gives one
-membership ``fired:INSTANT`` as that instant is passed. A value ``bad`` is rejected.
+
+A row is ``count:last offset``. Each record gives one membership with its count, so that outputs
+are a function of the input. A record's value may be ``due:INSTANT``: its key is due then, and
+gives one membership ``fired:INSTANT`` as that instant is passed. A value ``bad`` is rejected.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A worker process with the counting processor: ``python -m tests.kafka.counting_worker name=value``."""
+"""A worker with the counting processor: ``python -m tests.kafka.counting_worker name=value``."""
 
 import sys
 

@@ -17,9 +17,11 @@ from tests.properties.value_strategies import (
     EVENT_NAMES,
     EVENT_TYPES,
     SCREEN_NAMES,
+    ago_bounds,
     cap,
     counts,
     date_tests,
+    durations,
     value_tests,
 )
 
@@ -40,7 +42,13 @@ def whens(draw: st.DrawFn, scope: Scope) -> Json:
     """A window whose newer bound lies within the lookback."""
     if draw(st.integers(0, 5)) == 0:
         return "any_time"
-    when = draw(date_tests)
+    when = draw(
+        st.one_of(
+            date_tests,
+            durations.map(lambda length: {"last": length}),
+            ago_bounds.map(lambda pair: {"between": pair}),
+        )
+    )
     (bounds,) = when.values()
     ago = isinstance(bounds, list) and bounds[0] in DURATIONS
     if ago and scope.lookback is not None and duration(bounds[1]) > scope.lookback:

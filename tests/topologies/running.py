@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +21,7 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 
 PARTITIONS = 4
+AnyRunning = TypeVar("AnyRunning", bound="Running")
 
 
 @dataclass
@@ -120,7 +121,7 @@ class Running:
 async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float = 60.0) -> None:
     """Ask until ``condition`` holds; fails after ``within`` seconds."""
     async with asyncio.timeout(within):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - another process is waited for
             await asyncio.sleep(0.1)
 
 
@@ -130,8 +131,10 @@ async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int
 
 
 @contextmanager
-def running(settings: Settings, directory: Path) -> Iterator[Running]:
-    ran = Running(settings, directory)
+def running(
+    settings: Settings, directory: Path, kind: type[AnyRunning] = Running
+) -> Iterator[AnyRunning]:
+    ran = kind(settings, directory)
     try:
         yield ran
     finally:

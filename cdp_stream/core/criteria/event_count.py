@@ -10,7 +10,6 @@ Invariant: after `record` and after `next_due`, the row's due instant is never l
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from typing import cast
 
 from cdp_stream.core.row import FOREVER, SLOT_SIZE, TIME_SIZE, Row
 from cdp_stream.core.windows import Window
@@ -36,37 +35,37 @@ class AtLeastOnce(_EventCount):
     __slots__ = ()
 
     def record(self, row: Row, time: int, at: int) -> bool:
-        floor = at - self.oldest
-        if time < floor or time < self.start or time >= self.end:
-            return False
         slots = row.slots
-        newest = cast("int | None", slots.get(self.slot))
-        if newest is None:
-            row.weight += SLOT_SIZE
-        elif time <= newest:
-            return False
-        slots[self.slot] = time
+        newest: int | None = slots.get(self.slot)
+        floor = at - self.oldest
         if newest is not None and newest >= floor:
             # Still true; the row's due instant is that of the older time, early but never late.
+            if newest < time < self.end:
+                slots[self.slot] = time
             return False
+        if time < floor or time < self.start or time >= self.end:
+            return False
+        if newest is None:
+            row.weight += SLOT_SIZE
+        slots[self.slot] = time
         due = time + self.oldest + 1
         if due < row.due:
             row.due = due
         return True
 
     def holds(self, row: Row, at: int) -> bool:
-        newest = cast("int | None", row.slots.get(self.slot))
+        newest: int | None = row.slots.get(self.slot)
         return newest is not None and newest >= at - self.oldest
 
     def next_due(self, row: Row, after: int) -> int:
-        newest = cast("int | None", row.slots.get(self.slot))
+        newest: int | None = row.slots.get(self.slot)
         if newest is None:
             return FOREVER
         left = newest + self.oldest + 1
         return left if after < left < FOREVER else FOREVER
 
     def prune(self, row: Row, at: int) -> None:
-        if cast("int", row.slots[self.slot]) < at - self.oldest:
+        if row.slots[self.slot] < at - self.oldest:
             del row.slots[self.slot]
 
 
@@ -85,36 +84,40 @@ class NewestTimes(_EventCount):
         floor = at - self.oldest
         if time < floor or time < self.start or time >= self.end:
             return False
-        times = cast("list[int] | None", row.slots.get(self.slot))
+        times: list[int] | None = row.slots.get(self.slot)
         if times is None:
             row.slots[self.slot] = [time]
             row.weight += SLOT_SIZE
-            before = 0
-        else:
-            if times[0] < floor:
-                del times[: bisect_left(times, floor)]
-            before = len(times)
-            if before == self.keep:
-                if time <= times[0]:
-                    return False
+            return self._has_grown(row, 0, at)
+        if times[0] < floor:
+            del times[: bisect_left(times, floor)]
+        before = len(times)
+        if before == self.keep:
+            # As many as decide anything, and as many after: the verdict stays, the due instant can only be later.
+            if time > times[0]:
                 del times[0]
-            else:
-                row.weight += TIME_SIZE
-            insort(times, time)
+                insort(times, time)
+            return False
+        insort(times, time)
+        row.weight += TIME_SIZE
+        return self._has_grown(row, before, at)
+
+    def _has_grown(self, row: Row, before: int, at: int) -> bool:
+        """Whether one more than `before` flips it; if not, the row's due instant is at most early."""
+        if (self.minimum <= before <= self.maximum) == (self.minimum <= before + 1 <= self.maximum):
+            return False
         due = self.next_due(row, at)
         if due < row.due:
             row.due = due
-        if before == self.keep:
-            return False
-        return (self.minimum <= before <= self.maximum) != (self.minimum <= before + 1 <= self.maximum)
+        return True
 
     def holds(self, row: Row, at: int) -> bool:
-        times = cast("list[int] | None", row.slots.get(self.slot))
+        times: list[int] | None = row.slots.get(self.slot)
         count = len(times) - bisect_left(times, at - self.oldest) if times else 0
         return self.minimum <= count <= self.maximum
 
     def next_due(self, row: Row, after: int) -> int:
-        times = cast("list[int] | None", row.slots.get(self.slot))
+        times: list[int] | None = row.slots.get(self.slot)
         if not times or self.oldest == FOREVER:
             return FOREVER
         first = bisect_left(times, after - self.oldest)
@@ -128,7 +131,7 @@ class NewestTimes(_EventCount):
         return times[leaves] + self.oldest + 1
 
     def prune(self, row: Row, at: int) -> None:
-        times = cast("list[int]", row.slots[self.slot])
+        times: list[int] = row.slots[self.slot]
         del times[: bisect_left(times, at - self.oldest)]
         if not times:
             del row.slots[self.slot]
@@ -146,30 +149,33 @@ class TimesAgo(_EventCount):
         self.maximum = maximum if maximum is not None else FOREVER
 
     def record(self, row: Row, time: int, at: int) -> bool:
-        if time < at - self.oldest or time < self.start or time >= self.end:
+        floor = at - self.oldest
+        if time < floor or time < self.start or time >= self.end:
             return False
-        before = self.holds(row, at)
-        times = cast("list[int] | None", row.slots.get(self.slot))
+        times: list[int] | None = row.slots.get(self.slot)
         if times is None:
-            row.slots[self.slot] = [time]
+            times = row.slots[self.slot] = []
             row.weight += SLOT_SIZE
         else:
-            if times[0] < at - self.oldest:
-                del times[: bisect_left(times, at - self.oldest)]
-            insort(times, time)
             row.weight += TIME_SIZE
-        due = self.next_due(row, at)
+            del times[: bisect_left(times, floor)]
+        insort(times, time)
+        entry = time + self.newest
+        due = entry if entry > at else time + self.oldest + 1
         if due < row.due:
             row.due = due
-        return before != self.holds(row, at)
+        if entry > at:
+            return False
+        count = bisect_right(times, at - self.newest)
+        return (self.minimum <= count - 1 <= self.maximum) != (self.minimum <= count <= self.maximum)
 
     def holds(self, row: Row, at: int) -> bool:
-        times = cast("list[int] | None", row.slots.get(self.slot))
+        times: list[int] | None = row.slots.get(self.slot)
         count = bisect_right(times, at - self.newest) - bisect_left(times, at - self.oldest) if times else 0
         return self.minimum <= count <= self.maximum
 
     def next_due(self, row: Row, after: int) -> int:
-        times = cast("list[int] | None", row.slots.get(self.slot))
+        times: list[int] | None = row.slots.get(self.slot)
         if not times:
             return FOREVER
         due = FOREVER
@@ -182,7 +188,7 @@ class TimesAgo(_EventCount):
         return due
 
     def prune(self, row: Row, at: int) -> None:
-        times = cast("list[int]", row.slots[self.slot])
+        times: list[int] = row.slots[self.slot]
         del times[: bisect_left(times, at - self.oldest)]
         if not times:
             del row.slots[self.slot]

@@ -55,6 +55,14 @@ def _condition(condition: Condition) -> Where:
         dated = dated_test(condition.test.operand)
         return lambda event, batch: dated(read(event, batch), event.occurred_at)
     holds = value_test(condition.test)
+    if condition.source is Source.ATTRIBUTE and not condition.key.startswith("$"):
+        key = condition.key
+
+        def attribute_holds(event: Event, _batch: Batch) -> bool:
+            # Most conditions are of this kind: it reads by itself and saves a call.
+            return holds((event.data.get("custom_attributes") or _NOTHING).get(key, MISSING))
+
+        return attribute_holds
     return lambda event, batch: holds(read(event, batch))
 
 
@@ -75,8 +83,9 @@ def _reading(condition: Condition) -> _Reading:
 
 
 def _field(data: dict[str, Any], key: str) -> Any:
+    # Only a commerce event's product action was checked to be an object.
     action = data.get("product_action")
-    if action and key in action:
+    if type(action) is dict and key in action:
         return action[key]
     return data.get(key, MISSING)
 
@@ -96,8 +105,8 @@ def _product_condition(condition: Condition) -> Callable[[dict[str, Any], int], 
     if condition.source is Source.PRODUCT:
         return lambda product, at: holds(product.get(key, MISSING), at)
     if key.startswith("$"):
-        return lambda product, at: holds(_reserved(product.get("custom_attributes") or _NOTHING, key), at)
-    return lambda product, at: holds((product.get("custom_attributes") or _NOTHING).get(key, MISSING), at)
+        return lambda product, at: holds(_reserved(_attributes_of(product), key), at)
+    return lambda product, at: holds(_attributes_of(product).get(key, MISSING), at)
 
 
 def _some_product(tests: list[Callable[[dict[str, Any], int], bool]]) -> Where:
@@ -110,8 +119,18 @@ def _some_product(tests: list[Callable[[dict[str, Any], int], bool]]) -> Where:
 
 def products_of(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The products of a commerce event: those of its product action, and of its impressions."""
-    action = data.get("product_action")
-    if action:
-        yield from action.get("products") or ()
-    for impression in data.get("product_impressions") or ():
-        yield from impression.get("products") or ()
+    for holder in (data.get("product_action"), *_listed(data.get("product_impressions"))):
+        if type(holder) is dict:
+            for product in _listed(holder.get("products")):
+                if type(product) is dict:
+                    yield product
+
+
+def _listed(value: Any) -> list[Any] | tuple[()]:
+    """Only a commerce event's members were checked: in another's they may be anything."""
+    return value if type(value) is list else ()
+
+
+def _attributes_of(product: dict[str, Any]) -> dict[str, Any]:
+    attributes = product.get("custom_attributes")
+    return attributes if type(attributes) is dict else _NOTHING

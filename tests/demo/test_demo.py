@@ -1,0 +1,66 @@
+"""`cdp demo` as a user runs it: broker, worker, check, and nothing left behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+
+def demo(*flags: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "cdp_stream", "demo", *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+    )  # fmt: skip
+
+
+def running_commands_with(marker: str) -> list[str]:
+    """Command lines of running processes that have this text in them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has ended meanwhile
+        if marker in line:
+            found.append(line)
+    return found
+
+
+def test_the_demo_checks_itself_against_the_replay() -> None:
+    process = demo("--seconds", "0")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert re.search(
+        r"checked: 32,437 membership changes of 2,357 profiles equal cdp replay, record for record",
+        out,
+    ), out
+    assert re.search(r"Repeat customers +1,152 +1,152 +0", out), out
+    assert re.search(r"First order +2,357 +2,357 +0 +█+", out), out
+    assert "Traceback" not in err
+
+
+def test_an_interrupted_demo_stops_what_it_started() -> None:
+    process = demo("--seconds", "60")
+    assert process.stderr is not None
+    address = None
+    for line in process.stderr:
+        if found := re.match(r"embedded broker on (\S+)", line):
+            address = found[1]
+        if line.startswith("worker:"):
+            break
+    assert address is not None
+    assert running_commands_with(address)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert running_commands_with(address) == []

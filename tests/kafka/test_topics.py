@@ -1,0 +1,85 @@
+"""Topics are made right, and what does not fit is refused in words that help."""
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
+
+BROKERS = [
+    pytest.param("kafka_broker", marks=pytest.mark.kafka),
+    pytest.param("embedded_broker", marks=pytest.mark.embedded),
+]
+ALL = {"events", "memberships", "membership-state", "rejected", "profiles-changelog"}
+
+
+@pytest.fixture
+async def settings(request, topic_prefix):
+    return Settings(broker=request.getfixturevalue(request.param), prefix=topic_prefix)
+
+
+async def create(settings, suffix, partitions, **configs):
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await admin.start()
+    try:
+        topic = NewTopic(settings.topic(suffix), partitions, 1, topic_configs=configs)
+        await admin.create_topics([topic])
+    finally:
+        await admin.close()
+
+
+async def counts(settings):
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await admin.start()
+    try:
+        found = await admin.describe_topics([settings.topic(suffix) for suffix in ALL])
+    finally:
+        await admin.close()
+    return {t["topic"].removeprefix(settings.prefix + "."): len(t["partitions"]) for t in found}
+
+
+@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+async def test_missing_topics_are_made_and_found_again(settings):
+    assert await ensure_topics(settings) == 4
+    assert await counts(settings) == dict.fromkeys(ALL, 4)
+    assert await ensure_topics(settings) == 4
+
+
+@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+async def test_the_others_get_as_many_partitions_as_the_input_has(settings):
+    await create(settings, "events", 7)
+    assert await ensure_topics(settings) == 7
+    assert await counts(settings) == dict.fromkeys(ALL, 7)
+
+
+@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+async def test_another_partition_count_is_refused(settings):
+    await create(settings, "events", 3)
+    await create(settings, "memberships", 2)
+    with pytest.raises(BrokerError) as caught:
+        await ensure_topics(settings)
+    prefix = settings.prefix
+    assert str(caught.value) == (
+        f"{prefix}.memberships has 2 partitions, but {prefix}.events has 3; "
+        f"give {prefix}.memberships 3 partitions, or start afresh with another --prefix"
+    )
+
+
+@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+async def test_another_cleanup_policy_is_refused(settings):
+    await create(settings, "profiles-changelog", 4, **{"cleanup.policy": "delete"})
+    with pytest.raises(BrokerError) as caught:
+        await ensure_topics(settings)
+    name = f"{settings.prefix}.profiles-changelog"
+    assert str(caught.value) == (
+        f"{name} has cleanup.policy=delete, but must have compact; "
+        f"kafka-configs --alter --topic {name} --add-config cleanup.policy=compact"
+    )
+
+
+async def test_a_broker_that_does_not_answer_is_told_with_what_to_do(unused_tcp_port):
+    with pytest.raises(BrokerError) as caught:
+        await ensure_topics(Settings(broker=f"127.0.0.1:{unused_tcp_port}"))
+    assert str(caught.value).startswith(f"no Kafka broker answers at 127.0.0.1:{unused_tcp_port};")
+    assert caught.value.exit_code == 3

@@ -1,0 +1,254 @@
+"""The differential test: what a worker publishes is what `cdp replay` prints, byte for byte, whatever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cdp_stream.core.plan import build_plan
+from cdp_stream.definitions import load_files
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.produce import publish_lines, publisher
+from cdp_stream.offline.generate import Shape, generate
+from cdp_stream.offline.replay import Replay
+from cdp_stream.offline.spill import SpillingSorter
+from cdp_stream.settings import Settings
+from tests.topologies.running import PARTITIONS, Running, ended, eventually, running
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+EVERYTHING = Path(__file__).parent / "everything.yaml"
+SECOND = 1000
+MINUTE = 60 * SECOND
+
+
+class CdpRunning(Running):
+    """Runs `cdp worker` itself."""
+
+    def start_cdp(self, definitions: Path = EVERYTHING) -> subprocess.Popen[bytes]:
+        number = len(self.workers)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
+        environment |= {"CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6"}
+        command = [
+            Path(sys.executable).parent / "cdp", "worker", "--definitions", definitions,
+            "--broker", self.settings.broker, "--prefix", self.settings.prefix,
+            "--data-dir", self.directory / f"data-{number}", "--clock", self.settings.clock,
+        ]  # fmt: skip
+        with (self.directory / f"worker-{number}.log").open("wb") as log:
+            worker = subprocess.Popen(command, stderr=log, env=environment, cwd=self.directory)
+        self.workers.append(worker)
+        return worker
+
+    async def caught_up(self, total: int) -> bool:
+        newest = self.workers[-1]
+        assert newest.poll() is None, self.log_of(newest)
+        return await super().caught_up(total)
+
+    async def publish(self, lines: list[bytes], until: int | None = None) -> int:
+        """Publish lines, then a time marker for `until`; returns how many records that makes."""
+        async with publisher(self.settings) as to:
+            published = await publish_lines(to, iter(lines), until=until, mark=until is not None)
+        return published.records + (PARTITIONS if until is not None else 0)
+
+    async def published_state(self) -> dict[str, bytes]:
+        state = {}
+        for records in (await self.read("membership-state")).values():
+            for record in records:
+                state[record.key.decode()] = record.value
+        return {key: value for key, value in state.items() if value is not None}
+
+
+def replayed(definitions: Path, lines: list[bytes], until: int | None) -> list[bytes]:
+    account = load_files([str(definitions)]).account
+    assert account is not None
+    with SpillingSorter() as sorter:
+        Replay(build_plan(account), until=until).run(lines, sorter)
+        return [record.value for record in sorter]
+
+
+def in_replay_order(messages: Counter[bytes]) -> list[bytes]:
+    def place(value: bytes) -> tuple[int, int, int]:
+        message = json.loads(value)
+        return message["effective_at"], int(message["mpid"]), message["ordinal"]
+
+    return sorted(messages, key=place)
+
+
+def final_state(changes: list[bytes]) -> dict[str, bytes]:
+    state = {}
+    for value in changes:
+        message = json.loads(value)
+        state[f"{message['audience_id']}:{message['mpid']}"] = (
+            value if message["action"] == "add" else None
+        )
+    return {key: value for key, value in state.items() if value is not None}
+
+
+async def published(ran: CdpRunning) -> Counter[bytes]:
+    return Counter(
+        record.value for records in (await ran.read("memberships")).values() for record in records
+    )
+
+
+@pytest.fixture
+def ran(kafka_broker, topic_prefix, tmp_path):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    with running(settings, tmp_path, kind=CdpRunning) as r:
+        yield r
+
+
+def generated(events: int, seed: int) -> tuple[list[bytes], int]:
+    shape = Shape(profiles=400, events=events, days=30, seed=seed, duplicates=0.03)
+    lines = [line.rstrip(b"\n") for line in generate(shape)]
+    return lines, json.loads(lines[-1])["timestamp_unixtime_ms"] + 86_400_000
+
+
+async def test_a_run_in_time_order_equals_replay_byte_for_byte(ran):
+    lines, until = generated(20_000, seed=11)
+    await ran.create_topics()
+    total = await ran.publish(lines, until)
+    ran.start_cdp()
+    await eventually(lambda: ran.caught_up(total), within=120)
+    changes = replayed(EVERYTHING, lines, until)
+    assert len(changes) > 10_000
+    messages = await published(ran)
+    assert in_replay_order(messages) == changes
+    assert set(messages.values()) == {1}
+    assert await ran.published_state() == final_state(changes)
+
+
+async def test_kill_9_in_mid_stream_changes_nothing_but_repeats_with_the_same_ids(ran):
+    lines, until = generated(20_000, seed=12)
+    changes = replayed(EVERYTHING, lines, until)
+    await ran.create_topics()
+    total, rounds = 0, 4
+    size = len(lines) // rounds + 1
+    for start in range(0, len(lines), size):
+        part = lines[start : start + size]
+        last = start + size >= len(lines)
+        total += await ran.publish(part, until if last else None)
+        worker = ran.start_cdp()
+        goal = await ran.count("memberships") + 500
+
+        async def reached(goal=goal):
+            return await ran.count("memberships") >= goal
+
+        await eventually(reached, within=120)
+        worker.kill()
+        await ended(worker)
+    ran.start_cdp()
+    await eventually(lambda: ran.caught_up(total), within=120)
+    assert in_replay_order(await published(ran)) == changes
+    assert await ran.published_state() == final_state(changes)
+
+
+async def test_several_workers_share_the_work_and_equal_replay(ran):
+    lines, until = generated(12_000, seed=13)
+    await ran.create_topics()
+    half = len(lines) // 2
+    total = await ran.publish(lines[:half])
+    first, _second = ran.start_cdp(), ran.start_cdp()
+    await eventually(lambda: ran.caught_up(total), within=120)
+    total += await ran.publish(lines[half:], until)
+    first.send_signal(signal.SIGTERM)
+    assert await ended(first) == 0
+    await eventually(lambda: ran.caught_up(total), within=120)
+    assert in_replay_order(await published(ran)) == replayed(EVERYTHING, lines, until)
+
+
+async def test_an_hour_of_backlog_on_the_wall_clock_equals_replay(ran, tmp_path):
+    """Events and due instants of the hour a worker was down come in their order, then time goes on."""
+    definitions = tmp_path / "hour.yaml"
+    definitions.write_text(
+        "version: 1\naccount: a\n"
+        "workspaces: [{id: w, profile_lifetime: 2h, inputs: [{id: web, kind: platform}]}]\n"
+        "audiences:\n"
+        "  - {id: active, criteria: {event: Visit, when: {last: 3m}}}\n"
+        "  - {id: keen, criteria: {event: Visit, count: {at_least: 3}, when: {last: 10m}}}\n"
+        "  - {id: gone, criteria: {event: Visit, count: {less_than: 1}, when: {last: 5m}}}\n"
+    )
+    now = wall_ms()
+    started = now - 60 * MINUTE
+    lines = [
+        json.dumps(
+            {
+                "mpid": number * 7 % 40,
+                "timestamp_unixtime_ms": started + number * 6 * SECOND,
+                "events": [{"event_type": "custom_event", "data": {"event_name": "Visit"}}],
+            }
+        ).encode()
+        for number in range(590)
+    ]
+    ran.settings = Settings(broker=ran.settings.broker, prefix=ran.settings.prefix, clock="wall")
+    await ran.create_topics()
+    await ran.publish(lines)
+    ran.start_cdp(definitions)
+    until = now - MINUTE
+    expected = replayed(definitions, lines, until)
+    assert {json.loads(value)["cause"]["kind"] for value in expected} == {"event", "time"}
+
+    async def so_far() -> list[bytes]:
+        messages = in_replay_order(await published(ran))
+        return [value for value in messages if json.loads(value)["effective_at"] <= until]
+
+    async def complete() -> bool:
+        return len(await so_far()) >= len(expected)
+
+    await eventually(complete, within=90)
+    assert await so_far() == expected
+
+
+async def test_a_drop_comes_by_itself_at_its_own_instant(ran, tmp_path):
+    definitions = tmp_path / "short.yaml"
+    definitions.write_text(
+        "version: 1\naccount: a\n"
+        "workspaces: [{id: w, inputs: [{id: web, kind: platform}]}]\n"
+        "audiences: [{id: now, criteria: {event: Visit, when: {last: 2s}}}]\n"
+    )
+    ran.settings = Settings(broker=ran.settings.broker, prefix=ran.settings.prefix, clock="wall")
+    await ran.create_topics()
+    ran.start_cdp(definitions)
+    at = wall_ms()
+    event = {"event_type": "custom_event", "data": {"event_name": "Visit"}}
+    batch = {"mpid": 5, "timestamp_unixtime_ms": at, "events": [event]}
+    await ran.publish([json.dumps(batch).encode()])
+
+    async def dropped() -> bool:
+        return len(await published(ran)) == 2
+
+    await eventually(dropped)
+    add, delete = [json.loads(value) for value in in_replay_order(await published(ran))]
+    assert (add["action"], add["effective_at"]) == ("add", at)
+    assert (delete["action"], delete["effective_at"]) == ("delete", at + 2001)
+    assert delete["cause"]["kind"] == "time"
+    assert await ran.published_state() == {}
+
+
+async def test_hostile_records_are_all_applied_or_rejected_and_the_position_moves_on(ran):
+    hostile = [
+        b"", b"null", b"[]", b"{", b"\xff\xfe", b"[" * 5000, b'{"mpid":1}' * 2, b"x" * 200_000,
+        b'{"mpid":99999999999999999999}', b'{"mpid":"1","events":{}}', b'{"mpid":1,"events":[1]}',
+        b'{"mpid":1,"events":[{"event_type":"custom_event","data":{"event_name":7}}]}',
+        b'{"mpid":1,"user_attributes":[]}', b'{"mpid":1,"timestamp_unixtime_ms":1e3}',
+        b'{"mpid":2}',
+    ]  # fmt: skip
+    lines, until = generated(500, seed=14)
+    await ran.create_topics()
+    records = [(0, b"1", value) for value in hostile] + [(0, None, b"{}"), (0, b"x", b"{}")]
+    await ran.produce(records)
+    total = len(records) + await ran.publish(lines, until)
+    worker = ran.start_cdp()
+    await eventually(lambda: ran.caught_up(total), within=90)
+    rejected = [record for records in (await ran.read("rejected")).values() for record in records]
+    reasons = Counter(dict(record.headers)["reason"].decode() for record in rejected)
+    assert reasons == {
+        "not_json": 4, "not_an_object": 2, "too_large": 2, "no_mpid": 1, "bad_key": 2,
+        "bad_event": 4, "bad_profile": 1, "mpid_key_mismatch": 1,
+    }  # fmt: skip
+    assert {record.value for record in rejected} >= {b"x" * 200_000, b"\xff\xfe", b"[" * 5000}
+    assert worker.poll() is None
