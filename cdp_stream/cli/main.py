@@ -50,6 +50,15 @@ class _Verbs(click.Group):
             raise TypeError(f"cdp_stream.cli.{cmd_name}.command is not a click command")
         return found
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; a reader that has gone, as with `| head`, ends it, and nothing is wrong."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Caught here, for click exits with 1. What is left to be flushed has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, so that ``cdp --help`` imports nothing."""
         with formatter.section("Commands"):
@@ -83,10 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(args=words, prog_name="cdp", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone, as with `| head`: nothing is wrong, and nothing can be flushed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code

@@ -88,7 +88,10 @@ async def _stream(
     """Publish everything, show it, and return what the topics hold after that."""
     async with publisher(settings) as to, _reader(settings, to.partitions) as reader:
         with _worker(settings, definitions) as worker:
-            screen.say("worker: cdp worker --clock stream, with examples/cdnow/definitions.yaml")
+            screen.say(
+                "worker: cdp worker --clock stream --definitions examples/cdnow/definitions.yaml; "
+                "it takes its partitions in a few seconds"
+            )
             at_work = asyncio.Event()
             tasks = [
                 asyncio.create_task(_count(reader, tally, at_work)),

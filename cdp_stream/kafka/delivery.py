@@ -135,12 +135,14 @@ class Lane:
     async def drain(self) -> None:
         """Wait until everything submitted is durable, or has failed."""
         while self._tasks and not self.failed:
-            await asyncio.wait(set(self._tasks))
+            await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed = True
+            for waiting in self._tasks:
+                waiting.cancel()
             self._fail(_explained(error))
         self._freed()
 

@@ -6,7 +6,14 @@ audiences and actions only.
 
 from collections import Counter as Tally
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
 
 from cdp_stream.errors import UsageError
 from cdp_stream.partition.effects import Effects, Headers
@@ -22,6 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self._records = Counter(
             "cdp_input_records_total", "Records applied, by partition",
             ["partition"], registry=registry,

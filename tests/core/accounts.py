@@ -44,7 +44,7 @@ def did(
     custom_event_type: str | None = None,
 ) -> EventCriterion:
     """So many events; at least one in the last three days unless said."""
-    subject = Subject(kind, name, custom_event_type)
+    subject = Subject(kind, None if name is None else name.casefold(), custom_event_type)
     text = f"{kind}: {name}"
     return EventCriterion(
         workspace, subject, where, minimum, maximum, window, inputs, text, "criteria"

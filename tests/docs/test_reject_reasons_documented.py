@@ -23,14 +23,25 @@ def test_every_event_type_is_listed():
 def test_every_limit_is_stated():
     section = PAGE.split("## Limits")[1].split("\n## ")[0]
     numbers = {int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d", section)}
-    assert {limits.RECORD_BYTES, limits.NESTING, limits.EVENT_NAME, limits.EVENT_ATTRIBUTES} <= numbers
-    assert {limits.EVENT_ATTRIBUTE_NAME, limits.EVENT_ATTRIBUTE_VALUE, limits.USER_ATTRIBUTES} <= numbers
+    assert {
+        limits.RECORD_BYTES,
+        limits.NESTING,
+        limits.EVENT_NAME,
+        limits.EVENT_ATTRIBUTES,
+    } <= numbers
+    assert {
+        limits.EVENT_ATTRIBUTE_NAME,
+        limits.EVENT_ATTRIBUTE_VALUE,
+        limits.USER_ATTRIBUTES,
+    } <= numbers
     assert {limits.USER_ATTRIBUTE_NAME, limits.USER_ATTRIBUTE_VALUE} <= numbers
     assert {limits.LIST_ENTRIES, limits.LIST_ENTRY} <= numbers
 
 
 def test_the_example_is_accepted():
     example = PAGE.split("```json\n")[1].split("```")[0].encode()
-    batch, rejects = BatchDecoder({"ios": IOS}).decode(example, b"5283746152837465", (), 1_767_225_604_700)
+    batch, rejects = BatchDecoder({"ios": IOS}).decode(
+        example, b"5283746152837465", (), 1_767_225_604_700
+    )
     assert rejects == ()
     assert [event.name for event in batch.events] == ["Play Video"]

@@ -1,4 +1,4 @@
-"""What we rely on inside Faust 0.15.3 and aiokafka 0.14.0: an upgrade fails here, not in production.
+"""What we rely on inside Faust 0.15.3 and aiokafka 0.14.0: an upgrade fails here first.
 
 Each test names the assumption. The behaviour on a broker is tested in tests/topologies.
 """
@@ -207,7 +207,8 @@ async def test_every_private_name_that_we_override_exists_in_faust():
     ):
         for name in ("_drain_messages", "_new_offset", "_filter_tps_with_pending_acks", "ack",
                      "_new_consumer_thread", "_create_worker_consumer", "_build_highwaters",
-                     "_build_offsets", "_seek_offsets", "on_recovery_completed", "recovery"):  # fmt: skip
+                     "_build_offsets", "_seek_offsets", "on_recovery_completed",
+                     "recovery"):  # fmt: skip
             if name in vars(ours):
                 assert hasattr(theirs, name), name
     assert asyncio.iscoroutinefunction(faust.Table.on_start)

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.topics import ensure_topics
@@ -92,16 +90,20 @@ class Running:
         return Counter((r.key, r.value) for records in read.values() for r in records)
 
     async def committed(self) -> dict[int, int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.brokers)
-        await admin.start()
+        """The group's position in each partition of the input, without joining the group."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.brokers,
+            group_id=self.settings.group_id,
+            enable_auto_commit=False,
+        )
+        await consumer.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(self.settings.group_id)
-        except GroupCoordinatorNotAvailableError:
-            return {}  # a broker's first group: its topic of offsets is being made
+            events = self.settings.topic("events")
+            tps = [TopicPartition(events, number) for number in range(PARTITIONS)]
+            consumer.assign(tps)
+            return {tp.partition: await consumer.committed(tp) or 0 for tp in tps}
         finally:
-            await admin.close()
-        events = self.settings.topic("events")
-        return {tp.partition: o.offset for tp, o in offsets.items() if tp.topic == events}
+            await consumer.stop()
 
     async def count(self, suffix: str) -> int:
         """End offsets of a topic, added up."""

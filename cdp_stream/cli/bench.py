@@ -1,0 +1,77 @@
+"""`cdp bench`: what is measured against the budgets."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cdp_stream.bench import engine, replay, worker
+from cdp_stream.bench.measure import Result, as_json, machine
+from cdp_stream.bench.reference_load import PROFILES
+
+
+@click.group(
+    epilog="Example: cdp bench engine --runs 5",
+    help="Measure the engine, a replay, or a whole worker on the reference load, against the budgets.",
+)
+def command() -> None:
+    """Hold the benchmarks."""
+
+
+_events = click.option("--events", type=click.IntRange(min=1000), help="Measured events of each run.")
+_runs = click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="The median is shown.")
+_profiles = click.option("--profiles", type=click.IntRange(min=100), help="Profiles.  [default: 100,000]")
+_json = click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
+
+
+@command.command("engine", epilog="Example: cdp bench engine --runs 5 --json")
+@_events
+@_runs
+@_profiles
+@click.option("--audiences", type=click.IntRange(min=100), default=100, show_default=True, help="Defined audiences.")
+@_json
+def measure_engine(events: int | None, runs: int, profiles: int | None, audiences: int, as_object: bool) -> None:
+    """Decode, apply and evaluate; no Kafka."""
+    results = engine.run(events or 200_000, runs, profiles or PROFILES, audiences)
+    _show(results, as_object=as_object)
+
+
+@command.command("replay", epilog="Example: cdp bench replay --events 500000")
+@_events
+@_runs
+@_profiles
+@_json
+def measure_replay(events: int | None, runs: int, profiles: int | None, as_object: bool) -> None:
+    """Whole runs of `cdp replay`."""
+    _show(replay.run(events or 300_000, runs, profiles or PROFILES), as_object=as_object)
+
+
+@command.command("worker", epilog="Example: cdp bench worker --broker localhost:9092")
+@click.option("--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]")
+@_events
+@_runs
+@_profiles
+@_json
+def measure_worker(
+    broker: str | None, events: int | None, runs: int, profiles: int | None, as_object: bool
+) -> None:
+    """A worker process on Apache Kafka: CPU per event, rate, latency."""
+    _show(worker.run(worker.smaller(worker.Load(), events, runs, profiles), broker), as_object=as_object)
+
+
+def _show(results: list[Result], *, as_object: bool) -> None:
+    if as_object:
+        click.echo(json.dumps(as_json(results)))
+        return
+    table = Table("measured", "median", "unit", "budget", "holds", "runs")
+    for entry in results:
+        holds = "" if entry.holds is None else "yes" if entry.holds else "no"
+        runs = ", ".join(f"{run:,.6g}" for run in entry.runs)
+        budget = "" if entry.budget is None else f"{entry.budget:,.6g}"
+        table.add_row(entry.name, f"{entry.value:,.6g}", entry.unit, budget, holds, runs)
+    console = Console()
+    console.print(table)
+    console.print("on " + ", ".join(f"{name} {value}" for name, value in machine().items()))
