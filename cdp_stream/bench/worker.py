@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.bench import reference_load
 from cdp_stream.bench.measure import Result, result
-from cdp_stream.errors import BrokerError
+from cdp_stream.errors import BrokerError, OutsideError
 from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.probe import free_port
@@ -34,6 +34,8 @@ from cdp_stream.settings import Settings
 
 CPU_BUDGET_US = 16.0
 RATE_BUDGET = 50_000.0
+PEER_BUDGET = 0.7
+PEER = Path(__file__).parents[2] / "bench" / "peers" / "quix_count.py"
 LIVE_RATE = 2_000
 _SLICE = 5_000
 _POLL_S = 0.1
@@ -55,23 +57,25 @@ class Load:
     live_seconds: int = 10
 
 
-def run(load: Load, broker: str | None) -> list[Result]:
+def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]:
     """Measure a worker on the reference load.
 
     Args:
         broker: Kafka's address; None starts Apache Kafka from its jars.
+        peer: a Python that has Quix Streams; it then counts the same topics per key, run by run.
 
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
     if broker is not None:
-        return asyncio.run(_measure(load, broker))
+        return asyncio.run(_measure(load, broker, peer))
     with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(load, kafka.bootstrap))
+        return asyncio.run(_measure(load, kafka.bootstrap, peer))
 
 
-async def _measure(load: Load, broker: str) -> list[Result]:
+async def _measure(load: Load, broker: str, peer: str | None) -> list[Result]:
     cpu_us: list[float] = []
+    peer_us: list[float] = []
     rates: list[float] = []
     latencies: list[tuple[float, float]] = []
     resident: list[float] = []
@@ -90,15 +94,31 @@ async def _measure(load: Load, broker: str) -> list[Result]:
                 resident.append(ended.resident_bytes / 2**20)
                 if load.live_seconds:
                     latencies.append(await _latency(settings, to, load))
+            if peer is not None:
+                peer_us.append(await _peer(peer, settings, to.partitions, warm + load.events))
     results = [
         result("worker: CPU per event", cpu_us, "us", CPU_BUDGET_US),
         result("worker: events per second", rates, "1/s", RATE_BUDGET, at_least=True),
         result("worker: resident memory", resident, "MiB"),
     ]
+    if peer_us:
+        shares = [own / other for own, other in zip(cpu_us, peer_us, strict=True)]
+        results.append(result("Quix Streams counting per key: CPU per event", peer_us, "us"))
+        results.append(result("worker: share of Quix Streams' CPU", shares, "1", PEER_BUDGET))
     if latencies:
         results.append(result(f"worker: latency p50 at {LIVE_RATE}/s", [p50 for p50, _ in latencies], "ms"))
         results.append(result(f"worker: latency p99 at {LIVE_RATE}/s", [p99 for _, p99 in latencies], "ms"))
     return results
+
+
+async def _peer(python: str, settings: Settings, partitions: int, events: int) -> float:
+    """CPU microseconds per event of Quix Streams on the topic that the worker has just read."""
+    command = (python, str(PEER), settings.broker, settings.topic("events"), str(partitions), str(events))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise OutsideError(f"{python} {PEER.name} failed", "install it as bench/peers/README.md says")
+    return float(orjson.loads(output.splitlines()[-1])["cpu_us_per_event"])
 
 
 async def _publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:

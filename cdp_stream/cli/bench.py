@@ -54,12 +54,13 @@ def measure_replay(events: int | None, runs: int, profiles: int | None, as_objec
 @_events
 @_runs
 @_profiles
+@click.option("--peer", metavar="PYTHON", help="A Python with Quix Streams, to measure beside (bench/peers).")
 @_json
 def measure_worker(
-    broker: str | None, events: int | None, runs: int, profiles: int | None, as_object: bool
+    broker: str | None, peer: str | None, events: int | None, runs: int, profiles: int | None, as_object: bool
 ) -> None:
     """A worker process on Apache Kafka: CPU per event, rate, latency."""
-    _show(worker.run(worker.smaller(worker.Load(), events, runs, profiles), broker), as_object=as_object)
+    _show(worker.run(worker.smaller(worker.Load(), events, runs, profiles), broker, peer), as_object=as_object)
 
 
 def _show(results: list[Result], *, as_object: bool) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import time
-from pathlib import Path
 
 import click
 
@@ -17,6 +16,7 @@ from cdp_stream.cli.options import (
     input_option,
     instant_text,
 )
+from cdp_stream.cli.worker import SETTINGS_FILE
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.settings import Settings, load_settings
@@ -28,8 +28,10 @@ _LINES_NAMED = 5
     epilog="Example: cdp produce --events batches.ndjson.gz --broker localhost:9092 --until last"
 )
 @events_option
-@click.option("--broker", metavar="HOST:PORT", help="Kafka's address.  [default: localhost:9092]")
-@click.option("--prefix", metavar="TEXT", help="What the topics' names begin with.  [default: cdp]")
+@click.option(
+    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
+)
+@click.option("--prefix", metavar="NAME", help="What the topics' names begin with.  [default: cdp]")
 @input_option
 @click.option(
     "--rate",
@@ -58,7 +60,7 @@ def command(
 ) -> None:
     """Publish event batches to cdp.events, in the order of the file, keyed by their mpid."""
     flags = {"broker": broker, "prefix": prefix}
-    settings, _ = load_settings(flags, os.environ, Path("cdp.toml"))
+    settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
     # A flag that was not given and `--until last` both have the value None.
     source = context.get_parameter_source("until")
     mark = source is not click.core.ParameterSource.DEFAULT

@@ -153,16 +153,20 @@ class Engine:
         time = event.occurred_at
         at = row.clock
         for leaf, where in readings:
-            if (where is None or where(event, batch)) and leaf.record(row, time, at):
+            if (
+                (where is None or where(event, batch))
+                and leaf.record(row, time, at)
                 # Two events of one instant may flip a criterion and flip it back.
-                if flips.pop(leaf, None) is None:
-                    flips[leaf] = ("event", event.message_id, time)
+                and flips.pop(leaf, None) is None
+            ):
+                flips[leaf] = ("event", event.message_id, time)
 
     def _remember_only(self, row: Row, batch: Batch, event: Event) -> None:
         """An event of a workspace in which the profile has ended: it is seen, and enters no history."""
-        if event.digest is not None and row.spaces and row.has_room(ID_SIZE):
-            if remember(row.event_ids, event.digest, batch.arrival):
-                row.weight += ID_SIZE
+        if event.digest is None or not row.spaces or not row.has_room(ID_SIZE):
+            return
+        if remember(row.event_ids, event.digest, batch.arrival):
+            row.weight += ID_SIZE
 
     def _write_profile(
         self, row: Row, workspace: str, part: ProfilePart, time: int, flips: _Flips, refused: list[int]

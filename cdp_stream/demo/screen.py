@@ -139,10 +139,11 @@ def _picture(tally: Tally, rate: float) -> Group:
 
 def _headline(tally: Tally, rate: float) -> str:
     date = datetime.fromtimestamp(tally.stream_time / 1000, UTC)
-    return (
+    line = (
         f"{date:%Y-%m-%d}: {tally.published:,} of {tally.purchases:,} purchases, "
-        f"{tally.changes:,} membership changes, {rate:,.0f} events/s"
+        f"{tally.changes:,} membership changes"
     )
+    return line if tally.finished else f"{line}, {rate:,.0f} events/s"
 
 
 class _Rate:

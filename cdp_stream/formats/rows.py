@@ -88,12 +88,10 @@ def due_of(value: bytes) -> int:
     Raises:
         OutsideError: the value is of another version, or damaged.
     """
-    try:
-        version, due = _DUE.unpack_from(value)
-    except StructError as error:
-        raise _damaged("too short for its header") from error
-    _check_version(version)
-    return int(due)
+    _check_version(value[0] if value else VERSION)
+    if len(value) < _DUE.size:
+        raise _damaged("too short for its header")
+    return int(_DUE.unpack_from(value)[1])
 
 
 def encode_partition(state: PartitionState) -> bytes:

@@ -1,7 +1,9 @@
 """What a batch, or passing time, changes: instants, order, ordinals, causes, ends."""
 
+from dataclasses import replace
+
 from cdp_stream.core.change import Cause
-from cdp_stream.core.definition import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.definition import All, AnyOf, Condition, Input, Not, Source, Workspace
 from cdp_stream.core.evaluation import PROFILE_PART
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
@@ -30,7 +32,8 @@ HOUR = 3_600_000
 
 def short(*audiences):
     """A profile under audiences of a workspace whose profiles live ten days."""
-    return Profile(plan_of(*audiences, workspaces=(SHORT,)))
+    there = [replace(one, workspace="short") for one in audiences]
+    return Profile(plan_of(*there, workspaces=(SHORT,)))
 
 
 def in_short(name="play", **bounds):
@@ -157,8 +160,9 @@ def test_an_event_too_late_for_the_window_changes_nothing():
 
 
 def test_two_events_of_one_instant_may_flip_a_criterion_and_flip_it_back():
-    once = audience("either", AnyOf((did(minimum=1, maximum=1), did(minimum=2))))
-    profile = Profile(plan_of(once))
+    once = replace(did(minimum=1, maximum=1), text="once")
+    either = audience("either", AnyOf((once, did(minimum=2))))
+    profile = Profile(plan_of(either))
     assert profile.takes(batch(event(index=0, id="a"), event(index=1, id="b"))) == ["+either@0#0"]
     assert profile.changes[0].cause == Cause("event", "event: play", "b", AT)
 
@@ -216,6 +220,19 @@ def test_a_duplicate_batch_after_the_end_of_the_profile_starts_a_new_one():
     assert profile.takes(late) == [f"-ever@{10 * DAY + 1}#0", f"+ever@{20 * DAY}#0"]
     empty = batch(arrival=AT + 20 * DAY, digest=5, source="shop")
     assert profile.takes(empty) == []
+
+
+def test_a_batch_id_is_forgotten_with_its_profile_even_within_24_hours():
+    hasty = Workspace("short", None, HOUR, (Input("shop", "short"),))
+    ever = audience("ever", in_short(), workspace="short")
+    profile = Profile(plan_of(ever, workspaces=(hasty,)))
+    assert profile.takes(batch(event(), digest=5, source="shop")) == ["+ever@0#0"]
+    end = HOUR + 1
+    assert profile.takes(batch(event(at=AT + end - 1), digest=5, source="shop")) == []
+    assert profile.takes(batch(event(at=AT + end), digest=5, source="shop")) == [
+        f"-ever@{end}#0",
+        f"+ever@{end}#1",
+    ]
 
 
 # user attributes
@@ -415,8 +432,32 @@ def test_the_end_of_one_workspace_passes_over_audiences_that_are_gone():
     profile.does("play", 0)
     living = Profile(plan_of(audience("ever", in_short(), workspace="short"), workspaces=(SHORT,)))
     living.row = profile.row
-    assert living.does("play", 0, source="shop") == ["+ever@0#1"][:0] + ["+ever@0#2"]
+    assert living.does("play", 0, source="shop") == ["+ever@0#2"]
     assert living.waits(10 * DAY + 1) == [f"-ever@{10 * DAY + 1}#0"]
+
+
+def test_a_criterion_that_flips_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
+    profile = Profile(
+        plan_of(
+            audience("shop", in_short(), workspace="short"),
+            audience("lately", did(window=Window(oldest=10 * DAY))),
+            audience("fresh", has("born", DATED, Window(oldest=DAY, newest=0), "short")),
+            workspaces=(TRAVEL, SHORT),
+        )
+    )
+    profile.does("play", 0, source="shop")
+    profile.takes(batch(event(), part=part({"a": 1, "b": 2})))
+    end = 10 * DAY + 1
+    assert profile.waits(end) == [f"-shop@{end}#0", f"-lately@{end}#1"]
+    kinds = [change.cause.kind for change in profile.changes]
+    assert kinds == ["profile_expiry", "time"]
+
+
+def test_a_dated_attribute_that_the_profile_lacks_is_never_due():
+    born = has("born", DATED, Window(oldest=DAY, newest=0))
+    profile = Profile(plan_of(audience("fresh", born), PLAYED))
+    profile.takes(batch(event(), part=part({"a": 1, "b": 2})))
+    assert profile.waits(9 * DAY) == [f"-played@{3 * DAY + 1}#0"]
 
 
 # how much a profile may take

@@ -218,10 +218,13 @@ def test_a_first_activity_asks_audiences_that_other_workspaces_may_have_changed(
         audience("shop", did(workspace="short"), workspace="short"),
         audience("across", member("shop")),
         audience("back", member("across"), workspace="short"),
+        audience("along", member("across")),
         audience("here", did()),
         workspaces=(TRAVEL, SHORT),
     )
-    assert activated(plan, "travel") == ["across", "back"]
-    assert activated(plan, "short") == ["across", "back"]
-    places = plan.places
-    assert plan.dependants == {"travel": (places["back"],), "short": (places["across"],)}
+    assert activated(plan, "travel") == ["across", "back", "along"]
+    assert activated(plan, "short") == ["across", "back", "along"]
+    ending = {
+        name: [plan.audiences[p].id for p in places] for name, places in plan.dependants.items()
+    }
+    assert ending == {"travel": ["back"], "short": ["across", "along"]}

@@ -22,17 +22,30 @@ def demo(*flags: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def running_commands_with(marker: str) -> list[str]:
-    """Command lines of running processes that have this text in them."""
+def processes_with(text: str) -> list[tuple[int, str]]:
+    """Process ids and command lines of what runs with this text in its command line."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue  # it has ended meanwhile
-        if marker in line:
-            found.append(line)
+        if text in line:
+            found.append((int(entry.parent.name), line))
     return found
+
+
+def broker_address(process: subprocess.Popen[str]) -> str:
+    """The address of the demo's broker, once the worker has been started."""
+    assert process.stderr is not None
+    address = None
+    for line in process.stderr:
+        if found := re.match(r"embedded broker on (\S+)", line):
+            address = found[1]
+        if line.startswith("worker:"):
+            break
+    assert address is not None
+    return address
 
 
 def test_the_demo_checks_itself_against_the_replay() -> None:
@@ -48,19 +61,25 @@ def test_the_demo_checks_itself_against_the_replay() -> None:
     assert "Traceback" not in err
 
 
-def test_an_interrupted_demo_stops_what_it_started() -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_stops_what_it_started(stop: signal.Signals) -> None:
     process = demo("--seconds", "60")
-    assert process.stderr is not None
-    address = None
-    for line in process.stderr:
-        if found := re.match(r"embedded broker on (\S+)", line):
-            address = found[1]
-        if line.startswith("worker:"):
-            break
-    assert address is not None
-    assert running_commands_with(address)
-    process.send_signal(signal.SIGINT)
+    address = broker_address(process)
+    assert processes_with(address)
+    process.send_signal(stop)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert running_commands_with(address) == []
+    assert processes_with(address) == []
+
+
+def test_a_worker_that_ends_fails_the_demo_with_its_last_words() -> None:
+    process = demo("--seconds", "60")
+    address = broker_address(process)
+    (worker,) = (pid for pid, line in processes_with(address) if " worker " in line)
+    os.kill(worker, signal.SIGKILL)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert err.splitlines()[-1].startswith("cdp: the worker ended by itself (its log ends: ")
+    assert "checked" not in out
+    assert processes_with(address) == []

@@ -22,9 +22,7 @@ LINE = " 00004 0001 19970118  2   29.73\n"
 def test_a_line_becomes_one_purchase_on_its_day(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text(LINE)
     (purchase,) = read_purchases(tmp_path / "file.txt")
-    assert (
-        datetime.fromtimestamp(purchase.occurred_at / 1000, UTC).date() == date(1997, 1, 18)
-    )
+    assert datetime.fromtimestamp(purchase.occurred_at / 1000, UTC).date() == date(1997, 1, 18)
     batch = orjson.loads(encode_batch(purchase))
     assert batch["mpid"] == 4
     assert batch["timestamp_unixtime_ms"] == purchase.occurred_at

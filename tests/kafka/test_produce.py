@@ -136,6 +136,22 @@ def test_values_are_unchanged_keyed_placed_and_in_order(topic: Topic) -> None:
         assert all(record.headers == () for record in found)
 
 
+@pytest.mark.kafka
+def test_on_apache_kafka_nothing_is_different(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    lines = [batch(number % 17, number) for number in range(3000)]
+    topic = Topic(kafka_broker, topic_prefix, tmp_path)
+    topic.produce(b"\n".join([*lines, b"junk"]), "--until", "last")
+    records = topic.records()
+    assert all(found[-1].headers == (("time", b"2999"),) for found in records.values())
+    keyed = [record for found in records.values() for record in found if record.key is not None]
+    assert sorted(record.value for record in keyed) == sorted(lines)
+    for found in records.values():
+        arrivals = [json.loads(r.value)["timestamp_unixtime_ms"] for r in found if r.key]
+        assert arrivals == sorted(arrivals)
+
+
 @pytest.mark.embedded
 def test_unusable_lines_go_out_with_no_key_and_blank_ones_not_at_all(topic: Topic) -> None:
     result = topic.produce(b'not json\n\n  \n{"no": "mpid"}\n' + batch(5, 1) + b"\n", "--json")

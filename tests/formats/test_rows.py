@@ -1,0 +1,150 @@
+"""A row as bytes and back."""
+
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdp_stream.core.row import FOREVER, NEVER, Row, Space
+from cdp_stream.errors import OutsideError
+from cdp_stream.formats.rows import (
+    PARTITION_KEY,
+    PartitionState,
+    decode_partition,
+    decode_row,
+    due_of,
+    encode_partition,
+    encode_row,
+)
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.integers(0, 253_402_300_799_999)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+SLOTS = st.dictionaries(TEXT, TIMES | st.lists(TIMES, min_size=1, max_size=5), max_size=4)
+SPACES = st.dictionaries(
+    TEXT,
+    st.tuples(
+        TIMES, TIMES, st.dictionaries(TEXT, SCALARS | st.lists(SCALARS, max_size=3), max_size=4)
+    ),
+    max_size=3,
+)
+
+
+def members_of(row):
+    """All that a row holds, in plain values whose types differ where JSON's do."""
+    spaces = {
+        name: (space.first_seen, space.last_seen, repr(space.attributes))
+        for name, space in row.spaces.items()
+    }
+    numbers = (row.mpid, row.due, row.clock, row.position, row.ordinal, row.weight)
+    return (
+        numbers,
+        (row.identities, spaces, repr(row.slots), row.members),
+        (row.event_ids, row.batch_ids),
+    )
+
+
+@st.composite
+def rows(draw):
+    row = Row(draw(INT64))
+    row.due, row.clock, row.position = draw(TIMES | st.just(FOREVER)), draw(TIMES), draw(TIMES)
+    row.ordinal, row.weight = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**32 - 1))
+    row.identities = draw(st.dictionaries(TEXT, TEXT, max_size=3))
+    row.spaces = {name: Space(*space) for name, space in draw(SPACES).items()}
+    row.slots = draw(SLOTS)
+    row.members = draw(st.dictionaries(TEXT, TIMES, max_size=4))
+    row.event_ids = array("q", draw(st.lists(INT64, max_size=6)))
+    row.batch_ids = array("q", draw(st.lists(INT64, max_size=6)))
+    return row
+
+
+@given(row=rows())
+def test_a_decoded_row_is_the_row_that_was_encoded(row):
+    value = encode_row(row)
+    assert members_of(decode_row(row.mpid, value)) == members_of(row)
+    assert due_of(value) == row.due
+    assert encode_row(decode_row(row.mpid, value)) == value
+
+
+def test_a_new_row_comes_back_new():
+    row = decode_row(5, encode_row(Row(5)))
+    assert (row.clock, row.due, row.position, row.slots) == (NEVER, FOREVER, -1, {})
+
+
+def test_a_row_with_every_id_remembered_comes_back():
+    row = Row(1)
+    row.event_ids = array("q", range(2_000))
+    row.batch_ids = array("q", range(-2_000, 0))
+    back = decode_row(1, encode_row(row))
+    assert (back.event_ids, back.batch_ids) == (row.event_ids, row.batch_ids)
+
+
+def test_a_weight_beyond_the_header_is_capped():
+    row = Row(1)
+    row.weight = 2**40
+    assert decode_row(1, encode_row(row)).weight == 2**32 - 1
+
+
+@given(time=INT64, position=INT64)
+def test_the_partitions_own_row_comes_back(time, position):
+    state = PartitionState(time, position)
+    assert decode_partition(encode_partition(state)) == state
+
+
+def test_no_profile_has_the_key_of_the_partitions_own_row():
+    with pytest.raises(ValueError, match="invalid literal"):
+        int(PARTITION_KEY)
+
+
+@pytest.mark.parametrize("read", [lambda value: decode_row(5, value), due_of])
+def test_a_row_of_another_version_is_refused(read):
+    value = b"\x02" + encode_row(Row(5))[1:]
+    for other in (value, value[:1]):
+        with pytest.raises(OutsideError, match="has version 2, this release reads 1"):
+            read(other)
+
+
+def test_a_partitions_row_of_another_version_is_refused():
+    with pytest.raises(OutsideError, match="has version 9, this release reads 1"):
+        decode_partition(b"\x09" + encode_partition(PartitionState(1, 2)))
+
+
+def test_a_row_cut_short_anywhere_is_refused():
+    row = Row(5)
+    row.event_ids = array("q", [1, 2])
+    row.spaces["travel"] = Space(1, 2, {"a": "b"})
+    value = encode_row(row)
+    for length in range(len(value)):
+        with pytest.raises(OutsideError, match="damaged: 5"):
+            decode_row(5, value[:length])
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[]", b"[1,2]", b"5", b'[{},[["a"]],{},{}]', b"\xff"]
+)
+def test_a_row_with_another_body_is_refused(body):
+    header = encode_row(Row(5))[: -len(b"[{},[],{},{}]")]
+    with pytest.raises(OutsideError, match="damaged: 5"):
+        decode_row(5, header + body)
+
+
+@pytest.mark.parametrize("length", [0, 5, 16, 18])
+def test_a_partitions_row_of_another_length_is_refused(length):
+    value = (encode_partition(PartitionState(1, 2)) + b"x")[:length]
+    with pytest.raises(OutsideError, match="damaged: the partition's own row"):
+        decode_partition(value)
+
+
+def test_a_due_instant_is_not_read_from_a_row_that_is_too_short():
+    with pytest.raises(OutsideError, match="damaged"):
+        due_of(encode_row(Row(5))[:8])
+    with pytest.raises(OutsideError, match="damaged"):
+        due_of(b"")

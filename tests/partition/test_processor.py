@@ -1,0 +1,268 @@
+"""What one input partition decides: records and time to effects, and again after a crash."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdp_stream.core.row import SIZE_LIMIT
+from cdp_stream.errors import OutsideError
+from cdp_stream.formats.rows import decode_partition, decode_row
+from cdp_stream.partition.effects import META_ROW
+from cdp_stream.partition.processor import ProfileProcessor
+from tests.core.accounts import DAY, SHORT, audience, did, plan_of
+from tests.partition.records import (
+    Sent,
+    T,
+    deliver,
+    ids,
+    marker,
+    processor,
+    sent,
+)
+
+
+def test_records_become_changes_state_and_rows():
+    effects = processor({}).apply([sent(4, 7, 0, "play"), sent(5, -8, 1, "buy")])
+    assert ids(effects) == ["add played:7:0:0", "add not-bought:7:0:1"]
+    assert [key for key, _value in effects.memberships] == [b"7", b"7"]
+    assert effects.state == [
+        (b"played:7", effects.memberships[0][1]),
+        (b"not-bought:7", effects.memberships[1][1]),
+    ]
+    assert list(effects.rows) == [b"7", b"-8", META_ROW]
+    assert decode_partition(effects.rows[META_ROW]) == (T + 1, 5)
+    assert effects.events == 2
+    assert effects.changes == {("played", "add"): 1, ("not-bought", "add"): 1}
+    assert effects.rejected == []
+
+
+def test_the_state_of_a_call_is_its_last_word():
+    effects = processor({}).apply([sent(0, 7, 0, "play"), sent(1, 7, 4 * DAY)])
+    assert ids(effects) == [
+        "add played:7:0:0",
+        "add not-bought:7:0:1",
+        f"delete played:7:{3 * DAY + 1}:0",
+    ]
+    assert dict(effects.state)[b"played:7"] is None
+    assert effects.changes[("played", "delete")] == 1
+
+
+def test_a_bad_record_is_rejected_as_it_came_and_moves_the_position_but_no_time():
+    made = processor({})
+    made.apply([sent(0, 7, 0, "play")])
+    bad = Sent(b"7", b"{", (), T + DAY, 1)
+    effects = made.apply([bad])
+    ((key, value, headers),) = effects.rejected
+    assert (key, value) == (b"7", b"{")
+    assert dict(headers)["reason"] == b"not_json"
+    assert (dict(headers)["partition"], dict(headers)["offset"]) == (b"0", b"1")
+    assert (made.time, made.position) == (T, 1)
+    assert list(effects.rows) == [META_ROW]
+
+
+def test_what_a_full_profile_refuses_is_rejected():
+    made = processor({})
+    notes = {f"k{number}": "x" * 4_000 for number in range(30)}
+    records = []
+    for offset in range(5):
+        attributes = {f"{offset}{key}": value for key, value in notes.items()}
+        records.append(sent(offset, 7, 0, user_attributes=attributes))
+    effects = made.apply(records)
+    ((_key, value, headers),) = effects.rejected
+    assert value == records[4].value
+    assert dict(headers)["reason"] == b"profile_too_large"
+    assert len(effects.rows[b"7"]) <= SIZE_LIMIT
+
+
+def test_a_marker_moves_time_and_touches_no_row():
+    made = processor({})
+    effects = made.apply([sent(0, 7, 0, "play"), marker(1, DAY)])
+    assert (made.time, made.position) == (T + DAY, 1)
+    assert list(effects.rows) == [b"7", META_ROW]
+    made.apply([marker(2, 5)])
+    assert (made.time, made.position) == (T + DAY, 2)
+
+
+def test_time_moves_with_the_greatest_arrival_and_never_back():
+    made = processor({})
+    made.apply([sent(0, 7, 10, "play"), sent(1, 8, 5, "play")])
+    assert made.time == T + 10
+    effects = made.mark_time(T + 20)
+    assert list(effects.rows) == [META_ROW]
+    assert decode_partition(effects.rows[META_ROW]) == (T + 20, 1)
+    made.mark_time(T + 15)
+    assert made.time == T + 20
+
+
+def test_no_record_is_no_change_of_position():
+    made = processor({})
+    assert list(made.apply([]).rows) == [META_ROW]
+    assert made.position == -1
+
+
+def test_a_tick_fires_what_is_due_and_forgets_profiles_that_ended():
+    rows = {}
+    made = processor(rows)
+    assert made.next_due() is None
+    deliver(rows, made.apply([sent(0, 7, 0, "play")]))
+    assert made.next_due() == T + 3 * DAY + 1
+    assert made.due_waiting() == 1
+    deliver(rows, effects := made.tick(T + 4 * DAY, 10))
+    assert ids(effects) == [f"delete played:7:{3 * DAY + 1}:0"]
+    assert not effects.more
+    deliver(rows, effects := made.tick(T + 11 * DAY, 10))
+    assert ids(effects) == [f"delete not-bought:7:{10 * DAY + 1}:0"]
+    assert effects.rows[b"7"] is None
+    assert list(rows) == [META_ROW]
+    assert made.next_due() is None
+
+
+def test_a_profile_forgotten_by_a_tick_is_not_woken_again_by_its_older_entries():
+    rows = {}
+    made = processor(rows)
+    deliver(rows, made.apply([sent(0, 7, 0, "other")]))
+    deliver(rows, made.apply([sent(1, 7, 1, "play")]))
+    assert made.due_waiting() == 2
+    effects = made.tick(T + 30 * DAY, 10)
+    assert ids(effects) == [
+        f"delete played:7:{3 * DAY + 2}:0",
+        f"delete not-bought:7:{10 * DAY + 2}:0",
+    ]
+
+
+def test_a_row_that_is_merely_early_is_not_written():
+    rows = {}
+    made = processor(rows)
+    deliver(rows, made.apply([sent(0, 7, 0, "play"), sent(1, 7, DAY, "x"), sent(2, 7, 2, "play")]))
+    made.tick(T + 3 * DAY + 1, 10)
+    deliver(rows, made.apply([sent(3, 8, 0, "play")]))
+    effects = made.tick(T + 3 * DAY + 3, 10)
+    assert ids(effects) == [
+        f"delete played:8:{3 * DAY + 1}:0",
+        f"delete played:7:{3 * DAY + 3}:0",
+    ]
+
+
+def test_an_early_row_that_was_let_go_still_wakes_in_time_for_a_late_event():
+    rows = {}
+    made = processor(rows, rows_kept=1)
+    deliver(rows, made.apply([sent(0, 7, 0, "play"), sent(1, 7, DAY, "play")]))
+    deliver(rows, made.tick(T + 3 * DAY + 1, 10))
+    deliver(rows, made.apply([sent(2, 8, 3 * DAY + 2, "x")]))
+    deliver(rows, made.apply([sent(3, 7, 36 * HOUR, "buy")]))
+    effects = made.tick(T + 84 * HOUR + 1, 10)
+    assert ids(effects) == [f"add not-bought:7:{84 * HOUR + 1}:0"]
+
+
+def test_records_that_a_row_has_already_only_move_time():
+    rows = {}
+    made = processor(rows)
+    effects = made.apply([sent(0, 7, 0, "play"), sent(1, 8, DAY, "play")])
+    rows[b"8"] = effects.rows[b"8"]
+    again = processor(rows)
+    assert again.position == -1
+    effects = again.apply([sent(0, 7, 0, "play"), sent(1, 8, DAY, "play")])
+    assert ids(effects) == ["add played:7:0:0", "add not-bought:7:0:1"]
+    assert again.time == T + DAY
+    assert decode_row(8, rows[b"8"]).position == 1
+
+
+def test_a_damaged_row_is_found_at_once():
+    with pytest.raises(OutsideError, match="damaged"):
+        processor({b"7": b"\x01"})
+
+
+def test_rows_taken_over_again_leave_nothing_of_those_before():
+    made = processor({})
+    made.apply([sent(5, 7, 0, "play")])
+    made.restore({})
+    assert (made.time, made.position, made.next_due()) == (-1, -1, None)
+
+
+HOUR = 3_600_000
+
+# the same under any cut, slice and memory
+
+NAMES = st.sampled_from(["play", "play", "buy", "x"])
+STEP = st.sampled_from([0, 1, 1000, DAY, DAY, 3 * DAY, 3 * DAY + 1, 5 * DAY, 10 * DAY + 1])
+LATE = st.sampled_from([0, 0, 0, 1, DAY])
+
+
+@st.composite
+def streams(draw):
+    """Records of three profiles in order of arrival, some of them of late events."""
+    records, at = [], 0
+    for offset in range(draw(st.integers(1, 14))):
+        at += draw(STEP)
+        mpid = draw(st.integers(1, 3))
+        record = sent(offset, mpid, at, *draw(st.lists(NAMES, max_size=2)))
+        whole = json.loads(record.value)
+        for event in whole["events"]:
+            event["data"]["timestamp_unixtime_ms"] = T + at - draw(LATE)
+        records.append(record._replace(value=json.dumps(whole).encode()))
+    return records
+
+
+def lived(records, *, rows_kept=100_000, limit=1_000, crash=None):
+    """Each record and then every tick it is time for; `crash` is the write that is lost once.
+
+    Gives the message ids in order, and the rows at the end.
+    """
+    rows, said, write = {}, [], 0
+    made = processor(rows, rows_kept)
+    place = 0
+    while place < len(records):
+        effects = made.apply([records[place]])
+        place += 1
+        while True:
+            said += ids(effects)
+            write += 1
+            if write == crash:
+                del said[len(said) - len(ids(effects)) :]
+                made = processor(rows, rows_kept)
+                place = made.position + 1
+            else:
+                deliver(rows, effects)
+            due = made.next_due()
+            if due is None or due > made.time:
+                break
+            deliver(rows, made.mark_time(made.time))
+            effects = made.tick(made.time, limit)
+    return said, rows
+
+
+@settings(max_examples=40)
+@given(records=streams(), crash=st.integers(1, 25))
+def test_a_restart_from_the_delivered_rows_says_and_keeps_the_same(records, crash):
+    assert lived(records, crash=crash) == lived(records)
+
+
+@settings(max_examples=40)
+@given(records=streams())
+def test_ticks_in_slices_equal_one_big_tick(records):
+    said, rows = lived(records, limit=1)
+    whole, same_rows = lived(records)
+    assert said == whole
+    assert rows == same_rows
+
+
+@settings(max_examples=40)
+@given(records=streams())
+def test_however_few_rows_are_kept_decoded_the_effects_are_the_same(records):
+    said, rows = lived(records, rows_kept=1)
+    whole, same_rows = lived(records)
+    assert said == whole
+    assert {
+        key: decode_row(1, value).members for key, value in rows.items() if key != META_ROW
+    } == {key: decode_row(1, value).members for key, value in same_rows.items() if key != META_ROW}
+
+
+def test_a_processor_is_made_for_one_topic_and_partition():
+    made = ProfileProcessor(
+        plan_of(audience("a", did(), workspace="short"), workspaces=(SHORT,)), "t", 3
+    )
+    effects = made.apply([Sent(b"7", b"{", (), T, 9)])
+    headers = dict(effects.rejected[0][2])
+    assert (headers["topic"], headers["partition"], headers["offset"]) == (b"t", b"3", b"9")
