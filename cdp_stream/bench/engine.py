@@ -15,7 +15,9 @@ from cdp_stream.offline.replay import Replay
 CPU_BUDGET_US = 8.0
 
 
-def run(events: int, runs: int, profiles: int = reference_load.PROFILES, audiences: int = 100) -> list[Result]:
+def run(
+    events: int, runs: int, profiles: int = reference_load.PROFILES, audiences: int = 100
+) -> list[Result]:
     """Measure the engine on the reference load.
 
     Args:
@@ -33,8 +35,11 @@ def run(events: int, runs: int, profiles: int = reference_load.PROFILES, audienc
     rates: list[float] = []
     flips: list[float] = []
     for number in range(runs):
-        load = [batch for _mpid, batch in reference_load.stream(events, profiles, first=number * events)]
-        # What lives on is not looked at again by the collector, as in a worker that has been up for a while.
+        load = [
+            batch for _mpid, batch in reference_load.stream(events, profiles, first=number * events)
+        ]
+        # What lives on is not looked at again by the collector, as in a worker that has been up for
+        # a while.
         gc.collect()
         gc.freeze()
         changed = 0

@@ -32,8 +32,12 @@ class Result:
     runs: tuple[float, ...]
 
 
-def result(name: str, runs: list[float], unit: str, budget: float | None = None, *, at_least: bool = False) -> Result:
-    """The median of runs against a budget, which is the most (or, with `at_least`, the least) it should be."""
+def result(
+    name: str, runs: list[float], unit: str, budget: float | None = None, *, at_least: bool = False
+) -> Result:
+    """The median of runs against a budget, which is the most (or, with `at_least`, the least) it
+    should be.
+    """
     value = median(runs)
     holds = None if budget is None else (value >= budget if at_least else value <= budget)
     return Result(name, round(value, 3), unit, budget, holds, tuple(round(run, 3) for run in runs))

@@ -1,8 +1,10 @@
-"""The reference load: 100 audiences, 10 journeys of 5 milestones, 100,000 profiles, events of about 300 bytes.
+"""The reference load: 100 audiences, 10 journeys of 5 milestones, 100,000 profiles, events of about
+300 bytes.
 
-Of 30 event names each is read by five criteria, and each profile uses four names, so that a profile has touched 20
-criteria. Every (profile, name) pair is seen once before the measurement, so that the criteria of a new profile are behind it;
-from then on one event in 20 has the category that flips a membership.
+Of 30 event names each is read by five criteria, and each profile uses four names, so that a profile
+has touched 20 criteria. Every (profile, name) pair is seen once before the measurement, so that the
+criteria of a new profile are behind it; from then on one event in 20 has the category that flips a
+membership.
 
 Source: docs/benchmarks.md.
 """
@@ -28,7 +30,9 @@ def definitions(audiences: int = 100) -> str:
         {
             "version": 1,
             "account": "bench",
-            "workspaces": [{"id": "shop", "lookback": "30d", "inputs": [{"id": "web", "kind": "platform"}]}],
+            "workspaces": [
+                {"id": "shop", "lookback": "30d", "inputs": [{"id": "web", "kind": "platform"}]}
+            ],
             "audiences": [_audience(place) for place in range(audiences)],
             "journeys": [_journey(place) for place in range(10)],
         }
@@ -51,14 +55,19 @@ def _audience(place: int) -> dict[str, Any]:
 
 
 def _journey(place: int) -> dict[str, Any]:
-    """Five milestones one after another; the 50 milestones of all journeys read every name once or twice."""
+    """Five milestones one after another; the 50 milestones of all journeys read every name once or
+    twice.
+    """
     milestone: dict[str, Any] = {}
     for step in reversed(range(5)):
         number = place * 5 + step
-        # 100 audiences leave 20 of the 30 names with three criteria, and ten with four: 50 milestones make it five.
+        # 100 audiences leave 20 of the 30 names with three criteria, and ten with four: 50
+        # milestones make it five.
         name = number if number < NAMES else 10 + number - NAMES
         criteria = {"event": _name(name), "when": {"last": f"{30 - number // NAMES}d"}}
-        milestone = {"id": f"step-{step}", "criteria": criteria} | ({"then": [milestone]} if milestone else {})
+        milestone = {"id": f"step-{step}", "criteria": criteria} | (
+            {"then": [milestone]} if milestone else {}
+        )
     return {"id": f"journey-{place}", "milestones": [milestone]}
 
 
@@ -76,7 +85,8 @@ def warm_up(profiles: int = PROFILES) -> Iterator[tuple[int, bytes]]:
 
 
 def stream(events: int, profiles: int = PROFILES, first: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The measured events from number `first` on, as (mpid, batch), in time order after those of `warm_up`.
+    """The measured events from number `first` on, as (mpid, batch), in time order after those of
+    `warm_up`.
 
     Profiles are drawn uniformly; the same `first` gives the same events.
     """
@@ -86,7 +96,16 @@ def stream(events: int, profiles: int = PROFILES, first: int = 0) -> Iterator[tu
         arrival += 1
         mpid = random.randrange(profiles) + 1
         category = f"category {random.randrange(CATEGORIES)}"
-        yield mpid, _batch(mpid, random.randrange(NAMES_OF_A_PROFILE), arrival, category, f"event-{number:010d}")
+        yield (
+            mpid,
+            _batch(
+                mpid,
+                random.randrange(NAMES_OF_A_PROFILE),
+                arrival,
+                category,
+                f"event-{number:010d}",
+            ),
+        )
 
 
 def _batch(mpid: int, turn: int, arrival: int, category: str, message_id: str) -> bytes:

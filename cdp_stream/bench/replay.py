@@ -38,6 +38,8 @@ def run(events: int, runs: int, profiles: int) -> list[Result]:
             started = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                raise OutsideError(f"cdp replay failed: {done.stderr.strip()}", "run the command by itself")
+                raise OutsideError(
+                    f"cdp replay failed: {done.stderr.strip()}", "run the command by itself"
+                )
             rates.append(total / (time.perf_counter() - started))
     return [result("replay: events per second", rates, "1/s", RATE_BUDGET, at_least=True)]

@@ -1,8 +1,9 @@
-"""`cdp bench worker`: a whole worker process on Apache Kafka, its CPU by its own accounting, and its latency.
+"""`cdp bench worker`: a whole worker process on Apache Kafka, its CPU by its own accounting, and
+its latency.
 
-Everything is published before the worker starts, so that it is measured and not the producer; the first part of the load warms
-the rows up and is not counted. Figures come from the worker's own metrics: `process_cpu_seconds_total`
-and `cdp_events_total`, read while it works.
+Everything is published before the worker starts, so that it is measured and not the producer; the
+first part of the load warms the rows up and is not counted. Figures come from the worker's own
+metrics: `process_cpu_seconds_total` and `cdp_events_total`, read while it works.
 """
 
 from __future__ import annotations
@@ -106,18 +107,31 @@ async def _measure(load: Load, broker: str, peer: str | None) -> list[Result]:
         results.append(result("Quix Streams counting per key: CPU per event", peer_us, "us"))
         results.append(result("worker: share of Quix Streams' CPU", shares, "1", PEER_BUDGET))
     if latencies:
-        results.append(result(f"worker: latency p50 at {LIVE_RATE}/s", [p50 for p50, _ in latencies], "ms"))
-        results.append(result(f"worker: latency p99 at {LIVE_RATE}/s", [p99 for _, p99 in latencies], "ms"))
+        results.append(
+            result(f"worker: latency p50 at {LIVE_RATE}/s", [p50 for p50, _ in latencies], "ms")
+        )
+        results.append(
+            result(f"worker: latency p99 at {LIVE_RATE}/s", [p99 for _, p99 in latencies], "ms")
+        )
     return results
 
 
 async def _peer(python: str, settings: Settings, partitions: int, events: int) -> float:
     """CPU microseconds per event of Quix Streams on the topic that the worker has just read."""
-    command = (python, str(PEER), settings.broker, settings.topic("events"), str(partitions), str(events))
+    command = (
+        python,
+        str(PEER),
+        settings.broker,
+        settings.topic("events"),
+        str(partitions),
+        str(events),
+    )
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise OutsideError(f"{python} {PEER.name} failed", "install it as bench/peers/README.md says")
+        raise OutsideError(
+            f"{python} {PEER.name} failed", "install it as bench/peers/README.md says"
+        )
     return float(orjson.loads(output.splitlines()[-1])["cpu_us_per_event"])
 
 
@@ -154,7 +168,10 @@ class _Worker:
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             if not self._child.is_alive:
-                raise BrokerError(f"the worker ended: {self._child.log_tail()}", "see what it says, then run it again")
+                raise BrokerError(
+                    f"the worker ended: {self._child.log_tail()}",
+                    "see what it says, then run it again",
+                )
             try:
                 answer = await self._client.get(self._url)
             except httpx.TransportError:
@@ -164,14 +181,21 @@ class _Worker:
             if reading.events >= events:
                 return reading
             await asyncio.sleep(_POLL_S)
-        raise BrokerError(f"the worker did not apply {events} events within {_PATIENCE_S:.0f} s", "measure fewer events")
+        raise BrokerError(
+            f"the worker did not apply {events} events within {_PATIENCE_S:.0f} s",
+            "measure fewer events",
+        )
 
 
 def _read(text: str) -> _Reading:
     values = {}
     for line in text.splitlines():
         name, _, value = line.rpartition(" ")
-        if name in ("cdp_events_total", "process_cpu_seconds_total", "process_resident_memory_bytes"):
+        if name in (
+            "cdp_events_total",
+            "process_cpu_seconds_total",
+            "process_resident_memory_bytes",
+        ):
             values[name] = float(value)
     return _Reading(
         time.monotonic(),
@@ -212,7 +236,9 @@ async def _latency(settings: Settings, to: Publisher, load: Load) -> tuple[float
     sent_at: dict[str, float] = {}
     taken: list[float] = []
     consumer = AIOKafkaConsumer(
-        settings.topic("memberships"), bootstrap_servers=settings.brokers, auto_offset_reset="latest"
+        settings.topic("memberships"),
+        bootstrap_servers=settings.brokers,
+        auto_offset_reset="latest",
     )
     await consumer.start()
     await consumer.seek_to_end()
@@ -232,7 +258,9 @@ async def _latency(settings: Settings, to: Publisher, load: Load) -> tuple[float
         await asyncio.gather(task, return_exceptions=True)
         await consumer.stop()
     if len(taken) < 100:  # noqa: PLR2004 - below that a percentile says nothing
-        raise BrokerError(f"only {len(taken)} changes came back for the latency", "measure with more profiles")
+        raise BrokerError(
+            f"only {len(taken)} changes came back for the latency", "measure with more profiles"
+        )
     cuts = quantiles(taken, n=100)
     return cuts[49], cuts[98]
 

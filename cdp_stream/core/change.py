@@ -16,9 +16,11 @@ class Cause(NamedTuple):
 
     Attributes:
         kind: `event`, `time`, `profile` or `profile_expiry`.
-        criterion: the text of the first criterion of the audience that flipped; None for `profile_expiry`.
+        criterion: the text of the first criterion of the audience that flipped; None for
+            `profile_expiry`.
         event_id: the `source_message_id` of the event, where the cause is one and it has one.
-        event_time: epoch ms: the event's own time, the due instant, or the instant at which the profile part took effect.
+        event_time: epoch ms: the event's own time, the due instant, or the instant at which the
+            profile part took effect.
     """
 
     kind: str

@@ -1,6 +1,7 @@
 """What definition files mean, with every default filled in: the input of `plan.build_plan`.
 
-All references are checked before (definitions/), so building a plan cannot fail. Criteria are complete in
+All references are checked before (definitions/), so building a plan cannot fail. Criteria are
+complete in
 themselves: their windows are already cut by the lookback, their inputs resolved.
 """
 
@@ -86,7 +87,8 @@ class EventCriterion:
     """So many events of a subject in a window.
 
     Attributes:
-        minimum, maximum: the counts that satisfy it, both included; maximum None is no bound. Never [0, None].
+        minimum, maximum: the counts that satisfy it, both included; maximum None is no bound. Never
+            [0, None].
         window: already cut by the lookback that applies.
         inputs: the inputs it reads; None is every input of the workspace.
         text: a short human form, for causes and explanations (`event: Play Video`).
@@ -154,7 +156,8 @@ Expression = All | AnyOf | Not | Criterion
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """One audience or milestone, flat: a milestone's place in its journey is part of its expression (journey.py).
+    """One audience or milestone, flat: a milestone's place in its journey is part of its expression
+    (journey.py).
 
     Attributes:
         id: `audience-id` or `journey-id/milestone-id`.
@@ -189,8 +192,9 @@ class Milestone:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Everything that was defined, in the order of the files: audiences of each file, then its journeys' milestones,
-    depth first. Changes are emitted in this order."""
+    """Everything that was defined, in the order of the files: audiences of each file, then its
+    journeys' milestones, depth first. Changes are emitted in this order.
+    """
 
     id: str
     workspaces: tuple[Workspace, ...]

@@ -1,7 +1,8 @@
 """The due instants of one partition, in order, in few bytes: 16 per profile.
 
-Entries are only hints. A profile's true next due instant is in its row; an entry whose row says otherwise is passed over
-by the caller. So nothing is ever removed or moved, and a due instant that became later costs nothing until the old one comes.
+Entries are only hints. A profile's true next due instant is in its row; an entry whose row says
+otherwise is passed over by the caller. So nothing is ever removed or moved, and a due instant that
+became later costs nothing until the old one comes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class DueInstants:
         return self._earliest[self._order[0]] if self._order else None
 
     def pop(self, until: int) -> tuple[int, int] | None:
-        """Take the earliest (instant, mpid) that is not later than `until`; None when there is none."""
+        """Take the earliest (instant, mpid) that is not later than `until`; None when there is
+        none.
+        """
         first = self.first()
         if first is None or first > until:
             return None
@@ -67,7 +70,9 @@ class DueInstants:
         return heappop(self._near)
 
     def _open_bucket(self) -> None:
-        """Sort the next bucket; only when its time has come: what is added before its end goes to the heap."""
+        """Sort the next bucket; only when its time has come: what is added before its end goes to
+        the heap.
+        """
         bucket = heappop(self._order)
         entries = self._buckets.pop(bucket)
         del self._earliest[bucket]

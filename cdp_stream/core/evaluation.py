@@ -1,14 +1,17 @@
-"""The engine: what a batch, or passing time, does to one profile, and which memberships that changes.
+"""The engine: what a batch, or passing time, does to one profile, and which memberships that
+changes.
 
-Live worker, replay, backfill, tests and explain all come through here. Nothing is read but the arguments: no clock, no I/O.
+Live worker, replay, backfill, tests and explain all come through here. Nothing is read but the
+arguments: no clock, no I/O.
 
 The rules, in the order in which they act (docs/semantics.md):
 * Due instants up to an event's time fire first, in order, each with the clock at it.
-* Everything of a batch that has the same time takes effect together, and the profile is evaluated once after it, at the
-  clock; a late event at the clock as it stands.
+* Everything of a batch that has the same time takes effect together, and the profile is evaluated
+  once after it, at the clock; a late event at the clock as it stands.
 * One evaluation emits the deletes, then the adds, each in the order of the definition files.
 
-Invariants: the clock never moves back; `row.due` is never later than the first instant at which a leaf could flip.
+Invariants: the clock never moves back; `row.due` is never later than the first instant at which a
+leaf could flip.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ _Flips = dict[Leaf, _Occasion]
 
 
 class _Why(NamedTuple):
-    """What made an evaluation necessary: leaves that flipped, workspaces in which the profile ended, else the occasion."""
+    """What made an evaluation necessary: leaves that flipped, workspaces in which the profile
+    ended, else the occasion.
+    """
 
     flips: _Flips
     ended: list[str]
@@ -45,7 +50,9 @@ class Engine:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._lifetimes = {workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()}
+        self._lifetimes = {
+            workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()
+        }
         self._workspace_of = {entry.id: entry.workspace for entry in plan.inputs.values()}
         self._readings = plan.readings
 
@@ -58,7 +65,8 @@ class Engine:
             changes: the membership changes are appended here, in order.
 
         Returns:
-            What did not fit any more (`profile_too_large`): indexes in the batch's `events`, `PROFILE_PART` for the
+            What did not fit any more (`profile_too_large`): indexes in the batch's `events`,
+                `PROFILE_PART` for the
             profile part. Nearly always empty.
         """
         refused: list[int] = []
@@ -70,7 +78,9 @@ class Engine:
         return refused
 
     def wake(self, row: Row, until: int, changes: list[Change]) -> bool:
-        """Fire every due instant up to and including `until`; False when the profile is forgotten and its row goes."""
+        """Fire every due instant up to and including `until`; False when the profile is forgotten
+        and its row goes.
+        """
         if row.due <= until:
             self._advance(row, until, changes)
         return row.clock != NEVER
@@ -91,7 +101,8 @@ class Engine:
     def _apply_instant(
         self, row: Row, batch: Batch, place: int, changes: list[Change], refused: list[int]
     ) -> int:
-        """Everything of the batch that has the time of its event at `place`; gives the place of the next time.
+        """Everything of the batch that has the time of its event at `place`; gives the place of the
+        next time.
 
         This is the path of every event, so what most events need of it is written out here.
         """
@@ -122,27 +133,35 @@ class Engine:
                 self._remember_only(row, batch, events[next_place])
             next_place += 1
         if flips or activated is not None:
-            occasion = ("event", events[place].message_id, time) if events else ("profile", None, time)
+            occasion = (
+                ("event", events[place].message_id, time) if events else ("profile", None, time)
+            )
             self._settle(row, flips, activated, occasion, changes)
         return next_place
 
     def _activate(self, row: Row, workspace: str, time: int) -> str | None:
-        """The first activity in a workspace: gives the workspace, None where the profile has ended there already."""
+        """The first activity in a workspace: gives the workspace, None where the profile has ended
+        there already.
+        """
         lifetime = self._lifetimes[workspace]
         if lifetime is not None:
             end = time + lifetime + 1
             if end <= row.clock:
-                # So late that the profile it would start had ended before the clock: it is never a member.
+                # So late that the profile it would start had ended before the clock: it is never a
+                # member.
                 return None
             row.due = min(row.due, end)
         row.spaces[workspace] = Space(time, time, {})
         return workspace
 
-    def _record(self, row: Row, batch: Batch, event: Event, flips: _Flips, refused: list[int]) -> None:
+    def _record(
+        self, row: Row, batch: Batch, event: Event, flips: _Flips, refused: list[int]
+    ) -> None:
         """Enter one event into the history of every criterion that it matches."""
         readings = self._readings[batch.input, event.kind, event.name, event.custom_event_type]
         need = ID_SIZE + SLOT_SIZE * len(readings)
-        # Once something of this batch was refused the weight is exact; a full row is not measured for every event.
+        # Once something of this batch was refused the weight is exact; a full row is not measured
+        # for every event.
         if row.weight + need > SIZE_LIMIT and (refused or not row.has_room(need)):
             refused.append(event.index)
             return
@@ -162,14 +181,22 @@ class Engine:
                 flips[leaf] = ("event", event.message_id, time)
 
     def _remember_only(self, row: Row, batch: Batch, event: Event) -> None:
-        """An event of a workspace in which the profile has ended: it is seen, and enters no history."""
+        """An event of a workspace in which the profile has ended: it is seen, and enters no
+        history.
+        """
         if event.digest is None or not row.spaces or not row.has_room(ID_SIZE):
             return
         if remember(row.event_ids, event.digest, batch.arrival):
             row.weight += ID_SIZE
 
     def _write_profile(
-        self, row: Row, workspace: str, part: ProfilePart, time: int, flips: _Flips, refused: list[int]
+        self,
+        row: Row,
+        workspace: str,
+        part: ProfilePart,
+        time: int,
+        flips: _Flips,
+        refused: list[int],
     ) -> None:
         """Set identities and attributes, then delete: last write wins, in order of arrival.
 
@@ -188,7 +215,9 @@ class Engine:
                 row.identities[kind] = identity
         space = row.spaces.get(workspace)
         if space is not None:
-            self._write_attributes(row, workspace, space.attributes, part, ("profile", None, time), flips)
+            self._write_attributes(
+                row, workspace, space.attributes, part, ("profile", None, time), flips
+            )
 
     def _write_attributes(
         self,
@@ -223,7 +252,9 @@ class Engine:
             self._fire(row, row.due, changes)
 
     def _fire(self, row: Row, at: int, changes: list[Change]) -> None:
-        """One due instant: every criterion that flips at it, and the end of the profile, in one evaluation."""
+        """One due instant: every criterion that flips at it, and the end of the profile, in one
+        evaluation.
+        """
         if not row.spaces:
             row.clear()
             return
@@ -232,7 +263,11 @@ class Engine:
         for leaf in self._timed_leaves(row):
             if leaf.holds(row, at - 1) != leaf.holds(row, at):
                 flips[leaf] = occasion
-        ended = [workspace for workspace, space in row.spaces.items() if self._end_of(workspace, space) <= at]
+        ended = [
+            workspace
+            for workspace, space in row.spaces.items()
+            if self._end_of(workspace, space) <= at
+        ]
         if (flips or ended) and at > row.clock:
             row.clock = at
             row.ordinal = 0
@@ -262,7 +297,9 @@ class Engine:
         return FOREVER if lifetime is None else space.last_seen + lifetime + 1
 
     def _ends_by(self, row: Row, time: int) -> bool:
-        return all(self._end_of(workspace, space) <= time for workspace, space in row.spaces.items())
+        return all(
+            self._end_of(workspace, space) <= time for workspace, space in row.spaces.items()
+        )
 
     def _next_due(self, row: Row, after: int) -> int:
         if not row.spaces:
@@ -283,20 +320,28 @@ class Engine:
                 leaf.prune(row, at)
 
     def _end(self, row: Row, ended: list[str], flips: _Flips, changes: list[Change]) -> None:
-        """The profile leaves all audiences of these workspaces, and what they know of it is forgotten."""
+        """The profile leaves all audiences of these workspaces, and what they know of it is
+        forgotten.
+        """
         plan = self.plan
         places: set[int] = set()
         for workspace in ended:
             del row.spaces[workspace]
             places.update(plan.dependants[workspace])
         by_slot = plan.event_leaves
-        for slot in [slot for slot in row.slots if slot not in by_slot or by_slot[slot].workspace in ended]:
+        for slot in [
+            slot for slot in row.slots if slot not in by_slot or by_slot[slot].workspace in ended
+        ]:
             del row.slots[slot]
-        own = [plan.places[audience_id] for audience_id in row.members if audience_id in plan.places]
+        own = [
+            plan.places[audience_id] for audience_id in row.members if audience_id in plan.places
+        ]
         places.update(place for place in own if plan.audiences[place].workspace in ended)
         for leaf in flips:
             places.update(leaf.audiences)
-        self._evaluate(row, places, _Why(flips, ended, ("profile_expiry", None, row.clock)), changes)
+        self._evaluate(
+            row, places, _Why(flips, ended, ("profile_expiry", None, row.clock)), changes
+        )
         if not row.spaces:
             row.identities = {}
             row.members = {}
@@ -307,7 +352,12 @@ class Engine:
     # Audiences
 
     def _settle(
-        self, row: Row, flips: _Flips, activated: str | None, occasion: _Occasion, changes: list[Change]
+        self,
+        row: Row,
+        flips: _Flips,
+        activated: str | None,
+        occasion: _Occasion,
+        changes: list[Change],
     ) -> None:
         """Re-evaluate the audiences that the flips, or a first activity, can change."""
         places: set[int] = set()
@@ -365,7 +415,9 @@ def _order(audience: PlannedAudience) -> int:
 
 
 def _cause(audience: PlannedAudience, why: _Why, causes: dict[str, Cause]) -> Cause:
-    """Why an audience changed: its first leaf, as written, that flipped; else the profile's first activity or its end."""
+    """Why an audience changed: its first leaf, as written, that flipped; else the profile's first
+    activity or its end.
+    """
     if audience.workspace not in why.ended:
         for leaf, text in audience.leaves:
             if leaf in why.flips:

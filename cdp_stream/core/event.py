@@ -13,8 +13,10 @@ class Event:
 
     Attributes:
         occurred_at: epoch ms, at most the batch's arrival.
-        kind: one of `subject.SUBJECTS` (never `attribution`: that is a custom event), `INSTALL_AND_UPGRADE` or `UNREAD`.
-        name: as sent (not folded): event or screen name, commerce action, `start`/`end` for sessions, else empty.
+        kind: one of `subject.SUBJECTS` (never `attribution`: that is a custom event),
+            `INSTALL_AND_UPGRADE` or `UNREAD`.
+        name: as sent (not folded): event or screen name, commerce action, `start`/`end` for
+            sessions, else empty.
         custom_event_type: as sent, empty when absent or not text.
         data: the event's `data` object as decoded JSON, only read.
         message_id: `source_message_id`, None when absent.
@@ -22,7 +24,16 @@ class Event:
         index: its place in the batch's `events` array, from 0.
     """
 
-    __slots__ = ("custom_event_type", "data", "digest", "index", "kind", "message_id", "name", "occurred_at")
+    __slots__ = (
+        "custom_event_type",
+        "data",
+        "digest",
+        "index",
+        "kind",
+        "message_id",
+        "name",
+        "occurred_at",
+    )
 
     def __init__(
         self,
@@ -49,7 +60,8 @@ class ProfilePart:
     """What a batch says of the profile itself; empty members say nothing.
 
     Attributes:
-        attributes: user attributes to write; keys that begin with `$` are case-folded; null is a tag.
+        attributes: user attributes to write; keys that begin with `$` are case-folded; null is a
+            tag.
         deleted: keys to remove after that; `$` keys folded.
         identities: identity type -> text, None to remove.
         size: bytes it may add to the row at most.

@@ -1,7 +1,9 @@
-"""An audience's expression as a flat decision list: which leaf to ask next, and when the answer is known.
+"""An audience's expression as a flat decision list: which leaf to ask next, and when the answer is
+known.
 
-`all`, `any` and `not` are compiled away: each entry names a leaf and where to go when it holds and when it does not, so an
-evaluation asks no leaf that cannot matter, allocates nothing, and any depth of nesting costs no stack.
+`all`, `any` and `not` are compiled away: each entry names a leaf and where to go when it holds and
+when it does not, so an evaluation asks no leaf that cannot matter, allocates nothing, and any depth
+of nesting costs no stack.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ TRUE: Final = -1
 FALSE: Final = -2
 
 Decision = tuple[Leaf, int, int]
-"""A leaf, the place to go when it holds, the place to go when not; a place is an index, `TRUE` or `FALSE`."""
+"""A leaf, the place to go when it holds, the place to go when not; a place is an index, `TRUE` or
+`FALSE`.
+"""
 
 _Request = tuple[Expression, int, int]
 
@@ -41,12 +45,16 @@ class DecisionList:
         return place == TRUE
 
 
-def compile_expression(expression: Expression, leaf_of: Callable[[Criterion], Leaf]) -> DecisionList:
+def compile_expression(
+    expression: Expression, leaf_of: Callable[[Criterion], Leaf]
+) -> DecisionList:
     """The decision list of an expression; `leaf_of` gives the run-time criterion of each leaf."""
     decisions: list[Decision] = []
 
     def emit(node: Expression, yes: int, no: int) -> Generator[_Request, int, int]:
-        """Entries for `node`, last first, because an entry's targets must be known; returns the place to enter."""
+        """Entries for `node`, last first, because an entry's targets must be known; returns the
+        place to enter.
+        """
         match node:
             case Not(child):
                 return (yield child, no, yes)
@@ -68,7 +76,9 @@ def compile_expression(expression: Expression, leaf_of: Callable[[Criterion], Le
     return DecisionList(tuple(decisions), entry)
 
 
-def _run(emit: Callable[[Expression, int, int], Generator[_Request, int, int]], request: _Request) -> int:
+def _run(
+    emit: Callable[[Expression, int, int], Generator[_Request, int, int]], request: _Request
+) -> int:
     """Drive `emit` with a stack of our own: nesting is the user's and may be deeper than Python's."""
     stack = [emit(*request)]
     answer: int | None = None

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from cdp_stream.core.definition import All, AnyOf, Audience, Expression, MemberOf, Milestone, Not
 
 
-def audiences_of(journey_id: str, workspace: str, milestones: tuple[Milestone, ...]) -> Iterator[Audience]:
-    """The milestones as audiences `journey-id/milestone-id`, depth first, each with its place in its expression.
+def audiences_of(
+    journey_id: str, workspace: str, milestones: tuple[Milestone, ...]
+) -> Iterator[Audience]:
+    """The milestones as audiences `journey-id/milestone-id`, depth first, each with its place in
+    its expression.
 
-    member(milestone) = member(parent) and its criteria and not member of any sibling to its left; the remaining-users
-    split has no criteria.
+    member(milestone) = member(parent) and its criteria and not member of any sibling to its left;
+    the remaining-users split has no criteria.
     """
     yield from _siblings(journey_id, workspace, milestones, None)
 
@@ -32,7 +35,14 @@ def _siblings(
             parts.append(milestone.expression)
         if left:
             parts.append(Not(AnyOf(tuple(left))))
-        yield Audience(audience_id, milestone.name, workspace, All(tuple(parts)), emits=True, digest=milestone.digest)
+        yield Audience(
+            audience_id,
+            milestone.name,
+            workspace,
+            All(tuple(parts)),
+            emits=True,
+            digest=milestone.digest,
+        )
         yield from _siblings(journey_id, workspace, milestone.then, audience_id)
         left.append(_member_of(audience_id))
 

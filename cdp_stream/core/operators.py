@@ -1,7 +1,8 @@
 """The tests on a value: one table, operator -> meaning.
 
-A value is what JSON gives: text, number, boolean, null, a list of those, or `MISSING` where the key is absent. A test is
-built once, when definitions are compiled, and then called per value. Nothing here raises on a value: input is untrusted.
+A value is what JSON gives: text, number, boolean, null, a list of those, or `MISSING` where the key
+is absent. A test is built once, when definitions are compiled, and then called per value. Nothing
+here raises on a value: input is untrusted.
 
 Source: docs/semantics.md, comparing values.
 """
@@ -35,7 +36,9 @@ _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 _LONGEST_INTEGER = 4_300
 _FAR = 2**62
-"""Stands for every instant beyond it: no clock comes near it, and a due instant made from it still fits in 64 bits."""
+"""Stands for every instant beyond it: no clock comes near it, and a due instant made from it still
+fits in 64 bits.
+"""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: offsets are subtracted by hand, so no year overflows
 
 
@@ -53,11 +56,15 @@ class Test:
 
 
 DATED: Final = "dated"
-"""The operator of every date test; its operand is the `Window` that `last`, `between`, `before`, `after` or `on` mean."""
+"""The operator of every date test; its operand is the `Window` that `last`, `between`, `before`,
+`after` or `on` mean.
+"""
 
 
 def text_of(value: Any) -> str | None:
-    """The case-folded text of a scalar in its JSON form, None for null, lists and whatever else has no text."""
+    """The case-folded text of a scalar in its JSON form, None for null, lists and whatever else has
+    no text.
+    """
     if type(value) is str:
         return value.casefold()
     if value is True:
@@ -70,12 +77,15 @@ def text_of(value: Any) -> str | None:
 
 
 def number_of(value: Any) -> int | float | None:
-    """The number that a JSON number or wholly numeric text is; None for anything else, infinities included."""
+    """The number that a JSON number or wholly numeric text is; None for anything else, infinities
+    included.
+    """
     kind = type(value)
     if kind is int:
         return int(value)
     if kind is str:
-        # Python refuses to read integers of more than 4,300 digits; as floats those are infinite, or begin with zeros.
+        # Python refuses to read integers of more than 4,300 digits; as floats those are infinite,
+        # or begin with zeros.
         if len(value) <= _LONGEST_INTEGER and _INTEGER.fullmatch(value):
             return int(value)
         if not _NUMBER.fullmatch(value):
@@ -87,7 +97,8 @@ def number_of(value: Any) -> int | float | None:
 
 
 def instant_of(value: Any) -> int | None:
-    """The instant, epoch ms, that ISO 8601 text (no zone: UTC), digits-only text or an integer number means.
+    """The instant, epoch ms, that ISO 8601 text (no zone: UTC), digits-only text or an integer
+    number means.
 
     What is too far away for any clock is 2**62 ms before or after the epoch.
     """
@@ -140,7 +151,9 @@ def _complement(build: Callable[[Any], ValueTest]) -> Callable[[Any], ValueTest]
 
 
 def _equality(operand: Any) -> ValueTest:
-    """Compare as numbers where the definition wrote a number and the value is one, else as folded text."""
+    """Compare as numbers where the definition wrote a number and the value is one, else as folded
+    text.
+    """
     if type(operand) is int or type(operand) is float:
 
         def same_number(value: Any) -> bool:
@@ -181,11 +194,14 @@ def _text_test(relation: Callable[[str, str], bool]) -> Callable[[Any], ValueTes
 def _pattern(operand: Any) -> ValueTest:
     """`*` any run, `?` one character of the folded text, the whole value.
 
-    Each run between two stars is matched at its first place and never given up again (an atomic group), which is right
-    for such patterns and keeps a hostile value from taking more than quadratic time.
+    Each run between two stars is matched at its first place and never given up again (an atomic
+    group), which is right for such patterns and keeps a hostile value from taking more than
+    quadratic time.
     """
     pieces = (text_of(operand) or "").split("*")
-    escaped = ["".join("." if char == "?" else re.escape(char) for char in piece) for piece in pieces]
+    escaped = [
+        "".join("." if char == "?" else re.escape(char) for char in piece) for piece in pieces
+    ]
     if len(escaped) == 1:
         source = escaped[0]
     else:
@@ -252,7 +268,9 @@ OPERATORS: Final[dict[str, Callable[[Any], ValueTest]]] = {
     "does_not_include": _complement(_equals),
     "partial_match": _contains,
 }
-"""Every operator but the date ones: a function from the operand of the definition to the test on a value."""
+"""Every operator but the date ones: a function from the operand of the definition to the test on a
+value.
+"""
 
 
 def value_test(test: Test) -> ValueTest:
@@ -278,9 +296,11 @@ def dated_test(window: Window) -> Callable[[Any, int], bool]:
 
 
 def dated_change(window: Window, value: Any, after: int) -> int | None:
-    """An instant later than `after` before which a date test on `value` cannot change, None if it never will.
+    """An instant later than `after` before which a date test on `value` cannot change, None if it
+    never will.
 
-    While some element is in the window only the last of those to leave it matters: a long list of dates costs no more
+    While some element is in the window only the last of those to leave it matters: a long list of
+        dates costs no more
     due instants than it makes changes.
     """
     entering: list[int] = []

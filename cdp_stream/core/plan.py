@@ -1,8 +1,10 @@
-"""Definitions compiled for evaluation: from an event to the criteria that read it, from those to the audiences they flip.
+"""Definitions compiled for evaluation: from an event to the criteria that read it, from those to
+the audiences they flip.
 
-An event costs what it touches, not what is defined. Equal criteria are one leaf, computed once; an audience is evaluated
-only when a leaf it depends on, directly or through other audiences, has flipped. Audiences are evaluated in an order in
-which each comes after those it refers to, and changes are emitted in the order of the definition files.
+An event costs what it touches, not what is defined. Equal criteria are one leaf, computed once; an
+audience is evaluated only when a leaf it depends on, directly or through other audiences, has
+flipped. Audiences are evaluated in an order in which each comes after those it refers to, and
+changes are emitted in the order of the definition files.
 """
 
 from __future__ import annotations
@@ -87,15 +89,19 @@ class Plan:
         event_leaves: slot -> leaf.
         attribute_leaves: (workspace, key) -> leaves that test this user attribute.
         dated_attributes: workspace -> key -> those whose value also changes by passing time.
-        activations: workspace -> places of the audiences to evaluate when a profile becomes active there.
+        activations: workspace -> places of the audiences to evaluate when a profile becomes active
+            there.
         dependants: workspace -> places of audiences elsewhere that refer to audiences of it.
         places: audience id -> its place in `audiences`.
-        readings: the criteria that read an event; it fills itself, so `readings[key]` always has an answer.
+        readings: the criteria that read an event; it fills itself, so `readings[key]` always has an
+            answer.
     """
 
     def __init__(self, account: Account) -> None:
         self.account_id = account.id
-        self.workspaces: dict[str, Workspace] = {workspace.id: workspace for workspace in account.workspaces}
+        self.workspaces: dict[str, Workspace] = {
+            workspace.id: workspace for workspace in account.workspaces
+        }
         self.inputs: dict[str, Input] = {
             entry.id: entry for workspace in account.workspaces for entry in workspace.inputs
         }
@@ -110,22 +116,27 @@ class Plan:
         self.readings = _Readings(self._resolve)
 
     def tier_of(self, input_id: str, kind: str, name: str, custom_event_type: str) -> Tier:
-        """The tier of an event: its own in `event_tiers`, the most specific entry first, else its input's.
+        """The tier of an event: its own in `event_tiers`, the most specific entry first, else its
+        input's.
 
-        An entry that names the input wins over one that does not; then a name over `any`; then one with a custom
-        event type over one without. Name and type are case-folded.
+        An entry that names the input wins over one that does not; then a name over `any`; then one
+        with a custom event type over one without. Name and type are case-folded.
         """
         source = self.inputs[input_id]
         best: tuple[bool, bool, bool] | None = None
         tier = source.tier
         for entry in self.workspaces[source.workspace].event_tiers:
-            if entry.input in (None, input_id) and entry.subject.covers(kind, name, custom_event_type):
+            if entry.input in (None, input_id) and entry.subject.covers(
+                kind, name, custom_event_type
+            ):
                 rank = _specificity(entry)
                 if best is None or rank > best:
                     best, tier = rank, entry.tier
         return tier
 
-    def _resolve(self, input_id: str, kind: str, name: str, custom_event_type: str) -> tuple[Reading, ...]:
+    def _resolve(
+        self, input_id: str, kind: str, name: str, custom_event_type: str
+    ) -> tuple[Reading, ...]:
         name, custom_event_type = name.casefold(), custom_event_type.casefold()
         if self.tier_of(input_id, kind, name, custom_event_type) is not Tier.PERSONALIZE:
             return ()
@@ -158,7 +169,8 @@ class _Readings(dict[ReadingKey, tuple[Reading, ...]]):
 
     def __missing__(self, key: ReadingKey) -> tuple[Reading, ...]:
         readings = self._resolve(*key)
-        # Names are the producers' own: a stream of ever new ones, or of long ones, must not fill the memory.
+        # Names are the producers' own: a stream of ever new ones, or of long ones, must not fill
+        # the memory.
         if sum(map(len, key)) <= _LONGEST_KEY_KEPT:
             if len(self) >= _READINGS_KEPT:
                 self.clear()
@@ -175,13 +187,15 @@ def build_plan(account: Account) -> Plan:
     """The plan of checked definitions.
 
     Raises:
-        ValueError: two different criteria have the same 48-bit slot, which takes millions of criteria to be likely.
+        ValueError: two different criteria have the same 48-bit slot, which takes millions of
+            criteria to be likely.
     """
     plan = Plan(account)
     leaves = _Leaves(plan)
     order = {audience.id: place for place, audience in enumerate(account.audiences)}
     plan.audiences = tuple(
-        _planned(audience, order[audience.id], leaves) for audience in _after_references(account.audiences)
+        _planned(audience, order[audience.id], leaves)
+        for audience in _after_references(account.audiences)
     )
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
@@ -213,8 +227,12 @@ class _Leaves:
             return UserAttribute(criterion.workspace, criterion.key, criterion.test)
         slot = slot_of(identity)
         if slot in self.plan.event_leaves:
-            raise ValueError(f"two criteria share the slot {slot}; change a detail of one: {criterion.text!r}")
-        leaf = event_count(slot, criterion.workspace, criterion.window, criterion.minimum, criterion.maximum)
+            raise ValueError(
+                f"two criteria share the slot {slot}; change a detail of one: {criterion.text!r}"
+            )
+        leaf = event_count(
+            slot, criterion.workspace, criterion.window, criterion.minimum, criterion.maximum
+        )
         self.plan.add_reader(criterion, leaf)
         return leaf
 
@@ -258,7 +276,9 @@ def _after_references(audiences: tuple[Audience, ...]) -> list[Audience]:
 
 
 def _link(plan: Plan, leaves: _Leaves) -> None:
-    """Tell each leaf the audiences it can flip, and each workspace those that activity and its end can flip."""
+    """Tell each leaf the audiences it can flip, and each workspace those that activity and its end
+    can flip.
+    """
     direct: dict[int, set[int]] = defaultdict(set)
     referrers: dict[str, set[int]] = defaultdict(set)
     for place, audience in enumerate(plan.audiences):
@@ -287,12 +307,16 @@ def _link(plan: Plan, leaves: _Leaves) -> None:
 
 
 def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> None:
-    """What a profile's first activity in a workspace can make true, without asking every audience each time.
+    """What a profile's first activity in a workspace can make true, without asking every audience
+    each time.
 
-    Criteria start at their default and flip by themselves, so of the workspace's own audiences only those that hold by
-    default can become true by activity alone, and those that refer to another workspace's.
+    Criteria start at their default and flip by themselves, so of the workspace's own audiences only
+    those that hold by default can become true by activity alone, and those that refer to another
+    workspace's.
     """
-    own = {place for place, audience in enumerate(plan.audiences) if audience.workspace == workspace}
+    own = {
+        place for place, audience in enumerate(plan.audiences) if audience.workspace == workspace
+    }
     referring = {
         place
         for place in own
@@ -307,18 +331,30 @@ def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> No
             newcomer.members[audience.id] = NEVER
     default = {place for place in own if plan.audiences[place].id in newcomer.members}
     following_referring = {following for place in referring for following in reach[place]}
-    plan.activations[workspace] = tuple(sorted(default | referring | following_referring | elsewhere))
+    plan.activations[workspace] = tuple(
+        sorted(default | referring | following_referring | elsewhere)
+    )
     plan.dependants[workspace] = tuple(sorted(elsewhere))
 
 
 def criterion_identity(criterion: EventCriterion | UserAttributeCriterion) -> str:
-    """Canonical text of what a criterion means, apart from where it stands: equal criteria have equal texts."""
+    """Canonical text of what a criterion means, apart from where it stands: equal criteria have
+    equal texts.
+    """
     if isinstance(criterion, UserAttributeCriterion):
-        meaning: list[Any] = ["user_attribute", criterion.workspace, criterion.key, _test_identity(criterion.test)]
+        meaning: list[Any] = [
+            "user_attribute",
+            criterion.workspace,
+            criterion.key,
+            _test_identity(criterion.test),
+        ]
     else:
         subject = criterion.subject
         where = sorted(
-            ([condition.source.value, condition.key, _test_identity(condition.test)] for condition in criterion.where),
+            (
+                [condition.source.value, condition.key, _test_identity(condition.test)]
+                for condition in criterion.where
+            ),
             key=json.dumps,
         )
         meaning = [

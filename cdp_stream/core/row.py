@@ -1,7 +1,8 @@
-"""One profile's state: everything that evaluation needs, and nothing that is not a function of the profile's history.
+"""One profile's state: everything that evaluation needs, and nothing that is not a function of the
+profile's history.
 
-A row is changed in place, by evaluation.py only. Its members are plain integers, texts, lists and dicts, so that a row
-is encoded without a walk over it (formats/rows.py).
+A row is changed in place, by evaluation.py only. Its members are plain integers, texts, lists and
+dicts, so that a row is encoded without a walk over it (formats/rows.py).
 """
 
 from __future__ import annotations
@@ -60,15 +61,18 @@ class Row:
 
     Attributes:
         mpid: the profile id.
-        clock: the instant up to which it was evaluated, epoch ms; only moves forward; `NEVER` without history.
+        clock: the instant up to which it was evaluated, epoch ms; only moves forward; `NEVER`
+            without history.
         ordinal: how many changes were emitted at `clock`.
-        due: no criterion changes by itself before this instant, epoch ms; it may be early, never late.
+        due: no criterion changes by itself before this instant, epoch ms; it may be early, never
+            late.
         position: the offset of the newest input record applied, -1 for none (offline always).
         weight: at least the bytes that the row takes; see `measure`.
         identities: type -> value, account-wide.
         spaces: workspace id -> what it knows; only workspaces in which the profile is active.
         slots: criterion slot -> its `State`.
-        members: audience id -> the instant since when, epoch ms; drafts too, which only others refer to.
+        members: audience id -> the instant since when, epoch ms; drafts too, which only others
+            refer to.
         event_ids: digest, arrival, digest, arrival, ... of recent events, oldest first.
         batch_ids: the same of recent batches.
     """
@@ -118,7 +122,8 @@ class Row:
 def remember(ids: array[int], digest: int, arrival: int) -> bool:
     """Note an id; False when it was there already.
 
-    An id is forgotten once 1,000 newer ones were noted, or one that arrived more than 24 hours later.
+    An id is forgotten once 1,000 newer ones were noted, or one that arrived more than 24 hours
+    later.
 
     Source: docs/events.md, duplicates.
     """
@@ -129,8 +134,8 @@ def remember(ids: array[int], digest: int, arrival: int) -> bool:
             while forgotten < len(ids) and ids[forgotten + 1] < horizon:
                 forgotten += 2
             del ids[:forgotten]
-        # A search of the bytes is ten times faster than one of the integers. What it finds may lie across two integers,
-        # or be an arrival: digests are at even places, arrivals at odd ones.
+        # A search of the bytes is ten times faster than one of the integers. What it finds may lie
+        # across two integers, or be an arrival: digests are at even places, arrivals at odd ones.
         if _NATIVE_INT64.pack(digest) in ids.tobytes() and digest in ids[::2]:
             return False
         if len(ids) >= 2 * _REMEMBERED_IDS:
@@ -141,7 +146,9 @@ def remember(ids: array[int], digest: int, arrival: int) -> bool:
 
 
 def size_of(value: Any) -> int:
-    """At least the bytes that decoded JSON takes when encoded again, escapes and the comma after it included."""
+    """At least the bytes that decoded JSON takes when encoded again, escapes and the comma after it
+    included.
+    """
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 1
 
 

@@ -1,7 +1,9 @@
 """What an event is, for the criteria: its subjects.
 
-A criterion names a subject (`event: Play Video`, `commerce: purchase`, `install: any`). An event has at least none and
-at most three: an attribution event is also a custom event, and one app start may be both an install and an upgrade.
+A criterion names a subject (`event: Play Video`, `commerce: purchase`, `install: any`). An event
+has at least none and
+at most three: an attribution event is also a custom event, and one app start may be both an install
+and an upgrade.
 
 Source: docs/definitions.md, criteria.
 """
@@ -22,9 +24,21 @@ UNINSTALL: Final = "uninstall"
 CRASH: Final = "crash"
 ATTRIBUTION: Final = "attribution"
 UNREAD: Final = ""
-"""The kind of an event that no criterion reads (a push message, a breadcrumb); it still is activity."""
+"""The kind of an event that no criterion reads (a push message, a breadcrumb); it still is
+activity.
+"""
 
-SUBJECTS: Final = (EVENT, SCREEN_VIEW, COMMERCE, SESSION, INSTALL, UPGRADE, UNINSTALL, CRASH, ATTRIBUTION)
+SUBJECTS: Final = (
+    EVENT,
+    SCREEN_VIEW,
+    COMMERCE,
+    SESSION,
+    INSTALL,
+    UPGRADE,
+    UNINSTALL,
+    CRASH,
+    ATTRIBUTION,
+)
 
 WORKSPACE_WIDE: Final = frozenset({INSTALL, UPGRADE, UNINSTALL, CRASH})
 """Subjects whose criteria read every input of the workspace, whatever the audience's inputs."""
@@ -36,7 +50,8 @@ class Subject:
 
     Attributes:
         kind: one of `SUBJECTS`.
-        name: the event name, screen name, commerce action or session end, case-folded; None for any.
+        name: the event name, screen name, commerce action or session end, case-folded; None for
+            any.
         custom_event_type: narrows a custom event, case-folded; None for any.
     """
 

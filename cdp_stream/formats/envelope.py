@@ -1,6 +1,8 @@
-"""The record around a batch: its size, its JSON, whose it is, which input it came by, when it arrived.
+"""The record around a batch: its size, its JSON, whose it is, which input it came by, when it
+arrived.
 
-Each function gives either the part or the `Reject` that the record is; nothing here raises on input.
+Each function gives either the part or the `Reject` that the record is; nothing here raises on
+input.
 
 Source: docs/events.md, record.
 """
@@ -35,7 +37,9 @@ _CONTAINERS = (dict, list)
 def parse_object(value: bytes) -> dict[str, Any] | Reject:
     """The JSON object of a record, within the limits on size and nesting."""
     if len(value) > limits.RECORD_BYTES:
-        return Reject(Reason.TOO_LARGE, f"value: expected at most {limits.RECORD_BYTES} bytes", value)
+        return Reject(
+            Reason.TOO_LARGE, f"value: expected at most {limits.RECORD_BYTES} bytes", value
+        )
     try:
         batch = orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -46,7 +50,11 @@ def parse_object(value: bytes) -> dict[str, Any] | Reject:
     # Only text of more than 64 opening brackets can be nested deeper, and counting bytes is cheap.
     if value.count(b"{") + value.count(b"[") > limits.NESTING and _is_deep(batch):
         return _too_deep(value)
-    return batch if type(batch) is dict else Reject(Reason.NOT_AN_OBJECT, "$: expected an object", value)
+    return (
+        batch
+        if type(batch) is dict
+        else Reject(Reason.NOT_AN_OBJECT, "$: expected an object", value)
+    )
 
 
 def _too_deep(value: bytes) -> Reject:
@@ -68,7 +76,9 @@ def _is_deep(root: Any) -> bool:
 
 
 def _is_text_deep(value: bytes) -> bool:
-    """The same of text that could not be parsed: the brackets outside of strings, as far as it goes."""
+    """The same of text that could not be parsed: the brackets outside of strings, as far as it
+    goes.
+    """
     brackets = _TEXT.sub(b"", value).translate(None, _ALL_BUT_BRACKETS)
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > limits.NESTING
 
@@ -87,14 +97,21 @@ def mpid_of(written: Any) -> int | None:
 def identify(batch: Mapping[str, Any], key: bytes | None, value: bytes) -> int | Reject:
     """The profile id of a keyed record: the batch's `mpid`, which must equal the key.
 
-    A key is the one decimal form of its number (`7`, not `007`): another would be put in another partition.
+    A key is the one decimal form of its number (`7`, not `007`): another would be put in another
+        partition.
     """
     keyed = None if key is None else mpid_of(key.decode("latin-1"))
     if keyed is None:
-        return Reject(Reason.BAD_KEY, "key: expected the mpid as decimal text of a signed 64-bit integer", value)
+        return Reject(
+            Reason.BAD_KEY,
+            "key: expected the mpid as decimal text of a signed 64-bit integer",
+            value,
+        )
     mpid = identify_alone(batch, value)
     if type(mpid) is int and mpid != keyed:
-        return Reject(Reason.MPID_KEY_MISMATCH, f"$.mpid: expected the key of the record, {keyed}", value)
+        return Reject(
+            Reason.MPID_KEY_MISMATCH, f"$.mpid: expected the key of the record, {keyed}", value
+        )
     return mpid
 
 
@@ -102,7 +119,9 @@ def identify_alone(batch: Mapping[str, Any], value: bytes) -> int | Reject:
     """The profile id of a batch that has no key beside it (offline)."""
     mpid = mpid_of(batch.get("mpid"))
     if mpid is None:
-        return Reject(Reason.NO_MPID, "$.mpid: expected a signed 64-bit integer or its decimal text", value)
+        return Reject(
+            Reason.NO_MPID, "$.mpid: expected a signed 64-bit integer or its decimal text", value
+        )
     return mpid
 
 
@@ -113,12 +132,16 @@ class InputResolver:
 
     def __init__(self, inputs: Mapping[str, Input]) -> None:
         self._ids = {input_.id.encode(): input_.id for input_ in inputs.values()}
-        self._by_api_key = {input_.api_key: input_.id for input_ in inputs.values() if input_.api_key is not None}
+        self._by_api_key = {
+            input_.api_key: input_.id for input_ in inputs.values() if input_.api_key is not None
+        }
         self.only = next(iter(inputs.values())).id if len(inputs) == 1 else None
         """The id of the account's only input, None where there are several."""
 
     def of_record(self, batch: Mapping[str, Any], headers: Headers, value: bytes) -> str | Reject:
-        """The input of a record; of several headers `input` the last counts, as in Kafka's own clients."""
+        """The input of a record; of several headers `input` the last counts, as in Kafka's own
+        clients.
+        """
         for name, content in reversed(headers):
             if name == "input":
                 return self._named(content, value)
@@ -133,7 +156,11 @@ class InputResolver:
     def _named(self, name: bytes | None, value: bytes) -> str | Reject:
         found = None if name is None else self._ids.get(name)
         if found is None:
-            return Reject(Reason.UNKNOWN_INPUT, "header input: expected the id of an input of the account", value)
+            return Reject(
+                Reason.UNKNOWN_INPUT,
+                "header input: expected the id of an input of the account",
+                value,
+            )
         return found
 
     def _by_batch(self, batch: Mapping[str, Any], value: bytes) -> str | Reject:
@@ -142,7 +169,9 @@ class InputResolver:
         if found is None:
             found = self.only
         if found is None:
-            detail = "$.api_key: expected the api_key of an input, or a header input with the id of one"
+            detail = (
+                "$.api_key: expected the api_key of an input, or a header input with the id of one"
+            )
             return Reject(Reason.UNKNOWN_INPUT, detail, value)
         return found
 
@@ -152,7 +181,9 @@ def is_time(value: Any) -> bool:
     return type(value) is int and 0 <= value <= limits.GREATEST_TIME
 
 
-def arrival_of(batch: Mapping[str, Any], recorded_at: int | None, value: bytes) -> int | Reject | None:
+def arrival_of(
+    batch: Mapping[str, Any], recorded_at: int | None, value: bytes
+) -> int | Reject | None:
     """When a batch arrived: its own timestamp, else the record's; None where neither is there.
 
     `recorded_at` is the timestamp of the Kafka record, None offline or where the record has none.
@@ -169,7 +200,8 @@ def arrival_of(batch: Mapping[str, Any], recorded_at: int | None, value: bytes) 
 
 
 def marker_time(key: bytes | None, value: bytes | None, headers: Headers) -> int | None:
-    """The instant of a time marker (no key, an empty value, header `time`), None for any other record.
+    """The instant of a time marker (no key, an empty value, header `time`), None for any other
+    record.
 
     A marker whose time is not one is no marker: as a batch it is rejected as `not_json`.
     """
@@ -183,9 +215,11 @@ def marker_time(key: bytes | None, value: bytes | None, headers: Headers) -> int
 
 
 def text_id(written: Any) -> str | None:
-    """The text of a producer's own id (`source_message_id`, `source_request_id`): text, or an integer as text.
+    """The text of a producer's own id (`source_message_id`, `source_request_id`): text, or an
+    integer as text.
 
-    Empty text and values of other types are no id: two events without one must not pass for the same.
+    Empty text and values of other types are no id: two events without one must not pass for the
+        same.
     """
     if type(written) is str:
         return written or None

@@ -1,7 +1,7 @@
 """One event of a batch: JSON to `core.event.Event`, one reader per event type.
 
-A reader takes the event's `data` and gives (kind, name) or, as text, the problem: the rest of the JSON path and what
-was expected there (`.data.event_name: expected text`). Nothing raises on input.
+A reader takes the event's `data` and gives (kind, name) or, as text, the problem: the rest of the
+JSON path and what was expected there (`.data.event_name: expected text`). Nothing raises on input.
 
 Source: docs/events.md, events.
 """
@@ -51,12 +51,16 @@ def _transition(data: dict[str, Any]) -> Reading:
     if data.get("application_transition_type") != "application_initialized":
         return subject.UNREAD, ""
     if data.get("is_first_run") is True:
-        return (subject.INSTALL_AND_UPGRADE if data.get("is_upgrade") is True else subject.INSTALL), ""
+        return (
+            subject.INSTALL_AND_UPGRADE if data.get("is_upgrade") is True else subject.INSTALL
+        ), ""
     return (subject.UPGRADE if data.get("is_upgrade") is True else subject.UNREAD), ""
 
 
 def _commerce(data: dict[str, Any]) -> Reading:
-    """A commerce event is about a product action, a promotion or impressions; the first that is there names it."""
+    """A commerce event is about a product action, a promotion or impressions; the first that is
+    there names it.
+    """
     name = None
     impressions = data.get("product_impressions")
     if impressions is not None:
@@ -114,14 +118,17 @@ def _items_problem(path: str, items: Any) -> str | None:
             return f"{path}[{index}]: expected an object"
         attributes = item.get("custom_attributes")
         if attributes is not None:
-            problem = attributes_problem(f"{path}[{index}].custom_attributes", attributes, limits.RECORD_BYTES)
+            problem = attributes_problem(
+                f"{path}[{index}].custom_attributes", attributes, limits.RECORD_BYTES
+            )
             if problem:
                 return problem
     return None
 
 
 def attributes_problem(path: str, attributes: Any, longest: int) -> str | None:
-    """What is wrong with custom attributes: an object of at most 100 scalars or nulls, names and text within limits.
+    """What is wrong with custom attributes: an object of at most 100 scalars or nulls, names and
+    text within limits.
 
     No text in the record is longer than `longest`, so most records need no look at lengths.
     """
@@ -133,7 +140,10 @@ def attributes_problem(path: str, attributes: Any, longest: int) -> str | None:
         name = next(name for name, value in attributes.items() if type(value) not in SCALARS)
         return f"{child_path(path, name)}: {SCALAR_EXPECTED}"
     # One sum over the names is cheaper than a look at each, and most often says enough.
-    if longest > limits.EVENT_ATTRIBUTE_NAME and len("".join(attributes)) > limits.EVENT_ATTRIBUTE_NAME:
+    if (
+        longest > limits.EVENT_ATTRIBUTE_NAME
+        and len("".join(attributes)) > limits.EVENT_ATTRIBUTE_NAME
+    ):
         name = max(attributes, key=len)
         if len(name) > limits.EVENT_ATTRIBUTE_NAME:
             return f"{child_path(path, name)}: expected a name of at most {limits.EVENT_ATTRIBUTE_NAME} characters"
@@ -192,7 +202,8 @@ def read_event(event: Any, index: int, arrival: int, longest: int) -> Event | st
     Args:
         event: the element of `events`, decoded JSON.
         index: its place in `events`.
-        arrival: the arrival of its batch, epoch ms; the event's time when it has none, and the latest it can have.
+        arrival: the arrival of its batch, epoch ms; the event's time when it has none, and the
+            latest it can have.
         longest: no text in the record has more characters.
     """
     if type(event) is not dict:

@@ -1,7 +1,8 @@
 """Bytes of an input record to a `Batch`, to rejects, or to both: the only way into the engine.
 
-Invariant: whatever the bytes are, nothing is raised and nothing is lost: there is a batch, a reject or more, or both.
-A record is checked in the order of `Reason`; the first fault of the whole record is its only reject.
+Invariant: whatever the bytes are, nothing is raised and nothing is lost: there is a batch, a reject
+or more, or both. A record is checked in the order of `Reason`; the first fault of the whole record
+is its only reject.
 
 Source: docs/events.md.
 """
@@ -49,14 +50,17 @@ class BatchDecoder:
         self._resolver = InputResolver(inputs)
         self._only = self._resolver.only
 
-    def decode(self, value: bytes | None, key: bytes | None, headers: Headers, recorded_at: int) -> Decoded:
+    def decode(
+        self, value: bytes | None, key: bytes | None, headers: Headers, recorded_at: int
+    ) -> Decoded:
         """Decode a Kafka record, time markers excepted (`envelope.marker_time`).
 
         Args:
             value: as it came.
             key: as it came.
             headers: as they came.
-            recorded_at: the record's timestamp, epoch ms; one that is no instant (-1: none) counts as absent.
+            recorded_at: the record's timestamp, epoch ms; one that is no instant (-1: none) counts
+                as absent.
         """
         if value is None:
             return None, (Reject(Reason.NOT_JSON, "value: expected JSON, found no value", None),)
@@ -65,7 +69,11 @@ class BatchDecoder:
             return None, (batch,)
         mpid = batch.get("mpid")
         # The common case first: an integer whose text is the key.
-        if type(mpid) is not int or key != b"%d" % mpid or not _LEAST_MPID <= mpid <= _GREATEST_MPID:
+        if (
+            type(mpid) is not int
+            or key != b"%d" % mpid
+            or not _LEAST_MPID <= mpid <= _GREATEST_MPID
+        ):
             mpid = identify(batch, key, value)
             if isinstance(mpid, Reject):
                 return None, (mpid,)
@@ -105,7 +113,9 @@ class BatchDecoder:
         return _read_batch(value, batch, mpid, found, arrival)
 
 
-def _read_batch(value: bytes, batch: dict[str, Any], mpid: int, input_id: str, arrival: int | None) -> Decoded:
+def _read_batch(
+    value: bytes, batch: dict[str, Any], mpid: int, input_id: str, arrival: int | None
+) -> Decoded:
     """The events and the profile part of a batch whose record is in order."""
     raw_events = batch.get("events")
     if raw_events is None:
@@ -146,7 +156,9 @@ def _read_batch(value: bytes, batch: dict[str, Any], mpid: int, input_id: str, a
 
 
 def _rejects_of_parts(
-    value: bytes, profile_problems: Sequence[str] | None, event_problems: Sequence[tuple[int, str]] | None
+    value: bytes,
+    profile_problems: Sequence[str] | None,
+    event_problems: Sequence[tuple[int, str]] | None,
 ) -> list[Reject]:
     rejects: list[Reject] = []
     if profile_problems:
@@ -157,7 +169,9 @@ def _rejects_of_parts(
 
 
 def _greatest_time(raw_events: Sequence[Any]) -> int | None:
-    """The greatest time that some event of the batch has, whatever else may be wrong with that event."""
+    """The greatest time that some event of the batch has, whatever else may be wrong with that
+    event.
+    """
     times = []
     for event in raw_events:
         data = event.get("data") if type(event) is dict else None

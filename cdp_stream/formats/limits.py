@@ -1,4 +1,5 @@
-"""The limits on what producers send: one place for the numbers, and the words of the details that name them.
+"""The limits on what producers send: one place for the numbers, and the words of the details that
+name them.
 
 Lengths of text are in characters (Unicode code points), sizes in bytes, times in epoch ms.
 
@@ -34,7 +35,9 @@ LEAST_MPID: Final = -(2**63)
 GREATEST_MPID: Final = 2**63 - 1
 
 REJECTED_BYTES: Final = 4 * 1024 * 1024
-"""How much the bad events of one record may grow to when each is rejected with a copy of its batch around it."""
+"""How much the bad events of one record may grow to when each is rejected with a copy of its batch
+around it.
+"""
 
 DETAIL_CHARACTERS: Final = 4096
 """How long a reject's detail may grow; it travels in a header."""

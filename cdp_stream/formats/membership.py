@@ -1,7 +1,7 @@
 """A membership change to the bytes of `cdp.memberships` and back.
 
-Invariant: equal changes are equal bytes, in every replay: the keys have one order, nothing of the writer is in
-them.
+Invariant: equal changes are equal bytes, in every replay: the keys have one order, nothing of the
+writer is in them.
 
 Source: docs/memberships.md, a membership change.
 """
@@ -37,7 +37,8 @@ def encode_change(change: Change, account_id: str) -> bytes:
             },
             "definition": change.definition,
             "user_identities": [
-                {"identity_type": identity_type, "identity": identity} for identity_type, identity in change.identities
+                {"identity_type": identity_type, "identity": identity}
+                for identity_type, identity in change.identities
             ],
             "user_attributes": {},
         }
@@ -63,7 +64,9 @@ def decode_change(value: bytes) -> Change:
         variant=message["variant"],
         cause=Cause(cause["kind"], cause["criterion"], cause["event_id"], cause["event_time"]),
         definition=message["definition"],
-        identities=tuple((entry["identity_type"], entry["identity"]) for entry in message["user_identities"]),
+        identities=tuple(
+            (entry["identity_type"], entry["identity"]) for entry in message["user_identities"]
+        ),
     )
 
 

@@ -1,7 +1,8 @@
-"""What a batch says of the profile itself: attributes, identities, and the parts that stand beside its events.
+"""What a batch says of the profile itself: attributes, identities, and the parts that stand beside
+its events.
 
-Of a bad part the smallest item that is wrong is left out and named, and the rest applies: an attribute, an identity, or
-the whole part where it is of the wrong type or has too many entries.
+Of a bad part the smallest item that is wrong is left out and named, and the rest applies: an
+attribute, an identity, or the whole part where it is of the wrong type or has too many entries.
 
 Source: docs/events.md, the profile part.
 """
@@ -61,11 +62,17 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
     device = _device(_object(batch, "device_info", problems))
     application = _object(batch, "application_info", problems)
     _check_consent(_object(batch, "consent_state", problems), problems)
-    problem = location_problem("$.context.location", _object(batch, "context", problems).get("location"))
+    problem = location_problem(
+        "$.context.location", _object(batch, "context", problems).get("location")
+    )
     if problem:
         problems.append(problem)
     for field, value in _object(batch, "attribution_info", problems).items():
-        if field in ("service_provider", "publisher", "campaign") and value is not None and type(value) is not str:
+        if (
+            field in ("service_provider", "publisher", "campaign")
+            and value is not None
+            and type(value) is not str
+        ):
             problems.append(f"$.attribution_info.{field}: expected text")
     part = None
     if attributes or deleted or identities:
@@ -153,7 +160,9 @@ def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
             if type(identity) in SCALARS:
                 identities[identity_type] = _identity_text(identity)
             else:
-                problems.append(f"{child_path('$.user_identities', identity_type)}: {SCALAR_EXPECTED}")
+                problems.append(
+                    f"{child_path('$.user_identities', identity_type)}: {SCALAR_EXPECTED}"
+                )
     elif type(written) is list:
         for index, entry in enumerate(written):
             problem = _entry_problem(entry)

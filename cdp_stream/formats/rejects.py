@@ -1,7 +1,9 @@
-"""Input that cannot be used: why, and the two forms in which it is handed back (`cdp.rejected`, `replay --rejected`).
+"""Input that cannot be used: why, and the two forms in which it is handed back (`cdp.rejected`,
+`replay --rejected`).
 
-Invariant: what is rejected is never changed. The value of a reject is the record as it came or, for a bad event, the
-batch with that event alone; the headers and the line are text, whatever bytes came.
+Invariant: what is rejected is never changed. The value of a reject is the record as it came or, for
+a bad event, the batch with that event alone; the headers and the line are text, whatever bytes
+came.
 
 Source: docs/events.md, bad input.
 """
@@ -54,7 +56,9 @@ _LONGEST_KEY = 64
 
 
 def child_path(path: str, key: str) -> str:
-    """The JSON path of a member: `$.a.b`, or `$.a["b c"]` for a key that is not a plain word; long keys are cut."""
+    """The JSON path of a member: `$.a.b`, or `$.a["b c"]` for a key that is not a plain word; long
+    keys are cut.
+    """
     if len(key) > _LONGEST_KEY:
         key = key[:_LONGEST_KEY] + "…"
     if _PLAIN_KEY.fullmatch(key):
@@ -84,7 +88,8 @@ def with_event_alone(value: bytes, index: int) -> bytes:
 def bad_events(value: bytes, problems: Sequence[tuple[int, str]]) -> list[Reject]:
     """One reject for each bad event, given as (index in the batch, detail), with that event alone.
 
-    A small record of many bad events beside a large profile part would multiply into gigabytes: once the rejects hold
+    A small record of many bad events beside a large profile part would multiply into gigabytes:
+        once the rejects hold
     `REJECTED_BYTES`, the bad events that are left share one.
     """
     batch = _exact(value)
@@ -103,8 +108,12 @@ def bad_events(value: bytes, problems: Sequence[tuple[int, str]]) -> list[Reject
     return rejects
 
 
-def reject_headers(reject: Reject, topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
-    """The headers of a record of `cdp.rejected`; topic, partition and offset are those of the input record."""
+def reject_headers(
+    reject: Reject, topic: str, partition: int, offset: int
+) -> list[tuple[str, bytes]]:
+    """The headers of a record of `cdp.rejected`; topic, partition and offset are those of the input
+    record.
+    """
     return [
         ("reason", reject.reason.value.encode()),
         ("detail", reject.detail.encode()),
@@ -115,7 +124,9 @@ def reject_headers(reject: Reject, topic: str, partition: int, offset: int) -> l
 
 
 def rejected_line(reject: Reject, number: int, line: bytes) -> bytes:
-    """The line of `cdp replay --rejected` (with its newline) for line `number`, counted from 1, of the events."""
+    """The line of `cdp replay --rejected` (with its newline) for line `number`, counted from 1, of
+    the events.
+    """
     return orjson.dumps(
         {
             "line": number,
@@ -139,8 +150,12 @@ def _with_events(batch: dict[str, Any], events: Iterable[Any]) -> bytes:
 
 
 def too_large_for_profile(value: bytes, index: int | None) -> Reject:
-    """The reject of an event (by its index in the batch), or of the profile part (None), that no longer fits."""
+    """The reject of an event (by its index in the batch), or of the profile part (None), that no
+    longer fits.
+    """
     if index is None:
-        return Reject(Reason.PROFILE_TOO_LARGE, f"$: expected at most {SIZE_LIMIT} bytes of profile", value)
+        return Reject(
+            Reason.PROFILE_TOO_LARGE, f"$: expected at most {SIZE_LIMIT} bytes of profile", value
+        )
     detail = f"$.events[{index}]: expected at most {SIZE_LIMIT} bytes of profile"
     return Reject(Reason.PROFILE_TOO_LARGE, detail, with_event_alone(value, index))

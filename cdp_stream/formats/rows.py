@@ -1,9 +1,11 @@
 """A profile's row as bytes, as the changelog and every store keep it.
 
-A fixed header (so that due instants are rebuilt without decoding a row), the remembered ids as packed integers, then one
-JSON array of what has no fixed size. The first byte is the version: a row of another version is refused, never guessed at.
+A fixed header (so that due instants are rebuilt without decoding a row), the remembered ids as
+packed integers, then one JSON array of what has no fixed size. The first byte is the version: a row
+of another version is refused, never guessed at.
 
-The partition's own row (`PARTITION_KEY`) holds its time and the position up to which every row is complete.
+The partition's own row (`PARTITION_KEY`) holds its time and the position up to which every row is
+complete.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class PartitionState(NamedTuple):
 def encode_row(row: Row) -> bytes:
     """The row as bytes; `row.mpid` is the key and not repeated."""
     spaces = [
-        (workspace, space.first_seen, space.last_seen, space.attributes) for workspace, space in row.spaces.items()
+        (workspace, space.first_seen, space.last_seen, space.attributes)
+        for workspace, space in row.spaces.items()
     ]
     header = _HEADER.pack(
         VERSION,
@@ -68,7 +71,9 @@ def decode_row(mpid: int, value: bytes) -> Row:
     row = Row(mpid)
     try:
         _check_version(value[0] if value else VERSION)
-        _, row.due, row.clock, row.position, row.ordinal, row.weight, events, batches = _HEADER.unpack_from(value)
+        _, row.due, row.clock, row.position, row.ordinal, row.weight, events, batches = (
+            _HEADER.unpack_from(value)
+        )
         ids_at = _HEADER.size
         batches_at = ids_at + 8 * events
         body_at = batches_at + 8 * batches

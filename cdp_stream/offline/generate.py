@@ -1,7 +1,8 @@
 """A synthetic stream of batches: the same shape gives the same bytes, on every machine.
 
-The stream is in order of arrival. Without late events no event is earlier than the arrival of a line before it, so
-that a live run and a replay of it agree byte for byte; duplicates keep to that too. Memory is a byte per profile.
+The stream is in order of arrival. Without late events no event is earlier than the arrival of a
+line before it, so that a live run and a replay of it agree byte for byte; duplicates keep to that
+too. Memory is a byte per profile.
 
 Source: docs/commands.md, cdp generate.
 """
@@ -32,7 +33,14 @@ _VIDEOS = ("Destination Intro", "City Guide", "Hotel Tour", "Flight Deals", "Foo
 _COUNTRIES = ("France", "Spain", "Italy", "Japan", "Peru", "Kenya", "Norway")
 _SCREENS = ("Home", "Search", "Destination", "Cart", "Account", "Offers")
 _CATEGORIES = ("flight", "hotel", "car", "insurance", "lounge", "tour", "train", "transfer")
-_ACTIONS = ("add_to_cart", "add_to_cart", "view_detail", "view_detail", "remove_from_cart", "purchase")
+_ACTIONS = (
+    "add_to_cart",
+    "add_to_cart",
+    "view_detail",
+    "view_detail",
+    "remove_from_cart",
+    "purchase",
+)
 _EVENT_NAMES = ("Play Video", "Play Video", "Search Flights")
 _STATUSES = ("Free", "Basic", "Premium")
 _PLATFORMS = ("iOS", "Android")
@@ -79,7 +87,10 @@ def generate(shape: Shape) -> Iterator[bytes]:
             events = [_first_start()]
         else:
             if chance() < _ATTRIBUTE_UPDATE_SHARE:
-                batch["user_attributes"] = {"status": _pick(_STATUSES, chance), "visits": int(chance() * 100)}
+                batch["user_attributes"] = {
+                    "status": _pick(_STATUSES, chance),
+                    "visits": int(chance() * 100),
+                }
             several = chance() > _SINGLE_EVENT_SHARE
             count = 1 + int(chance() * _MOST_EVENTS) if several else 1
             events = [_event(chance) for _ in range(min(count, shape.events - sent))]
@@ -102,9 +113,11 @@ def generate(shape: Shape) -> Iterator[bytes]:
 
 
 def _again(batch: dict[str, Any]) -> dict[str, Any]:
-    """What a producer sends that has lost the answer: the request, or the last event in a request of its own.
+    """What a producer sends that has lost the answer: the request, or the last event in a request
+    of its own.
 
-    Of several events the earlier ones would now be earlier than what has arrived: late, which nobody asked for.
+    Of several events the earlier ones would now be earlier than what has arrived: late, which
+        nobody asked for.
     """
     events = batch["events"]
     if len(events) == 1:
@@ -135,7 +148,10 @@ def _introduction(profile: int, chance: Chance) -> dict[str, Any]:
     """The profile part of a profile's first batch."""
     return {
         "user_identities": {"customer_id": f"c{profile}", "email": f"user{profile}@example.com"},
-        "user_attributes": {"status": _pick(_STATUSES, chance), "$country": _pick(_COUNTRIES, chance)},
+        "user_attributes": {
+            "status": _pick(_STATUSES, chance),
+            "$country": _pick(_COUNTRIES, chance),
+        },
         "device_info": {"platform": _pick(_PLATFORMS, chance), "os_version": "17.4"},
     }
 
@@ -151,7 +167,11 @@ def _custom_event(chance: Chance) -> dict[str, Any]:
         "destination": _pick(_COUNTRIES, chance),
         "seconds": int(chance() * 600),
     }
-    return {"event_name": _pick(_EVENT_NAMES, chance), "custom_event_type": "media", "custom_attributes": attributes}
+    return {
+        "event_name": _pick(_EVENT_NAMES, chance),
+        "custom_event_type": "media",
+        "custom_attributes": attributes,
+    }
 
 
 def _commerce(chance: Chance) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The lines of an event file: plain, gzipped or standard input, in constant memory whatever is in them."""
+"""The lines of an event file: plain, gzipped or standard input, in constant memory whatever is in
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ BLOCK: Final = 1 << 20
 """Bytes read at a time."""
 
 LONGEST_LINE: Final = 1 << 20
-"""Bytes of a line that are kept; far more than a batch may have, so that a longer line is `too_large` either way."""
+"""Bytes of a line that are kept; far more than a batch may have, so that a longer line is
+`too_large` either way.
+"""
 
 
 class LineFile:
@@ -40,7 +44,9 @@ class LineFile:
             if path != "-":
                 self.size = os.fstat(self._raw.fileno()).st_size or None
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror}", "check the path given with --events") from error
+            raise InputError(
+                f"{path}: {error.strerror}", "check the path given with --events"
+            ) from error
         self._file: IO[bytes] = gzip.open(self._raw) if path.endswith(".gz") else self._raw  # type: ignore[assignment]
 
     def __enter__(self) -> Self:
@@ -68,6 +74,8 @@ class LineFile:
                 rest = lines.pop()[:LONGEST_LINE]
                 yield from lines
         except (OSError, EOFError, zlib.error) as error:
-            raise DiskError(f"{self.path}: cannot be read on: {error}", "check that the file is whole") from error
+            raise DiskError(
+                f"{self.path}: cannot be read on: {error}", "check that the file is whole"
+            ) from error
         if rest:
             yield rest

@@ -1,7 +1,7 @@
 """The engine with no Kafka: the reference way to run it.
 
-A profile's clock moves only by its own batches, and once, after the last one, to `until`. So profiles do not depend on
-each other, and their changes are sorted at the end.
+A profile's clock moves only by its own batches, and once, after the last one, to `until`. So
+profiles do not depend on each other, and their changes are sorted at the end.
 
 Source: docs/semantics.md, instants; docs/commands.md, replay.
 """
@@ -39,7 +39,12 @@ class Replay:
     """
 
     def __init__(
-        self, plan: Plan, *, until: int | None = None, input_id: str | None = None, on_reject: OnReject | None = None
+        self,
+        plan: Plan,
+        *,
+        until: int | None = None,
+        input_id: str | None = None,
+        on_reject: OnReject | None = None,
     ) -> None:
         """Prepare an empty replay.
 
@@ -88,10 +93,12 @@ class Replay:
                 self._on_reject(self.lines, too_large_for_profile(line, index))
 
     def finish(self, changes: Callable[[list[Change]], None]) -> int | None:
-        """Move every profile to `until` (default: the greatest arrival), handing over the changes as they come.
+        """Move every profile to `until` (default: the greatest arrival), handing over the changes
+        as they come.
 
         Returns:
-            The instant at which the profiles now stand; None when there was no batch and no `until`.
+            The instant at which the profiles now stand; None when there was no batch and no
+            `until`.
         """
         until = self._until if self._until is not None else self.greatest_arrival
         if until is None:
@@ -108,7 +115,13 @@ class Replay:
             del self.rows[mpid]
         return until
 
-    def run(self, lines: Iterable[bytes], sorter: SpillingSorter, *, keep: Callable[[Change], bool] | None = None) -> None:
+    def run(
+        self,
+        lines: Iterable[bytes],
+        sorter: SpillingSorter,
+        *,
+        keep: Callable[[Change], bool] | None = None,
+    ) -> None:
         """Feed all lines, finish, and put the encoded changes into the sorter."""
         account_id = self._engine.plan.account_id
 
@@ -129,9 +142,13 @@ class Replay:
 
 
 def replay_batches(
-    definitions_text: str, lines: Iterable[bytes], until: int | None = None, input_id: str | None = None
+    definitions_text: str,
+    lines: Iterable[bytes],
+    until: int | None = None,
+    input_id: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The membership changes of a small stream as decoded messages, in the order in which `cdp replay` prints them.
+    """The membership changes of a small stream as decoded messages, in the order in which `cdp
+    replay` prints them.
 
     Raises:
         InputError: the definitions have problems; all are in the message.

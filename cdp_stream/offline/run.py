@@ -1,4 +1,6 @@
-"""A whole replay of a file: definitions and events in, sorted changes or members out, with progress."""
+"""A whole replay of a file: definitions and events in, sorted changes or members out, with
+progress.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Source:
     Attributes:
         events: a path, `.gz` included, or `-` for standard input.
         input_id: the input of every batch (`--input`); None leaves it to each batch.
-        until: batches that arrive later are not read, and time runs on to it, epoch ms; None: the greatest arrival.
+        until: batches that arrive later are not read, and time runs on to it, epoch ms; None: the
+            greatest arrival.
     """
 
     events: str
@@ -51,7 +54,9 @@ class Rejections:
             try:
                 self._out.write(rejected_line(reject, number, self.line))
             except OSError as error:
-                raise DiskError(f"cannot write the rejected lines: {error.strerror}", "free some space") from error
+                raise DiskError(
+                    f"cannot write the rejected lines: {error.strerror}", "free some space"
+                ) from error
 
     def summary(self) -> str | None:
         """One line for standard error; None when nothing was rejected."""
@@ -64,7 +69,9 @@ class Rejections:
 def read_events(
     file: LineFile, rejections: Rejections, progress: Callable[[int], None] | None
 ) -> Iterator[bytes]:
-    """The lines of a file, the current one known to `rejections`, and `progress` told of the bytes read."""
+    """The lines of a file, the current one known to `rejections`, and `progress` told of the bytes
+    read.
+    """
     for number, line in enumerate(file):
         rejections.line = line
         if progress is not None and number % PROGRESS_EVERY == 0:

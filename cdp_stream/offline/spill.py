@@ -66,7 +66,9 @@ class SpillingSorter:
             run = tempfile.TemporaryFile(prefix="cdp-sort-")  # noqa: SIM115 - closed when the sorter is
             self._runs.append(run)
             for record in self._records:
-                run.write(_HEAD.pack(record.effective_at, record.mpid, record.ordinal, len(record.value)))
+                run.write(
+                    _HEAD.pack(record.effective_at, record.mpid, record.ordinal, len(record.value))
+                )
                 run.write(record.value)
             run.seek(0)
         except OSError as error:

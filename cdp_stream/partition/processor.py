@@ -1,8 +1,10 @@
-"""Everything that one partition of `cdp.events` decides, with no Kafka: records and passing time in, effects out.
+"""Everything that one partition of `cdp.events` decides, with no Kafka: records and passing time
+in, effects out.
 
-Rows are bytes in the partition's store; those that were touched lately are kept decoded. The effects of a call are a
-function of the rows and of the call: whoever delivers them in order, and starts again from the delivered rows, loses and
-doubles nothing.
+Rows are bytes in the partition's store; those that were touched lately are kept decoded. The
+effects of a call are a
+function of the rows and of the call: whoever delivers them in order, and starts again from the
+delivered rows, loses and doubles nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ class ProfileProcessor:
         """Take over the partition's rows: its time, its position, and every profile's due instant.
 
         Args:
-            rows: the live store of the partition; it must show the rows of a call's effects by the next call.
+            rows: the live store of the partition; it must show the rows of a call's effects by the
+                next call.
 
         Raises:
             OutsideError: a row is damaged, or of another release's format.
@@ -83,7 +86,9 @@ class ProfileProcessor:
         return len(self._due)
 
     def apply(self, records: Sequence[Record]) -> Effects:
-        """Apply records above `position`, in order; those of a row that has them already only move time."""
+        """Apply records above `position`, in order; those of a row that has them already only move
+        time.
+        """
         self._make_room()
         effects = Effects()
         touched: dict[int, Row] = {}
@@ -126,14 +131,18 @@ class ProfileProcessor:
         return effects
 
     def mark_time(self, until: int) -> Effects:
-        """Move time without firing anything: the write that must be durable before a tick's outputs are sent."""
+        """Move time without firing anything: the write that must be durable before a tick's outputs
+        are sent.
+        """
         self.time = max(self.time, until)
         effects = Effects()
         self._close(effects)
         return effects
 
     def tick(self, until: int, limit: int) -> Effects:
-        """Move time to `until` and wake at most `limit` profiles that are due by then, the earliest first."""
+        """Move time to `until` and wake at most `limit` profiles that are due by then, the earliest
+        first.
+        """
         self._make_room()
         self.time = max(self.time, until)
         effects = Effects()
@@ -159,7 +168,8 @@ class ProfileProcessor:
             if row.due < FOREVER:
                 self._due.add(row.due, mpid)
             if row.clock != clock:
-                # A row whose due instant was merely early need not be written: found early again, it does no harm.
+                # A row whose due instant was merely early need not be written: found early again,
+                # it does no harm.
                 woken[mpid] = row
         self._emit(changes, effects)
         effects.rows = {
@@ -176,15 +186,18 @@ class ProfileProcessor:
         return row
 
     def _load_for_event(self, mpid: int) -> Row:
-        """A row whose wake was too early was not written: its entry for that instant is gone, and the event may keep
-        the row from getting another."""
+        """A row whose wake was too early was not written: its entry for that instant is gone, and
+        the event may keep the row from getting another.
+        """
         row = self._load(mpid)
         if row.due <= self.time:
             self._due.add(row.due, mpid)
         return row
 
     def _make_room(self) -> None:
-        """Let the rows that were decoded first go, a tenth at a time; between calls all are in the store."""
+        """Let the rows that were decoded first go, a tenth at a time; between calls all are in the
+        store.
+        """
         rows = self._rows
         if len(rows) >= self._rows_kept:
             for old in list(islice(rows, self._rows_kept // 10 + 1)):
@@ -196,7 +209,9 @@ class ProfileProcessor:
         for change in changes:
             message = encode_change(change, self._account_id)
             effects.memberships.append((mpid_key(change.mpid), message))
-            state[state_key(change.audience_id, change.mpid)] = message if change.action == ADD else None
+            state[state_key(change.audience_id, change.mpid)] = (
+                message if change.action == ADD else None
+            )
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())

@@ -8,7 +8,9 @@ from tests.formats.records import batch_of, decode
 
 
 def kind_and_name(event_type, data):
-    [event] = batch_of(decode({"mpid": 7, "events": [{"event_type": event_type, "data": data}]})).events
+    [event] = batch_of(
+        decode({"mpid": 7, "events": [{"event_type": event_type, "data": data}]})
+    ).events
     return event.kind, event.name
 
 
@@ -61,22 +63,39 @@ def test_every_event_type_has_a_case():
         (3, True, True, subject.UNREAD),
     ],
 )
-def test_only_the_first_start_of_the_app_installs_or_upgrades(transition, first_run, upgrade, expected):
-    data = {"application_transition_type": transition, "is_first_run": first_run, "is_upgrade": upgrade}
+def test_only_the_first_start_of_the_app_installs_or_upgrades(
+    transition, first_run, upgrade, expected
+):
+    data = {
+        "application_transition_type": transition,
+        "is_first_run": first_run,
+        "is_upgrade": upgrade,
+    }
     assert kind_and_name("application_state_transition", data) == (expected, "")
 
 
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        ({"product_action": {"action": "remove_from_wish_list", "products": None}}, "remove_from_wish_list"),
         (
-            {"product_action": {"action": "Add_To_Cart", "products": [{"id": 1, "custom_attributes": {"a": 1}}]}},
+            {"product_action": {"action": "remove_from_wish_list", "products": None}},
+            "remove_from_wish_list",
+        ),
+        (
+            {
+                "product_action": {
+                    "action": "Add_To_Cart",
+                    "products": [{"id": 1, "custom_attributes": {"a": 1}}],
+                }
+            },
             "Add_To_Cart",
         ),
         ({"product_action": None, "promotion_action": {"action": "view"}}, "promotion_view"),
         ({"promotion_action": {"action": "click", "promotions": [{"id": "p"}]}}, "promotion_click"),
-        ({"product_impressions": [{"product_impression_list": "l", "products": [{"id": "a"}]}]}, "impression"),
+        (
+            {"product_impressions": [{"product_impression_list": "l", "products": [{"id": "a"}]}]},
+            "impression",
+        ),
         (
             {
                 "product_action": {"action": "purchase"},
@@ -94,20 +113,29 @@ def test_a_commerce_event_is_named_by_its_action(data, name):
 @pytest.mark.parametrize("value", ["text", "", 3, 3.5, True, False, None, "v" * 4096, -(10**18)])
 def test_custom_attributes_are_scalars_or_null(value):
     data = {"event_name": "A", "custom_attributes": {"a": value}}
-    [event] = batch_of(decode({"mpid": 7, "events": [{"event_type": "custom_event", "data": data}]})).events
+    [event] = batch_of(
+        decode({"mpid": 7, "events": [{"event_type": "custom_event", "data": data}]})
+    ).events
     assert event.data["custom_attributes"] == {"a": value}
 
 
 @pytest.mark.parametrize(
-    "attributes", [None, {}, {str(n): n for n in range(100)}, {"n" * 256: 1}, {"n" * 200: 1, "m" * 200: 2}]
+    "attributes",
+    [None, {}, {str(n): n for n in range(100)}, {"n" * 256: 1}, {"n" * 200: 1, "m" * 200: 2}],
 )
 def test_custom_attributes_within_the_limits_are_accepted(attributes):
     data = {"event_name": "A", "custom_attributes": attributes, "location": None}
-    assert batch_of(decode({"mpid": 7, "events": [{"event_type": "custom_event", "data": data}]})).events
+    assert batch_of(
+        decode({"mpid": 7, "events": [{"event_type": "custom_event", "data": data}]})
+    ).events
 
 
-@pytest.mark.parametrize(("written", "expected"), [("media", "media"), ("", ""), (None, ""), (3, ""), (["a"], "")])
+@pytest.mark.parametrize(
+    ("written", "expected"), [("media", "media"), ("", ""), (None, ""), (3, ""), (["a"], "")]
+)
 def test_a_custom_event_type_that_is_no_text_is_absent(written, expected):
     data = {"event_name": "A", "custom_event_type": written}
-    [event] = batch_of(decode({"mpid": 7, "events": [{"event_type": "custom_event", "data": data}]})).events
+    [event] = batch_of(
+        decode({"mpid": 7, "events": [{"event_type": "custom_event", "data": data}]})
+    ).events
     assert event.custom_event_type == expected

@@ -23,7 +23,10 @@ def test_a_batch_is_decoded_whole():
         "user_attributes": {"$FirstName": "Ada", "Plan": None},
         "deleted_user_attributes": ["old", "$AGE"],
         "user_identities": {"email": "a@example.com", "other": None},
-        "device_info": {"platform": "iOS", "ios_advertising_id": "00000000-0000-0000-0000-000000000000"},
+        "device_info": {
+            "platform": "iOS",
+            "ios_advertising_id": "00000000-0000-0000-0000-000000000000",
+        },
         "application_info": {"application_version": "1.2"},
         "events": [
             custom_event("B", timestamp_unixtime_ms=AT - 10, source_message_id="m1"),
@@ -39,7 +42,9 @@ def test_a_batch_is_decoded_whole():
     assert batch.profile.attributes == {"$firstname": "Ada", "Plan": None}
     assert batch.profile.deleted == ["old", "$age"]
     assert batch.profile.identities == {"email": "a@example.com", "other": None}
-    assert batch.profile.size == len('{"$firstname":"Ada","Plan":null}{"email":"a@example.com","other":null}')
+    assert batch.profile.size == len(
+        '{"$firstname":"Ada","Plan":null}{"email":"a@example.com","other":null}'
+    )
     assert [
         (
             event.occurred_at,
@@ -61,7 +66,13 @@ def test_a_batch_is_decoded_whole():
 
 def test_a_batch_may_hold_nothing():
     batch = batch_of(decode({"mpid": 7, "unknown": [1], "events": None, "user_attributes": None}))
-    assert (batch.events, batch.profile, batch.device, batch.application, batch.digest) == ([], None, {}, {}, None)
+    assert (batch.events, batch.profile, batch.device, batch.application, batch.digest) == (
+        [],
+        None,
+        {},
+        {},
+        None,
+    )
     assert batch.arrival == AT
 
 
@@ -109,7 +120,9 @@ def test_offline_the_input_is_named_on_the_command_line():
 
 
 def test_offline_a_newline_is_no_part_of_the_line():
-    assert batch_of(one_input().decode_line(b'{"mpid":7,"timestamp_unixtime_ms":1}\r\n')).arrival == 1
+    assert (
+        batch_of(one_input().decode_line(b'{"mpid":7,"timestamp_unixtime_ms":1}\r\n')).arrival == 1
+    )
 
 
 def times(document, at=AT):
@@ -119,12 +132,17 @@ def times(document, at=AT):
 
 def test_an_event_without_time_happened_when_its_batch_was_sent_or_else_recorded():
     assert times({"mpid": 7, "timestamp_unixtime_ms": 5, "events": [custom_event()]}) == (5, [5])
-    assert times({"mpid": 7, "timestamp_unixtime_ms": None, "events": [custom_event()]}) == (AT, [AT])
+    assert times({"mpid": 7, "timestamp_unixtime_ms": None, "events": [custom_event()]}) == (
+        AT,
+        [AT],
+    )
     assert times({"mpid": 7, "events": [custom_event(timestamp_unixtime_ms=None)]}) == (AT, [AT])
 
 
 def test_an_event_later_than_its_arrival_happened_at_the_arrival():
-    assert times({"mpid": 7, "timestamp_unixtime_ms": 5, "events": [custom_event(timestamp_unixtime_ms=6)]}) == (5, [5])
+    assert times(
+        {"mpid": 7, "timestamp_unixtime_ms": 5, "events": [custom_event(timestamp_unixtime_ms=6)]}
+    ) == (5, [5])
     assert times({"mpid": 7, "events": [custom_event(timestamp_unixtime_ms=AT + 1)]}) == (AT, [AT])
 
 
@@ -136,28 +154,61 @@ def test_the_first_and_the_last_instant_are_times():
 
 @pytest.mark.parametrize("recorded_at", [-1, 253_402_300_800_000])
 def test_a_record_without_an_instant_has_no_timestamp(recorded_at):
-    document = {"mpid": 7, "events": [custom_event(timestamp_unixtime_ms=9), custom_event(timestamp_unixtime_ms=3)]}
+    document = {
+        "mpid": 7,
+        "events": [custom_event(timestamp_unixtime_ms=9), custom_event(timestamp_unixtime_ms=3)],
+    }
     assert times(document, at=recorded_at) == (9, [3, 9])
 
 
 def test_offline_a_batch_arrives_with_its_last_event():
-    events = [custom_event("A"), custom_event("B", timestamp_unixtime_ms=9), custom_event("C", timestamp_unixtime_ms=3)]
+    events = [
+        custom_event("A"),
+        custom_event("B", timestamp_unixtime_ms=9),
+        custom_event("C", timestamp_unixtime_ms=3),
+    ]
     batch = batch_of(one_input().decode_line(as_bytes({"mpid": 7, "events": events})))
     assert batch.arrival == 9
-    assert [(event.name, event.occurred_at) for event in batch.events] == [("C", 3), ("A", 9), ("B", 9)]
+    assert [(event.name, event.occurred_at) for event in batch.events] == [
+        ("C", 3),
+        ("A", 9),
+        ("B", 9),
+    ]
 
 
 def test_events_of_one_time_keep_their_order():
-    events = [custom_event(name, timestamp_unixtime_ms=time) for name, time in [("A", 2), ("B", 1), ("C", 2), ("D", 1)]]
-    assert [event.name for event in batch_of(decode({"mpid": 7, "events": events})).events] == ["B", "D", "A", "C"]
+    events = [
+        custom_event(name, timestamp_unixtime_ms=time)
+        for name, time in [("A", 2), ("B", 1), ("C", 2), ("D", 1)]
+    ]
+    assert [event.name for event in batch_of(decode({"mpid": 7, "events": events})).events] == [
+        "B",
+        "D",
+        "A",
+        "C",
+    ]
 
 
 @pytest.mark.parametrize(
     ("written", "message_id"),
-    [("m", "m"), (5, "5"), (-5, "-5"), ("", None), (None, None), (True, None), (1.5, None), ([], None), ({}, None)],
+    [
+        ("m", "m"),
+        (5, "5"),
+        (-5, "-5"),
+        ("", None),
+        (None, None),
+        (True, None),
+        (1.5, None),
+        ([], None),
+        ({}, None),
+    ],
 )
 def test_an_id_is_text_or_an_integer(written, message_id):
-    document = {"mpid": 7, "source_request_id": written, "events": [custom_event(source_message_id=written)]}
+    document = {
+        "mpid": 7,
+        "source_request_id": written,
+        "events": [custom_event(source_message_id=written)],
+    }
     batch = batch_of(decode(document))
     [event] = batch.events
     assert event.message_id == message_id
@@ -166,7 +217,10 @@ def test_an_id_is_text_or_an_integer(written, message_id):
 
 
 def test_the_same_id_has_the_same_digest_in_every_release():
-    document = {"mpid": 7, "events": [custom_event(source_message_id=written) for written in ("a", "5", 5, "é")]}
+    document = {
+        "mpid": 7,
+        "events": [custom_event(source_message_id=written) for written in ("a", "5", 5, "é")],
+    }
     assert [event.digest for event in batch_of(decode(document)).events] == [
         -1817709641818812897,  # XXH3 of "a" is e6c632b61e964e1f
         -2388148047314387342,

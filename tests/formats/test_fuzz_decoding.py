@@ -25,21 +25,36 @@ GOOD = {
     "context": {"location": {"latitude": 1, "longitude": 2}},
     "attribution_info": {"publisher": "p"},
     "events": [
-        custom_event("A", timestamp_unixtime_ms=AT, source_message_id="m", custom_attributes={"a": 1}),
-        {"event_type": "commerce_event", "data": {"product_action": {"action": "purchase", "products": [{"id": "p"}]}}},
+        custom_event(
+            "A", timestamp_unixtime_ms=AT, source_message_id="m", custom_attributes={"a": 1}
+        ),
+        {
+            "event_type": "commerce_event",
+            "data": {"product_action": {"action": "purchase", "products": [{"id": "p"}]}},
+        },
         {"event_type": "screen_view", "data": {"screen_name": "S", "location": {"latitude": 1}}},
     ],
 }
 
 numbers = (
     st.integers(-(10**40), 10**40)
-    | st.sampled_from([2**63, 2**63 - 1, -(2**63), 253_402_300_799_999, 253_402_300_800_000, 10**300])
+    | st.sampled_from(
+        [2**63, 2**63 - 1, -(2**63), 253_402_300_799_999, 253_402_300_800_000, 10**300]
+    )
     | st.floats(allow_nan=False, allow_infinity=False)
 )
-scalars = st.none() | st.booleans() | numbers | st.text(max_size=8) | st.sampled_from(["\x00", "é" * 300, "v" * 5000])
+scalars = (
+    st.none()
+    | st.booleans()
+    | numbers
+    | st.text(max_size=8)
+    | st.sampled_from(["\x00", "é" * 300, "v" * 5000])
+)
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -47,7 +62,11 @@ values = st.recursive(
 def paths(document, path=()):
     yield path
     items = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
+        else ()
     )
     for key, child in items:
         yield from paths(child, (*path, key))
@@ -124,7 +143,8 @@ def test_mutated_bytes(data):
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(value) - 1))
         value[place : place + data.draw(st.integers(0, 3))] = data.draw(
-            st.binary(max_size=3) | st.sampled_from([b'"', b"{", b"[", b"}", b"]", b",", b":", b"1e9", b"null"])
+            st.binary(max_size=3)
+            | st.sampled_from([b'"', b"{", b"[", b"}", b"]", b",", b":", b"1e9", b"null"])
         )
     check_everywhere(bytes(value))
 
@@ -141,7 +161,11 @@ def test_any_member_missing(path):
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(READERS)) | scalars, values), max_size=4))
 def test_any_data_in_any_event_type(events):
-    check_everywhere(as_bytes({"mpid": 7, "events": [{"event_type": kind, "data": data} for kind, data in events]}))
+    check_everywhere(
+        as_bytes(
+            {"mpid": 7, "events": [{"event_type": kind, "data": data} for kind, data in events]}
+        )
+    )
 
 
 @settings(max_examples=50)

@@ -17,7 +17,19 @@ def part_and_detail(**members):
 
 @pytest.mark.parametrize(
     "value",
-    ["text", "", "v" * 4096, 3, 3.5, True, None, [], [1, "a", None, True, 2.5], ["e" * 512] * 150, list(range(1000))],
+    [
+        "text",
+        "",
+        "v" * 4096,
+        3,
+        3.5,
+        True,
+        None,
+        [],
+        [1, "a", None, True, 2.5],
+        ["e" * 512] * 150,
+        list(range(1000)),
+    ],
 )
 def test_an_attribute_is_a_scalar_null_or_a_list(value):
     assert profile_of(user_attributes={"a": value}).attributes == {"a": value}
@@ -115,10 +127,19 @@ SCALAR = "expected text, a number, a boolean or null"
         ({"email": "e", "other": []}, f".other: {SCALAR}"),
         ({"email": "e", "other": {}}, f".other: {SCALAR}"),
         ([{"identity_type": "email", "identity": "e"}, 3], "[1]: expected an object"),
-        ([{"identity_type": "email", "identity": "e"}, {"identity": "x"}], "[1].identity_type: expected text"),
-        ([{"identity_type": "email", "identity": "e"}, {"identity_type": "other"}], f"[1].identity: {SCALAR}"),
         (
-            [{"identity_type": "email", "identity": "e"}, {"identity_type": "other", "identity": []}],
+            [{"identity_type": "email", "identity": "e"}, {"identity": "x"}],
+            "[1].identity_type: expected text",
+        ),
+        (
+            [{"identity_type": "email", "identity": "e"}, {"identity_type": "other"}],
+            f"[1].identity: {SCALAR}",
+        ),
+        (
+            [
+                {"identity_type": "email", "identity": "e"},
+                {"identity_type": "other", "identity": []},
+            ],
             f"[1].identity: {SCALAR}",
         ),
     ],
@@ -136,7 +157,9 @@ def test_identities_of_another_type_are_left_out_whole(written):
     assert detail == "$.user_identities: expected an object, or a list of objects"
 
 
-@pytest.mark.parametrize("member", ["device_info", "application_info", "consent_state", "context", "attribution_info"])
+@pytest.mark.parametrize(
+    "member", ["device_info", "application_info", "consent_state", "context", "attribution_info"]
+)
 @pytest.mark.parametrize("written", [[], "a", 3, True])
 def test_a_part_that_is_no_object_is_left_out(member, written):
     batch, detail = part_and_detail(**{member: written}, user_attributes={"a": 1})
@@ -148,7 +171,10 @@ def test_a_part_that_is_no_object_is_left_out(member, written):
 def test_advertising_ids_of_zeros_are_absent(zeros):
     names = ["ios", "android", "roku", "microsoft", "fire"]
     device = {f"{name}_advertising_id": zeros for name in names} | {"ios_idfv": "1", "brand": zeros}
-    assert batch_of(decode({"mpid": 7, "device_info": device})).device == {"ios_idfv": "1", "brand": zeros}
+    assert batch_of(decode({"mpid": 7, "device_info": device})).device == {
+        "ios_idfv": "1",
+        "brand": zeros,
+    }
 
 
 @pytest.mark.parametrize("identifier", ["00000000-0000-0000-0000-000000000001", "", "-", 0, None])
@@ -164,7 +190,10 @@ GIVEN = {"consented": True, "timestamp_unixtime_ms": 5}
     ("members", "detail"),
     [
         ({"consent_state": {"gdpr": []}}, "$.consent_state.gdpr: expected an object"),
-        ({"consent_state": {"gdpr": {"ads": GIVEN, "mail": 3}}}, "$.consent_state.gdpr.mail: expected an object"),
+        (
+            {"consent_state": {"gdpr": {"ads": GIVEN, "mail": 3}}},
+            "$.consent_state.gdpr.mail: expected an object",
+        ),
         (
             {"consent_state": {"ccpa": {"data_sale_opt_out": {}}}},
             "$.consent_state.ccpa.data_sale_opt_out.consented: expected a boolean",
@@ -174,8 +203,14 @@ GIVEN = {"consented": True, "timestamp_unixtime_ms": 5}
             '$.consent_state.gdpr["a b"].timestamp_unixtime_ms: expected an integer in [0, 253402300799999]',
         ),
         ({"context": {"location": 3}}, "$.context.location: expected an object"),
-        ({"context": {"location": {"latitude": []}}}, "$.context.location.latitude: expected a number"),
-        ({"attribution_info": {"publisher": 3, "campaign": "c"}}, "$.attribution_info.publisher: expected text"),
+        (
+            {"context": {"location": {"latitude": []}}},
+            "$.context.location.latitude: expected a number",
+        ),
+        (
+            {"attribution_info": {"publisher": 3, "campaign": "c"}},
+            "$.attribution_info.publisher: expected text",
+        ),
     ],
 )
 def test_a_bad_part_of_another_member_is_named(members, detail):
@@ -187,6 +222,9 @@ def test_a_bad_part_of_another_member_is_named(members, detail):
 def test_good_parts_of_other_members_pass():
     profile_of(
         consent_state={"gdpr": {"ads": GIVEN, "mail": None}, "ccpa": None, "other": 3},
-        context={"location": {"latitude": 48.85, "longitude": 2, "city_name": "Paris"}, "data_plan": 3},
+        context={
+            "location": {"latitude": 48.85, "longitude": 2, "city_name": "Paris"},
+            "data_plan": 3,
+        },
         attribution_info={"publisher": "p", "campaign": None, "more": 3},
     )

@@ -22,7 +22,9 @@ def only_reject(value, key=b"7", headers=(), at=AT, decoder=None):
 def test_more_than_128_kib_is_too_large():
     value = b'{"mpid":7,"x":"' + b"a" * (131_073 - 17) + b'"}'
     assert len(value) == 131_073
-    assert only_reject(value) == Reject(Reason.TOO_LARGE, "value: expected at most 131072 bytes", value)
+    assert only_reject(value) == Reject(
+        Reason.TOO_LARGE, "value: expected at most 131072 bytes", value
+    )
 
 
 def test_exactly_128_kib_is_accepted():
@@ -37,7 +39,9 @@ def test_nesting_over_64_is_too_large(depth, opening, closing):
     value = b'{"mpid":7,"x":' + opening * inner + b"1" + closing * inner + b"}"
     if len(value) > 131_072:
         value = b"[" * 40_000
-    assert only_reject(value) == Reject(Reason.TOO_LARGE, "value: expected nesting of at most 64", value)
+    assert only_reject(value) == Reject(
+        Reason.TOO_LARGE, "value: expected nesting of at most 64", value
+    )
 
 
 def test_nesting_of_64_is_accepted():
@@ -77,7 +81,9 @@ def test_what_is_not_json_in_utf_8_is_not_json(value):
 
 
 def test_a_tombstone_is_not_json():
-    assert only_reject(None) == Reject(Reason.NOT_JSON, "value: expected JSON, found no value", None)
+    assert only_reject(None) == Reject(
+        Reason.NOT_JSON, "value: expected JSON, found no value", None
+    )
 
 
 @pytest.mark.parametrize("value", [b"[]", b'"text"', b"7", b"null", b"true", b'[{"mpid":7}]'])
@@ -154,7 +160,9 @@ def test_another_mpid_than_the_key_is_a_mismatch(mpid, key):
 @pytest.mark.parametrize("name", [b"tv", b"", b"IOS", b"\xff", None])
 def test_an_unknown_input_header_has_no_fall_back(name):
     value = as_bytes({"mpid": 7, "api_key": "k-ios"})
-    expected = Reject(Reason.UNKNOWN_INPUT, "header input: expected the id of an input of the account", value)
+    expected = Reject(
+        Reason.UNKNOWN_INPUT, "header input: expected the id of an input of the account", value
+    )
     assert only_reject(value, headers=[("input", name)]) == expected
     assert only_reject(value, headers=[("input", name)], decoder=three_inputs()) == expected
 
@@ -186,7 +194,9 @@ def test_offline_no_time_is_in_the_future():
 @pytest.mark.parametrize("time", [True, 1.0, 1.5, "1", -1, 253_402_300_800_000, 10**30, [], {}])
 def test_a_batch_time_that_is_no_instant_rejects_the_whole_batch(time):
     value = as_bytes({"mpid": 7, "timestamp_unixtime_ms": time, "events": [custom_event(), 3]})
-    assert only_reject(value) == Reject(Reason.BAD_EVENT, f"$.timestamp_unixtime_ms: {TIME_EXPECTED}", value)
+    assert only_reject(value) == Reject(
+        Reason.BAD_EVENT, f"$.timestamp_unixtime_ms: {TIME_EXPECTED}", value
+    )
 
 
 @pytest.mark.parametrize("events", [{}, "x", 1, True])
@@ -207,7 +217,9 @@ def test_events_that_are_no_list_reject_the_whole_batch(events):
 )
 def test_offline_a_batch_without_any_time_is_one_bad_event(batch):
     value = as_bytes({"mpid": 7, **batch})
-    reject = Reject(Reason.BAD_EVENT, "$.timestamp_unixtime_ms: expected a time, here or in an event", value)
+    reject = Reject(
+        Reason.BAD_EVENT, "$.timestamp_unixtime_ms: expected a time, here or in an event", value
+    )
     assert one_input().decode_line(value) == (None, (reject,))
 
 
@@ -221,8 +233,14 @@ SCALAR = "expected text, a number, a boolean or null"
         (3, ": expected an object"),
         (None, ": expected an object"),
         ({}, ".event_type: expected an event type of the batch format"),
-        ({"event_type": "install", "data": {}}, ".event_type: expected an event type of the batch format"),
-        ({"event_type": ["uninstall"], "data": {}}, ".event_type: expected an event type of the batch format"),
+        (
+            {"event_type": "install", "data": {}},
+            ".event_type: expected an event type of the batch format",
+        ),
+        (
+            {"event_type": ["uninstall"], "data": {}},
+            ".event_type: expected an event type of the batch format",
+        ),
         ({"event_type": "uninstall"}, ".data: expected an object"),
         ({"event_type": "uninstall", "data": []}, ".data: expected an object"),
         *[
@@ -232,10 +250,16 @@ SCALAR = "expected text, a number, a boolean or null"
             )
             for time in (True, 1.0, "1", -1, 253_402_300_800_000, 10**30, [])
         ],
-        *[(custom_event(name), f".data.event_name: {NAME}") for name in (None, 3, ["a"], "n" * 257)],
+        *[
+            (custom_event(name), f".data.event_name: {NAME}")
+            for name in (None, 3, ["a"], "n" * 257)
+        ],
         ({"event_type": "custom_event", "data": {}}, f".data.event_name: {NAME}"),
         ({"event_type": "screen_view", "data": {"event_name": "a"}}, f".data.screen_name: {NAME}"),
-        ({"event_type": "screen_view", "data": {"screen_name": "n" * 257}}, f".data.screen_name: {NAME}"),
+        (
+            {"event_type": "screen_view", "data": {"screen_name": "n" * 257}},
+            f".data.screen_name: {NAME}",
+        ),
         (custom_event(custom_attributes=[]), ".data.custom_attributes: expected an object"),
         (custom_event(custom_attributes={"a b": [1]}), f'.data.custom_attributes["a b"]: {SCALAR}'),
         (custom_event(custom_attributes={"a": {}}), f".data.custom_attributes.a: {SCALAR}"),
@@ -253,7 +277,10 @@ SCALAR = "expected text, a number, a boolean or null"
         ),
         (custom_event(location=[]), ".data.location: expected an object"),
         (custom_event(location={"latitude": "48"}), ".data.location.latitude: expected a number"),
-        (custom_event(location={"latitude": 48, "longitude": True}), ".data.location.longitude: expected a number"),
+        (
+            custom_event(location={"latitude": 48, "longitude": True}),
+            ".data.location.longitude: expected a number",
+        ),
     ],
 )
 def test_a_bad_event_is_rejected_alone(event, detail):
@@ -295,7 +322,12 @@ def test_a_bad_event_is_rejected_alone(event, detail):
             ".product_action.products[0].custom_attributes: expected an object",
         ),
         (
-            {"product_action": {"action": "purchase", "products": [{"custom_attributes": {"a": []}}]}},
+            {
+                "product_action": {
+                    "action": "purchase",
+                    "products": [{"custom_attributes": {"a": []}}],
+                }
+            },
             f".product_action.products[0].custom_attributes.a: {SCALAR}",
         ),
         ({"promotion_action": []}, ".promotion_action: expected an object"),
@@ -306,7 +338,10 @@ def test_a_bad_event_is_rejected_alone(event, detail):
         ),
         ({"product_impressions": {}}, ".product_impressions: expected a list of objects"),
         ({"product_impressions": [3]}, ".product_impressions[0]: expected an object"),
-        ({"product_impressions": [{"products": [3]}]}, ".product_impressions[0].products[0]: expected an object"),
+        (
+            {"product_impressions": [{"products": [3]}]},
+            ".product_impressions[0].products[0]: expected an object",
+        ),
     ],
 )
 def test_a_bad_commerce_event_is_rejected_alone(data, detail):
@@ -323,7 +358,10 @@ def test_each_bad_event_has_its_own_reject_in_order():
     assert [(reject.detail.split(":")[0], reject.value) for reject in rejects] == [
         ("$.events[0]", b'{"mpid":7,"events":[1]}'),
         ("$.events[2].event_type", b'{"mpid":7,"events":[{}]}'),
-        ("$.events[3].data.event_name", b'{"mpid":7,"events":[{"event_type":"custom_event","data":{"event_name":2}}]}'),
+        (
+            "$.events[3].data.event_name",
+            b'{"mpid":7,"events":[{"event_type":"custom_event","data":{"event_name":2}}]}',
+        ),
     ]
 
 
@@ -337,9 +375,7 @@ def test_one_record_cannot_multiply_without_bound():
 
 
 def test_a_bad_profile_part_is_one_reject_with_the_record_unchanged():
-    value = (
-        b'{ "mpid" : 7, "user_attributes": {"good":1, "bad":{}, "too bad":[[]]}, "user_identities": 3, "events": [2] }'
-    )
+    value = b'{ "mpid" : 7, "user_attributes": {"good":1, "bad":{}, "too bad":[[]]}, "user_identities": 3, "events": [2] }'
     batch, rejects = one_input().decode(value, b"7", (), AT)
     assert batch.profile.attributes == {"good": 1}
     assert rejects == [

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from cdp_stream.formats.rejects import Reason, Reject, reject_headers, rejected_line, with_event_alone
+from cdp_stream.formats.rejects import (
+    Reason,
+    Reject,
+    reject_headers,
+    rejected_line,
+    with_event_alone,
+)
 
 
 def test_headers_are_text():
@@ -26,7 +32,9 @@ def test_a_line_holds_the_line_as_text():
     )
 
 
-@pytest.mark.parametrize("number", ["1e30", "123456789012345678901234567890", "-0.5", "18446744073709551616"])
+@pytest.mark.parametrize(
+    "number", ["1e30", "123456789012345678901234567890", "-0.5", "18446744073709551616"]
+)
 def test_an_event_alone_keeps_its_numbers(number):
     value = f'{{"mpid":7,"events":[1,{{"x":{number}}},3],"z":"ü"}}'.encode()
     alone = with_event_alone(value, 1)

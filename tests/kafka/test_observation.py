@@ -47,7 +47,7 @@ async def test_an_end_was_seen_as_of_when_the_fetch_was_sent_not_when_it_was_ans
     assert broker.observation.ends == {EVENTS: EndSeen(asked_at=1_000, after=6)}
 
 
-async def test_records_handed_over_while_the_fetch_was_under_way_are_not_what_it_asked_about(
+async def test_records_handed_over_while_the_fetch_was_under_way_do_not_count(
     broker,
 ):
     broker.observation.handed_over(EVENTS, 6)

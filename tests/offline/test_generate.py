@@ -53,14 +53,21 @@ def test_without_late_events_nothing_is_earlier_than_what_has_arrived(duplicates
     arrived = START
     for batch in batches(Shape(profiles=50, events=3000, days=3, seed=7, duplicates=duplicates)):
         assert all(arrived <= event["data"]["timestamp_unixtime_ms"] for event in batch["events"])
-        assert batch["timestamp_unixtime_ms"] == batch["events"][-1]["data"]["timestamp_unixtime_ms"] >= arrived
+        assert (
+            batch["timestamp_unixtime_ms"]
+            == batch["events"][-1]["data"]["timestamp_unixtime_ms"]
+            >= arrived
+        )
         arrived = batch["timestamp_unixtime_ms"]
     assert START + 2 * 86_400_000 < arrived <= START + 3 * 86_400_000
 
 
 def test_late_events_are_late_and_never_before_the_start():
     lines = batches(Shape(profiles=50, events=3000, days=3, seed=7, late=0.25))
-    lateness = [batch["timestamp_unixtime_ms"] - data["timestamp_unixtime_ms"] for batch, data in events_of(lines)]
+    lateness = [
+        batch["timestamp_unixtime_ms"] - data["timestamp_unixtime_ms"]
+        for batch, data in events_of(lines)
+    ]
     assert 0.15 < sum(late > 3_600_000 for late in lateness) / 3000 < 0.3
     assert min(data["timestamp_unixtime_ms"] for _, data in events_of(lines)) >= START
     arrivals = [batch["timestamp_unixtime_ms"] for batch in lines]
@@ -107,7 +114,9 @@ def test_the_command_writes_to_standard_output_or_a_file(tmp_path):
     assert out.read_bytes() == printed.stdout_bytes
 
 
-@pytest.mark.parametrize("option", [["--late", "1.5"], ["--profiles", "0"], ["--days", "0"], ["--events", "-1"]])
+@pytest.mark.parametrize(
+    "option", [["--late", "1.5"], ["--profiles", "0"], ["--days", "0"], ["--events", "-1"]]
+)
 def test_an_impossible_shape_is_a_usage_error(option):
     assert CliRunner().invoke(command, option).exit_code == 2
 

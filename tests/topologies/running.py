@@ -120,7 +120,7 @@ class Running:
         return sum((await self.committed()).values()) >= total
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float = 60.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float = 120.0) -> None:
     """Ask until ``condition`` holds; fails after ``within`` seconds."""
     async with asyncio.timeout(within):
         while not await condition():  # noqa: ASYNC110 - another process is waited for

@@ -1,10 +1,12 @@
-"""So many matching events in a window: exact for any rate, with state bounded by what the threshold decides on.
+"""So many matching events in a window: exact for any rate, with state bounded by what the threshold
+decides on.
 
-Only the newest times can decide: as time passes the oldest leave first. `at least n` needs the n newest, `at most n`
-and `equals n` one more. A window that begins some time ago (`between: [6d, 4d]`) needs every time in its reach, because
-each still has to enter it.
+Only the newest times can decide: as time passes the oldest leave first. `at least n` needs the n
+newest, `at most n` and `equals n` one more. A window that begins some time ago (`between: [6d,
+4d]`) needs every time in its reach, because each still has to enter it.
 
-Invariant: after `record` and after `next_due`, the row's due instant is never later than the next flip.
+Invariant: after `record` and after `next_due`, the row's due instant is never later than the next
+flip.
 """
 
 from __future__ import annotations
@@ -70,11 +72,15 @@ class AtLeastOnce(_EventCount):
 
 
 class NewestTimes(_EventCount):
-    """A number of events up to now, from `minimum` to `maximum`. State: the newest times, ascending."""
+    """A number of events up to now, from `minimum` to `maximum`. State: the newest times,
+    ascending.
+    """
 
     __slots__ = ("keep", "maximum", "minimum")
 
-    def __init__(self, slot: str, workspace: str, window: Window, minimum: int, maximum: int | None) -> None:
+    def __init__(
+        self, slot: str, workspace: str, window: Window, minimum: int, maximum: int | None
+    ) -> None:
         super().__init__(slot, workspace, window)
         self.minimum = minimum
         self.maximum = maximum if maximum is not None else FOREVER
@@ -93,7 +99,8 @@ class NewestTimes(_EventCount):
             del times[: bisect_left(times, floor)]
         before = len(times)
         if before == self.keep:
-            # As many as decide anything, and as many after: the verdict stays, the due instant can only be later.
+            # As many as decide anything, and as many after: the verdict stays, the due instant can
+            # only be later.
             if time > times[0]:
                 del times[0]
                 insort(times, time)
@@ -138,11 +145,15 @@ class NewestTimes(_EventCount):
 
 
 class TimesAgo(_EventCount):
-    """A number of events in a window that ended some time ago. State: every time that is or will be in it, ascending."""
+    """A number of events in a window that ended some time ago. State: every time that is or will be
+    in it, ascending.
+    """
 
     __slots__ = ("maximum", "minimum", "newest")
 
-    def __init__(self, slot: str, workspace: str, window: Window, minimum: int, maximum: int | None) -> None:
+    def __init__(
+        self, slot: str, workspace: str, window: Window, minimum: int, maximum: int | None
+    ) -> None:
         super().__init__(slot, workspace, window)
         self.newest = window.newest or 0
         self.minimum = minimum
@@ -167,11 +178,17 @@ class TimesAgo(_EventCount):
         if entry > at:
             return False
         count = bisect_right(times, at - self.newest)
-        return (self.minimum <= count - 1 <= self.maximum) != (self.minimum <= count <= self.maximum)
+        return (self.minimum <= count - 1 <= self.maximum) != (
+            self.minimum <= count <= self.maximum
+        )
 
     def holds(self, row: Row, at: int) -> bool:
         times: list[int] | None = row.slots.get(self.slot)
-        count = bisect_right(times, at - self.newest) - bisect_left(times, at - self.oldest) if times else 0
+        count = (
+            bisect_right(times, at - self.newest) - bisect_left(times, at - self.oldest)
+            if times
+            else 0
+        )
         return self.minimum <= count <= self.maximum
 
     def next_due(self, row: Row, after: int) -> int:

@@ -17,11 +17,15 @@ class Leaf(Protocol):
     audiences: tuple[int, ...]
 
     def holds(self, row: Row, at: int) -> bool:
-        """Whether it is true at the instant `at`, which is the row's clock or an instant up to the next due one."""
+        """Whether it is true at the instant `at`, which is the row's clock or an instant up to the
+        next due one.
+        """
         ...
 
     def next_due(self, row: Row, after: int) -> int:
-        """An instant later than `after` before which it cannot flip by itself; FOREVER if it never can."""
+        """An instant later than `after` before which it cannot flip by itself; FOREVER if it never
+        can.
+        """
         ...
 
 
@@ -37,7 +41,9 @@ class EventLeaf(Leaf, Protocol):
     workspace: str
 
     def record(self, row: Row, time: int, at: int) -> bool:
-        """Enter a matching event of `time` at the clock `at >= time`; True when that flips the criterion."""
+        """Enter a matching event of `time` at the clock `at >= time`; True when that flips the
+        criterion.
+        """
         ...
 
     def prune(self, row: Row, at: int) -> None:

@@ -22,7 +22,9 @@ class Activity:
 
 
 class Membership:
-    """The profile is a member of another audience, which is evaluated before those that refer to it."""
+    """The profile is a member of another audience, which is evaluated before those that refer to
+    it.
+    """
 
     __slots__ = ("audience_id", "audiences")
 

@@ -1,4 +1,6 @@
-"""A test on a user attribute of the profile within one workspace. It keeps nothing: the row has the value."""
+"""A test on a user attribute of the profile within one workspace. It keeps nothing: the row has the
+value.
+"""
 
 from __future__ import annotations
 

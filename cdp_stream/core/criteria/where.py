@@ -1,7 +1,8 @@
 """Does an event match: the conditions of one criterion on the event's own values.
 
-All conditions hold for the same event, all product conditions for the same product; an event with no product fails every
-product condition, negative ones too. Dates are relative to the event's own time.
+All conditions hold for the same event, all product conditions for the same product; an event with
+no product fails every product condition, negative ones too. Dates are relative to the event's own
+time.
 
 Source: docs/semantics.md, comparing values.
 """
@@ -23,8 +24,16 @@ _APPLICATION_KEYS = {"version": "application_version", "build": "application_bui
 
 def compile_where(conditions: tuple[Condition, ...]) -> Where | None:
     """One function of an event and its batch for all the conditions; None when there are none."""
-    of_event = [_condition(c) for c in conditions if c.source not in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)]
-    of_product = [_product_condition(c) for c in conditions if c.source in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)]
+    of_event = [
+        _condition(c)
+        for c in conditions
+        if c.source not in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)
+    ]
+    of_product = [
+        _product_condition(c)
+        for c in conditions
+        if c.source in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)
+    ]
     if of_product:
         of_event.append(_some_product(of_product))
     if not of_event:
@@ -70,9 +79,13 @@ def _reading(condition: Condition) -> _Reading:
     key = condition.key
     match condition.source:
         case Source.ATTRIBUTE if key.startswith("$"):
-            return lambda event, _batch: _reserved(event.data.get("custom_attributes") or _NOTHING, key)
+            return lambda event, _batch: _reserved(
+                event.data.get("custom_attributes") or _NOTHING, key
+            )
         case Source.ATTRIBUTE:
-            return lambda event, _batch: (event.data.get("custom_attributes") or _NOTHING).get(key, MISSING)
+            return lambda event, _batch: (event.data.get("custom_attributes") or _NOTHING).get(
+                key, MISSING
+            )
         case Source.FIELD:
             return lambda event, _batch: _field(event.data, key)
         case Source.APP:
