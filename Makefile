@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later; everything else goes into .venv.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka lint check fmt bench clean
+.PHONY: help install demo test test-kafka lint check fmt lock bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,6 +74,9 @@ fmt: install ## Format the code and repair what ruff can
 
 bench: install ## Measure against the budgets (the worker's part needs Java and Maven)
 	@$(BIN)/cdp bench
+
+lock: install ## Write requirements.lock anew from pyproject.toml (needs uv: pip install uv)
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
 	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build

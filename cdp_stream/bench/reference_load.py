@@ -20,12 +20,15 @@ NAMES: Final = 30
 NAMES_OF_A_PROFILE: Final = 4
 PROFILES: Final = 100_000
 CATEGORIES: Final = 20
+AUDIENCES_READ: Final = 100
+"""Audiences whose events come; the budget for many definitions adds others, whose events never do.
+"""
 START: Final = 1_760_000_000_000
 """Epoch ms of the first event."""
 
 
-def definitions(audiences: int = 100) -> str:
-    """The definitions as JSON, which is YAML; more than 100 audiences read events that never come."""
+def definitions(audiences: int = AUDIENCES_READ) -> str:
+    """The definitions as JSON, which is YAML; audiences beyond 100 read events that never come."""
     return json.dumps(
         {
             "version": 1,
@@ -41,16 +44,17 @@ def definitions(audiences: int = 100) -> str:
 
 def _audience(place: int) -> dict[str, Any]:
     """Of each 30 audiences one reads each name; the kind of criterion changes with every 30."""
-    criterion: dict[str, Any] = {"event": _name(place % NAMES) if place < 100 else f"Other {place}"}
-    kind = place // NAMES
-    if kind == 0:
-        criterion["when"] = {"last": "14d"}
-    elif kind == 1:
-        criterion["where"] = [{"attribute": "category", "equals": "category 7"}]
-    elif kind == 2:
-        criterion |= {"count": {"at_least": 10}, "when": {"last": "7d"}}
-    else:
-        criterion["when"] = {"last": "21d"}
+    read = place < AUDIENCES_READ
+    criterion: dict[str, Any] = {"event": _name(place % NAMES) if read else f"Other {place}"}
+    match place // NAMES:
+        case 0:
+            criterion["when"] = {"last": "14d"}
+        case 1:
+            criterion["where"] = [{"attribute": "category", "equals": "category 7"}]
+        case 2:
+            criterion |= {"count": {"at_least": 10}, "when": {"last": "7d"}}
+        case _:
+            criterion["when"] = {"last": "21d"}
     return {"id": f"audience-{place:05d}", "criteria": criterion}
 
 
@@ -90,7 +94,7 @@ def stream(events: int, profiles: int = PROFILES, first: int = 0) -> Iterator[tu
 
     Profiles are drawn uniformly; the same `first` gives the same events.
     """
-    random = Random(first)  # noqa: S311 - a benchmark's load
+    random = Random(first)
     arrival = START + NAMES_OF_A_PROFILE * profiles + first
     for number in range(first, first + events):
         arrival += 1

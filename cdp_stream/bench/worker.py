@@ -41,6 +41,7 @@ LIVE_RATE = 2_000
 _SLICE = 5_000
 _POLL_S = 0.1
 _PATIENCE_S = 600.0
+_PEER_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,11 @@ async def _measure(load: Load, broker: str, peer: str | None) -> list[Result]:
 
 
 async def _peer(python: str, settings: Settings, partitions: int, events: int) -> float:
-    """CPU microseconds per event of Quix Streams on the topic that the worker has just read."""
+    """CPU microseconds per event of Quix Streams on the topic that the worker has just read.
+
+    Raises:
+        OutsideError: it failed, or was not done in time; it is not left running then.
+    """
     command = (
         python,
         str(PEER),
@@ -127,7 +132,17 @@ async def _peer(python: str, settings: Settings, partitions: int, events: int) -
         str(events),
     )
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), _PEER_S)
+    except TimeoutError as error:
+        raise OutsideError(
+            f"{python} {PEER.name} did not count {events} events within {_PEER_S:.0f} s",
+            "measure fewer events or profiles, or leave out --peer",
+        ) from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode != 0:
         raise OutsideError(
             f"{python} {PEER.name} failed", "install it as bench/peers/README.md says"

@@ -15,15 +15,22 @@ from cdp_stream.bench.reference_load import PROFILES
 
 @click.group(
     epilog="Example: cdp bench engine --runs 5",
-    help="Measure the engine, a replay, or a whole worker on the reference load, against the budgets.",
+    help="Measure the engine, a replay, or a whole worker on the reference load, against the "
+    "budgets.",
 )
 def command() -> None:
     """Hold the benchmarks."""
 
 
-_events = click.option("--events", type=click.IntRange(min=1000), help="Measured events of each run.")
-_runs = click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="The median is shown.")
-_profiles = click.option("--profiles", type=click.IntRange(min=100), help="Profiles.  [default: 100,000]")
+_events = click.option(
+    "--events", type=click.IntRange(min=1000), help="Measured events of each run."
+)
+_runs = click.option(
+    "--runs", type=click.IntRange(min=1), default=3, show_default=True, help="The median is shown."
+)
+_profiles = click.option(
+    "--profiles", type=click.IntRange(min=100), help="Profiles.  [default: 100,000]"
+)
 _json = click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
 
 
@@ -31,9 +38,17 @@ _json = click.option("--json", "as_object", is_flag=True, help="The machine-read
 @_events
 @_runs
 @_profiles
-@click.option("--audiences", type=click.IntRange(min=100), default=100, show_default=True, help="Defined audiences.")
+@click.option(
+    "--audiences",
+    type=click.IntRange(min=100),
+    default=100,
+    show_default=True,
+    help="Defined audiences.",
+)
 @_json
-def measure_engine(events: int | None, runs: int, profiles: int | None, audiences: int, as_object: bool) -> None:
+def measure_engine(
+    events: int | None, runs: int, profiles: int | None, audiences: int, as_object: bool
+) -> None:
     """Decode, apply and evaluate; no Kafka."""
     results = engine.run(events or 200_000, runs, profiles or PROFILES, audiences)
     _show(results, as_object=as_object)
@@ -50,17 +65,29 @@ def measure_replay(events: int | None, runs: int, profiles: int | None, as_objec
 
 
 @command.command("worker", epilog="Example: cdp bench worker --broker localhost:9092")
-@click.option("--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]")
+@click.option(
+    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
+)
 @_events
 @_runs
 @_profiles
-@click.option("--peer", metavar="PYTHON", help="A Python with Quix Streams, to measure beside (bench/peers).")
+@click.option(
+    "--peer", metavar="PYTHON", help="A Python with Quix Streams, to measure beside (bench/peers)."
+)
 @_json
 def measure_worker(
-    broker: str | None, peer: str | None, events: int | None, runs: int, profiles: int | None, as_object: bool
+    broker: str | None,
+    peer: str | None,
+    events: int | None,
+    runs: int,
+    profiles: int | None,
+    as_object: bool,
 ) -> None:
     """A worker process on Apache Kafka: CPU per event, rate, latency."""
-    _show(worker.run(worker.smaller(worker.Load(), events, runs, profiles), broker, peer), as_object=as_object)
+    _show(
+        worker.run(worker.smaller(worker.Load(), events, runs, profiles), broker, peer),
+        as_object=as_object,
+    )
 
 
 def _show(results: list[Result], *, as_object: bool) -> None:

@@ -14,12 +14,20 @@ from cdp_stream.settings import load_settings
 @click.command(epilog="Example: cdp config --json")
 @click.option("--json", "as_json", is_flag=True, help='One {"name", "value", "source"} a line.')
 def command(as_json: bool) -> None:
-    """Print every setting with its value and where it came from: a flag, the environment, cdp.toml or the default."""
+    """Print every setting with its value and where it came from: a flag, the environment, cdp.toml
+    or the default.
+    """
     _settings, sources = load_settings({}, os.environ, SETTINGS_FILE)
     width = max(len(source.name) for source in sources)
     for source in sources:
-        value = source.value if isinstance(source.value, int | float | str | None) else str(source.value)
+        value = (
+            source.value
+            if isinstance(source.value, int | float | str | None)
+            else str(source.value)
+        )
         if as_json:
             click.echo(json.dumps({"name": source.name, "value": value, "source": source.source}))
         else:
-            click.echo(f"{source.name:<{width}}  {'' if value is None else value}  ({source.source})")
+            click.echo(
+                f"{source.name:<{width}}  {'' if value is None else value}  ({source.source})"
+            )

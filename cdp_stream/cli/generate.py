@@ -16,20 +16,57 @@ _AT_ONCE = 1 << 20
 
 
 @click.command(
-    epilog="Example: cdp generate --profiles 10000 --events 1000000 --days 30 --seed 7 --late 0.05 --out events.ndjson"
+    epilog="Example: cdp generate --profiles 10000 --events 1000000 --days 30 "
+    "--seed 7 --late 0.05 --out events.ndjson"
 )
-@click.option("--profiles", type=click.IntRange(1, 100_000_000), default=1000, show_default=True, help="How many.")
-@click.option("--events", type=click.IntRange(0), default=10_000, show_default=True, help="How many, once each.")
 @click.option(
-    "--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="From 2026-01-01 UTC, for so long."
+    "--profiles",
+    type=click.IntRange(1, 100_000_000),
+    default=1000,
+    show_default=True,
+    help="How many.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--late", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of late events.")
 @click.option(
-    "--duplicates", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of batches sent twice."
+    "--events",
+    type=click.IntRange(0),
+    default=10_000,
+    show_default=True,
+    help="How many, once each.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36_500),
+    default=30,
+    show_default=True,
+    help="From 2026-01-01 UTC, for so long.",
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes."
+)
+@click.option(
+    "--late",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of late events.",
+)
+@click.option(
+    "--duplicates",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of batches sent twice.",
 )
 @click.option("--out", metavar="FILE", help="Where the batches go.  [default: standard output]")
-def command(profiles: int, events: int, days: int, seed: int, late: float, duplicates: float, out: str | None) -> None:
+def command(
+    profiles: int,
+    events: int,
+    days: int,
+    seed: int,
+    late: float,
+    duplicates: float,
+    out: str | None,
+) -> None:
     """Write a synthetic event stream: one batch a line, in order of arrival."""
     shape = Shape(profiles, events, days, seed, late, duplicates)
     with ExitStack() as stack:
@@ -40,7 +77,8 @@ def command(profiles: int, events: int, days: int, seed: int, late: float, dupli
             raise
         except OSError as error:
             raise DiskError(
-                f"{out or 'standard output'}: cannot be written: {error.strerror}", "name another file"
+                f"{out or 'standard output'}: cannot be written: {error.strerror}",
+                "name another file",
             ) from error
 
 

@@ -22,7 +22,8 @@ from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 
 
 @click.command(
-    epilog="Example: cdp members paris-premium --at 2018-09-09T13:00:00Z --definitions a.yaml --events batches.ndjson"
+    epilog="Example: cdp members paris-premium --at 2018-09-09T13:00:00Z "
+    "--definitions a.yaml --events batches.ndjson"
 )
 @click.argument("audience")
 @click.option("--at", type=Instant(), required=True, help="The instant.")
@@ -31,9 +32,16 @@ from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 @input_option
 @click.option("--json", "as_json", is_flag=True, help='One {"mpid", "since", "variant"} a line.')
 def command(
-    audience: str, at: int, definitions: tuple[str, ...], events: str, input_id: str | None, as_json: bool
+    audience: str,
+    at: int,
+    definitions: tuple[str, ...],
+    events: str,
+    input_id: str | None,
+    as_json: bool,
 ) -> None:
-    """Print the members of AUDIENCE (or of a milestone, `journey/milestone`) at an instant, in numeric order."""
+    """Print the members of AUDIENCE (or of a milestone, `journey/milestone`) at an instant, in
+    numeric order.
+    """
     plan = load_plan(definitions)
     known_input(plan, input_id)
     known_audience(plan, audience)

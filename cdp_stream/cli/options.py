@@ -27,24 +27,33 @@ class Instant(click.ParamType):
 
     name = "ISO8601"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         """Read the flag; a usage error when it is no instant."""
         if isinstance(value, int):
             return value
         instant = instant_of(value)
         if instant is None:
-            self.fail(f"{value!r} is no instant; write 2018-09-09T13:00:00Z, a date, or epoch milliseconds", param, ctx)
+            self.fail(
+                f"{value!r} is no instant; write 2018-09-09T13:00:00Z, a date, or epoch "
+                "milliseconds",
+                param,
+                ctx,
+            )
         return instant
 
 
-class InstantOrLast(Instant):
+class InstantOrLast(click.ParamType):
     """An instant, or `last`, whose value is None."""
 
     name = "ISO8601|last"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:  # type: ignore[override]
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
         """Read the flag; a usage error when it is neither."""
-        return None if value == LAST else super().convert(value, param, ctx)
+        return None if value == LAST else Instant().convert(value, param, ctx)
 
 
 def definitions_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +81,10 @@ def events_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def input_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--input ID`."""
     return click.option(
-        "--input", "input_id", metavar="ID", help="The input that every batch came by, as a header would name it."
+        "--input",
+        "input_id",
+        metavar="ID",
+        help="The input that every batch came by, as a header would name it.",
     )(function)
 
 
@@ -88,7 +100,9 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
     if loaded.account is None:
         errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
         noun = "problem" if errors == 1 else "problems"
-        raise InputError(f"the definitions have {errors} {noun}", "mend what is listed above, then run it again")
+        raise InputError(
+            f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
+        )
     return build_plan(loaded.account)
 
 
@@ -116,7 +130,11 @@ def known_input(plan: Plan, input_id: str | None) -> None:
 
 def _unknown(kind: str, name: str, known: list[str]) -> UsageError:
     near = get_close_matches(name, known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else f"defined are: {', '.join(sorted(known)[:20]) or 'none'}"
+    hint = (
+        f"did you mean `{near[0]}`?"
+        if near
+        else f"defined are: {', '.join(sorted(known)[:20]) or 'none'}"
+    )
     return UsageError(f"there is no {kind} `{name}`", hint)
 
 
@@ -132,7 +150,12 @@ def bytes_progress(title: str, total: int | None) -> Iterator[Callable[[int], No
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda done: progress.update(task, completed=done)

@@ -19,20 +19,36 @@ from cdp_stream.cli.options import (
     known_input,
     load_plan,
 )
+from cdp_stream.collector import calm_collector
 from cdp_stream.errors import DiskError
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 from cdp_stream.offline.spill import SpillingSorter
 
 
-@click.command(epilog="Example: cdp replay --definitions audiences.yaml --events batches.ndjson.gz --until last")
+@click.command(
+    epilog="Example: cdp replay --definitions audiences.yaml --events batches.ndjson.gz "
+    "--until last"
+)
 @definitions_option
 @events_option
-@click.option("--until", type=InstantOrLast(), default="last", show_default=True, help="How far time runs.")
+@click.option(
+    "--until", type=InstantOrLast(), default="last", show_default=True, help="How far time runs."
+)
 @click.option("--out", metavar="FILE", help="Where the changes go.  [default: standard output]")
-@click.option("--audience", "audiences", multiple=True, metavar="ID", help="Only these audiences; repeat for several.")
+@click.option(
+    "--audience",
+    "audiences",
+    multiple=True,
+    metavar="ID",
+    help="Only these audiences; repeat for several.",
+)
 @input_option
-@click.option("--rejected", metavar="FILE", help="Where lines that could not be used go, one JSON object each.")
+@click.option(
+    "--rejected",
+    metavar="FILE",
+    help="Where lines that could not be used go, one JSON object each.",
+)
 def command(
     definitions: tuple[str, ...],
     events: str,
@@ -42,9 +58,12 @@ def command(
     input_id: str | None,
     rejected: str | None,
 ) -> None:
-    """Print every membership change of an event file, one JSON object a line, in order of `effective_at`."""
+    """Print every membership change of an event file, one JSON object a line, in order of
+    `effective_at`.
+    """
     plan = load_plan(definitions)
     known_input(plan, input_id)
+    calm_collector()
     wanted = frozenset(known_audience(plan, audience_id) for audience_id in audiences)
     with ExitStack() as stack:
         file = stack.enter_context(LineFile(events))
@@ -54,7 +73,11 @@ def command(
         replay = replay_of(plan, Source(events, input_id, until), rejections)
         with bytes_progress("replaying", file.size) as progress:
             lines = read_events(file, rejections, progress)
-            replay.run(lines, sorter, keep=(lambda change: change.audience_id in wanted) if wanted else None)
+            replay.run(
+                lines,
+                sorter,
+                keep=(lambda change: change.audience_id in wanted) if wanted else None,
+            )
         for record in sorter:
             sink.write(record.value)
             sink.write(b"\n")
@@ -67,4 +90,6 @@ def _writer(path: str) -> IO[bytes]:
     try:
         return Path(path).open("wb")
     except OSError as error:
-        raise DiskError(f"{path}: cannot be written: {error.strerror}", "choose another file") from error
+        raise DiskError(
+            f"{path}: cannot be written: {error.strerror}", "choose another file"
+        ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,21 +16,44 @@ TOPOLOGIES = ("profiles", "sinks")
 
 
 @click.command(
-    epilog="Example: cdp worker --definitions audiences.yaml --broker localhost:9092 --metrics-port 9100"
+    epilog="Example: cdp worker --definitions audiences.yaml --broker localhost:9092 "
+    "--metrics-port 9100"
 )
 @definitions_option
-@click.option("--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]")
-@click.option("--prefix", metavar="NAME", help="What topics and consumer groups begin with.  [default: cdp]")
-@click.option("--data-dir", metavar="DIR", help="Local files; created if missing.  [default: cdp-data]")
+@click.option(
+    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
+)
+@click.option(
+    "--prefix", metavar="NAME", help="What topics and consumer groups begin with.  [default: cdp]"
+)
+@click.option(
+    "--data-dir", metavar="DIR", help="Local files; created if missing.  [default: cdp-data]"
+)
 @click.option("--metrics-port", metavar="PORT", help="Serve Prometheus metrics on this port.")
-@click.option("--only", metavar="NAME,...", help="Run only these topologies: profiles.  [default: all there are]")
-@click.option("--output", "outputs", multiple=True, metavar="ID", help="Run only the sinks of these outputs.")
+@click.option(
+    "--only",
+    metavar="NAME,...",
+    help="Run only these topologies: profiles.  [default: all there are]",
+)
+@click.option(
+    "--output", "outputs", multiple=True, metavar="ID", help="Run only the sinks of these outputs."
+)
 @click.option("--guarantee", metavar="NAME", help="at-least-once.  [default: at-least-once]")
-@click.option("--clock", metavar="wall|stream", help="What moves time when nothing arrives.  [default: wall]")
-@click.option("--grace", metavar="DURATION", help="How long a record may be on its way.  [default: 250ms]")
+@click.option(
+    "--clock", metavar="wall|stream", help="What moves time when nothing arrives.  [default: wall]"
+)
+@click.option(
+    "--grace", metavar="DURATION", help="How long a record may be on its way.  [default: 250ms]"
+)
 @click.option("--store", metavar="NAME", help="memory.  [default: memory]")
-@click.option("--partitions", metavar="N", help="Partitions of cdp.events, if it is to be created.  [default: 4]")
-def command(definitions: tuple[str, ...], only: str | None, outputs: tuple[str, ...], **flags: Any) -> int:
+@click.option(
+    "--partitions",
+    metavar="N",
+    help="Partitions of cdp.events, if it is to be created.  [default: 4]",
+)
+def command(
+    definitions: tuple[str, ...], only: str | None, outputs: tuple[str, ...], **flags: str | None
+) -> int:
     """Evaluate profiles from Kafka until SIGTERM; several workers share the partitions."""
     _check_topologies(only, outputs)
     settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
@@ -57,7 +79,9 @@ def _check_topologies(only: str | None, outputs: tuple[str, ...]) -> None:
         if name not in TOPOLOGIES:
             raise UsageError(f"--only: there is no topology `{name}`", "this release has: profiles")
         if name == "sinks":
-            raise UsageError("--only: sinks do not exist in this release", "leave --only away, or name profiles")
+            raise UsageError(
+                "--only: sinks do not exist in this release", "leave --only away, or name profiles"
+            )
     if outputs:
         raise UsageError("--output: outputs do not exist in this release", "leave the flag away")
 

@@ -346,8 +346,8 @@ class Engine:
             row.identities = {}
             row.members = {}
             row.slots = {}
-            del row.event_ids[:]
-            del row.batch_ids[:]
+            row.event_ids.clear()
+            row.batch_ids.clear()
 
     # Audiences
 
@@ -368,7 +368,7 @@ class Engine:
         self._evaluate(row, places, _Why(flips, [], occasion), changes)
 
     def _evaluate(self, row: Row, places: set[int], why: _Why, changes: list[Change]) -> None:
-        """Evaluate audiences, those referred to first, and emit what changed: deletes, then adds."""
+        """Evaluate audiences, those referred to first; emit what changed: deletes, then adds."""
         at = row.clock
         members = row.members
         audiences = self.plan.audiences

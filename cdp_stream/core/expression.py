@@ -79,7 +79,7 @@ def compile_expression(
 def _run(
     emit: Callable[[Expression, int, int], Generator[_Request, int, int]], request: _Request
 ) -> int:
-    """Drive `emit` with a stack of our own: nesting is the user's and may be deeper than Python's."""
+    """Drive `emit` with a stack of our own: nesting is the user's, and Python's is shallow."""
     stack = [emit(*request)]
     answer: int | None = None
     while stack:

@@ -127,7 +127,7 @@ def utc_instant(year: int, month: int, day: int) -> int:
 
 
 def _elements(value: Any) -> list[Any] | tuple[Any, ...]:
-    """The scalars of a value: a list's own, a scalar as a list of one, nothing for a missing key."""
+    """The scalars of a value: a list's own, a scalar as a list of one, none for a missing key."""
     if type(value) is list:
         return value
     return () if value is MISSING else (value,)
@@ -283,7 +283,7 @@ def value_test(test: Test) -> ValueTest:
 
 
 def dated_test(window: Window) -> Callable[[Any, int], bool]:
-    """The date test on a value at an instant: some element is a date that the window contains then."""
+    """The date test on a value at an instant: some element is a date that the window has then."""
 
     def holds(value: Any, at: int) -> bool:
         for element in _elements(value):
@@ -300,8 +300,7 @@ def dated_change(window: Window, value: Any, after: int) -> int | None:
     never will.
 
     While some element is in the window only the last of those to leave it matters: a long list of
-        dates costs no more
-    due instants than it makes changes.
+    dates costs no more due instants than it makes changes.
     """
     entering: list[int] = []
     leaving: list[int] = []

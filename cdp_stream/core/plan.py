@@ -378,5 +378,5 @@ def _window_identity(window: Window) -> list[int | None]:
 
 
 def slot_of(identity: str) -> str:
-    """The key of a criterion's state in rows: 48 bits of a digest of its meaning, as 8 characters."""
+    """The key of a criterion's state in rows: 48 bits of a digest of its meaning, 8 characters."""
     return urlsafe_b64encode(sha256(identity.encode()).digest()[:6]).decode()

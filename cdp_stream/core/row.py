@@ -8,7 +8,6 @@ dicts, so that a row is encoded without a walk over it (formats/rows.py).
 from __future__ import annotations
 
 import json
-from array import array
 from struct import Struct
 from typing import Any, Final
 
@@ -31,8 +30,9 @@ ID_SIZE: Final = 16
 """Bytes that a remembered event or batch id takes in a row."""
 
 _ROW_SIZE = 128
-_NATIVE_INT64 = Struct("=q")
 _REMEMBERED_IDS = 1_000
+_ID = Struct("<qq")
+_ARRIVAL = Struct("<q")
 _REMEMBERED_MS = 86_400_000
 
 State = int | list[int]
@@ -73,7 +73,7 @@ class Row:
         slots: criterion slot -> its `State`.
         members: audience id -> the instant since when, epoch ms; drafts too, which only others
             refer to.
-        event_ids: digest, arrival, digest, arrival, ... of recent events, oldest first.
+        event_ids: digest and arrival, 8 bytes each, of recent events, oldest first.
         batch_ids: the same of recent batches.
     """
 
@@ -108,8 +108,8 @@ class Row:
         # Each criterion knows which of the two forms of `State` is its own.
         self.slots: dict[str, Any] = {}
         self.members: dict[str, int] = {}
-        self.event_ids = array("q")
-        self.batch_ids = array("q")
+        self.event_ids = bytearray()
+        self.batch_ids = bytearray()
 
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit; the estimate is made exact before the answer is no."""
@@ -119,7 +119,7 @@ class Row:
         return self.weight + size <= SIZE_LIMIT
 
 
-def remember(ids: array[int], digest: int, arrival: int) -> bool:
+def remember(ids: bytearray, digest: int, arrival: int) -> bool:
     """Note an id; False when it was there already.
 
     An id is forgotten once 1,000 newer ones were noted, or one that arrived more than 24 hours
@@ -127,21 +127,24 @@ def remember(ids: array[int], digest: int, arrival: int) -> bool:
 
     Source: docs/events.md, duplicates.
     """
+    entry = _ID.pack(digest, arrival)
     if ids:
         horizon = arrival - _REMEMBERED_MS
-        if ids[1] < horizon:
-            forgotten = 2
-            while forgotten < len(ids) and ids[forgotten + 1] < horizon:
-                forgotten += 2
+        if _ARRIVAL.unpack_from(ids, 8)[0] < horizon:
+            forgotten = ID_SIZE
+            while forgotten < len(ids) and _ARRIVAL.unpack_from(ids, forgotten + 8)[0] < horizon:
+                forgotten += ID_SIZE
             del ids[:forgotten]
-        # A search of the bytes is ten times faster than one of the integers. What it finds may lie
-        # across two integers, or be an arrival: digests are at even places, arrivals at odd ones.
-        if _NATIVE_INT64.pack(digest) in ids.tobytes() and digest in ids[::2]:
-            return False
-        if len(ids) >= 2 * _REMEMBERED_IDS:
-            del ids[:2]
-    ids.append(digest)
-    ids.append(arrival)
+        # A search of bytes is far cheaper than one of numbers. What it finds may also be an
+        # arrival, or lie across two entries.
+        found = ids.find(entry[:8])
+        while found >= 0:
+            if found % ID_SIZE == 0:
+                return False
+            found = ids.find(entry[:8], found + 1)
+        if len(ids) >= _REMEMBERED_IDS * ID_SIZE:
+            del ids[:ID_SIZE]
+    ids += entry
     return True
 
 
@@ -154,7 +157,7 @@ def size_of(value: Any) -> int:
 
 def measure(row: Row) -> int:
     """At least the bytes that the row takes when encoded."""
-    size = _ROW_SIZE + 8 * (len(row.event_ids) + len(row.batch_ids))
+    size = _ROW_SIZE + len(row.event_ids) + len(row.batch_ids)
     for state in row.slots.values():
         size += SLOT_SIZE if type(state) is int else SLOT_SIZE + TIME_SIZE * len(state)
     for kind, value in row.identities.items():

@@ -194,7 +194,10 @@ def arrival_of(
     if type(sent_at) is not int or not 0 <= sent_at <= limits.GREATEST_TIME:
         return Reject(Reason.BAD_EVENT, f"$.timestamp_unixtime_ms: {TIME_EXPECTED}", value)
     if recorded_at is not None and sent_at - recorded_at > limits.CLOCK_SKEW_MS:
-        detail = f"$.timestamp_unixtime_ms: expected at most an hour after the record's timestamp, {recorded_at}"
+        detail = (
+            "$.timestamp_unixtime_ms: expected at most an hour after the record's timestamp, "
+            f"{recorded_at}"
+        )
         return Reject(Reason.FUTURE_TIME, detail, value)
     return sent_at
 

@@ -108,7 +108,7 @@ def _impressions_problem(impressions: Any) -> str | None:
 
 
 def _items_problem(path: str, items: Any) -> str | None:
-    """What is wrong with a list of products (or promotions, or impressions); null is an empty one."""
+    """What is wrong with a list of products, promotions or impressions; null is an empty one."""
     if items is None:
         return None
     if type(items) is not list:
@@ -146,16 +146,18 @@ def attributes_problem(path: str, attributes: Any, longest: int) -> str | None:
     ):
         name = max(attributes, key=len)
         if len(name) > limits.EVENT_ATTRIBUTE_NAME:
-            return f"{child_path(path, name)}: expected a name of at most {limits.EVENT_ATTRIBUTE_NAME} characters"
+            longest = limits.EVENT_ATTRIBUTE_NAME
+            return f"{child_path(path, name)}: expected a name of at most {longest} characters"
     if longest > limits.EVENT_ATTRIBUTE_VALUE:
         for name, value in attributes.items():
             if type(value) is str and len(value) > limits.EVENT_ATTRIBUTE_VALUE:
-                return f"{child_path(path, name)}: expected text of at most {limits.EVENT_ATTRIBUTE_VALUE} characters"
+                longest = limits.EVENT_ATTRIBUTE_VALUE
+                return f"{child_path(path, name)}: expected text of at most {longest} characters"
     return None
 
 
 def location_problem(path: str, location: Any) -> str | None:
-    """What is wrong with a location: an object whose coordinates are numbers where they are there."""
+    """What is wrong with a location: an object whose coordinates, where there, are numbers."""
     if location is None:
         return None
     if type(location) is not dict:

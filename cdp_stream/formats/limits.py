@@ -35,8 +35,8 @@ LEAST_MPID: Final = -(2**63)
 GREATEST_MPID: Final = 2**63 - 1
 
 REJECTED_BYTES: Final = 4 * 1024 * 1024
-"""How much the bad events of one record may grow to when each is rejected with a copy of its batch
-around it.
+"""How much the rejected events of one record may grow to when each is handed back with a copy of
+its batch around it.
 """
 
 DETAIL_CHARACTERS: Final = 4096

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from cdp_stream.core.evaluation import PROFILE_PART
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.formats import limits
 
@@ -67,7 +68,7 @@ def child_path(path: str, key: str) -> str:
 
 
 def joined(problems: Sequence[str]) -> str:
-    """The detail that lists several problems; those that would make it too long are only counted."""
+    """The detail that lists several problems; those that would make it too long are counted."""
     detail = problems[0]
     for count, problem in enumerate(problems[1:], start=1):
         if len(detail) + len(problem) > limits.DETAIL_CHARACTERS:
@@ -76,21 +77,37 @@ def joined(problems: Sequence[str]) -> str:
     return detail
 
 
-def with_event_alone(value: bytes, index: int) -> bytes:
-    """The batch of a record with the event at `index` of its `events` alone.
-
-    The value must have been decoded to a batch before: it is JSON with that event in it.
-    """
-    batch = _exact(value)
-    return _with_events(batch, [batch["events"][index]])
-
-
 def bad_events(value: bytes, problems: Sequence[tuple[int, str]]) -> list[Reject]:
     """One reject for each bad event, given as (index in the batch, detail), with that event alone.
 
-    A small record of many bad events beside a large profile part would multiply into gigabytes:
-        once the rejects hold
-    `REJECTED_BYTES`, the bad events that are left share one.
+    The value must have been decoded to a batch before: it is JSON with those events in it.
+    """
+    return _events_alone(Reason.BAD_EVENT, value, problems)
+
+
+def too_large_for_profile(value: bytes, refused: Sequence[int]) -> list[Reject]:
+    """One reject for each part of a batch that no longer fits its profile, given as `Engine.apply`
+    does: the whole record for the profile part, for an event the batch with it alone.
+    """
+    rejects = []
+    events = []
+    for place in refused:
+        if place == PROFILE_PART:
+            detail = f"$: expected at most {SIZE_LIMIT} bytes of profile"
+            rejects.append(Reject(Reason.PROFILE_TOO_LARGE, detail, value))
+        else:
+            detail = f"$.events[{place}]: expected at most {SIZE_LIMIT} bytes of profile"
+            events.append((place, detail))
+    if events:
+        rejects.extend(_events_alone(Reason.PROFILE_TOO_LARGE, value, events))
+    return rejects
+
+
+def _events_alone(
+    reason: Reason, value: bytes, problems: Sequence[tuple[int, str]]
+) -> list[Reject]:
+    """A small record of many events beside a large profile part would multiply into gigabytes: once
+    the rejects hold `REJECTED_BYTES`, the events that are left share one.
     """
     batch = _exact(value)
     events = batch["events"]
@@ -100,10 +117,10 @@ def bad_events(value: bytes, problems: Sequence[tuple[int, str]]) -> list[Reject
         if size > limits.REJECTED_BYTES:
             left = problems[count:]
             alone = _with_events(batch, [events[index] for index, _ in left])
-            rejects.append(Reject(Reason.BAD_EVENT, joined([detail for _, detail in left]), alone))
+            rejects.append(Reject(reason, joined([detail for _, detail in left]), alone))
             break
         alone = _with_events(batch, [events[index]])
-        rejects.append(Reject(Reason.BAD_EVENT, detail, alone))
+        rejects.append(Reject(reason, detail, alone))
         size += len(alone)
     return rejects
 
@@ -139,7 +156,7 @@ def rejected_line(reject: Reject, number: int, line: bytes) -> bytes:
 
 
 def _exact(value: bytes) -> dict[str, Any]:
-    """The decoded batch, numbers kept whole: orjson would make a float of an integer over 64 bits."""
+    """The decoded batch, numbers kept whole: orjson would make floats of integers over 64 bits."""
     batch: dict[str, Any] = json.loads(value)
     return batch
 
@@ -147,15 +164,3 @@ def _exact(value: bytes) -> dict[str, Any]:
 def _with_events(batch: dict[str, Any], events: Iterable[Any]) -> bytes:
     alone = batch | {"events": list(events)}
     return json.dumps(alone, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def too_large_for_profile(value: bytes, index: int | None) -> Reject:
-    """The reject of an event (by its index in the batch), or of the profile part (None), that no
-    longer fits.
-    """
-    if index is None:
-        return Reject(
-            Reason.PROFILE_TOO_LARGE, f"$: expected at most {SIZE_LIMIT} bytes of profile", value
-        )
-    detail = f"$.events[{index}]: expected at most {SIZE_LIMIT} bytes of profile"
-    return Reject(Reason.PROFILE_TOO_LARGE, detail, with_event_alone(value, index))

@@ -1,8 +1,8 @@
 """A profile's row as bytes, as the changelog and every store keep it.
 
-A fixed header (so that due instants are rebuilt without decoding a row), the remembered ids as
-packed integers, then one JSON array of what has no fixed size. The first byte is the version: a row
-of another version is refused, never guessed at.
+The version and the due instant come first, so that due instants are rebuilt without decoding rows;
+the rest is one MessagePack array, which is smaller than JSON and takes half the time. A row of
+another version is refused, never guessed at.
 
 The partition's own row (`PARTITION_KEY`) holds its time and the position up to which every row is
 complete.
@@ -10,12 +10,10 @@ complete.
 
 from __future__ import annotations
 
-from array import array
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - its own name says nothing
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import orjson
+import msgspec
 
 from cdp_stream.core.row import Row, Space
 from cdp_stream.errors import OutsideError
@@ -24,10 +22,23 @@ VERSION: Final = 1
 PARTITION_KEY: Final = b"~partition"
 """The key of the partition's own row; no profile id is written so."""
 
-_HEADER = Struct(">BqqqIIHH")
-_GREATEST_WEIGHT = 2**32 - 1
-_DUE = Struct(">Bq")
+_HEADER = Struct(">Bq")
 _PARTITION = Struct(">Bqq")
+_Spaces = list[tuple[str, int, int, dict[str, Any]]]
+_Body = tuple[
+    int,
+    int,
+    int,
+    int,
+    dict[str, str],
+    _Spaces,
+    dict[str, int | list[int]],
+    dict[str, int],
+    bytes,
+    bytes,
+]
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Body).decode
 
 
 class PartitionState(NamedTuple):
@@ -48,18 +59,19 @@ def encode_row(row: Row) -> bytes:
         (workspace, space.first_seen, space.last_seen, space.attributes)
         for workspace, space in row.spaces.items()
     ]
-    header = _HEADER.pack(
-        VERSION,
-        row.due,
+    body = (
         row.clock,
         row.position,
         row.ordinal,
-        min(row.weight, _GREATEST_WEIGHT),
-        len(row.event_ids),
-        len(row.batch_ids),
+        row.weight,
+        row.identities,
+        spaces,
+        row.slots,
+        row.members,
+        row.event_ids,
+        row.batch_ids,
     )
-    body = orjson.dumps((row.identities, spaces, row.slots, row.members))
-    return b"".join((header, row.event_ids.tobytes(), row.batch_ids.tobytes(), body))
+    return _HEADER.pack(VERSION, row.due) + _encode(body)
 
 
 def decode_row(mpid: int, value: bytes) -> Row:
@@ -69,21 +81,26 @@ def decode_row(mpid: int, value: bytes) -> Row:
         OutsideError: the value is of another version, or damaged.
     """
     row = Row(mpid)
+    row.due = due_of(value)
     try:
-        _check_version(value[0] if value else VERSION)
-        _, row.due, row.clock, row.position, row.ordinal, row.weight, events, batches = (
-            _HEADER.unpack_from(value)
-        )
-        ids_at = _HEADER.size
-        batches_at = ids_at + 8 * events
-        body_at = batches_at + 8 * batches
-        row.event_ids = array("q", value[ids_at:batches_at])
-        row.batch_ids = array("q", value[batches_at:body_at])
-        row.identities, spaces, row.slots, row.members = orjson.loads(value[body_at:])
-        for workspace, first_seen, last_seen, attributes in spaces:
-            row.spaces[workspace] = Space(first_seen, last_seen, attributes)
-    except (ValueError, TypeError, StructError) as error:
+        (
+            row.clock,
+            row.position,
+            row.ordinal,
+            row.weight,
+            row.identities,
+            spaces,
+            row.slots,
+            row.members,
+            event_ids,
+            batch_ids,
+        ) = _decode(memoryview(value)[_HEADER.size :])
+    except msgspec.DecodeError as error:
         raise _damaged(str(mpid)) from error
+    row.event_ids += event_ids
+    row.batch_ids += batch_ids
+    for workspace, first_seen, last_seen, attributes in spaces:
+        row.spaces[workspace] = Space(first_seen, last_seen, attributes)
     return row
 
 
@@ -94,9 +111,9 @@ def due_of(value: bytes) -> int:
         OutsideError: the value is of another version, or damaged.
     """
     _check_version(value[0] if value else VERSION)
-    if len(value) < _DUE.size:
+    if len(value) < _HEADER.size:
         raise _damaged("too short for its header")
-    return int(_DUE.unpack_from(value)[1])
+    return int(_HEADER.unpack_from(value)[1])
 
 
 def encode_partition(state: PartitionState) -> bytes:

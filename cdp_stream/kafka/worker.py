@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.app import ChunkApp
 from cdp_stream.kafka.log import log, set_up_logging
@@ -43,6 +44,7 @@ def run_worker(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int
         CdpError: What ended the worker, as one line that says what to do next.
     """
     set_up_logging(settings.log_level)
+    calm_collector()
     return uvloop.run(_run(settings, create_app))
 
 

@@ -8,9 +8,9 @@ import gzip
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import BinaryIO, Final, Self
 
 from cdp_stream.errors import DiskError, InputError
 
@@ -18,8 +18,8 @@ BLOCK: Final = 1 << 20
 """Bytes read at a time."""
 
 LONGEST_LINE: Final = 1 << 20
-"""Bytes of a line that are kept; far more than a batch may have, so that a longer line is
-`too_large` either way.
+"""Bytes of a line from which on it is cut, at a block's end; far more than a batch may have, so
+that a longer line is `too_large` either way.
 """
 
 
@@ -38,16 +38,20 @@ class LineFile:
         """
         self.path = path
         self.size: int | None = None
-        self._raw: IO[bytes]
-        try:
-            self._raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")
-            if path != "-":
+        self._raw: BinaryIO
+        if path == "-":
+            self._raw = sys.stdin.buffer
+        else:
+            try:
+                self._raw = Path(path).open("rb")  # noqa: SIM115 - closed when the LineFile is
                 self.size = os.fstat(self._raw.fileno()).st_size or None
-        except OSError as error:
-            raise InputError(
-                f"{path}: {error.strerror}", "check the path given with --events"
-            ) from error
-        self._file: IO[bytes] = gzip.open(self._raw) if path.endswith(".gz") else self._raw  # type: ignore[assignment]
+            except OSError as error:
+                raise InputError(
+                    f"{path}: {error.strerror}", "check the path given with --events"
+                ) from error
+        source = gzip.GzipFile(fileobj=self._raw) if path.endswith(".gz") else self._raw
+        # `read1` gives what a slow pipe has by now; `read` would wait for the whole block.
+        self._read: Callable[[int], bytes] = getattr(source, "read1", source.read)
 
     def __enter__(self) -> Self:
         return self
@@ -67,15 +71,24 @@ class LineFile:
         Raises:
             DiskError: the file cannot be read on, or is no gzip file although it is named so.
         """
-        rest = b""
+        begun: list[bytes] = []
+        size = 0
         try:
-            while block := self._file.read(BLOCK):
-                lines = (rest + block).split(b"\n")
-                rest = lines.pop()[:LONGEST_LINE]
-                yield from lines
+            while block := self._read(BLOCK):
+                lines = block.split(b"\n")
+                rest = lines.pop()
+                if lines:
+                    begun.append(lines[0])
+                    lines[0] = b"".join(begun)
+                    yield from lines
+                    begun.clear()
+                    size = 0
+                if size < LONGEST_LINE:
+                    begun.append(rest)
+                    size += len(rest)
         except (OSError, EOFError, zlib.error) as error:
             raise DiskError(
                 f"{self.path}: cannot be read on: {error}", "check that the file is whole"
             ) from error
-        if rest:
-            yield rest
+        if size:
+            yield b"".join(begun)

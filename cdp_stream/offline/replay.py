@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from cdp_stream.core.change import Change
-from cdp_stream.core.evaluation import PROFILE_PART, Engine
+from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.plan import Plan, build_plan
 from cdp_stream.core.row import Row
 from cdp_stream.definitions import load_text
@@ -88,9 +88,8 @@ class Replay:
         self.events += len(batch.events)
         refused = self._engine.apply(row, batch, changes)
         if refused and self._on_reject is not None:
-            for place in refused:
-                index = None if place == PROFILE_PART else place
-                self._on_reject(self.lines, too_large_for_profile(line, index))
+            for reject in too_large_for_profile(line, refused):
+                self._on_reject(self.lines, reject)
 
     def finish(self, changes: Callable[[list[Change]], None]) -> int | None:
         """Move every profile to `until` (default: the greatest arrival), handing over the changes

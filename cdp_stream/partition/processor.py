@@ -2,9 +2,8 @@
 in, effects out.
 
 Rows are bytes in the partition's store; those that were touched lately are kept decoded. The
-effects of a call are a
-function of the rows and of the call: whoever delivers them in order, and starts again from the
-delivered rows, loses and doubles nothing.
+effects of a call are a function of the rows and of the call: whoever delivers them in order, and
+starts again from the delivered rows, loses and doubles nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
 from cdp_stream.core.due import DueInstants
-from cdp_stream.core.evaluation import PROFILE_PART, Engine
+from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.formats.envelope import marker_time
@@ -94,7 +93,7 @@ class ProfileProcessor:
         touched: dict[int, Row] = {}
         changes: list[Change] = []
         decode = self._decoder.decode
-        apply = self._engine.apply
+        apply, wake = self._engine.apply, self._engine.wake
         rows = self._rows
         time = self.time
         for record in records:
@@ -107,19 +106,23 @@ class ProfileProcessor:
                 self._reject(record, rejects, effects)
             if batch is None:
                 continue
-            if batch.arrival > time:
-                time = batch.arrival
             mpid = batch.mpid
             row = rows.get(mpid) or self._load_for_event(mpid)
+            reached, time = time, max(time, batch.arrival)
             if record.offset <= row.position:
                 continue
             due = row.due
+            if due <= reached:
+                # Ticks lag behind the partition's time by as much as chance has it. What was due
+                # before this record fires before it, or a late event would have another effect
+                # after a crash than before it.
+                wake(row, reached, changes)
             refused = apply(row, batch, changes)
             row.position = record.offset
             if row.due != due:
                 self._due.add(row.due, mpid)
             if refused:
-                self._reject(record, [_refusal(value or b"", place) for place in refused], effects)
+                self._reject(record, too_large_for_profile(value or b"", refused), effects)
             touched[mpid] = row
             effects.events += len(batch.events)
         self.time = time
@@ -222,9 +225,5 @@ class ProfileProcessor:
             effects.rejected.append((record.key, reject.value, headers))
 
     def _close(self, effects: Effects) -> None:
-        """Every write ends with the partition's own row: who has read it has read the whole write."""
+        """End the write with the partition's own row: who has read it has read the whole write."""
         effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
-
-
-def _refusal(value: bytes, place: int) -> Reject:
-    return too_large_for_profile(value, None if place == PROFILE_PART else place)

@@ -25,7 +25,8 @@ def test_a_change_is_encoded_with_its_keys_in_order():
         b'{"message_id":"trial/watched:-42:1700000000000:1","action":"add","account_id":"mptravel",'
         b'"audience_id":"trial/watched","audience_name":"Watched / Platform A","mpid":"-42",'
         b'"effective_at":1700000000000,"ordinal":1,"variant":null,'
-        b'"cause":{"kind":"event","criterion":"event: Play Video","event_id":"m1","event_time":1699999999000},'
+        b'"cause":{"kind":"event","criterion":"event: Play Video","event_id":"m1",'
+        b'"event_time":1699999999000},'
         b'"definition":"0a1b2c3d","user_identities":[{"identity_type":"customer_id","identity":"c1"},'
         b'{"identity_type":"email","identity":"a@example.com"}],"user_attributes":{}}'
     )

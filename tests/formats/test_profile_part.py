@@ -200,7 +200,8 @@ GIVEN = {"consented": True, "timestamp_unixtime_ms": 5}
         ),
         (
             {"consent_state": {"gdpr": {"a b": GIVEN | {"timestamp_unixtime_ms": "5"}}}},
-            '$.consent_state.gdpr["a b"].timestamp_unixtime_ms: expected an integer in [0, 253402300799999]',
+            '$.consent_state.gdpr["a b"].timestamp_unixtime_ms: '
+            "expected an integer in [0, 253402300799999]",
         ),
         ({"context": {"location": 3}}, "$.context.location: expected an object"),
         (

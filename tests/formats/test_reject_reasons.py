@@ -375,7 +375,10 @@ def test_one_record_cannot_multiply_without_bound():
 
 
 def test_a_bad_profile_part_is_one_reject_with_the_record_unchanged():
-    value = b'{ "mpid" : 7, "user_attributes": {"good":1, "bad":{}, "too bad":[[]]}, "user_identities": 3, "events": [2] }'
+    value = (
+        b'{ "mpid" : 7, "user_attributes": {"good":1, "bad":{}, "too bad":[[]]}, '
+        b'"user_identities": 3, "events": [2] }'
+    )
     batch, rejects = one_input().decode(value, b"7", (), AT)
     assert batch.profile.attributes == {"good": 1}
     assert rejects == [
@@ -389,7 +392,8 @@ def test_a_bad_profile_part_is_one_reject_with_the_record_unchanged():
         Reject(
             Reason.BAD_EVENT,
             "$.events[0]: expected an object",
-            b'{"mpid":7,"user_attributes":{"good":1,"bad":{},"too bad":[[]]},"user_identities":3,"events":[2]}',
+            b'{"mpid":7,"user_attributes":{"good":1,"bad":{},"too bad":[[]]},'
+            b'"user_identities":3,"events":[2]}',
         ),
     ]
 

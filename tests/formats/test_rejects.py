@@ -7,9 +7,10 @@ import pytest
 from cdp_stream.formats.rejects import (
     Reason,
     Reject,
+    bad_events,
     reject_headers,
     rejected_line,
-    with_event_alone,
+    too_large_for_profile,
 )
 
 
@@ -27,8 +28,11 @@ def test_headers_are_text():
 def test_a_line_holds_the_line_as_text():
     reject = Reject(Reason.NOT_JSON, "value: expected JSON", b"x")
     text = '{\\"a\\":\ufffd\ufffd \\"ü\\"'
-    assert rejected_line(reject, 5, b'{"a":\xff\xfe "\xc3\xbc"') == (
-        f'{{"line":5,"reason":"not_json","detail":"value: expected JSON","value":"{text}"}}\n'.encode()
+    assert (
+        rejected_line(reject, 5, b'{"a":\xff\xfe "\xc3\xbc"')
+        == (
+            f'{{"line":5,"reason":"not_json","detail":"value: expected JSON","value":"{text}"}}\n'
+        ).encode()
     )
 
 
@@ -37,6 +41,31 @@ def test_a_line_holds_the_line_as_text():
 )
 def test_an_event_alone_keeps_its_numbers(number):
     value = f'{{"mpid":7,"events":[1,{{"x":{number}}},3],"z":"ü"}}'.encode()
-    alone = with_event_alone(value, 1)
+    (reject,) = bad_events(value, [(1, "no")])
+    alone = reject.value
     assert json.loads(alone) == {"mpid": 7, "events": [{"x": json.loads(number)}], "z": "ü"}
     assert list(json.loads(alone)) == ["mpid", "events", "z"]
+
+
+def test_what_a_profile_has_no_room_for_comes_back_alone():
+    value = b'{"mpid":7,"events":["a","b"],"user_attributes":{"k":1}}'
+    limit = "expected at most 524288 bytes of profile"
+    assert too_large_for_profile(value, [-1, 1]) == [
+        Reject(Reason.PROFILE_TOO_LARGE, f"$: {limit}", value),
+        Reject(
+            Reason.PROFILE_TOO_LARGE,
+            f"$.events[1]: {limit}",
+            b'{"mpid":7,"events":["b"],"user_attributes":{"k":1}}',
+        ),
+    ]
+
+
+def test_a_record_of_many_refused_events_does_not_multiply_without_bound():
+    many = list(range(10_000))
+    value = json.dumps({"mpid": 7, "events": many, "big": "x" * 60_000}).encode()
+    rejects = too_large_for_profile(value, many)
+    assert len(rejects) == 71
+    assert sum(len(reject.value or b"") for reject in rejects) < 5 * 1024 * 1024
+    assert json.loads(rejects[-1].value or b"")["events"] == many[70:]
+    assert rejects[-1].detail.startswith("$.events[70]: ")
+    assert rejects[-1].detail.endswith(" more")

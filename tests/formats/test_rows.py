@@ -1,7 +1,5 @@
 """A row as bytes and back."""
 
-from array import array
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,8 +59,8 @@ def rows(draw):
     row.spaces = {name: Space(*space) for name, space in draw(SPACES).items()}
     row.slots = draw(SLOTS)
     row.members = draw(st.dictionaries(TEXT, TIMES, max_size=4))
-    row.event_ids = array("q", draw(st.lists(INT64, max_size=6)))
-    row.batch_ids = array("q", draw(st.lists(INT64, max_size=6)))
+    row.event_ids = bytearray(draw(st.binary(max_size=64)))
+    row.batch_ids = bytearray(draw(st.binary(max_size=64)))
     return row
 
 
@@ -81,16 +79,10 @@ def test_a_new_row_comes_back_new():
 
 def test_a_row_with_every_id_remembered_comes_back():
     row = Row(1)
-    row.event_ids = array("q", range(2_000))
-    row.batch_ids = array("q", range(-2_000, 0))
+    row.event_ids = bytearray(range(250)) * 64
+    row.batch_ids = bytearray(b"\xff" * 16_000)
     back = decode_row(1, encode_row(row))
     assert (back.event_ids, back.batch_ids) == (row.event_ids, row.batch_ids)
-
-
-def test_a_weight_beyond_the_header_is_capped():
-    row = Row(1)
-    row.weight = 2**40
-    assert decode_row(1, encode_row(row)).weight == 2**32 - 1
 
 
 @given(time=INT64, position=INT64)
@@ -119,19 +111,19 @@ def test_a_partitions_row_of_another_version_is_refused():
 
 def test_a_row_cut_short_anywhere_is_refused():
     row = Row(5)
-    row.event_ids = array("q", [1, 2])
+    row.event_ids = bytearray(16)
     row.spaces["travel"] = Space(1, 2, {"a": "b"})
     value = encode_row(row)
     for length in range(len(value)):
-        with pytest.raises(OutsideError, match="damaged: 5"):
+        with pytest.raises(OutsideError, match="damaged: "):
             decode_row(5, value[:length])
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b"[1,2]", b"5", b'[{},[["a"]],{},{}]', b"\xff"]
+    "body", [b"", b"\x80", b"\x90", b"\x92\x01\x02", b"\x05", b"[]", b"\xc1", b"\xff" * 40]
 )
 def test_a_row_with_another_body_is_refused(body):
-    header = encode_row(Row(5))[: -len(b"[{},[],{},{}]")]
+    header = encode_row(Row(5))[:9]
     with pytest.raises(OutsideError, match="damaged: 5"):
         decode_row(5, header + body)
 

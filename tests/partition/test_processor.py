@@ -156,6 +156,32 @@ def test_an_early_row_that_was_let_go_still_wakes_in_time_for_a_late_event():
     assert ids(effects) == [f"add not-bought:7:{84 * HOUR + 1}:0"]
 
 
+def test_a_late_event_finds_what_was_due_before_it_fired_whether_or_not_a_tick_came_between():
+    first = sent(0, 7, 0, "play")
+    others = sent(1, 8, 4 * DAY)
+    late = json.dumps(
+        {
+            "mpid": 7,
+            "timestamp_unixtime_ms": T + 4 * DAY,
+            "events": [
+                {
+                    "event_type": "custom_event",
+                    "data": {"event_name": "play", "timestamp_unixtime_ms": T + 2 * DAY},
+                }
+            ],
+        }
+    ).encode()
+    after = Sent(b"7", late, (), T + 4 * DAY, 2)
+    at_once = processor({})
+    together = ids(at_once.apply([first, others, after]))
+    ticked = processor({})
+    between = ids(ticked.apply([first, others])) + ids(ticked.tick(T + 4 * DAY, 100))
+    between += ids(ticked.apply([after]))
+    assert f"delete played:7:{3 * DAY + 1}:0" in together
+    assert f"add played:7:{3 * DAY + 1}:1" in together
+    assert sorted(together) == sorted(between)
+
+
 def test_records_that_a_row_has_already_only_move_time():
     rows = {}
     made = processor(rows)

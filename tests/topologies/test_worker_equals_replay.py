@@ -1,4 +1,6 @@
-"""The differential test: what a worker publishes is what `cdp replay` prints, byte for byte, whatever is killed."""
+"""The differential test: what a worker publishes is what `cdp replay` prints, byte for byte,
+whatever is killed.
+"""
 
 import json
 import os
@@ -162,7 +164,7 @@ async def test_several_workers_share_the_work_and_equal_replay(ran):
 
 
 async def test_an_hour_of_backlog_on_the_wall_clock_equals_replay(ran, tmp_path):
-    """Events and due instants of the hour a worker was down come in their order, then time goes on."""
+    """Events and due instants of the hour a worker was down come in order, then time goes on."""
     definitions = tmp_path / "hour.yaml"
     definitions.write_text(
         "version: 1\naccount: a\n"

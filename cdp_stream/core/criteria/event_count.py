@@ -110,7 +110,7 @@ class NewestTimes(_EventCount):
         return self._has_grown(row, before, at)
 
     def _has_grown(self, row: Row, before: int, at: int) -> bool:
-        """Whether one more than `before` flips it; if not, the row's due instant is at most early."""
+        """Whether one more than `before` flips it; else the row's due instant is at most early."""
         if (self.minimum <= before <= self.maximum) == (self.minimum <= before + 1 <= self.maximum):
             return False
         due = self.next_due(row, at)

@@ -1,4 +1,4 @@
-"""Truths that follow from the row itself: activity in a workspace, membership in another audience."""
+"""Truths that follow from the row itself: activity in a workspace, membership in an audience."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Activity:
         self.workspace = workspace
         self.audiences: tuple[int, ...] = ()
 
-    def holds(self, row: Row, at: int) -> bool:  # noqa: ARG002 - the leaves' common form
+    def holds(self, row: Row, at: int) -> bool:
         return self.workspace in row.spaces
 
-    def next_due(self, row: Row, after: int) -> int:  # noqa: ARG002 - the end of a profile is evaluation.py's
+    def next_due(self, row: Row, after: int) -> int:
         return FOREVER
 
 
@@ -32,8 +32,8 @@ class Membership:
         self.audience_id = audience_id
         self.audiences: tuple[int, ...] = ()
 
-    def holds(self, row: Row, at: int) -> bool:  # noqa: ARG002 - the leaves' common form
+    def holds(self, row: Row, at: int) -> bool:
         return self.audience_id in row.members
 
-    def next_due(self, row: Row, after: int) -> int:  # noqa: ARG002 - its own leaves have due instants
+    def next_due(self, row: Row, after: int) -> int:
         return FOREVER
