@@ -16,6 +16,7 @@ from prometheus_client import (
 )
 
 from cdp_stream.errors import UsageError
+from cdp_stream.formats.rejects import Reason
 from cdp_stream.partition.effects import Effects, Headers
 
 __all__ = ["Metrics"]
@@ -41,6 +42,9 @@ class Metrics:
             "cdp_rejected_records_total", "Records and events published as rejected, by reason",
             ["reason"], registry=registry,
         )  # fmt: skip
+        for reason in Reason:
+            # A counter that is there at 0 can be watched; one that appears cannot have risen.
+            self._rejected.labels(reason.value)
         self._changes = Counter(
             "cdp_membership_changes_total", "Membership changes, by audience and action",
             ["audience", "action"], registry=registry,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.properties.near_values import near
 from tests.properties.recount_events import EVENT_SUBJECTS
 from tests.properties.value_strategies import ACTIONS, EVENT_NAMES, EVENT_TYPES, SCREEN_NAMES, texts
 
@@ -90,7 +92,7 @@ bare_events: st.SearchStrategy[Json] = st.one_of(
 
 
 def asked_for(criterion: Json) -> st.SearchStrategy[Json]:
-    """Events of the criterion's subject; whether its conditions hold is left to chance."""
+    """Events of the criterion's subject."""
     match criterion:
         case {"event": {"name": name, "custom_event_type": kind}}:
             return st.just(custom(name, kind))
@@ -114,19 +116,61 @@ def asked_for(criterion: Json) -> st.SearchStrategy[Json]:
     return bare_events
 
 
+def meet_conditions(draw: st.DrawFn, criterion: Json, batch: Json, event: Json) -> None:
+    """Give an event, whose time is known, values near the edges of the criterion's conditions."""
+    data = event["data"]
+    at = data.get("timestamp_unixtime_ms") or batch["timestamp_unixtime_ms"]
+    for condition in criterion.get("where", ()):
+        if draw(st.integers(0, 4)) == 0:
+            continue
+        value = draw(st.sampled_from(near(condition, at)))
+        match condition:
+            case {"attribute": key}:
+                data["custom_attributes"] = {**data.get("custom_attributes", {}), key: value}
+            case {"field": key}:
+                holder = data.get("product_action", data)
+                if draw(st.integers(0, 3)):
+                    holder[key] = value
+                else:
+                    data[key] = value
+            case {"product": key}:
+                product_of(draw, data)[key] = value
+            case {"product_attribute": key}:
+                product = product_of(draw, data)
+                product["custom_attributes"] = {**product.get("custom_attributes", {}), key: value}
+            case {"app": key} if isinstance(value, str):
+                name = "application_version" if key == "version" else "application_build_number"
+                batch.setdefault("application_info", {})[name] = value
+            case {"device": key} if isinstance(value, str):
+                batch.setdefault("device_info", {})[key] = value
+
+
+def product_of(draw: st.DrawFn, data: Json) -> Json:
+    """One of the products of a commerce event, new if it has none; no other event shares it."""
+    impressions = data.get("product_impressions")
+    holder = impressions[0] if impressions else data.get("product_action")
+    if holder is None:
+        return {}
+    found = holder["products"]
+    if not found or (len(found) == 1 and draw(st.booleans())):
+        found.append({})
+    return draw(st.sampled_from(found))
+
+
 def criteria_in(node: Json) -> list[Json]:
     """Every event criterion of the definitions, wherever it stands."""
+    return _nodes_with(EVENT_SUBJECTS, node)
+
+
+def attribute_tests_in(node: Json) -> list[Json]:
+    """Every test on a user attribute of the definitions, wherever it stands."""
+    return _nodes_with(("user_attribute",), node)
+
+
+def _nodes_with(keys: Collection[str], node: Json) -> list[Json]:
     if isinstance(node, list):
-        return [found for one in node for found in criteria_in(one)]
+        return [found for one in node for found in _nodes_with(keys, one)]
     if not isinstance(node, dict):
         return []
-    here = [node] if any(subject in node for subject in EVENT_SUBJECTS) else []
-    return here + [found for one in node.values() for found in criteria_in(one)]
-
-
-def events_for(definitions: Json) -> st.SearchStrategy[Json]:
-    """Mostly events that some criterion reads, and some of every other kind."""
-    criteria = criteria_in(definitions)
-    if not criteria:
-        return bare_events
-    return st.one_of(bare_events, *[st.sampled_from(criteria).flatmap(asked_for)] * 3)
+    here = [node] if any(key in node for key in keys) else []
+    return here + [found for one in node.values() for found in _nodes_with(keys, one)]

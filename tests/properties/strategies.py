@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.properties.definition_strategies import definition_files
 from tests.properties.recount_events import arrival
-from tests.properties.stream_strategies import Instants, batches
+from tests.properties.stream_strategies import Surroundings, batches
 from tests.properties.value_strategies import DAY
 
 Json = Any
@@ -18,11 +18,9 @@ Json = Any
 def cases(draw: st.DrawFn) -> tuple[Json, list[Json], int | None]:
     """A definition file, a stream for it, and an `--until`."""
     definitions = draw(definition_files())
-    instants = Instants(draw, definitions)
-    stream = [draw(batches(definitions, instants)) for _ in range(draw(st.integers(2, 12)))]
-    if draw(st.booleans()):
+    around = Surroundings(draw, definitions)
+    stream = [draw(batches(around)) for _ in range(draw(st.integers(4, 16)))]
+    if draw(st.integers(0, 2)):
         stream.sort(key=arrival)
-    until = (
-        None if draw(st.booleans()) else instants.next() + draw(st.sampled_from([0, 0, 40 * DAY]))
-    )
+    until = None if draw(st.booleans()) else around.instant() + draw(st.sampled_from([0, 40 * DAY]))
     return definitions, stream, until

@@ -2,16 +2,25 @@
 
 A stream takes its times from what has happened already plus a duration of the definitions, plus or
 minus a millisecond, so that events fall on, just before and just after the ends of windows,
-lookbacks and lives.
+lookbacks and lives; its events from what criteria read, and its values from what their tests
+compare with.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.properties.event_strategies import events_for
+from tests.properties.event_strategies import (
+    asked_for,
+    attribute_tests_in,
+    bare_events,
+    criteria_in,
+    meet_conditions,
+)
+from tests.properties.near_values import midnights, near
 from tests.properties.recount_account import durations_in
 from tests.properties.recount_events import arrival
 from tests.properties.value_strategies import (
@@ -25,23 +34,38 @@ from tests.properties.value_strategies import (
 Json = Any
 
 
-class Instants:
-    """Times that meet: an earlier one, a duration of the definitions further, give or take 1 ms."""
+class Surroundings:
+    """What a stream collides with: the definitions' criteria, tests, durations and days, and its
+    own earlier times and batches.
+    """
 
     def __init__(self, draw: st.DrawFn, definitions: Json) -> None:
         self.draw = draw
-        self.known = [START]
+        self.inputs = [one for space in definitions["workspaces"] for one in space["inputs"]]
+        self.criteria = criteria_in(definitions)
+        self.attribute_tests = attribute_tests_in(definitions)
         self.offsets = sorted({0, 1, *durations_in(definitions)})
+        self.days = sorted({START, *midnights(definitions)})
+        self.known = [START]
+        self.batches: list[Json] = []
 
-    def next(self) -> int:
-        """Another instant, most often later than some known one, at times earlier."""
-        base = self.draw(st.sampled_from(self.known[-4:]))
-        offset = self.draw(st.sampled_from(self.offsets))
-        direction = self.draw(st.sampled_from([1, 1, 1, 1, 1, -1]))
-        instant = base + direction * offset + self.draw(st.sampled_from([0, 0, 1, 1, -1]))
+    def instant(self) -> int:
+        """Another instant, most often a duration later than some known one, at times earlier, at
+        times by a midnight.
+        """
+        draw = self.draw
+        if draw(st.integers(0, 9)) == 0:
+            base, offset = draw(st.sampled_from(self.days)), 0
+        else:
+            base, offset = draw(st.sampled_from(self.known[-3:])), draw(self._offset())
+        instant = base + offset + draw(st.sampled_from([0, 0, 0, 1, 1, -1]))
         instant = min(max(instant, START - 40 * DAY), START + 400 * DAY)
         self.known.append(instant)
         return instant
+
+    def _offset(self) -> st.SearchStrategy[int]:
+        back = [-offset for offset in self.offsets[2:4]]
+        return st.sampled_from([*self.offsets * 3, *back])
 
 
 custom_attributes = st.dictionaries(st.sampled_from(["k", "K", "$v"]), nullable_scalars, max_size=2)
@@ -67,26 +91,18 @@ applications = st.fixed_dictionaries(
 
 
 @st.composite
-def batches(draw: st.DrawFn, definitions: Json, instants: Instants) -> Json:
+def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     """One batch. Ids come again only within a day of arrival: how long they are known is open."""
-    inputs = [one for workspace in definitions["workspaces"] for one in workspace["inputs"]]
-    found: Json = {"mpid": draw(st.sampled_from([*[12] * 7, "12", 0, -7, 2**63 - 1]))}
-    if key := draw(st.sampled_from(inputs)).get("api_key"):
+    if around.batches and draw(st.integers(0, 9)) == 0:
+        return deepcopy(draw(st.sampled_from(around.batches)))
+    found: Json = {"mpid": draw(st.sampled_from([*[12] * 12, "12", 0, -7, 2**63 - 1]))}
+    if key := draw(st.sampled_from(around.inputs)).get("api_key"):
         found["api_key"] = key
-    asked = events_for(definitions)
-    events = [dict(draw(asked)) for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2, 3])))]
-    timed = draw(st.booleans()) or not events
+    count = draw(st.sampled_from([0, 1, 1, 1, 2, 3]))
+    timed = draw(st.booleans()) or not count
     if timed:
-        found["timestamp_unixtime_ms"] = instants.next()
-    for event in events:
-        event["data"] = dict(event["data"])
-        if not timed or draw(st.integers(0, 2)):
-            same = timed and draw(st.integers(0, 3)) == 0
-            event["data"]["timestamp_unixtime_ms"] = (
-                found["timestamp_unixtime_ms"] if same else instants.next()
-            )
-        if attributes := draw(custom_attributes):
-            event["data"]["custom_attributes"] = attributes
+        found["timestamp_unixtime_ms"] = around.instant()
+    events = [draw(events_near(around, found)) for _ in range(count)]
     if events:
         found["events"] = events
     day = arrival(found) // DAY
@@ -95,12 +111,50 @@ def batches(draw: st.DrawFn, definitions: Json, instants: Instants) -> Json:
             event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
     if draw(st.integers(0, 4)) == 0:
         found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
+    if draw(st.integers(0, 1)) == 0 and (values := draw(user_attributes_near(around, found))):
+        found["user_attributes"] = values
     for part, strategy in (
-        ("user_attributes", user_attributes),
         ("deleted_user_attributes", st.lists(st.sampled_from(ATTRIBUTES), max_size=2)),
         ("device_info", devices),
         ("application_info", applications),
     ):
-        if draw(st.integers(0, 2)) == 0 and (value := draw(strategy)):
+        if part not in found and draw(st.integers(0, 3)) == 0 and (value := draw(strategy)):
             found[part] = value
+    around.batches.append(found)
+    return found
+
+
+@st.composite
+def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
+    """An event, most often one that a criterion reads, with values that its conditions turn on."""
+    criterion = None
+    if around.criteria and draw(st.integers(0, 7)):
+        criterion = draw(st.sampled_from(around.criteria))
+    event = deepcopy(draw(bare_events if criterion is None else asked_for(criterion)))
+    data = event["data"]
+    own = batch.get("timestamp_unixtime_ms")
+    if own is None or draw(st.integers(0, 2)):
+        same = own is not None and draw(st.integers(0, 3)) == 0
+        data["timestamp_unixtime_ms"] = own if same else around.instant()
+    if draw(st.integers(0, 3)) == 0:
+        data["custom_attributes"] = draw(custom_attributes)
+    if criterion is not None:
+        meet_conditions(draw, criterion, batch, event)
+    return event
+
+
+@st.composite
+def user_attributes_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
+    """User attributes, most often with a value near the edge of a test on them."""
+    if not around.attribute_tests or draw(st.integers(0, 3)) == 0:
+        return draw(user_attributes)
+    found = {}
+    for _ in range(draw(st.integers(1, 2))):
+        test = dict(draw(st.sampled_from(around.attribute_tests)))
+        key = test.pop("user_attribute")
+        values = st.sampled_from(near(test, arrival(batch)))
+        if draw(st.integers(0, 3)) == 0:
+            found[key] = draw(st.lists(values, max_size=3))
+        else:
+            found[key] = draw(values)
     return found

@@ -1,0 +1,126 @@
+"""The exact record that lands in `cdp.rejected`, for every reason, from a worker on Kafka."""
+
+import json
+
+import pytest
+
+from cdp_stream.formats.rejects import Reason
+from cdp_stream.settings import Settings
+from tests.topologies.running import eventually, running
+from tests.topologies.test_worker_equals_replay import CdpRunning
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+AT = 1_700_000_000_000
+HOUR = 3_600_000
+TIMES = "expected an integer in [0, 253402300799999]"
+BAD_EVENT = {
+    "event_type": "custom_event",
+    "data": {"event_name": "Visit", "timestamp_unixtime_ms": -1},
+}
+GOOD_EVENT = {"event_type": "custom_event", "data": {"event_name": "Visit"}}
+
+
+def batch(**members: object) -> bytes:
+    return json.dumps({"mpid": 7, **members}, separators=(",", ":")).encode()
+
+
+TOO_LARGE = b'{"mpid":7,"x":"' + b"a" * 131_072 + b'"}'
+FUTURE = batch(timestamp_unixtime_ms=AT + HOUR + 1)
+BAD_PROFILE = batch(user_attributes={"good": 1, "bad": {}})
+FULL = batch(user_attributes={f"k{number}": "x" * 4_000 for number in range(30)})
+
+# (key, value, headers, reason, detail, value that is published)
+CASES = [
+    (b"7", TOO_LARGE, [], "too_large", "value: expected at most 131072 bytes", TOO_LARGE),
+    (b"7", b"[]", [], "not_an_object", "$: expected an object", b"[]"),
+    (
+        b"seven", batch(), [], "bad_key",
+        "key: expected the mpid as decimal text of a signed 64-bit integer", batch(),
+    ),
+    (
+        b"7", b'{"mpid":null}', [], "no_mpid",
+        "$.mpid: expected a signed 64-bit integer or its decimal text", b'{"mpid":null}',
+    ),
+    (
+        b"8", batch(), [], "mpid_key_mismatch",
+        "$.mpid: expected the key of the record, 8", batch(),
+    ),
+    (
+        b"7", batch(), [("input", b"nowhere")], "unknown_input",
+        "header input: expected the id of an input of the account", batch(),
+    ),
+    (
+        b"7", FUTURE, [], "future_time",
+        f"$.timestamp_unixtime_ms: expected at most an hour after the record's timestamp, {AT}",
+        FUTURE,
+    ),
+    (
+        b"7", batch(events=[GOOD_EVENT, BAD_EVENT]), [], "bad_event",
+        f"$.events[1].data.timestamp_unixtime_ms: {TIMES}", batch(events=[BAD_EVENT]),
+    ),
+    (
+        b"7", BAD_PROFILE, [], "bad_profile",
+        "$.user_attributes.bad: expected text, a number, a boolean, null or a list of those",
+        BAD_PROFILE,
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture
+def ran(kafka_broker, topic_prefix, tmp_path):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    with running(settings, tmp_path, kind=CdpRunning) as r:
+        yield r
+
+
+async def rejected(ran, sent):
+    """Publish (key, value, headers) one by one and run a worker until all are behind it."""
+    await ran.create_topics()
+    for key, value, headers in sent:
+        await ran.produce([(1, key, value)], timestamp_ms=AT, headers=headers)
+    ran.start_cdp()
+    await eventually(lambda: ran.caught_up(len(sent)))
+    found = await ran.read("rejected")
+    assert [len(records) for number, records in sorted(found.items()) if number != 1] == [0, 0, 0]
+    return found[1]
+
+
+async def test_a_bad_record_is_published_unchanged_with_its_reason(ran):
+    records = await rejected(ran, [(key, value, headers) for key, value, headers, *_ in CASES])
+    topic = ran.settings.topic("events").encode()
+    assert [(r.key, r.value, r.headers) for r in records] == [
+        (
+            key,
+            published,
+            (
+                ("reason", reason.encode()),
+                ("detail", detail.encode()),
+                ("topic", topic),
+                ("partition", b"1"),
+                ("offset", b"%d" % offset),
+            ),
+        )
+        for offset, (key, _value, _headers, reason, detail, published) in enumerate(CASES)
+    ]
+
+
+async def test_text_that_is_not_json_is_published_unchanged(ran):
+    (record,) = await rejected(ran, [(b"7", b'{"mpid":7,', [])])
+    headers = dict(record.headers)
+    assert (record.key, record.value) == (b"7", b'{"mpid":7,')
+    assert headers["reason"] == b"not_json"
+    assert headers["detail"].startswith(b"value: expected JSON in UTF-8")
+
+
+async def test_what_no_longer_fits_into_a_profile_is_published(ran):
+    full = [(b"7", FULL.replace(b'"k', b'"%dk' % number), []) for number in range(5)]
+    records = await rejected(ran, full)
+    assert [(r.key, r.value, dict(r.headers)["reason"]) for r in records] == [
+        (b"7", full[4][1], b"profile_too_large")
+    ]
+
+
+def test_every_reason_is_covered():
+    here = {case[3] for case in CASES} | {"not_json", "profile_too_large"}
+    assert here == {reason.value for reason in Reason}
