@@ -51,7 +51,9 @@ TOPICS = (
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
     TopicPlan("profiles-changelog", "compact", {}),
 )
-"""The topics of the profiles topology. All have as many partitions as ``events``."""
+"""The topics of the profiles topology. All have as many partitions as ``events``, the first."""
+
+_INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
 async def ensure_topics(settings: Settings) -> int:
@@ -98,11 +100,14 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> int:
     there = await _partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
-    missing = [plan for plan in TOPICS if settings.topic(plan.suffix) not in there]
-    if missing:
-        await _create(admin, settings, missing, partitions)
-        there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
-        partitions = there[events]
+    # The input first: it may have been made a moment ago by somebody else, with another number of
+    # partitions, and the others get as many as it turns out to have.
+    for group in (_INPUT, _OUTPUTS):
+        missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
+        if missing:
+            await _create(admin, settings, missing, partitions)
+            there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+            partitions = there[events]
     for plan in TOPICS:
         name = settings.topic(plan.suffix)
         if there[name] != partitions:

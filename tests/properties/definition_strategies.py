@@ -41,7 +41,7 @@ class Scope:
 @st.composite
 def whens(draw: st.DrawFn, scope: Scope) -> Json:
     """A window whose newer bound lies within the lookback."""
-    if draw(st.integers(0, 5)) == 0:
+    if draw(st.integers(0, 7)) == 7:
         return "any_time"
     when = draw(
         st.one_of(
@@ -112,11 +112,11 @@ def event_criteria(draw: st.DrawFn, scope: Scope) -> Json:
     criterion: Json = {subject: wanted}
     if draw(st.booleans()):
         criterion["count"] = draw(counts)
-    if draw(st.integers(0, 3)):
+    if draw(st.integers(0, 3)) < 3:
         criterion["when"] = draw(whens(scope))
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 4)) == 4:
         criterion["where"] = draw(st.lists(conditions(subject, wanted), min_size=1, max_size=2))
-    if subject not in ("install", "upgrade", "uninstall", "crash") and draw(st.integers(0, 5)) == 0:
+    if subject not in ("install", "upgrade", "uninstall", "crash") and draw(st.integers(0, 5)) == 5:
         criterion["inputs"] = draw(some_inputs(scope.inputs))
     return criterion
 
@@ -148,7 +148,7 @@ def criteria(draw: st.DrawFn, scope: Scope, depth: int = 3) -> Json:
         found = {"user_attribute": draw(st.sampled_from(ATTRIBUTES)), **draw(value_tests)}
     else:
         found = draw(event_criteria(scope))
-    if depth > 0 and draw(st.integers(0, 6)) == 0:
+    if depth > 0 and draw(st.integers(0, 6)) == 6:
         found["exclude"] = [draw(criteria(scope, depth - 1))]
     return found
 
@@ -238,6 +238,14 @@ def audiences(draw: st.DrawFn, number: int, spaces: list[Json], references: list
 
 
 @st.composite
+def counters(draw: st.DrawFn, number: int, spaces: list[Json]) -> Json:
+    """An audience `c<number>` that only counts a name: a wrong count shows in it at once."""
+    scope = scope_of(spaces[0], [])
+    criterion = {"event": draw(event_names), "count": draw(counts), "when": draw(whens(scope))}
+    return {"id": f"c{number}", "workspaces": [spaces[0]["id"]], "criteria": criterion}
+
+
+@st.composite
 def milestones(
     draw: st.DrawFn, journey: str, scope: Scope, counter: list[int], depth: int
 ) -> list[Json]:
@@ -285,9 +293,11 @@ def definition_files(draw: st.DrawFn) -> Json:
     found_audiences = []
     for number in range(draw(st.sampled_from([0, 0, 1, 2]))):
         found_journeys.append(draw(journeys(number, spaces, references)))
-    for number in range(draw(st.integers(2, 7))):
+    for number in range(draw(st.integers(2, 6))):
         found_audiences.append(draw(audiences(number, spaces, references)))
         references.append(f"a{number}")
+    for number in range(3):
+        found_audiences.append(draw(counters(number, spaces)))
     found: Json = {"version": 1, "account": "acme", "workspaces": spaces}
     found["audiences"] = draw(st.permutations(found_audiences))
     if found_journeys:

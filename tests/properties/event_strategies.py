@@ -121,7 +121,7 @@ def meet_conditions(draw: st.DrawFn, criterion: Json, batch: Json, event: Json) 
     data = event["data"]
     at = data.get("timestamp_unixtime_ms") or batch["timestamp_unixtime_ms"]
     for condition in criterion.get("where", ()):
-        if draw(st.integers(0, 4)) == 0:
+        if draw(st.integers(0, 4)) == 4:
             continue
         value = draw(st.sampled_from(near(condition, at)))
         match condition:
@@ -129,7 +129,7 @@ def meet_conditions(draw: st.DrawFn, criterion: Json, batch: Json, event: Json) 
                 data["custom_attributes"] = {**data.get("custom_attributes", {}), key: value}
             case {"field": key}:
                 holder = data.get("product_action", data)
-                if draw(st.integers(0, 3)):
+                if draw(st.integers(0, 3)) < 3:
                     holder[key] = value
                 else:
                     data[key] = value

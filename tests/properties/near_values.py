@@ -11,11 +11,16 @@ from tests.properties.recount_values import duration, is_duration
 
 Json = Any
 _DATE_OPERATORS = ("last", "before", "after", "on")
+_COMPARING = (
+    *("equals", "does_not_equal", "includes", "does_not_include", "partial_match"),
+    *("contains", "does_not_contain", "starts_with", "ends_with", "one_of", "not_one_of"),
+    *("greater_than", "at_least", "less_than", "at_most", "between"),
+)
 
 
 def near(test: Json, at: int) -> list[Json]:
-    """Scalars near the edges of a test, given as the one `{operator: operand}` among its keys, for
-    an event or a batch of the instant `at`.
+    """Scalars near the edges of a test, given as the one operator among the keys of a criterion or
+    a condition, for an event or a batch of the instant `at`.
     """
     found: list[Json] = []
     for operator, operand in test.items():
@@ -26,7 +31,7 @@ def near(test: Json, at: int) -> list[Json]:
         elif operator in ("pattern", "does_not_match_pattern"):
             for run in ("", "ss", "-01-"):
                 found += _texts(operand.replace("*", run).replace("?", "a"))
-        elif operator not in ("attribute", "field", "product", "product_attribute", "app"):
+        elif operator in _COMPARING:
             for one in operand if isinstance(operand, list) else [operand]:
                 found += _texts(one) if isinstance(one, str) else _numbers(one)
     return found or ["a"]

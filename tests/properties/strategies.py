@@ -19,8 +19,8 @@ def cases(draw: st.DrawFn) -> tuple[Json, list[Json], int | None]:
     """A definition file, a stream for it, and an `--until`."""
     definitions = draw(definition_files())
     around = Surroundings(draw, definitions)
-    stream = [draw(batches(around)) for _ in range(draw(st.integers(4, 16)))]
-    if draw(st.integers(0, 2)):
+    stream = [draw(batches(around)) for _ in range(draw(st.integers(8, 24)))]
+    if draw(st.integers(0, 2)) < 2:
         stream.sort(key=arrival)
     until = None if draw(st.booleans()) else around.instant() + draw(st.sampled_from([0, 40 * DAY]))
     return definitions, stream, until

@@ -54,7 +54,7 @@ class Surroundings:
         times by a midnight.
         """
         draw = self.draw
-        if draw(st.integers(0, 9)) == 0:
+        if draw(st.integers(0, 9)) == 9:
             base, offset = draw(st.sampled_from(self.days)), 0
         else:
             base, offset = draw(st.sampled_from(self.known[-3:])), draw(self._offset())
@@ -93,12 +93,12 @@ applications = st.fixed_dictionaries(
 @st.composite
 def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     """One batch. Ids come again only within a day of arrival: how long they are known is open."""
-    if around.batches and draw(st.integers(0, 9)) == 0:
+    if around.batches and draw(st.integers(0, 11)) == 11:
         return deepcopy(draw(st.sampled_from(around.batches)))
     found: Json = {"mpid": draw(st.sampled_from([*[12] * 12, "12", 0, -7, 2**63 - 1]))}
     if key := draw(st.sampled_from(around.inputs)).get("api_key"):
         found["api_key"] = key
-    count = draw(st.sampled_from([0, 1, 1, 1, 2, 3]))
+    count = draw(st.sampled_from([1, 1, 1, 2, 3, 0]))
     timed = draw(st.booleans()) or not count
     if timed:
         found["timestamp_unixtime_ms"] = around.instant()
@@ -107,18 +107,18 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
         found["events"] = events
     day = arrival(found) // DAY
     for event in events:
-        if draw(st.integers(0, 2)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
-    if draw(st.integers(0, 4)) == 0:
+    if draw(st.integers(0, 5)) == 5:
         found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
-    if draw(st.integers(0, 1)) == 0 and (values := draw(user_attributes_near(around, found))):
+    if draw(st.integers(0, 2)) == 2 and (values := draw(user_attributes_near(around, found))):
         found["user_attributes"] = values
     for part, strategy in (
         ("deleted_user_attributes", st.lists(st.sampled_from(ATTRIBUTES), max_size=2)),
         ("device_info", devices),
         ("application_info", applications),
     ):
-        if part not in found and draw(st.integers(0, 3)) == 0 and (value := draw(strategy)):
+        if part not in found and draw(st.integers(0, 7)) == 7 and (value := draw(strategy)):
             found[part] = value
     around.batches.append(found)
     return found
@@ -128,7 +128,7 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
 def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
     """An event, most often one that a criterion reads, with values that its conditions turn on."""
     criterion = None
-    if around.criteria and draw(st.integers(0, 7)):
+    if around.criteria and draw(st.integers(0, 7)) < 7:
         criterion = draw(st.sampled_from(around.criteria))
     event = deepcopy(draw(bare_events if criterion is None else asked_for(criterion)))
     data = event["data"]
@@ -136,7 +136,7 @@ def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
     if own is None or draw(st.integers(0, 2)):
         same = own is not None and draw(st.integers(0, 3)) == 0
         data["timestamp_unixtime_ms"] = own if same else around.instant()
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 7)) == 7:
         data["custom_attributes"] = draw(custom_attributes)
     if criterion is not None:
         meet_conditions(draw, criterion, batch, event)
@@ -146,14 +146,14 @@ def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
 @st.composite
 def user_attributes_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
     """User attributes, most often with a value near the edge of a test on them."""
-    if not around.attribute_tests or draw(st.integers(0, 3)) == 0:
+    if not around.attribute_tests or draw(st.integers(0, 3)) == 3:
         return draw(user_attributes)
     found = {}
     for _ in range(draw(st.integers(1, 2))):
-        test = dict(draw(st.sampled_from(around.attribute_tests)))
-        key = test.pop("user_attribute")
+        test = draw(st.sampled_from(around.attribute_tests))
+        key = test["user_attribute"]
         values = st.sampled_from(near(test, arrival(batch)))
-        if draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             found[key] = draw(st.lists(values, max_size=3))
         else:
             found[key] = draw(values)
