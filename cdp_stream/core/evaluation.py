@@ -16,6 +16,8 @@ leaf could flip.
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
@@ -33,6 +35,9 @@ _Occasion = tuple[str, str | None, int | None]
 """Why a leaf flipped: the kind of a cause, its event id and event time."""
 
 _Flips = dict[Leaf, _Occasion]
+
+
+_occurred_at = attrgetter("occurred_at")
 
 
 class _Why(NamedTuple):
@@ -72,9 +77,14 @@ class Engine:
         refused: list[int] = []
         if batch.digest is not None and not self._is_new(row, batch, batch.digest, changes):
             return refused
-        place = self._apply_instant(row, batch, 0, changes, refused)
-        while place < len(batch.events):
-            place = self._apply_instant(row, batch, place, changes, refused)
+        events = batch.events
+        part = batch.profile
+        if len(events) <= 1:
+            self._apply_instant(row, batch, events, part, changes, refused)
+            return refused
+        for _time, together in groupby(events, key=_occurred_at):
+            self._apply_instant(row, batch, list(together), part, changes, refused)
+            part = None
         return refused
 
     def wake(self, row: Row, until: int, changes: list[Change]) -> bool:
@@ -99,15 +109,20 @@ class Engine:
         return True
 
     def _apply_instant(
-        self, row: Row, batch: Batch, place: int, changes: list[Change], refused: list[int]
-    ) -> int:
-        """Everything of the batch that has the time of its event at `place`; gives the place of the
-        next time.
+        self,
+        row: Row,
+        batch: Batch,
+        together: list[Event],
+        part: ProfilePart | None,
+        changes: list[Change],
+        refused: list[int],
+    ) -> None:
+        """Everything of the batch that has the same time: events (none: the arrival), and the
+        profile part with the earliest of them.
 
         This is the path of every event, so what most events need of it is written out here.
         """
-        events = batch.events
-        time = events[place].occurred_at if events else batch.arrival
+        time = together[0].occurred_at if together else batch.arrival
         if row.due <= time:
             self._advance(row, time, changes)
         if time > row.clock:
@@ -123,21 +138,18 @@ class Engine:
         elif time < space.first_seen:
             space.first_seen = time
         flips: _Flips = {}
-        if place == 0 and batch.profile is not None:
-            self._write_profile(row, workspace, batch.profile, time, flips, refused)
-        next_place = place
-        while next_place < len(events) and events[next_place].occurred_at == time:
+        if part is not None:
+            self._write_profile(row, workspace, part, time, flips, refused)
+        for event in together:
             if space is not None or activated is not None:
-                self._record(row, batch, events[next_place], flips, refused)
+                self._record(row, batch, event, flips, refused)
             else:
-                self._remember_only(row, batch, events[next_place])
-            next_place += 1
+                self._remember_only(row, batch, event)
         if flips or activated is not None:
             occasion = (
-                ("event", events[place].message_id, time) if events else ("profile", None, time)
+                ("event", together[0].message_id, time) if together else ("profile", None, time)
             )
             self._settle(row, flips, activated, occasion, changes)
-        return next_place
 
     def _activate(self, row: Row, workspace: str, time: int) -> str | None:
         """The first activity in a workspace: gives the workspace, None where the profile has ended

@@ -170,7 +170,16 @@ def _equality(operand: Any) -> ValueTest:
 
 
 def _equals(operand: Any) -> ValueTest:
-    return _for_some_element(_equality(operand))
+    general = _for_some_element(_equality(operand))
+    if type(operand) is not str:
+        return general
+    wanted = operand.casefold()
+
+    def holds(value: Any) -> bool:
+        # Text compared with text is what most tests of most events come to.
+        return value.casefold() == wanted if type(value) is str else general(value)
+
+    return holds
 
 
 def _one_of(operands: Any) -> ValueTest:

@@ -165,21 +165,19 @@ def workspaces(draw: st.DrawFn, number: int) -> Json:
         second = {"id": f"{identity}b", "kind": "feed", "api_key": f"key-{identity}b"}
         tier = draw(st.sampled_from([None, "personalize", "preserve", "connect"]))
         found["inputs"].append(second | ({"tier": tier} if tier else {}))
-        subjects = draw(
-            st.lists(
-                st.sampled_from(
-                    [
-                        {"event": "buy"},
-                        {"event": "any"},
-                        {"screen_view": "home"},
-                        {"commerce": "purchase"},
-                        {"crash": "any"},
-                    ]
-                ),
-                max_size=3,
-                unique_by=str,
+        name = draw(event_names)
+        subjects = [
+            subject
+            for subject in (
+                {"event": name.casefold()},
+                {"event": "any"},
+                {"event": {"name": name, "custom_event_type": "other"}},
+                {"screen_view": "home"},
+                {"commerce": "purchase"},
+                {"crash": "any"},
             )
-        )
+            if draw(st.booleans())
+        ]
         if subjects:
             found["event_tiers"] = [
                 {
@@ -239,9 +237,16 @@ def audiences(draw: st.DrawFn, number: int, spaces: list[Json], references: list
 
 @st.composite
 def counters(draw: st.DrawFn, number: int, spaces: list[Json]) -> Json:
-    """An audience `c<number>` that only counts a name: a wrong count shows in it at once."""
+    """An audience `c<number>` that only counts a name, or certain commerce events: a wrong
+    count shows in it at once.
+    """
     scope = scope_of(spaces[0], [])
-    criterion = {"event": draw(event_names), "count": draw(counts), "when": draw(whens(scope))}
+    criterion: Json = {"when": draw(whens(scope))}
+    if number == 0:
+        criterion["commerce"] = action = draw(st.sampled_from(ACTIONS))
+        criterion["where"] = [draw(conditions("commerce", action)) for _ in range(2)]
+    else:
+        criterion |= {"event": draw(event_names), "count": draw(counts)}
     return {"id": f"c{number}", "workspaces": [spaces[0]["id"]], "criteria": criterion}
 
 
@@ -285,7 +290,7 @@ def journeys(draw: st.DrawFn, number: int, spaces: list[Json], references: list[
 @st.composite
 def definition_files(draw: st.DrawFn) -> Json:
     """A whole definition file; audiences stand in any order, so they may refer forwards."""
-    spaces = [draw(workspaces(number)) for number in range(draw(st.sampled_from([1, 1, 1, 2])))]
+    spaces = [draw(workspaces(number)) for number in range(draw(st.sampled_from([1, 1, 2])))]
     if len(spaces) == 1 and len(spaces[0]["inputs"]) == 1 and draw(st.booleans()):
         del spaces[0]["inputs"][0]["api_key"]
     references: list[str] = []
