@@ -1,1 +1,14 @@
-"""A self-hosted engine for audiences and journeys over an event stream in Kafka."""
+"""Audiences and customer journeys over an event stream, exact to the millisecond.
+
+If you are here to read the code, start with:
+
+* ``core/evaluation.py``: the engine; what a batch, or passing time, does to one profile.
+* ``core/criteria/event_count.py``: counting in windows, with state bounded by the threshold.
+* ``core/plan.py``: definitions as an index, from an event to the audiences it can flip.
+* ``definitions/compile.py``: from YAML to that plan, and every problem on the way.
+* ``partition/processor.py``: all that one Kafka partition decides, with no Kafka in it.
+* ``kafka/hosting.py``: whose turn it is, and what comes with an assignment.
+* ``../topologies/profiles.py``: the flow as a picture.
+
+The command line is the interface (docs/commands.md); modules may change between releases.
+"""

@@ -18,36 +18,20 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from cdp_stream.core.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.change import Change
 from cdp_stream.core.criteria.leaf import Leaf
-from cdp_stream.core.criteria.membership import Membership
 from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.operators import MISSING
-from cdp_stream.core.plan import ACTIVITY_TEXT, Plan, PlannedAudience
+from cdp_stream.core.plan import Plan
 from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
+from cdp_stream.core.settlement import Flips, Occasion, Why, settle
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""
 
-_Occasion = tuple[str, str | None, int | None]
-"""Why a leaf flipped: the kind of a cause, its event id and event time."""
-
-_Flips = dict[Leaf, _Occasion]
-
-
 _occurred_at = attrgetter("occurred_at")
-
-
-class _Why(NamedTuple):
-    """What made an evaluation necessary: leaves that flipped, workspaces in which the profile
-    ended, else the occasion.
-    """
-
-    flips: _Flips
-    ended: list[str]
-    occasion: _Occasion
 
 
 class Engine:
@@ -137,7 +121,7 @@ class Engine:
             space.last_seen = time
         elif time < space.first_seen:
             space.first_seen = time
-        flips: _Flips = {}
+        flips: Flips = {}
         if part is not None:
             self._write_profile(row, workspace, part, time, flips, refused)
         for event in together:
@@ -167,7 +151,7 @@ class Engine:
         return workspace
 
     def _record(
-        self, row: Row, batch: Batch, event: Event, flips: _Flips, refused: list[int]
+        self, row: Row, batch: Batch, event: Event, flips: Flips, refused: list[int]
     ) -> None:
         """Enter one event into the history of every criterion that it matches."""
         readings = self._readings[batch.input, event.kind, event.name, event.custom_event_type]
@@ -207,7 +191,7 @@ class Engine:
         workspace: str,
         part: ProfilePart,
         time: int,
-        flips: _Flips,
+        flips: Flips,
         refused: list[int],
     ) -> None:
         """Set identities and attributes, then delete: last write wins, in order of arrival.
@@ -237,8 +221,8 @@ class Engine:
         workspace: str,
         attributes: dict[str, Any],
         part: ProfilePart,
-        occasion: _Occasion,
-        flips: _Flips,
+        occasion: Occasion,
+        flips: Flips,
     ) -> None:
         before: dict[str, Any] = {}
         for key, value in part.attributes.items():
@@ -271,7 +255,7 @@ class Engine:
             row.clear()
             return
         occasion = ("time", None, at)
-        flips: _Flips = {}
+        flips: Flips = {}
         for leaf in self._timed_leaves(row):
             if leaf.holds(row, at - 1) != leaf.holds(row, at):
                 flips[leaf] = occasion
@@ -331,7 +315,7 @@ class Engine:
             else:
                 leaf.prune(row, at)
 
-    def _end(self, row: Row, ended: list[str], flips: _Flips, changes: list[Change]) -> None:
+    def _end(self, row: Row, ended: list[str], flips: Flips, changes: list[Change]) -> None:
         """The profile leaves all audiences of these workspaces, and what they know of it is
         forgotten.
         """
@@ -351,9 +335,8 @@ class Engine:
         places.update(place for place in own if plan.audiences[place].workspace in ended)
         for leaf in flips:
             places.update(leaf.audiences)
-        self._evaluate(
-            row, places, _Why(flips, ended, ("profile_expiry", None, row.clock)), changes
-        )
+        why = Why(flips, ended, ("profile_expiry", None, row.clock))
+        settle(plan, row, places, why, changes)
         if not row.spaces:
             row.identities = {}
             row.members = {}
@@ -366,9 +349,9 @@ class Engine:
     def _settle(
         self,
         row: Row,
-        flips: _Flips,
+        flips: Flips,
         activated: str | None,
-        occasion: _Occasion,
+        occasion: Occasion,
         changes: list[Change],
     ) -> None:
         """Re-evaluate the audiences that the flips, or a first activity, can change."""
@@ -377,65 +360,4 @@ class Engine:
             places.update(leaf.audiences)
         if activated is not None:
             places.update(self.plan.activations[activated])
-        self._evaluate(row, places, _Why(flips, [], occasion), changes)
-
-    def _evaluate(self, row: Row, places: set[int], why: _Why, changes: list[Change]) -> None:
-        """Evaluate audiences, those referred to first; emit what changed: deletes, then adds."""
-        at = row.clock
-        members = row.members
-        audiences = self.plan.audiences
-        causes: dict[str, Cause] = {}
-        deletes: list[PlannedAudience] = []
-        adds: list[PlannedAudience] = []
-        for place in sorted(places):
-            audience = audiences[place]
-            holds = audience.expression.holds(row, at)
-            if holds == (audience.id in members):
-                continue
-            if holds:
-                members[audience.id] = at
-                row.weight += len(audience.id) + SLOT_SIZE
-                adds.append(audience)
-            else:
-                del members[audience.id]
-                deletes.append(audience)
-            causes[audience.id] = _cause(audience, why, causes)
-        if causes:
-            identities = tuple(sorted(row.identities.items()))
-            for action, changed in ((DELETE, deletes), (ADD, adds)):
-                for audience in sorted(changed, key=_order):
-                    if audience.emits:
-                        changes.append(
-                            Change(
-                                action,
-                                audience.id,
-                                audience.name,
-                                row.mpid,
-                                at,
-                                row.ordinal,
-                                None,
-                                causes[audience.id],
-                                audience.digest,
-                                identities,
-                            )
-                        )
-                        row.ordinal += 1
-
-
-def _order(audience: PlannedAudience) -> int:
-    return audience.order
-
-
-def _cause(audience: PlannedAudience, why: _Why, causes: dict[str, Cause]) -> Cause:
-    """Why an audience changed: its first leaf, as written, that flipped; else the profile's first
-    activity or its end.
-    """
-    if audience.workspace not in why.ended:
-        for leaf, text in audience.leaves:
-            if leaf in why.flips:
-                kind, event_id, event_time = why.flips[leaf]
-                return Cause(kind, text, event_id, event_time)
-            if isinstance(leaf, Membership) and leaf.audience_id in causes:
-                return causes[leaf.audience_id]
-    kind, event_id, event_time = why.occasion
-    return Cause(kind, None if why.ended else ACTIVITY_TEXT, event_id, event_time)
+        settle(self.plan, row, places, Why(flips, [], occasion), changes)
