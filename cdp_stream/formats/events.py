@@ -30,6 +30,7 @@ from cdp_stream.formats.envelope import (
 from cdp_stream.formats.event_types import read_event
 from cdp_stream.formats.profile_part import MEMBERS, read_profile
 from cdp_stream.formats.rejects import Reason, Reject, bad_events, joined
+from cdp_stream.formats.usual import NO_MEMBERS, usual_batch
 
 Decoded = tuple[Batch | None, Sequence[Reject]]
 """What a record is: at least one of the two is there."""
@@ -37,7 +38,6 @@ Decoded = tuple[Batch | None, Sequence[Reject]]
 _LEAST_MPID = limits.LEAST_MPID
 _GREATEST_TIME = limits.GREATEST_TIME
 _GREATEST_MPID = limits.GREATEST_MPID
-_NO_MEMBERS: dict[str, Any] = {}
 _in_time_order = attrgetter("occurred_at")
 
 
@@ -64,9 +64,10 @@ class BatchDecoder:
         """
         if value is None:
             return None, (Reject(Reason.NOT_JSON, "value: expected JSON, found no value", None),)
-        batch = parse_object(value)
-        if isinstance(batch, Reject):
-            return None, (batch,)
+        parsed = parse_object(value)
+        if isinstance(parsed, Reject):
+            return None, (parsed,)
+        batch, brackets = parsed
         mpid = batch.get("mpid")
         # The common case first: an integer whose text is the key.
         if (
@@ -88,7 +89,10 @@ class BatchDecoder:
             arrival = arrival_of(batch, recorded_at if is_time(recorded_at) else None, value)
             if isinstance(arrival, Reject):
                 return None, (arrival,)
-        return _read_batch(value, batch, mpid, input_id, arrival)
+        usual = usual_batch(batch, mpid, input_id, arrival, len(value), brackets)
+        if usual is not None:
+            return usual, ()
+        return read_batch(value, batch, mpid, input_id, arrival)
 
     def decode_line(self, line: bytes, input_id: str | None = None) -> Decoded:
         """Decode a line of a file: no key to compare with, no timestamp but those in the batch.
@@ -98,9 +102,10 @@ class BatchDecoder:
             input_id: what a header `input` would say (`--input`).
         """
         value = line.rstrip(b"\r\n")
-        batch = parse_object(value)
-        if isinstance(batch, Reject):
-            return None, (batch,)
+        parsed = parse_object(value)
+        if isinstance(parsed, Reject):
+            return None, (parsed,)
+        batch, brackets = parsed
         mpid = identify_alone(batch, value)
         if isinstance(mpid, Reject):
             return None, (mpid,)
@@ -110,13 +115,24 @@ class BatchDecoder:
         arrival = arrival_of(batch, None, value)
         if isinstance(arrival, Reject):
             return None, (arrival,)
-        return _read_batch(value, batch, mpid, found, arrival)
+        usual = usual_batch(batch, mpid, found, arrival, len(value), brackets)
+        if usual is not None:
+            return usual, ()
+        return read_batch(value, batch, mpid, found, arrival)
 
 
-def _read_batch(
+def read_batch(
     value: bytes, batch: dict[str, Any], mpid: int, input_id: str, arrival: int | None
 ) -> Decoded:
-    """The events and the profile part of a batch whose record is in order."""
+    """The events and the profile part of a batch whose record is in order.
+
+    Args:
+        value: the record.
+        batch: its object.
+        mpid: whose it is.
+        input_id: the input it came by.
+        arrival: epoch ms; None for the greatest time of its events.
+    """
     raw_events = batch.get("events")
     if raw_events is None:
         raw_events = ()
@@ -141,7 +157,7 @@ def _read_batch(
     if len(events) > 1:
         events.sort(key=_in_time_order)
     part = None
-    device, application = _NO_MEMBERS, _NO_MEMBERS
+    device, application = NO_MEMBERS, NO_MEMBERS
     profile_problems: list[str] | None = None
     if not MEMBERS.isdisjoint(batch):
         part, device, application, profile_problems = read_profile(batch)

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.unpacking import unpack_whole_batches
 
 __all__ = ["find_lost_positions", "read_to_end"]
 
@@ -36,7 +37,7 @@ async def read_to_end(
         client: Connection settings of the aiokafka client.
         topic: The topic to read.
         partitions: Which of its partitions.
-        take: Gets lists of aiokafka records.
+        take: Gets lists of records as aiokafka decoded them.
 
     Raises:
         BrokerError: The broker sent nothing for two minutes.
@@ -48,6 +49,7 @@ async def read_to_end(
     consumer = _reader(client, observation)
     await consumer.start()
     try:
+        unpack_whole_batches(consumer)
         consumer.assign(list(waiting))
         last: dict[TopicPartition, int] = {}
         loop = asyncio.get_running_loop()

@@ -26,6 +26,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.unpacking import unpack_whole_batches
 
 __all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport"]
 
@@ -38,7 +39,7 @@ class Chunk:
     """The records of one partition from one fetch, in order.
 
     Attributes:
-        records: aiokafka's records, at least one.
+        records: As aiokafka decoded them, at least one.
         epoch: Which seek of the partition they follow.
     """
 
@@ -80,6 +81,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         self.consumer.observation.attach(consumer)
         return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer; it reads nothing before it has subscribed."""
+        await super().on_start()
+        unpack_whole_batches(self._ensure_consumer())
 
     def start_pump(self, take: Callable[[Any], None]) -> Future[None]:
         """Fetch on and on in this thread; ``take`` gets, in the caller's loop, what was fetched.

@@ -22,7 +22,7 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.partition.effects import Effects, Headers, Rejected
 
-__all__ = ["MAX_BATCH_BYTES", "MAX_IN_FLIGHT", "Lane", "OutputTopics", "send_records"]
+__all__ = ["MAX_BATCH_BYTES", "MAX_IN_FLIGHT", "Lane", "OutputTopics", "send_pairs", "send_records"]
 
 MAX_IN_FLIGHT = 4
 """Pieces of one partition that may be on their way: enough to hide the broker's round trip."""
@@ -33,6 +33,7 @@ LARGE_RECORD_BYTES = 800_000
 """A rejected record above this travels alone, as the broker may refuse it."""
 
 Item = tuple[bytes | None, bytes | None, Headers]
+_NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,40 @@ async def send_records(
         batch.close()  # a closed batch does not linger
         futures.append(await producer.send_batch(batch, topic, partition=partition))
     return futures
+
+
+async def send_pairs(
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    pairs: Iterable[tuple[bytes, bytes | None]],
+) -> list[asyncio.Future[Any]]:
+    """:func:`send_records` for keys and values without headers, at a third of its time.
+
+    It appends to what a ``BatchBuilder`` wraps, and so keeps its count of records itself.
+    """
+    now, futures = wall_ms(), []
+    batch, count = producer.create_batch(), 0
+    append = batch._builder.append
+    for key, value in pairs:
+        if append(count, now, key, value, _NO_HEADERS) is None:
+            futures.append(await _send_filled(producer, topic, partition, batch, count))
+            batch, count = producer.create_batch(), 0
+            append = batch._builder.append
+            append(count, now, key, value, _NO_HEADERS)
+        count += 1
+    if count:
+        futures.append(await _send_filled(producer, topic, partition, batch, count))
+    return futures
+
+
+async def _send_filled(
+    producer: AIOKafkaProducer, topic: str, partition: int, batch: Any, count: int
+) -> asyncio.Future[Any]:
+    batch._relative_offset = count
+    batch.close()
+    future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    return future
 
 
 class _Piece:
@@ -164,8 +199,7 @@ class Lane:
         if previous is not None:
             await previous.durable.wait()
         if effects.rows:
-            rows = _without_headers(effects.rows.items())
-            for future in await self._send(self._topics.changelog, rows):
+            for future in await self._send_pairs(self._topics.changelog, effects.rows.items()):
                 await future
         if next_offset is not None:
             self._advance(next_offset)
@@ -175,12 +209,17 @@ class Lane:
         futures: list[Any] = []
         topics = self._topics
         if effects.memberships:
-            futures += await self._send(topics.memberships, _without_headers(effects.memberships))
+            futures += await self._send_pairs(topics.memberships, effects.memberships)
         if effects.state:
-            futures += await self._send(topics.state, _without_headers(effects.state))
+            futures += await self._send_pairs(topics.state, effects.state)
         if effects.rejected:
             futures.append(await self._send_rejected(effects.rejected))
         return futures
+
+    async def _send_pairs(
+        self, topic: str, pairs: Iterable[tuple[bytes, bytes | None]]
+    ) -> list[asyncio.Future[Any]]:
+        return await send_pairs(self._producer(), topic, self._partition, pairs)
 
     async def _send(self, topic: str, records: Iterable[Item]) -> list[asyncio.Future[Any]]:
         return await send_records(self._producer(), topic, self._partition, records)
@@ -215,10 +254,6 @@ class Lane:
                     self._topics.rejected, [(key, None, [*headers, size])]
                 ):
                     await again
-
-
-def _without_headers(records: Iterable[tuple[bytes, bytes | None]]) -> Iterable[Item]:
-    return ((key, value, []) for key, value in records)
 
 
 def _is_large(record: Rejected) -> bool:

@@ -314,7 +314,7 @@ class PartitionHosting:
         *,
         barrier: bool = False,
     ) -> None:
-        self._table.store.write(hosted.number, effects.rows.items())
+        self._table.store.write(hosted.number, effects.rows)
         hosted.lane.submit(effects, next_offset, barrier=barrier)
 
     def _maybe_resume(self, hosted: HostedPartition) -> None:

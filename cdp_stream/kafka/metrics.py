@@ -132,6 +132,8 @@ class Metrics:
     def _count_outputs(self, effects: Effects) -> None:
         for (audience, action), count in effects.changes.items():
             self._changes.labels(audience, action).inc(count)
+        if not effects.rejected:
+            return
         for reason, count in Tally(_reason(headers) for _, _, headers in effects.rejected).items():
             self._rejected.labels(reason).inc(count)
 

@@ -6,7 +6,7 @@ of Faust's per-key calls is used.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import faust
@@ -27,8 +27,8 @@ class RowStore(Protocol):
         """The live rows of a partition: later writes show."""
         ...
 
-    def write(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Set rows, and delete those whose value is ``None``, in order."""
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None]) -> None:
+        """Set rows, and delete those whose value is ``None``."""
         ...
 
     def drop(self, partition: int) -> None:
@@ -40,20 +40,18 @@ class MemoryRows:
     """Rows in one dict per partition."""
 
     def __init__(self) -> None:
-        self._partitions: dict[int, dict[bytes, bytes]] = {}
+        self._partitions: dict[int, dict[bytes, Any]] = {}
 
     def rows(self, partition: int) -> Mapping[bytes, bytes]:
         """The live rows of a partition."""
         return self._partitions.setdefault(partition, {})
 
-    def write(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None]) -> None:
         """Set rows; a ``None`` deletes."""
         stored = self._partitions.setdefault(partition, {})
-        for key, value in rows:
-            if value is None:
-                stored.pop(key, None)
-            else:
-                stored[key] = value
+        stored.update(rows)
+        for key in [key for key, value in rows.items() if value is None]:
+            del stored[key]
 
     def drop(self, partition: int) -> None:
         """Forget a partition, in constant time."""
@@ -89,7 +87,8 @@ class ProfileTable(faust.Table):
         def take(partition: int, records: list[Any]) -> None:
             nonlocal count
             count += len(records)
-            self.store.write(partition, ((record.key, record.value) for record in records))
+            # A later record of the same key takes the place of the earlier.
+            self.store.write(partition, {record.key: record.value for record in records})
 
         for partition in partitions:
             self.store.drop(partition)

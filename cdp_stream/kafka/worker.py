@@ -62,9 +62,10 @@ async def _run(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int
     graceful = failure is None
     ended = await _stop(app, commit=graceful)
     log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
+    if not ended:
+        # A broker that does not answer any more keeps clients, and so the process, waiting.
+        _exit_at_once(failure or _cut_short())
     if failure is not None:
-        if not ended:
-            _exit_at_once(failure)
         raise failure
     return 0
 
@@ -93,6 +94,13 @@ async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
     if error is None and start.done():
         error = start.exception()
     return _explained(error or RuntimeError("the worker ended by itself"))
+
+
+def _cut_short() -> BrokerError:
+    return BrokerError(
+        f"the worker was told to stop, and Kafka did not answer within {_DRAIN_S:.0f} s",
+        "nothing is lost: what was not committed is done again by whoever takes over",
+    )
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -109,7 +109,8 @@ class ProfileProcessor:
             mpid = batch.mpid
             row = rows.get(mpid) or self._load_for_event(mpid)
             reached, time = time, max(time, batch.arrival)
-            if record.offset <= row.position:
+            offset = record.offset
+            if offset <= row.position:
                 continue
             due = row.due
             if due <= reached:
@@ -118,7 +119,7 @@ class ProfileProcessor:
                 # after a crash than before it.
                 wake(row, reached, changes)
             refused = apply(row, batch, changes)
-            row.position = record.offset
+            row.position = offset
             if row.due != due:
                 self._due.add(row.due, mpid)
             if refused:

@@ -9,6 +9,7 @@ from cdp_stream.core.event import Batch
 from cdp_stream.core.subject import INSTALL_AND_UPGRADE, SUBJECTS, UNREAD
 from cdp_stream.formats.event_types import READERS
 from cdp_stream.formats.rejects import Reason, Reject, reject_headers, rejected_line
+from tests.formats.mutations import paths, replaced, scalars, values, without
 from tests.formats.records import AT, as_bytes, custom_event, one_input, three_inputs
 
 GOOD = {
@@ -36,60 +37,7 @@ GOOD = {
     ],
 }
 
-numbers = (
-    st.integers(-(10**40), 10**40)
-    | st.sampled_from(
-        [2**63, 2**63 - 1, -(2**63), 253_402_300_799_999, 253_402_300_800_000, 10**300]
-    )
-    | st.floats(allow_nan=False, allow_infinity=False)
-)
-scalars = (
-    st.none()
-    | st.booleans()
-    | numbers
-    | st.text(max_size=8)
-    | st.sampled_from(["\x00", "é" * 300, "v" * 5000])
-)
-values = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-
-
-def paths(document, path=()):
-    yield path
-    items = (
-        document.items()
-        if isinstance(document, dict)
-        else enumerate(document)
-        if isinstance(document, list)
-        else ()
-    )
-    for key, child in items:
-        yield from paths(child, (*path, key))
-
-
 PATHS = sorted(paths(GOOD), key=repr)
-
-
-def replaced(document, path, value):
-    if not path:
-        return value
-    copy = dict(document) if isinstance(document, dict) else list(document)
-    copy[path[0]] = replaced(document[path[0]], path[1:], value)
-    return copy
-
-
-def without(document, path):
-    copy = dict(document) if isinstance(document, dict) else list(document)
-    if len(path) == 1:
-        del copy[path[0]]
-    else:
-        copy[path[0]] = without(document[path[0]], path[1:])
-    return copy
 
 
 def check(decoded, value):

@@ -83,7 +83,7 @@ async def test_a_rejected_record_larger_than_a_batch_is_delivered_whole(delivere
     delivered.lane.submit(Effects(rejected=records), 5)
     await delivered.lane.drain()
     found = {r.key: (r.value, r.headers) for r in await delivered.read("rejected")}
-    expected_headers = (("reason", b"too_large"),)
+    expected_headers = [("reason", b"too_large")]
     assert found == {
         b"a": (b"1", expected_headers),
         b"b": (value, expected_headers),
@@ -98,7 +98,7 @@ async def test_one_that_the_broker_refuses_is_delivered_without_its_value(delive
     await delivered.lane.drain()
     (record,) = await delivered.read("rejected")
     assert (record.key, record.value) == (b"k", None)
-    assert record.headers == (*headers, ("value_bytes", b"17000000"))
+    assert record.headers == [*headers, ("value_bytes", b"17000000")]
     assert delivered.positions == [8]
 
 

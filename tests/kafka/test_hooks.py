@@ -15,6 +15,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.record import default_records
+from aiokafka.record.memory_records import MemoryRecords
 from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -25,6 +27,7 @@ from mode.supervisors import CrashingSupervisor
 
 from cdp_stream.kafka.chunks import ChunkConsumer, ChunkConsumerThread, ChunkTransport
 from cdp_stream.kafka.table import BulkRecovery, ProfileTables
+from cdp_stream.kafka.unpacking import WholeBatches, unpack_whole_batches
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
 from topologies.profiles import create_app
@@ -121,6 +124,49 @@ def test_a_fetch_tells_what_it_asks_and_group_requests_are_of_these_types():
     assert group_coordinator.SyncGroupRequest is SyncGroupRequest
 
 
+def test_the_codecs_are_compiled_ones():
+    for codec in (default_records.DefaultRecordBatch, default_records.DefaultRecordBatchBuilder):
+        assert codec.__module__ == "aiokafka.record._crecords.default_records"
+
+
+def test_the_fetcher_keeps_results_in_a_dict_of_its_own_and_drains_them_whole():
+    assert "self._records = collections.OrderedDict()" in source(fetcher.Fetcher.__init__)
+    assert "self._records[tp] = FetchResult(" in source(fetcher.Fetcher._proc_fetch_request)
+    drained = source(fetcher.Fetcher.fetched_records)
+    assert "type(res_or_error) is FetchResult" in drained
+    assert "for msg in self._partition_records:" in source(fetcher.FetchResult.getall)
+    started = source(aiokafka.AIOKafkaConsumer.start)
+    assert started.count("self._fetcher = Fetcher(") == 1
+    assert "await self._consumer.start()" in source(driver.AIOKafkaConsumerThread.on_start)
+
+
+async def test_a_result_that_is_stored_unpacks_whole_batches_and_moves_the_position():
+    consumer, tp = aiokafka.AIOKafkaConsumer(), aiokafka.TopicPartition("t", 0)
+    consumer.assign([tp])
+    assignment = consumer._subscription.subscription.assignment
+    consumer._fetcher = fetcher.Fetcher(consumer._client, consumer._subscription)
+    try:
+        unpack_whole_batches(consumer)
+        assignment.state_value(tp).reset_to(0)
+        builder = default_records.DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1_000)
+        for number in range(3):
+            builder.append(number, 1, b"k", b"%d" % number, [])
+        records = fetcher.PartitionRecords(
+            tp, MemoryRecords(bytes(builder.build())), [], 0, None, None, True, 1
+        )
+        consumer._fetcher._records[tp] = result = fetcher.FetchResult(
+            tp, assignment=assignment, partition_records=records, backoff=0
+        )
+        assert isinstance(result._partition_records, WholeBatches)
+        drained = await consumer._fetcher.fetched_records([tp])
+        assert [record.value for record in drained[tp]] == [b"0", b"1", b"2"]
+        assert assignment.state_value(tp).position == 3
+        assert not consumer._fetcher._records
+    finally:
+        await consumer._fetcher.close()
+        await consumer.stop()
+
+
 async def test_aiokafka_keeps_partitions_that_equal_fausts(app):
     assert TP("t", 1) == aiokafka.TopicPartition("t", 1)
     assert hash(TP("t", 1)) == hash(aiokafka.TopicPartition("t", 1))
@@ -183,6 +229,30 @@ async def test_a_batch_takes_headers_and_tells_when_it_is_full():
     batch = BatchBuilder(200, 0, is_transactional=False)
     assert batch.append(key=b"k", value=b"v" * 500, timestamp=1, headers=[("h", b"x")]) is not None
     assert batch.append(key=b"k", value=b"v", timestamp=1, headers=[]) is None
+
+
+async def test_a_batch_wraps_a_builder_and_adds_nothing_but_a_count():
+    through, direct = BatchBuilder(200, 0, is_transactional=False), BatchBuilder(200, 0)
+    rows = [(b"k", b"v" * 500), (b"k", None), (b"", b"")]
+    accepted = [through.append(key=k, value=v, timestamp=1) is not None for k, v in rows[:1]]
+    assert accepted == [direct._builder.append(0, 1, *rows[0], []) is not None] == [True]
+    assert direct._builder.append(1, 1, b"k", b"v", []) is None
+    through, direct = BatchBuilder(900, 0), BatchBuilder(900, 0)
+    for number, (key, value) in enumerate(rows):
+        through.append(key=key, value=value, timestamp=1)
+        direct._builder.append(number, 1, key, value, [])
+    direct._relative_offset = len(rows)
+    assert direct.record_count() == through.record_count() == 3
+    assert direct._build() == through._build()
+
+
+async def test_batches_of_the_producer_serialise_nothing():
+    producer = aiokafka.AIOKafkaProducer()
+    batch = producer.create_batch()
+    await producer.stop()
+    assert (batch._key_serializer, batch._value_serializer) == (None, None)
+    assert type(batch._builder) is default_records.DefaultRecordBatchBuilder
+    assert "_serializer" not in source(driver.Producer._settings_default)
 
 
 async def test_a_closed_batch_does_not_linger():

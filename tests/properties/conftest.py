@@ -12,5 +12,5 @@ try:
     settings.get_profile("ci")
 except InvalidArgument:
     settings.register_profile("dev", max_examples=50)
-    settings.register_profile("ci", max_examples=1_000, derandomize=True)
+    settings.register_profile("ci", max_examples=400, derandomize=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

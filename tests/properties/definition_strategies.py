@@ -178,12 +178,15 @@ def workspaces(draw: st.DrawFn, number: int) -> Json:
             )
             if draw(st.booleans())
         ]
+        subjects = draw(st.permutations(subjects))
         if subjects:
             found["event_tiers"] = [
                 {
                     **one,
                     "input": second["id"],
-                    "tier": draw(st.sampled_from(["personalize", "preserve", "connect"])),
+                    "tier": draw(
+                        st.sampled_from(["personalize", "preserve", "personalize", "connect"])
+                    ),
                 }
                 for one in subjects
             ]
@@ -250,6 +253,13 @@ def counters(draw: st.DrawFn, number: int, spaces: list[Json]) -> Json:
     return {"id": f"c{number}", "workspaces": [spaces[0]["id"]], "criteria": criterion}
 
 
+CROSSING: list[Json] = [
+    {"id": "x0", "workspaces": ["w1"], "criteria": {"audience": "c1"}},
+    {"id": "x1", "workspaces": ["w1"], "criteria": {"all": [{"audience": "x0"}]}},
+]
+"""In the second workspace: who is active there too and in an audience of the first."""
+
+
 @st.composite
 def milestones(
     draw: st.DrawFn, journey: str, scope: Scope, counter: list[int], depth: int
@@ -303,6 +313,8 @@ def definition_files(draw: st.DrawFn) -> Json:
         references.append(f"a{number}")
     for number in range(3):
         found_audiences.append(draw(counters(number, spaces)))
+    if len(spaces) > 1:
+        found_audiences += CROSSING
     found: Json = {"version": 1, "account": "acme", "workspaces": spaces}
     found["audiences"] = draw(st.permutations(found_audiences))
     if found_journeys:

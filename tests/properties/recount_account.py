@@ -34,8 +34,8 @@ class Workspace:
     def personalizes(self, input_id: str, event: Json) -> bool:
         """definitions.md: a tier by event wins over the tier of its input.
 
-        Of several entries the one that names its input wins, then the one that says more of the
-        event.
+        Of several entries the one that names its input wins, then a name over `any`, then a custom
+        event type over none.
         """
         fitting = [
             entry
@@ -43,9 +43,18 @@ class Workspace:
             if entry.get("input", input_id) == input_id and subject_matches(entry, event)
         ]
         if fitting:
-            entry = max(fitting, key=lambda entry: ("input" in entry, "any" not in entry.values()))
-            return bool(entry["tier"] == "personalize")
+            return bool(max(fitting, key=_specificity)["tier"] == "personalize")
         return self.tiers[input_id] == "personalize"
+
+
+def _specificity(entry: Json) -> tuple[bool, bool, bool]:
+    event = entry.get("event")
+    subject = event if isinstance(event, dict) else {}
+    return (
+        "input" in entry,
+        "any" not in entry.values() and subject.get("name") != "any",
+        "custom_event_type" in subject,
+    )
 
 
 @dataclass

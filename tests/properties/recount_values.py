@@ -75,11 +75,11 @@ def number_of(value: Json) -> int | float | None:
 
 
 def moment_of(value: Json) -> int | None:
-    """Epoch ms of a date value: a number, digits, or ISO 8601 text (no zone: UTC)."""
+    """Epoch ms of a date value: a whole number, digits, or ISO 8601 text (no zone: UTC)."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):
-        return value
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
     if not isinstance(value, str):
         return None
     if re.fullmatch(r"[0-9]+", value):

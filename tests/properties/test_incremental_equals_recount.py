@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 
 from cdp_stream.offline.replay import replay_batches
@@ -14,6 +15,8 @@ from tests.properties.strategies import cases
 FIELDS = ("action", "audience_id", "audience_name", "mpid", "effective_at", "ordinal")
 
 
+# A case that fails is made smaller for up to five minutes.
+@pytest.mark.timeout(900)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(case=cases())
 def test_the_engine_emits_what_a_recount_of_the_whole_history_emits(

@@ -125,5 +125,5 @@ async def test_rejected_input_keeps_key_value_and_headers(ran):
     await eventually(lambda: ran.caught_up(1))
     (record,) = (await ran.read("rejected"))[2]
     assert (record.key, record.value, record.headers) == (
-        b"key-2", b"bad one", (("reason", b"not_json"),),
+        b"key-2", b"bad one", [("reason", b"not_json")],
     )  # fmt: skip

@@ -93,13 +93,13 @@ async def test_a_bad_record_is_published_unchanged_with_its_reason(ran):
         (
             key,
             published,
-            (
+            [
                 ("reason", reason.encode()),
                 ("detail", detail.encode()),
                 ("topic", topic),
                 ("partition", b"1"),
                 ("offset", b"%d" % offset),
-            ),
+            ],
         )
         for offset, (key, _value, _headers, reason, detail, published) in enumerate(CASES)
     ]

@@ -254,3 +254,16 @@ async def test_hostile_records_are_all_applied_or_rejected_and_the_position_move
     }  # fmt: skip
     assert {record.value for record in rejected} >= {b"x" * 200_000, b"\xff\xfe", b"[" * 5000}
     assert worker.poll() is None
+
+
+async def test_sigterm_ends_a_worker_whose_broker_is_gone(own_kafka, tmp_path):
+    settings = Settings(broker=own_kafka.bootstrap, prefix="gone", clock="stream")
+    with running(settings, tmp_path, kind=CdpRunning) as ran:
+        lines, until = generated(200, seed=15)
+        await ran.create_topics()
+        total = await ran.publish(lines, until)
+        worker = ran.start_cdp()
+        await eventually(lambda: ran.caught_up(total))
+        own_kafka.kill()
+        worker.send_signal(signal.SIGTERM)
+        assert await ended(worker, within=15) in (0, 3)

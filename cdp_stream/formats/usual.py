@@ -1,0 +1,132 @@
+"""The batches that most records are, read in one go.
+
+`usual_batch` is a short cut and no rule of its own: whatever it gives, `events.read_batch` gives
+too, without a reject. A record that it does not know at once is left to that.
+
+Source: docs/events.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xxhash import xxh3_64_intdigest
+
+from cdp_stream.core.event import Batch, Event
+from cdp_stream.core.subject import EVENT, SCREEN_VIEW
+from cdp_stream.formats import limits
+from cdp_stream.formats.envelope import digest_of
+from cdp_stream.formats.profile_part import MEMBERS
+
+NO_MEMBERS: dict[str, Any] = {}
+"""The device or the application of a batch that has none; only read, so that one serves all."""
+
+_new = object.__new__
+_has_no = MEMBERS.isdisjoint
+_EVENT_NAME = limits.EVENT_NAME
+_ATTRIBUTES = limits.EVENT_ATTRIBUTES
+_ATTRIBUTE_NAME = limits.EVENT_ATTRIBUTE_NAME
+_ATTRIBUTE_VALUE = limits.EVENT_ATTRIBUTE_VALUE
+_BRACKETS = 5
+"""Opening brackets of a usual record: the batch's, its events', the event's, its data's, and those
+of the attributes.
+"""
+_SHORT = _ATTRIBUTE_NAME + len(
+    '{"mpid":0,"events":[{"event_type":"screen_view","data":{"screen_name":"",'
+    '"custom_attributes":{"":0}}}]}'
+)
+"""The longest record that cannot have too long a name of an attribute, nor too many of them (each
+takes five bytes at least): the rest of a usual record is this long when it says as little as it
+can.
+"""
+
+
+def usual_batch(  # noqa: PLR0912 - a call for a step would cost more than the step
+    batch: dict[str, Any], mpid: int, input_id: str, arrival: int | None, size: int, brackets: int
+) -> Batch | None:
+    """The batch of a usual record, None for any other record.
+
+    Usual is a record with one event, a custom event or a screen view, and nothing wrong in it: its
+    time is an integer up to the arrival or absent, its ids are text or absent, it has no location
+    and no profile part, its custom attributes are within the limits. Beside those no member of it
+    is an object or a list, and no text has a bracket; without attributes there may be one.
+
+    Args:
+        batch: the object of the record.
+        mpid: whose it is.
+        input_id: the input it came by.
+        arrival: epoch ms; None when only its events say when it arrived.
+        size: bytes of the record.
+        brackets: opening brackets in it, those within text included.
+    """
+    raw_events = batch.get("events")
+    if brackets > _BRACKETS or type(raw_events) is not list or len(raw_events) != 1:
+        return None
+    raw = raw_events[0]
+    data = raw.get("data") if type(raw) is dict else None
+    if type(data) is not dict or "location" in data or arrival is None or not _has_no(batch):
+        return None
+    event_type = raw.get("event_type")
+    if event_type == "custom_event":
+        kind, name = EVENT, data.get("event_name")
+    elif event_type == "screen_view":
+        kind, name = SCREEN_VIEW, data.get("screen_name")
+    else:
+        return None
+    if type(name) is not str or len(name) > _EVENT_NAME:
+        return None
+    attributes = data.get("custom_attributes")
+    if type(attributes) is dict:
+        # The brackets are all taken, so every attribute is a scalar.
+        if size > _SHORT and _may_exceed_limits(attributes, size):
+            return None
+    elif attributes is not None:
+        return None
+    occurred_at = data.get("timestamp_unixtime_ms")
+    if occurred_at is None:
+        occurred_at = arrival
+    elif type(occurred_at) is not int or not 0 <= occurred_at <= arrival:
+        return None
+    message_id = data.get("source_message_id")
+    digest = None
+    if message_id is not None:
+        if type(message_id) is not str or not message_id:
+            return None
+        # `digest_of`, in line.
+        digest = xxh3_64_intdigest(message_id.encode())
+        if digest >= 2**63:
+            digest -= 2**64
+    request_id = batch.get("source_request_id")
+    if request_id is not None:
+        if type(request_id) is not str or not request_id:
+            return None
+        request_id = digest_of(request_id)
+    custom_event_type = data.get("custom_event_type")
+    # Both are filled in here: a call of `__init__` costs more than what it does.
+    event = _new(Event)
+    event.occurred_at = occurred_at
+    event.kind = kind
+    event.name = name
+    event.custom_event_type = custom_event_type if type(custom_event_type) is str else ""
+    event.data = data
+    event.message_id = message_id
+    event.digest = digest
+    event.index = 0
+    usual = _new(Batch)
+    usual.mpid = mpid
+    usual.input = input_id
+    usual.arrival = arrival
+    usual.events = [event]
+    usual.profile = None
+    usual.digest = request_id
+    usual.device = usual.application = NO_MEMBERS
+    return usual
+
+
+def _may_exceed_limits(attributes: dict[str, Any], size: int) -> bool:
+    """Whether scalars in a record of `size` bytes need a closer look at their lengths."""
+    return (
+        size > _ATTRIBUTE_VALUE
+        or len(attributes) > _ATTRIBUTES
+        or len("".join(attributes)) > _ATTRIBUTE_NAME
+    )

@@ -1,0 +1,75 @@
+"""What a slice of waiting records holds."""
+
+from collections import namedtuple
+
+import pytest
+
+from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.hosted import BACKLOG_SLICE, SLICE, HostedPartition
+from tests.kafka.counting import CountingProcessor
+
+Record = namedtuple("Record", "offset key value headers timestamp")
+
+
+def record(offset, *, marker=False):
+    if marker:
+        return Record(offset, None, b"", [("time", b"5")], 0)
+    return Record(offset, None if offset % 7 == 0 else b"k", b"", [], 0)
+
+
+def partition(*chunks, markers=()):
+    hosted = HostedPartition(0, CountingProcessor(0), None)
+    for offsets in chunks:
+        chunk = Chunk([record(offset, marker=offset in markers) for offset in offsets], 0)
+        hosted.chunks.append(chunk)
+        hosted.held += len(chunk)
+    return hosted
+
+
+def taken(hosted):
+    slices = []
+    while hosted.chunks:
+        slices.append([record.offset for record in hosted.take_slice()])
+        assert hosted.held == sum(map(len, hosted.chunks)) - hosted._cursor
+        hosted.applied = max([hosted.applied, *slices[-1]])
+    assert hosted.held == 0
+    return slices
+
+
+def test_slices_are_cut_across_chunks():
+    hosted = partition(range(SLICE - 10), range(SLICE - 10, SLICE + 30))
+    assert taken(hosted) == [list(range(SLICE)), list(range(SLICE, SLICE + 30))]
+
+
+def test_slices_are_larger_while_many_records_wait():
+    lengths = [len(offsets) for offsets in taken(partition(range(20_000)))]
+    assert sum(lengths) == 20_000
+    assert lengths[0] == BACKLOG_SLICE
+    assert lengths[-1] == SLICE
+    assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("markers", "slices"),
+    [
+        ({3}, [[0, 1, 2, 3], [4, 5, 6, 7, 8]]),
+        ({0, 1}, [[0], [1], [2, 3, 4, 5, 6, 7, 8]]),
+        ({4}, [[0, 1, 2, 3, 4], [5, 6, 7, 8]]),
+        ({5, 8}, [[0, 1, 2, 3, 4, 5], [6, 7, 8]]),
+    ],
+)
+def test_a_time_marker_ends_its_slice(markers, slices):
+    assert taken(partition(range(5), range(5, 9), markers=markers)) == slices
+
+
+@pytest.mark.parametrize("applied", [2, 4, 6])
+def test_what_was_applied_is_left_out_markers_included(applied):
+    hosted = partition(range(5), range(5, 9), markers={1})
+    hosted.applied = applied
+    assert taken(hosted) == [list(range(applied + 1, 9))]
+
+
+def test_nothing_is_taken_when_all_was_applied():
+    hosted = partition(range(5))
+    hosted.applied = 9
+    assert taken(hosted) == [[]]
