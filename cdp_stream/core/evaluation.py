@@ -55,8 +55,7 @@ class Engine:
 
         Returns:
             What did not fit any more (`profile_too_large`): indexes in the batch's `events`,
-                `PROFILE_PART` for the
-            profile part. Nearly always empty.
+            `PROFILE_PART` for the profile part. Nearly always empty.
         """
         refused: list[int] = []
         if batch.digest is not None and not self._is_new(row, batch, batch.digest, changes):

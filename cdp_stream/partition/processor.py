@@ -31,8 +31,8 @@ from cdp_stream.formats.rows import (
 )
 from cdp_stream.partition.effects import Effects, Record
 
-ROWS_KEPT = 100_000
-"""Decoded rows kept per partition; each takes a few kilobytes."""
+ROWS_KEPT = 30_000
+"""Decoded rows kept per partition; each takes up to some ten kilobytes."""
 
 
 class ProfileProcessor:
