@@ -252,7 +252,7 @@ class ChunkConsumer(driver.Consumer):
         try:
             await self.app.hosting.release()
             await self.commit()
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - a rebalance must go on, whatever the broker says
             # Nothing is lost by that: what was not committed is read again.
             self.log.warning("commit before revocation: %r", exc)
         await super().on_partitions_revoked(revoked)
