@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import engine, replay, worker
+from cdp_stream.bench import check, engine, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 
@@ -62,6 +62,21 @@ def measure_engine(
 def measure_replay(events: int | None, runs: int, profiles: int | None, as_object: bool) -> None:
     """Whole runs of `cdp replay`."""
     _show(replay.run(events or 300_000, runs, profiles or PROFILES), as_object=as_object)
+
+
+@command.command("check", epilog="Example: cdp bench check --audiences 500")
+@click.option(
+    "--audiences",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Defined audiences.",
+)
+@_runs
+@_json
+def measure_check(audiences: int, runs: int, as_object: bool) -> None:
+    """Whole runs of `cdp check`, warnings and all."""
+    _show(check.run(audiences, runs), as_object=as_object)
 
 
 @command.command("worker", epilog="Example: cdp bench worker --broker localhost:9092")

@@ -1,13 +1,14 @@
-"""``cdp check``: every problem of definition files, in one run."""
+"""``cdp check``: every problem of definition files, and every warning, in one run."""
 
 import json
+from dataclasses import replace
 
 import click
 
 from cdp_stream.core.definition import Account
 from cdp_stream.definitions import Loaded, load_files
 
-__all__ = ["command", "report", "summary"]
+__all__ = ["command", "report", "summary", "with_warnings"]
 
 EXIT_WRONG = 1
 
@@ -22,9 +23,18 @@ EXIT_WRONG = 1
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(files: tuple[str, ...], as_json: bool) -> int:
     """Check the files and print what was found; the exit code is returned."""
-    loaded = load_files(files)
+    loaded = with_warnings(load_files(files))
     click.echo(report(loaded, as_json))
     return EXIT_WRONG if loaded.errors else 0
+
+
+def with_warnings(loaded: Loaded) -> Loaded:
+    """The same with the warnings among the problems."""
+    from cdp_stream.lint import warnings_of
+
+    found = [*loaded.problems, *warnings_of(loaded)]
+    found.sort(key=lambda problem: (problem.file, problem.line, problem.column))
+    return replace(loaded, problems=found)
 
 
 def report(loaded: Loaded, as_json: bool) -> str:

@@ -58,7 +58,8 @@ def command(
         if since is None:
             continue
         if as_json:
-            click.echo(json.dumps({"mpid": str(mpid), "since": since, "variant": None}))
+            variant = replay.rows[mpid].variants.get(audience)
+            click.echo(json.dumps({"mpid": str(mpid), "since": since, "variant": variant}))
         else:
             click.echo(mpid)
     if (summary := rejections.summary()) is not None:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cdp_stream.core.operators import instant_of
-from cdp_stream.core.plan import Plan, build_plan
-from cdp_stream.definitions import load_files
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.planning import build_plan
+from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
 
@@ -103,7 +104,16 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
         raise InputError(
             f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
         )
+    warn(loaded)
     return build_plan(loaded.account)
+
+
+def warn(loaded: Loaded) -> None:
+    """Print the warnings about definitions to standard error, a line each."""
+    from cdp_stream.lint import warnings_of
+
+    for warning in warnings_of(loaded):
+        click.echo(str(warning), err=True)
 
 
 def known_audience(plan: Plan, audience_id: str) -> str:

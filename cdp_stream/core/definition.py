@@ -83,36 +83,182 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """The events of one workspace that a criterion reads.
+
+    Attributes:
+        window: already cut by the lookback that applies in this workspace.
+        inputs: the inputs it reads; None is every input of the workspace.
+    """
+
+    workspace: str
+    window: Window
+    inputs: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventCriterion:
     """So many events of a subject in a window.
 
     Attributes:
+        reaches: where it reads, at least one; an event counts by the window of its workspace.
         minimum, maximum: the counts that satisfy it, both included; maximum None is no bound. Never
             [0, None].
-        window: already cut by the lookback that applies.
-        inputs: the inputs it reads; None is every input of the workspace.
         text: a short human form, for causes and explanations (`event: Play Video`).
         path: where it stands in its definition (`criteria.all[0]`).
     """
 
-    workspace: str
+    reaches: tuple[Reach, ...]
     subject: Subject
     where: tuple[Condition, ...]
     minimum: int
     maximum: int | None
-    window: Window
-    inputs: frozenset[str] | None
+    text: str = field(compare=False)
+    path: str = field(compare=False)
+
+
+class Facet(StrEnum):
+    """What a `ProfileCriterion` tests."""
+
+    USER_ATTRIBUTE = "user_attribute"
+    IDENTITY = "identity"
+    DEVICE = "device"
+    CONSENT = "consent"
+    LOCATION = "location"
+    INSTALL_ATTRIBUTION = "install_attribution"
+    UNINSTALL_ATTRIBUTION = "uninstall_attribution"
+    FIRST_SEEN = "first_seen"
+    LAST_SEEN = "last_seen"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCriterion:
+    """A test on one value of the profile within one workspace.
+
+    | facet | key | value |
+    |---|---|---|
+    | user attribute | its key, case-folded where it begins with `$` | as written |
+    | identity | identity type | text |
+    | device | a field of `device_info` | of each device; some device must pass |
+    | consent | `gdpr:PURPOSE` (folded) or `ccpa` | whether consented; of `ccpa`, opted out |
+    | location | `city_name`, `region_code`, `postal_code`, ... | of the newest |
+    | attribution | `publisher` or `campaign` | of the newest |
+    | first, last seen | empty | epoch ms |
+
+    Attributes:
+        workspace: empty for an identity, which is the account's.
+    """
+
+    facet: Facet
+    workspace: str
+    key: str
+    test: Test
     text: str = field(compare=False)
     path: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class UserAttributeCriterion:
-    """A test on a user attribute of the profile; `key` is case-folded where it begins with `$`."""
+class DistanceCriterion:
+    """The newest location lies within a distance, metres, of a point, degrees.
+
+    Source: docs/definitions.md, location.
+    """
 
     workspace: str
-    key: str
+    latitude: float
+    longitude: float
+    metres: float
+    text: str = field(compare=False)
+    path: str = field(compare=False)
+
+
+class Calculation(StrEnum):
+    """What a calculated attribute makes of its events."""
+
+    COUNT = "count"
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    AVERAGE = "average"
+    MOST_FREQUENT = "most_frequent"
+    UNIQUE_VALUES_COUNT = "unique_values_count"
+    UNIQUE_LIST = "unique_list"
+    FIRST_OCCURRENCE = "first_occurrence"
+    LAST_OCCURRENCE = "last_occurrence"
+    FIRST_OCCURRENCE_TIMESTAMP = "first_occurrence_timestamp"
+    LAST_OCCURRENCE_TIMESTAMP = "last_occurrence_timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class CalculatedAttribute:
+    """A value worked out of a profile's events in one workspace, all of its inputs.
+
+    Attributes:
+        value: where an event has its value, (source, key); None where events themselves are counted
+            or dated. A product source gives one value per product.
+        where: the conditions an event must meet.
+        window: already cut by the workspace's lookback.
+    """
+
+    id: str = field(compare=False)
+    workspace: str
+    calculation: Calculation
+    subject: Subject
+    value: tuple[Source, str] | None
+    where: tuple[Condition, ...]
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class CalculatedCriterion:
+    """A test on a calculated attribute."""
+
+    attribute: CalculatedAttribute
     test: Test
+    text: str = field(compare=False)
+    path: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CartCriterion:
+    """An abandoned cart.
+
+    Attributes:
+        reaches: where it reads; their windows are the lookbacks alone.
+        where: conditions on the added and the removed product.
+        wait_ms: how long without a closing action.
+        closing: product actions that close the cart, case-folded; None is every one.
+
+    Source: docs/semantics.md, cart abandonment.
+    """
+
+    reaches: tuple[Reach, ...]
+    where: tuple[Condition, ...]
+    wait_ms: int
+    closing: frozenset[str] | None
+    text: str = field(compare=False)
+    path: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a sequence."""
+
+    subject: Subject
+    where: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceCriterion:
+    """Events in this order, each later than the one before, the last at most `within_ms` after the
+    first, all of them in the window.
+
+    Source: docs/definitions.md, sequence.
+    """
+
+    reaches: tuple[Reach, ...]
+    steps: tuple[Step, ...]
+    within_ms: int
     text: str = field(compare=False)
     path: str = field(compare=False)
 
@@ -131,6 +277,7 @@ class All:
     """Every child holds; with no child it holds."""
 
     children: tuple[Expression, ...]
+    path: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +285,49 @@ class AnyOf:
     """Some child holds; with no child it does not."""
 
     children: tuple[Expression, ...]
+    path: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The complement."""
+    """The complement; with the path of its child it is one criterion, written in the negative."""
 
     child: Expression
+    path: str = field(default="", compare=False)
 
 
-Criterion = EventCriterion | UserAttributeCriterion | MemberOf
+Criterion = (
+    EventCriterion
+    | ProfileCriterion
+    | DistanceCriterion
+    | CalculatedCriterion
+    | CartCriterion
+    | SequenceCriterion
+    | MemberOf
+)
 """A leaf of an expression."""
 
 Expression = All | AnyOf | Not | Criterion
 """`exclude: [x, y]` beside an expression e is `All((e, Not(AnyOf((x, y)))))`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A part of an A/B test: the profiles with a bucket below `until` and not in an earlier one.
+
+    Source: docs/semantics.md, A/B tests.
+    """
+
+    name: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbTest:
+    """How an audience's members are split; the last variant, Control, goes up to 10,000."""
+
+    seed: str
+    variants: tuple[Variant, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +338,18 @@ class Audience:
     Attributes:
         id: `audience-id` or `journey-id/milestone-id`.
         name: the external name.
-        workspace: a profile can be a member only with activity in it.
+        workspaces: a profile can be a member only with activity in one of them.
         emits: False for a draft: others may refer to it, it emits nothing itself.
         digest: a short digest of the definition, put in every change.
     """
 
     id: str
     name: str
-    workspace: str
+    workspaces: tuple[str, ...]
     expression: Expression
     emits: bool
     digest: str
+    ab_test: AbTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +365,7 @@ class Milestone:
     expression: Expression | None
     digest: str
     then: tuple[Milestone, ...] = ()
+    ab_test: AbTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +377,4 @@ class Account:
     id: str
     workspaces: tuple[Workspace, ...]
     audiences: tuple[Audience, ...]
+    calculated_attributes: tuple[CalculatedAttribute, ...] = ()

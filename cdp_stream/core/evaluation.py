@@ -18,18 +18,30 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.criteria.leaf import Leaf
+from cdp_stream.core.criteria.profile_value import ProfileValue
+from cdp_stream.core.definition import Facet
 from cdp_stream.core.event import Batch, Event, ProfilePart
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.flips import Flips, Occasion, Touch
 from cdp_stream.core.plan import Plan
+from cdp_stream.core.profile_writing import (
+    has_room_for,
+    write_attributes,
+    write_facts,
+    write_identities,
+)
+from cdp_stream.core.recording import need_of, record_more
 from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
-from cdp_stream.core.settlement import Flips, Occasion, Why, settle
+from cdp_stream.core.settlement import Why, settle
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""
+
+_NO_SPACE = Space(0, 0, {})
+"""Where nothing is written: identities belong to no workspace."""
 
 _occurred_at = attrgetter("occurred_at")
 
@@ -44,6 +56,11 @@ class Engine:
         }
         self._workspace_of = {entry.id: entry.workspace for entry in plan.inputs.values()}
         self._readings = plan.readings
+        self._seen = {
+            workspace: found
+            for workspace in plan.workspaces
+            if (found := _seen_leaves(plan, workspace))
+        }
 
     def apply(self, row: Row, batch: Batch, changes: list[Change]) -> list[int]:
         """Apply one batch of the row's profile; a duplicate batch does nothing.
@@ -114,17 +131,24 @@ class Engine:
         workspace = self._workspace_of[batch.input]
         space = row.spaces.get(workspace)
         activated = None
-        if space is None:
-            activated = self._activate(row, workspace, time)
-        elif time > space.last_seen:
-            space.last_seen = time
-        elif time < space.first_seen:
-            space.first_seen = time
         flips: Flips = {}
+        if space is None:
+            space = self._activate(row, workspace, time)
+            if space is not None:
+                activated = workspace
+        elif not space.first_seen <= time <= space.last_seen:
+            seen = self._seen.get(workspace)
+            if seen is None:
+                space.last_seen = max(time, space.last_seen)
+                space.first_seen = min(time, space.first_seen)
+            else:
+                message_id = together[0].message_id if together else None
+                kind = "event" if together else "profile"
+                _see(Touch(row, workspace, space, (kind, message_id, time), flips), seen)
         if part is not None:
             self._write_profile(row, workspace, part, time, flips, refused)
         for event in together:
-            if space is not None or activated is not None:
+            if space is not None:
                 self._record(row, batch, event, flips, refused)
             else:
                 self._remember_only(row, batch, event)
@@ -134,10 +158,8 @@ class Engine:
             )
             self._settle(row, flips, activated, occasion, changes)
 
-    def _activate(self, row: Row, workspace: str, time: int) -> str | None:
-        """The first activity in a workspace: gives the workspace, None where the profile has ended
-        there already.
-        """
+    def _activate(self, row: Row, workspace: str, time: int) -> Space | None:
+        """The first activity in a workspace; None where the profile has ended there already."""
         lifetime = self._lifetimes[workspace]
         if lifetime is not None:
             end = time + lifetime + 1
@@ -146,15 +168,27 @@ class Engine:
                 # member.
                 return None
             row.due = min(row.due, end)
-        row.spaces[workspace] = Space(time, time, {})
-        return workspace
+        row.warm()
+        space = row.spaces[workspace] = Space(time, time, {})
+        for leaf in self._seen.get(workspace, ()):
+            row.due = min(row.due, leaf.next_due(row, row.clock))
+        return space
 
     def _record(
-        self, row: Row, batch: Batch, event: Event, flips: Flips, refused: list[int]
+        self,
+        row: Row,
+        batch: Batch,
+        event: Event,
+        flips: Flips,
+        refused: list[int],
     ) -> None:
         """Enter one event into the history of every criterion that it matches."""
         readings = self._readings[batch.input, event.kind, event.name, event.custom_event_type]
-        need = ID_SIZE + SLOT_SIZE * len(readings)
+        leaves = readings.leaves
+        need = ID_SIZE + SLOT_SIZE * len(leaves)
+        is_plain = readings.is_plain and "location" not in event.data
+        if not is_plain:
+            need += need_of(readings, event, batch)
         # Once something of this batch was refused the weight is exact; a full row is not measured
         # for every event.
         if row.weight + need > SIZE_LIMIT and (refused or not row.has_room(need)):
@@ -166,7 +200,7 @@ class Engine:
             row.weight += ID_SIZE
         time = event.occurred_at
         at = row.clock
-        for leaf, where in readings:
+        for leaf, where in leaves:
             if (
                 (where is None or where(event, batch))
                 and leaf.record(row, time, at)
@@ -174,15 +208,12 @@ class Engine:
                 and flips.pop(leaf, None) is None
             ):
                 flips[leaf] = ("event", event.message_id, time)
-
-    def _remember_only(self, row: Row, batch: Batch, event: Event) -> None:
-        """An event of a workspace in which the profile has ended: it is seen, and enters no
-        history.
-        """
-        if event.digest is None or not row.spaces or not row.has_room(ID_SIZE):
-            return
-        if remember(row.event_ids, event.digest, batch.arrival):
-            row.weight += ID_SIZE
+        if not is_plain:
+            row.warm()
+            workspace = self._workspace_of[batch.input]
+            occasion = ("event", event.message_id, time)
+            touch = Touch(row, workspace, row.spaces[workspace], occasion, flips)
+            record_more(self.plan, touch, readings, batch, event)
 
     def _write_profile(
         self,
@@ -193,52 +224,32 @@ class Engine:
         flips: Flips,
         refused: list[int],
     ) -> None:
-        """Set identities and attributes, then delete: last write wins, in order of arrival.
-
-        Identities are account-wide: they are written as long as the profile lives in any workspace.
-        """
+        """Write a profile part; identities as long as the profile lives in any workspace."""
         if not row.spaces:
             return
-        if (part.attributes or part.identities) and not row.has_room(part.size):
+        if not has_room_for(row, part):
             refused.append(PROFILE_PART)
             return
         row.weight += part.size
-        for kind, identity in part.identities.items():
-            if identity is None:
-                row.identities.pop(kind, None)
-            else:
-                row.identities[kind] = identity
+        row.warm()
         space = row.spaces.get(workspace)
+        touch = Touch(row, workspace, space or _NO_SPACE, ("profile", None, time), flips)
+        if part.identities:
+            write_identities(self.plan, touch, part.identities)
         if space is not None:
-            self._write_attributes(
-                row, workspace, space.attributes, part, ("profile", None, time), flips
-            )
+            if part.attributes or part.deleted:
+                write_attributes(self.plan, touch, part)
+            if part.facts is not None:
+                write_facts(self.plan, touch, part.facts)
 
-    def _write_attributes(
-        self,
-        row: Row,
-        workspace: str,
-        attributes: dict[str, Any],
-        part: ProfilePart,
-        occasion: Occasion,
-        flips: Flips,
-    ) -> None:
-        before: dict[str, Any] = {}
-        for key, value in part.attributes.items():
-            before[key] = attributes.get(key, MISSING)
-            attributes[key] = value
-        for key in part.deleted:
-            if key in attributes:
-                before.setdefault(key, attributes[key])
-                del attributes[key]
-        at = row.clock
-        for key, old in before.items():
-            new = attributes.get(key, MISSING)
-            for leaf in self.plan.attribute_leaves.get((workspace, key), ()):
-                if leaf.accepts(old, at) != leaf.accepts(new, at):
-                    flips[leaf] = occasion
-                if leaf.is_dated:
-                    row.due = min(row.due, leaf.next_due(row, at))
+    def _remember_only(self, row: Row, batch: Batch, event: Event) -> None:
+        """An event of a workspace in which the profile has ended: it is seen, and enters no
+        history.
+        """
+        if event.digest is None or not row.spaces or not row.has_room(ID_SIZE):
+            return
+        if remember(row.event_ids, event.digest, batch.arrival):
+            row.weight += ID_SIZE
 
     # Passing time
 
@@ -275,8 +286,15 @@ class Engine:
 
     def _timed_leaves(self, row: Row) -> list[Leaf]:
         """The leaves whose value passing time can change, of what the profile has touched."""
-        by_slot = self.plan.event_leaves
-        leaves: list[Leaf] = [by_slot[slot] for slot in row.slots if slot in by_slot]
+        by_slot = self.plan.memories
+        leaves: list[Leaf] = []
+        for slot in row.slots:
+            memory = by_slot.get(slot)
+            if memory is not None:
+                leaves += memory.leaves
+        for workspace, dated_leaves in self.plan.dated_leaves.items():
+            if workspace in row.spaces:
+                leaves += dated_leaves
         for workspace, dated in self.plan.dated_attributes.items():
             space = row.spaces.get(workspace)
             if space is not None:
@@ -306,7 +324,7 @@ class Engine:
         return due
 
     def _prune(self, row: Row, at: int) -> None:
-        by_slot = self.plan.event_leaves
+        by_slot = self.plan.memories
         for slot in list(row.slots):
             leaf = by_slot.get(slot)
             if leaf is None:
@@ -320,18 +338,20 @@ class Engine:
         """
         plan = self.plan
         places: set[int] = set()
+        row.warm()
         for workspace in ended:
             del row.spaces[workspace]
             places.update(plan.dependants[workspace])
-        by_slot = plan.event_leaves
-        for slot in [
-            slot for slot in row.slots if slot not in by_slot or by_slot[slot].workspace in ended
-        ]:
-            del row.slots[slot]
+        by_slot = plan.memories
+        for slot in list(row.slots):
+            if slot not in by_slot or by_slot[slot].workspace in ended:
+                del row.slots[slot]
         own = [
             plan.places[audience_id] for audience_id in row.members if audience_id in plan.places
         ]
-        places.update(place for place in own if plan.audiences[place].workspace in ended)
+        places.update(
+            place for place in own if not set(plan.audiences[place].workspaces).isdisjoint(ended)
+        )
         for leaf in flips:
             places.update(leaf.audiences)
         why = Why(flips, ended, ("profile_expiry", None, row.clock))
@@ -339,6 +359,8 @@ class Engine:
         if not row.spaces:
             row.identities = {}
             row.members = {}
+            row.variants = {}
+            row.opt_out = 0
             row.slots = {}
             row.event_ids.clear()
             row.batch_ids.clear()
@@ -360,3 +382,20 @@ class Engine:
         if activated is not None:
             places.update(self.plan.activations[activated])
         settle(self.plan, row, places, Why(flips, [], occasion), changes)
+
+
+def _seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
+    """The leaves that read first or last seen in a workspace."""
+    facets = (Facet.FIRST_SEEN, Facet.LAST_SEEN)
+    found = [leaf for facet in facets for leaf in plan.profile_leaves.get((workspace, facet), ())]
+    return tuple(leaf for leaf in found if isinstance(leaf, ProfileValue))
+
+
+def _see(touch: Touch, seen: tuple[ProfileValue, ...]) -> None:
+    """Move first or last seen in a workspace whose criteria read them, to the occasion's time."""
+    before = touch.verdicts(seen)
+    space, time = touch.space, touch.occasion[2]
+    assert time is not None
+    space.last_seen = max(time, space.last_seen)
+    space.first_seen = min(time, space.first_seen)
+    touch.note(seen, before)

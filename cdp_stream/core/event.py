@@ -5,6 +5,7 @@ Source: docs/events.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -14,9 +15,9 @@ class Event:
     Attributes:
         occurred_at: epoch ms, at most the batch's arrival.
         kind: one of `subject.SUBJECTS` (never `attribution`: that is a custom event),
-            `INSTALL_AND_UPGRADE` or `UNREAD`.
+            `INSTALL_AND_UPGRADE`, `OPT_OUT` or `UNREAD`.
         name: as sent (not folded): event or screen name, commerce action, `start`/`end` for
-            sessions, else empty.
+            sessions, `out`/`in` for opt-outs, else empty.
         custom_event_type: as sent, empty when absent or not text.
         data: the event's `data` object as decoded JSON, only read.
         message_id: `source_message_id`, None when absent.
@@ -56,6 +57,24 @@ class Event:
         self.index = index
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a batch says of a profile's device, consent, location and attribution.
+
+    Attributes:
+        device: what the device is told apart by, and its `device_info`; None when absent.
+        consent: `gdpr:PURPOSE` or `ccpa` -> `consented`, None to remove; a key that ends with `:`
+            or is `ccpa` with None removes all of its regulation.
+        location: a location object's known members, None when it has none.
+        attribution: `publisher` and `campaign` as text, None when absent.
+    """
+
+    device: tuple[str, dict[str, Any]] | None = None
+    consent: dict[str, bool | None] = field(default_factory=dict)
+    location: dict[str, Any] | None = None
+    attribution: dict[str, str] | None = None
+
+
 class ProfilePart:
     """What a batch says of the profile itself; empty members say nothing.
 
@@ -65,9 +84,10 @@ class ProfilePart:
         deleted: keys to remove after that; `$` keys folded.
         identities: identity type -> text, None to remove.
         size: bytes it may add to the row at most.
+        facts: what else it says of the profile within the workspace, None when nothing.
     """
 
-    __slots__ = ("attributes", "deleted", "identities", "size")
+    __slots__ = ("attributes", "deleted", "facts", "identities", "size")
 
     def __init__(
         self,
@@ -75,7 +95,9 @@ class ProfilePart:
         deleted: list[str],
         identities: dict[str, str | None],
         size: int,
+        facts: Facts | None = None,
     ) -> None:
+        self.facts = facts
         self.attributes = attributes
         self.deleted = deleted
         self.identities = identities

@@ -11,7 +11,7 @@ from cdp_stream.core.definition import All, AnyOf, Audience, Expression, MemberO
 
 
 def audiences_of(
-    journey_id: str, workspace: str, milestones: tuple[Milestone, ...]
+    journey_id: str, workspaces: tuple[str, ...], milestones: tuple[Milestone, ...]
 ) -> Iterator[Audience]:
     """The milestones as audiences `journey-id/milestone-id`, depth first, each with its place in
     its expression.
@@ -19,11 +19,14 @@ def audiences_of(
     member(milestone) = member(parent) and its criteria and not member of any sibling to its left;
     the remaining-users split has no criteria.
     """
-    yield from _siblings(journey_id, workspace, milestones, None)
+    yield from _siblings(journey_id, workspaces, milestones, None)
 
 
 def _siblings(
-    journey_id: str, workspace: str, milestones: tuple[Milestone, ...], parent: str | None
+    journey_id: str,
+    workspaces: tuple[str, ...],
+    milestones: tuple[Milestone, ...],
+    parent: str | None,
 ) -> Iterator[Audience]:
     left: list[Expression] = []
     for milestone in milestones:
@@ -38,12 +41,13 @@ def _siblings(
         yield Audience(
             audience_id,
             milestone.name,
-            workspace,
+            workspaces,
             All(tuple(parts)),
             emits=True,
             digest=milestone.digest,
+            ab_test=milestone.ab_test,
         )
-        yield from _siblings(journey_id, workspace, milestone.then, audience_id)
+        yield from _siblings(journey_id, workspaces, milestone.then, audience_id)
         left.append(_member_of(audience_id))
 
 

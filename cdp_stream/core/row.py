@@ -35,8 +35,11 @@ _ID = Struct("<qq")
 _ARRIVAL = Struct("<q")
 _REMEMBERED_MS = 86_400_000
 
-State = int | list[int]
-"""What a counting criterion keeps: the newest time, or times in ascending order; epoch ms."""
+DEVICES: Final = "devices"
+CONSENT: Final = "consent"
+LOCATION: Final = "location"
+INSTALL: Final = "install"
+UNINSTALL: Final = "uninstall"
 
 
 class Space:
@@ -46,14 +49,26 @@ class Space:
         first_seen: the smallest instant of activity, epoch ms.
         last_seen: the greatest.
         attributes: user attributes as decoded JSON; null is a tag.
+        facts: what else batches said, only what is known:
+            `DEVICES`: device id -> its newest `device_info`;
+            `CONSENT`: `gdpr:PURPOSE` or `ccpa` -> `consented`;
+            `LOCATION`: [epoch ms, the newest location];
+            `INSTALL`, `UNINSTALL`: [epoch ms, {publisher, campaign} of the newest attribution].
     """
 
-    __slots__ = ("attributes", "first_seen", "last_seen")
+    __slots__ = ("attributes", "facts", "first_seen", "last_seen")
 
-    def __init__(self, first_seen: int, last_seen: int, attributes: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        first_seen: int,
+        last_seen: int,
+        attributes: dict[str, Any],
+        facts: dict[str, Any] | None = None,
+    ) -> None:
         self.first_seen = first_seen
         self.last_seen = last_seen
         self.attributes = attributes
+        self.facts: dict[str, Any] = {} if facts is None else facts
 
 
 class Row:
@@ -70,9 +85,14 @@ class Row:
         weight: at least the bytes that the row takes; see `measure`.
         identities: type -> value, account-wide.
         spaces: workspace id -> what it knows; only workspaces in which the profile is active.
-        slots: criterion slot -> its `State`.
+        slots: criterion slot -> its state: plain data that MessagePack can hold.
+        cold: what of the row was not changed since it was encoded last, as formats/rows.py left it
+            there; `warm` is called by whoever changes it.
         members: audience id -> the instant since when, epoch ms; drafts too, which only others
             refer to.
+        variants: audience id -> the variant with which the profile was added, of A/B tests only.
+        opt_out: the newest opt-out event: twice its time, epoch ms, plus one when it opted out; 0
+            for none.
         event_ids: digest and arrival, 8 bytes each, of recent events, oldest first.
         batch_ids: the same of recent batches.
     """
@@ -80,15 +100,18 @@ class Row:
     __slots__ = (
         "batch_ids",
         "clock",
+        "cold",
         "due",
         "event_ids",
         "identities",
         "members",
         "mpid",
+        "opt_out",
         "ordinal",
         "position",
         "slots",
         "spaces",
+        "variants",
         "weight",
     )
 
@@ -105,11 +128,18 @@ class Row:
         self.weight = _ROW_SIZE
         self.identities: dict[str, str] = {}
         self.spaces: dict[str, Space] = {}
-        # Each criterion knows which of the two forms of `State` is its own.
+        self.cold: bytes | None = None
+        # Each memory knows the form of its own state.
         self.slots: dict[str, Any] = {}
         self.members: dict[str, int] = {}
+        self.variants: dict[str, str] = {}
+        self.opt_out = 0
         self.event_ids = bytearray()
         self.batch_ids = bytearray()
+
+    def warm(self) -> None:
+        """Identities, attributes, facts, members, variants or the opt-out are about to change."""
+        self.cold = None
 
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit; the estimate is made exact before the answer is no."""
@@ -159,10 +189,25 @@ def measure(row: Row) -> int:
     """At least the bytes that the row takes when encoded."""
     size = _ROW_SIZE + len(row.event_ids) + len(row.batch_ids)
     for state in row.slots.values():
-        size += SLOT_SIZE if type(state) is int else SLOT_SIZE + TIME_SIZE * len(state)
+        size += SLOT_SIZE + (0 if type(state) is int else state_size(state))
     for kind, value in row.identities.items():
         size += size_of(kind) + size_of(value)
     for workspace, space in row.spaces.items():
         size += size_of(workspace) + 32
         size += sum(size_of(key) + size_of(value) for key, value in space.attributes.items())
+        size += size_of(space.facts)
+    size += sum(size_of(audience_id) + size_of(name) for audience_id, name in row.variants.items())
     return size + sum(len(audience_id) + 18 for audience_id in row.members)
+
+
+def state_size(state: Any) -> int:
+    """At least the bytes that a memory's state takes when encoded."""
+    if type(state) is bytes or type(state) is bytearray:
+        return len(state) + 8
+    if type(state) is str:
+        return len(state.encode("utf-8", "surrogatepass")) + 8
+    if type(state) is list:
+        return 8 + sum(TIME_SIZE if type(item) is int else state_size(item) for item in state)
+    if type(state) is dict:
+        return 8 + sum(state_size(key) + state_size(value) for key, value in state.items())
+    return TIME_SIZE

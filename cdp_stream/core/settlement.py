@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cdp_stream.core.ab_test import variant_of
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
-from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.membership import Membership
+from cdp_stream.core.definition import AbTest
+from cdp_stream.core.flips import Flips, Occasion
 from cdp_stream.core.plan import ACTIVITY_TEXT, Plan, PlannedAudience
-from cdp_stream.core.row import SLOT_SIZE, Row
-
-Occasion = tuple[str, str | None, int | None]
-"""Why a leaf flipped: the kind of a cause, its event id and event time."""
-
-Flips = dict[Leaf, Occasion]
+from cdp_stream.core.row import SLOT_SIZE, Row, size_of
 
 
 class Why(NamedTuple):
@@ -47,14 +44,16 @@ def settle(plan: Plan, row: Row, places: set[int], why: Why, changes: list[Chang
     at = row.clock
     members = row.members
     audiences = plan.audiences
+    opted_out = plan.opted_out.holds(row, at)
     causes: dict[str, Cause] = {}
     deletes: list[PlannedAudience] = []
     adds: list[PlannedAudience] = []
     for place in sorted(places):
         audience = audiences[place]
-        holds = audience.expression.holds(row, at)
+        holds = not opted_out and audience.expression.holds(row, at)
         if holds == (audience.id in members):
             continue
+        row.warm()
         if holds:
             members[audience.id] = at
             row.weight += len(audience.id) + SLOT_SIZE
@@ -62,21 +61,24 @@ def settle(plan: Plan, row: Row, places: set[int], why: Why, changes: list[Chang
         else:
             del members[audience.id]
             deletes.append(audience)
-        causes[audience.id] = _cause(audience, why, causes)
+        causes[audience.id] = _cause(plan, audience, why, causes)
     if causes:
         identities = tuple(sorted(row.identities.items()))
         for action, changed in ((DELETE, deletes), (ADD, adds)):
             for audience in sorted(changed, key=_order):
+                variant = None
+                if audience.ab_test is not None:
+                    variant = _assigned(row, audience, audience.ab_test, action)
                 if audience.emits:
                     changes.append(
                         Change(
                             action,
                             audience.id,
-                            audience.name,
+                            audience.name if variant is None else f"{audience.name} - {variant}",
                             row.mpid,
                             at,
                             row.ordinal,
-                            None,
+                            variant,
                             causes[audience.id],
                             audience.digest,
                             identities,
@@ -85,15 +87,29 @@ def settle(plan: Plan, row: Row, places: set[int], why: Why, changes: list[Chang
                     row.ordinal += 1
 
 
+def _assigned(row: Row, audience: PlannedAudience, test: AbTest, action: str) -> str:
+    """The variant of a change; that of a delete is the one of the add, even where the test has
+    changed since.
+    """
+    if action == DELETE:
+        return row.variants.pop(audience.id, None) or variant_of(test, row.mpid)
+    variant = row.variants[audience.id] = variant_of(test, row.mpid)
+    row.weight += size_of(audience.id) + size_of(variant)
+    return variant
+
+
 def _order(audience: PlannedAudience) -> int:
     return audience.order
 
 
-def _cause(audience: PlannedAudience, why: Why, causes: dict[str, Cause]) -> Cause:
-    """Why an audience changed: its first leaf, as written, that flipped; else the profile's first
-    activity or its end.
+def _cause(plan: Plan, audience: PlannedAudience, why: Why, causes: dict[str, Cause]) -> Cause:
+    """Why an audience changed: an opt-out; its first leaf, as written, that flipped; else the
+    profile's first activity or its end.
     """
-    if audience.workspace not in why.ended:
+    if plan.opted_out in why.flips:
+        kind, event_id, event_time = why.flips[plan.opted_out]
+        return Cause(kind, None, event_id, event_time)
+    if not why.ended or not any(ended in audience.workspaces for ended in why.ended):
         for leaf, text in audience.leaves:
             if leaf in why.flips:
                 kind, event_id, event_time = why.flips[leaf]

@@ -23,6 +23,8 @@ INSTALL_AND_UPGRADE: Final = "install_and_upgrade"
 UNINSTALL: Final = "uninstall"
 CRASH: Final = "crash"
 ATTRIBUTION: Final = "attribution"
+OPT_OUT: Final = "opt_out"
+"""The kind of an opt-out event: no criterion reads it, and it decides about all audiences."""
 UNREAD: Final = ""
 """The kind of an event that no criterion reads (a push message, a breadcrumb); it still is
 activity.

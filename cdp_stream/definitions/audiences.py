@@ -1,4 +1,4 @@
-"""Reads audiences, and works out the workspace and inputs of an audience or journey.
+"""Reads audiences, and works out the workspaces and inputs of an audience or journey.
 
 Source: docs/definitions.md, audiences.
 """
@@ -7,125 +7,114 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdp_stream.core.definition import Expression, Workspace
+from cdp_stream.core.definition import AbTest, Expression, Workspace
+from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.criteria import read_criteria
 from cdp_stream.definitions.nodes import Node, shown
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.records import Read, note_later, read_record
+from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition
 from cdp_stream.definitions.schema import AudienceRecord, JourneyRecord, span_ms
-from cdp_stream.definitions.scope import Scope, read_inputs
-from cdp_stream.definitions.workspaces import Workspaces
+from cdp_stream.definitions.scope import Scope, Surroundings, read_inputs
 
 
 @dataclass(frozen=True, slots=True)
 class AudienceRead:
-    """An audience as written, with its meaning so far; without `has_id` its id is a stand-in."""
+    """An audience as written, with its meaning so far; without `has_id` its id is a stand-in.
+
+    Attributes:
+        workspaces: their ids, in the order of the account.
+    """
 
     has_id: bool
     definition: Definition
     name: str
-    workspace: str
+    workspaces: tuple[str, ...]
     expression: Expression | None
     emits: bool
+    ab_test: AbTest | None
 
 
-def read_audience(
-    node: Node, path: str, workspaces: Workspaces, problems: Problems
-) -> AudienceRead | None:
-    """The audience that a node is, None when it is not even a mapping or has no id."""
-    read = read_record(AudienceRecord, node, path, problems)
+def read_audience(node: Node, path: str, around: Surroundings) -> AudienceRead | None:
+    """The audience that a node is, None when it is not even a mapping."""
+    read = read_record(AudienceRecord, node, path, around.problems)
     if read is None:
         return None
     record = read.record
-    scope = scope_of(read, workspaces, problems)
-    scope.lookback_ms = _lookback_ms(read, scope, problems)
+    scope = scope_of(read, around)
+    scope.own_lookback_ms = _own_lookback_ms(read, scope)
     expression = None
     if "criteria" not in read.wrong:
         expression = read_criteria(record.criteria, "criteria", scope)
+    ab_test = read_ab_test(read.node.get("ab_test"), f"{path}.ab_test", record.id, around.problems)
     definition = Definition(
         record.id, read.mark("id"), f"{path}.id", expression, tuple(scope.references)
     )
-    name = record.external_name or record.name or record.id
-    has_id = "id" not in read.wrong
     return AudienceRead(
-        has_id, definition, name, scope.workspace, expression, record.status == "active"
+        "id" not in read.wrong,
+        definition,
+        record.external_name or record.name or record.id,
+        tuple(workspace.id for workspace in scope.workspaces),
+        expression,
+        record.status == "active",
+        ab_test,
     )
 
 
-def scope_of(
-    read: Read[AudienceRecord] | Read[JourneyRecord], workspaces: Workspaces, problems: Problems
-) -> Scope:
-    """The workspace and inputs of an audience or journey, with what is wrong about them noted."""
-    workspace = _workspace_of(read, workspaces, problems)
-    prefix = f"{read.path}."
-    everywhere = workspaces.input_workspaces
-    if workspace is None:
-        return Scope("", {}, (), None, None, False, everywhere, prefix, problems)
-    inputs = {source.id: source for source in workspace.inputs}
-    tiers, lookback_ms = workspace.event_tiers, workspace.lookback_ms
-    certain = workspace.id not in workspaces.uncertain
-    scope = Scope(
-        workspace.id, inputs, tiers, None, lookback_ms, certain, everywhere, prefix, problems
-    )
+def scope_of(read: Read[AudienceRecord] | Read[JourneyRecord], around: Surroundings) -> Scope:
+    """The workspaces and inputs of an audience or journey, with what is wrong about them noted."""
+    account = around.workspaces
+    workspaces, complete = _workspaces_of(read, around)
+    certain = complete and not any(space.id in account.uncertain for space in workspaces)
+    scope = Scope(around, workspaces, complete, certain, f"{read.path}.")
     if read.record.inputs is not None:
         named = [
             (name, item.mark, at)
             for name, (item, at) in zip(read.record.inputs, read.items("inputs"), strict=True)
         ]
-        before = len(problems.found)
-        scope.reads = read_inputs(named, scope, f"`{workspace.id}`")
-        scope.certain = scope.certain and len(problems.found) == before
+        before = len(around.problems.found)
+        scope.reads = read_inputs(named, workspaces, scope)
+        scope.certain = scope.certain and len(around.problems.found) == before
     return scope
 
 
-def _workspace_of(
-    read: Read[AudienceRecord] | Read[JourneyRecord], workspaces: Workspaces, problems: Problems
-) -> Workspace | None:
-    """The one workspace of an audience or journey; None when it cannot be told."""
+def _workspaces_of(
+    read: Read[AudienceRecord] | Read[JourneyRecord], around: Surroundings
+) -> tuple[tuple[Workspace, ...], bool]:
+    """The workspaces of an audience or journey, and whether all of them could be told."""
+    account = around.workspaces
     if "workspaces" in read.wrong:
-        return None
+        return (), False
     named = read.record.workspaces
-    path = f"{read.path}.workspaces"
-    what = "an audience" if isinstance(read.record, AudienceRecord) else "a journey"
     if named is None:
-        if len(workspaces.by_id) > 1:
-            advice = f"name one, as `workspaces: [{next(iter(workspaces.by_id))}]`"
-            note_later(
-                f"{what} over all of several workspaces", read.mark("id"), path, problems, advice
-            )
-        return next(iter(workspaces.by_id.values())) if len(workspaces.by_id) == 1 else None
+        return tuple(account.by_id.values()), account.complete
+    complete = True
     for name, (item, at) in zip(named, read.items("workspaces"), strict=True):
-        if name not in workspaces.by_id and workspaces.complete:
+        if name in account.by_id:
+            continue
+        complete = False
+        if account.complete:
             message = f"there is no workspace `{shown(name)}`"
-            problems.error(
-                "unknown-reference",
-                item.mark,
-                at,
-                message,
-                problems.near_or_list(name, workspaces.by_id),
-            )
-    if len(set(named)) > 1:
-        note_later(
-            f"{what} over several workspaces", read.mark("workspaces"), path, problems, "name one"
-        )
-        return None
-    return workspaces.by_id.get(named[0])
+            advice = around.problems.near_or_list(name, account.by_id)
+            around.problems.error("unknown-reference", item.mark, at, message, advice)
+    return tuple(space for name, space in account.by_id.items() if name in named), complete
 
 
-def _lookback_ms(read: Read[AudienceRecord], scope: Scope, problems: Problems) -> int | None:
-    """The audience's own lookback, which is at most its workspace's."""
+def _own_lookback_ms(read: Read[AudienceRecord], scope: Scope) -> int | None:
+    """The audience's own lookback, which is at most its workspaces'; None where it has none."""
     written = read.record.lookback
     if written is None:
-        return scope.lookback_ms
-    own, limit = span_ms(written), scope.lookback_ms
-    if limit is not None and (own is None or own > limit):
+        return None
+    own = span_ms(written)
+    limits = [
+        (workspace.lookback_ms, workspace.id)
+        for workspace in scope.workspaces
+        if workspace.lookback_ms is not None
+    ]
+    if limits and (own is None or own > min(limits)[0]):
         message = (
-            f"the lookback `{written}` is longer than that of the workspace `{scope.workspace}`"
+            f"the lookback `{written}` is longer than that of the workspace `{min(limits)[1]}`"
         )
         advice = "an audience can only shorten it; leave it out or lengthen the workspace's"
-        problems.error(
-            "lookback-too-long", read.mark("lookback"), f"{read.path}.lookback", message, advice
-        )
-        return limit
+        at = f"{read.path}.lookback"
+        scope.problems.error("lookback-too-long", read.mark("lookback"), at, message, advice)
     return own

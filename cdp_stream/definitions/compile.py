@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from cdp_stream.core.definition import Account, Audience, Milestone
 from cdp_stream.core.journey import audiences_of
 from cdp_stream.definitions.audiences import AudienceRead, read_audience
-from cdp_stream.definitions.digests import definition_digest
+from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
+from cdp_stream.definitions.digests import definition_digest, membership_digest
 from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
 from cdp_stream.definitions.nodes import Mapping, Mark, Node
@@ -18,6 +19,7 @@ from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
 from cdp_stream.definitions.schema import DocumentRecord
+from cdp_stream.definitions.scope import CalculatedAttributes, Surroundings
 from cdp_stream.definitions.workspaces import WorkspaceReader, Workspaces
 
 
@@ -41,13 +43,16 @@ def compile_account(documents: list[Mapping], problems: Problems) -> Account | N
     files = [read for read in reads if read is not None]
     account_id = _account_id(files, problems)
     workspaces = _workspaces(files, problems)
-    found = _audiences_and_journeys(files, workspaces, problems)
+    calculated = _calculated_attributes(files, workspaces, problems)
+    around = Surroundings(workspaces, calculated, problems)
+    found = _audiences_and_journeys(files, around)
     check_references(found.definitions, found.journeys, found.known, problems)
     check_cycles(found.definitions, problems)
     if problems.found or account_id is None:
         return None
     audiences = tuple(_assembled(found))
-    return Account(account_id, tuple(workspaces.by_id.values()), audiences)
+    attributes = tuple(found for found in calculated.by_id.values() if found is not None)
+    return Account(account_id, tuple(workspaces.by_id.values()), audiences, attributes)
 
 
 def _account_id(files: list[Read[DocumentRecord]], problems: Problems) -> str | None:
@@ -88,15 +93,25 @@ def _workspaces(files: list[Read[DocumentRecord]], problems: Problems) -> Worksp
     return reader.workspaces
 
 
-def _audiences_and_journeys(
+def _calculated_attributes(
     files: list[Read[DocumentRecord]], workspaces: Workspaces, problems: Problems
-) -> _Found:
+) -> CalculatedAttributes:
+    reader = CalculatedAttributeReader(workspaces, problems)
+    for read in files:
+        for node, path in read.items("calculated_attributes"):
+            reader.read(node, path)
+        if "calculated_attributes" in read.wrong:
+            reader.attributes.complete = False
+    return reader.attributes
+
+
+def _audiences_and_journeys(files: list[Read[DocumentRecord]], around: Surroundings) -> _Found:
     found = _Found()
-    ids = Ids("the audience or journey", problems)
+    ids = Ids("the audience or journey", around.problems)
     for read in files:
         for node, path in read.items("audiences"):
             _know_as_written(node, found.known)
-            audience = read_audience(node, path, workspaces, problems)
+            audience = read_audience(node, path, around)
             if audience is None or not audience.has_id:
                 continue
             definition = audience.definition
@@ -104,7 +119,7 @@ def _audiences_and_journeys(
                 found.add(definition)
                 found.order.append(audience)
         for node, path in read.items("journeys"):
-            journey_read = read_journey(node, path, workspaces, problems)
+            journey_read = read_journey(node, path, around)
             if journey_read is None:
                 continue
             journey, record = journey_read
@@ -125,35 +140,48 @@ def _know_as_written(node: Node, known: set[str]) -> None:
 
 def _assembled(found: _Found) -> list[Audience]:
     """Audiences and milestones in the order of emission, each with its digest."""
-    workspace_of = {}
-    for item in found.order:
-        if isinstance(item, AudienceRead):
-            workspace_of[item.definition.id] = item.workspace
-        else:
-            for milestone in milestones_of(item.milestones):
-                workspace_of[milestone.definition.id] = item.workspace
-    digests: dict[str, str] = {}
-    for name in in_order(found.definitions):
-        definition = found.definitions[name]
-        follows = [digests[other] for other in definition.follows]
-        digests[name] = definition_digest(
-            workspace_of[name], definition.expression, digests, follows
-        )
+    members = _membership_digests(found)
     audiences: list[Audience] = []
     for item in found.order:
         if isinstance(item, JourneyRead):
-            milestones = tuple(_milestone(milestone, digests) for milestone in item.milestones)
-            audiences.extend(audiences_of(item.id, item.workspace, milestones))
+            milestones = tuple(_milestone(milestone, members) for milestone in item.milestones)
+            audiences.extend(audiences_of(item.id, item.workspaces, milestones))
         elif item.expression is not None:
             name = item.definition.id
             audiences.append(
                 Audience(
-                    name, item.name, item.workspace, item.expression, item.emits, digests[name]
+                    name,
+                    item.name,
+                    item.workspaces,
+                    item.expression,
+                    item.emits,
+                    definition_digest(members[name], item.ab_test),
+                    item.ab_test,
                 )
             )
     return audiences
 
 
-def _milestone(read: MilestoneRead, digests: dict[str, str]) -> Milestone:
-    then = tuple(_milestone(child, digests) for child in read.then)
-    return Milestone(read.id, read.name, read.expression, digests[read.definition.id], then)
+def _membership_digests(found: _Found) -> dict[str, str]:
+    """The digest of who is a member, of every audience and milestone by id."""
+    workspaces_of = {}
+    for item in found.order:
+        if isinstance(item, AudienceRead):
+            workspaces_of[item.definition.id] = item.workspaces
+        else:
+            for milestone in milestones_of(item.milestones):
+                workspaces_of[milestone.definition.id] = item.workspaces
+    digests: dict[str, str] = {}
+    for name in in_order(found.definitions):
+        definition = found.definitions[name]
+        follows = [digests[other] for other in definition.follows]
+        digests[name] = membership_digest(
+            workspaces_of[name], definition.expression, digests, follows
+        )
+    return digests
+
+
+def _milestone(read: MilestoneRead, members: dict[str, str]) -> Milestone:
+    then = tuple(_milestone(child, members) for child in read.then)
+    digest = definition_digest(members[read.definition.id], read.ab_test)
+    return Milestone(read.id, read.name, read.expression, digest, then, read.ab_test)

@@ -14,11 +14,17 @@ from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
 
 SOURCES: Final = tuple(source.value for source in Source)
 APP_FIELDS: Final = ("version", "build")
+PRODUCT_SOURCES: Final = frozenset({Source.PRODUCT, Source.PRODUCT_ATTRIBUTE})
 _FOLDED_SOURCES: Final = frozenset({Source.ATTRIBUTE, Source.PRODUCT_ATTRIBUTE})
 
 
-def read_where(node: Node, path: str, problems: Problems) -> tuple[Condition, ...]:
-    """The conditions of a `where` list, without those that are wrong."""
+def read_where(
+    node: Node, path: str, problems: Problems, products_only: bool = False
+) -> tuple[Condition, ...]:
+    """The conditions of a `where` list, without those that are wrong.
+
+    With `products_only` they may look at nothing but the product.
+    """
     if not isinstance(node, Sequence):
         advice = "as `where: [{attribute: category, equals: x}]`"
         problems.wrong_type(node, path, "a list of conditions", advice)
@@ -34,6 +40,15 @@ def read_where(node: Node, path: str, problems: Problems) -> tuple[Condition, ..
     conditions = [
         _read_condition(item, f"{path}[{index}]", problems) for index, item in enumerate(node.items)
     ]
+    if products_only:
+        for index, condition in enumerate(conditions):
+            if condition is not None and condition.source not in PRODUCT_SOURCES:
+                item, source = node.items[index], condition.source.value
+                assert isinstance(item, Mapping)
+                message = f"only products are tested here, not `{source}`"
+                advice = "write `product` or `product_attribute`"
+                at = f"{path}[{index}].{source}"
+                problems.error("misplaced-key", item.mark_of(source), at, message, advice)
     return tuple(condition for condition in conditions if condition is not None)
 
 
@@ -63,11 +78,12 @@ def _read_condition(node: Node, path: str, problems: Problems) -> Condition | No
     if len(named) != 1:
         return None
     source = Source(named[0])
-    value_key = _read_key(source, node.entries[source].value, f"{path}.{source}", problems)
+    value_key = read_key(source, node.entries[source].value, f"{path}.{source}", problems)
     return None if value_key is None or test is None else Condition(source, value_key, test)
 
 
-def _read_key(source: Source, node: Node, path: str, problems: Problems) -> str | None:
+def read_key(source: Source, node: Node, path: str, problems: Problems) -> str | None:
+    """The key under which a source has the value, None when it is wrong."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         problems.wrong_type(node, path, f"text, the {source.value.replace('_', ' ')} to test")
         return None

@@ -8,41 +8,62 @@ Source: docs/definitions.md, criteria.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from cdp_stream.core.definition import (
-    All,
-    AnyOf,
-    EventCriterion,
-    Expression,
-    MemberOf,
-    Not,
-    UserAttributeCriterion,
-)
-from cdp_stream.core.subject import WORKSPACE_WIDE
-from cdp_stream.core.windows import Window
-from cdp_stream.definitions.conditions import folded_key, read_where
-from cdp_stream.definitions.counts import DEFAULT_COUNT, read_count
+from cdp_stream.core.definition import All, AnyOf, Expression, Not
+from cdp_stream.core.subject import SUBJECTS
+from cdp_stream.definitions.carts import read_cart_abandonment
 from cdp_stream.definitions.criterion_keys import (
+    ATTRIBUTIONS,
     AUDIENCE,
+    CALCULATED_ATTRIBUTE,
+    CART_ABANDONMENT,
+    CONSENT,
     CRITERION_SUBJECTS,
-    EVENT_KEYS,
+    DEVICE,
     EXCLUDE,
     GROUPS,
-    LATER_SUBJECTS,
+    IDENTITY,
+    LOCATION,
+    SEEN,
+    SEQUENCE,
     USER_ATTRIBUTE,
     note_no_subject,
     takes_only,
 )
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.records import note_later
-from cdp_stream.definitions.scope import Reference, Scope, read_input_list
-from cdp_stream.definitions.subjects import read_subject, subject_text
-from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
-from cdp_stream.definitions.tiers import may_be_read
-from cdp_stream.definitions.windows import default_window, read_when
+from cdp_stream.definitions.event_criteria import read_event
+from cdp_stream.definitions.nodes import Mapping, Node, Sequence
+from cdp_stream.definitions.profile_criteria import (
+    read_attribution,
+    read_calculated_attribute,
+    read_consent,
+    read_device,
+    read_first_or_last_seen,
+    read_identity,
+    read_location,
+    read_member_of,
+    read_user_attribute,
+)
+from cdp_stream.definitions.scope import Scope
+from cdp_stream.definitions.sequences import read_sequence
+from cdp_stream.definitions.written import Written
 
-_HEADS: Final = frozenset((*GROUPS, *CRITERION_SUBJECTS, *LATER_SUBJECTS))
+_READERS: Final[dict[str, Callable[[Written], Expression | None]]] = {
+    **dict.fromkeys(SUBJECTS, read_event),
+    CART_ABANDONMENT: read_cart_abandonment,
+    SEQUENCE: read_sequence,
+    USER_ATTRIBUTE: read_user_attribute,
+    CALCULATED_ATTRIBUTE: read_calculated_attribute,
+    AUDIENCE: read_member_of,
+    CONSENT: read_consent,
+    DEVICE: read_device,
+    IDENTITY: read_identity,
+    **dict.fromkeys(SEEN, read_first_or_last_seen),
+    LOCATION: read_location,
+    **dict.fromkeys(ATTRIBUTIONS, read_attribution),
+}
+_HEADS: Final = frozenset((*GROUPS, *CRITERION_SUBJECTS))
 
 
 def read_criteria(node: Node, path: str, scope: Scope) -> Expression | None:
@@ -61,7 +82,7 @@ def read_criteria(node: Node, path: str, scope: Scope) -> Expression | None:
     heads = [key for key in node.entries if key in _HEADS]
     expression = None
     if len(heads) == 1:
-        expression = _read_headed(heads[0], node, path, scope)
+        expression = _read_headed(Written(heads[0], node, path, scope))
     elif heads:
         several = " and ".join(f"`{head}`" for head in heads)
         message = f"a criterion has one subject or is one group, not {several}"
@@ -69,39 +90,30 @@ def read_criteria(node: Node, path: str, scope: Scope) -> Expression | None:
         at = f"{scope.prefix}{path}.{heads[1]}"
         scope.problems.error("many-subjects", node.mark_of(heads[1]), at, message, advice)
         for head in heads:
-            _read_headed(head, node, path, scope, alone=False)
+            _read_headed(Written(head, node, path, scope, alone=False))
     else:
         note_no_subject(node, path, scope)
     return _without_excluded(expression, node, path, scope)
 
 
-def _read_headed(
-    head: str, node: Mapping, path: str, scope: Scope, alone: bool = True
-) -> Expression | None:
+def _read_headed(criterion: Written) -> Expression | None:
     """The expression of a criterion without its `exclude`."""
-    if head in LATER_SUBJECTS:
-        at = f"{scope.prefix}{path}.{head}"
-        note_later(f"the criterion `{head}`", node.mark_of(head), at, scope.problems)
-        return None
-    if head in GROUPS:
-        fine = not alone or takes_only((), head, node, path, scope)
-        group = _read_group(head, node.entries[head].value, f"{path}.{head}", scope)
-        return group if fine else None
-    if head == USER_ATTRIBUTE:
-        return _read_user_attribute(node, path, scope, alone)
-    if head == AUDIENCE:
-        return _read_member_of(node, path, scope, alone)
-    return _read_event(head, node, path, scope, alone)
+    if criterion.head not in GROUPS:
+        return _READERS[criterion.head](criterion)
+    fine = takes_only(criterion)
+    path = f"{criterion.path}.{criterion.head}"
+    group = _read_group(criterion.head, criterion.value, path, criterion.scope)
+    return group if fine else None
 
 
 def _read_group(head: str, node: Node, path: str, scope: Scope) -> Expression | None:
     if head == "not":
         child = read_criteria(node, path, scope)
-        return None if child is None else Not(child)
+        return None if child is None else Not(child, path)
     children = _read_list(node, path, scope)
     if children is None:
         return None
-    return All(children) if head == "all" else AnyOf(children)
+    return All(children, path) if head == "all" else AnyOf(children, path)
 
 
 def _read_list(node: Node, path: str, scope: Scope) -> tuple[Expression, ...] | None:
@@ -131,69 +143,5 @@ def _without_excluded(
     children = _read_list(excluded, f"{path}.{EXCLUDE}", scope)
     if expression is None or children is None:
         return None
-    return All((expression, Not(AnyOf(children))))
-
-
-def _read_event(
-    kind: str, node: Mapping, path: str, scope: Scope, alone: bool
-) -> Expression | None:
-    problems, at = scope.problems, scope.prefix + path
-    before = len(problems.found)
-    if alone:
-        takes_only(EVENT_KEYS, kind, node, path, scope)
-    named = node.entries[kind].value
-    subject = read_subject(kind, named, f"{at}.{kind}", problems)
-    where, count_node, when, own = (node.get(key) for key in EVENT_KEYS)
-    conditions = () if where is None else read_where(where, f"{at}.where", problems)
-    count = DEFAULT_COUNT if count_node is None else read_count(count_node, f"{at}.count", problems)
-    window: Window | None = default_window(scope.lookback_ms)
-    if when is not None:
-        window = read_when(when, f"{at}.when", scope.lookback_ms, problems)
-    inputs = scope.reads
-    if kind in WORKSPACE_WIDE:
-        inputs = None
-    elif own is not None:
-        inputs = read_input_list(own, f"{at}.inputs", scope)
-    if len(problems.found) > before or subject is None or count is None or window is None:
-        return None
-    text = subject_text(kind, named)
-    if scope.certain and not may_be_read(subject, scope.inputs_read(inputs), scope.event_tiers):
-        message = f"`{shown(text)}` is `personalize` in no input that this criterion reads"
-        advice = "it would never count; change its tier, or the inputs"
-        problems.error("unread-event", node.mark_of(kind), f"{at}.{kind}", message, advice)
-        return None
-    rest = (window, inputs, text, path)
-    minimum, maximum = count
-    if minimum == 0 and maximum is not None:
-        # "at most n" is "not at least n + 1": written so, the two share their state.
-        return Not(EventCriterion(scope.workspace, subject, conditions, maximum + 1, None, *rest))
-    return EventCriterion(scope.workspace, subject, conditions, minimum, maximum, *rest)
-
-
-def _read_user_attribute(node: Mapping, path: str, scope: Scope, alone: bool) -> Expression | None:
-    at = scope.prefix + path
-    fine = not alone or takes_only(VALUE_OPERATORS, USER_ATTRIBUTE, node, path, scope)
-    test = read_test(node, at, scope.problems, complain_of_none=fine)
-    key = node.entries[USER_ATTRIBUTE].value
-    if not isinstance(key, Scalar) or not isinstance(key.value, str):
-        scope.problems.wrong_type(
-            key, f"{at}.{USER_ATTRIBUTE}", "text, the key of a user attribute"
-        )
-        return None
-    if test is None or not fine:
-        return None
-    text = f"{USER_ATTRIBUTE}: {key.value}"
-    return UserAttributeCriterion(scope.workspace, folded_key(key.value), test, text, path)
-
-
-def _read_member_of(node: Mapping, path: str, scope: Scope, alone: bool) -> Expression | None:
-    fine = not alone or takes_only((), AUDIENCE, node, path, scope)
-    target = node.entries[AUDIENCE].value
-    where = f"{scope.prefix}{path}.{AUDIENCE}"
-    if not isinstance(target, Scalar) or not isinstance(target.value, str):
-        scope.problems.wrong_type(
-            target, where, "text, the id of an audience, or `journey/milestone`"
-        )
-        return None
-    scope.references.append(Reference(target.value, target.mark, where))
-    return MemberOf(target.value, f"{AUDIENCE}: {target.value}", path) if fine else None
+    excluding = f"{path}.{EXCLUDE}"
+    return All((expression, Not(AnyOf(children, excluding), excluding)), path)

@@ -9,76 +9,106 @@ from typing import Final
 
 from cdp_stream.core.subject import SUBJECTS, WORKSPACE_WIDE
 from cdp_stream.definitions.nodes import Mapping, describe, shown
-from cdp_stream.definitions.records import note_later
-from cdp_stream.definitions.scope import Scope
-from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS
+from cdp_stream.definitions.scope import Scope, spoken
+from cdp_stream.definitions.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS
+from cdp_stream.definitions.written import INPUTS, WORKSPACE, Written
 
 GROUPS: Final = ("all", "any", "not")
 USER_ATTRIBUTE: Final = "user_attribute"
+CALCULATED_ATTRIBUTE: Final = "calculated_attribute"
 AUDIENCE: Final = "audience"
-LATER_SUBJECTS: Final = (
-    "cart_abandonment",
-    "calculated_attribute",
-    "consent",
-    "device",
-    "identity",
-    "first_seen",
-    "last_seen",
-    "location",
-    "install_attribution",
-    "uninstall_attribution",
-    "sequence",
-)
-"""Subjects of the language that this version refuses by name."""
+CONSENT: Final = "consent"
+DEVICE: Final = "device"
+IDENTITY: Final = "identity"
+LOCATION: Final = "location"
+ATTRIBUTIONS: Final = ("install_attribution", "uninstall_attribution")
+SEEN: Final = ("first_seen", "last_seen")
+CART_ABANDONMENT: Final = "cart_abandonment"
+SEQUENCE: Final = "sequence"
 
-CRITERION_SUBJECTS: Final = (*SUBJECTS, USER_ATTRIBUTE, AUDIENCE)
 EXCLUDE: Final = "exclude"
-WORKSPACE: Final = "workspace"
-EVENT_KEYS: Final = ("where", "count", "when", "inputs")
+WHERE: Final = "where"
+COUNT: Final = "count"
+WHEN: Final = "when"
+WITHIN: Final = "within"
+STATE: Final = "state"
+
+EVENT_KEYS: Final = (WHERE, COUNT, WHEN, INPUTS, WORKSPACE)
+OTHER_KEYS: Final = (WITHIN, STATE)
+
+TAKES: Final[dict[str, tuple[str, ...]]] = {
+    **{
+        subject: tuple(key for key in EVENT_KEYS if key != INPUTS or subject not in WORKSPACE_WIDE)
+        for subject in SUBJECTS
+    },
+    CART_ABANDONMENT: (WHERE, INPUTS, WORKSPACE),
+    SEQUENCE: (WITHIN, WHEN, INPUTS, WORKSPACE),
+    USER_ATTRIBUTE: (*VALUE_OPERATORS, WORKSPACE),
+    CALCULATED_ATTRIBUTE: (*VALUE_OPERATORS, WORKSPACE),
+    AUDIENCE: (),
+    CONSENT: (STATE, WORKSPACE),
+    DEVICE: (*VALUE_OPERATORS, WORKSPACE),
+    IDENTITY: (*NAME_OPERATORS, WORKSPACE),
+    **dict.fromkeys(SEEN, (WORKSPACE,)),
+    LOCATION: (*NAME_OPERATORS, WORKSPACE),
+    **dict.fromkeys(ATTRIBUTIONS, (*NAME_OPERATORS, WORKSPACE)),
+}
+"""What goes beside a subject, besides `exclude`. A distance, `location: {within, of}`, takes no
+operator.
+"""
+
+CRITERION_SUBJECTS: Final = tuple(TAKES)
+_WORDS: Final = frozenset((*EVENT_KEYS, *OTHER_KEYS, *VALUE_OPERATORS))
 
 
-def takes_only(allowed: tuple[str, ...], head: str, node: Mapping, path: str, scope: Scope) -> bool:
+def takes_only(criterion: Written, allowed: tuple[str, ...] | None = None) -> bool:
     """Note every key that the criterion does not take; whether there was none.
 
-    `inputs` of a subject that reads every input is noted too.
+    `allowed` is what its subject takes, unless said. Of several heads nothing is noted.
     """
-    if head in WORKSPACE_WIDE:
-        allowed = tuple(key for key in allowed if key != "inputs")
+    head, problems = criterion.head, criterion.problems
+    if allowed is None:
+        allowed = TAKES.get(head, ())
     fine = True
-    for key, entry in node.entries.items():
+    if not criterion.alone:
+        return fine
+    for key, entry in criterion.node.entries.items():
         if key in (head, EXCLUDE) or key in allowed:
             continue
         fine = False
-        mark, at = entry.key.mark, f"{scope.prefix}{path}.{shown(key)}"
-        if key == WORKSPACE and head not in GROUPS:
-            note_later("a criterion's own `workspace`", mark, at, scope.problems, "leave it out")
-        elif key in (*EVENT_KEYS, *VALUE_OPERATORS):
+        mark, at = entry.key.mark, criterion.at(shown(key))
+        if key in _WORDS:
             code = "bad-operator" if key in VALUE_OPERATORS else "misplaced-key"
             message = f"`{head}` takes no `{key}`"
-            scope.problems.error(code, mark, at, message, _advice_for(key, head))
-        else:
-            known = (*allowed, EXCLUDE)
-            code = (
-                "bad-operator"
-                if head == USER_ATTRIBUTE and scope.problems.near(key, VALUE_OPERATORS)
-                else "unknown-key"
-            )
-            kind = "operator" if code == "bad-operator" else "key"
-            advice = scope.problems.near_or_list(key, known)
-            scope.problems.error(code, mark, at, f"unknown {kind} `{shown(key)}`", advice)
+            problems.error(code, mark, at, message, _advice_for(key, head, allowed))
+            continue
+        tests_values = "exists" in allowed
+        is_operator = tests_values and problems.near(key, VALUE_OPERATORS) is not None
+        known = allowed if is_operator else (*allowed, EXCLUDE)
+        message = f"unknown {'operator' if is_operator else 'key'} `{shown(key)}`"
+        code = "bad-operator" if is_operator else "unknown-key"
+        problems.error(code, mark, at, message, problems.near_or_list(key, known))
     return fine
 
 
-def _advice_for(key: str, head: str) -> str:
+def _advice_for(key: str, head: str, allowed: tuple[str, ...]) -> str:
     if head in GROUPS:
         return "give it to the criteria in the group"
-    if head in WORKSPACE_WIDE and key == "inputs":
+    if head in WORKSPACE_WIDE and key == INPUTS:
         return "it reads every input of the workspace"
     if key in VALUE_OPERATORS and head in SUBJECTS:
         return "test a value of the event in `where`, the number of events in `count`"
-    return (
-        "only event criteria count events" if head in (USER_ATTRIBUTE, AUDIENCE) else "leave it out"
-    )
+    if key in VALUE_OPERATORS and "exists" in allowed:
+        return f"it is compared as text: {spoken(NAME_OPERATORS)}"
+    if key in VALUE_OPERATORS and head in SEEN:
+        return f"the test stands inside, as `{head}: {{last: 7d}}`"
+    if INPUTS in allowed:
+        return f"it takes {spoken(allowed)}"
+    if key in VALUE_OPERATORS and head == CONSENT:
+        return "say what it is with `state`"
+    if key in (STATE, WITHIN, WORKSPACE, *VALUE_OPERATORS):
+        return "leave it out"
+    return "only event criteria count events"
 
 
 def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
@@ -86,7 +116,7 @@ def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
     problems, at = scope.problems, scope.prefix + path
     near_misses = False
     for key, entry in node.entries.items():
-        if key in (EXCLUDE, WORKSPACE, *EVENT_KEYS, *VALUE_OPERATORS):
+        if key == EXCLUDE or key in _WORDS:
             continue
         near_misses = True
         advice = problems.near_or_list(key, (*GROUPS, *CRITERION_SUBJECTS))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cdp_stream.core.definition import Expression
+from cdp_stream.core.definition import AbTest, Expression
+from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.audiences import scope_of
 from cdp_stream.definitions.criteria import read_criteria
 from cdp_stream.definitions.ids import Ids
@@ -17,8 +18,7 @@ from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, note_later, read_record
 from cdp_stream.definitions.references import Definition
 from cdp_stream.definitions.schema import JourneyRecord, MilestoneRecord
-from cdp_stream.definitions.scope import Scope
-from cdp_stream.definitions.workspaces import Workspaces
+from cdp_stream.definitions.scope import Scope, Surroundings
 
 REMAINING_NAME = "Remaining Users"
 
@@ -31,15 +31,16 @@ class MilestoneRead:
     definition: Definition
     name: str
     expression: Expression | None
+    ab_test: AbTest | None
     then: tuple[MilestoneRead, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JourneyRead:
-    """A journey as written."""
+    """A journey as written; `workspaces` are ids, in the order of the account."""
 
     id: str
-    workspace: str
+    workspaces: tuple[str, ...]
     milestones: tuple[MilestoneRead, ...]
 
 
@@ -51,9 +52,10 @@ def milestones_of(milestones: tuple[MilestoneRead, ...]) -> Iterator[MilestoneRe
 
 
 def read_journey(
-    node: Node, path: str, workspaces: Workspaces, problems: Problems
+    node: Node, path: str, around: Surroundings
 ) -> tuple[JourneyRead, Read[JourneyRecord]] | None:
     """The journey that a node is, None when it is not even a mapping."""
+    problems = around.problems
     read = read_record(JourneyRecord, node, path, problems)
     if read is None:
         return None
@@ -67,10 +69,11 @@ def read_journey(
     if isinstance(value, Sequence) and not value.items:
         message = "a journey has at least one milestone"
         problems.error("empty-list", value.mark, f"{path}.milestones", message, "add one")
-    scope = scope_of(read, workspaces, problems)
+    scope = scope_of(read, around)
     reader = _MilestoneReader(read.record.id, scope, problems)
     milestones = reader.siblings(read.items("milestones"), parent=None)
-    return JourneyRead(read.record.id, scope.workspace, milestones), read
+    workspaces = tuple(workspace.id for workspace in scope.workspaces)
+    return JourneyRead(read.record.id, workspaces, milestones), read
 
 
 class _MilestoneReader:
@@ -124,8 +127,9 @@ class _MilestoneReader:
             or record.name
             or (REMAINING_NAME if record.remaining else record.id)
         )
+        ab_test = read_ab_test(read.node.get("ab_test"), f"{path}.ab_test", full_id, self._problems)
         then = self.siblings(read.items("then"), full_id)
-        return MilestoneRead(record.id, definition, name, expression, then)
+        return MilestoneRead(record.id, definition, name, expression, ab_test, then)
 
     def _check_remaining(self, read: Read[MilestoneRecord], is_last: bool, is_alone: bool) -> None:
         fault = advice = None

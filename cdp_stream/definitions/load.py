@@ -21,11 +21,13 @@ class Loaded:
         account: None when there is an error.
         problems: by file, line and column.
         files: the files that were read, in order.
+        documents: what they hold, with the place of every node.
     """
 
     account: Account | None
     problems: list[Problem]
     files: tuple[str, ...] = ()
+    documents: tuple[Mapping, ...] = ()
 
     @property
     def errors(self) -> list[Problem]:
@@ -39,14 +41,20 @@ def load_files(paths: Iterable[str | Path]) -> Loaded:
     A file that cannot be read is a problem like any other; nothing is raised.
     """
     problems = Problems()
-    documents: list[Mapping] = []
-    files = _expanded(paths, problems)
-    for file in files:
-        content = _content(file, problems)
-        document = None if content is None else parse(content, _spoken(file), problems)
-        if document is not None:
-            documents.append(document)
-    return _loaded(documents, problems, tuple(_spoken(file) for file in files))
+    read = read_documents(paths, problems)
+    documents = [document for _, document in read if document is not None]
+    return _loaded(documents, problems, tuple(name for name, _ in read))
+
+
+def read_documents(
+    paths: Iterable[str | Path], problems: Problems
+) -> list[tuple[str, Mapping | None]]:
+    """The files that the paths name, each with its top mapping; None where it cannot be read."""
+    read: list[tuple[str, Mapping | None]] = []
+    for file in _expanded(paths, problems):
+        content, name = _content(file, problems), _spoken(file)
+        read.append((name, None if content is None else parse(content, name, problems)))
+    return read
 
 
 def load_text(text: str, name: str = "definitions.yaml") -> Loaded:
@@ -58,7 +66,7 @@ def load_text(text: str, name: str = "definitions.yaml") -> Loaded:
 
 def _loaded(documents: list[Mapping], problems: Problems, files: tuple[str, ...]) -> Loaded:
     account = compile_account(documents, problems)
-    return Loaded(account, problems.sorted(), files)
+    return Loaded(account, problems.sorted(), files, tuple(documents))
 
 
 def _expanded(paths: Iterable[str | Path], problems: Problems) -> list[Path]:

@@ -30,10 +30,14 @@ CODES: Final = (
     "alias-limit",
     "bad-count",
     "bad-date",
+    "bad-distance",
     "bad-duration",
     "bad-id",
+    "bad-instant",
     "bad-operand",
     "bad-operator",
+    "bad-percent",
+    "bad-place",
     "bad-value",
     "bad-version",
     "bad-window",
@@ -43,6 +47,7 @@ CODES: Final = (
     "duplicate-api-key",
     "duplicate-id",
     "duplicate-key",
+    "duplicate-name",
     "duplicate-tier",
     "empty-file",
     "empty-list",
@@ -56,22 +61,42 @@ CODES: Final = (
     "missing-operator",
     "missing-subject",
     "name-too-long",
+    "no-expectation",
     "not-utf-8",
     "not-yet-supported",
     "number-too-long",
     "remaining-split",
     "several-documents",
+    "shares-over-100",
+    "short-sequence",
     "tag-not-allowed",
     "tag-too-long",
+    "time-goes-back",
     "too-deep",
     "too-many-nodes",
+    "too-many-variants",
+    "unknown-city",
     "unknown-key",
     "unknown-reference",
     "unread-event",
     "unreadable-file",
+    "workspace-outside-audience",
     "wrong-type",
 )
-"""Every code a problem may have; kept for ever."""
+"""Every code an error may have; kept for ever."""
+
+WARNINGS: Final = (
+    "always-true",
+    "beyond-lookback",
+    "contains",
+    "equal",
+    "fading-window",
+    "never-true",
+    "unbounded-state",
+    "unconnected",
+    "unreachable-milestone",
+)
+"""Every code a warning may have; kept for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +104,12 @@ class Problem:
     """One thing that is wrong, and what would be right.
 
     Attributes:
-        code: one of `CODES`.
+        code: one of `CODES`, for a warning one of `WARNINGS`.
         line, column: from 1.
         path: from the top of the document, as `audiences[0].criteria.all[1].when`; `document` for
             the whole.
         suggestion: what to write instead; None where the message says it all.
-        related: ids of the audiences that a cycle goes through.
+        related: ids of the audiences that it is about, of a containment the containing one first.
     """
 
     severity: Severity
@@ -175,7 +200,9 @@ class Problems:
             return None
         self._compared += len(known)
         lowered = word.lower().replace("-", "_").replace(" ", "_")
-        candidates = {name.replace("-", "_"): name for name in sorted(known)}
+        candidates = {
+            name.lower().replace("-", "_").replace(" ", "_"): name for name in sorted(known)
+        }
         match = get_close_matches(
             lowered, candidates, n=1, cutoff=0.6 if len(word) <= SHORT_WORD else 0.7
         )

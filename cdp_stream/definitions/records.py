@@ -23,6 +23,7 @@ _STAND_INS: Final[dict[str, Any]] = {
     "version": 1,
     "id": "unnamed",
     "kind": "platform",
+    "calculation": "count",
     "inputs": None,
     "criteria": None,
 }

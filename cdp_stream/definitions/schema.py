@@ -65,7 +65,12 @@ def _checked_span(value: object) -> str:
     raise PydanticCustomError("bad-duration", "{reason}", {"reason": reason, "advice": advice})
 
 
-def _checked_version(value: object) -> int:
+def checked_version(value: object) -> int:
+    """The version of a file, which is 1.
+
+    Raises:
+        PydanticCustomError: it is anything else.
+    """
     if type(value) is int and value == 1:
         return 1
     raise PydanticCustomError(
@@ -92,7 +97,7 @@ Tag = Annotated[str, AfterValidator(_checked_tag)]
 Span = Annotated[str, PlainValidator(_checked_span)]
 Ids = Annotated[list[str], AfterValidator(_not_empty)]
 Nodes = InstanceOf[Sequence]
-CriterionNode = Any
+AnyNode = Any
 """Its own reader says what is wrong with it, whatever kind of node it is."""
 
 
@@ -110,12 +115,13 @@ class Record(BaseModel):
 class DocumentRecord(Record):
     """A whole file."""
 
-    NODES = frozenset({"workspaces", "audiences", "journeys"})
-    LATER = frozenset({"calculated_attributes", "outputs", "connections"})
+    NODES = frozenset({"workspaces", "calculated_attributes", "audiences", "journeys"})
+    LATER = frozenset({"outputs", "connections"})
 
-    version: Annotated[int, PlainValidator(_checked_version)]
+    version: Annotated[int, PlainValidator(checked_version)]
     account: Id | None = None
     workspaces: Nodes | None = None
+    calculated_attributes: Nodes | None = None
     audiences: Nodes | None = None
     journeys: Nodes | None = None
 
@@ -141,11 +147,54 @@ class InputRecord(Record):
     tier: Literal["personalize", "preserve", "connect"] = Tier.PERSONALIZE.value
 
 
+class CalculatedAttributeRecord(Record):
+    """A calculated attribute; `workspace` None is the only one."""
+
+    NODES = frozenset({"of", "within", "since"})
+
+    id: Id
+    workspace: str | None = None
+    calculation: Literal[
+        "count",
+        "sum",
+        "min",
+        "max",
+        "average",
+        "most_frequent",
+        "unique_values_count",
+        "unique_list",
+        "first_occurrence",
+        "last_occurrence",
+        "first_occurrence_timestamp",
+        "last_occurrence_timestamp",
+    ]
+    of: AnyNode
+    within: AnyNode = None
+    since: AnyNode = None
+
+
+class AbTestRecord(Record):
+    """An A/B test; `seed` None is the id of the audience."""
+
+    NODES = frozenset({"variants"})
+
+    seed: str | None = None
+    variants: Nodes
+
+
+class VariantRecord(Record):
+    """A variant; `name` None is `Variant` and its place."""
+
+    NODES = frozenset({"percent"})
+
+    name: Name | None = None
+    percent: AnyNode
+
+
 class AudienceRecord(Record):
     """An audience; None stands for the default that other records decide."""
 
-    NODES = frozenset({"criteria"})
-    LATER = frozenset({"ab_test"})
+    NODES = frozenset({"criteria", "ab_test"})
 
     id: Id
     name: Name | None = None
@@ -155,7 +204,8 @@ class AudienceRecord(Record):
     lookback: Span | None = None
     status: Literal["active", "draft"] = "active"
     tags: list[Tag] = []
-    criteria: CriterionNode
+    criteria: AnyNode
+    ab_test: AnyNode = None
 
 
 class JourneyRecord(Record):
@@ -174,13 +224,13 @@ class JourneyRecord(Record):
 class MilestoneRecord(Record):
     """A milestone: with criteria, or the remaining-users split."""
 
-    NODES = frozenset({"criteria", "then"})
-    LATER = frozenset({"ab_test"})
+    NODES = frozenset({"criteria", "ab_test", "then"})
 
     id: Id
     name: Name | None = None
     external_name: Name | None = None
     tags: list[Tag] = []
-    criteria: CriterionNode = None
+    criteria: AnyNode = None
     remaining: bool = False
+    ab_test: AnyNode = None
     then: Nodes | None = None

@@ -1,12 +1,17 @@
-"""What a criterion is read within: a workspace, and its audience's inputs and lookback."""
+"""What a criterion is read within: its audience's workspaces, inputs and lookback."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cdp_stream.core.definition import EventTier, Input
+from cdp_stream.core.definition import CalculatedAttribute, Reach, Workspace
+from cdp_stream.core.subject import Subject
+from cdp_stream.core.windows import Window
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.tiers import may_be_read
+from cdp_stream.definitions.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,67 +24,140 @@ class Reference:
 
 
 @dataclass(slots=True)
+class CalculatedAttributes:
+    """The calculated attributes that were read.
+
+    Attributes:
+        by_id: None stands for one with something wrong in it.
+        complete: whether every one could be told; what refers to one is not blamed otherwise.
+    """
+
+    by_id: dict[str, CalculatedAttribute | None] = field(default_factory=dict)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all audiences of the account have in common."""
+
+    workspaces: Workspaces
+    calculated: CalculatedAttributes
+    problems: Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Inputs of one workspace that an event criterion reads.
+
+    Attributes:
+        inputs: None is every input of the workspace.
+        lookback_ms: the one that applies here; None is unlimited.
+    """
+
+    workspace: Workspace
+    inputs: frozenset[str] | None
+    lookback_ms: int | None
+
+    def reads(self, subject: Subject) -> bool:
+        """Whether some event of the subject may be `personalize` here."""
+        read = [
+            source
+            for source in self.workspace.inputs
+            if self.inputs is None or source.id in self.inputs
+        ]
+        return may_be_read(subject, read, self.workspace.event_tiers)
+
+
+def reaches_of(places: Iterable[Place], window: Window) -> tuple[Reach, ...]:
+    """A window in each place, cut by its lookback; not where the lookback leaves nothing of it."""
+    return tuple(
+        Reach(place.workspace.id, window.cut_to(place.lookback_ms), place.inputs)
+        for place in places
+        if place.lookback_ms is None or (window.newest or 0) <= place.lookback_ms
+    )
+
+
+@dataclass(slots=True)
 class Scope:
     """The surroundings of the criteria of one audience or milestone.
 
     Attributes:
-        workspace: its id; empty when it could not be told, and then nothing is held against its
-            inputs.
-        inputs: the inputs of the workspace by id.
+        workspaces: in the order of the account; none when none could be told, and then nothing is
+            held against its inputs.
         reads: ids of the inputs that event criteria read unless they name their own; None is all.
-        lookback_ms: None is unlimited.
-        certain: whether nothing was wrong with the workspace, so that absence proves something.
-        everywhere: the workspace of every input of the account.
+        own_lookback_ms: the audience's own; None where it has none.
+        complete: whether all of its workspaces could be told.
+        certain: whether nothing was wrong with them, so that absence proves something.
         prefix: the path of the audience, put before the paths of its criteria in problems.
         references: collected while criteria are read.
     """
 
-    workspace: str
-    inputs: dict[str, Input]
-    event_tiers: tuple[EventTier, ...]
-    reads: frozenset[str] | None
-    lookback_ms: int | None
+    around: Surroundings
+    workspaces: tuple[Workspace, ...]
+    complete: bool
     certain: bool
-    everywhere: dict[str, str]
     prefix: str
-    problems: Problems
+    reads: frozenset[str] | None = None
+    own_lookback_ms: int | None = None
     references: list[Reference] = field(default_factory=list)
 
-    def inputs_read(self, named: frozenset[str] | None) -> list[Input]:
-        """The inputs that a criterion with these `inputs` (None: all) reads."""
-        return [found for name, found in self.inputs.items() if named is None or name in named]
+    @property
+    def problems(self) -> Problems:
+        """Where problems are noted."""
+        return self.around.problems
+
+    def places(
+        self, workspaces: tuple[Workspace, ...], inputs: frozenset[str] | None
+    ) -> tuple[Place, ...]:
+        """Where a criterion with these inputs (None: all) reads in these workspaces."""
+        found = []
+        for workspace in workspaces:
+            ids = frozenset(source.id for source in workspace.inputs)
+            own = ids if inputs is None else ids & inputs
+            if own:
+                lookback_ms = workspace.lookback_ms
+                if self.own_lookback_ms is not None:
+                    lookback_ms = self.own_lookback_ms
+                found.append(Place(workspace, None if own == ids else own, lookback_ms))
+        return tuple(found)
+
+
+def spoken(names: Iterable[str]) -> str:
+    """Names as they stand in a message: `a`, `b` or `c`."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) > 1:
+        return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    return "".join(quoted)
 
 
 def read_inputs(
-    named: list[tuple[str, Mark, str]], scope: Scope, of_whom: str
+    named: list[tuple[str, Mark, str]], workspaces: tuple[Workspace, ...], scope: Scope
 ) -> frozenset[str] | None:
-    """The inputs that ids, each with its place, name; None when that is every input."""
+    """The inputs that ids, each with its place, name; None when that is none or every input."""
+    problems, everywhere = scope.problems, scope.around.workspaces.input_workspaces
+    inputs = [source.id for workspace in workspaces for source in workspace.inputs]
     known = set()
     for name, mark, path in named:
-        if name in scope.inputs:
+        if name in inputs:
             known.add(name)
-        elif not scope.workspace:
             continue
-        elif name in scope.everywhere:
-            message = (
-                f"the input `{name}` is of workspace `{scope.everywhere[name]}`, not of {of_whom}"
-            )
-            advice = scope.problems.near_or_list(name, scope.inputs)
-            scope.problems.error("input-outside-workspaces", mark, path, message, advice)
+        if not scope.complete:
+            continue
+        advice = problems.near_or_list(name, inputs)
+        if name in everywhere:
+            whose = spoken(workspace.id for workspace in workspaces)
+            message = f"the input `{name}` is of workspace `{everywhere[name]}`, not of {whose}"
+            problems.error("input-outside-workspaces", mark, path, message, advice)
         else:
             message = f"there is no input `{shown(name)}`"
-            scope.problems.error(
-                "unknown-reference",
-                mark,
-                path,
-                message,
-                scope.problems.near_or_list(name, scope.inputs),
-            )
-    return None if known == set(scope.inputs) or not known else frozenset(known)
+            problems.error("unknown-reference", mark, path, message, advice)
+    return None if known == set(inputs) or not known else frozenset(known)
 
 
-def read_input_list(node: Node, path: str, scope: Scope) -> frozenset[str] | None:
-    """A criterion's own `inputs`: a list, not empty, of inputs of its workspace."""
+def read_input_list(
+    node: Node, path: str, workspaces: tuple[Workspace, ...], scope: Scope
+) -> frozenset[str] | None:
+    """A criterion's own `inputs`: a list, not empty, of inputs of the workspaces that it reads."""
     problems = scope.problems
     if not isinstance(node, Sequence):
         problems.wrong_type(node, path, "a list of input ids", "as `[ios, web]`")
@@ -95,4 +173,4 @@ def read_input_list(node: Node, path: str, scope: Scope) -> frozenset[str] | Non
             named.append((item.value, item.mark, f"{path}[{index}]"))
         else:
             problems.wrong_type(item, f"{path}[{index}]", "text, the id of an input")
-    return read_inputs(named, scope, f"`{scope.workspace}`")
+    return read_inputs(named, workspaces, scope)

@@ -25,7 +25,7 @@ from cdp_stream.definitions.nodes import Mapping, Node, Scalar, describe, shown
 from cdp_stream.definitions.problems import Problems
 
 ANY: Final = "any"
-COMMERCE_ACTIONS: Final = (
+PRODUCT_ACTIONS: Final = (
     "add_to_cart",
     "remove_from_cart",
     "checkout",
@@ -36,10 +36,8 @@ COMMERCE_ACTIONS: Final = (
     "refund",
     "add_to_wishlist",
     "remove_from_wish_list",
-    "promotion_view",
-    "promotion_click",
-    "impression",
 )
+COMMERCE_ACTIONS: Final = (*PRODUCT_ACTIONS, "promotion_view", "promotion_click", "impression")
 SESSION_ENDS: Final = ("start", "end")
 LIFECYCLE: Final = frozenset({INSTALL, UPGRADE, UNINSTALL, CRASH})
 _NARROWED: Final = ("name", "custom_event_type")

@@ -38,6 +38,9 @@ VALUE_OPERATORS: Final = (
 )
 """Every operator a test on a value may have; `between` compares numbers or dates."""
 
+NAME_OPERATORS: Final = (*TEXT_OPERATORS, *LIST_OPERATORS, "exists")
+"""The operators for what is always text: identities, places, publishers and campaigns."""
+
 
 def read_test(
     node: Mapping, path: str, problems: Problems, complain_of_none: bool = True

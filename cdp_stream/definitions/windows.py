@@ -15,6 +15,7 @@ from cdp_stream.definitions.counts import BOUNDS
 from cdp_stream.definitions.durations import (
     DATE_ADVICE,
     DURATION_ADVICE,
+    UNITS_MS,
     day_start,
     duration_ms,
     looks_like_date,
@@ -29,6 +30,10 @@ DEFAULT_WINDOW_MS: Final = 30 * DAY_MS
 _ADVICE: Final = (
     "write `{last: 3d}`, `{between: [6d, 4d]}`, `{before: 2018-09-09}`, `{after: ...}`, "
     "`{on: ...}` or `any_time`"
+)
+_DATE_TEST_ADVICE: Final = (
+    "write `{last: 7d}`, `{between: [6d, 4d]}`, `{before: 2018-09-09}`, `{after: ...}` or "
+    "`{on: ...}`"
 )
 
 
@@ -48,60 +53,71 @@ class Days:
     end: int | None
 
 
-def default_window(lookback_ms: int | None) -> Window:
-    """The window of an event criterion that names none: the last 30 days."""
-    return Window(oldest=DEFAULT_WINDOW_MS, newest=0).cut_to(lookback_ms)
+DEFAULT_WINDOW: Final = Window(oldest=DEFAULT_WINDOW_MS, newest=0)
+"""The window of an event criterion that names none: the last 30 days."""
+ALL_TIME: Final = Window(newest=0)
+"""The window that only the lookback cuts."""
 
 
-def read_when(node: Node, path: str, lookback_ms: int | None, problems: Problems) -> Window | None:
-    """The window of an event criterion, cut by the lookback; None when it is wrong."""
+def read_when(
+    node: Node, path: str, lookbacks_ms: tuple[int | None, ...], problems: Problems
+) -> Window | None:
+    """The window of an event criterion, not cut yet; None when it is wrong.
+
+    It is wrong too when every lookback (None: unlimited) that will cut it leaves nothing of it.
+    """
     if isinstance(node, Scalar) and node.value == ANY_TIME:
-        return Window(newest=0).cut_to(lookback_ms)
-    if not isinstance(node, Mapping):
-        problems.error("bad-window", node.mark, path, f"{describe(node)} is no window", _ADVICE)
+        return ALL_TIME
+    form = _read_form(node, path, (*DATE_OPERATORS, ANY_TIME), problems)
+    if form is None:
         return None
-    known = []
-    for key, entry in node.entries.items():
-        if key in DATE_OPERATORS:
-            known.append(key)
-        else:
-            near = f"write `when: {ANY_TIME}`" if key == ANY_TIME else None
-            advice = near or problems.near(key, (*DATE_OPERATORS, ANY_TIME)) or _ADVICE
-            problems.error(
-                "bad-window",
-                entry.key.mark,
-                f"{path}.{shown(key)}",
-                f"no window is `{shown(key)}`",
-                advice,
-            )
-    if len(known) != 1:
-        if len(known) > 1:
-            message = (
-                f"a window is one of these, not both: {', '.join(f'`{key}`' for key in known)}"
-            )
-            problems.error(
-                "bad-window", node.mark_of(known[1]), path, message, "`between` takes two bounds"
-            )
-        elif not node.entries:
-            problems.error("bad-window", node.mark, path, "the window is empty", _ADVICE)
-        return None
-    value = node.entries[known[0]].value
-    bounds = read_bounds(known[0], value, f"{path}.{known[0]}", problems)
+    operator, value, at = form
+    bounds = read_bounds(operator, value, at, problems)
     if bounds is None:
         return None
     if isinstance(bounds, Days):
-        return Window(start=bounds.start, end=bounds.end, newest=0).cut_to(lookback_ms)
-    if lookback_ms is not None and bounds.newer_ms > lookback_ms:
+        return Window(start=bounds.start, end=bounds.end, newest=0)
+    limits = [lookback for lookback in lookbacks_ms if lookback is not None]
+    if limits and len(limits) == len(lookbacks_ms) and bounds.newer_ms > max(limits):
         message = "the newer bound lies before the lookback, so no event can ever count"
-        problems.error(
-            "bad-window",
-            value.mark,
-            f"{path}.{known[0]}",
-            message,
-            f"the lookback is {_spoken(lookback_ms)}",
-        )
+        advice = f"the lookback is {spoken_length(max(limits))}"
+        problems.error("bad-window", value.mark, at, message, advice)
         return None
-    return Window(oldest=bounds.older_ms, newest=bounds.newer_ms).cut_to(lookback_ms)
+    return Window(oldest=bounds.older_ms, newest=bounds.newer_ms)
+
+
+def read_seen(node: Node, path: str, problems: Problems) -> Window | None:
+    """The window of `first_seen` or `last_seen`, a date test; None when it is wrong."""
+    form = _read_form(node, path, DATE_OPERATORS, problems)
+    return None if form is None else read_date_test(*form, problems)
+
+
+def _read_form(
+    node: Node, path: str, forms: tuple[str, ...], problems: Problems
+) -> tuple[str, Node, str] | None:
+    """The one date operator of a mapping, what it says, and its path."""
+    advice = _ADVICE if ANY_TIME in forms else _DATE_TEST_ADVICE
+    if not isinstance(node, Mapping):
+        problems.error("bad-window", node.mark, path, f"{describe(node)} is no window", advice)
+        return None
+    known = [key for key in node.entries if key in DATE_OPERATORS]
+    for key, entry in node.entries.items():
+        if key in known:
+            continue
+        near = f"write `when: {ANY_TIME}`" if key == ANY_TIME and key in forms else None
+        better = near or problems.near(key, forms) or advice
+        at = f"{path}.{shown(key)}"
+        problems.error("bad-window", entry.key.mark, at, f"no window is `{shown(key)}`", better)
+    if len(known) > 1:
+        several = ", ".join(f"`{key}`" for key in known)
+        message = f"a window is one of these, not both: {several}"
+        better = "`between` takes two bounds"
+        problems.error("bad-window", node.mark_of(known[1]), path, message, better)
+    elif not node.entries:
+        problems.error("bad-window", node.mark, path, "the window is empty", advice)
+    if len(known) != 1:
+        return None
+    return known[0], node.entries[known[0]].value, f"{path}.{known[0]}"
 
 
 def read_date_test(operator: str, node: Node, path: str, problems: Problems) -> Window | None:
@@ -121,7 +137,7 @@ def read_bounds(operator: str, node: Node, path: str, problems: Problems) -> Ago
     if operator == "last":
         length = read_duration(node, path, problems)
         return None if length is None else Ago(length, 0)
-    day = _read_day(node, path, problems)
+    day = read_day(node, path, problems)
     if day is None:
         return None
     if operator == "before":
@@ -143,8 +159,8 @@ def _between(node: Node, path: str, problems: Problems) -> Ago | Days | None:
         problems.error("bad-window", node.mark, path, message, "write two durations or two dates")
         return None
     if _is_date(first):
-        from_day = _read_day(first, f"{path}[0]", problems)
-        to_day = _read_day(second, f"{path}[1]", problems)
+        from_day = read_day(first, f"{path}[0]", problems)
+        to_day = read_day(second, f"{path}[1]", problems)
         if from_day is None or to_day is None:
             return None
         if from_day > to_day:
@@ -200,7 +216,8 @@ def read_duration(
     return length
 
 
-def _read_day(node: Node, path: str, problems: Problems) -> int | None:
+def read_day(node: Node, path: str, problems: Problems) -> int | None:
+    """Midnight UTC, epoch ms, of a date; None when it is none."""
     text = node.value if isinstance(node, Scalar) else None
     day = day_start(text) if isinstance(text, str) else None
     if day is None:
@@ -208,5 +225,7 @@ def _read_day(node: Node, path: str, problems: Problems) -> int | None:
     return day
 
 
-def _spoken(length_ms: int) -> str:
-    return f"{length_ms // DAY_MS}d" if length_ms % DAY_MS == 0 else f"{length_ms}ms"
+def spoken_length(length_ms: int) -> str:
+    """A duration as it would be written, in the greatest unit up to days that is exact."""
+    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if length_ms % UNITS_MS[unit] == 0)
+    return f"{length_ms // UNITS_MS[unit]}{unit}"

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from cdp_stream.core.plan import build_plan
+from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.demo.check import Found, Verdict, compare, replayed
 from cdp_stream.demo.purchases import Purchase, encode_batch, example_file, read_purchases

@@ -57,6 +57,14 @@ def _transition(data: dict[str, Any]) -> Reading:
     return (subject.UPGRADE if data.get("is_upgrade") is True else subject.UNREAD), ""
 
 
+def _opt_out(data: dict[str, Any]) -> Reading:
+    """Out or in again; without a boolean it says neither, and is activity alone."""
+    opted_out = data.get("is_opted_out")
+    if type(opted_out) is not bool:
+        return subject.UNREAD, ""
+    return subject.OPT_OUT, "out" if opted_out else "in"
+
+
 def _commerce(data: dict[str, Any]) -> Reading:
     """A commerce event is about a product action, a promotion or impressions; the first that is
     there names it.
@@ -178,12 +186,12 @@ READERS: Final[dict[str, Callable[[dict[str, Any]], Reading]]] = {
     "first_run": _always(subject.INSTALL),
     "uninstall": _always(subject.UNINSTALL),
     "crash_report": _always(subject.CRASH),
+    "opt_out": _opt_out,
 } | {
     unread: _always(subject.UNREAD)
     for unread in (
         "breadcrumb",
         "network_performance",
-        "opt_out",
         "pre_attribution",
         "profile",
         "push_message",

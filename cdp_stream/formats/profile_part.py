@@ -14,11 +14,17 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from cdp_stream.core.event import ProfilePart
+from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.operators import text_of
+from cdp_stream.core.recording import location_of
 from cdp_stream.formats import limits
-from cdp_stream.formats.envelope import TIME_EXPECTED, is_time
 from cdp_stream.formats.event_types import SCALAR_EXPECTED, SCALARS, location_problem
+from cdp_stream.formats.profile_facts import (
+    ADVERTISING_IDS,
+    device_of,
+    read_attribution,
+    read_consent,
+)
 from cdp_stream.formats.rejects import child_path
 
 MEMBERS: Final = frozenset(
@@ -35,13 +41,9 @@ MEMBERS: Final = frozenset(
 )
 """The members of a batch that are read here; most batches have none of them."""
 
-_ADVERTISING_IDS = (
-    "ios_advertising_id",
-    "android_advertising_id",
-    "roku_advertising_id",
-    "microsoft_advertising_id",
-    "fire_advertising_id",
-)
+_NO_FACTS = Facts()
+_FACTS_SIZE = 64
+"""Bytes that facts take in a row beside their own JSON."""
 
 
 class Profile(NamedTuple):
@@ -61,23 +63,28 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
     identities = _identities(batch.get("user_identities"), problems)
     device = _device(_object(batch, "device_info", problems))
     application = _object(batch, "application_info", problems)
-    _check_consent(_object(batch, "consent_state", problems), problems)
-    problem = location_problem(
-        "$.context.location", _object(batch, "context", problems).get("location")
-    )
+    consent = read_consent(_object(batch, "consent_state", problems), problems)
+    location = _object(batch, "context", problems).get("location")
+    problem = location_problem("$.context.location", location)
     if problem:
         problems.append(problem)
-    for field, value in _object(batch, "attribution_info", problems).items():
-        if (
-            field in ("service_provider", "publisher", "campaign")
-            and value is not None
-            and type(value) is not str
-        ):
-            problems.append(f"$.attribution_info.{field}: expected text")
+        location = None
+    attribution = read_attribution(_object(batch, "attribution_info", problems), problems)
     part = None
-    if attributes or deleted or identities:
-        size = len(orjson.dumps(attributes)) + len(orjson.dumps(identities))
-        part = ProfilePart(attributes, deleted, identities, size)
+    facts = Facts(
+        device=device_of(batch.get("mp_deviceid"), device),
+        consent=consent,
+        location=location_of(location),
+        attribution=attribution,
+    )
+    says_facts = facts != _NO_FACTS
+    if attributes or deleted or identities or says_facts:
+        size = 0
+        if attributes or identities:
+            size = len(orjson.dumps(attributes)) + len(orjson.dumps(identities))
+        if says_facts:
+            size += _FACTS_SIZE + len(orjson.dumps(facts))
+        part = ProfilePart(attributes, deleted, identities, size, facts if says_facts else None)
     return Profile(part, device, application, problems)
 
 
@@ -192,34 +199,8 @@ def _identity_text(identity: Any) -> str | None:
 
 def _device(device: dict[str, Any]) -> dict[str, Any]:
     """The device without advertising ids that are all zeros: senders fill the unused ones so."""
-    for field in _ADVERTISING_IDS:
+    for field in ADVERTISING_IDS:
         identifier = device.get(field)
         if type(identifier) is str and "0" in identifier and not identifier.strip("0-"):
             del device[field]
     return device
-
-
-def _check_consent(state: dict[str, Any], problems: list[str]) -> None:
-    for regulation in ("gdpr", "ccpa"):
-        purposes = state.get(regulation)
-        if purposes is None:
-            continue
-        path = f"$.consent_state.{regulation}"
-        if type(purposes) is not dict:
-            problems.append(f"{path}: expected an object")
-            continue
-        for purpose, consent in purposes.items():
-            problem = None if consent is None else _consent_problem(consent)
-            if problem:
-                problems.append(f"{child_path(path, purpose)}{problem}")
-
-
-def _consent_problem(consent: Any) -> str | None:
-    if type(consent) is not dict:
-        return ": expected an object"
-    if type(consent.get("consented")) is not bool:
-        return ".consented: expected a boolean"
-    given_at = consent.get("timestamp_unixtime_ms")
-    if given_at is not None and not is_time(given_at):
-        return f".timestamp_unixtime_ms: {TIME_EXPECTED}"
-    return None

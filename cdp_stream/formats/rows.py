@@ -10,6 +10,7 @@ complete.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -24,21 +25,22 @@ PARTITION_KEY: Final = b"~partition"
 
 _HEADER = Struct(">Bq")
 _PARTITION = Struct(">Bqq")
-_Spaces = list[tuple[str, int, int, dict[str, Any]]]
-_Body = tuple[
-    int,
-    int,
-    int,
-    int,
+_Seen = list[tuple[str, int, int]]
+_Cold = tuple[
     dict[str, str],
-    _Spaces,
-    dict[str, int | list[int]],
+    list[tuple[dict[str, Any], dict[str, Any]]],
     dict[str, int],
-    bytes,
-    bytes,
+    dict[str, str],
+    int,
 ]
+_Body = tuple[int, int, int, int, _Seen, dict[str, Any], bytes, bytes, msgspec.Raw]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Body).decode
+_decode_cold = msgspec.msgpack.Decoder(_Cold).decode
+_skip_to_cold = msgspec.msgpack.Decoder(tuple[(msgspec.Raw,) * 9]).decode  # type: ignore[misc]
+_skip_to_members = msgspec.msgpack.Decoder(
+    tuple[msgspec.Raw, msgspec.Raw, dict[str, msgspec.Raw], msgspec.Raw, msgspec.Raw]
+).decode
 
 
 class PartitionState(NamedTuple):
@@ -54,24 +56,30 @@ class PartitionState(NamedTuple):
 
 
 def encode_row(row: Row) -> bytes:
-    """The row as bytes; `row.mpid` is the key and not repeated."""
-    spaces = [
-        (workspace, space.first_seen, space.last_seen, space.attributes)
-        for workspace, space in row.spaces.items()
-    ]
+    """The row as bytes; `row.mpid` is the key and not repeated.
+
+    What seldom changes is encoded when it has changed, and kept in `row.cold`.
+    """
+    cold = row.cold
+    if cold is None:
+        cold = row.cold = _encode_cold(row)
     body = (
         row.clock,
         row.position,
         row.ordinal,
         row.weight,
-        row.identities,
-        spaces,
+        [(workspace, space.first_seen, space.last_seen) for workspace, space in row.spaces.items()],
         row.slots,
-        row.members,
         row.event_ids,
         row.batch_ids,
+        msgspec.Raw(cold),
     )
     return _HEADER.pack(VERSION, row.due) + _encode(body)
+
+
+def _encode_cold(row: Row) -> bytes:
+    facts = [(space.attributes, space.facts) for space in row.spaces.values()]
+    return _encode((row.identities, facts, row.members, row.variants, row.opt_out))
 
 
 def decode_row(mpid: int, value: bytes) -> Row:
@@ -88,19 +96,22 @@ def decode_row(mpid: int, value: bytes) -> Row:
             row.position,
             row.ordinal,
             row.weight,
-            row.identities,
-            spaces,
+            seen,
             row.slots,
-            row.members,
             event_ids,
             batch_ids,
+            cold,
         ) = _decode(memoryview(value)[_HEADER.size :])
+        row.identities, facts, row.members, row.variants, row.opt_out = _decode_cold(cold)
     except msgspec.DecodeError as error:
         raise _damaged(str(mpid)) from error
+    if len(facts) != len(seen):
+        raise _damaged(str(mpid))
     row.event_ids += event_ids
     row.batch_ids += batch_ids
-    for workspace, first_seen, last_seen, attributes in spaces:
-        row.spaces[workspace] = Space(first_seen, last_seen, attributes)
+    row.cold = bytes(cold)
+    for (workspace, first_seen, last_seen), (attributes, known) in zip(seen, facts, strict=True):
+        row.spaces[workspace] = Space(first_seen, last_seen, attributes, known)
     return row
 
 
@@ -114,6 +125,20 @@ def due_of(value: bytes) -> int:
     if len(value) < _HEADER.size:
         raise _damaged("too short for its header")
     return int(_HEADER.unpack_from(value)[1])
+
+
+def members_of(value: bytes) -> Collection[str]:
+    """The ids of the audiences that an encoded row is a member of; the rest is passed over.
+
+    Raises:
+        OutsideError: the value is of another version, or damaged.
+    """
+    _check_version(value[0] if value else VERSION)
+    try:
+        cold = _skip_to_cold(memoryview(value)[_HEADER.size :])[8]
+        return _skip_to_members(cold)[2]
+    except msgspec.DecodeError as error:
+        raise _damaged("its memberships") from error
 
 
 def encode_partition(state: PartitionState) -> bytes:

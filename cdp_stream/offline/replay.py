@@ -15,7 +15,9 @@ import orjson
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.plan import Plan, build_plan
+from cdp_stream.core.event import Batch
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.planning import build_plan
 from cdp_stream.core.row import Row
 from cdp_stream.definitions import load_text
 from cdp_stream.errors import InputError
@@ -45,6 +47,7 @@ class Replay:
         until: int | None = None,
         input_id: str | None = None,
         on_reject: OnReject | None = None,
+        keep: Callable[[Batch], bool] | None = None,
     ) -> None:
         """Prepare an empty replay.
 
@@ -52,6 +55,7 @@ class Replay:
             until: batches that arrive later are not read, epoch ms; None reads all.
             input_id: the input of every batch, as a header would name it.
             on_reject: told of what could not be used.
+            keep: asked of each batch before it is applied; one that it refuses is passed over.
 
         Raises:
             UsageError: the account has no such input.
@@ -63,15 +67,20 @@ class Replay:
         self._until = until
         self._input_id = input_id
         self._on_reject = on_reject
+        self._keep = keep
         self._engine = Engine(plan)
         self._decoder = BatchDecoder(plan.inputs)
 
-    def feed(self, line: bytes, changes: list[Change]) -> None:
-        """Apply one line; what it changes is appended to `changes`."""
+    def feed(self, line: bytes, changes: list[Change], input_id: str | None = None) -> None:
+        """Apply one line; what it changes is appended to `changes`.
+
+        Args:
+            input_id: the input of this line, where it is not that of all.
+        """
         self.lines += 1
         if not line or line.isspace():
             return
-        batch, rejects = self._decoder.decode_line(line, self._input_id)
+        batch, rejects = self._decoder.decode_line(line, input_id or self._input_id)
         if rejects and self._on_reject is not None:
             for reject in rejects:
                 self._on_reject(self.lines, reject)
@@ -79,6 +88,8 @@ class Replay:
             return
         arrival = batch.arrival
         if self._until is not None and arrival > self._until:
+            return
+        if self._keep is not None and not self._keep(batch):
             return
         if self.greatest_arrival is None or arrival > self.greatest_arrival:
             self.greatest_arrival = arrival

@@ -116,3 +116,11 @@ class Processor(Protocol):
     def next_due(self) -> int | None:
         """The earliest due instant of the partition, ``None`` when nothing is due ever."""
         ...
+
+    def due_waiting(self) -> int:
+        """How many due instants wait."""
+        ...
+
+    def audience_sizes(self) -> Mapping[str, int] | None:
+        """Members by audience id, live; ``None`` while restored rows have yet to be counted."""
+        ...

@@ -11,15 +11,18 @@ from cdp_stream.core.definition import (
     Condition,
     EventCriterion,
     Expression,
+    Facet,
     Input,
     MemberOf,
-    UserAttributeCriterion,
+    ProfileCriterion,
+    Reach,
     Workspace,
 )
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.operators import Test
-from cdp_stream.core.plan import Plan, build_plan
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.planning import build_plan
 from cdp_stream.core.row import Row
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window
@@ -46,15 +49,15 @@ def did(
     """So many events; at least one in the last three days unless said."""
     subject = Subject(kind, None if name is None else name.casefold(), custom_event_type)
     text = f"{kind}: {name}"
-    return EventCriterion(
-        workspace, subject, where, minimum, maximum, window, inputs, text, "criteria"
-    )
+    reaches = (Reach(workspace, window, inputs),)
+    return EventCriterion(reaches, subject, where, minimum, maximum, text, "criteria")
 
 
-def has(key: str, operator: str, operand: Any, workspace: str = "travel") -> UserAttributeCriterion:
+def has(key: str, operator: str, operand: Any, workspace: str = "travel") -> ProfileCriterion:
     """A test on a user attribute."""
-    return UserAttributeCriterion(
-        workspace, key, Test(operator, operand), f"user_attribute: {key}", "criteria"
+    test = Test(operator, operand)
+    return ProfileCriterion(
+        Facet.USER_ATTRIBUTE, workspace, key, test, f"user_attribute: {key}", "criteria"
     )
 
 
@@ -67,7 +70,7 @@ def audience(
     audience_id: str, expression: Expression, *, workspace: str = "travel", emits: bool = True
 ) -> Audience:
     """An audience whose name is its id in capitals."""
-    return Audience(audience_id, audience_id.upper(), workspace, expression, emits, "d1")
+    return Audience(audience_id, audience_id.upper(), (workspace,), expression, emits, "d1")
 
 
 def plan_of(*audiences: Audience, workspaces: tuple[Workspace, ...] = (TRAVEL,)) -> Plan:

@@ -32,7 +32,7 @@ HOUR = 3_600_000
 
 def short(*audiences):
     """A profile under audiences of a workspace whose profiles live ten days."""
-    there = [replace(one, workspace="short") for one in audiences]
+    there = [replace(one, workspaces=("short",)) for one in audiences]
     return Profile(plan_of(*there, workspaces=(SHORT,)))
 
 

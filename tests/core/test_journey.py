@@ -18,11 +18,11 @@ def test_milestones_come_depth_first_each_with_its_place():
         Milestone("rest", "Rest", None, "d4"),
     )
     one, deep, two = of("j/one"), of("j/deep"), of("j/two")
-    assert list(audiences_of("j", "travel", milestones)) == [
-        Audience("j/one", "One", "travel", All((A,)), True, "d1"),
-        Audience("j/deep", "Deep", "travel", All((one, B)), True, "d2"),
-        Audience("j/two", "Two", "travel", All((B, Not(AnyOf((one,))))), True, "d3"),
-        Audience("j/rest", "Rest", "travel", All((Not(AnyOf((one, two))),)), True, "d4"),
+    assert list(audiences_of("j", ("travel",), milestones)) == [
+        Audience("j/one", "One", ("travel",), All((A,)), True, "d1"),
+        Audience("j/deep", "Deep", ("travel",), All((one, B)), True, "d2"),
+        Audience("j/two", "Two", ("travel",), All((B, Not(AnyOf((one,))))), True, "d3"),
+        Audience("j/rest", "Rest", ("travel",), All((Not(AnyOf((one, two))),)), True, "d4"),
     ]
     assert deep != one
 
@@ -31,6 +31,6 @@ def test_a_remaining_split_below_a_milestone_is_of_its_members():
     milestones = (
         Milestone("p", "P", A, "d", (Milestone("x", "X", B, "d"), Milestone("r", "R", None, "d"))),
     )
-    assert list(audiences_of("j", "travel", milestones))[2].expression == All(
+    assert list(audiences_of("j", ("travel",), milestones))[2].expression == All(
         (of("j/p"), Not(AnyOf((of("j/x"),))))
     )

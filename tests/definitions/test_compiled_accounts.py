@@ -1,16 +1,22 @@
 """Accounts as a whole: defaults, order, several files, journeys, tiers, digests."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from cdp_stream.core.definition import (
     All,
     AnyOf,
+    Calculation,
+    Criterion,
     EventTier,
     Expression,
+    Facet,
     Input,
     MemberOf,
     Not,
+    ProfileCriterion,
     Tier,
     Workspace,
 )
@@ -59,6 +65,39 @@ def test_the_whole_language_is_right_in_one_file() -> None:
         ("trial/watched", "watched", True),
         ("trial/rest", "Remaining Users", True),
     ]
+
+
+def test_every_form_of_the_language_is_right_in_one_file() -> None:
+    loaded = load_files([GOOD / "every-form.yaml"])
+    assert loaded.problems == []
+    assert loaded.account is not None
+    assert [a.workspaces for a in loaded.account.audiences] == [
+        ("main", "stores"),
+        ("main",),
+        ("main", "stores"),
+        ("main", "stores"),
+    ]
+    used = {type(leaf).__name__ for leaf in leaves_of(loaded.account.audiences[0].expression)}
+    assert used == {criterion.__name__ for criterion in get_args(Criterion)}
+    facets = {
+        leaf.facet
+        for leaf in leaves_of(loaded.account.audiences[0].expression)
+        if isinstance(leaf, ProfileCriterion)
+    }
+    assert facets == set(Facet)
+    calculations = [found.calculation for found in loaded.account.calculated_attributes]
+    assert sorted(calculations) == sorted(Calculation)
+
+
+def leaves_of(expression: Expression) -> Iterator[Criterion]:
+    match expression:
+        case All(children) | AnyOf(children):
+            for child in children:
+                yield from leaves_of(child)
+        case Not(child):
+            yield from leaves_of(child)
+        case _:
+            yield expression
 
 
 def test_defaults_of_a_workspace() -> None:
@@ -192,7 +231,7 @@ def test_a_long_circle_of_references_is_found() -> None:
 
 
 def test_a_digest_is_twelve_digits_and_the_same_for_ever() -> None:
-    assert audience_of("{event: A}").digest == "93d9c5eefcca"
+    assert audience_of("{event: A}").digest == "3225e295f4cd"
 
 
 def test_a_digest_follows_the_meaning_and_not_the_names() -> None:
@@ -211,6 +250,21 @@ def test_a_digest_takes_in_what_the_definition_refers_to() -> None:
     body = "audiences:\n  - {id: a, criteria: {audience: b}}\n  - {id: b, criteria: {event: X}}\n"
     before, after = audiences_in(body), audiences_in(body.replace("X", "Y"))
     assert before["a"].digest != after["a"].digest
+
+
+def test_a_digest_takes_in_the_calculated_attributes_that_it_refers_to() -> None:
+    body = (
+        "calculated_attributes:\n  - {id: v, calculation: count, of: {event: A}}\n"
+        "audiences:\n  - {id: a, criteria: {calculated_attribute: v, at_least: 1}}\n"
+        "  - {id: b, criteria: {event: A}}\n"
+    )
+    before = audiences_in(body)
+    renamed = audiences_in(body.replace("id: v", "id: w").replace("attribute: v", "attribute: w"))
+    changed = audiences_in(body.replace("of: {event: A}", "of: {event: B}"))
+    assert {name: found.digest for name, found in renamed.items()} == {
+        name: found.digest for name, found in before.items()
+    }
+    assert [name for name in before if before[name].digest != changed[name].digest] == ["a"]
 
 
 def test_a_milestones_digest_takes_in_its_parents_and_the_splits_before_it() -> None:

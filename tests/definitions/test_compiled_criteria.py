@@ -9,8 +9,8 @@ from cdp_stream.core.definition import (
     EventCriterion,
     MemberOf,
     Not,
+    ProfileCriterion,
     Source,
-    UserAttributeCriterion,
 )
 from cdp_stream.core.operators import DATED, OPERATORS
 from cdp_stream.core.operators import Test as ValueTest
@@ -60,7 +60,7 @@ def event_in(criteria: str, own: str = "", lookback: str = "unlimited") -> Event
 )
 def test_a_window_without_a_lookback(when: str, window: Window) -> None:
     criteria = f"{{event: A, when: {when}}}" if when else "{event: A}"
-    assert event_in(criteria).window == window
+    assert event_in(criteria).reaches[0].window == window
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,18 @@ def test_a_window_without_a_lookback(when: str, window: Window) -> None:
     ],
 )
 def test_a_window_is_cut_by_the_lookback(when: str, window: Window) -> None:
-    assert event_in(f"{{event: A, when: {when}}}", lookback="10d").window == window
+    assert event_in(f"{{event: A, when: {when}}}", lookback="10d").reaches[0].window == window
 
 
 def test_the_default_window_is_cut_too() -> None:
-    assert event_in("{event: A}", lookback="10d").window == Window(oldest=10 * DAY, newest=0)
+    assert event_in("{event: A}", lookback="10d").reaches[0].window == Window(
+        oldest=10 * DAY, newest=0
+    )
 
 
 def test_an_own_lookback_is_what_cuts() -> None:
     cut = event_in("{event: A, when: any_time}", own="lookback: 2d", lookback="10d")
-    assert cut.window == Window(oldest=2 * DAY, newest=0)
+    assert cut.reaches[0].window == Window(oldest=2 * DAY, newest=0)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_every_operator_of_the_engine_can_be_written() -> None:
 def test_an_operator_and_its_operand(operator: str) -> None:
     written, operand = NAMED[operator]
     attribute = expression_of(f"{{user_attribute: k, {operator}: {written}}}")
-    assert isinstance(attribute, UserAttributeCriterion)
+    assert isinstance(attribute, ProfileCriterion)
     assert attribute.test == ValueTest(operator, operand)
     assert type(attribute.test.operand) is type(operand)
     event = event_in(f"{{event: A, where: [{{attribute: k, {operator}: {written}}}]}}")
@@ -211,7 +213,7 @@ def test_an_operator_and_its_operand(operator: str) -> None:
 )
 def test_a_date_test_is_a_window_that_no_lookback_cuts(written: str, window: Window) -> None:
     attribute = expression_of(f"{{user_attribute: k, {written}}}", lookback="10d")
-    assert isinstance(attribute, UserAttributeCriterion)
+    assert isinstance(attribute, ProfileCriterion)
     assert attribute.test == ValueTest(DATED, window)
 
 
@@ -238,7 +240,7 @@ def test_reserved_user_attribute_keys_ignore_case_and_others_do_not() -> None:
     keys = []
     for key in ("$Age", "Age"):
         expression = expression_of(f"{{user_attribute: {key}, exists: true}}")
-        assert isinstance(expression, UserAttributeCriterion)
+        assert isinstance(expression, ProfileCriterion)
         keys.append((expression.key, expression.text))
     assert keys == [("$age", "user_attribute: $Age"), ("Age", "user_attribute: Age")]
 
@@ -273,7 +275,7 @@ def test_every_criterion_knows_its_path() -> None:
     first, negated = group.children
     assert isinstance(first, EventCriterion)
     assert isinstance(negated, Not)
-    assert isinstance(negated.child, UserAttributeCriterion)
+    assert isinstance(negated.child, ProfileCriterion)
     assert isinstance(excluded.child, AnyOf)
     referred = excluded.child.children[0]
     assert isinstance(referred, MemberOf)
@@ -303,7 +305,7 @@ def test_every_criterion_knows_its_path() -> None:
 def test_the_inputs_that_a_criterion_reads(
     criteria: str, own: str, inputs: set[str] | None
 ) -> None:
-    assert event_in(criteria, own).inputs == inputs
+    assert event_in(criteria, own).reaches[0].inputs == inputs
 
 
 def test_the_deepest_nesting_that_is_allowed_is_read() -> None:

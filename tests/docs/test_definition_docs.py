@@ -5,22 +5,30 @@ from pathlib import Path
 
 import pytest
 
+from cdp_stream.core.definition import Calculation
 from cdp_stream.core.operators import OPERATORS
 from cdp_stream.definitions import CODES, load_text
 from cdp_stream.definitions.conditions import SOURCES
+from cdp_stream.definitions.consents import REGULATIONS, STATES
 from cdp_stream.definitions.counts import COUNT_FORMS
 from cdp_stream.definitions.criterion_keys import (
     CRITERION_SUBJECTS,
     EVENT_KEYS,
     GROUPS,
-    LATER_SUBJECTS,
+    OTHER_KEYS,
 )
+from cdp_stream.definitions.places import METRES
+from cdp_stream.definitions.problems import WARNINGS
+from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
 from cdp_stream.definitions.schema import (
+    AbTestRecord,
     AudienceRecord,
+    CalculatedAttributeRecord,
     DocumentRecord,
     InputRecord,
     JourneyRecord,
     MilestoneRecord,
+    VariantRecord,
     WorkspaceRecord,
 )
 from cdp_stream.definitions.subjects import COMMERCE_ACTIONS
@@ -36,6 +44,9 @@ RECORDS = (
     AudienceRecord,
     JourneyRecord,
     MilestoneRecord,
+    CalculatedAttributeRecord,
+    AbTestRecord,
+    VariantRecord,
 )
 WORDS = {
     *OPERATORS,
@@ -45,15 +56,22 @@ WORDS = {
     *SOURCES,
     *GROUPS,
     *CRITERION_SUBJECTS,
-    *LATER_SUBJECTS,
     *EVENT_KEYS,
+    *OTHER_KEYS,
     *COMMERCE_ACTIONS,
+    *(calculation.value for calculation in Calculation),
+    *LOCATION_FIELDS,
+    *ATTRIBUTION_FIELDS,
+    *METRES,
+    *REGULATIONS,
+    *(state for states in STATES.values() for state in states),
     *(key for record in RECORDS for key in (*record.model_fields, *record.LATER)),
 }
 
 
 def test_every_code_has_a_heading_and_every_heading_is_a_code() -> None:
-    assert sorted(re.findall(r"^### (\S+)$", PROBLEMS, re.MULTILINE)) == sorted(CODES)
+    headings = re.findall(r"^### (\S+)$", PROBLEMS, re.MULTILINE)
+    assert sorted(headings) == sorted((*CODES, *WARNINGS))
 
 
 @pytest.mark.parametrize("word", sorted(WORDS))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cdp_stream.core.event import Facts
 from tests.formats.records import batch_of, decode
 
 
@@ -187,45 +188,100 @@ GIVEN = {"consented": True, "timestamp_unixtime_ms": 5}
 
 
 @pytest.mark.parametrize(
-    ("members", "detail"),
+    ("members", "detail", "facts"),
     [
-        ({"consent_state": {"gdpr": []}}, "$.consent_state.gdpr: expected an object"),
+        ({"consent_state": {"gdpr": []}}, "$.consent_state.gdpr: expected an object", None),
         (
             {"consent_state": {"gdpr": {"ads": GIVEN, "mail": 3}}},
             "$.consent_state.gdpr.mail: expected an object",
+            Facts(consent={"gdpr:ads": True}),
         ),
         (
             {"consent_state": {"ccpa": {"data_sale_opt_out": {}}}},
             "$.consent_state.ccpa.data_sale_opt_out.consented: expected a boolean",
+            None,
         ),
         (
             {"consent_state": {"gdpr": {"a b": GIVEN | {"timestamp_unixtime_ms": "5"}}}},
             '$.consent_state.gdpr["a b"].timestamp_unixtime_ms: '
             "expected an integer in [0, 253402300799999]",
+            None,
         ),
-        ({"context": {"location": 3}}, "$.context.location: expected an object"),
+        ({"context": {"location": 3}}, "$.context.location: expected an object", None),
         (
-            {"context": {"location": {"latitude": []}}},
+            {"context": {"location": {"latitude": [], "city_name": "Paris"}}},
             "$.context.location.latitude: expected a number",
+            None,
         ),
         (
             {"attribution_info": {"publisher": 3, "campaign": "c"}},
             "$.attribution_info.publisher: expected text",
+            Facts(attribution={"campaign": "c"}),
         ),
     ],
 )
-def test_a_bad_part_of_another_member_is_named(members, detail):
+def test_a_bad_part_of_another_member_is_named_and_says_nothing(members, detail, facts):
     batch, found = part_and_detail(**members)
-    assert batch.profile is None
+    assert (None if batch.profile is None else batch.profile.facts) == facts
     assert found == detail
 
 
-def test_good_parts_of_other_members_pass():
-    profile_of(
-        consent_state={"gdpr": {"ads": GIVEN, "mail": None}, "ccpa": None, "other": 3},
+def test_good_parts_of_other_members_are_kept_as_far_as_they_are_known():
+    facts = profile_of(
+        consent_state={
+            "gdpr": {"Ads": GIVEN, "mail": None},
+            "ccpa": {"data_sale_opt_out": {"consented": False}, "more": GIVEN},
+            "other": 3,
+        },
         context={
-            "location": {"latitude": 48.85, "longitude": 2, "city_name": "Paris"},
+            "location": {"latitude": 48.85, "longitude": 2, "city_name": "Paris", "accuracy": 5},
             "data_plan": 3,
         },
         attribution_info={"publisher": "p", "campaign": None, "more": 3},
+        mp_deviceid="stamp",
+        device_info={"platform": "iOS", "unknown": 1, "brand": None, "is_tablet": False},
+    ).facts
+    assert facts == Facts(
+        device=("0:stamp", {"platform": "iOS", "is_tablet": False}),
+        consent={"gdpr:ads": True, "gdpr:mail": None, "ccpa": False},
+        location={"latitude": 48.85, "longitude": 2, "city_name": "Paris"},
+        attribution={"publisher": "p"},
     )
+
+
+def test_a_regulation_that_is_null_loses_all_its_purposes():
+    facts = profile_of(consent_state={"gdpr": None, "ccpa": None}).facts
+    assert facts == Facts(consent={"gdpr:": None, "ccpa": None})
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"context": {"location": None}},
+        {"context": {"location": {"accuracy": 5, "city_name": None}}},
+        {"attribution_info": {"service_provider": "s"}},
+        {"device_info": {"unknown": 1}},
+        {"mp_deviceid": "stamp"},
+        {"consent_state": {}},
+    ],
+)
+def test_parts_that_say_nothing_known_are_no_profile_part(members):
+    assert profile_of(**members) is None
+
+
+ZEROS = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("members", "device_id"),
+    [
+        ({"mp_deviceid": "s", "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "0:s"),
+        ({"mp_deviceid": 7, "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
+        ({"device_info": {"android_uuid": "v", "android_advertising_id": "a"}}, "2:v"),
+        ({"device_info": {"ios_advertising_id": "a", "platform": "iOS"}}, "6:a"),
+        ({"device_info": {"ios_advertising_id": ZEROS, "platform": "iOS"}}, "11:iOS"),
+        ({"device_info": {"brand": "b"}}, ""),
+    ],
+)
+def test_a_device_is_told_apart_by_its_stamp_its_ids_or_its_platform(members, device_id):
+    assert profile_of(**members).facts.device[0] == device_id

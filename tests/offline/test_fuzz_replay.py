@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_stream.core.change import Change
-from cdp_stream.core.plan import Plan, build_plan
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.planning import build_plan
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.membership import encode_change

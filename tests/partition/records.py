@@ -10,6 +10,7 @@ from cdp_stream.core.plan import Plan
 from cdp_stream.core.windows import Window
 from cdp_stream.partition.effects import META_ROW, Effects
 from cdp_stream.partition.processor import ProfileProcessor
+from cdp_stream.partition.room import RowRoom
 from tests.core.accounts import DAY, SHORT, audience, did, plan_of
 
 T = 1_700_000_000_000
@@ -57,7 +58,7 @@ def plan() -> Plan:
 
 def processor(rows: Rows, rows_kept: int = 100_000) -> ProfileProcessor:
     """A processor that takes over these rows."""
-    made = ProfileProcessor(plan(), "cdp.events", 0, rows_kept)
+    made = ProfileProcessor(plan(), "cdp.events", 0, RowRoom(rows_kept))
     made.restore(rows)
     return made
 

@@ -8,7 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.properties.near_values import near
+from tests.properties.profile_strategies import ProfileTests, draw_attribution, draw_location
+from tests.properties.recount_calculated import VALUE_KEYS
 from tests.properties.recount_events import EVENT_SUBJECTS
+from tests.properties.recount_values import OPERATORS
 from tests.properties.value_strategies import ACTIONS, EVENT_NAMES, EVENT_TYPES, SCREEN_NAMES, texts
 
 Json = Any
@@ -24,6 +27,17 @@ products = st.fixed_dictionaries(
     },
 )
 product_lists = st.lists(products, max_size=2)
+carted = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.sampled_from(["a", "a", "A", "b"]),
+            "quantity": st.sampled_from([1, 1, 2, 0, 0.5, "1", "x"]),
+            "brand": st.sampled_from(["ß", "SS"]),
+        },
+    ),
+    max_size=2,
+)
 
 
 def commerce_data(action: str, found: list[Json], total: Json) -> Json:
@@ -94,6 +108,12 @@ bare_events: st.SearchStrategy[Json] = st.one_of(
 def asked_for(criterion: Json) -> st.SearchStrategy[Json]:
     """Events of the criterion's subject."""
     match criterion:
+        case {"cart_abandonment": asked}:
+            closing = [one for one in asked.get("closing", ["purchase"]) if one != "any"]
+            actions = ["add_to_cart"] * 3 + ["remove_from_cart"] + (closing or ["click"])
+            return st.builds(
+                commerce_event, st.sampled_from(actions), carted, st.just({"transaction_id": "t"})
+            )
         case {"event": {"name": name, "custom_event_type": kind}}:
             return st.just(custom(name, kind))
         case {"event": name}:
@@ -159,14 +179,39 @@ def product_of(draw: st.DrawFn, data: Json) -> Json:
     return draw(st.sampled_from(found))
 
 
+def draw_told(draw: st.DrawFn, tests: ProfileTests, batch: Json, event: Json) -> None:
+    """Give an event, whose time is known, a location, or the attribution of its kind."""
+    data = event["data"]
+    at = data.get("timestamp_unixtime_ms") or batch["timestamp_unixtime_ms"]
+    if draw(st.integers(0, 3 if tests.of("location") else 15)) == 0:
+        data["location"] = draw_location(draw, tests, at)
+    subject = None
+    if data.get("custom_event_type") == "attribution":
+        subject = "install_attribution"
+    elif event["event_type"] == "uninstall":
+        subject = "uninstall_attribution"
+    if subject and draw(st.integers(0, 3)):
+        found = draw_attribution(draw, tests, subject, at)
+        data["custom_attributes"] = {**data.get("custom_attributes", {}), **found}
+
+
 def criteria_in(node: Json) -> list[Json]:
-    """Every event criterion of the definitions, wherever it stands."""
-    return _nodes_with(EVENT_SUBJECTS, node)
+    """Every event criterion and cart of the definitions, wherever it stands."""
+    return _nodes_with((*EVENT_SUBJECTS, "cart_abandonment"), node)
 
 
-def attribute_tests_in(node: Json) -> list[Json]:
-    """Every test on a user attribute of the definitions, wherever it stands."""
-    return _nodes_with(("user_attribute",), node)
+def calculated_in(definitions: Json) -> list[Json]:
+    """What calculated attributes read, with the tests on each as conditions on its value."""
+    entries = {one["id"]: one for one in definitions.get("calculated_attributes", [])}
+    found = []
+    for test in _nodes_with(("calculated_attribute",), definitions):
+        of = entries[test["calculated_attribute"]]["of"]
+        own = {key: of[key] for key in VALUE_KEYS if key in of}
+        operator = {key: test[key] for key in test if key in OPERATORS}
+        if own:
+            of = {**of, "where": [*of.get("where", []), {**own, **operator}]}
+        found.append(of)
+    return found
 
 
 def _nodes_with(keys: Collection[str], node: Json) -> list[Json]:

@@ -13,21 +13,14 @@ Each function names the page and section of the specification that it reads out.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 from tests.properties.recount_account import Account, Audience, Workspace
-from tests.properties.recount_events import (
-    READ_EVERY_INPUT,
-    Occurrence,
-    arrival,
-    count_holds,
-    event_time,
-    in_window,
-    subject_matches,
-    where_holds,
-)
-from tests.properties.recount_values import fold, keyed, moment_of, value_holds
+from tests.properties.recount_criteria import calculated_value, criterion_holds
+from tests.properties.recount_events import Occurrence, arrival, event_time
+from tests.properties.recount_life import Life, apply_identities, newest
+from tests.properties.recount_values import moment_of
 
 Json = Any
 
@@ -59,15 +52,6 @@ def recount(
     return sorted(changes, key=lambda c: (c["effective_at"], int(c["mpid"]), c["ordinal"]))
 
 
-@dataclass
-class Life:
-    """A profile within one workspace, from its first activity until it is forgotten."""
-
-    history: list[Occurrence] = field(default_factory=list)
-    attributes: dict[str, Json] = field(default_factory=dict)
-    activity: list[int] = field(default_factory=list)
-
-
 class Profile:
     """Everything that ever happened to one profile, and what it emitted."""
 
@@ -76,6 +60,9 @@ class Profile:
         self.mpid = mpid
         self.clock: int | None = None
         self.lives: dict[str, Life] = {}
+        self.identities: dict[str, str] = {}
+        self.opt_outs: list[tuple[int, bool]] = []
+        self.opted_out = False
         self.seen: set[tuple[str, str]] = set()
         self.members: set[str] = set()
         self.ordinals: Counter[int] = Counter()
@@ -83,26 +70,47 @@ class Profile:
 
     # time
 
+    def now(self) -> int:
+        """The clock, epoch ms."""
+        assert self.clock is not None
+        return self.clock
+
     def run_to(self, instant: int) -> None:
         """Passes every instant after the clock, up to `instant`, at which anything could change."""
-        for candidate in sorted(self._candidates()):
-            if self.clock is not None and self.clock < candidate <= instant:
-                self.clock = candidate
-                self._evaluate()
+        if self.clock is None:
+            return
+        ahead = self._later_than(self._known_instants())
+        queue = sorted(ahead)
+        while queue and queue[0] <= instant:
+            self.clock = heappop(queue)
+            self._evaluate({"time"})
+            for later in self._later_than(self._calculated_dates()) - ahead:
+                ahead.add(later)
+                heappush(queue, later)
 
-    def _candidates(self) -> set[int]:
-        known = set()
-        for life in self.lives.values():
-            known |= {one.time for one in life.history} | set(life.activity)
-            for value in life.attributes.values():
-                for element in value if isinstance(value, list) else [value]:
-                    known |= {moment_of(element)} - {None}  # type: ignore[arg-type]
+    def _later_than(self, known: set[int]) -> set[int]:
+        """The instants after the clock that lie a duration of the definitions after known ones."""
         return {
             base + length + extra
             for base in known
             for length in self.account.durations
             for extra in (0, 1)
+            if base + length + extra > self.now()
         }
+
+    def _known_instants(self) -> set[int]:
+        known = self._calculated_dates()
+        for life in self.lives.values():
+            known |= {one.time for one in life.history} | set(life.activity)
+            values = [*life.attributes.values()]
+            for device in life.devices.values():
+                values += device.values()
+            known |= moments_in(values)
+        return known
+
+    def _calculated_dates(self) -> set[int]:
+        """Calculated values that read as dates: a criterion may test them as such."""
+        return moments_in([calculated_value(one, self) for one in self.account.calculated])
 
     # batches
 
@@ -122,23 +130,18 @@ class Profile:
             life = self.lives.setdefault(workspace.id, Life())
             life.activity.append(time)
             if time == times[0]:
-                self._apply_profile_part(life, batch)
+                life.apply_profile_part(batch, time)
+                apply_identities(self.identities, batch)
                 if request is not None:
                     self.seen.add(("request", request))
             for event in events:
                 if event_time(batch, event) == time:
                     self._apply_event(life, workspace, source, batch, event, time)
-            self._evaluate()
+            self._evaluate({"event", "profile"})
 
     def _all_forgotten_at(self, instant: int) -> bool:
         now = instant if self.clock is None else max(self.clock, instant)
         return not any(self._alive(workspace_id, now) for workspace_id in self.lives)
-
-    def _apply_profile_part(self, life: Life, batch: Json) -> None:
-        for key, value in (batch.get("user_attributes") or {}).items():
-            life.attributes[fold(key) if key.startswith("$") else key] = value
-        for key in batch.get("deleted_user_attributes") or []:
-            life.attributes.pop(fold(key) if key.startswith("$") else key, None)
 
     def _apply_event(
         self, life: Life, workspace: Workspace, source: str, batch: Json, event: Json, time: int
@@ -148,39 +151,56 @@ class Profile:
             if ("message", message) in self.seen:
                 return
             self.seen.add(("message", message))
+        if event["event_type"] == "opt_out":
+            self.opt_outs.append((time, event["data"]["is_opted_out"]))
         personalize = workspace.personalizes(source, event)
-        life.history.append(Occurrence(time, source, personalize, event, batch))
+        life.apply_event(Occurrence(time, source, personalize, event, batch))
 
     # evaluation
 
-    def _evaluate(self) -> None:
-        """One evaluation at the clock: forgets, then emits the deletes, then the adds."""
-        assert self.clock is not None
-        for workspace_id in list(self.lives):
-            if not self._alive(workspace_id, self.clock):
-                del self.lives[workspace_id]
+    def _evaluate(self, kinds: set[str]) -> None:
+        """One evaluation at the clock: forgets, then emits the deletes, then the adds.
+
+        `kinds` are the kinds of cause that the changes may have.
+        """
+        ended = [one for one in self.lives if not self._alive(one, self.now())]
+        for workspace_id in ended:
+            del self.lives[workspace_id]
         if not self.lives:
             self.seen.clear()
-        now = {a.id for a in self.account.audiences.values() if a.emits and self._is_member(a.id)}
+            self.identities.clear()
+            self.opt_outs.clear()
+            self.opted_out = False
+        if bool(newest(self.opt_outs)) is not self.opted_out:
+            self.opted_out = not self.opted_out
+            kinds = {"opt_out"}
+        elif ended:
+            kinds = {"profile_expiry"} | (kinds if self.lives else set())
+        now = set()
+        if not self.opted_out:
+            emitting = [a.id for a in self.account.audiences.values() if a.emits]
+            now = {one for one in emitting if self._is_member(one)}
         for action, concerned in (("delete", self.members - now), ("add", now - self.members)):
             for audience in self.account.audiences.values():
                 if audience.id in concerned:
-                    self._emit(action, audience)
+                    self._emit(action, audience, kinds)
         self.members = now
 
-    def _emit(self, action: str, audience: Audience) -> None:
-        assert self.clock is not None
+    def _emit(self, action: str, audience: Audience, kinds: set[str]) -> None:
+        variant = audience.variant_of(self.mpid)
         self.changes.append(
             {
                 "action": action,
                 "audience_id": audience.id,
-                "audience_name": audience.name,
+                "audience_name": f"{audience.name} - {variant}" if variant else audience.name,
                 "mpid": str(self.mpid),
-                "effective_at": self.clock,
-                "ordinal": self.ordinals[self.clock],
+                "effective_at": self.now(),
+                "ordinal": self.ordinals[self.now()],
+                "variant": variant,
+                "kinds": kinds,
             }
         )
-        self.ordinals[self.clock] += 1
+        self.ordinals[self.now()] += 1
 
     def _alive(self, workspace_id: str, now: int) -> bool:
         """semantics.md, End of a profile: alive up to and with last_seen + lifetime."""
@@ -190,7 +210,7 @@ class Profile:
     def _is_member(self, audience_id: str) -> bool:
         """semantics.md, Scope and Journeys."""
         audience = self.account.audiences[audience_id]
-        if audience.workspace not in self.lives:
+        if not any(workspace in self.lives for workspace in audience.workspaces):
             return False
         if audience.parent is not None and not self._is_member(audience.parent):
             return False
@@ -210,29 +230,10 @@ class Profile:
             return not self._holds(criterion["not"], scope)
         if "audience" in criterion:
             return self._is_member(criterion["audience"])
-        if "user_attribute" in criterion:
-            attributes = self.lives[scope.workspace].attributes
-            assert self.clock is not None
-            return value_holds(
-                criterion, keyed(attributes, criterion["user_attribute"]), self.clock
-            )
-        return self._event_criterion_holds(criterion, scope)
+        return criterion_holds(criterion, scope, self)
 
-    def _event_criterion_holds(self, criterion: Json, scope: Audience) -> bool:
-        assert self.clock is not None
-        workspace = self.account.workspaces[scope.workspace]
-        inputs = criterion.get("inputs", scope.inputs)
-        if any(subject in criterion for subject in READ_EVERY_INPUT):
-            inputs = list(workspace.tiers)
-        counted = [
-            one
-            for one in self.lives[scope.workspace].history
-            if one.personalize
-            and one.input in inputs
-            and subject_matches(criterion, one.event)
-            and where_holds(criterion.get("where", []), one)
-            and in_window(
-                criterion.get("when", {"last": "30d"}), scope.lookback, one.time, self.clock
-            )
-        ]
-        return count_holds(criterion.get("count", {"greater_than": 0}), len(counted))
+
+def moments_in(values: list[Json]) -> set[int]:
+    """The instants that values, or elements of lists, read as."""
+    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return {moment for moment in map(moment_of, flat) if moment is not None}

@@ -6,6 +6,8 @@ Shares no code with `cdp_stream`: see `recount.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from tests.properties.recount_events import subject_matches
@@ -59,17 +61,35 @@ def _specificity(entry: Json) -> tuple[bool, bool, bool]:
 
 @dataclass
 class Audience:
-    """One audience or milestone. `criteria` is None for a remaining-users split."""
+    """One audience or milestone; also what a calculated attribute reads, which has no criteria.
+
+    `lookbacks` is by workspace. `criteria` is None for a remaining-users split.
+    """
 
     id: str
     name: str
     emits: bool
-    workspace: str
+    workspaces: list[str]
     inputs: list[str]
-    lookback: int | None
+    lookbacks: dict[str, int | None]
     criteria: Json
     parent: str | None = None
     excluded_siblings: list[str] = field(default_factory=list)
+    ab_test: Json = None
+
+    def variant_of(self, mpid: int) -> str | None:
+        """semantics.md, A/B tests: the first variant whose cumulative share exceeds the bucket."""
+        if self.ab_test is None:
+            return None
+        seed = self.ab_test.get("seed", self.id)
+        digest = sha256(f"{seed}:{mpid}".encode()).digest()
+        bucket = int.from_bytes(digest[:8], "big") % 10_000
+        share = Decimal(0)
+        for number, variant in enumerate(self.ab_test["variants"], 1):
+            share += Decimal(str(variant["percent"])) * 100
+            if share > bucket:
+                return str(variant.get("name", f"Variant {number}"))
+        return "Control"
 
 
 class Account:
@@ -83,8 +103,10 @@ class Account:
         self.durations = set(durations_in(definitions)) | {0, 30 * DAY}
         for entry in definitions["workspaces"]:
             self._add_workspace(entry)
+        self.calculated = {one["id"]: one for one in definitions.get("calculated_attributes", [])}
         for entry in definitions.get("audiences", []):
-            self._add_audience(entry)
+            default = entry.get("name", entry["id"])
+            self._add_audience(entry["id"], default, entry, entry)
         for entry in definitions.get("journeys", []):
             self._add_milestones(entry, entry["milestones"], None)
 
@@ -102,38 +124,47 @@ class Account:
             if "api_key" in source:
                 self.api_keys[source["api_key"]] = source["id"]
 
-    def _workspace_of(self, entry: Json) -> Workspace:
-        return self.workspaces[entry.get("workspaces", list(self.workspaces))[0]]
+    def inputs_of(self, workspaces: list[str]) -> list[str]:
+        """Every input of some workspaces."""
+        return [one for space in workspaces for one in self.workspaces[space].tiers]
 
-    def _add_audience(self, entry: Json) -> None:
-        workspace = self._workspace_of(entry)
-        self.audiences[entry["id"]] = Audience(
-            id=entry["id"],
-            name=entry.get("external_name", entry.get("name", entry["id"])),
+    def scope_of_calculated(self, attribute_id: str) -> Audience:
+        """semantics.md, Scope: every input of its workspace, and the workspace's lookback."""
+        workspace = self.workspaces[self.calculated[attribute_id]["workspace"]]
+        return Audience(
+            id=attribute_id,
+            name=attribute_id,
+            emits=False,
+            workspaces=[workspace.id],
+            inputs=list(workspace.tiers),
+            lookbacks={workspace.id: workspace.lookback},
+            criteria=None,
+        )
+
+    def _add_audience(self, identity: str, default_name: str, entry: Json, holder: Json) -> None:
+        """`holder` has the workspaces, inputs and lookback: the audience itself, or the journey."""
+        spaces = holder.get("workspaces", list(self.workspaces))
+        self.audiences[identity] = Audience(
+            id=identity,
+            name=entry.get("external_name", default_name),
             emits=entry.get("status", "active") == "active",
-            workspace=workspace.id,
-            inputs=entry.get("inputs", list(workspace.tiers)),
-            lookback=reach(entry.get("lookback"), workspace.lookback),
-            criteria=entry["criteria"],
+            workspaces=spaces,
+            inputs=holder.get("inputs", self.inputs_of(spaces)),
+            lookbacks={
+                one: reach(holder.get("lookback"), self.workspaces[one].lookback) for one in spaces
+            },
+            criteria=entry.get("criteria"),
+            ab_test=entry.get("ab_test"),
         )
 
     def _add_milestones(self, journey: Json, siblings: list[Json], parent: str | None) -> None:
-        workspace = self._workspace_of(journey)
         left: list[str] = []
         for entry in siblings:
             identity = f"{journey['id']}/{entry['id']}"
             default = "Remaining Users" if entry.get("remaining") else entry["id"]
-            self.audiences[identity] = Audience(
-                id=identity,
-                name=entry.get("external_name", entry.get("name", default)),
-                emits=True,
-                workspace=workspace.id,
-                inputs=journey.get("inputs", list(workspace.tiers)),
-                lookback=workspace.lookback,
-                criteria=entry.get("criteria"),
-                parent=parent,
-                excluded_siblings=list(left),
-            )
+            self._add_audience(identity, entry.get("name", default), entry, journey)
+            self.audiences[identity].parent = parent
+            self.audiences[identity].excluded_siblings = list(left)
             left.append(identity)
             self._add_milestones(journey, entry.get("then", []), identity)
 

@@ -134,8 +134,16 @@ def condition_value(condition: Json, occurrence: Occurrence) -> Json:
             condition["app"]
         ]
         return (batch.get("application_info") or {}).get(name, MISSING)
-    value = (batch.get("device_info") or {}).get(condition["device"], MISSING)
-    return MISSING if value == ZERO_ID else value
+    return without_zero_ids(batch.get("device_info") or {}).get(condition["device"], MISSING)
+
+
+def without_zero_ids(device: Json) -> Json:
+    """events.md: an all-zero advertising id counts as absent."""
+    return {
+        name: value
+        for name, value in device.items()
+        if not (name.endswith("advertising_id") and value == ZERO_ID)
+    }
 
 
 def product_value(condition: Json, product: Json) -> Json:

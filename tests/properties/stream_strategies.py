@@ -15,14 +15,26 @@ from hypothesis import strategies as st
 
 from tests.properties.event_strategies import (
     asked_for,
-    attribute_tests_in,
     bare_events,
+    calculated_in,
+    carted,
+    commerce_event,
     criteria_in,
+    draw_told,
     meet_conditions,
 )
 from tests.properties.near_values import midnights, near
+from tests.properties.profile_strategies import (
+    ProfileTests,
+    draw_attribution,
+    draw_consents,
+    draw_device,
+    draw_identities,
+    draw_location,
+)
 from tests.properties.recount_account import durations_in
 from tests.properties.recount_events import arrival
+from tests.properties.recount_values import duration
 from tests.properties.value_strategies import (
     ATTRIBUTES,
     DAY,
@@ -42,8 +54,11 @@ class Surroundings:
     def __init__(self, draw: st.DrawFn, definitions: Json) -> None:
         self.draw = draw
         self.inputs = [one for space in definitions["workspaces"] for one in space["inputs"]]
-        self.criteria = criteria_in(definitions)
-        self.attribute_tests = attribute_tests_in(definitions)
+        self.criteria = criteria_in(definitions) + calculated_in(definitions)
+        self.tests = ProfileTests(definitions)
+        self.sequences = self.tests.of("sequence")
+        self.carts = self.tests.of("cart_abandonment")
+        self.opt_outs = draw(st.integers(0, 2)) == 2
         self.offsets = sorted({0, 1, *durations_in(definitions)})
         self.days = sorted({START, *midnights(definitions)})
         self.known = [START]
@@ -74,13 +89,6 @@ user_attributes = st.dictionaries(
     st.one_of(nullable_scalars, st.lists(scalars, max_size=3)),
     max_size=2,
 )
-devices = st.fixed_dictionaries(
-    {},
-    optional={
-        "platform": st.sampled_from(["iOS", "ss"]),
-        "os_version": st.sampled_from(["42", "7.1.2"]),
-    },
-)
 applications = st.fixed_dictionaries(
     {},
     optional={
@@ -90,19 +98,22 @@ applications = st.fixed_dictionaries(
 )
 
 
+opt_outs = st.booleans().map(lambda flag: {"event_type": "opt_out", "data": {"is_opted_out": flag}})
+
+
 @st.composite
 def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     """One batch. Ids come again only within a day of arrival: how long they are known is open."""
     if around.batches and draw(st.integers(0, 11)) == 11:
         return deepcopy(draw(st.sampled_from(around.batches)))
-    found: Json = {"mpid": draw(st.sampled_from([*[12] * 12, "12", 0, -7, 2**63 - 1]))}
+    found: Json = {"mpid": draw(st.sampled_from([*[12] * 14, "12", 0, -7, 2**63 - 1, -(2**63)]))}
     if key := draw(st.sampled_from(around.inputs)).get("api_key"):
         found["api_key"] = key
     count = draw(st.sampled_from([1, 1, 1, 2, 3, 0]))
     timed = draw(st.booleans()) or not count
     if timed:
         found["timestamp_unixtime_ms"] = around.instant()
-    events = [draw(events_near(around, found)) for _ in range(count)]
+    events = draw(events_of_a_batch(around, found, count))
     if events:
         found["events"] = events
     day = arrival(found) // DAY
@@ -115,22 +126,98 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
         found["user_attributes"] = values
     for part, strategy in (
         ("deleted_user_attributes", st.lists(st.sampled_from(ATTRIBUTES), max_size=2)),
-        ("device_info", devices),
         ("application_info", applications),
     ):
         if part not in found and draw(st.integers(0, 7)) == 7 and (value := draw(strategy)):
             found[part] = value
+    add_profile_parts(draw, around.tests, found)
     around.batches.append(found)
     return found
+
+
+@st.composite
+def events_of_a_batch(draw: st.DrawFn, around: Surroundings, batch: Json, count: int) -> list[Json]:
+    """Some events, at times those of a sequence or of a cart."""
+    if around.sequences and draw(st.integers(0, 3)) == 3:
+        return draw(chains(around, batch))
+    if around.carts and draw(st.integers(0, 3)) == 3:
+        return draw(abandoned_carts(around, batch))
+    return [draw(events_near(around, batch)) for _ in range(count)]
+
+
+def add_profile_parts(draw: st.DrawFn, tests: ProfileTests, batch: Json) -> None:
+    """Parts of the profile, more often those that some criterion reads."""
+    at = arrival(batch)
+    for subject in ("identity", "device", "consent", "location", "install_attribution"):
+        if draw(st.integers(0, 3 if tests.of(subject) else 15)):
+            continue
+        if subject == "identity":
+            batch["user_identities"] = draw_identities(draw, tests, at)
+        elif subject == "device" and "device_info" not in batch:
+            batch.update(draw_device(draw, tests, at))
+        elif subject == "consent":
+            batch["consent_state"] = draw_consents(draw)
+        elif subject == "location":
+            batch["context"] = {"location": draw_location(draw, tests, at)}
+        elif subject == "install_attribution":
+            found = draw_attribution(draw, tests, subject, at)
+            batch["attribution_info"] = {"service_provider": "p", **found}
+
+
+@st.composite
+def chains(draw: st.DrawFn, around: Surroundings, batch: Json) -> list[Json]:
+    """Events of the steps of a sequence, from the first to the last about as long as it allows."""
+    sequence = draw(st.sampled_from(around.sequences))
+    steps = sequence["sequence"]
+    times = {0, duration(sequence["within"]) + draw(st.sampled_from([0, 0, 0, -1, 1]))}
+    if len(steps) > 2:
+        times.add(draw(st.sampled_from([1, max(times) - 1, *around.offsets])))
+    latest = batch.get("timestamp_unixtime_ms", around.instant())
+    events = []
+    for step, time in zip(steps, sorted(times), strict=False):
+        event = deepcopy(draw(asked_for(step)))
+        event["data"]["timestamp_unixtime_ms"] = latest - max(times) + time
+        meet_conditions(draw, step, batch, event)
+        events.append(event)
+    return events
+
+
+@st.composite
+def abandoned_carts(draw: st.DrawFn, around: Surroundings, batch: Json) -> list[Json]:
+    """An add, and around the end of the wait what closes or empties the cart, or does not."""
+    cart = draw(st.sampled_from(around.carts))
+    asked = cart["cart_abandonment"]
+    wait = duration(asked["wait"])
+    latest = batch.get("timestamp_unixtime_ms", around.instant())
+    added = commerce_event("add_to_cart", draw(carted), {})
+    added["data"]["timestamp_unixtime_ms"] = latest - wait - 2
+    meet_conditions(draw, cart, batch, added)
+    events = [added]
+    closing = asked.get("closing", ["purchase"])[-1].replace("any", "click")
+    for _ in range(draw(st.integers(0, 2))):
+        events.append(deepcopy(added))
+        action = draw(st.sampled_from(["remove_from_cart", "remove_from_cart", closing]))
+        data = events[-1]["data"]
+        data["product_action"]["action"] = action
+        data["timestamp_unixtime_ms"] += draw(st.sampled_from([0, 1, wait - 1, wait, wait + 1]))
+        for product in data["product_action"]["products"]:
+            if "id" in product and isinstance(product["id"], str) and draw(st.booleans()):
+                product["id"] = product["id"].swapcase()
+    return draw(st.permutations(events))
 
 
 @st.composite
 def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
     """An event, most often one that a criterion reads, with values that its conditions turn on."""
     criterion = None
-    if around.criteria and draw(st.integers(0, 7)) < 7:
+    if around.opt_outs and draw(st.integers(0, 9)) == 9:
+        strategy = opt_outs
+    elif around.criteria and draw(st.integers(0, 7)) < 7:
         criterion = draw(st.sampled_from(around.criteria))
-    event = deepcopy(draw(bare_events if criterion is None else asked_for(criterion)))
+        strategy = asked_for(criterion)
+    else:
+        strategy = bare_events
+    event = deepcopy(draw(strategy))
     data = event["data"]
     own = batch.get("timestamp_unixtime_ms")
     if own is None or draw(st.integers(0, 2)):
@@ -138,6 +225,7 @@ def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
         data["timestamp_unixtime_ms"] = own if same else around.instant()
     if draw(st.integers(0, 7)) == 7:
         data["custom_attributes"] = draw(custom_attributes)
+    draw_told(draw, around.tests, batch, event)
     if criterion is not None:
         meet_conditions(draw, criterion, batch, event)
     return event
@@ -146,11 +234,12 @@ def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
 @st.composite
 def user_attributes_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
     """User attributes, most often with a value near the edge of a test on them."""
-    if not around.attribute_tests or draw(st.integers(0, 3)) == 3:
+    tests = around.tests.of("user_attribute")
+    if not tests or draw(st.integers(0, 3)) == 3:
         return draw(user_attributes)
     found = {}
     for _ in range(draw(st.integers(1, 2))):
-        test = draw(st.sampled_from(around.attribute_tests))
+        test = draw(st.sampled_from(tests))
         key = test["user_attribute"]
         values = st.sampled_from(near(test, arrival(batch)))
         if draw(st.integers(0, 3)) == 3:

@@ -24,6 +24,7 @@ EVENT_NAMES = ["Buy", "BUY", "View", "straße", "STRASSE", "İ", "i̇"]
 NAMES_THAT_MEET = [["Buy", "BUY", "View"], ["straße", "STRASSE"], ["İ", "i̇", "Buy"]]
 SCREEN_NAMES = ["Home", "hOME", "Cart"]
 ACTIONS = ["purchase", "add_to_cart", "refund"]
+DEVICE_NUMBERS = [0, 1, 2, 3, 7, 42]
 ATTRIBUTES = ["k", "K", "$v", "$V"]
 EVENT_TYPES = ["navigation", "other"]
 TEXTS = [
@@ -90,6 +91,39 @@ date_tests = st.one_of(
     st.builds(
         lambda op, d: {op: d}, st.sampled_from(["before", "after", "on"]), st.sampled_from(DATES)
     ),
+)
+text_tests = st.one_of(
+    st.builds(
+        lambda op, value: {op: value},
+        st.sampled_from(
+            [
+                *("equals", "equals", "does_not_equal"),
+                *("contains", "does_not_contain", "starts_with", "ends_with"),
+            ]
+        ),
+        st.sampled_from(OPERANDS),
+    ),
+    st.builds(
+        lambda op, value: {op: value},
+        st.sampled_from(["pattern", "does_not_match_pattern"]),
+        st.sampled_from(PATTERNS),
+    ),
+    st.builds(
+        lambda op, values: {op: values},
+        st.sampled_from(["one_of", "not_one_of"]),
+        st.lists(st.sampled_from(OPERANDS), min_size=1, max_size=3, unique=True),
+    ),
+    st.booleans().map(lambda flag: {"exists": flag}),
+)
+"""The operators that fit what is always text."""
+number_tests = st.one_of(
+    st.builds(
+        lambda op, number: {op: number},
+        st.sampled_from(["greater_than", "at_least", "less_than", "at_most", "equals"]),
+        st.sampled_from([0, 1, 2, 3, 7, 42, 0.5]),
+    ),
+    st.sampled_from([(0, 1), (1, 2), (2, 42)]).map(lambda pair: {"between": list(pair)}),
+    st.sampled_from(["0", "1", "2", "42", "0.5"]).map(lambda text: {"equals": text}),
 )
 value_tests = st.one_of(
     st.builds(

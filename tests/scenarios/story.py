@@ -7,12 +7,15 @@ A story says what it shows (`title`), where the rule stands (`rule`), what its o
 * `steps`: each is one batch, of profile 1 unless it says `profile`. `at` is its time (`3d 1ms`,
   `-1h`); `arrives` its arrival where that differs. What happened is `event`, `screen_view`,
   `commerce`, `session`, `install`, `upgrade`, `uninstall`, `crash` or `attribution` as in a
-  criterion, or several of these under `events`; `attributes`, `products`, `fields` and `id`
-  belong to the event; `user`, `delete`, `device`, `app`, `input` (an api key) and `request` (the
-  batch's id) to the batch. A step with neither is a batch without events;
+  criterion, or `opt_out: true`, or several of these under `events`; `attributes`, `products`,
+  `fields`, `location` and `id` belong to the event; `user`, `delete`, `identities`, `device`,
+  `stamp` (its `mp_deviceid`), `consent`, `context`, `attributed` (its `attribution_info`), `app`,
+  `input` (an api key) and `request` (the batch's id) to the batch. A step with neither is a batch
+  without events;
 * `until`: how far time runs on after the last step; left out, it is the last arrival;
-* `expect`: every change, in the order of `cdp replay`: `- 3d 1ms: 1 leaves buyers`. Changes of
-  one profile at one instant have the ordinals 0, 1, ... in the order in which they stand.
+* `expect`: every change, in the order of `cdp replay`: `- 3d 1ms: 1 leaves buyers`, with a variant
+  `- 3d 1ms: 1 leaves buyers as Control`. Changes of one profile at one instant have the ordinals
+  0, 1, ... in the order in which they stand.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from typing import Any
 import yaml
 
 Json = Any
+Change = tuple[int, str, str, str, str | None, int]
+"""(effective_at, mpid, action, audience, variant, ordinal)."""
 UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 TRANSITION = {"application_transition_type": "application_initialized"}
 
@@ -38,7 +43,7 @@ class Story:
     definitions: str
     batches: list[Json]
     until: int | None
-    expected: list[tuple[int, str, str, str, int]]
+    expected: list[Change]
 
 
 class CoreLoader(yaml.SafeLoader):
@@ -77,6 +82,8 @@ def short_event(short: Json, at: int) -> Json:
         data["custom_attributes"] = short["attributes"]
     if "id" in short:
         data["source_message_id"] = short["id"]
+    if "location" in short:
+        data["location"] = short["location"]
     kind, own = event_parts(short)
     return {"event_type": kind, "data": {**data, **own}}
 
@@ -117,6 +124,8 @@ def event_parts(short: Json) -> tuple[str, Json]:  # noqa: PLR0911, PLR0912  (on
             return "application_state_transition", {**TRANSITION, "is_upgrade": True}
         case {"uninstall": _}:
             return "uninstall", {}
+        case {"opt_out": opted_out}:
+            return "opt_out", {"is_opted_out": opted_out}
         case {"crash": _}:
             return "crash_report", {
                 "severity": "fatal",
@@ -136,11 +145,17 @@ SUBJECTS = {
     "upgrade",
     "uninstall",
     "crash",
+    "opt_out",
 }
 PARTS = {
     "user": "user_attributes",
     "delete": "deleted_user_attributes",
+    "identities": "user_identities",
     "device": "device_info",
+    "stamp": "mp_deviceid",
+    "consent": "consent_state",
+    "context": "context",
+    "attributed": "attribution_info",
     "app": "application_info",
     "input": "api_key",
     "request": "source_request_id",
@@ -150,7 +165,7 @@ STEP_KEYS = (
     | set(PARTS)
     | {"at", "arrives", "profile", "events", "attributes", "products", "fields", "id"}
 )
-STEP_KEYS |= {"action_fields"}
+STEP_KEYS |= {"action_fields", "location"}
 
 
 def batch_of(step: Json, start: int) -> Json:
@@ -167,18 +182,32 @@ def batch_of(step: Json, start: int) -> Json:
     return batch
 
 
-def expected_changes(lines: list[Json], start: int) -> list[tuple[int, str, str, str, int]]:
-    """(effective_at, mpid, action, audience, ordinal) of `- 3d: 1 joins buyers`."""
+def expected_changes(lines: list[Json], start: int) -> list[Change]:
+    """The changes of `- 3d: 1 joins buyers` and `- 3d: 1 joins buyers as Control`."""
     found = []
     ordinals: Counter[tuple[int, str]] = Counter()
     for line in lines:
         ((at, said),) = line.items()
-        mpid, verb, audience = said.split()
+        change, _, variant = said.partition(" as ")
+        mpid, verb, audience = change.split()
         instant = start + offset(at)
         action = {"joins": "add", "leaves": "delete"}[verb]
-        found.append((instant, mpid, action, audience, ordinals[instant, mpid]))
+        ordinal = ordinals[instant, mpid]
+        found.append((instant, mpid, action, audience, variant or None, ordinal))
         ordinals[instant, mpid] += 1
     return found
+
+
+def change_of(told: Json) -> Change:
+    """A change of a replay or a recount in the form that stories are compared in."""
+    return (
+        told["effective_at"],
+        told["mpid"],
+        told["action"],
+        told["audience_id"],
+        told["variant"],
+        told["ordinal"],
+    )
 
 
 def read_story(path: Path) -> Story:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdp_stream.offline.replay import replay_batches
-from tests.scenarios.story import read_story, stories
+from tests.scenarios.story import change_of, read_story, stories
 
 
 @pytest.mark.parametrize("path", stories(), ids=lambda path: path.stem)
@@ -16,7 +16,6 @@ def test_the_engine_tells_the_story(path: Path) -> None:
     story = read_story(path)
     lines = [json.dumps(batch).encode() for batch in story.batches]
     changes = [
-        (c["effective_at"], c["mpid"], c["action"], c["audience_id"], c["ordinal"])
-        for c in replay_batches(story.definitions, lines, story.until)
+        change_of(change) for change in replay_batches(story.definitions, lines, story.until)
     ]
     assert changes == story.expected

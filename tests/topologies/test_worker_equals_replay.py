@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.plan import build_plan
+from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import publish_lines, publisher

@@ -12,6 +12,7 @@ flip.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from typing import Self
 
 from cdp_stream.core.row import FOREVER, SLOT_SIZE, TIME_SIZE, Row
 from cdp_stream.core.windows import Window
@@ -29,6 +30,11 @@ class _EventCount:
         self.start = window.start if window.start is not None else -FOREVER
         self.end = window.end if window.end is not None else FOREVER
         self.oldest = window.oldest if window.oldest is not None else FOREVER
+
+    @property
+    def leaves(self) -> tuple[Self, ...]:
+        """Itself: its state is its own."""
+        return (self,)
 
 
 class AtLeastOnce(_EventCount):

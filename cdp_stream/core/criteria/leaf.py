@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.row import Row
 
 
@@ -29,23 +30,54 @@ class Leaf(Protocol):
         ...
 
 
-class EventLeaf(Leaf, Protocol):
-    """A leaf that counts events.
+class Memory(Protocol):
+    """What is kept of a profile's events under one slot of its row.
 
     Attributes:
-        slot: its key in `Row.slots`, a digest of the criterion.
+        slot: its key in `Row.slots`, a digest of the criterion. No state is the state of a profile
+            without such events.
         workspace: the state goes when the profile ends there.
+        leaves: the leaves whose value depends on it.
     """
 
     slot: str
     workspace: str
 
+    @property
+    def leaves(self) -> tuple[Leaf, ...]: ...
+
+    def prune(self, row: Row, at: int) -> None:
+        """Drop what can never count again at `at` or later; there is state."""
+        ...
+
+
+class EventLeaf(Leaf, Memory, Protocol):
+    """A leaf that counts events of one workspace, and is told of each with no more ado: most
+    criteria of most events are such.
+    """
+
     def record(self, row: Row, time: int, at: int) -> bool:
         """Enter a matching event of `time` at the clock `at >= time`; True when that flips the
         criterion.
+
+        Keeps `row.due` not later than the next flip, and adds to `row.weight` what the state grew,
+        `SLOT_SIZE` at most.
         """
         ...
 
-    def prune(self, row: Row, at: int) -> None:
-        """Drop what can never count again at `at` or later."""
+
+class EventMemory(Memory, Protocol):
+    """State that several leaves may read, or that needs more of an event than its time.
+
+    The engine asks its leaves before and after an event whether they hold, and when they are due.
+    """
+
+    def need(self, event: Event, batch: Batch) -> int:
+        """At most the bytes by which `record` makes the row grow."""
+        ...
+
+    def record(self, row: Row, event: Event, batch: Batch, at: int) -> None:
+        """Enter a matching event at the clock `at >= event.occurred_at`; adds to `row.weight` what
+        the state grew.
+        """
         ...

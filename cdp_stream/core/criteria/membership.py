@@ -1,4 +1,4 @@
-"""Truths that follow from the row itself: activity in a workspace, membership in an audience."""
+"""Truths that follow from the row itself: activity, opt-out, membership in an audience."""
 
 from __future__ import annotations
 
@@ -6,16 +6,35 @@ from cdp_stream.core.row import FOREVER, Row
 
 
 class Activity:
-    """The profile has activity in a workspace, and has not ended there."""
+    """The profile has activity in one of some workspaces, and has not ended there."""
 
-    __slots__ = ("audiences", "workspace")
+    __slots__ = ("audiences", "workspaces")
 
-    def __init__(self, workspace: str) -> None:
-        self.workspace = workspace
+    def __init__(self, workspaces: tuple[str, ...]) -> None:
+        self.workspaces = workspaces
         self.audiences: tuple[int, ...] = ()
 
     def holds(self, row: Row, at: int) -> bool:
-        return self.workspace in row.spaces
+        spaces = row.spaces
+        for workspace in self.workspaces:  # noqa: SIM110 - a generator costs more than the tests
+            if workspace in spaces:
+                return True
+        return False
+
+    def next_due(self, row: Row, after: int) -> int:
+        return FOREVER
+
+
+class OptedOut:
+    """The profile has opted out of everything: it is in no audience, whatever its definition."""
+
+    __slots__ = ("audiences",)
+
+    def __init__(self) -> None:
+        self.audiences: tuple[int, ...] = ()
+
+    def holds(self, row: Row, at: int) -> bool:
+        return row.opt_out & 1 == 1
 
     def next_due(self, row: Row, after: int) -> int:
         return FOREVER

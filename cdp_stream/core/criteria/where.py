@@ -10,7 +10,7 @@ Source: docs/semantics.md, comparing values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from cdp_stream.core.definition import Condition, Source
 from cdp_stream.core.event import Batch, Event
@@ -19,21 +19,16 @@ from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, value_te
 Where = Callable[[Event, Batch], bool]
 _Reading = Callable[[Event, Batch], Any]
 _NOTHING: dict[str, Any] = {}
+PRODUCT_SOURCES: Final = frozenset({Source.PRODUCT, Source.PRODUCT_ATTRIBUTE})
+"""Sources whose values are those of products."""
+
 _APPLICATION_KEYS = {"version": "application_version", "build": "application_build_number"}
 
 
 def compile_where(conditions: tuple[Condition, ...]) -> Where | None:
     """One function of an event and its batch for all the conditions; None when there are none."""
-    of_event = [
-        _condition(c)
-        for c in conditions
-        if c.source not in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)
-    ]
-    of_product = [
-        _product_condition(c)
-        for c in conditions
-        if c.source in (Source.PRODUCT, Source.PRODUCT_ATTRIBUTE)
-    ]
+    of_event = [_condition(c) for c in conditions if c.source not in PRODUCT_SOURCES]
+    of_product = [_product_condition(c) for c in conditions if c.source in PRODUCT_SOURCES]
     if of_product:
         of_event.append(_some_product(of_product))
     if not of_event:
@@ -59,7 +54,7 @@ def _timed(test: Test) -> Callable[[Any, int], bool]:
 
 
 def _condition(condition: Condition) -> Where:
-    read = _reading(condition)
+    read = _reading(condition.source, condition.key)
     if condition.test.operator == DATED:
         dated = dated_test(condition.test.operand)
         return lambda event, batch: dated(read(event, batch), event.occurred_at)
@@ -75,9 +70,8 @@ def _condition(condition: Condition) -> Where:
     return lambda event, batch: holds(read(event, batch))
 
 
-def _reading(condition: Condition) -> _Reading:
-    key = condition.key
-    match condition.source:
+def _reading(source: Source, key: str) -> _Reading:
+    match source:
         case Source.ATTRIBUTE if key.startswith("$"):
             return lambda event, _batch: _reserved(
                 event.data.get("custom_attributes") or _NOTHING, key
@@ -114,12 +108,52 @@ def _reserved(values: dict[str, Any], key: str) -> Any:
 
 def _product_condition(condition: Condition) -> Callable[[dict[str, Any], int], bool]:
     holds = _timed(condition.test)
-    key = condition.key
-    if condition.source is Source.PRODUCT:
-        return lambda product, at: holds(product.get(key, MISSING), at)
+    read = product_reading(condition.source, condition.key)
+    return lambda product, at: holds(read(product), at)
+
+
+def product_reading(source: Source, key: str) -> Callable[[dict[str, Any]], Any]:
+    """What finds the value of a product source in a product."""
+    if source is Source.PRODUCT:
+        return lambda product: product.get(key, MISSING)
     if key.startswith("$"):
-        return lambda product, at: holds(_reserved(_attributes_of(product), key), at)
-    return lambda product, at: holds(_attributes_of(product).get(key, MISSING), at)
+        return lambda product: _reserved(_attributes_of(product), key)
+    return lambda product: _attributes_of(product).get(key, MISSING)
+
+
+def compile_values(
+    value: tuple[Source, str], conditions: tuple[Condition, ...]
+) -> Callable[[Event, Batch], list[Any]]:
+    """One function of an event that meets the conditions, and its batch, for the values it has;
+    MISSING may be among them.
+
+    A product source has one value for each product that meets all the product conditions; any other
+    has one.
+    """
+    source, key = value
+    if source not in PRODUCT_SOURCES:
+        read = _reading(source, key)
+        return lambda event, batch: [read(event, batch)]
+    of_product = product_reading(source, key)
+    tests = [_product_condition(c) for c in conditions if c.source in PRODUCT_SOURCES]
+
+    def values(event: Event, _batch: Batch) -> list[Any]:
+        at = event.occurred_at
+        return [
+            of_product(product)
+            for product in products_of(event.data)
+            if all(test(product, at) for test in tests)
+        ]
+
+    return values
+
+
+def compile_product_test(
+    conditions: tuple[Condition, ...],
+) -> Callable[[dict[str, Any], int], bool]:
+    """One function of a product and the time of its event for all of these product conditions."""
+    tests = [_product_condition(condition) for condition in conditions]
+    return lambda product, at: all(test(product, at) for test in tests)
 
 
 def _some_product(tests: list[Callable[[dict[str, Any], int], bool]]) -> Where:

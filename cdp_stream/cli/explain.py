@@ -1,0 +1,107 @@
+"""`cdp explain`: why a profile is, or is not, in an audience at an instant."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from cdp_stream.cli.options import (
+    Instant,
+    bytes_progress,
+    definitions_option,
+    events_option,
+    input_option,
+    known_audience,
+    known_input,
+    load_plan,
+)
+from cdp_stream.explain import History, explain
+from cdp_stream.explain.rendering import as_json, as_text
+from cdp_stream.explain.words import instant_words
+from cdp_stream.formats.limits import GREATEST_MPID, LEAST_MPID
+from cdp_stream.offline.lines import LineFile
+from cdp_stream.offline.run import Rejections, read_events
+
+_NEGATIVE = re.compile(r"-\d+", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+
+
+class Mpid(click.ParamType):
+    """A profile id: a signed 64-bit integer."""
+
+    name = "MPID"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read the argument; a usage error when it is no profile id."""
+        text = str(value).strip()
+        if not _INTEGER.fullmatch(text) or not LEAST_MPID <= int(text) <= GREATEST_MPID:
+            self.fail(f"{text!r} is no profile id; write a 64-bit integer", param, ctx)
+        return int(text)
+
+
+class _TakesNegatives(click.Command):
+    """A command to which `-7` is an argument, not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put a space before it, which the parser takes for an argument and `Mpid` for nothing."""
+        valued = {
+            name
+            for param in self.params
+            if isinstance(param, click.Option) and not param.is_flag
+            for name in param.opts
+        }
+        before = ["", *args]
+        words = [
+            f" {word}" if _NEGATIVE.fullmatch(word) and last not in valued else word
+            for last, word in zip(before, args, strict=False)
+        ]
+        return super().parse_args(ctx, words)
+
+
+@click.command(
+    cls=_TakesNegatives,
+    epilog="Example: cdp explain paris-premium 101 --at 2018-09-04T12:00:00Z "
+    "--definitions a.yaml --events batches.ndjson",
+)
+@click.argument("audience")
+@click.argument("mpid", type=Mpid())
+@click.option("--at", type=Instant(), required=True, help="The instant.")
+@definitions_option
+@events_option
+@input_option
+@click.option("--json", "as_object", is_flag=True, help="One JSON object.")
+def command(
+    audience: str,
+    mpid: int,
+    at: int,
+    definitions: tuple[str, ...],
+    events: str,
+    input_id: str | None,
+    as_object: bool,
+) -> None:
+    """Explain why the profile MPID is, or is not, in AUDIENCE (or a milestone, `journey/milestone`)
+    at an instant: each criterion's verdict, the events and values behind it, what would flip it,
+    and when it flips by itself.
+    """
+    plan = load_plan(definitions)
+    known_input(plan, input_id)
+    known_audience(plan, audience)
+    rejections = Rejections()
+    history = History(plan, audience, mpid, at, input_id=input_id, on_reject=rejections)
+    with LineFile(events) as file, bytes_progress("reading", file.size) as progress:
+        for line in read_events(file, rejections, progress):
+            history.feed(line)
+    explanation = explain(history)
+    click.echo(as_json(explanation) if as_object else as_text(explanation))
+    if not explanation.is_known:
+        click.echo(f"profile {mpid} is not known at {instant_words(at)}", err=True)
+    if explanation.looked_until is not None:
+        until = instant_words(explanation.looked_until)
+        click.echo(
+            f"changes later than {until} were not looked for: too many come before", err=True
+        )
+    if (summary := rejections.summary()) is not None:
+        click.echo(summary, err=True)

@@ -1,0 +1,66 @@
+"""`cdp test`: runs definition tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cdp_stream.cli.options import warn
+from cdp_stream.definition_tests.read import load_suites
+from cdp_stream.definition_tests.report import FileResult, as_json, as_junit, as_text
+from cdp_stream.definition_tests.run import run_case
+from cdp_stream.errors import DiskError
+
+EXIT_WRONG = 1
+_STYLES = {"ok": "green", "FAIL": "bold red", "-": "red", "+": "green"}
+
+
+@click.command(epilog="Example: cdp test tests/paris-premium.yaml --junit results.xml")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option("--json", "as_object", is_flag=True, help="Print one JSON object.")
+@click.option("--junit", metavar="FILE", help="Write the results as JUnit XML besides.")
+def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
+    """Run the tests of test files: given batches, expect members and changes at instants. A folder
+    means its *.yaml. Exits 1 when a test fails or a file is wrong.
+    """
+    loaded = load_suites(files)
+    for problem in loaded.problems:
+        click.echo(str(problem), err=True)
+    for definitions in loaded.definitions:
+        warn(definitions)
+    results = [
+        FileResult(suite.file, tuple(run_case(case, suite.plan) for case in suite.cases))
+        for suite in loaded.suites
+    ]
+    results.extend(FileResult(file, (), problems) for file, problems in loaded.wrong)
+    if junit is not None:
+        _write(junit, as_junit(results))
+    if as_object:
+        click.echo(json.dumps(as_json(results), indent=2, ensure_ascii=False))
+    else:
+        _print(as_text(results))
+    return EXIT_WRONG if any(result.failed or result.problems for result in results) else 0
+
+
+def _print(text: str) -> None:
+    """Plain where standard output is piped, coloured on a terminal."""
+    if not sys.stdout.isatty():
+        click.echo(text)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in text.splitlines():
+        console.print(Text(line, style=_STYLES.get(line.split(maxsplit=1)[0], "")))
+
+
+def _write(path: str, content: bytes) -> None:
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise DiskError(
+            f"{path}: cannot be written: {error.strerror}", "choose another file"
+        ) from error

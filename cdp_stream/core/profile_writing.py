@@ -1,0 +1,116 @@
+"""What the profile part of a batch does to a row: last write wins, in order of arrival; location
+and attribution alone are the newest by time.
+
+Identities are account-wide: they are written as long as the profile lives in any workspace. All the
+rest belongs to the workspace whose input brought it.
+
+Source: docs/events.md, order inside a batch; docs/semantics.md, scope.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cdp_stream.core.definition import Facet
+from cdp_stream.core.event import Facts, ProfilePart
+from cdp_stream.core.flips import Touch
+from cdp_stream.core.operators import MISSING
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.row import CONSENT, DEVICES, INSTALL, LOCATION, UNINSTALL, Row
+
+_FACETS: Final = {
+    LOCATION: Facet.LOCATION,
+    INSTALL: Facet.INSTALL_ATTRIBUTION,
+    UNINSTALL: Facet.UNINSTALL_ATTRIBUTION,
+}
+
+
+def has_room_for(row: Row, part: ProfilePart) -> bool:
+    """Whether a profile part fits; one that only deletes always does."""
+    says_more = part.attributes or part.identities or part.facts is not None
+    return not says_more or row.has_room(part.size)
+
+
+def write_identities(plan: Plan, touch: Touch, identities: dict[str, str | None]) -> None:
+    """Set, replace and remove identities."""
+    leaves = plan.profile_leaves.get(("", Facet.IDENTITY), ())
+    before = touch.verdicts(leaves)
+    known = touch.row.identities
+    for kind, identity in identities.items():
+        if identity is None:
+            known.pop(kind, None)
+        else:
+            known[kind] = identity
+    touch.note(leaves, before)
+
+
+def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
+    """Set attributes, then delete. Only the tests of what is written are asked, by value."""
+    row, attributes = touch.row, touch.space.attributes
+    before: dict[str, Any] = {}
+    for key, value in part.attributes.items():
+        before[key] = attributes.get(key, MISSING)
+        attributes[key] = value
+    for key in part.deleted:
+        if key in attributes:
+            before.setdefault(key, attributes[key])
+            del attributes[key]
+    at = row.clock
+    for key, old in before.items():
+        new = attributes.get(key, MISSING)
+        for leaf in plan.attribute_leaves.get((touch.workspace, key), ()):
+            if leaf.accepts(old, at) != leaf.accepts(new, at):
+                touch.flips[leaf] = touch.occasion
+            if leaf.is_dated:
+                row.due = min(row.due, leaf.next_due(row, at))
+
+
+def write_facts(plan: Plan, touch: Touch, facts: Facts) -> None:
+    """Take over what a batch says of device, consent, location and attribution."""
+    known = touch.space.facts
+    if facts.device is not None:
+        leaves = plan.profile_leaves.get((touch.workspace, Facet.DEVICE), ())
+        before = touch.verdicts(leaves)
+        device_id, device = facts.device
+        known.setdefault(DEVICES, {})[device_id] = device
+        touch.note(leaves, before)
+    if facts.consent:
+        leaves = plan.profile_leaves.get((touch.workspace, Facet.CONSENT), ())
+        before = touch.verdicts(leaves)
+        consent = known.setdefault(CONSENT, {})
+        for key, consented in facts.consent.items():
+            _write_consent(consent, key, consented)
+        touch.note(leaves, before)
+    if facts.location is not None:
+        write_newest(plan, touch, LOCATION, facts.location)
+    if facts.attribution is not None:
+        write_newest(plan, touch, INSTALL, facts.attribution)
+
+
+def write_newest(plan: Plan, touch: Touch, name: str, said: dict[str, Any]) -> None:
+    """Take over a location or an attribution unless a newer one is known; of equal times the later
+    read counts.
+
+    Args:
+        name: `LOCATION`, `INSTALL` or `UNINSTALL`.
+        touch: the time of its occasion is that of what was said.
+    """
+    facts = touch.space.facts
+    time = touch.occasion[2] or 0
+    known = facts.get(name)
+    if known is not None and known[0] > time:
+        return
+    leaves = plan.profile_leaves.get((touch.workspace, _FACETS[name]), ())
+    before = touch.verdicts(leaves)
+    facts[name] = [time, said]
+    touch.note(leaves, before)
+
+
+def _write_consent(consent: dict[str, bool], key: str, consented: bool | None) -> None:
+    if consented is not None:
+        consent[key] = consented
+    elif key.endswith(":"):
+        for purpose in [purpose for purpose in consent if purpose.startswith(key)]:
+            del consent[purpose]
+    else:
+        consent.pop(key, None)

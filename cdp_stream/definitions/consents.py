@@ -1,0 +1,93 @@
+"""Reads consent criteria: what the profile last said to a regulation and purpose.
+
+Source: docs/definitions.md, consent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdp_stream.core.operators import Test
+from cdp_stream.definitions.criterion_keys import CONSENT, STATE
+from cdp_stream.definitions.nodes import Mapping, Scalar, shown
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.written import Written
+
+GDPR: Final = "gdpr"
+CCPA: Final = "ccpa"
+REGULATIONS: Final = (GDPR, CCPA)
+_UNSET: Final = Test("exists", False)
+STATES: Final[dict[str, dict[str, Test]]] = {
+    GDPR: {"given": Test("is", True), "rejected": Test("is", False), "unset": _UNSET},
+    CCPA: {"opted_out": Test("is", True), "not_opted_out": Test("is", False), "unset": _UNSET},
+}
+"""The states of each regulation, and what they say of `consented`: under CCPA that is opted out."""
+_KEYS: Final = ("regulation", "purpose")
+
+
+def read_consent_key(criterion: Written) -> str | None:
+    """`gdpr:PURPOSE`, the purpose case-folded, or `ccpa`; None when it is wrong."""
+    node, path, problems = criterion.value, criterion.at(), criterion.problems
+    if not isinstance(node, Mapping):
+        advice = "as `{regulation: gdpr, purpose: newsletter}`"
+        problems.wrong_type(node, path, "a mapping", advice)
+        return None
+    texts, fine = _read_texts(node, path, problems)
+    regulation = texts.get("regulation")
+    if "regulation" not in node.entries:
+        advice = "add `regulation: gdpr` or `regulation: ccpa`"
+        message = "the key `regulation` is missing"
+        problems.error("missing-key", node.mark, f"{path}.regulation", message, advice)
+    elif regulation is not None and regulation not in REGULATIONS:
+        value = node.entries["regulation"].value
+        message = f"`{shown(regulation)}` is no regulation"
+        advice = problems.near_or_list(regulation, REGULATIONS)
+        problems.error("bad-value", value.mark, f"{path}.regulation", message, advice)
+    elif regulation == GDPR and "purpose" not in node.entries:
+        advice = "name the purpose, as `purpose: newsletter`"
+        message = "the key `purpose` is missing"
+        problems.error("missing-key", node.mark, f"{path}.purpose", message, advice)
+    elif regulation == CCPA and "purpose" in node.entries:
+        at, message = f"{path}.purpose", "`ccpa` has one purpose only, the sale of data"
+        problems.error("misplaced-key", node.mark_of("purpose"), at, message, "leave it out")
+    elif fine and regulation is not None:
+        return f"{GDPR}:{texts['purpose']}" if regulation == GDPR else CCPA
+    return None
+
+
+def _read_texts(node: Mapping, path: str, problems: Problems) -> tuple[dict[str, str], bool]:
+    """The folded texts of the known keys, and whether nothing else was there."""
+    texts: dict[str, str] = {}
+    for key, entry in node.entries.items():
+        at = f"{path}.{shown(key)}"
+        if key not in _KEYS:
+            advice, message = problems.near_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
+            problems.error("unknown-key", entry.key.mark, at, message, advice)
+        elif isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
+            texts[key] = entry.value.value.casefold()
+        else:
+            problems.wrong_type(entry.value, at, "text")
+    return texts, len(texts) == len(node.entries)
+
+
+def read_consent_state(criterion: Written, key: str | None) -> Test | None:
+    """The test that `state` means; `key` None where the regulation is not known."""
+    node, path, problems = criterion.node.get(STATE), criterion.at(STATE), criterion.problems
+    regulation = None if key is None else key.partition(":")[0]
+    known = [name for name in STATES if regulation in (name, None)]
+    states = list(dict.fromkeys(state for name in known for state in STATES[name]))
+    if node is None:
+        advice = f"add one of {', '.join(f'`state: {state}`' for state in states)}"
+        message = "the key `state` is missing"
+        problems.error("missing-key", criterion.node.mark, path, message, advice)
+        return None
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        problems.wrong_type(node, path, "text, one of " + ", ".join(f"`{name}`" for name in states))
+        return None
+    state = node.value.casefold()
+    if state not in states:
+        of = f"`{regulation}` {CONSENT}" if regulation else CONSENT
+        message = f"`{shown(node.value)}` is no state of {of}"
+        problems.error("bad-value", node.mark, path, message, problems.near_or_list(state, states))
+        return None
+    return None if regulation is None else STATES[regulation][state]

@@ -1,0 +1,96 @@
+"""Reads `sequence: [{event: A}, {event: B}]` with `within: 2h`.
+
+Source: docs/definitions.md, criteria.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdp_stream.core.definition import Expression, SequenceCriterion, Step
+from cdp_stream.core.subject import SUBJECTS
+from cdp_stream.definitions.conditions import read_where
+from cdp_stream.definitions.criterion_keys import WHERE, WITHIN, takes_only
+from cdp_stream.definitions.event_parts import Named, are_read, read_required_duration, read_window
+from cdp_stream.definitions.nodes import Mapping, Node, Sequence, shown
+from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.scope import reaches_of
+from cdp_stream.definitions.subjects import read_subject, subject_text
+from cdp_stream.definitions.written import Written, read_places
+
+FEWEST_STEPS: Final = 2
+
+
+def read_sequence(criterion: Written) -> Expression | None:
+    """Events that follow each other."""
+    problems = criterion.problems
+    before = len(problems.found)
+    takes_only(criterion)
+    read = _read_steps(criterion.value, criterion.at(), problems)
+    top = f"{criterion.scope.prefix}{criterion.path}"
+    within_ms = read_required_duration(criterion.node, WITHIN, top, problems)
+    places = read_places(criterion)
+    window = read_window(criterion, places)
+    if len(problems.found) > before or within_ms is None or window is None or not places:
+        return None
+    names = [name for _, name in read]
+    if not are_read(criterion, places, names):
+        return None
+    return SequenceCriterion(
+        reaches_of(places, window),
+        tuple(step for step, _ in read),
+        within_ms,
+        f"{criterion.head}: {' > '.join(name.text for name in names)}",
+        criterion.path,
+    )
+
+
+def _read_steps(node: Node, path: str, problems: Problems) -> list[tuple[Step, Named]]:
+    """The steps that are right."""
+    if not isinstance(node, Sequence):
+        advice = "as `sequence: [{event: A}, {event: B}]`"
+        problems.wrong_type(node, path, "a list of steps", advice)
+        return []
+    if len(node.items) < FEWEST_STEPS:
+        message = f"a sequence has at least two steps, found {len(node.items)}"
+        advice = "name the events that follow each other; one event is a criterion by itself"
+        problems.error("short-sequence", node.mark, path, message, advice)
+    steps = [
+        _read_step(item, f"{path}[{index}]", problems) for index, item in enumerate(node.items)
+    ]
+    return [step for step in steps if step is not None]
+
+
+def _read_step(node: Node, path: str, problems: Problems) -> tuple[Step, Named] | None:
+    """A step, and its subject where it is written."""
+    if not isinstance(node, Mapping):
+        problems.wrong_type(node, path, "a mapping", "as `{event: A}`")
+        return None
+    kinds = [key for key in node.entries if key in SUBJECTS]
+    fine = len(kinds) == 1
+    for key, entry in node.entries.items():
+        if key in SUBJECTS or key == WHERE:
+            continue
+        fine = False
+        advice = problems.near(key, (*SUBJECTS, WHERE)) or "a step has an event subject and `where`"
+        at, message = f"{path}.{shown(key)}", f"a step takes no `{shown(key)}`"
+        problems.error("misplaced-key", entry.key.mark, at, message, advice)
+    if len(kinds) > 1:
+        message = f"a step has one subject, not {' and '.join(f'`{kind}`' for kind in kinds)}"
+        at = f"{path}.{kinds[1]}"
+        problems.error(
+            "many-subjects", node.mark_of(kinds[1]), at, message, "write a step for each"
+        )
+    elif not kinds and set(node.entries) <= {WHERE}:
+        advice = "add a subject, as `event: A`"
+        problems.error("missing-subject", node.mark, path, "the step names no event", advice)
+    where = node.get(WHERE)
+    conditions = () if where is None else read_where(where, f"{path}.{WHERE}", problems)
+    subjects = [
+        read_subject(kind, node.entries[kind].value, f"{path}.{kind}", problems) for kind in kinds
+    ]
+    if not fine or subjects[0] is None:
+        return None
+    text = subject_text(kinds[0], node.entries[kinds[0]].value)
+    name = Named(subjects[0], text, node.mark_of(kinds[0]), f"{path}.{kinds[0]}")
+    return Step(subjects[0], conditions), name

@@ -1,0 +1,6 @@
+"""Why a profile is, or is not, in an audience at an instant: the engine asked node by node."""
+
+from cdp_stream.explain.explanation import Explained, Explanation, explain
+from cdp_stream.explain.history import History
+
+__all__ = ["Explained", "Explanation", "History", "explain"]

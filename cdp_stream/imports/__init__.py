@@ -1,0 +1,4 @@
+"""Other products' audience definitions, turned into ours.
+
+Source: docs/importing.md.
+"""

@@ -1,0 +1,5 @@
+"""Warnings about definitions that may not mean what was meant."""
+
+from cdp_stream.lint.lint import warnings_of
+
+__all__ = ["warnings_of"]

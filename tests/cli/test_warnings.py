@@ -1,0 +1,57 @@
+"""Warnings: on standard output of `cdp check`, on standard error of every other command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cdp_stream.cli.main import main
+
+DEFINITIONS = """version: 1
+account: shop
+workspaces:
+  - {id: main, inputs: [{id: web, kind: platform}]}
+audiences:
+  - {id: some, criteria: {event: X}}
+  - {id: more, criteria: {event: X, count: {at_least: 2}}}
+"""
+EVENT = {"event_type": "custom_event", "data": {"event_name": "X", "timestamp_unixtime_ms": 1000}}
+LINE = (
+    "shop.yaml:6:6: audiences[0].id: `some` contains `more`: at every instant the members of the"
+    " second are members of the first; nothing needs to be done if that is meant [contains]"
+)
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shop.yaml").write_text(DEFINITIONS)
+    Path("events.ndjson").write_text(json.dumps({"mpid": 7, "events": [EVENT]}))
+
+
+def test_check_prints_them_on_standard_output_and_exits_0(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "shop.yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [LINE, "ok: 2 audiences, 1 workspace, 1 warning"]
+    assert err == ""
+
+
+def test_json_has_them_among_the_problems_with_the_containing_audience_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "shop.yaml", "--json"]) == 0
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["severity"], problem["code"]) == ("warning", "contains")
+    assert problem["related"] == ["some", "more"]
+
+
+def test_other_commands_print_them_on_standard_error_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shared = ["--definitions", "shop.yaml", "--events", "events.ndjson"]
+    assert main(["members", "some", "--at", "2000", *shared]) == 0
+    out, err = capsys.readouterr()
+    assert out == "7\n"
+    assert err.splitlines() == [LINE]

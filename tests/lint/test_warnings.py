@@ -1,0 +1,174 @@
+"""Each warning as it is printed: place, words and code."""
+
+from cdp_stream.definitions import load_text
+from cdp_stream.lint import warnings_of
+from tests.lint.accounts import HEAD, warnings_in
+
+
+def lines_of(body: str, lookback: str = "30d") -> list[str]:
+    return [str(warning) for warning in warnings_in(body, lookback)]
+
+
+def test_a_contradiction_names_the_criteria_that_make_it() -> None:
+    body = """audiences:
+  - id: a
+    criteria:
+      all:
+        - {event: X}
+        - {event: Z}
+      exclude: [{event: X}]
+"""
+    assert lines_of(body) == [
+        "definitions.yaml:12:5: audiences[0].criteria: no profile can ever be a member of `a`:"
+        " `criteria.all[0]` and `criteria.exclude` contradict each other; change or remove one of"
+        " its criteria [never-true]"
+    ]
+
+
+def test_a_branch_that_nobody_can_reach_is_reported_once_at_its_top() -> None:
+    body = """journeys:
+  - id: j
+    milestones:
+      - id: top
+        criteria: {event: X}
+        then:
+          - {id: one, criteria: {event: Y}}
+          - id: two
+            criteria: {event: Y, count: {at_least: 2}}
+            then:
+              - {id: below, criteria: {event: Z}}
+          - {id: rest, remaining: true}
+"""
+    assert lines_of(body) == [
+        "definitions.yaml:17:13: journeys[0].milestones[0].then[1].id: no profile can reach"
+        " `j/two`: its parents and the splits before it leave nobody over; remove it, or change its"
+        " criteria, its parents' or those of the splits before it [unreachable-milestone]"
+    ]
+
+
+def test_a_milestone_lies_within_those_above_it_by_design() -> None:
+    body = """audiences:
+  - {id: same, criteria: {event: X}}
+journeys:
+  - id: j
+    milestones:
+      - id: top
+        criteria: {event: X}
+        then:
+          - {id: one, criteria: {event: Y}}
+          - {id: rest, remaining: true}
+"""
+    assert [(w.code, w.related) for w in warnings_in(body)] == [("equal", ("same", "j/top"))]
+
+
+def test_milestones_whose_own_criteria_contradict_are_never_true_and_unreachable() -> None:
+    body = """journeys:
+  - id: j
+    milestones:
+      - {id: m, criteria: {all: [{event: X}, {not: {event: X}}]}}
+"""
+    found = [(w.code, w.related) for w in warnings_in(body)]
+    assert found == [("unreachable-milestone", ("j/m",)), ("never-true", ("j/m",))]
+
+
+def test_a_window_beyond_the_lookback_says_what_is_really_evaluated() -> None:
+    body = """audiences:
+  - {id: a, criteria: {event: A, when: {last: 60d}}}
+  - {id: b, criteria: {event: B, when: {between: [60d, 20d]}}}
+  - {id: c, lookback: 7d, criteria: {not: {event: C, when: any_time}}}
+  - {id: d, criteria: {event: D, when: {last: 30d}}}
+  - {id: e, lookback: 7d, criteria: {event: E}}
+"""
+    found = [w for w in warnings_in(body) if w.code == "beyond-lookback"]
+    assert [(w.line, w.path, w.message) for w in found] == [
+        (
+            11,
+            "audiences[0].criteria.when",
+            "the window reaches back 60d, but the lookback is 30d: what is really evaluated is the"
+            " last 30d",
+        ),
+        (
+            12,
+            "audiences[1].criteria.when",
+            "the window reaches back 60d, but the lookback is 30d: what is really evaluated is from"
+            " 30d to 20d ago",
+        ),
+        (
+            13,
+            "audiences[2].criteria.not.when",
+            "the window has no limit, but the lookback is 7d: what is really evaluated is the last"
+            " 7d",
+        ),
+    ]
+
+
+def test_nothing_is_beyond_an_unlimited_lookback() -> None:
+    body = """audiences:
+  - {id: a, criteria: {event: A, when: {last: 9999d}}}
+  - {id: b, criteria: {event: B, when: any_time}}
+  - {id: c, criteria: {event: C, when: {on: 2026-01-01}}}
+"""
+    assert lines_of(body, lookback="unlimited") == []
+
+
+def test_a_calendar_window_names_the_date_from_which_the_audience_is_empty() -> None:
+    body = """audiences:
+  - {id: a, criteria: {event: A, when: {between: [2026-01-01, 2026-01-31]}}}
+  - {id: b, criteria: {any: [{event: B, when: {before: 2026-01-01}}, {event: C}]}}
+  - {id: c, lookback: 36h, criteria: {event: D, when: {on: 2026-01-01}}}
+  - {id: d, criteria: {event: E, when: {after: 2026-01-01}}}
+"""
+    found = [w for w in warnings_in(body) if w.code == "fading-window"]
+    assert [w.message for w in found] == [
+        "these days leave the lookback of 30d: from 2026-03-03 on the audience `a` is empty",
+        "these days leave the lookback of 30d: from 2026-01-31 on no event counts for this",
+        "these days leave the lookback of 36h: from 2026-01-03T12:00:00Z on the audience"
+        " `c` is empty",
+    ]
+
+
+def test_criteria_whose_state_grows_are_named() -> None:
+    body = """audiences:
+  - {id: a, criteria: {event: A, when: {between: [6d, 4d]}}}
+  - {id: b, criteria: {sequence: [{event: A}, {event: B}], within: 2h}}
+  - {id: c, criteria: {cart_abandonment: {wait: 2h}}}
+  - {id: d, criteria: {calculated_attribute: total, at_least: 5}}
+  - {id: e, criteria: {calculated_attribute: newest, last: 5d}}
+  - {id: f, criteria: {event: A, count: {at_least: 1000}, when: {on: 2026-01-01}}}
+calculated_attributes:
+  - {id: total, calculation: sum, of: {commerce: purchase, field: total_amount}, within: 5d}
+  - {id: newest, calculation: last_occurrence_timestamp, of: {event: A}}
+"""
+    found = [w for w in warnings_in(body) if w.code == "unbounded-state"]
+    assert [w.related for w in found] == [("a",), ("b",), ("c",), ("d",)]
+    assert found[3].message == (
+        "`calculated_attribute: total` keeps an entry for every event that `total` is made of,"
+        " until it leaves the window, so a profile's state grows with its traffic"
+    )
+
+
+def test_the_window_of_a_calculated_attribute_may_lie_beyond_the_lookback() -> None:
+    body = """calculated_attributes:
+  - {id: ltv, calculation: count, of: {event: A}, within: 90d}
+"""
+    assert lines_of(body) == [
+        "definitions.yaml:11:51: calculated_attributes[0].within: the window reaches back 90d, but"
+        " the lookback is 30d, so that is what is really evaluated; shorten the window, or lengthen"
+        " the lookback of the workspace [beyond-lookback]"
+    ]
+
+
+def test_unconnected_audiences_are_told_once_connections_are_looked_at() -> None:
+    body = """audiences:
+  - {id: a, criteria: {event: A}}
+  - {id: b, criteria: {event: B}}
+  - {id: c, status: draft, criteria: {event: C}}
+"""
+    loaded = load_text(HEAD.format(lookback="30d") + body)
+    assert warnings_of(loaded) == []
+    found = warnings_of(loaded, connected=frozenset({"a"}))
+    assert [(w.code, w.related) for w in found] == [("unconnected", ("b",))]
+
+
+def test_definitions_with_errors_have_no_warnings_yet() -> None:
+    assert warnings_of(load_text("version: 1")) == []
