@@ -29,6 +29,8 @@ SLOT_SIZE: Final = 26
 ID_SIZE: Final = 16
 """Bytes that a remembered event or batch id takes in a row."""
 
+_INT_SIZE = 9
+_FEW = 16
 _ROW_SIZE = 128
 _REMEMBERED_IDS = 1_000
 _ID = Struct("<qq")
@@ -201,13 +203,19 @@ def measure(row: Row) -> int:
 
 
 def state_size(state: Any) -> int:
-    """At least the bytes that a memory's state takes when encoded."""
+    """At least the bytes that a memory's state takes when encoded.
+
+    A list of more than a few items is one of times: it is not walked, for a full row is measured
+    at every batch.
+    """
     if type(state) is bytes or type(state) is bytearray:
         return len(state) + 8
     if type(state) is str:
         return len(state.encode("utf-8", "surrogatepass")) + 8
     if type(state) is list:
-        return 8 + sum(TIME_SIZE if type(item) is int else state_size(item) for item in state)
+        if len(state) > _FEW:
+            return 8 + _INT_SIZE * len(state)
+        return 8 + sum(map(state_size, state))
     if type(state) is dict:
         return 8 + sum(state_size(key) + state_size(value) for key, value in state.items())
-    return TIME_SIZE
+    return _INT_SIZE
