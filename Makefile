@@ -63,6 +63,11 @@ lint: install ## Check format, style, types and import rules
 	@$(BIN)/mypy
 	@echo "==> checking import rules"
 	@$(BIN)/lint-imports
+	@echo "==> checking deploy/ (its rules and manifests have tests: tests/deploy)"
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml >/dev/null && promtool test rules alerts.test.yml >/dev/null; \
+	else echo "    promtool is not here (Debian's package prometheus): the alert rules are left out"; fi
 
 check: lint ## Check everything that needs no broker: lint and the fast tests
 	@echo "==> running the fast tests"
@@ -75,8 +80,10 @@ fmt: install ## Format the code and repair what ruff can
 bench: install ## Measure against the budgets (the worker's part needs Java and Maven)
 	@$(BIN)/cdp bench
 
-lock: install ## Write requirements.lock anew from pyproject.toml (needs uv: pip install uv)
-	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+lock: install ## Write both requirements.lock anew from pyproject.toml (needs uv: pip install uv)
+	@$(LOCK) --extra dev -o requirements.lock
+	@$(LOCK) -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
 	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build

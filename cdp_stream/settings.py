@@ -14,14 +14,39 @@ from typing import Any, Literal
 
 from cdp_stream.errors import UsageError
 
-__all__ = ["SettingSource", "Settings", "load_settings"]
+__all__ = ["Guarantee", "Secret", "SettingSource", "Settings", "load_settings"]
 
 Clock = Literal["wall", "stream"]
+Guarantee = Literal["exactly-once", "at-least-once"]
+LogFormat = Literal["json", "logfmt"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 _MOST_SECONDS = 3600
 _LONGEST_PREFIX = 100  # Kafka's limit for a topic name is 249
 _NOT_SETTINGS = ("CDP_TEST_", "CDP_REQUIRE_KAFKA")
 """Environment names that belong to the test suite."""
+
+
+class Secret:
+    """A text that is shown to nobody: whatever prints it prints asterisks."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for whom it is meant."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +63,25 @@ class Settings:
         clock: ``wall``, or ``stream``: time is the greatest arrival applied.
         grace: How long a record may be on its way before the wall clock passes it, ms. Written as
             ``250ms``, ``2s`` or a number of milliseconds.
-        guarantee: What a crash may do to outputs.
-        store: Where rows are kept locally.
+        guarantee: What a crash may do to outputs. A worker that was not told falls back to
+            ``at-least-once``, with a warning, on a broker that has no transactions.
+        store: Where rows are kept locally: ``rocksdb``, in ``data_dir``, or ``memory``.
+        store_memory: What RocksDB may take of memory for all partitions together, MiB.
+        rows_kept: How many rows are kept decoded, of all partitions together.
         log_level: The least level that is logged.
+        log_format: How a fact is written: as JSON, or as logfmt.
         session_timeout: After how long of silence a worker's partitions go to others, seconds.
         Until then a killed worker's partitions wait; after it a stopped worker sends nothing more.
         rebalance_timeout: How long a rebalance waits for members, seconds.
+        tls: Whether connections to Kafka are encrypted.
+        tls_ca: PEM file with the authorities that may vouch for brokers; the system's without.
+        tls_certificate: PEM file with the client's own certificate, for a broker that asks for one.
+        tls_key: PEM file with its private key; without, the key is in the certificate's file.
+        tls_key_password: What the key is encrypted with.
+        sasl_mechanism: How to log in; no login without.
+        sasl_username: As whom.
+        sasl_password: The password, from the environment.
+        sasl_password_file: The file that holds it, instead.
     """
 
     broker: str = "localhost:9092"
@@ -54,11 +92,23 @@ class Settings:
     metrics_port: int | None = None
     clock: Clock = "wall"
     grace: int = 250
-    guarantee: Literal["at-least-once"] = "at-least-once"
-    store: Literal["memory"] = "memory"
+    guarantee: Guarantee = "exactly-once"
+    store: Literal["rocksdb", "memory"] = "rocksdb"
+    store_memory: int = 128
+    rows_kept: int = 100_000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: LogFormat = "json"
     session_timeout: float = 10.0
     rebalance_timeout: float = 30.0
+    tls: bool = False
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_key_password: Secret | None = None
+    sasl_mechanism: SaslMechanism | None = None
+    sasl_username: str | None = None
+    sasl_password: Secret | None = None
+    sasl_password_file: Path | None = None
 
     @property
     def brokers(self) -> list[str]:
@@ -103,7 +153,8 @@ def load_settings(
         file: A ``cdp.toml``; one that does not exist counts as empty.
 
     Raises:
-        UsageError: An unknown name, or a value that does not fit its setting.
+        UsageError: An unknown name, a value that does not fit its setting, or settings of TLS and
+            SASL that do not fit each other.
     """
     names = {f.name for f in dataclasses.fields(Settings)}
     from_file = _read_file(file, names)
@@ -122,7 +173,9 @@ def load_settings(
             raw, source = setting.default, "default"
         values[name] = raw if source == "default" else _checked(name, raw, source)
         sources.append(SettingSource(name, values[name], source))
-    return Settings(**values), sources
+    settings = Settings(**values)
+    _check_security(settings)
+    return settings, sources
 
 
 def _read_environment(environment: Mapping[str, str], names: set[str]) -> dict[str, str]:
@@ -149,6 +202,12 @@ def _read_file(file: Path | None, names: set[str]) -> dict[str, Any]:
     for name in found:
         if name not in names:
             raise UsageError(f"{file}: {name} is no setting", f"settings are: {_listed(names)}")
+        if name in _SECRETS:
+            raise UsageError(
+                f"{file}: {name} does not belong into a file that is kept with others",
+                f"set CDP_{name.upper()} in the environment"
+                + (", or name a file with sasl_password_file" if name == "sasl_password" else ""),
+            )
     return found
 
 
@@ -160,8 +219,37 @@ def _checked(name: str, raw: object, source: str) -> object:
     check, wanted = _CHECKS[name]
     try:
         return check(raw)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} ({source}): {raw!r} is not {wanted}", "correct it") from error
+    except (TypeError, ValueError, LookupError) as error:
+        shown = "what it is set to" if name in _SECRETS else repr(raw)
+        raise UsageError(f"{name} ({source}): {shown} is not {wanted}", "correct it") from error
+
+
+def _check_security(settings: Settings) -> None:
+    """Refuse settings of TLS and SASL that would be passed over in silence, or lack one another."""
+    for name in ("tls_ca", "tls_certificate"):
+        if getattr(settings, name) is not None and not settings.tls:
+            raise UsageError(f"{name} is set, but tls is off", "set tls = true, or unset it")
+    if settings.tls_certificate is None and (settings.tls_key or settings.tls_key_password):
+        raise UsageError(
+            "tls_key or tls_key_password is set, but no certificate", "set tls_certificate too"
+        )
+    passwords = [settings.sasl_password, settings.sasl_password_file]
+    if settings.sasl_mechanism is None:
+        if settings.sasl_username is not None or any(passwords):
+            raise UsageError(
+                "a SASL name or password is set, but no mechanism",
+                "set sasl_mechanism to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+            )
+        return
+    if settings.sasl_username is None or not any(passwords):
+        raise UsageError(
+            f"sasl_mechanism is {settings.sasl_mechanism}, but a name or a password is missing",
+            "set sasl_username, and CDP_SASL_PASSWORD or sasl_password_file",
+        )
+    if all(passwords):
+        raise UsageError(
+            "the SASL password is set twice: sasl_password and sasl_password_file", "unset one"
+        )
 
 
 def _whole(least: int, most: int) -> Callable[[object], int]:
@@ -192,6 +280,24 @@ def _seconds(raw: object) -> float:
     return number
 
 
+def _yes_or_no(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    return {"true": True, "false": False}[_text(raw).lower()]
+
+
+def _secret(raw: object) -> Secret:
+    if isinstance(raw, Secret):
+        return raw
+    if not isinstance(raw, str) or not raw:
+        raise ValueError
+    return Secret(raw)
+
+
+def _path(raw: object) -> Path:
+    return raw if isinstance(raw, Path) else Path(_text(raw))
+
+
 def _one_of(*choices: str) -> Callable[[object], str]:
     def check(raw: object) -> str:
         if raw not in choices:
@@ -217,6 +323,7 @@ def _topic_prefix(raw: object) -> str:
     return text
 
 
+_SECRETS = frozenset({"sasl_password", "tls_key_password"})
 _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
     "broker": (_text, "host:port, or several separated by commas"),
     "prefix": (_topic_prefix, "letters, digits, '.', '_' and '-', at most 100"),
@@ -227,11 +334,26 @@ _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
     "clock": (_one_of("wall", "stream"), "wall or stream"),
     "grace": (_milliseconds, "a duration such as 250ms or 2s"),
     "guarantee": (
-        _one_of("at-least-once"),
-        "at-least-once (exactly-once does not exist in this version)",
+        _one_of("exactly-once", "at-least-once"),
+        "exactly-once or at-least-once",
     ),
-    "store": (_one_of("memory"), "memory (rocksdb does not exist in this version)"),
+    "store": (_one_of("rocksdb", "memory"), "rocksdb or memory"),
+    "store_memory": (_whole(8, 1_048_576), "MiB, from 8"),
+    "rows_kept": (_whole(1, 1_000_000_000), "a whole number from 1"),
     "log_level": (_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
+    "log_format": (_one_of("json", "logfmt"), "json or logfmt"),
     "session_timeout": (_seconds, "seconds, above 0"),
     "rebalance_timeout": (_seconds, "seconds, above 0"),
+    "tls": (_yes_or_no, "true or false"),
+    "tls_ca": (_path, "a file"),
+    "tls_certificate": (_path, "a file"),
+    "tls_key": (_path, "a file"),
+    "tls_key_password": (_secret, "a password"),
+    "sasl_mechanism": (
+        _one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    ),
+    "sasl_username": (_text, "a name"),
+    "sasl_password": (_secret, "a password"),
+    "sasl_password_file": (_path, "a file"),
 }

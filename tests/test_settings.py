@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cdp_stream.cli.config import command as config
 from cdp_stream.errors import UsageError
 from cdp_stream.settings import Settings, load_settings
 
@@ -68,8 +70,9 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path):
     ("name", "value"),
     [
         ("partitions", "0"), ("partitions", True), ("partitions", "many"), ("metrics_port", 70_000),
-        ("clock", "sun"), ("grace", "-1ms"), ("grace", "soon"), ("guarantee", "exactly-once"),
-        ("store", "rocksdb"), ("prefix", "a b"), ("broker", " "), ("session_timeout", 0),
+        ("clock", "sun"), ("grace", "-1ms"), ("grace", "soon"), ("guarantee", "exactly-twice"),
+        ("store", "disk"), ("store_memory", "7"), ("rows_kept", "0"), ("prefix", "a b"),
+            ("broker", " "), ("session_timeout", 0),
         ("log_level", "loud"),
     ],
 )  # fmt: skip
@@ -83,3 +86,67 @@ def test_topics_and_groups_begin_with_the_prefix():
     assert settings.topic("events") == "shop.events"
     assert settings.group_id == "shop-profiles"
     assert settings.brokers == ["a:1", "b:2"]
+
+
+SECRETS = {"CDP_SASL_PASSWORD": "hunter2", "CDP_TLS_KEY_PASSWORD": "hunter3"}
+TLS = {"CDP_TLS": "true", "CDP_TLS_CERTIFICATE": "c.pem"}
+LOGIN = {"CDP_SASL_MECHANISM": "PLAIN", "CDP_SASL_USERNAME": "cdp"}
+
+
+def test_a_secret_is_shown_nowhere_but_to_whom_it_is_for():
+    settings, found = load_settings({}, SECRETS | TLS | LOGIN)
+    assert settings.sasl_password is not None
+    assert settings.sasl_password.reveal() == "hunter2"
+    assert "hunter" not in repr(settings) + str(settings.sasl_password) + repr(found)
+    assert settings == load_settings({}, SECRETS | TLS | LOGIN)[0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_cdp_config_masks_secrets(arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(config, arguments, env=SECRETS | TLS | LOGIN)
+    assert shown.exit_code == 0
+    assert "hunter" not in shown.output
+    assert shown.output.count("***") == 2
+
+
+@pytest.mark.parametrize("name", ["sasl_password", "tls_key_password"])
+def test_a_secret_in_the_file_is_refused_without_being_told(tmp_path, name):
+    file = tmp_path / "cdp.toml"
+    file.write_text(f'{name} = "hunter2"\n')
+    with pytest.raises(UsageError, match=f"{name} does not belong") as told:
+        load_settings({}, {}, file)
+    assert "hunter" not in str(told.value)
+
+
+def test_a_secret_that_is_no_text_is_refused_without_being_told():
+    with pytest.raises(UsageError, match=r"^sasl_password .*is not a password") as told:
+        load_settings({"sasl_password": 31337}, {})
+    assert "31337" not in str(told.value)
+
+
+@pytest.mark.parametrize(("written", "on"), [("true", True), ("False", False), (True, True)])
+def test_tls_is_on_or_off(written, on):
+    assert load_settings({"tls": written}, {})[0].tls is on
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"CDP_TLS_CA": "ca.pem"}, "tls_ca is set, but tls is off"),
+        ({"CDP_TLS_CERTIFICATE": "c.pem"}, "tls_certificate is set, but tls is off"),
+        ({"CDP_TLS": "true", "CDP_TLS_KEY": "k.pem"}, "but no certificate"),
+        ({"CDP_TLS": "true", "CDP_TLS_KEY_PASSWORD": "p"}, "but no certificate"),
+        ({"CDP_SASL_USERNAME": "cdp"}, "but no mechanism"),
+        ({"CDP_SASL_PASSWORD_FILE": "f"}, "but no mechanism"),
+        (LOGIN, "a name or a password is missing"),
+        ({"CDP_SASL_MECHANISM": "PLAIN", "CDP_SASL_PASSWORD": "p"}, "a name or a password"),
+        (LOGIN | {"CDP_SASL_PASSWORD": "p", "CDP_SASL_PASSWORD_FILE": "f"}, "is set twice"),
+        ({"CDP_SASL_MECHANISM": "GSSAPI"}, "is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+        ({"CDP_TLS": "maybe"}, "is not true or false"),
+        ({"CDP_LOG_FORMAT": "xml"}, "is not json or logfmt"),
+    ],
+)
+def test_settings_of_tls_and_login_that_do_not_fit_each_other_are_refused(environment, message):
+    with pytest.raises(UsageError, match=message):
+        load_settings({}, environment)

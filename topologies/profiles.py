@@ -17,14 +17,19 @@ from typing import Any
 
 from mode.supervisors import CrashingSupervisor
 
-from cdp_stream.kafka.app import ChunkApp, client_settings
+from cdp_stream.kafka.app import ChunkApp
 from cdp_stream.kafka.chunks import chunk_topic
+from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import OutputTopics
-from cdp_stream.kafka.hosting import HostingPlan, PartitionHosting
+from cdp_stream.kafka.hosting import PartitionHosting
+from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.partition.effects import Processor
 from cdp_stream.settings import Settings
+from cdp_stream.store.rocks_rows import RocksRows
+from cdp_stream.store.rows import MemoryRows, RowStore
 
 __all__ = ["create_app"]
 
@@ -46,7 +51,11 @@ def create_app(
     app.metrics = Metrics()
     events = chunk_topic(app, settings.topic("events"), partitions=partitions)
     table = ProfileTable(
-        app, name="profiles", changelog=settings.topic("profiles-changelog"), partitions=partitions
+        app,
+        name="profiles",
+        changelog=settings.topic("profiles-changelog"),
+        partitions=partitions,
+        rows=_rows(settings),
     )
     app.tables.add(table)
     plan = HostingPlan(
@@ -57,6 +66,8 @@ def create_app(
             rejected=settings.topic("rejected"),
             changelog=settings.topic("profiles-changelog"),
         ),
+        group=settings.group_id,
+        exactly_once=settings.guarantee == "exactly-once",
         client=client_settings(settings),
         clock=settings.clock,
         grace_ms=settings.grace,
@@ -72,3 +83,10 @@ def create_app(
             app.hosting.accept(event.message.partition, event.value)
 
     return app
+
+
+def _rows(settings: Settings) -> RowStore:
+    if settings.store == "memory":
+        return MemoryRows()
+    directory = settings.data_dir / settings.topic("profiles-changelog")
+    return RocksRows(directory, wall_ms, settings.store_memory)

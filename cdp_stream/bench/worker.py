@@ -10,30 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import quantiles
 
-import httpx
 import orjson
 from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.bench import reference_load
 from cdp_stream.bench.measure import Result, result
+from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
 from cdp_stream.errors import BrokerError, OutsideError
 from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
-from cdp_stream.kafka.child import Child
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import Publisher, publisher
-from cdp_stream.settings import Settings
+from cdp_stream.settings import Guarantee, Settings
 
 CPU_BUDGET_US = 16.0
+RATIO_BUDGET = 1.15
+LATENCY_BUDGETS_MS = (25.0, 80.0)
 RATE_BUDGET = 50_000.0
 PEER_BUDGET = 0.7
 PEER = Path(__file__).parents[2] / "bench" / "peers" / "quix_count.py"
@@ -52,12 +50,14 @@ class Load:
     Attributes:
         events: measured at full speed in each run.
         live_seconds: how long events are published at `LIVE_RATE` for the latency; 0 leaves it out.
+        guarantees: which to measure, each in every run.
     """
 
     events: int = 300_000
     runs: int = 3
     profiles: int = reference_load.PROFILES
     live_seconds: int = 10
+    guarantees: tuple[Guarantee, ...] = ("exactly-once",)
 
 
 def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]:
@@ -76,46 +76,81 @@ def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]
         return asyncio.run(_measure(load, kafka.bootstrap, peer))
 
 
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What each run of one guarantee gave."""
+
+    cpu_us: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    resident: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+
+
 async def _measure(load: Load, broker: str, peer: str | None) -> list[Result]:
-    cpu_us: list[float] = []
+    figures = {guarantee: _Figures() for guarantee in load.guarantees}
     peer_us: list[float] = []
-    rates: list[float] = []
-    latencies: list[tuple[float, float]] = []
-    resident: list[float] = []
+    warm = reference_load.NAMES_OF_A_PROFILE * load.profiles
     for number in range(load.runs):
-        settings = Settings(broker=broker, prefix=f"bench-{os.getpid()}-{number}")
-        async with publisher(settings) as to:
-            await _publish(to, reference_load.warm_up(load.profiles))
-            await _publish(to, reference_load.stream(load.events, load.profiles))
-            warm = reference_load.NAMES_OF_A_PROFILE * load.profiles
-            async with _worker(settings) as worker:
-                started = await worker.until(warm)
-                ended = await worker.until(warm + load.events)
-                events = ended.events - started.events
-                cpu_us.append((ended.cpu_s - started.cpu_s) / events * 1e6)
-                rates.append(events / (ended.at - started.at))
-                resident.append(ended.resident_bytes / 2**20)
-                if load.live_seconds:
-                    latencies.append(await _latency(settings, to, load))
-            if peer is not None:
-                peer_us.append(await _peer(peer, settings, to.partitions, warm + load.events))
-    results = [
-        result("worker: CPU per event", cpu_us, "us", CPU_BUDGET_US),
-        result("worker: events per second", rates, "1/s", RATE_BUDGET, at_least=True),
-        result("worker: resident memory", resident, "MiB"),
+        # Turn about, so that what slows the machine down for a while slows both down.
+        for guarantee in sorted(load.guarantees, reverse=number % 2 == 1):
+            prefix = f"bench-{os.getpid()}-{number}-{guarantee}"
+            settings = Settings(broker=broker, prefix=prefix, guarantee=guarantee)
+            async with publisher(settings) as to:
+                await publish(to, reference_load.warm_up(load.profiles))
+                await publish(to, reference_load.stream(load.events, load.profiles))
+                await _run_worker(settings, to, load, figures[guarantee])
+                if peer is not None and guarantee == load.guarantees[0]:
+                    peer_us.append(await _peer(peer, settings, to.partitions, warm + load.events))
+    return [
+        *(line for guarantee in load.guarantees for line in _lines(guarantee, figures[guarantee])),
+        *_ratios(figures),
+        *_beside_peer(figures[load.guarantees[0]], peer_us),
     ]
+
+
+async def _run_worker(settings: Settings, to: Publisher, load: Load, figures: _Figures) -> None:
+    warm = reference_load.NAMES_OF_A_PROFILE * load.profiles
+    async with running_worker(settings) as worker:
+        started = await _until(worker, warm)
+        ended = await _until(worker, warm + load.events)
+        events = ended.events - started.events
+        figures.cpu_us.append((ended.cpu_s - started.cpu_s) / events * 1e6)
+        figures.rates.append(events / (ended.at - started.at))
+        figures.resident.append(ended.resident_bytes / 2**20)
+        if load.live_seconds:
+            p50, p99 = await _latency(settings, to, load)
+            figures.p50.append(p50)
+            figures.p99.append(p99)
+
+
+def _lines(guarantee: Guarantee, figures: _Figures) -> Iterator[Result]:
+    exactly = guarantee == "exactly-once"
+    name = f"worker, {guarantee}"
+    cpu_budget = CPU_BUDGET_US * RATIO_BUDGET if exactly else CPU_BUDGET_US
+    yield result(f"{name}: CPU per event", figures.cpu_us, "us", cpu_budget)
+    yield result(f"{name}: events per second", figures.rates, "1/s", RATE_BUDGET, at_least=True)
+    yield result(f"{name}: resident memory", figures.resident, "MiB")
+    if figures.p50:
+        budgets = LATENCY_BUDGETS_MS if exactly else (None, None)
+        for which, runs, budget in zip(
+            ("p50", "p99"), (figures.p50, figures.p99), budgets, strict=True
+        ):
+            yield result(f"{name}: latency {which} at {LIVE_RATE}/s", runs, "ms", budget)
+
+
+def _ratios(figures: dict[Guarantee, _Figures]) -> Iterator[Result]:
+    if len(figures) > 1:
+        both = zip(figures["exactly-once"].cpu_us, figures["at-least-once"].cpu_us, strict=True)
+        ratios = [exactly / at_least for exactly, at_least in both]
+        yield result("worker: CPU, exactly-once to at-least-once", ratios, "1", RATIO_BUDGET)
+
+
+def _beside_peer(figures: _Figures, peer_us: list[float]) -> Iterator[Result]:
     if peer_us:
-        shares = [own / other for own, other in zip(cpu_us, peer_us, strict=True)]
-        results.append(result("Quix Streams counting per key: CPU per event", peer_us, "us"))
-        results.append(result("worker: share of Quix Streams' CPU", shares, "1", PEER_BUDGET))
-    if latencies:
-        results.append(
-            result(f"worker: latency p50 at {LIVE_RATE}/s", [p50 for p50, _ in latencies], "ms")
-        )
-        results.append(
-            result(f"worker: latency p99 at {LIVE_RATE}/s", [p99 for _, p99 in latencies], "ms")
-        )
-    return results
+        shares = [own / other for own, other in zip(figures.cpu_us, peer_us, strict=True)]
+        yield result("Quix Streams counting per key: CPU per event", peer_us, "us")
+        yield result("worker: share of Quix Streams' CPU", shares, "1", PEER_BUDGET)
 
 
 async def _peer(python: str, settings: Settings, partitions: int, events: int) -> float:
@@ -151,7 +186,8 @@ async def _peer(python: str, settings: Settings, partitions: int, events: int) -
     return float(orjson.loads(output.splitlines()[-1])["cpu_us_per_event"])
 
 
-async def _publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
+async def publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
+    """Publish batches by their mpid, as fast as the broker takes them."""
     keyed = ((b"%d" % mpid, batch) for mpid, batch in records)
     while slice_ := list(islice(keyed, _SLICE)):
         await asyncio.gather(*await to.send(slice_))
@@ -167,41 +203,27 @@ class _Reading:
     resident_bytes: float
 
 
-class _Worker:
-    """A running `cdp worker` and its metrics."""
+async def _until(worker: WorkerProcess, events: int) -> _Reading:
+    """The first reading with at least so many events.
 
-    def __init__(self, child: Child, client: httpx.AsyncClient, url: str) -> None:
-        self._child = child
-        self._client = client
-        self._url = url
-
-    async def until(self, events: int) -> _Reading:
-        """The first reading with at least so many events.
-
-        Raises:
-            BrokerError: the worker ended, or does not get on.
-        """
-        deadline = time.monotonic() + _PATIENCE_S
-        reading: _Reading | None = None
-        while time.monotonic() < deadline:
-            if not self._child.is_alive:
-                raise BrokerError(
-                    f"the worker ended: {self._child.log_tail()}",
-                    "see what it says, then run it again",
-                )
-            try:
-                answer = await self._client.get(self._url)
-            except httpx.TransportError:
-                await asyncio.sleep(_POLL_S)
-                continue
-            before, reading = reading, _read(answer.text)
-            if reading.events >= events:
-                return reading
-            await asyncio.sleep(_pause_s(before, reading, events))
-        raise BrokerError(
-            f"the worker did not apply {events} events within {_PATIENCE_S:.0f} s",
-            "measure fewer events",
-        )
+    Raises:
+        BrokerError: the worker ended, or does not get on.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    reading: _Reading | None = None
+    while time.monotonic() < deadline:
+        metrics = await worker.metrics()
+        if metrics is None:
+            await asyncio.sleep(_POLL_S)
+            continue
+        before, reading = reading, _reading(metrics)
+        if reading.events >= events:
+            return reading
+        await asyncio.sleep(_pause_s(before, reading, events))
+    raise BrokerError(
+        f"the worker did not apply {events} events within {_PATIENCE_S:.0f} s",
+        "measure fewer events",
+    )
 
 
 def _pause_s(before: _Reading | None, now: _Reading, events: int) -> float:
@@ -212,50 +234,13 @@ def _pause_s(before: _Reading | None, now: _Reading, events: int) -> float:
     return min(_POLL_S, max(_LEAST_POLL_S, (events - now.events) / rate))
 
 
-def _read(text: str) -> _Reading:
-    values = {}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        if name in (
-            "cdp_events_total",
-            "process_cpu_seconds_total",
-            "process_resident_memory_bytes",
-        ):
-            values[name] = float(value)
+def _reading(metrics: Metrics) -> _Reading:
     return _Reading(
         time.monotonic(),
-        values.get("cdp_events_total", 0.0),
-        values.get("process_cpu_seconds_total", 0.0),
-        values.get("process_resident_memory_bytes", 0.0),
+        metrics.get("cdp_events_total", 0.0),
+        metrics.get("process_cpu_seconds_total", 0.0),
+        metrics.get("process_resident_memory_bytes", 0.0),
     )
-
-
-@asynccontextmanager
-async def _worker(settings: Settings) -> AsyncIterator[_Worker]:
-    port = free_port()
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp-bench-")))
-        definitions = folder / "definitions.yaml"
-        definitions.write_text(reference_load.definitions(), encoding="utf-8")
-        command = [sys.executable, "-m", "cdp_stream", "worker", "--definitions", str(definitions)]
-        command += ["--broker", settings.broker, "--prefix", settings.prefix, "--clock", "stream"]
-        command += ["--data-dir", str(folder / "data"), "--metrics-port", str(port)]
-        child = Child("the worker", command, log=folder / "worker.log")
-        stack.enter_context(_running(child))
-        # Compressed answers would cost the worker CPU that is not its own.
-        plain = httpx.AsyncClient(headers={"Accept-Encoding": "identity"})
-        client = await stack.enter_async_context(plain)
-        yield _Worker(child, client, f"http://127.0.0.1:{port}/metrics")
-
-
-@contextmanager
-def _running(child: Child) -> Iterator[None]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CDP_")}
-    child.start(environment)
-    try:
-        yield
-    finally:
-        child.stop()
 
 
 async def _latency(settings: Settings, to: Publisher, load: Load) -> tuple[float, float]:
@@ -264,8 +249,9 @@ async def _latency(settings: Settings, to: Publisher, load: Load) -> tuple[float
     taken: list[float] = []
     consumer = AIOKafkaConsumer(
         settings.topic("memberships"),
-        bootstrap_servers=settings.brokers,
+        **client_settings(settings),
         auto_offset_reset="latest",
+        isolation_level="read_committed",
     )
     await consumer.start()
     await consumer.seek_to_end()
@@ -306,11 +292,22 @@ async def _publish_live(to: Publisher, load: Load, sent_at: dict[str, float]) ->
         await asyncio.sleep(max(0.0, started + (number + 1) / 100 - time.perf_counter()))
 
 
-def smaller(load: Load, events: int | None, runs: int | None, profiles: int | None) -> Load:
+GUARANTEES: dict[str, tuple[Guarantee, ...]] = {
+    "exactly-once": ("exactly-once",),
+    "at-least-once": ("at-least-once",),
+    "both": ("exactly-once", "at-least-once"),
+}
+"""What `--guarantee` may name."""
+
+
+def smaller(
+    load: Load, events: int | None, runs: int | None, profiles: int | None, guarantee: str
+) -> Load:
     """The load with what was asked for changed."""
     return replace(
         load,
         events=events or load.events,
         runs=runs or load.runs,
         profiles=profiles or load.profiles,
+        guarantees=GUARANTEES[guarantee],
     )

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import check, engine, replay, worker
+from cdp_stream.bench import check, engine, memory, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 
@@ -87,11 +87,19 @@ def measure_check(audiences: int, runs: int, as_object: bool) -> None:
 @_runs
 @_profiles
 @click.option(
+    "--guarantee",
+    type=click.Choice(list(worker.GUARANTEES)),
+    default="exactly-once",
+    show_default=True,
+    help="What is measured; `both` in turn, and their ratio.",
+)
+@click.option(
     "--peer", metavar="PYTHON", help="A Python with Quix Streams, to measure beside (bench/peers)."
 )
 @_json
 def measure_worker(
     broker: str | None,
+    guarantee: str,
     peer: str | None,
     events: int | None,
     runs: int,
@@ -100,9 +108,35 @@ def measure_worker(
 ) -> None:
     """A worker process on Apache Kafka: CPU per event, rate, latency."""
     _show(
-        worker.run(worker.smaller(worker.Load(), events, runs, profiles), broker, peer),
+        worker.run(worker.smaller(worker.Load(), events, runs, profiles, guarantee), broker, peer),
         as_object=as_object,
     )
+
+
+_broker = click.option(
+    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
+)
+
+
+@command.command("recovery", epilog="Example: cdp bench recovery --rows 200000")
+@_broker
+@click.option("--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True,
+              help="Rows of 300 bytes in the changelog.")  # fmt: skip
+@_runs
+@_json
+def measure_recovery(broker: str | None, rows: int, runs: int, as_object: bool) -> None:
+    """A worker that begins with a full changelog: rows per second."""
+    _show(recovery.run(rows, runs, broker), as_object=as_object)
+
+
+@command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
+@_broker
+@click.option("--profiles", type=click.IntRange(min=100), default=1_000_000, show_default=True,
+              help="Profiles of 20 touched criteria.")  # fmt: skip
+@_json
+def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
+    """A worker with a million profiles and the RocksDB store: resident memory."""
+    _show(memory.run(profiles, broker), as_object=as_object)
 
 
 def _show(results: list[Result], *, as_object: bool) -> None:

@@ -29,7 +29,9 @@ TOPOLOGIES = ("profiles", "sinks")
 @click.option(
     "--data-dir", metavar="DIR", help="Local files; created if missing.  [default: cdp-data]"
 )
-@click.option("--metrics-port", metavar="PORT", help="Serve Prometheus metrics on this port.")
+@click.option(
+    "--metrics-port", metavar="PORT", help="Serve /metrics, /healthz and /readyz on this port."
+)
 @click.option(
     "--only",
     metavar="NAME,...",
@@ -38,14 +40,18 @@ TOPOLOGIES = ("profiles", "sinks")
 @click.option(
     "--output", "outputs", multiple=True, metavar="ID", help="Run only the sinks of these outputs."
 )
-@click.option("--guarantee", metavar="NAME", help="at-least-once.  [default: at-least-once]")
+@click.option(
+    "--guarantee",
+    metavar="NAME",
+    help="exactly-once or at-least-once.  [default: exactly-once where the broker can]",
+)
 @click.option(
     "--clock", metavar="wall|stream", help="What moves time when nothing arrives.  [default: wall]"
 )
 @click.option(
     "--grace", metavar="DURATION", help="How long a record may be on its way.  [default: 250ms]"
 )
-@click.option("--store", metavar="NAME", help="memory.  [default: memory]")
+@click.option("--store", metavar="NAME", help="Local rows: rocksdb or memory.  [default: rocksdb]")
 @click.option(
     "--partitions",
     metavar="N",
@@ -56,20 +62,24 @@ def command(
 ) -> int:
     """Evaluate profiles from Kafka until SIGTERM; several workers share the partitions."""
     _check_topologies(only, outputs)
-    settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
+    settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
     plan = load_plan(definitions)
     _make_data_dir(settings)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
+    from cdp_stream.partition.room import RowRoom
     from topologies.profiles import create_app
 
-    events = settings.topic("events")
+    events, room = settings.topic("events"), RowRoom(settings.rows_kept)
     return run_worker(
         settings,
-        lambda partitions: create_app(
-            settings, lambda number: ProfileProcessor(plan, events, number), partitions=partitions
+        lambda in_force, partitions: create_app(
+            in_force,
+            lambda number: ProfileProcessor(plan, events, number, room),
+            partitions=partitions,
         ),
+        may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
     )
 
 

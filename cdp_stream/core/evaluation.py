@@ -33,9 +33,10 @@ from cdp_stream.core.profile_writing import (
     write_facts,
     write_identities,
 )
-from cdp_stream.core.recording import need_of, record_more
+from cdp_stream.core.recording import need_of, opt_out, record_more
 from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.settlement import Why, settle
+from cdp_stream.core.subject import OPT_OUT
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""
@@ -151,7 +152,7 @@ class Engine:
             if space is not None:
                 self._record(row, batch, event, flips, refused)
             else:
-                self._remember_only(row, batch, event)
+                self._record_outside(row, batch, event, flips)
         if flips or activated is not None:
             occasion = (
                 ("event", together[0].message_id, time) if together else ("profile", None, time)
@@ -242,14 +243,21 @@ class Engine:
             if part.facts is not None:
                 write_facts(self.plan, touch, part.facts)
 
-    def _remember_only(self, row: Row, batch: Batch, event: Event) -> None:
+    def _record_outside(self, row: Row, batch: Batch, event: Event, flips: Flips) -> None:
         """An event of a workspace in which the profile has ended: it is seen, and enters no
-        history.
+        history. An opt-out is the account's, so it counts as long as the profile lives anywhere.
         """
-        if event.digest is None or not row.spaces or not row.has_room(ID_SIZE):
+        if not row.spaces:
             return
-        if remember(row.event_ids, event.digest, batch.arrival):
+        if event.digest is not None:
+            if not row.has_room(ID_SIZE) or not remember(
+                row.event_ids, event.digest, batch.arrival
+            ):
+                return
             row.weight += ID_SIZE
+        if event.kind == OPT_OUT:
+            row.warm()
+            opt_out(self.plan, row, event, flips)
 
     # Passing time
 

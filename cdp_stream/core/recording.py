@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.flips import Touch
+from cdp_stream.core.flips import Flips, Touch
 from cdp_stream.core.plan import Plan, Readings
 from cdp_stream.core.profile_writing import write_newest
-from cdp_stream.core.row import INSTALL, LOCATION, UNINSTALL, size_of
+from cdp_stream.core.row import INSTALL, LOCATION, UNINSTALL, Row, size_of
 from cdp_stream.core.subject import ATTRIBUTION, OPT_OUT
 from cdp_stream.core.subject import UNINSTALL as UNINSTALL_EVENT
 
@@ -52,7 +52,7 @@ def record_more(plan: Plan, touch: Touch, readings: Readings, batch: Batch, even
             memory.record(row, event, batch, row.clock)
             touch.note(leaves, before)
     if event.kind == OPT_OUT:
-        _opt_out(plan, touch, event)
+        opt_out(plan, row, event, touch.flips)
     if not readings.is_personalized:
         return
     location = location_of(event.data.get("location"))
@@ -70,16 +70,15 @@ def record_more(plan: Plan, touch: Touch, readings: Readings, batch: Batch, even
         write_newest(plan, touch, name, attribution)
 
 
-def _opt_out(plan: Plan, touch: Touch, event: Event) -> None:
-    """Take over an opt-out unless a newer one is known."""
-    row = touch.row
+def opt_out(plan: Plan, row: Row, event: Event, flips: Flips) -> None:
+    """Take over an opt-out, which is the account's, unless a newer one is known."""
     if row.opt_out >> 1 > event.occurred_at:
         return
     leaf = plan.opted_out
     held = leaf.holds(row, row.clock)
     row.opt_out = event.occurred_at * 2 + (event.name == "out")
-    if leaf.holds(row, row.clock) != held and touch.flips.pop(leaf, None) is None:
-        touch.flips[leaf] = ("opt_out", event.message_id, event.occurred_at)
+    if leaf.holds(row, row.clock) != held and flips.pop(leaf, None) is None:
+        flips[leaf] = ("opt_out", event.message_id, event.occurred_at)
 
 
 def attribution_of(event: Event) -> dict[str, str]:

@@ -29,9 +29,9 @@ from cdp_stream.demo.purchases import Purchase, encode_batch, example_file, read
 from cdp_stream.demo.screen import Screen
 from cdp_stream.demo.tally import Tally, empty_tally
 from cdp_stream.errors import BrokerError, InputError
-from cdp_stream.kafka.app import client_settings
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.child import Child
+from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.embedded import EmbeddedBroker
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Settings
@@ -46,6 +46,7 @@ _WORKER_ENVIRONMENT: Final = {
     # The embedded broker waits half of this at every join.
     "CDP_SESSION_TIMEOUT": "6",
     "CDP_LOG_LEVEL": "warning",
+    "CDP_GUARANTEE": "at-least-once",  # it has no transactions
 }
 
 

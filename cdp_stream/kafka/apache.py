@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -87,16 +87,33 @@ class ApacheKafka:
 
     It can be stopped, killed and started again in between: same address, same data.
 
+    Args:
+        jars: The directory with the jars.
+        settings: Further broker settings.
+        listeners: Where else it listens, ``host:port`` by the listener's name; the protocol of
+            each belongs into the settings.
+        layout: Further arguments of the tool that lays out its storage, such as
+            ``--add-scram=...`` for users.
+
     Attributes:
         port: Where it listens on 127.0.0.1.
         data: Where its log and its state are.
     """
 
-    def __init__(self, jars: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        jars: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        layout: Sequence[str] = (),
+    ) -> None:
         self.port = free_port()
         self._controller_port = free_port()
         self._jars = jars
         self._settings = dict(settings or {})
+        self._listeners = dict(listeners or {})
+        self._layout = list(layout)
         self._root = Path(tempfile.mkdtemp(prefix="cdp-kafka-"))
         self.data = self._root / "data"
         self._child: Child | None = None
@@ -180,10 +197,11 @@ class ApacheKafka:
 
     def _properties(self) -> str:
         """The file in ``deploy/kafka`` with this broker's addresses, data and settings added."""
+        named = {"PLAINTEXT": self.bootstrap, **self._listeners}
+        advertised = ",".join(f"{name}://{address}" for name, address in named.items())
         own = {
-            "listeners": f"PLAINTEXT://{self.bootstrap},"
-            f"CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": f"{advertised},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": advertised,
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             "log.dirs": str(self.data),
             **self._settings,
@@ -196,8 +214,9 @@ class ApacheKafka:
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With "=": an identity may begin with a dash.
         self._run_tool(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties)
-        )
+            "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties),
+            *self._layout,
+        )  # fmt: skip
 
     def _run_tool(self, *arguments: str) -> str:
         try:

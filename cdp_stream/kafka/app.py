@@ -1,23 +1,18 @@
 """A Faust app set up for chunks: the transport, the table manager, and the settings that matter."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import faust
 
 from cdp_stream.kafka.chunks import ChunkTransport
+from cdp_stream.kafka.connection import faust_credentials
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.hosting import PartitionHosting
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.table import ProfileTables
 from cdp_stream.settings import Settings
 
-__all__ = ["ChunkApp", "client_settings"]
-
-
-def client_settings(settings: Settings) -> Mapping[str, Any]:
-    """How aiokafka's own clients (admin, recovery) connect."""
-    return {"bootstrap_servers": settings.brokers, "client_id": settings.group_id}
+__all__ = ["ChunkApp"]
 
 
 class ChunkApp(faust.App):
@@ -35,6 +30,7 @@ class ChunkApp(faust.App):
         super().__init__(
             settings.group_id,
             broker=[f"kafka://{address}" for address in settings.brokers],
+            broker_credentials=faust_credentials(settings),
             datadir=str(settings.data_dir),
             store="memory://",
             TableManager=ProfileTables,

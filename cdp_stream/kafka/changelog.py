@@ -27,6 +27,9 @@ async def read_to_end(
     topic: str,
     partitions: Collection[int],
     take: Callable[[int, list[Any]], None],
+    *,
+    starts: Mapping[int, int] | None = None,
+    progress: Callable[[Mapping[int, int], Mapping[int, int]], None] | None = None,
 ) -> None:
     """Pass every record of these partitions to ``take(partition, records)``, in order.
 
@@ -38,6 +41,9 @@ async def read_to_end(
         topic: The topic to read.
         partitions: Which of its partitions.
         take: Gets lists of records as aiokafka decoded them.
+        starts: The offset to begin at, of partitions that are not read from their beginning.
+        progress: Called now and then with the next offset and the end of each partition, as far as
+            they are known.
 
     Raises:
         BrokerError: The broker sent nothing for two minutes.
@@ -51,6 +57,8 @@ async def read_to_end(
     try:
         unpack_whole_batches(consumer)
         consumer.assign(list(waiting))
+        for number, offset in (starts or {}).items():
+            consumer.seek(TopicPartition(topic, number), offset)
         last: dict[TopicPartition, int] = {}
         loop = asyncio.get_running_loop()
         heard_at = loop.time()
@@ -63,6 +71,9 @@ async def read_to_end(
                 take(tp.partition, records)
                 heard_at = loop.time()
                 await asyncio.sleep(0)
+            if progress is not None:
+                ends = {partition: end for (_, partition), end in observation.highwaters.items()}
+                progress({tp.partition: offset + 1 for tp, offset in last.items()}, ends)
             done = {tp for tp in waiting if _at_end(observation, tp, last.get(tp, -1))}
             if done:
                 consumer.pause(*done)

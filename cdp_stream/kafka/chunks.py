@@ -14,6 +14,7 @@ each relied on by the rest of this package and held by ``tests/kafka/test_hooks.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 
 __all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport"]
@@ -234,6 +236,19 @@ class ChunkConsumer(driver.Consumer):
         Everything below it has been delivered; offsets come in order.
         """
         self._progress[tp] = offset
+
+    def moved(self, tp: TP, offset: int) -> None:
+        """Note that a transaction has moved the group's position of ``tp``; nothing is committed.
+
+        Otherwise Faust would report in its log that commits have come to a halt.
+        """
+        self._committed_offset[tp] = offset
+        self._thread.tp_last_committed_at[tp] = time.monotonic()
+
+    def membership(self, group_id: str) -> GroupMembership:
+        """As whom the group knows this worker now."""
+        coordinator = self._thread._ensure_consumer()._coordinator
+        return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
 
     def ack(self, message: Any) -> bool:
         """Note only that Faust is done with a message; commits follow :meth:`advance`."""

@@ -14,9 +14,9 @@ the other, nor one partition another. What may be in a slice follows from semant
 import asyncio
 import contextlib
 import itertools
+import logging
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from typing import Any
 
 from faust.types import TP
@@ -24,43 +24,23 @@ from faust.types import TP
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
-from cdp_stream.kafka.clock import ClockMode, time_limit
-from cdp_stream.kafka.delivery import Lane, OutputTopics
+from cdp_stream.kafka.clock import time_limit
 from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
+from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.table import ProfileTable
+from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.partition.effects import Effects, Processor
 
-__all__ = ["HostingPlan", "PartitionHosting"]
+__all__ = ["PartitionHosting"]
 
 _HELD_RECORDS = 30_000
 """A partition that holds more is not fetched until it is down to half."""
 _SAMPLE_S = 1.0
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostingPlan:
-    """What the hosting of partitions is told.
-
-    Attributes:
-        events: Name of the input topic.
-        topics: Names of the topics that effects go to.
-        client: Connection settings of aiokafka clients.
-        clock: Which clock moves time.
-        grace_ms: The grace of the wall clock.
-        session_timeout_s: After so long without the coordinator's word nothing is sent: another
-            worker may hold our partitions by then.
-    """
-
-    events: str
-    topics: OutputTopics
-    client: Mapping[str, Any]
-    clock: ClockMode
-    grace_ms: int
-    session_timeout_s: float
 
 
 class PartitionHosting:
@@ -91,6 +71,7 @@ class PartitionHosting:
         self._metrics = metrics
         self._partitions: dict[int, HostedPartition] = {}
         self._generation = -1
+        self._lanes = Lanes(app, plan, table, metrics, fail=self._lane_failed, freed=self._wake_up)
         self._epochs = itertools.count(1)
         self._open = False
         self._wake = asyncio.Event()
@@ -141,21 +122,15 @@ class PartitionHosting:
             BrokerError: The input no longer reaches up to what was applied of it.
         """
         releases = self._releases
-        kept = set(self._partitions) & set(assigned)
+        kept = {p for p, held in self._partitions.items() if not held.lane.failed} & set(assigned)
         if generation != self._generation + 1:
             kept = set()
         self._generation = generation
-        for number in set(self._partitions) - kept:
-            del self._partitions[number]
-            self._table.store.drop(number)
-            self._metrics.forget(number)
+        self._lanes.join_generation()
+        await self._let_go(set(self._partitions) - kept)
         new = sorted(set(assigned) - kept)
         started = time.monotonic()
-        records = await self._table.restore(self._plan.client, new)
-        for number in new:
-            processor = self._processor_factory(number)
-            processor.restore(self._table.store.rows(number))
-            self._partitions[number] = HostedPartition(number, processor, self._lane(number))
+        records = await self._take_over(new)
         seconds = time.monotonic() - started
         self._metrics.recovered(records, seconds)
         log("partitions_assigned", kept=sorted(kept), restored=new, changelog_records=records,
@@ -175,6 +150,36 @@ class PartitionHosting:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        await asyncio.gather(*(hosted.lane.close() for hosted in self._partitions.values()))
+
+    async def _let_go(self, numbers: Collection[int]) -> None:
+        """Forget partitions; those of this worker come back as if it had never had them."""
+        gone = [self._partitions.pop(number) for number in numbers]
+        for hosted in gone:
+            self._table.store.let_go(hosted.number)
+            self._metrics.forget(hosted.number)
+        await asyncio.gather(*(hosted.lane.close() for hosted in gone))
+
+    async def _take_over(self, numbers: Collection[int]) -> int:
+        """Hold partitions, restored; returns how many changelog records that took.
+
+        The lanes first: under exactly-once that ends what the last owners were writing, and what is
+        read after it stays as it is.
+        """
+        lanes = {number: self._lanes.create(number) for number in numbers}
+        try:
+            await asyncio.gather(*(lane.open() for lane in lanes.values()))
+            records = await self._table.restore(self._plan.client, numbers)
+            for number, lane in lanes.items():
+                processor = await self._table.revive(
+                    self._plan.client, number, self._processor_factory
+                )
+                self._partitions[number] = HostedPartition(number, processor, lane)
+        except BaseException:
+            held = [hosted.lane for hosted in self._partitions.values()]
+            await asyncio.gather(*(lane.close() for lane in lanes.values() if lane not in held))
+            raise
+        return records
 
     async def _seek(self) -> None:
         consumer = self._app.consumer
@@ -192,18 +197,22 @@ class PartitionHosting:
         for tp, hosted in tps.items():
             starts.setdefault(tp, max(committed.get(tp) or 0, hosted.applied + 1))
             hosted.epoch = epoch
+            if hosted.fire_to is not None and (committed.get(tp) or 0) <= hosted.applied:
+                # It ended between a time marker, or a write, and the commit behind it.
+                hosted.marker = hosted.applied + 1
         await consumer.start_at(starts, epoch)
 
-    def _lane(self, number: int) -> Lane:
-        tp = TP(self._events, number)
-        return Lane(
-            lambda: self._app.producer._producer,
-            self._plan.topics,
-            number,
-            advance=lambda offset: self._app.consumer.advance(tp, offset),
-            fail=self.fail,
-            freed=self._wake.set,
-        )
+    def _wake_up(self) -> None:
+        self._wake.set()
+
+    def _lane_failed(self, number: int, error: BaseException) -> None:
+        """A partition that another worker has taken over is given up; the rest goes on."""
+        hosted = self._partitions.get(number)
+        if hosted is None or not isinstance(error, FencedError):
+            self.fail(error)
+            return
+        hosted.lost_at = time.monotonic()
+        log("partition_lost", level=logging.WARNING, partition=number, reason=str(error))
 
     def fail(self, error: BaseException) -> None:
         """End the worker: nothing more is started, and the position stays where it is."""
@@ -342,16 +351,27 @@ class PartitionHosting:
         if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
             raise _input_was_replaced(self._events, number, hosted.applied, None)
 
+    def _check_lost(self) -> None:
+        for number, hosted in self._partitions.items():
+            patience_s = self._plan.session_timeout_s
+            if hosted.lost_at is not None and time.monotonic() - hosted.lost_at > patience_s:
+                raise BrokerError(
+                    f"{self._events} partition {number} was taken from this worker, and in "
+                    f"{patience_s:.0f} s the group has not given out partitions anew",
+                    "nothing is lost: start the worker again",
+                )
+
     def _sample(self) -> None:
         if time.monotonic() - self._sampled_at < _SAMPLE_S:
             return
         self._sampled_at = time.monotonic()
+        self._check_lost()
         highwaters = self._app.consumer.observation.highwaters
         for number, hosted in self._partitions.items():
             processor = hosted.processor
             lag = highwaters.get((self._events, number), 0) - hosted.applied - 1
             self._metrics.sample(
-                number, lag=max(0, lag), time=processor.time, next_due=processor.next_due()
+                number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
             )
 
 

@@ -1,45 +1,101 @@
-"""Structured logs: one line of JSON per fact, on standard error, never with personal data.
+"""Structured logs: one line per fact, on standard error, never with personal data or secrets.
 
 A fact is a name and values that an operator acts on: counts, topics, partitions, offsets,
-durations. Keys and values of records never go in, nor does text from input.
+durations. Keys and values of records never go in, nor does text from input. Libraries are not as
+strict, so of theirs nothing below a warning is written (aiokafka's debug lines hold records, and
+passwords), and of an exception or of bytes in a warning only what they are, not what is in them.
 """
 
 import json
 import logging
 import sys
+import time
 from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from cdp_stream.errors import CdpError
+from cdp_stream.settings import LogFormat
 
 __all__ = ["log", "set_up_logging"]
 
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
+_TELL_NO_INPUT = (CdpError, KafkaError, OSError, TimeoutError)
+"""Exceptions whose text is of brokers, files and settings."""
 
 
-class _JsonLines(logging.Formatter):
+class _FactLines(logging.Formatter):
+    """A line per record: ``at`` (UTC), ``level``, ``fact``, and then its values."""
+
+    converter = staticmethod(time.gmtime)
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
         }
         facts = getattr(record, "facts", None)
         if facts is None:
-            line |= {"fact": "library", "logger": record.name, "message": record.getMessage()}
+            line |= {"fact": "library", "logger": record.name, "message": _message(record)}
             if record.exc_info and record.exc_info[1] is not None:
-                line["error"] = repr(record.exc_info[1])
+                line["error"] = _without_input(record.exc_info[1])
         else:
             line |= {"fact": record.msg, **facts}
+        return self.written(line)
+
+    def written(self, line: dict[str, Any]) -> str:
+        """The line as text."""
+        raise NotImplementedError
+
+
+class _JsonLines(_FactLines):
+    def written(self, line: dict[str, Any]) -> str:
         return json.dumps(line, default=str)
 
 
-def set_up_logging(level: str = "info") -> None:
+class _LogfmtLines(_FactLines):
+    def written(self, line: dict[str, Any]) -> str:
+        return " ".join(f"{name}={_logfmt(value)}" for name, value in line.items())
+
+
+def _logfmt(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    plain = text and text.isprintable() and not any(character in ' ="\\' for character in text)
+    return text if plain else json.dumps(text)
+
+
+def _message(record: logging.LogRecord) -> str:
+    args = record.args
+    if isinstance(args, tuple):
+        args = tuple(_without_input(arg) for arg in args)
+    elif args:
+        args = {name: _without_input(arg) for name, arg in args.items()}
+    try:
+        return str(record.msg) % args if args else str(record.msg)
+    except (TypeError, ValueError):
+        return str(record.msg)  # it wanted a number where we give a name
+
+
+def _without_input(arg: object) -> object:
+    if isinstance(arg, BaseException):
+        name = type(arg).__name__
+        return f"{name}: {arg}" if isinstance(arg, _TELL_NO_INPUT) else name
+    if isinstance(arg, bytes | bytearray | memoryview):
+        return f"{len(arg)} bytes"
+    return arg
+
+
+def set_up_logging(level: str = "info", log_format: LogFormat = "json") -> None:
     """Send facts of at least ``level`` to standard error; of libraries, warnings and worse."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
+    formatter = _JsonLines() if log_format == "json" else _LogfmtLines()
+    handler.setFormatter(formatter)
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     _LOGGER.setLevel(level.upper())
     for name in _FROM_LIBRARIES:
-        logging.getLogger(name).setLevel(logging.WARNING if level != "debug" else logging.DEBUG)
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def log(fact: str, *, level: int = logging.INFO, **facts: Any) -> None:

@@ -5,6 +5,8 @@ audiences and actions only.
 """
 
 from collections import Counter as Tally
+from collections.abc import Callable
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,12 +14,11 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
-    start_http_server,
 )
 
-from cdp_stream.errors import UsageError
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.partition.effects import Effects, Headers
+from cdp_stream.kafka.audience_metrics import AudienceMetrics
+from cdp_stream.partition.effects import Effects, Headers, Processor
 
 __all__ = ["Metrics"]
 
@@ -58,6 +59,16 @@ class Metrics:
             "How far the clock stood past the earliest due instant of a tick",
             buckets=_LATENESS, registry=registry,
         )  # fmt: skip
+        self._transactions = Counter(
+            "cdp_transactions_total", "Kafka transactions, by how they ended",
+            ["outcome"], registry=registry,
+        )  # fmt: skip
+        for outcome in ("committed", "aborted", "fenced"):
+            self._transactions.labels(outcome)
+        self._transaction_seconds = Histogram(
+            "cdp_transaction_seconds", "From the begin of a transaction to its commit",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
         self._lag = Gauge(
             "cdp_input_lag_records", "Records that wait in the input, by partition",
             ["partition"], registry=registry,
@@ -74,7 +85,31 @@ class Metrics:
             ["partition"],
             registry=registry,
         )
+        self._due_waiting = Gauge(
+            "cdp_due_instants_waiting", "Due instants that have not fired yet, by partition",
+            ["partition"], registry=registry,
+        )  # fmt: skip
         self._sampled: set[int] = set()
+        self._audiences = AudienceMetrics(registry)
+        self._ready = Gauge(
+            "cdp_ready", "1 while the worker is ready, as /readyz says", registry=registry
+        )
+        self._held = Gauge(
+            "cdp_partitions_held", "Partitions of the input that this worker holds",
+            registry=registry,
+        )  # fmt: skip
+        self._held.set_function(lambda: len(self._sampled))
+        self._input_partitions = Gauge(
+            "cdp_input_partitions", "Partitions that the input has", registry=registry
+        )
+        self._worker = Gauge(
+            "cdp_worker_info", "1, with the worker's version and guarantee",
+            ["version", "guarantee"], registry=registry,
+        )  # fmt: skip
+        self._changelog_rows = Counter(
+            "cdp_changelog_rows_total", "Rows handed to the changelog, tombstones included",
+            registry=registry,
+        )  # fmt: skip
         self._recovered = Counter(
             "cdp_recovery_records_total", "Changelog records read in recoveries", registry=registry
         )
@@ -82,19 +117,13 @@ class Metrics:
             "cdp_recovery_seconds", "Duration of the latest recovery", registry=registry
         )
 
-    def serve(self, port: int) -> None:
-        """Serve ``/metrics`` over HTTP on all interfaces.
-
-        Raises:
-            UsageError: The port cannot be used.
-        """
-        try:
-            start_http_server(port, registry=self.registry)
-        except OSError as error:
-            raise UsageError(
-                f"cannot serve metrics on port {port}: {error.strerror}",
-                "choose another --metrics-port",
-            ) from error
+    def describe_worker(
+        self, *, version: str, guarantee: str, partitions: int, ready: Callable[[], bool]
+    ) -> None:
+        """Say what stays as it is while the worker runs, and how to ask whether it is ready."""
+        self._worker.labels(version, guarantee).set(1)
+        self._input_partitions.set(partitions)
+        self._ready.set_function(ready)
 
     def applied(self, partition: int, records: int, seconds: float, effects: Effects) -> None:
         """Count a slice of records."""
@@ -109,19 +138,39 @@ class Metrics:
         self._slice_seconds.labels("due_instants").observe(seconds)
         self._count_outputs(effects)
 
-    def sample(self, partition: int, *, lag: int, time: int, next_due: int | None) -> None:
-        """Set what a partition's gauges show: records that wait, its time, what is overdue."""
+    def transaction_ended(
+        self, outcome: Literal["committed", "aborted", "fenced"], seconds: float | None = None
+    ) -> None:
+        """Count a transaction, and how long it took when it was committed."""
+        self._transactions.labels(outcome).inc()
+        if seconds is not None:
+            self._transaction_seconds.observe(seconds)
+
+    def sample(self, partition: int, *, lag: int, limit: int, processor: Processor) -> None:
+        """Set what a partition's gauges show.
+
+        Args:
+            partition: Its number.
+            lag: How many records wait.
+            limit: The instant up to which its time may go now, epoch ms.
+            processor: The partition's.
+        """
+        time, next_due = processor.time, processor.next_due()
         self._lag.labels(partition).set(lag)
         self._time.labels(partition).set(time / 1000)
         overdue = 0 if next_due is None else max(0, time - next_due)
         self._overdue.labels(partition).set(overdue / 1000)
+        self._due_waiting.labels(partition).set(processor.due_waiting())
+        true_until = limit if next_due is None else min(limit, next_due)
+        self._audiences.sample(partition, true_until, processor.audience_sizes())
         self._sampled.add(partition)
 
     def forget(self, partition: int) -> None:
         """Drop the gauges of a partition that went to another worker."""
         if partition in self._sampled:
             self._sampled.discard(partition)
-            for gauge in (self._lag, self._time, self._overdue):
+            self._audiences.forget(partition)
+            for gauge in (self._lag, self._time, self._overdue, self._due_waiting):
                 gauge.remove(partition)
 
     def recovered(self, records: int, seconds: float) -> None:
@@ -131,7 +180,8 @@ class Metrics:
 
     def _count_outputs(self, effects: Effects) -> None:
         for (audience, action), count in effects.changes.items():
-            self._changes.labels(audience, action).inc(count)
+            self._changes.labels(self._audiences.label(audience), action).inc(count)
+        self._changelog_rows.inc(len(effects.rows))
         if not effects.rejected:
             return
         for reason, count in Tally(_reason(headers) for _, _, headers in effects.rejected).items():

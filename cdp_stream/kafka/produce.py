@@ -27,7 +27,7 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.formats.envelope import mpid_of
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
-from cdp_stream.kafka.app import client_settings
+from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_records
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.topics import ensure_topics

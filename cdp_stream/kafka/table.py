@@ -6,62 +6,43 @@ of Faust's per-key calls is used.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import faust
 from faust.stores import memory
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 
-from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.errors import DiskError
+from cdp_stream.formats.rows import VERSION
+from cdp_stream.kafka.changelog import find_lost_positions, read_to_end
 from cdp_stream.kafka.chunks import ChunkSchema
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.recovery_progress import RecoveryProgress
+from cdp_stream.kafka.topic_identity import read_topic_identity
+from cdp_stream.partition.effects import Processor
+from cdp_stream.store.damage import StoreDamagedError
+from cdp_stream.store.rows import LogIdentity, MemoryRows, RowStore
 
-__all__ = ["MemoryRows", "ProfileTable", "ProfileTables", "RowStore"]
+__all__ = ["ProfileTable", "ProfileTables"]
 
-
-class RowStore(Protocol):
-    """Where the rows of the assigned partitions live; a cache of the changelog."""
-
-    def rows(self, partition: int) -> Mapping[bytes, bytes]:
-        """The live rows of a partition: later writes show."""
-        ...
-
-    def write(self, partition: int, rows: Mapping[bytes, bytes | None]) -> None:
-        """Set rows, and delete those whose value is ``None``."""
-        ...
-
-    def drop(self, partition: int) -> None:
-        """Forget a partition."""
-        ...
-
-
-class MemoryRows:
-    """Rows in one dict per partition."""
-
-    def __init__(self) -> None:
-        self._partitions: dict[int, dict[bytes, Any]] = {}
-
-    def rows(self, partition: int) -> Mapping[bytes, bytes]:
-        """The live rows of a partition."""
-        return self._partitions.setdefault(partition, {})
-
-    def write(self, partition: int, rows: Mapping[bytes, bytes | None]) -> None:
-        """Set rows; a ``None`` deletes."""
-        stored = self._partitions.setdefault(partition, {})
-        stored.update(rows)
-        for key in [key for key, value in rows.items() if value is None]:
-            del stored[key]
-
-    def drop(self, partition: int) -> None:
-        """Forget a partition, in constant time."""
-        self._partitions.pop(partition, None)
+_TIDY_S = 60.0
 
 
 class ProfileTable(faust.Table):
     """A Faust table whose rows are read and written by the batch."""
 
-    def __init__(self, app: Any, *, changelog: str, partitions: int, **options: Any) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        changelog: str,
+        partitions: int,
+        rows: RowStore | None = None,
+        **options: Any,
+    ) -> None:
         schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
         topic = app.topic(
             changelog, schema=schema, partitions=partitions, compacting=True, acks=False
@@ -70,7 +51,7 @@ class ProfileTable(faust.Table):
             app, changelog_topic=topic, partitions=partitions,
             key_type=bytes, value_type=bytes, **options,
         )  # fmt: skip
-        self.store: RowStore = MemoryRows()
+        self.store: RowStore = rows if rows is not None else MemoryRows()
 
     def _new_store(self) -> Any:
         # Faust wants a store of its own; it stays empty, as no per-key call reaches it.
@@ -80,20 +61,126 @@ class ProfileTable(faust.Table):
             loop=self.loop,
         )  # fmt: skip
 
+    async def on_start(self) -> None:
+        """Look after the store from now on."""
+        await super().on_start()
+        self.add_future(self._keep_tidy())
+
+    async def on_stop(self) -> None:
+        """Close the store."""
+        await super().on_stop()
+        self.store.close()
+
+    async def _keep_tidy(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_TIDY_S)
+            self.store.tidy()
+
     async def restore(self, client: Mapping[str, Any], partitions: Collection[int]) -> int:
-        """Read these partitions' rows from the changelog; returns how many records that took."""
+        """Bring the rows of these partitions up to the end of the changelog.
+
+        What the store has of them counts, if it is certain to be the changelog's; damaged rows are
+        read anew.
+
+        Returns:
+            How many records that took.
+
+        Raises:
+            DiskError: The local store cannot be used.
+        """
+        if not partitions:
+            return 0
+        topic = self.changelog_topic.get_topic_name()
+        cluster, topic_id = await read_topic_identity(client, topic)
+        identity = LogIdentity(cluster, topic, topic_id, VERSION)
         count = 0
+        rebuilt: set[int] = set()
+        while True:
+            starts = await self._open(client, identity, partitions)
+            progress = RecoveryProgress(topic, starts)
 
-        def take(partition: int, records: list[Any]) -> None:
-            nonlocal count
-            count += len(records)
-            # A later record of the same key takes the place of the earlier.
-            self.store.write(partition, {record.key: record.value for record in records})
+            def take(partition: int, records: list[Any], done: RecoveryProgress = progress) -> None:
+                done.count(len(records))
+                # A later record of the same key takes the place of the earlier.
+                rows = {record.key: record.value for record in records}
+                self.store.load(partition, rows, records[-1].offset + 1)
 
-        for partition in partitions:
-            self.store.drop(partition)
-        await read_to_end(client, self.changelog_topic.get_topic_name(), partitions, take)
-        return count
+            try:
+                await read_to_end(
+                    client, topic, partitions, take, starts=starts, progress=progress.note
+                )
+                for partition in partitions:
+                    self.store.loaded(partition)
+            except StoreDamagedError as error:
+                if error.partition in rebuilt:
+                    raise _damaged_again(error) from error
+                rebuilt.add(error.partition)
+                self._rebuild(error.partition, f"damaged: {error}")
+            else:
+                return count + progress.records
+            count += progress.records
+
+    async def revive(
+        self, client: Mapping[str, Any], partition: int, create: Callable[[int], Processor]
+    ) -> Processor:
+        """A partition's processor, with what its rows say.
+
+        It reads them all, and damage that shows only now is mended too.
+
+        Raises:
+            DiskError: The local store cannot be used.
+        """
+        processor = create(partition)
+        try:
+            processor.restore(self.store.rows(partition))
+        except StoreDamagedError as error:
+            reason = f"damaged: {error}"
+        else:
+            return processor
+        self._rebuild(partition, reason)
+        await self.restore(client, [partition])
+        processor = create(partition)
+        try:
+            processor.restore(self.store.rows(partition))
+        except StoreDamagedError as error:
+            raise _damaged_again(error) from error
+        return processor
+
+    async def _open(
+        self, client: Mapping[str, Any], identity: LogIdentity, partitions: Collection[int]
+    ) -> dict[int, int]:
+        """Open the store of partitions; returns where to read on, of those that have rows."""
+        starts = {partition: self._opened(partition, identity) for partition in partitions}
+        starts = {partition: position for partition, position in starts.items() if position}
+        lost = await find_lost_positions(client, identity.topic, starts)
+        for partition, end in lost.items():
+            self._rebuild(partition, f"it reaches up to offset {starts.pop(partition)}, but the "
+                          f"changelog ends at {end}")  # fmt: skip
+            self._opened(partition, identity)
+        return starts
+
+    def _opened(self, partition: int, identity: LogIdentity) -> int:
+        opened = self.store.open(partition, identity)
+        if opened.discarded:
+            _log_rebuilding(partition, opened.discarded)
+        return opened.position
+
+    def _rebuild(self, partition: int, reason: str) -> None:
+        self.store.drop(partition)
+        _log_rebuilding(partition, reason)
+
+
+def _log_rebuilding(partition: int, reason: str) -> None:
+    log("local_rows_rebuilt", level=logging.WARNING, partition=partition, reason=reason,
+        next="nothing: they are read from the changelog")  # fmt: skip
+
+
+def _damaged_again(error: StoreDamagedError) -> DiskError:
+    return DiskError(
+        f"the local rows of partition {error.partition} were rebuilt and are damaged again: "
+        f"{error}",
+        "the disk or the memory of this machine fails: choose another --data-dir, or machine",
+    )
 
 
 class BulkRecovery(Recovery):

@@ -16,7 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
+from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
 __all__ = ["TOPICS", "TopicPlan", "ensure_topics"]
@@ -65,9 +67,7 @@ async def ensure_topics(settings: Settings) -> int:
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.brokers, client_id=settings.group_id, request_timeout_ms=15_000
-    )
+    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
     aiokafka_log = logging.getLogger("aiokafka")
     aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
     try:
@@ -75,10 +75,7 @@ async def ensure_topics(settings: Settings) -> int:
             await admin.start()
     except (KafkaError, OSError, TimeoutError) as error:
         await admin.close()
-        raise BrokerError(
-            f"no Kafka broker answers at {settings.broker}",
-            "start one (cdp broker is enough to try things out), or give its address with --broker",
-        ) from error
+        raise await explain_no_connection(settings) from error
     finally:
         aiokafka_log.removeFilter(_silent)
     try:

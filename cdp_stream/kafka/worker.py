@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import uvloop
@@ -19,9 +20,12 @@ import uvloop
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.app import ChunkApp
+from cdp_stream.kafka.guarantee import settle_guarantee
+from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
+from cdp_stream.store.data_directory import hold_data_directory
 
 __all__ = ["run_worker"]
 
@@ -29,13 +33,17 @@ _DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
 
 
-def run_worker(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int:
+CreateApp = Callable[[Settings, int], ChunkApp]
+
+
+def run_worker(settings: Settings, create_app: CreateApp, *, may_fall_back: bool = False) -> int:
     """Run a worker until a signal or a failure ends it.
 
     Args:
         settings: The worker's settings.
-        create_app: Makes the Faust app, given the number of partitions of the input, once topics
-            are there; called on the running loop.
+        create_app: Makes the Faust app, given the settings in force and the number of partitions
+            of the input, once topics are there; called on the running loop.
+        may_fall_back: Whether at-least-once will do on a broker that has no transactions.
 
     Returns:
         0 after SIGTERM or SIGINT; otherwise never.
@@ -43,24 +51,37 @@ def run_worker(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int
     Raises:
         CdpError: What ended the worker, as one line that says what to do next.
     """
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     calm_collector()
-    return uvloop.run(_run(settings, create_app))
+    with contextlib.ExitStack() as held:
+        if settings.store == "rocksdb":
+            held.enter_context(hold_data_directory(settings.data_dir))
+        return uvloop.run(_run(settings, create_app, may_fall_back=may_fall_back))
 
 
-async def _run(settings: Settings, create_app: Callable[[int], ChunkApp]) -> int:
+async def _run(settings: Settings, create_app: CreateApp, *, may_fall_back: bool) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     partitions = await ensure_topics(settings)
-    app = create_app(partitions)
+    settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
+    app = create_app(settings, partitions)
+    health = Health(lambda: app.hosting.ready)
+    app.metrics.describe_worker(
+        version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
+        ready=lambda: health.is_ready,
+    )  # fmt: skip
     if settings.metrics_port is not None:
-        app.metrics.serve(settings.metrics_port)
-    log("worker_starting", group=settings.group_id, partitions=partitions)
+        serve(settings.metrics_port, app.metrics.registry, health)
+    beat = asyncio.create_task(health.beat())
+    log("worker_starting", group=settings.group_id, partitions=partitions,
+        guarantee=settings.guarantee)  # fmt: skip
     failure = await _serve(app, stopping)
     graceful = failure is None
+    health.stopping()
     ended = await _stop(app, commit=graceful)
+    beat.cancel()
     log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
     if not ended:
         # A broker that does not answer any more keeps clients, and so the process, waiting.

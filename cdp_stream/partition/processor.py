@@ -8,6 +8,7 @@ starts again from the delivered rows, loses and doubles nothing.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
@@ -74,7 +75,7 @@ class ProfileProcessor:
         self.time = self.position = -1
         self._rows.clear()
         self._due = DueInstants()
-        mpids: list[int] = []
+        mpids = array("q")
         for key, value in rows.items():
             if key == PARTITION_KEY:
                 self.time, self.position = decode_partition(value)

@@ -10,9 +10,11 @@ import pytest
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.apache import ApacheKafka, resolve_jars, why_unavailable
 from cdp_stream.kafka.embedded import EmbeddedBroker
+from tests.brokers.guarded import GuardedKafka, running_guarded_kafka
 from tests.brokers.sources import sources, why_none
 
 REPORT = pytest.StashKey[list[str]]()
+_OWN = {"own_kafka", "guarded_kafka", "shared_kafka", "proxied_kafka"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,11 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests for which there is no broker; insist on them with CDP_REQUIRE_KAFKA."""
     kafka = {item for item in items if item.get_closest_marker("kafka")}
-    own = {item for item in kafka if "own_kafka" in getattr(item, "fixturenames", ())}
+    own = {item for item in kafka if _OWN & set(getattr(item, "fixturenames", ()))}
     if kafka and not sources():
         _leave_out(config, items, kafka, why_none())
     elif own and why_unavailable():
-        _leave_out(config, items, own, f"they stop a broker of their own, and {why_unavailable()}")
+        _leave_out(config, items, own, f"they start a broker of their own, and {why_unavailable()}")
 
 
 def pytest_terminal_summary(
@@ -72,6 +74,13 @@ def kafka_broker(pytestconfig: pytest.Config) -> Iterator[str]:
 def own_kafka() -> Iterator[ApacheKafka]:
     """A broker for one test alone, which may stop, kill and restart it."""
     with ApacheKafka(resolve_jars()) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session")
+def guarded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
+    """A broker that demands TLS, certificates and logins, shared by all tests of the run."""
+    with running_guarded_kafka(tmp_path_factory.mktemp("guarded")) as kafka:
         yield kafka
 
 

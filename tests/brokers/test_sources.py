@@ -50,6 +50,6 @@ def test_with_a_named_broker_only_the_tests_that_kill_one_are_left_out(tmp_path)
     done = collect(tmp_path, CDP_TEST_BROKER="kafka.test:9092")
     assert done.returncode == 0
     assert "test_a_record_written_is_read" in done.stdout
-    assert "1 Kafka tests left out: they stop a broker of their own, and there is no java" in (
+    assert "1 Kafka tests left out: they start a broker of their own, and there is no java" in (
         done.stdout
     )

@@ -2,7 +2,19 @@
 
 from cdp_stream.core.change import Cause
 from cdp_stream.core.definition import Not
-from tests.core.accounts import AT, DAY, Profile, audience, batch, did, event, member, plan_of
+from tests.core.accounts import (
+    AT,
+    DAY,
+    SHORT,
+    TRAVEL,
+    Profile,
+    audience,
+    batch,
+    did,
+    event,
+    member,
+    plan_of,
+)
 
 PLAYED = audience("played", did("play"))
 NEVER = audience("never", Not(did("buy")))
@@ -48,3 +60,14 @@ def test_out_and_in_at_one_instant_is_nothing():
     profile.does("play", 0)
     both = batch(event("out", AT + 1, kind="opt_out"), event("in", AT + 1, 1, kind="opt_out"))
     assert profile.takes(both) == []
+
+
+def test_an_opt_out_counts_in_a_workspace_where_the_profile_has_ended():
+    both = plan_of(PLAYED, workspaces=(TRAVEL, SHORT))
+    profile = Profile(both)
+    profile.does("play", 0)
+    # Ten days and more before: what it would start in `short` has ended long ago.
+    late = -11 * DAY
+    assert opts(profile, "out", late, arrival=0, source="shop", id="m") == ["-played@0#1"]
+    assert "short" not in profile.row.spaces
+    assert opts(profile, "in", late + 1, arrival=0, source="shop", id="m") == []

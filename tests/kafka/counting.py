@@ -31,6 +31,12 @@ class CountingProcessor:
                 for due in dues:
                     heappush(self._due, (int(due), key))
 
+    def due_waiting(self) -> int:
+        return len(self._due)
+
+    def audience_sizes(self) -> Mapping[str, int] | None:
+        return {}
+
     def apply(self, records: Sequence[Record]) -> Effects:
         effects = Effects()
         for record in records:

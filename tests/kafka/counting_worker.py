@@ -11,11 +11,14 @@ from topologies.profiles import create_app
 
 def main() -> int:
     flags = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    settings, _ = load_settings(flags, {})
+    settings, sources = load_settings(flags, {})
     try:
         return run_worker(
             settings,
-            lambda partitions: create_app(settings, CountingProcessor, partitions=partitions),
+            lambda in_force, partitions: create_app(
+                in_force, CountingProcessor, partitions=partitions
+            ),
+            may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
         )
     except CdpError as error:
         sys.stderr.write(f"{error}\n")

@@ -6,8 +6,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.at_least_once import AtLeastOnceLane
 from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, Lane, OutputTopics
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, OutputTopics
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.partition.effects import Effects
 from cdp_stream.settings import Settings
@@ -22,7 +23,7 @@ class Delivered:
         self.settings = settings
         self.positions, self.failures = [], []
         topic = settings.topic
-        self.lane = Lane(
+        self.lane = AtLeastOnceLane(
             lambda: producer,
             OutputTopics(
                 memberships=topic("memberships"), state=topic("membership-state"),
@@ -30,6 +31,7 @@ class Delivered:
             ),
             1,
             advance=self.positions.append, fail=self.failures.append, freed=lambda: None,
+            confirm=lambda writes, position: None,
         )  # fmt: skip
 
     async def read(self, suffix):

@@ -186,6 +186,27 @@ async def test_acks_commit_nothing_and_advances_commit(app):
     assert consumer._filter_committable_offsets([tp]) == {tp: 17}
 
 
+async def test_positions_moved_by_transactions_are_known_to_faust_and_not_committed(app):
+    consumer, tp = app.consumer, TP("cdp.events", 2)
+    consumer.moved(tp, 17)
+    assert list(consumer._filter_tps_with_pending_acks()) == []
+    assert consumer._committed_offset[tp] == 17
+    assert "self.tp_last_committed_at.get(tp)" in source(
+        driver.AIOKafkaConsumerThread.verify_event_path
+    )
+    assert tp in consumer._thread.tp_last_committed_at
+
+
+def test_a_coordinator_knows_its_generation_and_forgets_it_when_it_is_put_out():
+    from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+    made = source(GroupCoordinator.__init__)
+    assert "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID" in made
+    assert "self.member_id = JoinGroupRequest.UNKNOWN_MEMBER_ID" in made
+    # That is why membership is read at assignment, and not as positions are moved.
+    assert "self.generation = " in source(GroupCoordinator.reset_generation)
+
+
 async def test_a_pause_changes_the_live_set_that_a_fetch_under_way_drains(app):
     consumer = app.consumer
     a, b = TP("cdp.events", 0), TP("cdp.events", 1)

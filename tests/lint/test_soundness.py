@@ -68,13 +68,20 @@ def resembling(draw: st.DrawFn) -> Json:
     for number in range(draw(st.integers(2, 5))):
         like = draw(st.sampled_from(originals))
         criteria = draw(varied(like["criteria"]))
-        found["audiences"].append({**like, "id": f"v{number}", "criteria": criteria})
+        variation = {**like, "id": f"v{number}", "criteria": criteria}
+        # A window may lie beyond the audience's lookback, a user criterion may lack its workspace.
+        if is_right({**found, "audiences": [*found["audiences"], variation]}):
+            found["audiences"].append(variation)
     for audience in found["audiences"]:
         audience.pop("status", None)
     for space in found["workspaces"]:
         everyone = {"id": f"in-{space['id']}", "workspaces": [space["id"]], "criteria": EVERYONE}
         found["audiences"].append(everyone)
     return found
+
+
+def is_right(definitions: Json) -> bool:
+    return load_text(json.dumps(definitions, ensure_ascii=False)).problems == []
 
 
 EVERYONE = {"any": [{"event": "any"}, {"not": {"event": "any"}}]}

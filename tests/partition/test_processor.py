@@ -292,3 +292,19 @@ def test_a_processor_is_made_for_one_topic_and_partition():
     effects = made.apply([Sent(b"7", b"{", (), T, 9)])
     headers = dict(effects.rejected[0][2])
     assert (headers["topic"], headers["partition"], headers["offset"]) == (b"t", b"3", b"9")
+
+
+def test_audience_sizes_follow_changes_and_are_counted_again_after_a_restart():
+    rows = {}
+    made = processor(rows)
+    assert set(made.audience_sizes().values()) == {0}
+    deliver(rows, made.apply([sent(0, 7, 0, "play"), sent(1, -8, 1, "buy")]))
+    assert made.audience_sizes() == {
+        **dict.fromkeys(made.audience_sizes(), 0),
+        "played": 1,
+        "not-bought": 1,
+    }
+    assert processor(rows).audience_sizes() == made.audience_sizes()
+    deliver(rows, made.tick(T + 4 * DAY, 10))
+    assert made.audience_sizes()["played"] == 0
+    assert processor(rows).audience_sizes() == made.audience_sizes()

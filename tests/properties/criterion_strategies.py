@@ -54,18 +54,16 @@ class Scope:
         self.calculated = [one for one in calculated if one["workspace"] in self.spaces]
 
 
+ago_windows = ago_bounds.map(lambda pair: {"between": pair})
+any_windows = st.one_of(date_tests, durations.map(lambda length: {"last": length}), ago_windows)
+
+
 @st.composite
-def whens(draw: st.DrawFn, scope: Scope) -> Json:
+def whens(draw: st.DrawFn, scope: Scope, windows: st.SearchStrategy[Json] = any_windows) -> Json:
     """A window whose newer bound lies within the lookback."""
     if draw(st.integers(0, 7)) == 7:
         return "any_time"
-    when = draw(
-        st.one_of(
-            date_tests,
-            durations.map(lambda length: {"last": length}),
-            ago_bounds.map(lambda pair: {"between": pair}),
-        )
-    )
+    when = draw(windows)
     (bounds,) = when.values()
     ago = isinstance(bounds, list) and bounds[0] in DURATIONS
     if ago and scope.lookback is not None and duration(bounds[1]) > scope.lookback:
@@ -201,8 +199,9 @@ def sequences(draw: st.DrawFn, scope: Scope) -> Json:
     steps = [draw(subjects_with_where(every_input=False)) for _ in range(size)]
     lengths = [one for one in draw(some_durations) if duration(one) >= size - 1]
     criterion: Json = {"sequence": steps, "within": draw(st.sampled_from(lengths or ["5ms"]))}
-    if draw(st.booleans()):
-        criterion["when"] = draw(whens(scope))
+    # Those that enter their window late are the hardest to keep.
+    if draw(st.integers(0, 2)):
+        criterion["when"] = draw(whens(scope, draw(st.sampled_from([any_windows, ago_windows]))))
     return draw(read_from(scope, criterion))
 
 

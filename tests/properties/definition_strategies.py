@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tests.properties.criterion_strategies import (
     Scope,
     calculated_attributes,
+    calculated_tests,
     conditions,
     criteria,
+    profile_criteria,
     some_inputs,
     whens,
 )
@@ -63,7 +65,7 @@ def workspaces(draw: st.DrawFn, number: int) -> Json:
     some = draw(some_durations)
     if lookback := draw(st.sampled_from([None, "unlimited", "unlimited", *some])):
         found["lookback"] = lookback
-    if lifetime := draw(st.sampled_from([None, "unlimited", "unlimited", "unlimited", *some])):
+    if lifetime := draw(st.sampled_from([None, "unlimited", "unlimited", *some])):
         found["profile_lifetime"] = lifetime
     return found
 
@@ -166,6 +168,18 @@ def counters(draw: st.DrawFn, number: int, around: Around) -> Json:
     return {"id": f"c{number}", "workspaces": [spaces[0]["id"]], "criteria": criterion}
 
 
+@st.composite
+def probes(draw: st.DrawFn, number: int, around: Around) -> Json:
+    """An audience `p<number>` that only tests one value of the profile, or of what is calculated
+    from its events.
+    """
+    spaces = around.spaces[:1]
+    scope = scope_of(around, spaces, {})
+    kinds = [profile_criteria, calculated_tests] if scope.calculated else [profile_criteria]
+    kind = draw(st.sampled_from(kinds))
+    return {"id": f"p{number}", "workspaces": [spaces[0]["id"]], "criteria": draw(kind(scope))}
+
+
 CROSSING: list[Json] = [
     {"id": "x0", "workspaces": ["w1"], "criteria": {"audience": "c1"}},
     {"id": "x1", "workspaces": ["w1"], "criteria": {"all": [{"audience": "x0"}]}},
@@ -211,7 +225,7 @@ def journeys(draw: st.DrawFn, number: int, around: Around) -> Json:
 @st.composite
 def definition_files(draw: st.DrawFn) -> Json:
     """A whole definition file; audiences stand in any order, so they may refer forwards."""
-    spaces = [draw(workspaces(number)) for number in range(draw(st.sampled_from([1, 1, 2])))]
+    spaces = [draw(workspaces(number)) for number in range(draw(st.integers(1, 2)))]
     if len(spaces) == 1 and len(spaces[0]["inputs"]) == 1 and draw(st.booleans()):
         del spaces[0]["inputs"][0]["api_key"]
     size = draw(st.sampled_from([0, 1, 2, 3]))
@@ -226,6 +240,7 @@ def definition_files(draw: st.DrawFn) -> Json:
         around.references.append(f"a{number}")
     for number in range(3):
         found_audiences.append(draw(counters(number, around)))
+        found_audiences.append(draw(probes(number, around)))
     if len(spaces) > 1:
         found_audiences += CROSSING
     found: Json = {"version": 1, "account": "acme", "workspaces": spaces}

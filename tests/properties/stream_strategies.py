@@ -57,8 +57,10 @@ class Surroundings:
         self.criteria = criteria_in(definitions) + calculated_in(definitions)
         self.tests = ProfileTests(definitions)
         self.sequences = self.tests.of("sequence")
+        self.chain: tuple[Json, int] | None = None
         self.carts = self.tests.of("cart_abandonment")
-        self.opt_outs = draw(st.integers(0, 2)) == 2
+        # Of ten events; with many a profile may well end while it is opted out.
+        self.opt_outs = draw(st.sampled_from([0, 0, 1, 4]))
         self.offsets = sorted({0, 1, *durations_in(definitions)})
         self.days = sorted({START, *midnights(definitions)})
         self.known = [START]
@@ -98,7 +100,9 @@ applications = st.fixed_dictionaries(
 )
 
 
-opt_outs = st.booleans().map(lambda flag: {"event_type": "opt_out", "data": {"is_opted_out": flag}})
+opt_outs = st.sampled_from([True, True, False]).map(
+    lambda flag: {"event_type": "opt_out", "data": {"is_opted_out": flag}}
+)
 
 
 @st.composite
@@ -122,8 +126,12 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
             event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
     if draw(st.integers(0, 5)) == 5:
         found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
-    if draw(st.integers(0, 2)) == 2 and (values := draw(user_attributes_near(around, found))):
+    values = draw(user_attributes_near(around, found)) if draw(st.integers(0, 2)) == 2 else {}
+    if values:
         found["user_attributes"] = values
+        # What a batch sets it may delete again.
+        if draw(st.integers(0, 3)) == 3:
+            found["deleted_user_attributes"] = list(values)
     for part, strategy in (
         ("deleted_user_attributes", st.lists(st.sampled_from(ATTRIBUTES), max_size=2)),
         ("application_info", applications),
@@ -149,7 +157,7 @@ def add_profile_parts(draw: st.DrawFn, tests: ProfileTests, batch: Json) -> None
     """Parts of the profile, more often those that some criterion reads."""
     at = arrival(batch)
     for subject in ("identity", "device", "consent", "location", "install_attribution"):
-        if draw(st.integers(0, 3 if tests.of(subject) else 15)):
+        if draw(st.integers(0, 1 if tests.of(subject) else 15)):
             continue
         if subject == "identity":
             batch["user_identities"] = draw_identities(draw, tests, at)
@@ -166,20 +174,27 @@ def add_profile_parts(draw: st.DrawFn, tests: ProfileTests, batch: Json) -> None
 
 @st.composite
 def chains(draw: st.DrawFn, around: Surroundings, batch: Json) -> list[Json]:
-    """Events of the steps of a sequence, from the first to the last about as long as it allows."""
-    sequence = draw(st.sampled_from(around.sequences))
+    """Events of the steps of a sequence, from the first to the last about as long as it allows; at
+    times they go on with those of an earlier batch, so that chains go over several workspaces.
+    """
+    chain = around.chain
+    if chain is None or draw(st.booleans()):
+        latest = batch.get("timestamp_unixtime_ms", around.instant())
+        chain = around.chain = draw(st.sampled_from(around.sequences)), latest
+    sequence, latest = chain
     steps = sequence["sequence"]
     times = {0, duration(sequence["within"]) + draw(st.sampled_from([0, 0, 0, -1, 1]))}
     if len(steps) > 2:
         times.add(draw(st.sampled_from([1, max(times) - 1, *around.offsets])))
-    latest = batch.get("timestamp_unixtime_ms", around.instant())
     events = []
     for step, time in zip(steps, sorted(times), strict=False):
         event = deepcopy(draw(asked_for(step)))
         event["data"]["timestamp_unixtime_ms"] = latest - max(times) + time
         meet_conditions(draw, step, batch, event)
         events.append(event)
-    return events
+    if draw(st.booleans()):
+        return events
+    return draw(st.permutations(events))[: draw(st.integers(1, 2))]
 
 
 @st.composite
@@ -194,9 +209,10 @@ def abandoned_carts(draw: st.DrawFn, around: Surroundings, batch: Json) -> list[
     meet_conditions(draw, cart, batch, added)
     events = [added]
     closing = asked.get("closing", ["purchase"])[-1].replace("any", "click")
-    for _ in range(draw(st.integers(0, 2))):
+    actions = ["remove_from_cart", "remove_from_cart", closing, "add_to_cart"]
+    for _ in range(draw(st.integers(0, 3))):
         events.append(deepcopy(added))
-        action = draw(st.sampled_from(["remove_from_cart", "remove_from_cart", closing]))
+        action = draw(st.sampled_from(actions))
         data = events[-1]["data"]
         data["product_action"]["action"] = action
         data["timestamp_unixtime_ms"] += draw(st.sampled_from([0, 1, wait - 1, wait, wait + 1]))
@@ -210,7 +226,7 @@ def abandoned_carts(draw: st.DrawFn, around: Surroundings, batch: Json) -> list[
 def events_near(draw: st.DrawFn, around: Surroundings, batch: Json) -> Json:
     """An event, most often one that a criterion reads, with values that its conditions turn on."""
     criterion = None
-    if around.opt_outs and draw(st.integers(0, 9)) == 9:
+    if draw(st.integers(1, 10)) <= around.opt_outs:
         strategy = opt_outs
     elif around.criteria and draw(st.integers(0, 7)) < 7:
         criterion = draw(st.sampled_from(around.criteria))

@@ -1,4 +1,6 @@
-"""Calculated attributes have the very values that a recount has, however large or odd they are."""
+"""Calculated attributes have the very values that a recount has, however large or odd they are, and
+have them at the same instants.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.offline.replay import replay_batches
-from tests.properties.builders import batch, custom, defined
-from tests.properties.recount_calculated import calculate
+from tests.properties.builders import NOON, custom, defined, purchase
+from tests.properties.recount import recount
+from tests.properties.recount_calculated import calculate, values_of
+from tests.properties.recount_events import Occurrence, arrival, in_window
 from tests.properties.recount_values import MISSING, text_of
 
 Json = Any
@@ -24,62 +28,95 @@ EXTREMES = [
     *(-(2**63), "0.1", " 1e2 ", "1e-7", "1E+2", "+.5", "5.", "1e400", "nan", "inf", "0x10", "1_0"),
     *("", "ß", "SS", "ss", "İ", "i̇", "true", True, False, "\u0661", "\u2028", "😀", "\ufffd"),
 ]
-
-
-@given(
-    values=st.lists(
-        st.one_of(
-            st.sampled_from(EXTREMES),
-            st.integers(-(2**63), 2**63 - 1),
-            st.floats(-1e15, 1e15),
-            st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=3),
-        ),
-        max_size=8,
-    )
+ALIKE: list[list[Json]] = [
+    ["1", 1, 1.0, "1.0"],
+    [True, "true", "True", 1],
+    ["a", "B", "A", "b"],
+    ["ss", "ß", "SS"],
+    [0.1, "0.1", 0.2, " 1e-1 "],
+    [10, 9, "8", -1],
+    [3, 2, 1],
+    [7, "x", None],
+]
+"""Values that are the same to some rule and different to others, or in another order."""
+anything = st.one_of(
+    st.sampled_from(EXTREMES),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(-1e15, 1e15),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=3),
+    st.none(),
 )
-def test_every_calculation_has_the_value_of_the_recount(values: list[Json]) -> None:
-    events = [custom("E", at, custom_attributes={"k": value}) for at, value in enumerate(values)]
-    timed = [
-        (event["data"]["timestamp_unixtime_ms"], v) for event, v in zip(events, values, strict=True)
+palettes = st.one_of(
+    st.sampled_from(ALIKE),
+    st.lists(anything, min_size=1, max_size=4),
+    st.lists(anything, min_size=8, max_size=8),
+)
+"""Few values, so that some are as frequent as others, and many."""
+EVERY_WINDOW: list[tuple[Json, Json]] = [
+    ({}, "any_time"),
+    *[({"within": length}, {"last": length}) for length in ("1ms", "3ms", "5ms")],
+]
+"""Of an attribute, and of the events that it reads."""
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[Json, list[Json]]:
+    """What an attribute reads, and batches of one event within a few ms, late ones among them."""
+    values = st.sampled_from(draw(palettes))
+    size = draw(st.sampled_from([8, 5, 3, 1, 0]))
+    times = [draw(st.integers(0, 5)) for _ in range(size)]
+    if draw(st.booleans()):
+        times.sort()
+    if draw(st.integers(0, 3)):
+        of: Json = {"event": "E", "attribute": "k"}
+        events = [custom("E", at, custom_attributes={"k": draw(values)}) for at in times]
+    else:
+        of = {"commerce": "purchase", "product_attribute": "k"}
+        lists = st.lists(values.map(lambda one: {"custom_attributes": {"k": one}}), max_size=3)
+        events = [purchase(at, *draw(lists)) for at in times]
+    return of, [{"mpid": 7, "events": [event]} for event in events]
+
+
+@given(stream=streams(), windows=st.sampled_from(EVERY_WINDOW), wait=st.integers(0, 4))
+def test_every_calculation_has_the_value_of_the_recount(
+    stream: tuple[Json, list[Json]], windows: tuple[Json, Json], wait: int
+) -> None:
+    of, batches = stream
+    span, when = windows
+    until = max(map(arrival, batches), default=NOON) + wait
+    occurrences = [
+        Occurrence(arrival(batch), "web", True, batch["events"][0], batch) for batch in batches
     ]
-    tests = {
-        calculation: test
-        for calculation in CALCULATIONS
-        if (test := holding(calculate(calculation, timed))) is not None
-    }
+    counted = [one for one in occurrences if in_window(when, None, one.time, until)]
+    timed = values_of(of, counted)
+    tests = [(one, test) for one in CALCULATIONS for test in holding(calculate(one, timed))]
     rules = defined(
         *[
-            {"id": name, "criteria": {"calculated_attribute": name} | test}
-            for name, test in tests.items()
+            {"id": f"{one}-{number}", "criteria": {"calculated_attribute": one} | test}
+            for number, (one, test) in enumerate(tests)
         ]
     ) | {
         "calculated_attributes": [
-            {
-                "id": one,
-                "workspace": "w",
-                "calculation": one,
-                "of": {"event": "E", "attribute": "k"},
-            }
-            for one in tests
+            {"id": one, "workspace": "w", "calculation": one, "of": of} | span
+            for one in CALCULATIONS
         ]
     }
-    text = json.dumps(rules, ensure_ascii=False)
-    line = json.dumps(batch(*events, timestamp_unixtime_ms=events_end(timed))).encode()
-    members: set[str] = set()
-    for change in replay_batches(text, [line], None):
-        (members.add if change["action"] == "add" else members.discard)(change["audience_id"])
-    assert sorted(members) == sorted(name for name in tests)
+    lines = [json.dumps(batch).encode() for batch in batches]
+    found = replay_batches(json.dumps(rules, ensure_ascii=False), lines, until)
+    assert [told(change) for change in found] == [
+        told(change) for change in recount(rules, batches, until)
+    ]
 
 
-def events_end(timed: list[tuple[int, Json]]) -> int:
-    """The arrival of the one batch: its last event, or any time."""
-    return max((time for time, _ in timed), default=1)
+def told(change: Json) -> tuple[str, str, int]:
+    """What a change says of the value: when some test began or ceased to hold."""
+    return change["action"], change["audience_id"], change["effective_at"] - NOON
 
 
-def holding(value: Json) -> Json:
-    """A test that holds of this value only, as near as the language comes to it."""
+def holding(value: Json) -> list[Json]:
+    """Tests that hold of this value only, as near as the language comes to it."""
     if value is MISSING:
-        return {"exists": False}
+        return [{"exists": False}]
     if isinstance(value, list):
-        return {"includes": str(text_of(value[-1]))} if value else {"does_not_include": ""}
-    return {"equals": text_of(value)}
+        return [{"includes": str(text_of(one))} for one in value] or [{"does_not_include": ""}]
+    return [{"equals": text_of(value)}]

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,29 @@ def test_what_was_not_confirmed_is_gone_after_a_reopening(tmp_path):
     assert store.open(0, LOG).position == 1
     assert dict(store.rows(0).items()) == {b"1": b"a"}
     store.confirm(7, 1, 1)  # of a partition that is held no more: nothing happens
+    store.close()
+
+
+def confirm_each(store, batches):
+    for number, rows in enumerate(batches, start=1):
+        store.write(0, rows)
+        store.confirm(0, 1, number)
+
+
+def test_a_disk_that_takes_no_more_is_told_and_what_is_on_it_stays_right(tmp_path):
+    store, _ = opened(tmp_path)
+    log = [{b"%d" % (n * 300 + i): os.urandom(300) for i in range(300)} for n in range(200)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(DiskError, match="see to the disk"):
+            confirm_each(store, log)
+        store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store, found = opened(tmp_path)
+    expected = {key: value for rows in log[: found.position] for key, value in rows.items()}
+    assert dict(store.rows(0).items()) == expected
     store.close()
 
 

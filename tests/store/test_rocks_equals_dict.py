@@ -77,9 +77,13 @@ class RocksEqualsDict(RuleBasedStateMachine):
     def crash_in_a_copy(self):
         self.copies += 1
         copy = self.folder / f"copy-{self.copies}"
-        shutil.copytree(self.folder / "store", copy)
+        whole = True
+        try:
+            shutil.copytree(self.folder / "store", copy)
+        except shutil.Error:
+            whole = False  # a compaction took files away meanwhile; all others are copied
         store, found = opened(copy)
-        assert found.discarded == ""
+        assert found.discarded == "" or not whole
         assert dict(store.rows(0).items()) == self.log[found.position]
         store.close()
 
@@ -104,7 +108,7 @@ def apply(rows, batch):
 
 
 RocksEqualsDict.TestCase.settings = settings(
-    max_examples=min(60, settings().max_examples), stateful_step_count=20, deadline=None
+    max_examples=min(30, settings().max_examples), stateful_step_count=20, deadline=None
 )
 TestRocksEqualsDict = RocksEqualsDict.TestCase
 

@@ -41,6 +41,8 @@ class Running:
             "rebalance_timeout": 6,
             **flags,
         }
+        if self.settings.guarantee != Settings().guarantee:
+            given.setdefault("guarantee", self.settings.guarantee)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
         with (self.directory / f"worker-{number}.log").open("wb") as log:
             worker = subprocess.Popen(

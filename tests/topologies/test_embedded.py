@@ -1,5 +1,6 @@
 """One worker on the embedded broker: what a newcomer runs, and the quick test of the whole path."""
 
+import json
 import signal
 
 import pytest
@@ -34,3 +35,18 @@ async def test_one_worker_stops_and_goes_on_where_it_was(ran):
     assert len(values) == 4_000
     assert {value.split(b":")[0] for _, value in values} == {b"%d" % n for n in range(1, 101)}
     assert again.poll() is None
+
+
+async def test_a_worker_that_was_not_told_falls_back_and_one_that_was_refuses(ran):
+    await ran.create_topics()
+    await ran.produce([(0, b"k", b"v")])
+    falls_back = ran.start_worker()
+    await eventually(lambda: ran.caught_up(1))
+    facts = [json.loads(line) for line in ran.log_of(falls_back).splitlines()]
+    (warning,) = [line for line in facts if line["fact"] == "fell_back_to_at_least_once"]
+    assert warning["level"] == "warning"
+    (starting,) = [line for line in facts if line["fact"] == "worker_starting"]
+    assert starting["guarantee"] == "at-least-once"
+    refuses = ran.start_worker(guarantee="exactly-once")
+    assert await ended(refuses) == 3
+    assert "cannot give --guarantee exactly-once" in ran.log_of(refuses)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,18 @@ MINUTE = 60 * SECOND
 class CdpRunning(Running):
     """Runs `cdp worker` itself."""
 
-    def start_cdp(self, definitions: Path = EVERYTHING) -> subprocess.Popen[bytes]:
+    def start_cdp(
+        self, definitions: Path = EVERYTHING, *, data: str | None = None, **variables: str
+    ) -> subprocess.Popen[bytes]:
         number = len(self.workers)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
-        environment |= {"CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6"}
+        environment |= {"CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6", **variables}
         command = [
             Path(sys.executable).parent / "cdp", "worker", "--definitions", definitions,
             "--broker", self.settings.broker, "--prefix", self.settings.prefix,
-            "--data-dir", self.directory / f"data-{number}", "--clock", self.settings.clock,
+            "--data-dir", self.directory / (data or f"data-{number}"),
+            "--clock", self.settings.clock,
+            "--guarantee", self.settings.guarantee,
         ]  # fmt: skip
         with (self.directory / f"worker-{number}.log").open("wb") as log:
             worker = subprocess.Popen(command, stderr=log, env=environment, cwd=self.directory)
@@ -124,7 +129,11 @@ async def test_a_run_in_time_order_equals_replay_byte_for_byte(ran):
     assert await ran.published_state() == final_state(changes)
 
 
-async def test_kill_9_in_mid_stream_changes_nothing_but_repeats_with_the_same_ids(ran):
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+async def test_kill_9_in_mid_stream_changes_nothing_and_exactly_once_repeats_nothing(
+    ran, guarantee
+):
+    ran.settings = replace(ran.settings, guarantee=guarantee)
     lines, until = generated(20_000, seed=12)
     changes = replayed(EVERYTHING, lines, until)
     await ran.create_topics()
@@ -145,7 +154,9 @@ async def test_kill_9_in_mid_stream_changes_nothing_but_repeats_with_the_same_id
         await ended(worker)
     ran.start_cdp()
     await eventually(lambda: ran.caught_up(total), within=120)
-    assert in_replay_order(await published(ran)) == changes
+    messages = await published(ran)
+    assert in_replay_order(messages) == changes
+    assert guarantee != "exactly-once" or set(messages.values()) == {1}
     assert await ran.published_state() == final_state(changes)
 
 
@@ -160,7 +171,9 @@ async def test_several_workers_share_the_work_and_equal_replay(ran):
     first.send_signal(signal.SIGTERM)
     assert await ended(first) == 0
     await eventually(lambda: ran.caught_up(total), within=120)
-    assert in_replay_order(await published(ran)) == replayed(EVERYTHING, lines, until)
+    messages = await published(ran)
+    assert in_replay_order(messages) == replayed(EVERYTHING, lines, until)
+    assert set(messages.values()) == {1}
 
 
 async def test_an_hour_of_backlog_on_the_wall_clock_equals_replay(ran, tmp_path):

@@ -1,0 +1,131 @@
+"""What is told of audiences, one by one: how many members, and how far behind now they are true.
+
+An audience is in every partition, so both are put together from all that this worker holds, and
+only when somebody asks. There may be ten thousand audiences; so that a monitoring system is not
+flooded, the first thousand have a name of their own and the rest share one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from cdp_stream.kafka.observation import wall_ms
+
+__all__ = ["NAMED_AUDIENCES", "OTHER", "AudienceMetrics"]
+
+NAMED_AUDIENCES = 1_000
+OTHER = "(other)"
+"""The label of audiences beyond those; no audience id is written so."""
+
+
+class AudienceMetrics:
+    """The audiences of the partitions that this worker holds.
+
+    Args:
+        registry: Where they are told.
+        now_ms: The wall clock, epoch ms.
+    """
+
+    def __init__(self, registry: CollectorRegistry, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._now_ms = now_ms
+        self._sizes: dict[int, Mapping[str, int] | None] = {}
+        self._until: dict[int, int] = {}
+        self._named: dict[str, None] = {}
+        for name, text, label, read in (
+            (
+                "cdp_audience_members",
+                "Members in the partitions of this worker, by audience",
+                "audience",
+                self._members,
+            ),
+            (
+                "cdp_audience_freshness_seconds",
+                "How far behind now an audience's members are true, in this worker's partitions",
+                "audience",
+                self._audience_freshness,
+            ),
+            (
+                "cdp_partition_freshness_seconds",
+                "How far behind now all that a partition says is true",
+                "partition",
+                self._partition_freshness,
+            ),
+        ):
+            registry.register(_Asked(name, text, label, read))
+
+    def label(self, audience: str) -> str:
+        """The name under which an audience is told."""
+        if audience in self._named:
+            return audience
+        if len(self._named) < NAMED_AUDIENCES:
+            self._named[audience] = None
+            return audience
+        return OTHER
+
+    def sample(self, partition: int, true_until: int, sizes: Mapping[str, int] | None) -> None:
+        """Take in what a partition says now.
+
+        Args:
+            partition: Its number.
+            true_until: The instant up to which all is applied, epoch ms.
+            sizes: Members by audience id, live; ``None`` while they are not known.
+        """
+        self._until[partition] = true_until
+        self._sizes[partition] = sizes
+
+    def forget(self, partition: int) -> None:
+        """Forget a partition that went to another worker."""
+        self._until.pop(partition, None)
+        self._sizes.pop(partition, None)
+
+    # What follows runs in the thread that answers: it copies before it walks.
+
+    def _members(self) -> Mapping[str, float]:
+        parts = list(self._sizes.values())
+        members: dict[str, float] = {}
+        for sizes in parts:
+            if sizes is None:
+                return {}  # less than all would look like a loss
+            for audience, size in dict(sizes).items():
+                label = self.label(audience)
+                members[label] = members.get(label, 0) + size
+        return members
+
+    def _audience_freshness(self) -> Mapping[str, float]:
+        oldest = max(self._partition_freshness().values(), default=None)
+        if oldest is None:
+            return {}
+        known = [sizes for sizes in list(self._sizes.values()) if sizes is not None]
+        return {self.label(audience): oldest for sizes in known for audience in dict(sizes)}
+
+    def _partition_freshness(self) -> Mapping[str, float]:
+        now = self._now_ms()
+        return {
+            str(partition): max(0, now - until) / 1000
+            for partition, until in dict(self._until).items()
+        }
+
+
+class _Asked(Collector):
+    """A gauge with one label whose values are worked out when they are asked for."""
+
+    def __init__(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._labelnames = (label,)
+        self._read = read
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """The metric without values, so that it is registered under its name."""
+        return [GaugeMetricFamily(self._name, self._text, labels=self._labelnames)]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The metric with a value for each label."""
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labelnames)
+        for label, value in self._read().items():
+            family.add_metric([label], value)
+        yield family

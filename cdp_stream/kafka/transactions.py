@@ -1,0 +1,214 @@
+"""The transactional producer of one input partition.
+
+Its transactional id is bound to the partition, so that there is one that can write for it: opening
+a producer fences whoever had the id before, and settles what that one left open. After that the
+partition's position and rows are what they will stay until this producer writes.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+)
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.transaction_requests import GroupMembership
+from cdp_stream.kafka.transaction_sender import NotAMemberError, use_quick_sender
+
+__all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "PartitionProducer"]
+
+TRANSACTION_TIMEOUT_MS = 60_000
+"""After this the broker aborts a transaction that nobody ends: longer than any transaction takes
+while its broker answers, short for readers that wait behind one whose worker is gone for good."""
+
+_OPEN_S = 60.0
+_CLOSE_S = 3.0
+_LOST = (
+    ProducerFenced,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    NotAMemberError,
+)
+
+Send = Callable[[AIOKafkaProducer], Awaitable[Sequence[asyncio.Future[Any]]]]
+
+
+class FencedError(Exception):
+    """Another worker has taken the partition over, or the broker has ended the transaction."""
+
+
+class PartitionProducer:
+    """Writes for one input partition, a transaction at a time.
+
+    Args:
+        client: Connection settings of the aiokafka client.
+        transactional_id: Bound to the partition.
+        source: The input partition, whose position is moved.
+        targets: Topics that are written to.
+        membership: Tells as whom positions are moved.
+        metrics: Where transactions are counted.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        transactional_id: str,
+        source: TopicPartition,
+        *,
+        targets: Sequence[str],
+        membership: Callable[[], GroupMembership],
+        metrics: Metrics,
+    ) -> None:
+        self._metrics = metrics
+        self._client = client
+        self._transactional_id = transactional_id
+        self._source = source
+        self._targets = targets
+        self._membership = membership
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Fence the last owner, and settle its last transaction.
+
+        Raises:
+            BrokerError: The broker refuses, or is not done with it in a minute.
+        """
+        producer = self._producer = AIOKafkaProducer(
+            **self._client,
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            acks="all",
+            max_batch_size=MAX_BATCH_BYTES,
+            linger_ms=0,
+        )
+        use_quick_sender(producer, self._membership)
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                await producer.start()
+                for topic in self._targets:
+                    await producer.partitions_for(topic)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.close()
+            raise BrokerError(
+                f"the broker does not begin transactions as {self._transactional_id}: {error!r}",
+                "check its log and this client's rights, or use --guarantee at-least-once",
+            ) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def transact(self, send: Send, next_offset: int | None) -> None:
+        """Let what ``send`` enqueues and the input position take effect together.
+
+        When a batch was refused, nothing of it has taken effect or ever will. When this partition
+        was lost, the position tells whether it has, as soon as the next owner's producer is open.
+
+        Args:
+            send: Enqueues to the producer it is given, and returns what to wait for.
+            next_offset: The input position; ``None`` leaves it where it is.
+
+        Raises:
+            FencedError: This worker does not own the partition any more.
+            KafkaError: A batch was refused. The transaction is open still: see ``abort``.
+        """
+        producer = self._producer
+        assert producer is not None, "open comes first"
+        started = time.perf_counter()
+        try:
+            await producer.begin_transaction()
+            waits: list[asyncio.Future[Any]] = []
+            if next_offset is not None:
+                # A task, which begins as `send` first waits: both join the transaction at once.
+                waits.append(asyncio.ensure_future(self._move(producer, next_offset)))
+            try:
+                waits += await send(producer)
+            finally:
+                answers = await asyncio.gather(*waits, return_exceptions=True)
+            if (refusal := _first_refusal(answers)) is not None:
+                raise refusal
+            await producer.commit_transaction()
+        except (KafkaError, AssertionError) as error:
+            reason = self._reason(producer, error)
+            if isinstance(reason, FencedError):
+                self._metrics.transaction_ended("fenced")
+            raise reason from error
+        self._metrics.transaction_ended("committed", time.perf_counter() - started)
+
+    async def abort(self) -> None:
+        """End the transaction under way, so that no reader has to wait for its time-out.
+
+        It may fail: the broker, or the next ``open``, does it then.
+        """
+        producer = self._producer
+        if producer is not None:
+            self._metrics.transaction_ended("aborted")
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_CLOSE_S):
+                    await producer.abort_transaction()
+
+    async def reopen(self) -> None:
+        """Abort what is under way, and begin a new epoch.
+
+        A batch that was refused leaves a gap in the sequence of its partition; only a new epoch
+        closes it.
+        """
+        self._metrics.transaction_ended("aborted")
+        await self.close()
+        await self.open()
+
+    async def close(self) -> None:
+        """Close connections, within a few seconds."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        _mark_told(producer)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await producer.stop()
+                return
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await producer.client.close()
+
+    async def _move(self, producer: AIOKafkaProducer, next_offset: int) -> None:
+        await producer.send_offsets_to_transaction(
+            {self._source: next_offset}, self._membership().group_id
+        )
+
+    def _reason(self, producer: AIOKafkaProducer, error: BaseException) -> BaseException:
+        """What ended the producer, which aiokafka wraps, or the error itself."""
+        task = producer._sender.sender_task
+        if task is not None and task.done() and not task.cancelled() and task.exception():
+            ended = task.exception()
+            error = ended.__cause__ or ended
+        _mark_told(producer)
+        if isinstance(error, _LOST):
+            return FencedError(f"{self._transactional_id}: {error or type(error).__name__}")
+        return error
+
+
+def _first_refusal(answers: Sequence[object]) -> BaseException | None:
+    """What went wrong: a batch behind one that was too large is refused for its sequence alone."""
+    refusals = [answer for answer in answers if isinstance(answer, BaseException)]
+    too_large = (one for one in refusals if isinstance(one, MessageSizeTooLargeError))
+    return next(too_large, refusals[0] if refusals else None)
+
+
+def _mark_told(producer: AIOKafkaProducer) -> None:
+    """Keep asyncio from reporting a failure a second time, as a future nobody looked at."""
+    ended = producer._txn_manager.wait_for_transaction_end()
+    if ended is not None and ended.done() and not ended.cancelled():
+        ended.exception()

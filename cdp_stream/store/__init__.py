@@ -1,0 +1,1 @@
+"""Where the rows of a worker's partitions live: in memory, or in RocksDB on its disk."""

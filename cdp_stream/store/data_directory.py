@@ -1,0 +1,56 @@
+"""The directory of a worker's files, held against a second worker that was given the same."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cdp_stream.errors import DiskError, UsageError
+
+__all__ = ["hold_data_directory"]
+
+_LOCK = "worker.lock"
+
+
+@contextmanager
+def hold_data_directory(directory: Path) -> Iterator[None]:
+    """Create the directory if need be, and hold it; the system lets go of it when we end.
+
+    Raises:
+        UsageError: Another worker holds it.
+        DiskError: It cannot be created or locked.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unusable(directory, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(lock, 20).decode("ascii", "replace").strip()
+            raise UsageError(
+                f"{directory} is the data directory of another worker"
+                + (f" (process {holder})" if holder.isdecimal() else ""),
+                "give each worker a --data-dir of its own, or use --store memory",
+            ) from error
+        except OSError as error:
+            raise _unusable(directory, error) from error
+        _note_holder(lock, directory)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _note_holder(lock: int, directory: Path) -> None:
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except OSError as error:
+        raise _unusable(directory, error) from error
+
+
+def _unusable(directory: Path, error: OSError) -> DiskError:
+    return DiskError(f"{directory} cannot be used: {error.strerror}", "choose another --data-dir")

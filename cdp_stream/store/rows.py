@@ -1,0 +1,147 @@
+"""What a store of rows is, and the one in memory.
+
+A store is a cache of the changelog, never more: whatever it lost is read from there again. What it
+kept is worth something only when it is known up to which offset of which log it reaches, so a store
+that outlives its process keeps that beside the rows, in the same write.
+
+A row is visible from its :meth:`RowStore.write` on, and counts as the changelog's from the
+:meth:`RowStore.confirm` on that says so. Only then may it outlive the process: a transaction that
+was aborted leaves nothing behind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["LogIdentity", "MemoryRows", "Opened", "RowStore"]
+
+Rows = Mapping[bytes, bytes | None]
+"""Rows by key; ``None`` deletes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """Which changelog rows were read from.
+
+    Attributes:
+        cluster: The Kafka cluster's id; empty where the broker has none.
+        topic: The changelog's name.
+        topic_id: What tells it from another topic of that name; empty where the broker has none.
+        row_version: Version of the rows' format.
+    """
+
+    cluster: str
+    topic: str
+    topic_id: str
+    row_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a store holds of a partition as it is opened.
+
+    Attributes:
+        position: The changelog offset up to which its rows reach: the first to read from.
+        discarded: Why rows that were there were thrown away; empty when none were.
+    """
+
+    position: int
+    discarded: str = ""
+
+
+class RowStore(Protocol):
+    """Rows of the assigned partitions."""
+
+    def open(self, partition: int, log: LogIdentity) -> Opened:
+        """Hold a partition, with those of its rows that are certain to be the changelog's."""
+        ...
+
+    def load(self, partition: int, rows: Rows, position: int) -> None:
+        """Set rows read from the changelog, which reach up to ``position``."""
+        ...
+
+    def loaded(self, partition: int) -> None:
+        """Note that the changelog was read to its end."""
+        ...
+
+    def rows(self, partition: int) -> Mapping[bytes, bytes]:
+        """The live rows of a partition: later writes show."""
+        ...
+
+    def write(self, partition: int, rows: Rows) -> None:
+        """Set rows, from now on visible."""
+        ...
+
+    def confirm(self, partition: int, writes: int, position: int) -> None:
+        """Note that the oldest ``writes`` writes are in the changelog.
+
+        Args:
+            partition: The partition's number.
+            writes: How many of its writes, of those not confirmed yet.
+            position: The changelog offset behind their last row; -1 when it is not known.
+        """
+        ...
+
+    def let_go(self, partition: int) -> None:
+        """Stop holding a partition; what is certain may be kept for its next opening."""
+        ...
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition altogether."""
+        ...
+
+    def tidy(self) -> None:
+        """Do what is due from time to time; called about once a minute."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every partition."""
+        ...
+
+
+class MemoryRows:
+    """Rows in one dict per partition."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, dict[bytes, Any]] = {}
+
+    def open(self, partition: int, log: LogIdentity) -> Opened:
+        """Begin with no rows: those from before may be of writes that never took effect."""
+        self._partitions[partition] = {}
+        return Opened(0)
+
+    def load(self, partition: int, rows: Rows, position: int) -> None:
+        """Set rows read from the changelog."""
+        self.write(partition, rows)
+
+    def loaded(self, partition: int) -> None:
+        """Nothing to do."""
+
+    def rows(self, partition: int) -> Mapping[bytes, bytes]:
+        """The live rows of a partition."""
+        return self._partitions.setdefault(partition, {})
+
+    def write(self, partition: int, rows: Rows) -> None:
+        """Set rows; a ``None`` deletes."""
+        stored = self._partitions.setdefault(partition, {})
+        stored.update(rows)
+        for key in [key for key, value in rows.items() if value is None]:
+            del stored[key]
+
+    def confirm(self, partition: int, writes: int, position: int) -> None:
+        """Nothing to do: no row outlives the process."""
+
+    def let_go(self, partition: int) -> None:
+        """Forget a partition, in constant time."""
+        self._partitions.pop(partition, None)
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition, in constant time."""
+        self._partitions.pop(partition, None)
+
+    def tidy(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._partitions.clear()

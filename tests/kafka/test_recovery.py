@@ -1,0 +1,124 @@
+"""The table reads on from where its store is, or from the beginning where that is worth nothing."""
+
+import json
+import logging
+
+import pytest
+
+from cdp_stream.kafka.recovery_progress import RecoveryProgress
+from cdp_stream.kafka.table import ProfileTable
+from cdp_stream.kafka.topic_identity import read_topic_identity
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
+from cdp_stream.store.rocks_rows import RocksRows
+from tests.kafka.counting import CountingProcessor
+from tests.kafka.test_changelog import BROKERS, Changelog
+
+
+class Table(ProfileTable):
+    """A table of a changelog, without the Faust app around it."""
+
+    def __init__(self, changelog, rows):
+        self.store = rows
+        self.changelog_topic = Named(changelog.topic)
+
+
+class Named:
+    def __init__(self, name):
+        self.get_topic_name = lambda: name
+
+
+@pytest.fixture
+async def changelog(request, topic_prefix):
+    settings = Settings(broker=request.getfixturevalue(request.param), prefix=topic_prefix)
+    await ensure_topics(settings)
+    return Changelog(settings)
+
+
+@pytest.fixture
+def reasons(caplog):
+    caplog.set_level(logging.INFO, logger="cdp")
+    return lambda: [r.facts["reason"] for r in caplog.records if r.msg == "local_rows_rebuilt"]
+
+
+def rocks(folder):
+    return RocksRows(folder, lambda: 1_760_000_000_000, memory_mib=8)
+
+
+@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+async def test_only_what_is_new_is_read_after_a_restart(changelog, tmp_path, reasons):
+    rows = {b"%d" % n: b"%d" % n for n in range(500)}
+    await changelog.write(1, rows.items())
+    store = rocks(tmp_path)
+    assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 500
+    store.close()
+    await changelog.write(1, [(b"3", b"new"), (b"4", None)])
+    store = rocks(tmp_path)
+    assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 2
+    del rows[b"4"]
+    assert dict(store.rows(1).items()) == {**rows, b"3": b"new"}
+    assert dict(store.rows(0).items()) == {}
+    assert reasons() == []
+    store.close()
+
+
+@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+async def test_rows_ahead_of_the_changelog_are_read_anew(changelog, tmp_path, reasons):
+    await changelog.write(2, [(b"1", b"of the log")])
+    store = rocks(tmp_path)
+    await Table(changelog, store).restore(changelog.client, [2])
+    store.load(2, {b"2": b"of no log"}, 9)
+    store.close()
+    store = rocks(tmp_path)
+    assert await Table(changelog, store).restore(changelog.client, [2]) == 1
+    assert dict(store.rows(2).items()) == {b"1": b"of the log"}
+    assert reasons() == ["it reaches up to offset 9, but the changelog ends at 1"]
+    store.close()
+
+
+@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+async def test_damage_that_shows_only_as_rows_are_read_is_mended(changelog, tmp_path, reasons):
+    rows = {b"key-%d" % n: b"%d" % n for n in range(5_000)}
+    await changelog.write(0, rows.items())
+    store = rocks(tmp_path)
+    await Table(changelog, store).restore(changelog.client, [0])
+    store.close()
+    table_file = max((tmp_path / "0").glob("*.sst"), key=lambda path: path.stat().st_size)
+    content = bytearray(table_file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    table_file.write_bytes(content)
+    store = rocks(tmp_path)
+    table = Table(changelog, store)
+    assert await table.restore(changelog.client, [0]) == 0
+    processor = await table.revive(changelog.client, 0, CountingProcessor)
+    assert processor._counts == {key: int(value) for key, value in rows.items()}
+    assert dict(store.rows(0).items()) == rows
+    assert [reason[:19] for reason in reasons()] == ["damaged: Corruption"]
+    store.close()
+
+
+@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+async def test_a_topic_has_an_identity_beyond_its_name(changelog):
+    cluster, topic_id = await read_topic_identity(changelog.client, changelog.topic)
+    _, other = await read_topic_identity(changelog.client, changelog.settings.topic("events"))
+    assert cluster
+    assert len(topic_id) == len(other) == 32
+    assert topic_id != other
+    assert await read_topic_identity(changelog.client, "no-such-topic") == (cluster, "")
+
+
+def test_progress_says_how_much_how_fast_and_how_long_still(caplog):
+    caplog.set_level(logging.INFO, logger="cdp")
+    now = iter([0.0, 4.0, 8.0, 9.0, 16.0])
+    progress = RecoveryProgress("t", {1: 100}, clock=lambda: next(now))
+    ends = {0: 1_000, 1: 1_100}
+    for records, read_to in ((10, {0: 10}), (390, {0: 300, 1: 200}), (1, {0: 301}), (99, {0: 800})):
+        progress.count(records)
+        progress.note(read_to, ends)
+    facts = [r.facts for r in caplog.records if r.msg == "recovery_progress"]
+    assert json.loads(json.dumps(facts)) == [
+        {"topic": "t", "records": 400, "records_per_second": 50, "percent": 20.0,
+         "seconds_left": 32},
+        {"topic": "t", "records": 500, "records_per_second": 31, "percent": 40.0,
+         "seconds_left": 24},
+    ]  # fmt: skip

@@ -1,0 +1,350 @@
+"""One partition's transactions on a broker: together or not at all, and by one writer alone."""
+
+import asyncio
+import inspect
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.producer import message_accumulator, producer, sender
+from aiokafka.structs import OffsetAndMetadata
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.kafka.delivery import OutputTopics
+from cdp_stream.kafka.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.transaction_requests import GroupMembership, OffsetsOfMember
+from cdp_stream.kafka.transaction_sender import (
+    NotAMemberError,
+    _AddPartitions,
+    _CommitOffsets,
+    use_quick_sender,
+)
+from cdp_stream.kafka.transactions import FencedError, PartitionProducer
+from cdp_stream.partition.effects import Effects
+from cdp_stream.settings import Settings
+
+SUFFIXES = ("memberships", "membership-state", "rejected", "profiles-changelog")
+TEN = [(b"k%d" % n, b"v" * 300) for n in range(10)]
+
+
+class Partition:
+    """Partition 1 of the input, and what was committed for it."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.client = {"bootstrap_servers": settings.brokers}
+        self.source = TopicPartition(settings.topic("events"), 1)
+        self.owners = []
+
+    async def owner(self, *, generation=-1, member_id="", metrics=None):
+        """A new owner, which fences the one before."""
+        made = Owner(self, GroupMembership(self.settings.group_id, generation, member_id),
+                     metrics or Metrics())  # fmt: skip
+        self.owners.append(made)
+        await made.lane.open()
+        return made
+
+    async def read(self, suffix):
+        found = []
+        async with asyncio.timeout(30):
+            await read_to_end(
+                self.client, self.settings.topic(suffix), [1],
+                lambda _, records: found.extend((r.key, r.value, r.headers) for r in records),
+            )  # fmt: skip
+        return found
+
+    async def counts(self):
+        return [len(await self.read(suffix)) for suffix in SUFFIXES]
+
+    async def position(self):
+        consumer = AIOKafkaConsumer(
+            **self.client, group_id=self.settings.group_id, enable_auto_commit=False
+        )
+        async with consumer:
+            consumer.assign([self.source])
+            return await consumer.committed(self.source)
+
+
+class Owner:
+    def __init__(self, partition, membership, metrics):
+        self.positions, self.failures, self.confirmed = [], [], []
+        self.metrics = metrics
+        topic = partition.settings.topic
+        topics = OutputTopics(*(topic(suffix) for suffix in SUFFIXES))
+        self.producer = PartitionProducer(
+            partition.client, f"{partition.settings.group_id}-1", partition.source,
+            targets=topics.names, membership=lambda: membership, metrics=metrics,
+        )  # fmt: skip
+        self.lane = ExactlyOnceLane(
+            self.producer, topics, 1, committed=self.positions.append,
+            fail=self.failures.append, freed=lambda: None,
+            confirm=lambda *told: self.confirmed.append(told),
+        )  # fmt: skip
+
+    async def submit(self, *pieces):
+        for effects, next_offset in pieces:
+            self.lane.submit(effects, next_offset)
+        async with asyncio.timeout(60):
+            await self.lane.drain()
+
+    def ended(self, outcome):
+        return self.metrics.registry.get_sample_value(
+            "cdp_transactions_total", {"outcome": outcome}
+        )
+
+
+@pytest.fixture
+async def partition(kafka_broker, topic_prefix):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix)
+    await ensure_topics(settings)
+    made = Partition(settings)
+    yield made
+    for owner in made.owners:
+        await owner.lane.close()
+
+
+def effects(rows=None):
+    return Effects(memberships=list(TEN), state=list(TEN), rejected=[(b"r", b"v", [])],
+                   rows=rows or {b"row": b"1", b"~partition": b"2"})  # fmt: skip
+
+
+@pytest.mark.kafka
+async def test_outputs_rows_and_position_take_effect_together(partition):
+    owner = await partition.owner()
+    await owner.submit((effects(), 7))
+    assert await partition.counts() == [10, 10, 1, 2]
+    assert await partition.position() == 7
+    assert owner.positions == [7]
+
+
+@pytest.mark.kafka
+async def test_pieces_that_gather_are_one_transaction_in_their_order(partition):
+    owner = await partition.owner()
+    pieces = [
+        (Effects(memberships=[(b"m", b"%d" % n)], rows={b"same": b"%d" % n, b"own%d" % n: b""}),
+         n if n % 2 else None)
+        for n in range(5)
+    ]  # fmt: skip
+    await owner.submit(*pieces)
+    assert [value for _, value, _ in await partition.read("memberships")] == [
+        b"%d" % n for n in range(5)
+    ]
+    rows = await partition.read("profiles-changelog")
+    assert {key: value for key, value, _ in rows}[b"same"] == b"4"
+    assert owner.ended("committed") == 1
+    assert [count for count, _ in owner.confirmed] == [5]
+    assert await partition.position() == 3
+
+
+@pytest.mark.kafka
+async def test_transactions_follow_one_another_whatever_their_size(partition):
+    owner = await partition.owner()
+    for number, size in enumerate([1, 6_000, 3]):
+        rows = {b"%d-%d" % (number, n): b"y" * 400 for n in range(size)}
+        await owner.submit((Effects(rows=rows), number + 1))
+    assert len(await partition.read("profiles-changelog")) == 6_004
+    assert owner.positions == [1, 2, 3]
+
+
+@pytest.mark.kafka
+async def test_a_position_alone_is_committed_and_nothing_at_all_is_no_transaction(partition):
+    owner = await partition.owner()
+    await owner.submit((Effects(), 5))
+    await owner.submit((Effects(), None))
+    assert await partition.position() == 5
+    assert owner.failures == []
+
+
+@pytest.mark.kafka
+async def test_who_lost_the_partition_cannot_write(partition):
+    first = await partition.owner()
+    await first.submit((effects(), 1))
+    second = await partition.owner()
+    await first.submit((effects(), 2))
+    (failure,) = first.failures
+    assert isinstance(failure, FencedError)
+    assert (first.positions, first.lane.has_room, first.ended("fenced")) == ([1], False, 1)
+    await second.submit((effects({b"other": b"1"}), 3))
+    assert await partition.counts() == [20, 20, 2, 3]
+    assert await partition.position() == 3
+
+
+@pytest.mark.kafka
+async def test_who_is_no_member_of_the_groups_generation_cannot_write(partition):
+    owner = await partition.owner(generation=3, member_id="somebody-else")
+    await owner.submit((effects(), 1))
+    (failure,) = owner.failures
+    assert isinstance(failure, FencedError)
+    await owner.lane.close()
+    await partition.owner()
+    assert await partition.counts() == [0, 0, 0, 0]
+    assert await partition.position() is None
+
+
+@pytest.mark.kafka
+async def test_what_the_last_owner_left_open_is_gone_once_the_next_begins(partition):
+    first = await partition.owner()
+    await first.submit((effects(), 1))
+    under_way = asyncio.Event()
+
+    async def send_and_hang(inner):
+        lane = first.lane
+        await (await inner.send_batch(batch_of(inner, TEN), lane._topics.changelog, partition=1))
+        under_way.set()
+        await asyncio.Event().wait()
+
+    hanging = asyncio.create_task(first.producer.transact(send_and_hang, 2))
+    await under_way.wait()
+    await partition.owner()
+    # The log ends in an abort marker now: reading it ends all the same.
+    assert await partition.counts() == [10, 10, 1, 2]
+    assert await partition.position() == 1
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+
+
+def batch_of(inner, records):
+    batch = inner.create_batch()
+    for key, value in records:
+        batch.append(key=key, value=value, timestamp=None)
+    batch.close()
+    return batch
+
+
+@pytest.mark.kafka
+async def test_a_write_that_is_refused_takes_the_whole_transaction_back(partition):
+    owner = await partition.owner()
+    await owner.submit((effects(), 1))
+    await owner.submit((effects(rows={b"too-large": b"y" * 3_000_000}), 2))
+    (failure,) = owner.failures
+    assert isinstance(failure, BrokerError)
+    assert "nothing is lost" in str(failure)
+    assert owner.ended("aborted") == 1
+    assert len(owner.confirmed) == 1
+    assert await partition.counts() == [10, 10, 1, 2]
+    assert await partition.position() == 1
+    following = await partition.owner()
+    await following.submit((effects(), 2))
+    assert await partition.counts() == [20, 20, 2, 4]
+
+
+@pytest.mark.kafka
+async def test_a_rejected_record_that_is_refused_goes_without_its_value_after_an_abort(partition):
+    owner = await partition.owner()
+    headers = [("reason", b"too_large"), ("offset", b"7")]
+    piece = effects()
+    piece.rejected += [
+        (b"whole", b"y" * 3_000_000, headers), (b"k", b"z" * 17_000_000, headers), (b"e", b"e", [])
+    ]  # fmt: skip
+    await owner.submit((piece, 8))
+    await owner.submit((effects({b"next": b""}), 9))
+    assert owner.failures == []
+    found = {key: (value, headers) for key, value, headers in await partition.read("rejected")}
+    assert found[b"whole"] == (b"y" * 3_000_000, headers)
+    assert found[b"k"] == (None, [*headers, ("value_bytes", b"17000000")])
+    assert (owner.ended("aborted"), owner.ended("committed")) == (1, 2)
+    assert await partition.counts() == [20, 20, 5, 3]
+    assert await partition.position() == 9
+
+
+# -- the sender ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def in_transaction():
+    """A sender that nothing is sent with, in a transaction of one batch and one position."""
+    inner = AIOKafkaProducer(transactional_id="id", acks="all")
+    use_quick_sender(inner, lambda: GroupMembership("g", 1, "m"))
+    manager, tp = inner._txn_manager, TopicPartition("t", 0)
+    manager.set_pid_and_epoch(5, 0)
+    manager.begin_transaction()
+    inner._message_accumulator._append_batch(batch_of(inner, TEN), tp)
+    manager.partition_added(tp)
+    moved = manager.add_offsets_to_txn({tp: OffsetAndMetadata(7, "")}, "g")
+    manager.consumer_group_added("g")
+    yield inner, tp, moved
+    await inner.stop()
+
+
+async def test_offsets_wait_until_the_batches_are_written(in_transaction):
+    inner, tp, _ = in_transaction
+    assert inner._sender._maybe_do_transactional_request() is None
+    batch = inner._message_accumulator._pop_batch(tp)
+    assert inner._sender._maybe_do_transactional_request() is None
+    # Told by the answer itself: nobody asks again once its callbacks have run.
+    batch.done(0)
+    task = inner._sender._maybe_do_transactional_request()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_markers_that_are_still_written_are_waited_for_briefly(in_transaction):
+    inner, tp, _ = in_transaction
+    busy = SimpleNamespace(errors=[("t", [(0, 51)])])
+    assert _AddPartitions(inner._sender, {tp}).handle_response(busy) == 0.002
+
+
+@pytest.mark.parametrize("code", [13, 51])
+async def test_a_coordinator_that_could_not_check_is_asked_again(in_transaction, code):
+    inner, tp, moved = in_transaction
+    handler = _CommitOffsets(inner._sender, {tp: OffsetAndMetadata(7, "")}, "g")
+    answer = SimpleNamespace(errors=[("t", [(0, code, {})], {})])
+    assert handler.handle_response(answer) == inner._sender._retry_backoff
+    assert not moved.done()
+
+
+@pytest.mark.parametrize("code", [22, 25, 27, 82])
+async def test_who_is_no_member_any_more_is_told_so(in_transaction, code):
+    inner, tp, _ = in_transaction
+    handler = _CommitOffsets(inner._sender, {tp: OffsetAndMetadata(7, "")}, "g")
+    with pytest.raises(NotAMemberError):
+        handler.handle_response(SimpleNamespace(errors=[("t", [(0, code, {})], {})]))
+
+
+# -- what we rely on inside aiokafka 0.14.0 --------------------------------------------------------
+
+
+def source(thing):
+    return inspect.getsource(thing)
+
+
+def test_the_sender_is_made_with_these_and_kept_under_this_name():
+    parameters = list(inspect.signature(sender.Sender.__init__).parameters)
+    assert parameters == [
+        "self", "client", "acks", "txn_manager", "message_accumulator", "retry_backoff_ms",
+        "request_timeout_ms",
+    ]  # fmt: skip
+    assert "self._sender = Sender(" in source(producer.AIOKafkaProducer.__init__)
+    assert "self._retry_backoff = retry_backoff_ms / 1000" in source(sender.Sender.__init__)
+
+
+def test_the_sender_asks_what_is_next_whenever_a_write_is_answered():
+    routine = source(sender.Sender._sender_routine)
+    assert "txn_task = self._maybe_do_transactional_request()" in routine
+    assert "return_when=asyncio.FIRST_COMPLETED" in routine
+    for called in ("_do_add_partitions_to_txn", "_do_txn_offset_commit"):
+        assert f"self.{called}(" in source(sender.Sender._maybe_do_transactional_request)
+    accumulator = source(message_accumulator.MessageAccumulator)
+    assert "self._batches = collections.defaultdict(" in accumulator
+    assert "self._pending_batches = set()" in accumulator
+
+
+def test_the_sender_ends_with_what_went_wrong_as_the_cause():
+    routine = source(sender.Sender._sender_routine)
+    assert 'raise KafkaError("Unexpected error during batch delivery") from exc' in routine
+    assert "fatal_error(task_exception)" in source(sender.Sender._fail_all)
+
+
+def test_offsets_go_out_in_the_newest_version_that_the_broker_knows():
+    request = OffsetsOfMember("id", (5, 1), GroupMembership("g", 7, "m"), [("t", 3, 42)])
+    old, new = request.prepare({28: (0, 2)}), request.prepare({28: (0, 5)})
+    assert (old.API_VERSION, new.API_VERSION) == (0, 3)
+    assert old.topics == [("t", [(3, 42, "")])]
+    assert (new.generation_id, new.member_id, new.topics) == (
+        7, "m", [("t", [(3, 42, -1, "", {})], {})],
+    )  # fmt: skip
+    assert new.encode()
+    assert old.encode()
