@@ -129,6 +129,9 @@ def _values(
     values = values_of(leaf, row)
     if not values:
         return (Reason(None, None, "no device is known"),)
+    if written.facet in (Facet.FIRST_SEEN, Facet.LAST_SEEN):
+        # The activity that it is the time of; a batch may have had several instants.
+        time = values[0]
     name = name_of(written)
     return tuple(
         Reason(

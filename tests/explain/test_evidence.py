@@ -230,3 +230,9 @@ def test_events_of_several_workspaces_are_counted_together_each_in_its_own_windo
     assert found.member
     assert found.nodes[0].next_change_at == NOON + DAY + 1
     assert found.nodes[0].asked == "at least 2, at any time (in w), in the last 1d (in v)"
+
+
+def test_last_seen_is_told_with_the_instant_that_it_is() -> None:
+    several = batch(custom("Play", -2), custom("Play", -1), custom("Play", 0))
+    (reason,) = root(explained(defined({"last_seen": {"last": "7d"}}), several, at=5))["because"]
+    assert reason["time"] == NOON
