@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later; everything else goes into .venv.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka lint check fmt lock bench clean
+.PHONY: help install demo test test-kafka chaos lint check fmt lock bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,6 +54,11 @@ test: install ## Install, then run every test that this machine can run
 test-kafka: install ## Run the tests on Apache Kafka, and fail where there is none
 	@echo "==> running the Kafka tests"
 	@CDP_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka $(PYTEST_ARGS)
+
+SCHEDULES ?= 100
+SEED ?= 1
+chaos: install ## Kill workers and brokers on SCHEDULES=100 schedules from SEED=1 (30 s each; needs Java and Maven)
+	@$(BIN)/python -m tests.chaos --schedules $(SCHEDULES) --seed $(SEED)
 
 lint: install ## Check format, style, types and import rules
 	@echo "==> checking format and style"

@@ -1,0 +1,124 @@
+"""A network between worker and broker that is cut, breaks connections, or is slow."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from cdp_stream.settings import Settings
+from tests.chaos.compare import differing_changes, differing_state, read_committed
+from tests.chaos.proxy import running_proxied_kafka
+from tests.chaos.schedule import SESSION_S
+from tests.topologies.running import Running, eventually, running
+from tests.topologies.test_worker_equals_replay import (
+    EVERYTHING,
+    CdpRunning,
+    generated,
+    replayed,
+)
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+QUICK = {"CDP_SESSION_TIMEOUT": str(SESSION_S), "CDP_REBALANCE_TIMEOUT": str(SESSION_S)}
+
+
+@pytest.fixture
+async def proxied_kafka():
+    async with running_proxied_kafka() as kafka:
+        yield kafka
+
+
+class NetworkRunning(CdpRunning):
+    """Some workers reach the broker through the proxy, some do not."""
+
+    def start_through(self, kafka):
+        direct = self.settings
+        self.settings = replace(direct, broker=kafka.address)
+        try:
+            return self.start_cdp(**QUICK)
+        finally:
+            self.settings = direct
+
+    async def caught_up(self, total):
+        return await Running.caught_up(self, total)
+
+    async def has_written(self, count):
+        return await self.count("memberships") >= count
+
+    def keep_up(self, kafka):
+        """Start the newest worker again if it has given up, as whoever runs workers does."""
+        if self.workers[-1].poll() is not None:
+            assert self.workers[-1].returncode == 3, self.log_of(self.workers[-1])
+            self.start_through(kafka)
+
+
+@pytest.fixture
+def ran(proxied_kafka, tmp_path):
+    settings = Settings(broker=proxied_kafka.direct, prefix="net", clock="stream")
+    with running(settings, tmp_path, kind=NetworkRunning) as r:
+        yield r
+
+
+async def equals_replay(ran, lines, until):
+    expected = replayed(EVERYTHING, lines, until)
+    brokers, topic = ran.settings.brokers, ran.settings.topic
+    changes = await read_committed(brokers, topic("memberships"))
+    assert differing_changes([value for _, value in changes], expected) == []
+    state = await read_committed(brokers, topic("membership-state"))
+    assert differing_state(state, expected) == []
+
+
+async def test_a_worker_that_is_cut_off_is_replaced_and_comes_back(ran, proxied_kafka):
+    lines, until = generated(12_000, seed=41)
+    await ran.create_topics()
+    half = len(lines) // 2
+    total = await ran.publish(lines[:half])
+    cut_off = ran.start_through(proxied_kafka)
+    await eventually(lambda: ran.has_written(500))
+    proxied_kafka.proxy.cut()
+    other = ran.start_cdp(**QUICK)
+    await eventually(lambda: ran.caught_up(total))
+    proxied_kafka.proxy.mend()
+    total += await ran.publish(lines[half:], until)
+    await eventually(lambda: ran.caught_up(total))
+    await equals_replay(ran, lines, until)
+    assert other.poll() is None
+    assert cut_off.poll() in (None, 3), ran.log_of(cut_off)
+
+
+async def test_a_cut_and_broken_connections_lose_and_double_nothing(ran, proxied_kafka):
+    lines, until = generated(12_000, seed=42)
+    await ran.create_topics()
+    total = await ran.publish(lines[:9_000])
+    worker = ran.start_through(proxied_kafka)
+
+    async def written(goal):
+        ran.keep_up(proxied_kafka)
+        return await ran.has_written(goal)
+
+    for goal in (300, 4_000):
+        await eventually(lambda goal=goal: written(goal))
+        proxied_kafka.proxy.cut()
+        await asyncio.sleep(1)
+        proxied_kafka.proxy.reset()
+        proxied_kafka.proxy.mend()
+    total += await ran.publish(lines[9_000:], until)
+
+    async def done():
+        ran.keep_up(proxied_kafka)
+        return await ran.caught_up(total)
+
+    await eventually(done)
+    await equals_replay(ran, lines, until)
+    assert worker.poll() is None, ran.log_of(worker)
+
+
+async def test_a_slow_network_changes_nothing(ran, proxied_kafka):
+    lines, until = generated(4_000, seed=43)
+    await ran.create_topics()
+    total = await ran.publish(lines, until)
+    proxied_kafka.proxy.delay_s = 0.3
+    worker = ran.start_through(proxied_kafka)
+    await eventually(lambda: ran.caught_up(total))
+    await equals_replay(ran, lines, until)
+    assert worker.poll() is None
