@@ -32,6 +32,7 @@ from cdp_stream.core.profile_writing import (
     write_attributes,
     write_facts,
     write_identities,
+    write_seen,
 )
 from cdp_stream.core.recording import need_of, opt_out, record_more
 from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
@@ -145,7 +146,7 @@ class Engine:
             else:
                 message_id = together[0].message_id if together else None
                 kind = "event" if together else "profile"
-                _see(Touch(row, workspace, space, (kind, message_id, time), flips), seen)
+                write_seen(Touch(row, workspace, space, (kind, message_id, time), flips), seen)
         if part is not None:
             self._write_profile(row, workspace, part, time, flips, refused)
         for event in together:
@@ -397,13 +398,3 @@ def _seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
     facets = (Facet.FIRST_SEEN, Facet.LAST_SEEN)
     found = [leaf for facet in facets for leaf in plan.profile_leaves.get((workspace, facet), ())]
     return tuple(leaf for leaf in found if isinstance(leaf, ProfileValue))
-
-
-def _see(touch: Touch, seen: tuple[ProfileValue, ...]) -> None:
-    """Move first or last seen in a workspace whose criteria read them, to the occasion's time."""
-    before = touch.verdicts(seen)
-    space, time = touch.space, touch.occasion[2]
-    assert time is not None
-    space.last_seen = max(time, space.last_seen)
-    space.first_seen = min(time, space.first_seen)
-    touch.note(seen, before)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from cdp_stream.core.criteria.profile_value import ProfileValue
 from cdp_stream.core.definition import Facet
 from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.flips import Touch
@@ -29,6 +30,16 @@ def has_room_for(row: Row, part: ProfilePart) -> bool:
     """Whether a profile part fits; one that only deletes always does."""
     says_more = part.attributes or part.identities or part.facts is not None
     return not says_more or row.has_room(part.size)
+
+
+def write_seen(touch: Touch, seen: tuple[ProfileValue, ...]) -> None:
+    """Move first or last seen in a workspace whose criteria read them, to the occasion's time."""
+    before = touch.verdicts(seen)
+    space, time = touch.space, touch.occasion[2]
+    assert time is not None
+    space.last_seen = max(time, space.last_seen)
+    space.first_seen = min(time, space.first_seen)
+    touch.note(seen, before)
 
 
 def write_identities(plan: Plan, touch: Touch, identities: dict[str, str | None]) -> None:
