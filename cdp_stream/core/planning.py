@@ -246,8 +246,8 @@ def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> No
     each time.
 
     Criteria start at their default and flip by themselves, so of the workspace's own audiences only
-    those can become true by activity alone that hold by default, that refer to another workspace's,
-    or that read what does not start at its default: first and last seen, which activity brings, and
+    those can become true by activity alone that hold by default, that refer to one that another
+    workspace can have made true, or that read what does not start at its default: first and last seen, which activity brings, and
     identities, which another workspace may have brought.
     """
     own = {
@@ -257,7 +257,10 @@ def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> No
         place
         for place in own
         for leaf, _text in plan.audiences[place].leaves
-        if (isinstance(leaf, Membership) and plan.places[leaf.audience_id] not in own)
+        if (
+            isinstance(leaf, Membership)
+            and plan.audiences[plan.places[leaf.audience_id]].workspaces != (workspace,)
+        )
         or (isinstance(leaf, ProfileValue) and (leaf.facet in _SEEN or not leaf.workspace))
     }
     elsewhere = {following for place in own for following in reach[place] if following not in own}

@@ -1,5 +1,6 @@
 """From definitions to what an event touches and what a flip can change."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from cdp_stream.core.definition import (
@@ -228,3 +229,17 @@ def test_a_first_activity_asks_audiences_that_other_workspaces_may_have_changed(
         name: [plan.audiences[p].id for p in places] for name, places in plan.dependants.items()
     }
     assert ending == {"travel": ["back"], "short": ["across", "along"]}
+
+
+def test_a_first_activity_asks_audiences_that_refer_to_one_shared_with_another_workspace():
+    shared = audience("shared", did(workspace="short"))
+    shared = replace(shared, workspaces=("travel", "short"))
+    plan = plan_of(
+        shared,
+        audience("without", Not(member("shared"))),
+        audience("with", All((member("shared"), Not(member("without"))))),
+        audience("rest", Not(member("without"))),
+        audience("here", did()),
+        workspaces=(TRAVEL, SHORT),
+    )
+    assert activated(plan, "travel") == ["without", "with", "rest"]
