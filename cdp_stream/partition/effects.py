@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cdp_stream.formats.rows import PARTITION_KEY
+from cdp_stream.partition.definitions import Definitions
 
 __all__ = ["META_ROW", "Effects", "Processor", "Record"]
 
@@ -119,6 +120,31 @@ class Processor(Protocol):
 
     def due_waiting(self) -> int:
         """How many due instants wait."""
+        ...
+
+    @property
+    def version(self) -> str | None:
+        """The version of the definitions in force; ``None`` before the first :meth:`switch`."""
+        ...
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it can do anything but :meth:`switch`."""
+        ...
+
+    def switch(self, definitions: Definitions) -> Effects:
+        """Put definitions in force, with all earlier effects delivered and nothing due.
+
+        The effects must be durable before any later ones are sent.
+        """
+        ...
+
+    def sweep(self, limit: int) -> Effects:
+        """Bring at most ``limit`` more rows under the definitions in force."""
+        ...
+
+    def rows_to_sweep(self) -> int:
+        """How many rows may have yet to be brought under them."""
         ...
 
     def audience_sizes(self) -> Mapping[str, int] | None:
