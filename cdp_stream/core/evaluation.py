@@ -97,6 +97,25 @@ class Engine:
             self._advance(row, until, changes)
         return row.clock != NEVER
 
+    def erase(self, row: Row, time: int, changes: list[Change]) -> None:
+        """Forget a profile on request: what is due by then fires, then it leaves all its audiences.
+
+        As after the end of a life, a row without content stays for that instant, within which
+        ordinals go on; what comes later starts a new profile.
+
+        Args:
+            row: the profile's state, changed in place.
+            time: of the request, epoch ms; it takes effect at the clock if that is later.
+            changes: the deletes are appended here, in order.
+        """
+        if row.due <= time:
+            self._advance(row, time, changes)
+        if time > row.clock:
+            row.clock = time
+            row.ordinal = 0
+        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes)
+        row.due = self._next_due(row, row.clock)
+
     # The steps of one instant
 
     def _is_new(self, row: Row, batch: Batch, digest: int, changes: list[Change]) -> bool:
@@ -287,7 +306,7 @@ class Engine:
             row.clock = at
             row.ordinal = 0
         if ended:
-            self._end(row, ended, flips, changes)
+            self._end(row, ended, flips, ("profile_expiry", None, row.clock), changes)
         elif flips:
             self._settle(row, flips, None, occasion, changes)
         self._prune(row, at)
@@ -341,7 +360,14 @@ class Engine:
             else:
                 leaf.prune(row, at)
 
-    def _end(self, row: Row, ended: list[str], flips: Flips, changes: list[Change]) -> None:
+    def _end(
+        self,
+        row: Row,
+        ended: list[str],
+        flips: Flips,
+        occasion: Occasion,
+        changes: list[Change],
+    ) -> None:
         """The profile leaves all audiences of these workspaces, and what they know of it is
         forgotten.
         """
@@ -350,7 +376,8 @@ class Engine:
         row.warm()
         for workspace in ended:
             del row.spaces[workspace]
-            places.update(plan.dependants[workspace])
+            # An erasure may end one that the definitions have no more.
+            places.update(plan.dependants.get(workspace, ()))
         by_slot = plan.memories
         for slot in list(row.slots):
             if slot not in by_slot or by_slot[slot].workspace in ended:
@@ -363,8 +390,7 @@ class Engine:
         )
         for leaf in flips:
             places.update(leaf.audiences)
-        why = Why(flips, ended, ("profile_expiry", None, row.clock))
-        settle(plan, row, places, why, changes)
+        settle(plan, row, places, Why(flips, ended, occasion), changes)
         if not row.spaces:
             row.identities = {}
             row.members = {}
