@@ -1,4 +1,4 @@
-"""Erasure: out of every audience at once, nothing is kept, and what comes later is a new profile."""
+"""Erasure: out of every audience at once, nothing is kept, what comes later is a new profile."""
 
 from cdp_stream.core.change import Cause
 from cdp_stream.core.definition import Not
@@ -35,9 +35,7 @@ def erased(profile, at):
 def test_an_erasure_leaves_all_audiences_of_all_workspaces_and_keeps_nothing():
     plan = plan_of(PLAYED, NEVER, RICH, SHORTLY, workspaces=(TRAVEL, SHORT))
     profile = Profile(plan)
-    profile.takes(
-        batch(event(id="m"), part=part({"rich": 1}, identities={"email": "a"}), digest=7)
-    )
+    profile.takes(batch(event(id="m"), part=part({"rich": 1}, identities={"email": "a"}), digest=7))
     profile.does("play", 1, source="shop")
     assert erased(profile, 5) == [
         "delete played@5#0", "delete never@5#1", "delete rich@5#2", "delete shortly@5#3"

@@ -22,9 +22,10 @@ def test_an_erasure_deletes_memberships_and_in_the_end_the_row(value):
     deliver(rows, effects := made.apply([erasure(2, 7, 5, value)]))
     assert ids(effects) == ["delete played:7:5:0", "delete not-bought:7:5:1"]
     causes = [json.loads(message)["cause"] for _key, message in effects.memberships]
-    assert causes == [
-        {"kind": "erasure", "criterion": None, "event_id": None, "event_time": T + 5}
-    ] * 2
+    assert (
+        causes
+        == [{"kind": "erasure", "criterion": None, "event_id": None, "event_time": T + 5}] * 2
+    )
     assert effects.state == [(b"played:7", None), (b"not-bought:7", None)]
     assert made.time == T + 5
     assert decode_row(7, rows[b"7"]).members == {}

@@ -18,6 +18,8 @@ from tests.properties.recount import recount
 from tests.properties.recount_events import arrival
 from tests.properties.strategies import Erasing, erasing_cases
 
+FIELDS = ("action", "audience_id", "audience_name", "mpid", "effective_at", "ordinal")
+
 
 def run(text: str, stream: list[Any], until: int | None, erasures: Any) -> list[Change]:
     """What the engine emits, in the order of a replay."""
@@ -51,13 +53,10 @@ def test_erased_in_mid_stream_a_profile_emits_what_a_recount_emits(case: Erasing
         until = max(map(arrival, stream))
     expected = recount(definitions, stream, until, erasures)
     found = run(text, stream, until, erasures)
-    assert [
+    told = [
         (c.action, c.audience_id, c.audience_name, str(c.mpid), c.effective_at, c.ordinal)
         for c in found
-    ] == [
-        tuple(one[name] for name in ("action", "audience_id", "audience_name", "mpid"))
-        + (one["effective_at"], one["ordinal"])
-        for one in expected
     ]
+    assert told == [tuple(one[name] for name in FIELDS) for one in expected]
     wrong = [c for c, one in zip(found, expected, strict=True) if c.cause.kind not in one["kinds"]]
     assert wrong == []
