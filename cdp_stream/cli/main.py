@@ -30,6 +30,7 @@ VERBS = {
     "broker": "Run the embedded broker, for development.",
     "worker": "Run one worker process.",
     "produce": "Publish batches from a file.",
+    "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
     "generate": "Write a seeded synthetic event stream.",
     "config": "Print every setting, its value and where it came from.",
     "bench": "Measure against the budgets.",

@@ -111,10 +111,29 @@ class Engine:
             if workspace not in self._lifetimes or self._end_of(workspace, space) <= row.clock
         ]
         if ended:
-            self._end(row, ended, {}, untold)
+            self._end(row, ended, {}, ("definition", None, row.clock), untold)
         row.due = self._next_due(row, row.clock)
         while row.due <= until and row.spaces:
             self._fire(row, row.due, untold)
+
+    def erase(self, row: Row, time: int, changes: list[Change]) -> None:
+        """Forget a profile on request: what is due by then fires, then it leaves all its audiences.
+
+        As after the end of a life, a row without content stays for that instant, within which
+        ordinals go on; what comes later starts a new profile.
+
+        Args:
+            row: the profile's state, changed in place.
+            time: of the request, epoch ms; it takes effect at the clock if that is later.
+            changes: the deletes are appended here, in order.
+        """
+        if row.due <= time:
+            self._advance(row, time, changes)
+        if time > row.clock:
+            row.clock = time
+            row.ordinal = 0 if time != row.told_at else row.told
+        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes)
+        row.due = self._next_due(row, row.clock)
 
     # The steps of one instant
 
@@ -306,7 +325,7 @@ class Engine:
             row.clock = at
             row.ordinal = 0 if at != row.told_at else row.told
         if ended:
-            self._end(row, ended, flips, changes)
+            self._end(row, ended, flips, ("profile_expiry", None, row.clock), changes)
         elif flips:
             self._settle(row, flips, None, occasion, changes)
         self._prune(row, at)
@@ -360,7 +379,14 @@ class Engine:
             else:
                 leaf.prune(row, at)
 
-    def _end(self, row: Row, ended: list[str], flips: Flips, changes: list[Change]) -> None:
+    def _end(
+        self,
+        row: Row,
+        ended: list[str],
+        flips: Flips,
+        occasion: Occasion,
+        changes: list[Change],
+    ) -> None:
         """The profile leaves all audiences of these workspaces, and what they know of it is
         forgotten.
         """
@@ -369,6 +395,7 @@ class Engine:
         row.warm()
         for workspace in ended:
             del row.spaces[workspace]
+            # An erasure, or other definitions, may end one that there is no more.
             places.update(plan.dependants.get(workspace, ()))
         by_slot = plan.memories
         for slot in list(row.slots):
@@ -382,8 +409,7 @@ class Engine:
         )
         for leaf in flips:
             places.update(leaf.audiences)
-        why = Why(flips, ended, ("profile_expiry", None, row.clock))
-        settle(plan, row, places, why, changes)
+        settle(plan, row, places, Why(flips, ended, occasion), changes)
         if not row.spaces:
             row.identities = {}
             row.members = {}

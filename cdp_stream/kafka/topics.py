@@ -30,6 +30,10 @@ def _days(number: int) -> dict[str, str]:
     return {"retention.ms": str(number * 86_400_000)}
 
 
+_COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
+"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
     """How one topic has to be.
@@ -48,18 +52,22 @@ class TopicPlan:
 TOPICS = (
     TopicPlan("events", "delete", _days(90)),
     TopicPlan("memberships", "delete", _days(365)),
-    TopicPlan("membership-state", "compact", {}),
+    TopicPlan("membership-state", "compact", _COMPACTED),
     # What the input took, compressed maybe, this must take with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
-    TopicPlan("profiles-changelog", "compact", {}),
+    TopicPlan("profiles-changelog", "compact", _COMPACTED),
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
 
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
-async def ensure_topics(settings: Settings) -> int:
+async def ensure_topics(settings: Settings, *, make: bool = True) -> int:
     """Make the topics that are missing, check those that are there.
+
+    Args:
+        settings: Which broker, which prefix.
+        make: Whether to make any; without it, one that is missing is an error.
 
     Returns:
         How many partitions they have.
@@ -79,7 +87,7 @@ async def ensure_topics(settings: Settings) -> int:
     finally:
         aiokafka_log.removeFilter(_silent)
     try:
-        return await _ensure(admin, settings)
+        return await _ensure(admin, settings, make=make)
     except KafkaError as error:
         raise BrokerError(
             f"the broker at {settings.broker} refused to show or make topics: {error}",
@@ -93,7 +101,7 @@ def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+async def _ensure(admin: AIOKafkaAdminClient, settings: Settings, *, make: bool) -> int:
     there = await _partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
@@ -101,6 +109,12 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> int:
     # partitions, and the others get as many as it turns out to have.
     for group in (_INPUT, _OUTPUTS):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
+        if missing and not make:
+            raise BrokerError(
+                f"{settings.topic(missing[0].suffix)} is not there: no worker has run with this "
+                "prefix",
+                "name the prefix of the system that you mean with --prefix",
+            )
         if missing:
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
