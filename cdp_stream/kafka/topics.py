@@ -22,7 +22,14 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["DEFINITIONS", "TOPICS", "TopicPlan", "ensure_definitions_topic", "ensure_topics"]
+__all__ = [
+    "DEFINITIONS",
+    "TOPICS",
+    "TopicPlan",
+    "definitions_topic_is_there",
+    "ensure_definitions_topic",
+    "ensure_topics",
+]
 
 _CONNECT_S = 15.0
 
@@ -113,6 +120,16 @@ async def ensure_definitions_topic(settings: Settings) -> None:
                 "delete it and apply the definitions again, or use another --prefix",
             )
         await _check_cleanup(admin, settings, (DEFINITIONS,))
+
+
+async def definitions_topic_is_there(settings: Settings) -> bool:
+    """Whether anything can have been applied.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        return settings.topic(DEFINITIONS.suffix) in await _partition_counts(admin)
 
 
 @asynccontextmanager
