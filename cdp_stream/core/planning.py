@@ -8,7 +8,8 @@ emitted in the order of the definition files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from cdp_stream.core.criteria.calculated_attribute import (
     CalculatedAttributeTest,
@@ -42,6 +43,7 @@ from cdp_stream.core.expression import FALSE, DecisionList, compile_expression, 
 from cdp_stream.core.meaning import criterion_identity, meaning_text, slot_of
 from cdp_stream.core.plan import Plan, PlannedAudience, Reader
 from cdp_stream.core.row import NEVER, Row, Space
+from cdp_stream.core.windows import Window
 
 _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
@@ -63,6 +65,57 @@ def build_plan(account: Account) -> Plan:
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPlan:
+    """What reads the history of some slots, and nothing else.
+
+    Attributes:
+        plan: no audiences: it keeps state, and no membership ever changes by it. Profiles begin and
+            end as under the whole definitions.
+        lookback_ms: no event older than this can count in any of the slots; None is unlimited.
+    """
+
+    plan: Plan
+    lookback_ms: int | None
+
+
+def build_history_plan(account: Account, slots: Collection[str]) -> HistoryPlan:
+    """The plan of the criteria and calculated attributes that keep their state in these slots.
+
+    A criterion over several workspaces has a slot in each, and comes with all of them.
+    """
+    wanted = frozenset(slots)
+    plan = Plan(account)
+    leaves = _Leaves(plan)
+    oldest: list[int | None] = []
+    for audience in account.audiences:
+        for criterion in leaves_of(audience.expression):
+            if not wanted.isdisjoint(_slots_of(criterion, account)):
+                leaves.leaf_of(criterion)
+                oldest += (window.oldest for window in _windows_of(criterion))
+    _link(plan, leaves)
+    lookback = None if None in oldest else max(filter(None, oldest), default=0)
+    return HistoryPlan(plan, lookback)
+
+
+def _slots_of(criterion: Criterion, account: Account) -> Collection[str]:
+    if isinstance(criterion, MemberOf):
+        return frozenset()
+    alone = _Leaves(Plan(account))
+    alone.leaf_of(criterion)
+    return alone.plan.memories.keys()
+
+
+def _windows_of(criterion: Criterion) -> list[Window]:
+    match criterion:
+        case CalculatedCriterion():
+            return [criterion.attribute.window]
+        case EventCriterion() | CartCriterion() | SequenceCriterion():
+            return [reach.window for reach in criterion.reaches]
+        case _:
+            return []
 
 
 class _Leaves:
