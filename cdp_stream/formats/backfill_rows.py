@@ -29,7 +29,8 @@ class BackfillState(msgspec.Struct, frozen=True, array_like=True):
         position: every record up to this offset is in its rows; `start - 1` at first.
         time: the greatest arrival among them, epoch ms; -1 before the first.
         log_is_shorter: whether the log does not reach back as far as the slots do.
-        is_complete: whether it has reached the live position, so that its rows are handed over.
+        epoch: of the partition's definitions, once it has reached the live position and rows of
+            earlier epochs are handed what it read; 0 before.
         events: how many events were read, for people.
     """
 
@@ -39,7 +40,7 @@ class BackfillState(msgspec.Struct, frozen=True, array_like=True):
     position: int
     time: int
     log_is_shorter: bool
-    is_complete: bool = False
+    epoch: int = 0
     events: int = 0
 
 

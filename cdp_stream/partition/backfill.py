@@ -108,6 +108,14 @@ class Backfill:
         self.state = BackfillState(slots, self._scope, start, start - 1, -1, log_is_shorter)
         return _effects({BACKFILL_KEY: encode_backfill(self.state)})
 
+    def note_gap(self) -> bool:
+        """The log has lost records before they were read; whether that is new."""
+        assert self.state is not None
+        if self.state.log_is_shorter:
+            return False
+        self.state = replace(self.state, log_is_shorter=True)
+        return True
+
     # Reading
 
     def apply(self, records: Sequence[Record], through: int) -> int:
@@ -164,6 +172,11 @@ class Backfill:
         return len(self._dirty) >= max(1, self._room.share() // 2)
 
     @property
+    def is_saving(self) -> bool:
+        """Whether some rows of a `save` are written and others are not."""
+        return self._saving is not None
+
+    @property
     def unsaved_rows(self) -> int:
         """How many rows are newer than what is written of them."""
         return len(self._dirty)
@@ -198,15 +211,21 @@ class Backfill:
         """Whether everything read so far is written."""
         return self._saving is None and not self._dirty
 
-    def complete(self) -> Effects:
-        """All rows are written and the live position is reached: from here on rows are handed over.
+    @property
+    def is_complete(self) -> bool:
+        """Whether rows are handed over."""
+        return self.state is not None and self.state.epoch > 0
 
-        The effects belong into the write that makes the slots the plan's.
+    def complete(self, epoch: int) -> Effects:
+        """The live position is reached: from here on rows are handed over to those of live traffic
+        that are of an earlier epoch.
+
+        The effects, all that is not written yet, belong into the write that begins the epoch.
         """
         assert self.state is not None
         written = {backfill_key(mpid): self._encoded(mpid) for mpid in list(self._dirty)}
         self._saving = None
-        self.state = replace(self.state, is_complete=True)
+        self.state = replace(self.state, epoch=epoch)
         return _effects({**written, BACKFILL_KEY: encode_backfill(self.state)})
 
     def _encoded(self, mpid: int) -> bytes | None:
@@ -222,12 +241,16 @@ class Backfill:
 
     # Handing over
 
-    def take(self, mpid: int, until: int) -> dict[str, Any]:
-        """The state of a profile's slots at an instant, by slot; the caller removes its row.
+    def take(self, mpid: int, epoch: int, until: int) -> dict[str, Any]:
+        """The state of a profile's slots at an instant, by slot; the caller removes its row
+        (`backfill_key`).
 
         Args:
+            epoch: of the profile's live row. One that began since has its history already.
             until: an instant that no event of the profile is later than.
         """
+        if self.state is None or epoch >= self.state.epoch:
+            return {}
         row = self._rows.pop(mpid, None)
         if row is None:
             value = self._store.get(backfill_key(mpid))

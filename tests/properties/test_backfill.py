@@ -131,7 +131,7 @@ def read_history(
         else:
             end = min(len(records), first + draw(st.integers(1, 5)))
             backfill.apply(records[first:end], end - 1)
-    write(rows, backfill.complete())
+    write(rows, backfill.complete(1))
     return restored(of, rows, kept) if draw(st.booleans()) else backfill
 
 
@@ -139,7 +139,7 @@ def merge(plan: Plan, backfill: Backfill, rows: Rows, time: int) -> None:
     """Put the history into the live rows, and set memberships anew."""
     for key in [key for key in rows if not key.startswith(b"~")]:
         row = decode_row(int(key), rows[key])
-        taken = backfill.take(row.mpid, time)
+        taken = backfill.take(row.mpid, 0, time)
         rows.pop(backfill_key(row.mpid), None)
         assert not taken.keys() & row.slots.keys()
         row.slots |= taken
