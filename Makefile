@@ -86,9 +86,10 @@ bench: install ## Measure against the budgets (the worker's part needs Java and 
 	@$(BIN)/cdp bench
 
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+EXTRAS := --extra aws --extra google --extra postgres
 lock: install ## Write both requirements.lock anew from pyproject.toml (needs uv: pip install uv)
-	@$(LOCK) --extra dev -o requirements.lock
-	@$(LOCK) -c requirements.lock -o deploy/requirements.lock
+	@$(LOCK) --extra dev $(EXTRAS) -o requirements.lock
+	@$(LOCK) $(EXTRAS) -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
 	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build

@@ -67,16 +67,18 @@ def command(
     _make_data_dir(settings)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
+    from cdp_stream.partition.definitions import Definitions
     from cdp_stream.partition.processor import ProfileProcessor
     from cdp_stream.partition.room import RowRoom
     from topologies.profiles import create_app
 
+    files = Definitions("files", 0, plan.account)
     events, room = settings.topic("events"), RowRoom(settings.rows_kept)
     return run_worker(
         settings,
         lambda in_force, partitions: create_app(
             in_force,
-            lambda number: ProfileProcessor(plan, events, number, room),
+            lambda number: ProfileProcessor(files, events, number, room),
             partitions=partitions,
         ),
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},

@@ -8,8 +8,9 @@ emitted in the order of the definition files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cdp_stream.core.criteria.calculated_attribute import (
     CalculatedAttributeTest,
@@ -39,17 +40,25 @@ from cdp_stream.core.definition import (
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.expression import FALSE, DecisionList, compile_expression, leaves_of
-from cdp_stream.core.meaning import criterion_identity, meaning_text, slot_of
-from cdp_stream.core.plan import Plan, PlannedAudience, Reader
+from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
+from cdp_stream.core.meaning import digest_of, expression_digest, slot_of
+from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Reader, Stage
 from cdp_stream.core.row import NEVER, Row, Space
+from cdp_stream.core.scope import identity_of, slots_of
 from cdp_stream.core.windows import Window
 
+WHOLE: Final = Stage()
+"""All of the definitions is in force."""
+
+_MEANING_LENGTH: Final = 16
 _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
 
-def build_plan(account: Account) -> Plan:
+def build_plan(account: Account, stage: Stage = WHOLE) -> Plan:
     """The plan of checked definitions.
+
+    Args:
+        stage: what of them cannot be in force yet.
 
     Raises:
         ValueError: two different criteria have the same 48-bit slot, which takes millions of
@@ -58,10 +67,7 @@ def build_plan(account: Account) -> Plan:
     plan = Plan(account)
     leaves = _Leaves(plan)
     order = {audience.id: place for place, audience in enumerate(account.audiences)}
-    plan.audiences = tuple(
-        _planned(audience, order[audience.id], leaves)
-        for audience in _after_references(account.audiences)
-    )
+    plan.audiences = tuple(_all_planned(account, order, leaves, stage))
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
     return plan
@@ -92,20 +98,12 @@ def build_history_plan(account: Account, slots: Collection[str]) -> HistoryPlan:
     oldest: list[int | None] = []
     for audience in account.audiences:
         for criterion in leaves_of(audience.expression):
-            if not wanted.isdisjoint(_slots_of(criterion, account)):
+            if not wanted.isdisjoint(slots_of(criterion, plan.workspaces)):
                 leaves.leaf_of(criterion)
                 oldest += (window.oldest for window in _windows_of(criterion))
     _link(plan, leaves)
     lookback = None if None in oldest else max(filter(None, oldest), default=0)
     return HistoryPlan(plan, lookback)
-
-
-def _slots_of(criterion: Criterion, account: Account) -> Collection[str]:
-    if isinstance(criterion, MemberOf):
-        return frozenset()
-    alone = _Leaves(Plan(account))
-    alone.leaf_of(criterion)
-    return alone.plan.memories.keys()
 
 
 def _windows_of(criterion: Criterion) -> list[Window]:
@@ -127,6 +125,15 @@ class _Leaves:
         self.activities: dict[tuple[str, ...], Activity] = {}
         self.memberships: dict[str, Membership] = {}
         self.calculated: dict[str, CalculatedMemory] = {}
+        self._identities: dict[int, str] = {}
+
+    def identity_of(self, criterion: Criterion) -> str:
+        """Asked of each criterion several times, which lives as long as the account."""
+        known = self._identities.get(id(criterion))
+        if known is None:
+            known = identity_of(criterion, self.plan.workspaces)
+            self._identities[id(criterion)] = known
+        return known
 
     def activity_in(self, workspaces: tuple[str, ...]) -> Activity:
         return self.activities.setdefault(workspaces, Activity(workspaces))
@@ -135,7 +142,7 @@ class _Leaves:
         if isinstance(criterion, MemberOf):
             audience_id = criterion.audience_id
             return self.memberships.setdefault(audience_id, Membership(audience_id))
-        identity = criterion_identity(criterion)
+        identity = self.identity_of(criterion)
         leaf = self.by_identity.get(identity)
         if leaf is None:
             leaf = self.by_identity[identity] = self._new(criterion, identity)
@@ -186,7 +193,7 @@ class _Leaves:
         return leaf
 
     def _calculated(self, attribute: CalculatedAttribute) -> CalculatedMemory:
-        identity = meaning_text(attribute)
+        identity = identity_of(attribute, self.plan.workspaces)
         memory = self.calculated.get(identity)
         if memory is None:
             memory = CalculatedMemory(slot_of(identity), attribute)
@@ -205,7 +212,44 @@ class _Leaves:
         self.plan.memories[memory.slot] = memory
 
 
-def _planned(audience: Audience, order: int, leaves: _Leaves) -> PlannedAudience:
+def _all_planned(
+    account: Account, order: Mapping[str, int], leaves: _Leaves, stage: Stage
+) -> Iterator[PlannedAudience]:
+    """The audiences in the order of evaluation; a pending one only as it was before, if it was."""
+    workspaces = leaves.plan.workspaces
+    meanings: dict[str, str] = {}
+    pending: set[str] = set()
+    for audience in _after_references(account.audiences):
+        meanings[audience.id] = _meaning(audience, meanings, leaves)
+        written = leaves_of(audience.expression)
+        lacking = [
+            leaf
+            for leaf in (written if stage.missing else ())
+            if not stage.missing.isdisjoint(slots_of(leaf, workspaces))
+            or (isinstance(leaf, MemberOf) and leaf.audience_id in pending)
+        ]
+        if not lacking:
+            yield _planned(audience, order[audience.id], leaves, meanings[audience.id])
+            continue
+        pending.add(audience.id)
+        for leaf in written:
+            if leaf not in lacking and slots_of(leaf, workspaces):
+                leaves.leaf_of(leaf)
+        before = stage.frozen.get(audience.id)
+        if before is not None:
+            yield _frozen(before, order[audience.id], leaves)
+    leaves.plan.pending = frozenset(pending)
+
+
+def _meaning(audience: Audience, needs: Mapping[str, str], leaves: _Leaves) -> str:
+    """The digest of who is a member, with that of all it refers to; over-careful at most: what is
+    written in another order may differ.
+    """
+    body = expression_digest(audience.expression, needs, leaves.identity_of)
+    return digest_of([sorted(audience.workspaces), body])[:_MEANING_LENGTH]
+
+
+def _planned(audience: Audience, order: int, leaves: _Leaves, meaning: str) -> PlannedAudience:
     activity = leaves.activity_in(audience.workspaces)
     written = leaves_of(audience.expression)
     body = compile_expression(audience.expression, leaves.leaf_of)
@@ -220,6 +264,24 @@ def _planned(audience: Audience, order: int, leaves: _Leaves) -> PlannedAudience
         ab_test=audience.ab_test,
         expression=DecisionList((*body.decisions, (activity, body.entry, FALSE)), gate),
         leaves=tuple((leaves.leaf_of(leaf), leaf.text) for leaf in written),
+        meaning=meaning,
+    )
+
+
+def _frozen(before: InForce, order: int, leaves: _Leaves) -> PlannedAudience:
+    """Who is a member stays one while active, and nobody joins."""
+    activity = leaves.activity_in(before.workspaces)
+    return PlannedAudience(
+        id=before.id,
+        name=before.name,
+        order=order,
+        workspaces=before.workspaces,
+        emits=before.emits,
+        digest=before.digest,
+        ab_test=before.ab_test,
+        expression=DecisionList(((activity, 1, FALSE), (Membership(before.id), TRUE, FALSE)), 0),
+        leaves=(),
+        meaning="",
     )
 
 
@@ -300,8 +362,8 @@ def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> No
 
     Criteria start at their default and flip by themselves, so of the workspace's own audiences only
     those can become true by activity alone that hold by default, that refer to one that another
-    workspace can have made true, or that read what does not start at its default: first and last seen, which activity brings, and
-    identities, which another workspace may have brought.
+    workspace can have made true, or that read what does not start at its default: first and last
+    seen, which activity brings, and identities, which another workspace may have brought.
     """
     own = {
         place for place, audience in enumerate(plan.audiences) if workspace in audience.workspaces

@@ -97,6 +97,10 @@ class Row:
             for none.
         event_ids: digest and arrival, 8 bytes each, of recent events, oldest first.
         batch_ids: the same of recent batches.
+        epoch: under which definitions of its partition it was settled last, a count.
+        told_at: an instant later than the clock, epoch ms, at which changes were emitted already
+            (by a definition, that is told at its own instant); `NEVER` for none.
+        told: how many were.
     """
 
     __slots__ = (
@@ -104,6 +108,7 @@ class Row:
         "clock",
         "cold",
         "due",
+        "epoch",
         "event_ids",
         "identities",
         "members",
@@ -113,12 +118,15 @@ class Row:
         "position",
         "slots",
         "spaces",
+        "told",
+        "told_at",
         "variants",
         "weight",
     )
 
-    def __init__(self, mpid: int) -> None:
+    def __init__(self, mpid: int, epoch: int = 0) -> None:
         self.mpid = mpid
+        self.epoch = epoch
         self.position = -1
         self.clear()
 
@@ -126,6 +134,8 @@ class Row:
         """Forget the profile, all but the position of its input."""
         self.clock = NEVER
         self.ordinal = 0
+        self.told_at = NEVER
+        self.told = 0
         self.due = FOREVER
         self.weight = _ROW_SIZE
         self.identities: dict[str, str] = {}
@@ -142,6 +152,12 @@ class Row:
     def warm(self) -> None:
         """Identities, attributes, facts, members, variants or the opt-out are about to change."""
         self.cold = None
+
+    def ordinal_at(self, instant: int) -> int:
+        """The ordinal of the next change at an instant that is not before the clock."""
+        if instant == self.clock:
+            return self.ordinal
+        return self.told if instant == self.told_at else 0
 
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit; the estimate is made exact before the answer is no."""

@@ -12,7 +12,7 @@ a few ms, while it reads up to the last one applied, and the definitions take ef
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from cdp_stream.kafka.backfill_progress import BackfillProgress, Reading
@@ -77,6 +77,7 @@ class Backfills:
         self._submit = submit
         self._wake = wake
         self._parts: dict[int, _Part] = {}
+        self._audiences: dict[int, Collection[str]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def holds(self, hosted: HostedPartition) -> bool:
@@ -103,8 +104,10 @@ class Backfills:
         if state is None:
             self._progress.forget(hosted.number)
             return
+        if not state.epoch:
+            self._audiences[hosted.number] = tuple(hosted.processor.pending())
         reading = Reading(
-            audiences=hosted.processor.pending(),
+            audiences=self._audiences.get(hosted.number, ()),
             start=state.start,
             position=state.position,
             end=max(hosted.applied, state.position),
@@ -151,9 +154,6 @@ class Backfills:
         backfill, start = part.backfill, part.reader.start
         if not hosted.lane.has_room:
             return False
-        if backfill.has_leftovers:
-            self._submit(hosted, backfill.remove(_PIECE_ROWS))
-            return True
         if start is None:
             return False
         # Live records go on from behind the last one applied: nothing beyond it is read here.

@@ -15,7 +15,7 @@ When the live position is reached, `take` hands each profile's slots over to its
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -39,7 +39,7 @@ from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.room import RowRoom
 
-__all__ = ["Backfill"]
+__all__ = ["Backfill", "can_go_on"]
 
 _EVENTS_BETWEEN_SAVES = 1_000_000
 """So much reading is lost by a crash, at most."""
@@ -61,41 +61,33 @@ class Backfill:
         self.slots = frozenset(slots)
         self.lookback_ms = history.lookback_ms
         self.state: BackfillState | None = None
-        self._scope = digest_of(meaning_text(account.workspaces))
+        self._scope = scope_of(account)
         self._engine = Engine(history.plan)
         self._decoder = BatchDecoder(history.plan.inputs)
         self._store: Mapping[bytes, bytes] = {}
+        self._stored = array("q")
         self._room = room if room is not None else RowRoom()
         self._room.join(self)
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, None] = {}
         self._new: set[int] = set()
-        self._stored = array("q")
+        self._taken: list[int] = []
         self._saving: _Saving | None = None
         self._unsaved_events = 0
 
     def restore(
-        self, rows: Mapping[bytes, bytes], stored: Iterable[int], found: BackfillState | None
+        self, store: Mapping[bytes, bytes], stored: array[int], state: BackfillState | None
     ) -> None:
-        """Take over what the partition's rows know of a backfill.
-
-        One of the same or more slots, under the same workspaces, goes on. The rows of any other are
-        removed before this one begins (`remove`).
+        """Go on from what the partition's rows know.
 
         Args:
-            rows: the live store of the partition.
-            stored: whose rows of a backfill it has.
-            found: the state in it.
+            store: the live store of the partition.
+            stored: whose rows of a backfill it has; those that are written are appended.
+            state: one that `can_go_on`; None begins anew, with no rows.
         """
-        self._store = rows
-        self._stored = array("q", stored)
-        if found is not None and found.scope == self._scope and self.slots.issubset(found.slots):
-            self.state = found
-
-    @property
-    def has_leftovers(self) -> bool:
-        """Whether rows remain to be removed: before it begins, those of an earlier backfill."""
-        return bool(self._stored)
+        self._store = store
+        self._stored = stored
+        self.state = state
 
     @property
     def position(self) -> int:
@@ -241,9 +233,8 @@ class Backfill:
 
     # Handing over
 
-    def take(self, mpid: int, epoch: int, until: int) -> dict[str, Any]:
-        """The state of a profile's slots at an instant, by slot; the caller removes its row
-        (`backfill_key`).
+    def take(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
+        """The state of a profile's slots at an instant, by slot; its row goes (`taken`).
 
         Args:
             epoch: of the profile's live row. One that began since has its history already.
@@ -257,21 +248,20 @@ class Backfill:
             if value is None:
                 return {}
             row = decode_row(mpid, value)
+        self._taken.append(mpid)
         if not self._engine.wake(row, until, []):
             return {}
         return {slot: state for slot, state in row.slots.items() if slot in self.slots}
 
-    def remove(self, limit: int) -> Effects:
-        """Remove some more of the rows that are left; the state goes with the last of them."""
-        rows: dict[bytes, bytes | None] = {}
-        while self._stored and len(rows) < limit:
-            key = backfill_key(self._stored.pop())
-            if key in self._store:
-                rows[key] = None
-        if not self._stored:
-            self._rows.clear()
-            rows[BACKFILL_KEY] = None
-        return _effects(rows)
+    def taken(self) -> dict[bytes, None]:
+        """What removes the rows that were handed over since this was asked last; behind the live
+        rows that have them now.
+        """
+        if not self._taken:
+            return {}
+        rows = {backfill_key(mpid): None for mpid in self._taken}
+        self._taken.clear()
+        return rows
 
     def _load(self, mpid: int) -> Row:
         value = self._store.get(backfill_key(mpid))
@@ -290,6 +280,16 @@ class Backfill:
         for mpid in list(islice(written, most // 10 + 1)):
             del rows[mpid]
             new.discard(mpid)
+
+
+def scope_of(account: Account) -> str:
+    """A digest of what decides on history beside the criteria: inputs, tiers, lifetimes."""
+    return digest_of(meaning_text(account.workspaces))
+
+
+def can_go_on(state: BackfillState, account: Account, slots: Collection[str]) -> bool:
+    """Whether a backfill that is under way reads what is wanted: as many slots, or more."""
+    return not state.epoch and state.scope == scope_of(account) and set(slots).issubset(state.slots)
 
 
 class _Saving:

@@ -1,0 +1,119 @@
+"""What a connector and the sender say to each other: requests, answers, and what came of them.
+
+A connector is written as if the partner answered at once: it yields a `Request` and is sent the
+`Answer` (a generator). It never meets a partner that does not answer, nor one that asks to be tried
+later: the sender retries those. So a connector is tested without a network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+_SUCCESS = 2
+
+Scope = Literal["output", "connection"]
+"""What a fault stops: the whole output (authentication, rate), or the one connection (its list)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, without authorization: see `Connector.authorized`.
+
+    Attributes:
+        url: absolute.
+        headers: names in lower case.
+    """
+
+    method: str
+    url: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def with_headers(self, **headers: str) -> Request:
+        """The same with more headers; `_` in a name stands for `-`."""
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={**self.headers, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the partner answered.
+
+    Attributes:
+        headers: names in lower case.
+        body: up to the size limit; what is beyond it was not read.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return self.status // 100 == _SUCCESS
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever the partner sent
+        """The body as JSON; None when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def words(self, limit: int = 300) -> str:
+        """The status and the beginning of the body on one line, for faults and rejected changes."""
+        text = " ".join(self.body[: 4 * limit].decode("utf-8", "replace").split())
+        return f"{self.status} {text[:limit]}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a delivery that went through.
+
+    Attributes:
+        rejected: index in the delivered changes -> why the partner will never take this one. All
+            others were taken.
+    """
+
+    rejected: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The partner is to be asked the same again.
+
+    Attributes:
+        after_s: not before so many seconds, where it said so.
+    """
+
+    after_s: float | None = None
+
+
+class Fault(Exception):  # noqa: N818 - the product's word
+    """Nothing more can be delivered until an operator has seen to it.
+
+    Args:
+        scope: what is stopped: an output or one connection.
+        message: what the partner said and what to do, in words; no secrets.
+    """
+
+    def __init__(self, scope: Scope, message: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that authorizes requests for a while; `expires_at` epoch ms."""
+
+    value: str
+    expires_at: int
+
+
+Delivery = Generator[Request, Answer, Outcome]
+ListCreation = Generator[Request, Answer, str]
+TokenFetch = Generator[Request, Answer, Token]

@@ -1,0 +1,50 @@
+"""Identities in the form in which advertising partners compare them: normalised, then hashed.
+
+Sources: the partners' own pages; docs/connectors names the rule of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+__all__ = ["md5_hex", "normal_email", "normal_phone", "sha1_hex", "sha256_hex"]
+
+_GMAIL = frozenset({"gmail.com", "googlemail.com"})
+
+
+def normal_email(email: str, *, gmail_dots: bool = True) -> str:
+    """Trimmed, in lower case.
+
+    Args:
+        gmail_dots: False removes dots, and what follows a `+`, before `@gmail.com`, as Google asks.
+    """
+    text = email.strip().lower()
+    if gmail_dots:
+        return text
+    local, _, domain = text.partition("@")
+    if domain in _GMAIL:
+        local = local.partition("+")[0].replace(".", "")
+    return f"{local}@{domain}" if domain else local
+
+
+def normal_phone(phone: str, *, plus: bool = False) -> str:
+    """Digits alone, country code first, without leading zeros; `plus` puts one before them
+    (E.164).
+    """
+    digits = "".join(one for one in phone if "0" <= one <= "9").lstrip("0")
+    return f"+{digits}" if plus and digits else digits
+
+
+def sha256_hex(text: str) -> str:
+    """SHA-256 of the UTF-8 bytes, lower-case hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha1_hex(text: str) -> str:
+    """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def md5_hex(text: str) -> str:
+    """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

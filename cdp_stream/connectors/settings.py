@@ -1,0 +1,65 @@
+"""Settings of outputs and connections: typed, checked with the definitions, secrets marked.
+
+A field of type `SecretStr` is a secret: in the definitions it must be written as `${NAME}`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+__all__ = [
+    "ConnectionSettings",
+    "HttpSettings",
+    "OutputSettings",
+    "SecretStr",
+    "secret_fields",
+]
+
+
+class _Settings(BaseModel):
+    """Unknown keys are refused, values are not coerced from other types, nothing changes later."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True
+    )
+
+
+class ConnectionSettings(_Settings):
+    """What a connection says to its output's connector; none by default."""
+
+
+class OutputSettings(_Settings):
+    """What every output takes."""
+
+    retry_for: str = Field("10m", description="How long a change is tried again, as a duration.")
+
+
+class HttpSettings(OutputSettings):
+    """What every output over HTTP takes besides."""
+
+    api_url: str | None = Field(
+        None, description="The partner's address, where it is not the usual one."
+    )
+    allow_private: bool = Field(
+        False, description="Whether addresses inside the own network may be called."
+    )
+    timeout: str = Field("30s", description="How long an answer may take, as a duration.")
+    max_connections: int | None = Field(
+        None, ge=1, le=1000, description="Requests at a time; default: the connector's."
+    )
+    requests_per_second: float | None = Field(
+        None, gt=0, description="Most requests per second; default: the connector's."
+    )
+
+
+def secret_fields(model: type[BaseModel]) -> frozenset[str]:
+    """The names of the fields that are secrets."""
+    return frozenset(
+        name for name, field in model.model_fields.items() if _is_secret(field.annotation)
+    )
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))

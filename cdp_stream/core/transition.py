@@ -1,0 +1,249 @@
+"""From the definitions in force to others: what changed, and what that does to a profile.
+
+A partition counts its definitions in epochs, and each row says under which it was settled last. A
+row of an earlier epoch is migrated when it is next needed, or when its turn comes. Migration is a
+function of the row, of the two definitions and of the partition's time at the switch; so it makes
+the same of a row whenever, and however often, it is done.
+
+A row is never more than one catalog away: the catalogs of the epochs that rows may still have are
+kept, not their definitions.
+
+Source: docs/semantics.md, changing definitions; docs/changing-definitions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from cdp_stream.core.ab_test import variant_of
+from cdp_stream.core.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.plan import InForce, Plan, PlannedAudience
+from cdp_stream.core.row import Row, measure
+
+_BY_DEFINITION: Final = Cause("definition", None, None, None)
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What definitions leave behind for the next ones to be compared with.
+
+    Attributes:
+        audiences: by id, in the order of the definition files; drafts too.
+        lifetimes: of each workspace, ms; None is unlimited.
+        slots: the slots whose history is complete.
+    """
+
+    audiences: Mapping[str, InForce] = field(default_factory=dict)
+    lifetimes: Mapping[str, int | None] = field(default_factory=dict)
+    slots: frozenset[str] = frozenset()
+
+
+def catalog_of(plan: Plan) -> Catalog:
+    """The catalog of a plan that is in force."""
+    return Catalog(
+        {audience.id: _in_force(audience) for audience in sorted(plan.audiences, key=_order)},
+        {workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()},
+        frozenset(plan.memories),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """From one catalog to the plan in force.
+
+    Attributes:
+        before: the catalog under which rows were settled.
+        at: the partition's time at the switch, epoch ms: up to it due instants are silent.
+        time: the instant at which changes are told, epoch ms, unless a profile's clock is later.
+        epoch: that of the plan.
+        places: places in `plan.audiences` of those whose members are worked out anew.
+        is_felt: whether any row may have to change.
+    """
+
+    before: Catalog
+    at: int
+    time: int
+    epoch: int
+    places: tuple[int, ...]
+    is_felt: bool
+
+
+def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -> Transition:
+    """What a plan changes of what was in force."""
+    places = tuple(
+        place
+        for place, audience in enumerate(plan.audiences)
+        # A frozen audience has no meaning: it stays as it is, and is worked out anew afterwards.
+        if audience.meaning
+        and (
+            audience.id not in before.audiences
+            or before.audiences[audience.id].meaning != audience.meaning
+        )
+    )
+    after = catalog_of(plan)
+    is_felt = bool(
+        places
+        or after.slots - before.slots
+        or dict(before.lifetimes) != dict(after.lifetimes)
+        or {entry.id: _told(entry) for entry in before.audiences.values()}
+        != {entry.id: _told(entry) for entry in after.audiences.values()}
+    )
+    return Transition(before, at, time, epoch, places, is_felt)
+
+
+def migrate(
+    engine: Engine,
+    row: Row,
+    shift: Transition,
+    changes: list[Change],
+    history: Mapping[str, Any] = _NOTHING,
+) -> None:
+    """Settle a row of an earlier epoch under the plan in force, and emit the difference between
+    what was told of it and what holds now.
+
+    Args:
+        row: changed in place; without spaces afterwards when the profile has ended meanwhile.
+        changes: appended to: deletes, then adds, each in the order of the definition files, those
+            that are not defined any more before the rest.
+        history: state of slots that was worked out from the event log.
+    """
+    plan = engine.plan
+    row.epoch = shift.epoch
+    if not row.spaces:
+        return
+    audiences = shift.before.audiences
+    told = {
+        name: row.variants.get(name)
+        for name in row.members
+        if name in audiences and audiences[name].emits
+    }
+    identities = tuple(sorted(row.identities.items()))
+    clock, ordinal = row.clock, row.ordinal
+    changed = _take_slots(plan, row, shift.before.slots, history)
+    changed |= _take_members(plan, row, shift.places)
+    engine.catch_up(row, shift.at)
+    changed |= _take_variants(plan, row)
+    row.ordinal = ordinal if row.clock == clock else row.told if row.clock == row.told_at else 0
+    held = {name: row.variants.get(name) for name in row.members if _planned(plan, name).emits}
+    if held != told:
+        _tell(plan, row, shift, (told, held), identities, changes)
+    if changed or row.clock != clock:
+        row.warm()
+        row.weight = measure(row)
+
+
+def _take_slots(plan: Plan, row: Row, kept: frozenset[str], history: Mapping[str, Any]) -> bool:
+    """Drop what was not kept up without a gap, and take over what was read anew."""
+    gone = [slot for slot in row.slots if slot not in plan.memories or slot not in kept]
+    for slot in gone:
+        del row.slots[slot]
+    taken = False
+    for slot, state in history.items():
+        memory = plan.memories.get(slot)
+        if memory is not None and memory.workspace in row.spaces:
+            row.slots[slot] = state
+            taken = True
+    return bool(gone) or taken
+
+
+def _take_members(plan: Plan, row: Row, places: tuple[int, ...]) -> bool:
+    """Make the row a member of what it is one of at its clock, without a word."""
+    members, at = row.members, row.clock
+    before = set(members)
+    for name in [name for name in members if name not in plan.places]:
+        del members[name]
+    opted_out = plan.opted_out.holds(row, at)
+    for place in places:
+        audience = plan.audiences[place]
+        if not opted_out and audience.expression.holds(row, at):
+            members.setdefault(audience.id, at)
+        else:
+            members.pop(audience.id, None)
+    return before != set(members)
+
+
+def _take_variants(plan: Plan, row: Row) -> bool:
+    """Give each membership the variant of the test in force; a frozen one keeps its own."""
+    before = dict(row.variants)
+    for name in [name for name in row.variants if name not in row.members]:
+        del row.variants[name]
+    for name in row.members:
+        audience = _planned(plan, name)
+        if audience.ab_test is None:
+            row.variants.pop(name, None)
+        elif audience.meaning or name not in row.variants:
+            row.variants[name] = variant_of(audience.ab_test, row.mpid)
+    return before != row.variants
+
+
+def _tell(
+    plan: Plan,
+    row: Row,
+    shift: Transition,
+    told_and_held: tuple[Mapping[str, str | None], Mapping[str, str | None]],
+    identities: tuple[tuple[str, str], ...],
+    changes: list[Change],
+) -> None:
+    told, held = told_and_held
+    at = max(row.clock, shift.time)
+    ordinal = row.ordinal_at(at)
+    for action, some, others in ((DELETE, told, held), (ADD, held, told)):
+        names = {name for name, variant in some.items() if others.get(name, ...) != variant}
+        for entry in _in_order(plan, shift.before, names):
+            variant = some[entry.id]
+            name = entry.name if variant is None else f"{entry.name} - {variant}"
+            changes.append(
+                Change(
+                    action, entry.id, name, row.mpid, at, ordinal, variant,
+                    _BY_DEFINITION, entry.digest, identities,
+                )
+            )  # fmt: skip
+            ordinal += 1
+    if at == row.clock:
+        row.ordinal = ordinal
+    else:
+        row.told_at, row.told = at, ordinal
+        row.warm()
+
+
+def narrowed(catalog: Catalog, slots: frozenset[str]) -> Catalog:
+    """A catalog that rows may still have, once other definitions kept only these slots up."""
+    return replace(catalog, slots=catalog.slots & slots)
+
+
+def _in_order(plan: Plan, before: Catalog, names: set[str]) -> Iterator[InForce]:
+    yield from (
+        entry
+        for entry in before.audiences.values()
+        if entry.id in names and entry.id not in plan.places
+    )
+    defined = [_planned(plan, name) for name in names if name in plan.places]
+    yield from map(_in_force, sorted(defined, key=_order))
+
+
+def _planned(plan: Plan, name: str) -> PlannedAudience:
+    return plan.audiences[plan.places[name]]
+
+
+def _in_force(audience: PlannedAudience) -> InForce:
+    return InForce(
+        audience.id,
+        audience.name,
+        audience.workspaces,
+        audience.emits,
+        audience.digest,
+        audience.meaning,
+        audience.ab_test,
+    )
+
+
+def _order(audience: PlannedAudience) -> int:
+    return audience.order
+
+
+def _told(entry: InForce) -> tuple[Any, ...]:
+    return entry.emits, entry.ab_test
