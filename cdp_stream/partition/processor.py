@@ -206,7 +206,7 @@ class ProfileProcessor:
         """
         backfill = self._histories.current
         assert backfill is not None
-        rows = backfill.complete(self._epochs.epoch + 1)
+        rows = backfill.complete(self._epochs.epoch + 1).rows
         effects = self.switch(self._epochs.definitions, backfill.slots)
         effects.rows = {**rows, **effects.rows}
         return effects
