@@ -135,6 +135,11 @@ class Processor(Protocol):
         """Whether it can do anything but :meth:`switch`."""
         ...
 
+    @property
+    def missing(self) -> frozenset[str]:
+        """Slots of the definitions in force whose history is not in."""
+        ...
+
     def switch(self, definitions: Definitions) -> Effects:
         """Put definitions in force, with all earlier effects delivered and nothing due.
 
