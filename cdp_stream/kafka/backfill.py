@@ -60,7 +60,7 @@ class Backfills:
     Args:
         plan: Which log, and how to reach it.
         progress: Told how far each is.
-        submit: Lets the effects of a partition take effect.
+        submit: Lets the effects of a partition take effect, and whether they are a switch.
         wake: Called when there is something to do.
     """
 
@@ -69,7 +69,7 @@ class Backfills:
         plan: HostingPlan,
         progress: BackfillProgress,
         *,
-        submit: Callable[[HostedPartition, Effects], None],
+        submit: Callable[[HostedPartition, Effects, bool], None],
         wake: Callable[[], None],
     ) -> None:
         self._plan = plan
@@ -158,7 +158,8 @@ class Backfills:
             return False
         # Live records go on from behind the last one applied: nothing beyond it is read here.
         offset = min(start.offset, hosted.applied + 1)
-        self._submit(hosted, backfill.begin(offset, log_is_shorter=start.log_is_shorter))
+        effects = backfill.begin(offset, log_is_shorter=start.log_is_shorter)
+        self._submit(hosted, effects, False)
         log("backfill_begins", partition=hosted.number, offset=offset,
             records=max(0, hosted.applied + 1 - offset), slots=len(backfill.slots))  # fmt: skip
         if start.log_is_shorter:
@@ -194,7 +195,7 @@ class Backfills:
     def _save(self, hosted: HostedPartition, part: _Part) -> bool:
         if not hosted.lane.has_room:
             return False
-        self._submit(hosted, part.backfill.save(_PIECE_ROWS, _PIECE_BYTES))
+        self._submit(hosted, part.backfill.save(_PIECE_ROWS, _PIECE_BYTES), False)
         if not part.backfill.is_saving and hosted.applied - part.backfill.position <= _NEAR:
             part.saves += 1
         return True
@@ -213,7 +214,7 @@ class Backfills:
                 return False
             part.held_since = now
         if behind == 0 and backfill.unsaved_rows <= _FEW_ROWS and _is_at_rest(hosted):
-            self._submit(hosted, hosted.processor.complete_backfill())
+            self._submit(hosted, hosted.processor.complete_backfill(), True)
             log("backfill_read", partition=hosted.number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
                 held_s=round(now - part.held_since, 3))  # fmt: skip
