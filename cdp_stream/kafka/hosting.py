@@ -25,6 +25,7 @@ from typing import Any
 from faust.types import TP
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.clock import time_limit
@@ -82,6 +83,9 @@ class PartitionHosting:
         self._partitions: dict[int, HostedPartition] = {}
         self._generation = -1
         self._lanes = Lanes(app, plan, table, metrics, fail=self._lane_failed, freed=self.wake_up)
+        self._backfills = Backfills(
+            plan, metrics.backfill, submit=self._submit_history, wake=self.wake_up
+        )
         self._epochs = itertools.count(1)
         self._open = False
         self._wake = asyncio.Event()
@@ -160,12 +164,14 @@ class PartitionHosting:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        await self._backfills.stop()
         await asyncio.gather(*(hosted.lane.close() for hosted in self._partitions.values()))
 
     async def _let_go(self, numbers: Collection[int]) -> None:
         """Forget partitions; those of this worker come back as if it had never had them."""
         gone = [self._partitions.pop(number) for number in numbers]
         for hosted in gone:
+            self._backfills.forget(hosted.number)
             self._table.store.let_go(hosted.number)
             self._metrics.forget(hosted.number)
         await asyncio.gather(*(hosted.lane.close() for hosted in gone))
@@ -251,6 +257,9 @@ class PartitionHosting:
             if self._may_go(hosted):
                 worked |= self._turn(hosted)
                 await asyncio.sleep(0)
+            if self._backfill(hosted):
+                worked = True
+                await asyncio.sleep(0)
         return worked
 
     async def _wait_for_work(self) -> None:
@@ -286,9 +295,19 @@ class PartitionHosting:
         wanted = self._wanted(hosted)
         if wanted is not None:
             return self._turn_to(hosted, wanted)
-        worked = hosted.fire_to is None and self._apply(hosted)
+        may_apply = hosted.fire_to is None and not self._backfills.holds(hosted)
+        worked = may_apply and self._apply(hosted)
         worked = self._tick(hosted) or worked
         return self._sweep(hosted) or worked
+
+    def _backfill(self, hosted: HostedPartition) -> bool:
+        """A few ms of the partition's backfill, if it has one; none around a switch."""
+        may_go = self._open and not hosted.switching and not hosted.lane.failed
+        return may_go and self._wanted(hosted) is None and self._backfills.turn(hosted)
+
+    def _submit_history(self, hosted: HostedPartition, effects: Effects, is_switch: bool) -> None:
+        hosted.switching = is_switch
+        self._submit(hosted, effects, None, barrier=is_switch)
 
     def _wanted(self, hosted: HostedPartition) -> Definitions | None:
         """The definitions that a partition has yet to take over, ``None`` for none."""
@@ -426,11 +445,13 @@ class PartitionHosting:
         self._check_lost()
         highwaters = self._app.consumer.observation.highwaters
         for number, hosted in self._partitions.items():
+            self._backfills.sample(hosted)
             processor = hosted.processor
             lag = highwaters.get((self._events, number), 0) - hosted.applied - 1
             self._metrics.sample(
                 number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
             )
+        self._metrics.backfill.log_now_and_then()
         if self._definitions is not None:
             self._metrics.definitions_invalid(self._definitions.invalid)
 

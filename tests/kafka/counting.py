@@ -21,6 +21,7 @@ class CountingProcessor:
         self.version: str | None = None
         self.is_able = True
         self.missing: frozenset[str] = frozenset()
+        self.backfill = None
         self._counts: dict[bytes, int] = {}
         self._due: list[tuple[int, bytes]] = []
 
