@@ -59,7 +59,12 @@ class OutputChange(Generic[C]):
 
     def json(self) -> bytes:
         """The message as one line of JSON, for those that pass it on."""
-        try:
-            return orjson.dumps(self.message)
-        except TypeError:  # integers beyond 64 bits, halves of characters
-            return json.dumps(self.message, separators=(",", ":")).encode()
+        return json_bytes(self.message)
+
+
+def json_bytes(value: object) -> bytes:
+    """JSON data as text on one line."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # integers beyond 64 bits, halves of characters
+        return json.dumps(value, separators=(",", ":")).encode()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -167,6 +167,10 @@ def conformance(case: Case) -> type[Conformance]:
     return type("TestConforms", (Conformance,), {"case": case, "__test__": True})
 
 
+_EACH_CONNECTOR = [HealthCheck.differing_executors]
+"""Each connector runs the same test; nothing of an example is kept for the next one."""
+
+
 class Conformance:
     """One test for each thing that a connector owes; see `Case`."""
 
@@ -282,6 +286,7 @@ class Conformance:
         shown = f"{exchange.yielded!r} {exchange.connector!r} {exchange.connector.settings!r}"
         assert [secret for secret in secrets if secret in shown] == []
 
+    @settings(suppress_health_check=_EACH_CONNECTOR)
     @given(data=st.data())
     def test_any_changes_end_in_the_membership(self, data: st.DataObject) -> None:
         case = self.case
@@ -300,6 +305,7 @@ class Conformance:
             waiting = waiting[len(batch) :]
         assert partner.members(case.list_id) == case.state(stream.members)
 
+    @settings(suppress_health_check=_EACH_CONNECTOR)
     @given(data=st.data())
     def test_garbage_in_answers_does_no_harm(self, data: st.DataObject) -> None:
         case = self.case
