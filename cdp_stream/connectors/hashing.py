@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["md5_hex", "normal_email", "normal_phone", "sha1_hex", "sha256_hex"]
+__all__ = [
+    "device_sha256",
+    "email_sha256",
+    "md5_hex",
+    "normal_email",
+    "normal_phone",
+    "phone_sha256",
+    "sha1_hex",
+    "sha256_hex",
+]
 
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
@@ -48,3 +57,21 @@ def sha1_hex(text: str) -> str:
 def md5_hex(text: str) -> str:
     """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def email_sha256(email: str) -> str:
+    """SHA-256 of an email, trimmed and in lower case; empty when nothing is left of it."""
+    text = normal_email(email)
+    return text and sha256_hex(text)
+
+
+def phone_sha256(phone: str) -> str:
+    """SHA-256 of a phone's digits with the country code; empty when there are none."""
+    digits = normal_phone(phone)
+    return digits and sha256_hex(digits)
+
+
+def device_sha256(identity: str) -> str:
+    """SHA-256 of an advertising id in lower case, with its hyphens; empty when it is empty."""
+    text = identity.strip().lower()
+    return text and sha256_hex(text)
