@@ -9,7 +9,6 @@ on; `x-business-use-case-usage`).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -39,7 +38,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import email_sha256, phone_sha256
+from cdp_stream.connectors.hashing import email_sha256, phone_sha256, sha256_hex
 from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
@@ -257,7 +256,7 @@ def _row(member: Member) -> list[str]:
 def _session(method: str, part: Sequence[Member]) -> int:
     """A number of its own for each upload, the same when it is repeated."""
     text = f"{method} {len(part)} {part[0].change.message_id} {part[0].identity}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+    return int(sha256_hex(text)[:14], 16)
 
 
 def _invalid(part: Sequence[Member], said: dict[str, Any]) -> dict[int, str]:

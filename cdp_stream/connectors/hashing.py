@@ -46,17 +46,17 @@ def normal_phone(phone: str, *, plus: bool = False) -> str:
 
 def sha256_hex(text: str) -> str:
     """SHA-256 of the UTF-8 bytes, lower-case hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def sha1_hex(text: str) -> str:
     """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def md5_hex(text: str) -> str:
     """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def email_sha256(email: str) -> str:

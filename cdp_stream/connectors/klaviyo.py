@@ -137,7 +137,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
     def create_list(self, change: Change) -> ListCreation:
         """Find the list of that name, or make one."""
         url, name = f"{self._url}/api/lists", change.audience_name
-        answer = yield Request("GET", f"{url}?filter={quote(f'equals(name,{_quoted(name)})')}")
+        answer = yield Request("GET", f"{url}?filter={_filter(f'equals(name,{_quoted(name)})')}")
         for found in rows_of(answer.json(), "data"):
             if mapping_of(found, "attributes").get("name") == name and (
                 list_id := text_of(found.get("id"))
@@ -187,7 +187,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
 
         def send(part: Sequence[Member]) -> Sent:
             values = ",".join(_quoted(member.identity) for member in part)
-            wanted = quote(f"any({key},[{values}])")
+            wanted = _filter(f"any({key},[{values}])")
             url = f"{self._url}/api/profiles?fields[profile]={key}&page[size]=100&filter={wanted}"
             answer = yield Request("GET", url)
             for found in rows_of(answer.json(), "data"):
@@ -243,3 +243,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def _filter(text: str) -> str:
+    return quote(text, errors="replace")
