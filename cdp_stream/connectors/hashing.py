@@ -6,9 +6,19 @@ Sources: the partners' own pages; docs/connectors names the rule of each.
 from __future__ import annotations
 
 import hashlib
+import re
 
-__all__ = ["md5_hex", "normal_email", "normal_phone", "sha1_hex", "sha256_hex"]
+__all__ = [
+    "md5_hex",
+    "normal_device_id",
+    "normal_email",
+    "normal_phone",
+    "sha1_hex",
+    "sha256_hex",
+]
 
+_DEVICE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
@@ -33,6 +43,15 @@ def normal_phone(phone: str, *, plus: bool = False) -> str:
     """
     digits = "".join(one for one in phone if "0" <= one <= "9").lstrip("0")
     return f"+{digits}" if plus and digits else digits
+
+
+def normal_device_id(device_id: str) -> str:
+    """An advertising id in lower case with dashes; empty when it is none.
+
+    All zeros is what a device gives whose owner forbids tracking: it is nobody's.
+    """
+    text = device_id.strip().lower()
+    return text if _DEVICE_ID.fullmatch(text) and text != _NO_DEVICE else ""
 
 
 def sha256_hex(text: str) -> str:

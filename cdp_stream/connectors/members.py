@@ -6,12 +6,15 @@ the list ends as if all had been sent one by one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cdp_stream.connectors.change import DELETE, OutputChange
 
-__all__ = ["Member", "last_of_each", "split"]
+__all__ = ["Form", "Member", "last_of_each", "last_of_each_form", "split"]
+
+Form = Callable[[str], str]
+"""An identity as the partner compares it; empty when it can be none of its kind."""
 
 
 class Member(NamedTuple):
@@ -48,6 +51,40 @@ def last_of_each(
                 last.pop(key, None)
                 last[key] = Member(index, change, identity_type, identity)
     return list(last.values())
+
+
+def last_of_each_form(
+    changes: Sequence[OutputChange[Any]], forms: Mapping[str, Form]
+) -> tuple[list[Member], dict[int, str]]:
+    """As `last_of_each`, of identities in the partner's form: two that look the same there are one.
+
+    Args:
+        forms: by identity type; identities of other types are left out.
+
+    Returns:
+        The members, with `identity` in its form; and why changes are refused that have identities
+        of these types, none of which can be used.
+    """
+    last: dict[tuple[str, str], Member] = {}
+    refused: dict[int, str] = {}
+    for index, change in enumerate(changes):
+        unusable: list[str] = []
+        used = False
+        for identity_type, identity in change.identities:
+            form = forms.get(identity_type)
+            if form is None:
+                continue
+            formed = form(identity)
+            if not formed:
+                unusable.append(identity_type)
+                continue
+            used = True
+            key = change.connection, formed
+            last.pop(key, None)
+            last[key] = Member(index, change, identity_type, formed)
+        if unusable and not used:
+            refused[index] = f"not in the form of its type: {', '.join(unusable)}"
+    return list(last.values()), refused
 
 
 def split(members: Sequence[Member], size: int) -> list[Sequence[Member]]:
