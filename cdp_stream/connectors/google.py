@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from pydantic import Field
 
 from cdp_stream.connectors.connector import HttpConnector
-from cdp_stream.connectors.exchange import Answer, Fault, Request, Token, TokenFetch
+from cdp_stream.connectors.exchange import Answer, Fault, Request, Token, TokenFetch, TryAgain
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
@@ -24,6 +24,10 @@ __all__ = ["GoogleConnector", "GoogleSettings", "reasons", "violations"]
 _TOKEN_URL: Final = "https://oauth2.googleapis.com/token"
 _ASSERTION: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE_S: Final = 3600
+_FORBIDDEN: Final = 403
+_RATES: Final = frozenset(
+    ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "RATE_LIMIT_EXCEEDED")
+)
 
 
 class GoogleSettings(HttpSettings):
@@ -92,6 +96,12 @@ class GoogleConnector(HttpConnector[G, C]):
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """With the bearer token."""
         return request.with_headers(authorization=f"Bearer {token.value}") if token else request
+
+    def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
+        """Some of Google's APIs say 403 of a rate that was exceeded."""
+        if answer.status == _FORBIDDEN and reasons(answer)[1] & _RATES:
+            return TryAgain()
+        return super().classify(request, answer)
 
     def fetch_token(self, now: int) -> TokenFetch:
         """Exchange the signed assertion, or the refresh token, for an access token.

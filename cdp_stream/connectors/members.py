@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cdp_stream.connectors.change import DELETE, OutputChange
 
-__all__ = ["Form", "Member", "last_of_each", "last_of_each_form", "split"]
+__all__ = ["Form", "Member", "fitting", "last_of_each", "last_of_each_form", "split"]
 
 Form = Callable[[str], str]
 """An identity as the partner compares it; empty when it can be none of its kind."""
@@ -85,6 +85,23 @@ def last_of_each_form(
         if unusable and not used:
             refused[index] = f"not in the form of its type: {', '.join(unusable)}"
     return list(last.values()), refused
+
+
+def fitting(sizes: Sequence[int], rows: int, size: int) -> list[slice]:
+    """Cut rows of these sizes, in order, so that no piece has more rows or a greater size.
+
+    A row that alone is too great is a piece of its own.
+    """
+    pieces: list[slice] = []
+    start = total = 0
+    for place, one in enumerate(sizes):
+        if place > start and (place - start == rows or total + one > size):
+            pieces.append(slice(start, place))
+            start, total = place, 0
+        total += one
+    if start < len(sizes):
+        pieces.append(slice(start, len(sizes)))
+    return pieces
 
 
 def split(members: Sequence[Member], size: int) -> list[Sequence[Member]]:
