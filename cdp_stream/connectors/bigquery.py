@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.change import DELETE, OutputChange
+from cdp_stream.connectors.change import DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -199,11 +199,11 @@ def _row(change: OutputChange[BigQueryConnection]) -> bytes:
     insert_id = f"{change.message_id}@{change.connection}"
     if len(insert_id) > _INSERT_ID:
         insert_id = sha256(insert_id.encode()).hexdigest()
-    return orjson.dumps({"insertId": insert_id, "json": row})
+    return json_bytes({"insertId": insert_id, "json": row})
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) or value is None else orjson.dumps(value).decode()
+    return value if isinstance(value, str) or value is None else json_bytes(value).decode()
 
 
 def _row_reasons(error: dict[str, Any]) -> list[str]:

@@ -52,11 +52,12 @@ class BucketConnector(HttpConnector[B, C]):
     def __init__(self, output: str, settings: B) -> None:
         super().__init__(output, settings)
         require_botocore(self.name)
+        self._gathering = gathering(output, settings, _SIZE)
 
     @property
     def gathering(self) -> Batching:
         """As the settings say."""
-        return gathering(self.settings, _SIZE)
+        return self._gathering
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """Signed for this instant: AWS refuses what is older than a quarter of an hour."""

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.change import DELETE, OutputChange
+from cdp_stream.connectors.change import DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request
 from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons
@@ -55,10 +54,14 @@ class GoogleCloudStorage(GoogleConnector[StorageSettings, StorageConnection]):
     batching = Batching(count=50_000, size=_SIZE, interval_ms=300_000)
     scope = "https://www.googleapis.com/auth/devstorage.read_write"
 
+    def __init__(self, output: str, settings: StorageSettings) -> None:
+        super().__init__(output, settings)
+        self._gathering = gathering(output, settings, _SIZE)
+
     @property
     def gathering(self) -> Batching:
         """As the settings say."""
-        return gathering(self.settings, _SIZE)
+        return self._gathering
 
     def deliver(self, changes: Sequence[OutputChange[StorageConnection]]) -> Delivery:
         """One object."""
@@ -105,12 +108,10 @@ def _lines(change: OutputChange[Any]) -> Iterator[bytes]:
         else:
             lines.append({identity_type: identity})
     for line in lines:
-        yield orjson.dumps(
-            {
-                "IsAddRequest": change.action != DELETE,
-                "IdentityValues": {**line, "mpid": change.mpid},
-                "MembershipChangedTimestamp": change.effective_at,
-                "MessageId": change.message_id,
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
+        content = {
+            "IsAddRequest": change.action != DELETE,
+            "IdentityValues": {**line, "mpid": change.mpid},
+            "MembershipChangedTimestamp": change.effective_at,
+            "MessageId": change.message_id,
+        }
+        yield json_bytes(content) + b"\n"

@@ -56,14 +56,19 @@ def normal_device_id(device_id: str) -> str:
 
 def sha256_hex(text: str) -> str:
     """SHA-256 of the UTF-8 bytes, lower-case hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_utf8(text)).hexdigest()
 
 
 def sha1_hex(text: str) -> str:
     """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(_utf8(text), usedforsecurity=False).hexdigest()
 
 
 def md5_hex(text: str) -> str:
     """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(_utf8(text), usedforsecurity=False).hexdigest()
+
+
+def _utf8(text: str) -> bytes:
+    """Halves of characters, which JSON can write, are hashed too: they are somebody's identity."""
+    return text.encode("utf-8", "surrogatepass")

@@ -16,7 +16,7 @@ import orjson
 from pydantic import Field
 
 from cdp_stream.connectors.aws import AwsSettings, require_botocore, signed
-from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange
+from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -176,7 +176,7 @@ def _records(change: OutputChange[ConnectionSettings]) -> Iterator[bytes]:
         "MessageId": change.message_id,
     }
     if change.action == AUDIENCE_DELETE:
-        yield orjson.dumps(record | {"AudienceDeleted": True}, option=orjson.OPT_APPEND_NEWLINE)
+        yield json_bytes(record | {"AudienceDeleted": True}) + b"\n"
         return
     record["IsMember"] = change.action != DELETE
     parts: list[dict[str, str]] = [{"MPID": change.mpid}]
@@ -190,4 +190,4 @@ def _records(change: OutputChange[ConnectionSettings]) -> Iterator[bytes]:
             parts.append(free)
         free[name] = identity
     for part in parts:
-        yield orjson.dumps(record | {"UserIdentities": part}, option=orjson.OPT_APPEND_NEWLINE)
+        yield json_bytes(record | {"UserIdentities": part}) + b"\n"

@@ -19,6 +19,8 @@ from pydantic import BaseModel, Field
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
+from cdp_stream.core.durations import duration_ms
+from cdp_stream.errors import UsageError
 
 __all__ = ["ObjectGathering", "gathering", "guid", "plain", "stamp"]
 
@@ -28,17 +30,27 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 class ObjectGathering(BaseModel):
     """When an object is closed: whichever comes first."""
 
-    changes_per_object: int = Field(
-        50_000, ge=1, le=1_000_000, description="Most changes in one object."
+    rotate_changes: int = Field(
+        50_000, ge=1, le=1_000_000, description="An object is closed when it has so many changes."
     )
-    seconds_per_object: int = Field(
-        300, ge=1, le=86_400, description="An object is closed so long after its first change."
+    rotate_after: str = Field(
+        "5m", description="An object is closed so long after its first change, as a duration."
     )
 
 
-def gathering(settings: ObjectGathering, size: int) -> Batching:
-    """The gathering that an output's settings ask for; `size` in bytes of messages."""
-    return Batching(settings.changes_per_object, size, settings.seconds_per_object * 1000)
+def gathering(output: str, settings: ObjectGathering, size: int) -> Batching:
+    """The gathering that an output's settings ask for; `size` in bytes of messages.
+
+    Raises:
+        UsageError: `rotate_after` is no duration.
+    """
+    interval_ms = duration_ms(settings.rotate_after)
+    if not interval_ms:
+        raise UsageError(
+            f"output {output}: rotate_after: {settings.rotate_after!r} is no duration above 0",
+            "write a whole number and one of `ms s m h d w`, as `1h`",
+        )
+    return Batching(settings.rotate_changes, size, interval_ms)
 
 
 def guid(changes: Sequence[OutputChange[Any]]) -> str:

@@ -70,7 +70,7 @@ class PubSub(GoogleConnector[PubSubSettings, ConnectionSettings]):
 
 def _message(change: OutputChange[ConnectionSettings]) -> bytes:
     message: dict[str, Any] = {
-        "data": b64encode(orjson.dumps(change.message)).decode(),
+        "data": b64encode(change.json()).decode(),
         "attributes": {
             "message_id": change.message_id,
             "action": change.action,

@@ -179,9 +179,11 @@ CASE = Case(
         Answered("quota-as-403", refusal(403, "RATE_LIMIT_EXCEEDED"), "retry"),
     ],
     most_rows=10_000,
-    rows_in=lambda request: len(json.loads(request.body).get("audienceMembers", []))
-    if request.body.startswith(b"{")
-    else 0,
+    rows_in=lambda request: (
+        len(json.loads(request.body).get("audienceMembers", []))
+        if request.body.startswith(b"{")
+        else 0
+    ),
     address=at,
 )
 
@@ -195,9 +197,7 @@ def exchange(connection=None, **settings):
 
 def test_a_list_is_made_once_and_found_again():
     partner = DataManager(lists=())
-    add = change(
-        ADD, name='Says "hi"', identities={"email": "a@b.example"}, settings=of("contact")
-    )
+    add = change(ADD, name='Says "hi"', identities={"email": "a@b.example"}, settings=of("contact"))
     assert converse(exchange(login_account_id="5550001111"), [add], partner.answer) == Outcome()
     (made,) = partner.lists.values()
     assert made["displayName"] == 'Says "hi"'
@@ -244,9 +244,7 @@ def test_a_list_that_cannot_be_made_is_a_fault_of_the_connection():
 
 def test_consent_and_the_manager_account_are_said():
     partner = DataManager()
-    add = change(
-        ADD, identities={"email": "a@b.example"}, settings=of("contact"), list_id="777"
-    )
+    add = change(ADD, identities={"email": "a@b.example"}, settings=of("contact"), list_id="777")
     given = {"ad_user_data": "CONSENT_GRANTED", "login_account_id": "5550001111"}
     converse(exchange(**given), [add], partner.answer)
     said = partner.requests[-1].json()

@@ -89,5 +89,5 @@ def test_removals_are_left_out_where_the_connection_says_so():
 
 
 def test_settings_say_when_an_object_is_closed():
-    connector = CASE.exchange(changes_per_object=10, seconds_per_object=60).connector
+    connector = CASE.exchange(rotate_changes=10, rotate_after="1m").connector
     assert (connector.gathering.count, connector.gathering.interval_ms) == (10, 60_000)
