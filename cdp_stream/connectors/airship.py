@@ -13,17 +13,16 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, basic, in_parts, json_request, mapping_of
+from cdp_stream.connectors.calls import Sent, basic, in_parts, json_request
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Answer, Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
 _HOSTS: Final = {"us": "https://go.urbanairship.com", "eu": "https://go.airship.eu"}
 _TYPES: Final = ("customer_id", "other", *(f"other_id_{n}" for n in range(2, 11)))
-_FORMS: Final[dict[str, Form]] = dict.fromkeys(_TYPES, str.strip)
 _ACCEPT: Final = "application/vnd.urbanairship+json; version=3"
 _MOST_IDS: Final = 1_000
 _LONGEST_TAG: Final = 128
@@ -92,6 +91,7 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
             raise UsageError(
                 f"output {output}: Airship needs credentials", "set `master_secret` or `token`"
             )
+        self._forms: dict[str, Form] = {settings.identity: str.strip}
         kind = "named_users" if settings.target == "named_user_id" else "channels"
         self._url = f"{settings.api_url or _HOSTS[settings.region]}/api/{kind}/tags"
 
@@ -109,12 +109,12 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
         """One call for those who left, one for those who are in."""
         if changes[0].action == AUDIENCE_DELETE:
             return Outcome()  # tags stay
-        members = last_of_each(changes, {self.settings.identity}, _FORMS)
+        members, unusable = last_of_each_form(changes, self._forms)
         refused = []
         for is_in, verb in ((False, "remove"), (True, "add")):
             rows = [member for member in members if member.is_in is is_in]
             refused += yield from in_parts(rows, _MOST_IDS, partial(self._send, verb))
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _send(self, verb: str, part: Sequence[Member]) -> Sent:
         change: Change = part[0].change
@@ -134,7 +134,7 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
 
     def _lacks_the_group(self, answer: Answer) -> bool:
         if answer.ok:
-            said = str(mapping_of(answer.json()).get("warnings") or "")
+            said = str(answer.at("warnings") or "")
         elif answer.status == _BAD_REQUEST:
             said = answer.words()
         else:

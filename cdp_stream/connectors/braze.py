@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, in_parts, json_request, rows_of
+from cdp_stream.connectors.calls import Sent, in_parts, json_request
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -27,7 +27,7 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import normal_email, normal_phone
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
@@ -107,7 +107,8 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         domain = "eu" if str(settings.instance).startswith("fra") else "com"
         url = settings.api_url or f"https://rest.{settings.instance}.braze.{domain}"
         self._url = f"{url}/users/track"
-        self._identity_type = _IDENTITIES[settings.identify_by]
+        identity_type = _IDENTITIES[settings.identify_by]
+        self._forms = {identity_type: _FORMS[identity_type]}
         self._key = f"Bearer {settings.api_key.get_secret_value()}"
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
@@ -124,8 +125,9 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         """Attributes of up to 75 users in a request, each user once."""
         if changes[0].action == AUDIENCE_DELETE:
             return Outcome()  # attributes stay
+        members, unusable = last_of_each_form(changes, self._forms)
         users: dict[str, _User] = {}
-        for member in last_of_each(changes, {self._identity_type}, _FORMS):
+        for member in members:
             user = users.get(member.identity)
             if user is None:
                 update_only = not self.settings.create_missing_users
@@ -135,7 +137,8 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
             user.members.append(member)
             self._tell(user.attributes, member)
         refused = yield from in_parts(list(users.values()), _MOST_OBJECTS, self._send)
-        return outcome((member, why) for user, why in refused for member in user.members)
+        rows = ((member, why) for user, why in refused for member in user.members)
+        return outcome(rows, unusable)
 
     def _tell(self, attributes: dict[str, Any], member: Member) -> None:
         change = member.change
@@ -156,7 +159,7 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         body = {"attributes": [user.attributes for user in part]}
         answer = yield json_request("POST", self._url, body)
         refused = {}
-        for error in rows_of(answer.json(), "errors"):
+        for error in answer.objects("errors"):
             index = error.get("index")
             if isinstance(index, int) and error.get("input_array", "attributes") == "attributes":
                 refused[index] = str(error.get("type"))

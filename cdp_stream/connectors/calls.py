@@ -5,11 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 
-from cdp_stream.connectors.exchange import Answer, Delivery, Fault, Outcome, Request
+from cdp_stream.connectors.exchange import (
+    Answer,
+    Delivery,
+    Fault,
+    Outcome,
+    Request,
+    Token,
+    TokenFetch,
+)
 
 __all__ = [
     "Sent",
@@ -20,12 +28,13 @@ __all__ = [
     "mapping_of",
     "no_list",
     "not_made",
-    "rows_of",
+    "refreshed",
     "text_of",
     "unknown_list",
 ]
 
-_GONE = frozenset({404, 410})
+_GONE: Final = frozenset({404, 410})
+_TOKEN_LASTS_S: Final = 1_800
 
 R = TypeVar("R")
 Sent = Generator[Request, Answer, Mapping[int, str] | str]
@@ -77,17 +86,30 @@ def mapping_of(value: object, *keys: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def rows_of(value: object, key: str) -> list[dict[str, Any]]:
-    """The mappings in the list under a key of what a partner answered; none when there is none."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-
-
 def text_of(value: object) -> str | None:
     """An id: text, or a number as text; None when it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None
+
+
+def refreshed(title: str, request: Request, now: int, cure: str) -> TokenFetch:
+    """An access token for a refresh token.
+
+    Args:
+        request: with the refresh token, as OAuth 2.0 has it.
+        now: epoch ms.
+        cure: what to see to when it is refused.
+    """
+    answer = yield request
+    value, lasts = text_of(answer.at("access_token")), text_of(answer.at("expires_in"))
+    if not answer.ok or value is None:
+        # Its own words alone: a body that we do not know might repeat the token.
+        words = (answer.at(key) for key in ("error", "error_description", "code", "message"))
+        said = " ".join(str(one) for one in words if isinstance(one, str | int))
+        raise Fault("output", f"{title} gave no access token: {answer.status} {said}; {cure}")
+    seconds = int(lasts) if lasts is not None and lasts.isdecimal() else _TOKEN_LASTS_S
+    return Token(value, now + 1000 * seconds)
 
 
 def no_list(title: str, connection: str, cure: str) -> Fault:

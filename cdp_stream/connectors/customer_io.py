@@ -19,9 +19,7 @@ from cdp_stream.connectors.calls import (
     basic,
     in_parts,
     json_request,
-    mapping_of,
     not_made,
-    rows_of,
     text_of,
     unknown_list,
 )
@@ -36,7 +34,7 @@ from cdp_stream.connectors.exchange import (
     Token,
 )
 from cdp_stream.connectors.hashing import normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 _TRACK: Final = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
@@ -97,7 +95,8 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         super().__init__(output, settings)
         self._track = settings.api_url or _TRACK[settings.region]
         self._segments = (settings.api_url or _APP[settings.region]) + "/v1/segments"
-        self._identity_type = _IDENTITIES[settings.identify_by]
+        identity_type = _IDENTITIES[settings.identify_by]
+        self._forms = {identity_type: _FORMS[identity_type]}
         self._key = basic(settings.site_id, settings.api_key.get_secret_value())
 
     @property
@@ -120,7 +119,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         """Find the manual segment of that name, or make one."""
         name = change.audience_name
         answer = yield Request("GET", self._segments)
-        for found in rows_of(answer.json(), "segments"):
+        for found in answer.objects("segments"):
             if found.get("name") == name and found.get("type") == "manual":
                 list_id = text_of(found.get("id"))
                 if list_id is not None:
@@ -128,7 +127,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         if answer.ok:
             segment = {"name": name, "description": f"The audience {change.audience_id}"}
             answer = yield json_request("POST", self._segments, {"segment": segment})
-            list_id = text_of(mapping_of(answer.json(), "segment").get("id"))
+            list_id = text_of(answer.at("segment", "id"))
             if answer.ok and list_id is not None:
                 return list_id
         raise not_made(self.title, name, answer)
@@ -144,7 +143,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
                 "Customer.io takes people out of manual segments by `id` alone; set "
                 f"`identify_by: id`, or remove `list_id` from {first.connection}, then resume it",
             )
-        members = last_of_each(changes, {self._identity_type}, _FORMS)
+        members, unusable = last_of_each_form(changes, self._forms)
         told = [member for member in members if self._is_told_of(member)]
         refused = yield from in_parts(told, _MOST_IDS, self._identify)
         if first.list_id is not None:
@@ -152,7 +151,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
             for is_in, verb in ((False, "remove_customers"), (True, "add_customers")):
                 rows = [one for one in members if one.is_in is is_in and one.identity not in bad]
                 refused += yield from in_parts(rows, _MOST_IDS, partial(self._set_segment, verb))
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _is_told_of(self, member: Member) -> bool:
         """Whether a person has attributes to be set, or must be made for the segment."""
@@ -168,7 +167,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
             return f"its attributes take more than {_MOST_BYTES} bytes"
         answer = yield request
         refused = {}
-        for error in rows_of(answer.json(), "errors"):
+        for error in answer.objects("errors"):
             index = error.get("batch_index")
             if isinstance(index, int) and 0 <= index < len(part):
                 refused[index] = f"{error.get('reason')} {error.get('message')}"

@@ -23,7 +23,6 @@ from cdp_stream.connectors.calls import (
     mapping_of,
     no_list,
     not_made,
-    rows_of,
     text_of,
 )
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
@@ -38,8 +37,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import email_sha256, phone_sha256, sha256_hex
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.hashing import email_sha256, normal_device_id, phone_sha256, sha256_hex
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 _MOST_ROWS: Final = 10_000
@@ -62,17 +61,13 @@ _ABUSIVE: Final = 368
 _PARAMETER, _NO_SUCH_OBJECT = 100, 33
 
 
-def _device(identity: str) -> str:
-    return identity.strip().lower()
-
-
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
     "mobile_number": phone_sha256,
     "phone_number_2": phone_sha256,
     "phone_number_3": phone_sha256,
-    "ios_advertising_id": _device,
-    "android_advertising_id": _device,
+    "ios_advertising_id": normal_device_id,
+    "android_advertising_id": normal_device_id,
 }
 
 
@@ -174,10 +169,10 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             answer = yield Request("GET", f"{self._audiences}?fields=id,name&limit=500{after}")
             if not answer.ok:
                 raise not_made(self.title, name, answer)
-            for found in rows_of(answer.json(), "data"):
+            for found in answer.objects("data"):
                 if found.get("name") == name and (list_id := text_of(found.get("id"))):
                     return list_id
-            cursor = text_of(mapping_of(answer.json(), "paging", "cursors").get("after"))
+            cursor = text_of(answer.at("paging", "cursors", "after"))
             if cursor is None or "next" not in mapping_of(answer.json(), "paging"):
                 break
             after = f"&after={cursor}"
@@ -187,7 +182,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             "customer_file_source": self.settings.customer_file_source,
         }
         answer = yield json_request("POST", self._audiences, body)
-        list_id = text_of(mapping_of(answer.json()).get("id"))
+        list_id = text_of(answer.at("id"))
         if answer.ok and list_id is not None:
             return list_id
         raise not_made(self.title, name, answer)
@@ -199,12 +194,12 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:
             return (yield from self._drop(first.list_id))
-        members = last_of_each(changes, forms=_FORMS)
+        members, unusable = last_of_each_form(changes, _FORMS)
         refused = []
         for is_in, method in ((False, "DELETE"), (True, "POST")):
             rows = [member for member in members if member.is_in is is_in]
             refused += yield from in_parts(rows, _MOST_ROWS, partial(self._send, method))
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _send(self, method: str, part: Sequence[Member]) -> Sent:
         rows = [_row(member) for member in part]

@@ -6,11 +6,13 @@ Sources: the partners' own pages; docs/connectors names the rule of each.
 from __future__ import annotations
 
 import hashlib
+import re
 
 __all__ = [
     "device_sha256",
     "email_sha256",
     "md5_hex",
+    "normal_device_id",
     "normal_email",
     "normal_phone",
     "phone_sha256",
@@ -18,6 +20,8 @@ __all__ = [
     "sha256_hex",
 ]
 
+_DEVICE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
@@ -44,19 +48,28 @@ def normal_phone(phone: str, *, plus: bool = False) -> str:
     return f"+{digits}" if plus and digits else digits
 
 
+def normal_device_id(device_id: str) -> str:
+    """An advertising id in lower case with dashes; empty when it is none.
+
+    All zeros is what a device gives whose owner forbids tracking: it is nobody's.
+    """
+    text = device_id.strip().lower()
+    return text if _DEVICE_ID.fullmatch(text) and text != _NO_DEVICE else ""
+
+
 def sha256_hex(text: str) -> str:
     """SHA-256 of the UTF-8 bytes, lower-case hexadecimal."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(_utf8(text)).hexdigest()
 
 
 def sha1_hex(text: str) -> str:
     """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.sha1(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(_utf8(text), usedforsecurity=False).hexdigest()
 
 
 def md5_hex(text: str) -> str:
     """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return hashlib.md5(_utf8(text), usedforsecurity=False).hexdigest()
 
 
 def email_sha256(email: str) -> str:
@@ -71,7 +84,12 @@ def phone_sha256(phone: str) -> str:
     return digits and sha256_hex(digits)
 
 
-def device_sha256(identity: str) -> str:
-    """SHA-256 of an advertising id in lower case, with its hyphens; empty when it is empty."""
-    text = identity.strip().lower()
+def device_sha256(device_id: str) -> str:
+    """SHA-256 of an advertising id in lower case, with its dashes; empty when it is none."""
+    text = normal_device_id(device_id)
     return text and sha256_hex(text)
+
+
+def _utf8(text: str) -> bytes:
+    """Halves of characters, which JSON can write, are hashed too: they are somebody's identity."""
+    return text.encode("utf-8", "surrogatepass")

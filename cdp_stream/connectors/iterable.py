@@ -21,7 +21,6 @@ from cdp_stream.connectors.calls import (
     mapping_of,
     no_list,
     not_made,
-    rows_of,
     text_of,
     unknown_list,
 )
@@ -35,7 +34,7 @@ from cdp_stream.connectors.exchange import (
     Token,
 )
 from cdp_stream.connectors.hashing import normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 _HOSTS: Final = {"us": "https://api.iterable.com", "eu": "https://api.eu.iterable.com"}
@@ -87,7 +86,8 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
     def __init__(self, output: str, settings: IterableSettings) -> None:
         super().__init__(output, settings)
         self._url = (settings.api_url or _HOSTS[settings.region]) + "/api/lists"
-        self._identity_type = _IDENTITIES[settings.identify_by]
+        identity_type = _IDENTITIES[settings.identify_by]
+        self._forms = {identity_type: _FORMS[identity_type]}
         self._key = settings.api_key.get_secret_value()
 
     @property
@@ -106,13 +106,13 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
     def create_list(self, change: Change) -> ListCreation:
         """Find the list of that name, or make one."""
         answer = yield Request("GET", self._url)
-        for found in rows_of(answer.json(), "lists"):
+        for found in answer.objects("lists"):
             same = found.get("name") == change.audience_name
             if same and (list_id := _number(found.get("id"))):
                 return list_id
         if answer.ok:
             answer = yield json_request("POST", self._url, {"name": change.audience_name})
-            if answer.ok and (list_id := _number(mapping_of(answer.json()).get("listId"))):
+            if answer.ok and (list_id := _number(answer.at("listId"))):
                 return list_id
         raise not_made(self.title, change.audience_name, answer)
 
@@ -124,12 +124,12 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
         if first.action == AUDIENCE_DELETE:
             request = Request("DELETE", f"{self._url}/{first.list_id}")
             return (yield from dropped(self.title, request))
-        members = last_of_each(changes, {self._identity_type}, _FORMS)
+        members, unusable = last_of_each_form(changes, self._forms)
         refused = []
         for is_in in (False, True):
             rows = [member for member in members if member.is_in is is_in]
             refused += yield from in_parts(rows, _MOST_SUBSCRIBERS, partial(self._send, is_in))
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id
@@ -179,7 +179,7 @@ def _failed(
 def _is_about_the_list(answer: Answer) -> bool:
     if answer.status == _NOT_FOUND:
         return True
-    said = str(mapping_of(answer.json()).get("msg")).lower()
+    said = str(answer.at("msg")).lower()
     return answer.status == _BAD_REQUEST and "list" in said
 
 

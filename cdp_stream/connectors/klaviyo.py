@@ -26,7 +26,6 @@ from cdp_stream.connectors.calls import (
     mapping_of,
     no_list,
     not_made,
-    rows_of,
     text_of,
     unknown_list,
 )
@@ -42,7 +41,7 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import normal_email, normal_phone
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 _REVISION: Final = "2026-07-15"
@@ -107,7 +106,9 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
     def __init__(self, output: str, settings: KlaviyoSettings) -> None:
         super().__init__(output, settings)
         self._url = settings.api_url or "https://a.klaviyo.com"
-        self._identity_type = _IDENTITIES[settings.identify_by]
+        identity_type = _IDENTITIES[settings.identify_by]
+        self._form = _FORMS[identity_type]
+        self._forms = {identity_type: self._form}
         self._key = f"Klaviyo-API-Key {settings.api_key.get_secret_value()}"
 
     @property
@@ -129,7 +130,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
         """An import that is under way is asked after again."""
         if request.method == "GET" and _JOB in request.url and answer.ok:
-            status = mapping_of(answer.json(), "data", "attributes").get("status")
+            status = answer.at("data", "attributes", "status")
             if isinstance(status, str) and status in _UNDER_WAY:
                 return TryAgain(1.0)
         return super().classify(request, answer)
@@ -138,7 +139,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         """Find the list of that name, or make one."""
         url, name = f"{self._url}/api/lists", change.audience_name
         answer = yield Request("GET", f"{url}?filter={_filter(f'equals(name,{_quoted(name)})')}")
-        for found in rows_of(answer.json(), "data"):
+        for found in answer.objects("data"):
             if mapping_of(found, "attributes").get("name") == name and (
                 list_id := text_of(found.get("id"))
             ):
@@ -146,7 +147,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         if answer.ok:
             body = {"data": {"type": "list", "attributes": {"name": name}}}
             answer = yield json_request("POST", url, body)
-            if answer.ok and (list_id := text_of(mapping_of(answer.json(), "data").get("id"))):
+            if answer.ok and (list_id := text_of(answer.at("data", "id"))):
                 return list_id
         raise not_made(self.title, name, answer)
 
@@ -158,7 +159,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         if first.action == AUDIENCE_DELETE:
             request = Request("DELETE", f"{self._url}/api/lists/{first.list_id}")
             return (yield from dropped(self.title, request))
-        members = last_of_each(changes, {self._identity_type}, _FORMS)
+        members, unusable = last_of_each_form(changes, self._forms)
         ids = yield from self._look_up(members)
         imported = [
             one
@@ -179,7 +180,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
             ]
             send = partial(self._set_list, method, ids)
             refused += yield from in_parts(rows, _MOST_ON_A_LIST, send)
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _look_up(self, members: Sequence[Member]) -> Generator[Request, Answer, dict[str, str]]:
         """Identity -> profile id, of those that Klaviyo has."""
@@ -190,11 +191,11 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
             wanted = _filter(f"any({key},[{values}])")
             url = f"{self._url}/api/profiles?fields[profile]={key}&page[size]=100&filter={wanted}"
             answer = yield Request("GET", url)
-            for found in rows_of(answer.json(), "data"):
+            for found in answer.objects("data"):
                 value = mapping_of(found, "attributes").get(key)
                 profile_id = text_of(found.get("id"))
                 if isinstance(value, str) and profile_id and answer.ok:
-                    ids[_FORMS[self._identity_type](value)] = profile_id
+                    ids[self._form(value)] = profile_id
             return {} if answer.ok else answer.words()
 
         # One that it will not look up is no profile of its; an import says why.
@@ -205,7 +206,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         profiles = {"data": [self._profile(member) for member in part]}
         job = {"type": "profile-bulk-import-job", "attributes": {"profiles": profiles}}
         answer = yield json_request("POST", self._url + _JOB, {"data": job})
-        job_id = text_of(mapping_of(answer.json(), "data").get("id"))
+        job_id = text_of(answer.at("data", "id"))
         if not answer.ok or job_id is None:
             return answer.words()
         answer = yield Request("GET", f"{self._url}{_JOB}/{job_id}")
@@ -216,7 +217,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
             return {}
         answer = yield Request("GET", f"{self._url}{_JOB}/{job_id}/import-errors?page[size]=100")
         refused = {}
-        for found in rows_of(answer.json(), "data"):
+        for found in answer.objects("data"):
             error = mapping_of(found, "attributes")
             at = _POINTER.search(str(mapping_of(error, "source").get("pointer")))
             if at is not None and int(at[1]) < len(part):

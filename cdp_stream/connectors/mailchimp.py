@@ -20,10 +20,8 @@ from cdp_stream.connectors.calls import (
     dropped,
     in_parts,
     json_request,
-    mapping_of,
     no_list,
     not_made,
-    rows_of,
     text_of,
     unknown_list,
 )
@@ -39,7 +37,7 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import md5_hex, normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
@@ -156,7 +154,7 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
             answer = yield Request("GET", url)
             if not answer.ok:
                 raise not_made(self.title, change.audience_name, answer)
-            lists = rows_of(answer.json(), "lists")
+            lists = answer.objects("lists")
             for found in lists:
                 if found.get("name") == change.audience_name and (name := text_of(found.get("id"))):
                     return name
@@ -164,7 +162,7 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
                 break
         body = self._new_list(change.audience_name)
         answer = yield json_request("POST", f"{self._url}/3.0/lists", body)
-        if answer.ok and (name := text_of(mapping_of(answer.json()).get("id"))):
+        if answer.ok and (name := text_of(answer.at("id"))):
             return name
         raise not_made(self.title, change.audience_name, answer)
 
@@ -177,12 +175,12 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
         if first.action == AUDIENCE_DELETE:
             url = f"{self._url}/3.0/lists/{first.list_id}"
             return (yield from dropped(self.title, Request("DELETE", url)))
-        members = last_of_each(changes, forms=_FORMS)
+        members, unusable = last_of_each_form(changes, _FORMS)
         alone = [member for member in members if self._goes_alone(member)]
         together = [member for member in members if not self._goes_alone(member)]
         refused = yield from in_parts(together, _MOST_MEMBERS, self._send_batch)
         refused += yield from in_parts(alone, 1, self._send_one)
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _goes_alone(self, member: Member) -> bool:
         """What no batch can say: archive; or change merge fields and leave the status alone, which
@@ -203,7 +201,7 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
             return answer.words()
         places = {member.identity: index for index, member in enumerate(part)}
         refused = {}
-        for error in rows_of(answer.json(), "errors"):
+        for error in answer.objects("errors"):
             index = places.get(str(error.get("email_address")).strip().lower())
             if index is not None:
                 refused[index] = f"{error.get('error_code', '')} {error.get('error')}".strip()

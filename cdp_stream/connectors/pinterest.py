@@ -21,10 +21,9 @@ from cdp_stream.connectors.calls import (
     basic,
     in_parts,
     json_request,
-    mapping_of,
     no_list,
     not_made,
-    rows_of,
+    refreshed,
     text_of,
     unknown_list,
 )
@@ -32,7 +31,6 @@ from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
-    Fault,
     ListCreation,
     Outcome,
     Request,
@@ -40,15 +38,13 @@ from cdp_stream.connectors.exchange import (
     TokenFetch,
 )
 from cdp_stream.connectors.hashing import device_sha256, email_sha256
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
 _MOST_RECORDS: Final = 10_000
 _PAGES: Final = 100
 _NOT_FOUND: Final = 404
-_EARLY_MS: Final = 60_000
-_DAY_S: Final = 86_400
 
 
 _FORMS: Final[dict[str, Form]] = {
@@ -124,26 +120,14 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
         refresh, secret = self.settings.refresh_token, self.settings.app_secret
         if self.settings.access_token is not None or refresh is None or secret is None:
             return None
-        return self._fetch(now, secret.get_secret_value(), refresh.get_secret_value())
-
-    def _fetch(self, now: int, secret: str, refresh: str) -> TokenFetch:
-        form = {"grant_type": "refresh_token", "refresh_token": refresh}
+        form = {"grant_type": "refresh_token", "refresh_token": refresh.get_secret_value()}
         headers = {
             "content-type": "application/x-www-form-urlencoded",
-            "authorization": basic(self.settings.app_id or "", secret),
+            "authorization": basic(self.settings.app_id or "", secret.get_secret_value()),
         }
-        url = f"{self._url}/oauth/token"
-        answer = yield Request("POST", url, urlencode(form).encode(), headers)
-        said = mapping_of(answer.json())
-        value, lasts = text_of(said.get("access_token")), said.get("expires_in")
-        if not answer.ok or value is None:
-            raise Fault(
-                "output",
-                f"Pinterest gave no access token: {answer.status} {said.get('message')}; check "
-                f"`app_id`, `app_secret` and `refresh_token` of {self.output}, then resume it",
-            )
-        seconds = lasts if isinstance(lasts, int) and lasts > 0 else _DAY_S
-        return Token(value, now + max(1, 1000 * seconds - _EARLY_MS))
+        request = Request("POST", f"{self._url}/oauth/token", urlencode(form).encode(), headers)
+        cure = "check `app_id`, `app_secret` and `refresh_token`, then resume the output"
+        return refreshed(self.title, request, now, cure)
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The access token: the one in the settings, or the one that was fetched."""
@@ -160,17 +144,17 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
             answer = yield Request("GET", f"{self._lists}?page_size=250{after}")
             if not answer.ok:
                 raise not_made(self.title, name, answer)
-            for found in rows_of(answer.json(), "items"):
+            for found in answer.objects("items"):
                 if found.get("name") == name and (list_id := text_of(found.get("id"))):
                     return list_id
-            bookmark = text_of(mapping_of(answer.json()).get("bookmark"))
+            bookmark = text_of(answer.at("bookmark"))
             if bookmark is None:
                 break
             after = f"&bookmark={quote(bookmark, safe='')}"
         records = ",".join(_FORMS[kind](value) for kind, value in change.identities)
         body = {"name": name, "list_type": "EMAIL", "records": records}
         answer = yield json_request("POST", self._lists, body)
-        list_id = text_of(mapping_of(answer.json()).get("id"))
+        list_id = text_of(answer.at("id"))
         if not answer.ok or list_id is None:
             raise not_made(self.title, name, answer)
         # It may be refused while the list is small: ads need the audience, the list does not.
@@ -184,12 +168,12 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
             return Outcome()  # Pinterest deletes no customer lists
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
-        members = last_of_each(changes, forms=_FORMS)
+        members, unusable = last_of_each_form(changes, _FORMS)
         refused = []
         for is_in, operation in ((False, "REMOVE"), (True, "ADD")):
             rows = [member for member in members if member.is_in is is_in]
             refused += yield from in_parts(rows, _MOST_RECORDS, partial(self._send, operation))
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _send(self, operation: str, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id

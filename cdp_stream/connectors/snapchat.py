@@ -22,7 +22,7 @@ from cdp_stream.connectors.calls import (
     mapping_of,
     no_list,
     not_made,
-    rows_of,
+    refreshed,
     text_of,
     unknown_list,
 )
@@ -30,14 +30,13 @@ from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
-    Fault,
     ListCreation,
     Request,
     Token,
     TokenFetch,
 )
 from cdp_stream.connectors.hashing import device_sha256, email_sha256, phone_sha256
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
@@ -52,7 +51,6 @@ _SCHEMAS: Final = {
     "android_advertising_id": "MOBILE_AD_ID_SHA256",
 }
 _NOT_FOUND: Final = 404
-_EARLY_MS: Final = 60_000
 
 
 _FORMS: Final[dict[str, Form]] = {
@@ -133,28 +131,16 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
         refresh, secret = self.settings.refresh_token, self.settings.client_secret
         if self.settings.access_token is not None or refresh is None or secret is None:
             return None
-        return self._fetch(now, secret.get_secret_value(), refresh.get_secret_value())
-
-    def _fetch(self, now: int, secret: str, refresh: str) -> TokenFetch:
         form = {
             "grant_type": "refresh_token",
             "client_id": self.settings.client_id,
-            "client_secret": secret,
-            "refresh_token": refresh,
+            "client_secret": secret.get_secret_value(),
+            "refresh_token": refresh.get_secret_value(),
         }
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        answer = yield Request("POST", self._token_url, urlencode(form).encode(), headers)
-        said = mapping_of(answer.json())
-        value, lasts = text_of(said.get("access_token")), text_of(said.get("expires_in"))
-        if not answer.ok or value is None:
-            raise Fault(
-                "output",
-                f"Snapchat gave no access token: {answer.status} {said.get('error_description')}; "
-                f"check `client_id`, `client_secret` and `refresh_token` of {self.output}, "
-                "then resume it",
-            )
-        seconds = int(lasts) if lasts is not None and lasts.isdecimal() else 1800
-        return Token(value, now + max(1, 1000 * seconds - _EARLY_MS))
+        request = Request("POST", self._token_url, urlencode(form).encode(), headers)
+        cure = "check `client_id`, `client_secret` and `refresh_token`, then resume the output"
+        return refreshed(self.title, request, now, cure)
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The access token: the one in the settings, or the one that was fetched."""
@@ -169,11 +155,11 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
             answer = yield Request("GET", url)
             if not answer.ok:
                 raise not_made(self.title, name, answer)
-            for row in rows_of(answer.json(), "segments"):
+            for row in answer.objects("segments"):
                 found = mapping_of(row, "segment")
                 if found.get("name") == name and (list_id := text_of(found.get("id"))):
                     return list_id
-            following = mapping_of(answer.json(), "paging").get("next_link")
+            following = answer.at("paging", "next_link")
             if not isinstance(following, str) or not following.startswith(self._lists):
                 break
             url = following
@@ -185,7 +171,7 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
             "ad_account_id": self.settings.ad_account_id,
         }
         answer = yield json_request("POST", self._lists, {"segments": [segment]})
-        for row in rows_of(answer.json(), "segments"):
+        for row in answer.objects("segments"):
             list_id = text_of(mapping_of(row, "segment").get("id"))
             if answer.ok and list_id is not None:
                 return list_id
@@ -199,7 +185,7 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
         if first.action == AUDIENCE_DELETE:
             request = Request("DELETE", f"{self._url}/segments/{first.list_id}")
             return (yield from dropped(self.title, request))
-        members = last_of_each(changes, forms=_FORMS)
+        members, unusable = last_of_each_form(changes, _FORMS)
         refused = []
         for is_in, method in ((False, "DELETE"), (True, "POST")):
             for schema in dict.fromkeys(_SCHEMAS.values()):
@@ -211,7 +197,7 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
                 refused += yield from in_parts(
                     rows, _MOST_ROWS, partial(self._send, method, schema)
                 )
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _send(self, method: str, schema: str, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id
@@ -221,8 +207,7 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
         )
         if answer.status == _NOT_FOUND:
             raise unknown_list(self.title, list_id, answer)
-        said = answer.json()
-        statuses = [row.get("sub_request_status") for row in rows_of(said, "users")]
-        statuses.append(mapping_of(said).get("request_status"))
+        statuses = [row.get("sub_request_status") for row in answer.objects("users")]
+        statuses.append(answer.at("request_status"))
         failed = any(str(one).upper() in {"ERROR", "FAILED", "PARTIAL"} for one in statuses)
         return answer.words() if failed or not answer.ok else {}

@@ -18,10 +18,8 @@ from cdp_stream.connectors.calls import (
     Sent,
     in_parts,
     json_request,
-    mapping_of,
     no_list,
     not_made,
-    rows_of,
     text_of,
     unknown_list,
 )
@@ -38,7 +36,7 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import device_sha256, normal_email, normal_phone, sha256_hex
-from cdp_stream.connectors.members import Form, Member, last_of_each, outcome
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 _MOST_ROWS: Final = 10_000
@@ -157,7 +155,7 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
             )
             if _refused(answer):
                 raise not_made(self.title, name, answer)
-            audiences = rows_of(mapping_of(answer.json(), "data"), "list")
+            audiences = answer.objects("data", "list")
             for found in audiences:
                 if found.get("name") == name and (list_id := text_of(found.get("audience_id"))):
                     return list_id
@@ -165,7 +163,7 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
                 break
         body = {"custom_audience_name": name, "advertiser_id": advertiser, "action": "create"}
         answer = yield json_request("POST", f"{self._url}/segment/audience/", body)
-        list_id = text_of(mapping_of(answer.json(), "data").get("audience_id"))
+        list_id = text_of(answer.at("data", "audience_id"))
         if _refused(answer) or list_id is None:
             raise not_made(self.title, name, answer)
         return list_id
@@ -177,12 +175,12 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:
             return (yield from self._drop(first.list_id))
-        members = last_of_each(changes, forms=_FORMS)
+        members, unusable = last_of_each_form(changes, _FORMS)
         refused = []
         for is_in, action in ((False, "delete"), (True, "add")):
             rows = [member for member in members if member.is_in is is_in]
             refused += yield from in_parts(rows, _MOST_ROWS, partial(self._send, action))
-        return outcome(refused)
+        return outcome(refused, unusable)
 
     def _send(self, action: str, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id
@@ -221,7 +219,7 @@ def _row(member: Member, list_id: str | None) -> list[dict[str, Any]]:
 
 
 def _code(answer: Answer) -> int:
-    code = mapping_of(answer.json()).get("code")
+    code = answer.at("code")
     return code if isinstance(code, int) else 0
 
 

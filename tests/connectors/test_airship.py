@@ -49,7 +49,12 @@ CASE = Case(
             [tags("remove", ANN), tags("add", "c-2")],
         ),
         Golden("nobody", [change(ADD, identities={"other": "x"})], []),
-        Golden("nothing left of it", [change(ADD, identities={"customer_id": " "})], []),
+        Golden(
+            "nothing left of it",
+            [change(ADD, identities={"customer_id": " "})],
+            [],
+            {0: "not in the form of its type"},
+        ),
     ],
     answers=[
         Answered(

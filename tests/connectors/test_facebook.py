@@ -86,15 +86,23 @@ CASE = Case(
             "update", [change(ATTRIBUTE_UPDATE, identities=MARY_ALONE)], [users("POST", 1, ROWS[1])]
         ),
         Golden(
-            "one bad row",
+            "one that is nobody's device",
             [
-                change(ADD, identities={"ios_advertising_id": "no uuid"}),
+                change(
+                    ADD,
+                    identities={"ios_advertising_id": "00000000-0000-0000-0000-000000000000"},
+                ),
                 change(ADD, mpid="102", identities=MARY_ALONE),
             ],
-            [users("POST", 1, ["", "", "no uuid"], [MARY, "", ""])],
-            {0: "ios_advertising_id: Facebook could not read it"},
+            [users("POST", 1, [MARY, "", ""])],
+            {0: "ios_advertising_id"},
         ),
-        Golden("nothing left of it", [change(ADD, identities={"mobile_number": "n/a"})], []),
+        Golden(
+            "nothing left of it",
+            [change(ADD, identities={"mobile_number": "n/a"})],
+            [],
+            {0: "not in the form of its type"},
+        ),
         Golden(
             "audience deleted", [change(AUDIENCE_DELETE)], [Expected("DELETE", f"{URL}/{LIST}")]
         ),
@@ -127,7 +135,13 @@ CASE = Case(
             changes=[change(DELETE, identities=MARY_ALONE)],
             words="`list_id`",
         ),
-        Answered("bad-parameter", answer(400, 100, 1), "rejected", words="Invalid parameter"),
+        Answered(
+            "bad-parameter",
+            answer(400, 100, 1),
+            "rejected",
+            changes=[change(ADD, identities=MARY_ALONE)],
+            words="Invalid parameter",
+        ),
         Answered(
             "all-invalid",
             Answer(200, b'{"num_received":6,"num_invalid_entries":6}'),
@@ -142,7 +156,7 @@ CASE = Case(
                     {
                         "num_received": 2,
                         "num_invalid_entries": 1,
-                        "invalid_entry_samples": {"x": json.dumps([MARY, "", ""])},
+                        "invalid_entry_samples": {"0": json.dumps([MARY, "", ""]), "1": 7},
                     }
                 ).encode(),
             ),

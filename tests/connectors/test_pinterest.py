@@ -82,7 +82,13 @@ CASE = Case(
     ],
     answers=[
         Answered("no-such-list", answer(404, code=1903), "connection", words="list_id"),
-        Answered("bad", answer(400, code=1, message="bad"), "rejected", words="bad"),
+        Answered(
+            "bad",
+            answer(400, code=1, message="bad"),
+            "rejected",
+            changes=[change(ADD, identities=ANN)],
+            words="bad",
+        ),
         Answered("too-often", answer(429, code=8), "retry"),
         Answered("unauthorized", answer(401, code=2), "output", words="Pinterest refused"),
     ],

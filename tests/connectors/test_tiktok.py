@@ -83,7 +83,12 @@ CASE = Case(
         Golden(
             "update", [change(ATTRIBUTE_UPDATE, identities=JANE_ALONE)], [mapping("add", ROWS[1])]
         ),
-        Golden("nothing left of it", [change(ADD, identities={"mobile_number": "n/a"})], []),
+        Golden(
+            "nothing left of it",
+            [change(ADD, identities={"mobile_number": "n/a"})],
+            [],
+            {0: "not in the form of its type"},
+        ),
         Golden(
             "audience deleted",
             [change(AUDIENCE_DELETE)],
@@ -106,8 +111,20 @@ CASE = Case(
             for code in (40001, 40102, 40104, 40105)
         ),
         Answered("unknown-audience", answer(40007, "gone"), "connection", words="list_id"),
-        Answered("bad-parameter", answer(40002, "bad id"), "rejected", words="bad id"),
-        Answered("bad-request", answer(40002, "bad id", 400), "rejected", words="bad id"),
+        Answered(
+            "bad-parameter",
+            answer(40002, "bad id"),
+            "rejected",
+            changes=[change(ADD, identities=JANE_ALONE)],
+            words="bad id",
+        ),
+        Answered(
+            "bad-request",
+            answer(40002, "bad id", 400),
+            "rejected",
+            changes=[change(ADD, identities=JANE_ALONE)],
+            words="bad id",
+        ),
         Answered(
             "in-use",
             answer(40002, "Audience is used by ad groups"),
