@@ -20,6 +20,7 @@ __all__ = [
     "sha256_hex",
 ]
 
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _DEVICE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
@@ -44,7 +45,7 @@ def normal_phone(phone: str, *, plus: bool = False) -> str:
     """Digits alone, country code first, without leading zeros; `plus` puts one before them
     (E.164).
     """
-    digits = "".join(one for one in phone if "0" <= one <= "9").lstrip("0")
+    digits = _NO_DIGITS.sub("", phone).lstrip("0")
     return f"+{digits}" if plus and digits else digits
 
 

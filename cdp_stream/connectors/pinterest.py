@@ -45,6 +45,7 @@ from cdp_stream.errors import UsageError
 _MOST_RECORDS: Final = 10_000
 _PAGES: Final = 100
 _NOT_FOUND: Final = 404
+_NOBODY: Final = "nobody@example.invalid"  # RFC 2606
 
 
 _FORMS: Final[dict[str, Form]] = {
@@ -136,8 +137,8 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
         return request.with_headers(authorization=f"Bearer {value}")
 
     def create_list(self, change: Change) -> ListCreation:
-        """Find the list of that name, or make one: of this change's records, for it may not be
-        empty; the delivery that follows sets right who is in.
+        """Find the list of that name, or make one. It may not be empty, so it is made of an address
+        that nobody can have; Pinterest keeps only those records that are somebody's.
         """
         name, after = change.audience_name, ""
         for _page in range(_PAGES):
@@ -151,8 +152,7 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
             if bookmark is None:
                 break
             after = f"&bookmark={quote(bookmark, safe='')}"
-        records = ",".join(_FORMS[kind](value) for kind, value in change.identities)
-        body = {"name": name, "list_type": "EMAIL", "records": records}
+        body = {"name": name, "list_type": "EMAIL", "records": email_sha256(_NOBODY)}
         answer = yield json_request("POST", self._lists, body)
         list_id = text_of(answer.at("id"))
         if not answer.ok or list_id is None:

@@ -120,17 +120,20 @@ def test_a_list_is_made_once_made_an_audience_if_it_can_be_and_found_by_name_lat
     assert partner.audiences == ({} if small else {"A": "600", "B": "601", "C": "602"})
 
 
-def test_a_list_that_is_made_of_somebody_who_left_does_not_keep_them():
+def test_nobody_who_left_gets_onto_a_list_that_is_made():
     partner = Partner("549755885175", SECRET, REFRESH)
     bob = change(ADD, mpid="102", identities={"email": "bob@example.com"})
     told({}, change(DELETE, identities=ANN), bob, partner=partner)
     assert partner.members("600") == {sha("bob@example.com")}
 
 
-def test_a_list_of_nobody_is_not_made():
+def test_a_list_that_pinterest_does_not_make_is_a_fault_of_the_connection():
     partner = Partner("549755885175", SECRET, REFRESH)
+    partner.strangers = set()
+    partner.tokens = 7
+    partner.ahead += [answer(200, items=[]), answer(400, code=1, message="no")]
     with pytest.raises(Fault, match="made no list") as fault:
-        told({}, change(ADD, identities={"email": " "}), partner=partner)
+        told({}, change(ADD, identities=ANN), partner=partner, access_token="token-7")
     assert fault.value.scope == "connection"
 
 

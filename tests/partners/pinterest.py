@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +23,7 @@ class Pinterest(Partner):
     Attributes:
         lists: list id -> hashes; `names` are theirs.
         audiences: those made of lists: name -> list id.
+        strangers: records that are nobody's on Pinterest.
         small: whether lists are too small for an audience.
         page: lists a page.
     """
@@ -34,6 +36,7 @@ class Pinterest(Partner):
         self.lists: dict[str, set[str]] = {one: set() for one in lists}
         self.names: dict[str, str] = {}
         self.audiences: dict[str, str] = {}
+        self.strangers = {hashlib.sha256(b"nobody@example.invalid").hexdigest()}
         self.small = False
         self.tokens = 0
         self.page = 2
@@ -76,7 +79,7 @@ class Pinterest(Partner):
         good = all(re.fullmatch(r"[0-9a-f]{64}", one) for one in records)
         demand(good, 400, error(1, "records must be hashed"))
         demand(len(records) <= 10_000, 400, error(1, "too many records"))
-        return set(records)
+        return set(records) - self.strangers
 
     def token(self, request: Served) -> Answer:
         right = request.headers.get("authorization") == f"Basic {self.app}"
