@@ -64,7 +64,9 @@ def test_the_signature_is_what_the_description_says(service, token):
     )
     url = "https://acme.example:8443/a/b%20c.csv?y=2&x=1"
     sent = signed(Request("POST", url, b"body", {"content-type": "text/csv"}), 0, service, settings)
-    said = dict(one.split("=", 1) for one in sent.headers["authorization"].split(" ", 1)[1].split(", "))
+    said = dict(
+        one.split("=", 1) for one in sent.headers["authorization"].split(" ", 1)[1].split(", ")
+    )
     names = said["SignedHeaders"].split(";")
     assert names == sorted(names)
     assert ("x-amz-security-token" in names) == (token is not None)
