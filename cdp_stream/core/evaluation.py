@@ -99,6 +99,25 @@ class Engine:
             self._advance(row, until, changes)
         return row.clock != NEVER
 
+    def catch_up(self, row: Row, until: int) -> None:
+        """Bring a row that was settled under another plan to what this one makes of it at `until`:
+        what has ended, when it is due, every due instant up to then.
+
+        Its memberships at its clock are those of this plan already; what changes is told by the
+        caller, who compares.
+        """
+        untold: list[Change] = []
+        ended = [
+            workspace
+            for workspace, space in row.spaces.items()
+            if workspace not in self._lifetimes or self._end_of(workspace, space) <= row.clock
+        ]
+        if ended:
+            self._end(row, ended, {}, untold, None)
+        row.due = self._next_due(row, row.clock)
+        while row.due <= until and row.spaces:
+            self._fire(row, row.due, untold)
+
     # The steps of one instant
 
     def _is_new(self, row: Row, batch: Batch, digest: int, changes: list[Change]) -> bool:
@@ -131,7 +150,7 @@ class Engine:
             self._advance(row, time, changes)
         if time > row.clock:
             row.clock = time
-            row.ordinal = 0
+            row.ordinal = 0 if time != row.told_at else row.told
         workspace = self._workspace_of[batch.input]
         space = row.spaces.get(workspace)
         activated = None
@@ -286,7 +305,7 @@ class Engine:
             self._forwarding.note_time(before, row, at)
         if (flips or ended or before) and at > row.clock:
             row.clock = at
-            row.ordinal = 0
+            row.ordinal = 0 if at != row.told_at else row.told
         if ended:
             self._end(row, ended, flips, changes, before)
         elif flips or before:
@@ -362,7 +381,7 @@ class Engine:
             self._forwarding.note_end(before, row, ended)
         for workspace in ended:
             del row.spaces[workspace]
-            places.update(plan.dependants[workspace])
+            places.update(plan.dependants.get(workspace, ()))
         by_slot = plan.memories
         for slot in list(row.slots):
             if slot not in by_slot or by_slot[slot].workspace in ended:

@@ -7,7 +7,8 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,14 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["TOPICS", "TopicPlan", "ensure_topics", "output_topic"]
+__all__ = [
+    "DEFINITIONS",
+    "TOPICS",
+    "TopicPlan",
+    "ensure_definitions_topic",
+    "ensure_topics",
+    "output_topic",
+]
 
 _CONNECT_S = 15.0
 
@@ -38,11 +46,13 @@ class TopicPlan:
         suffix: What follows the prefix in its name.
         cleanup: Kafka's cleanup policy.
         settings: Further topic settings it is made with; they are not checked.
+        partitions: How many it has; ``None``: as many as ``events``.
     """
 
     suffix: str
     cleanup: str
     settings: Mapping[str, str]
+    partitions: int | None = None
 
 
 TOPICS = (
@@ -51,9 +61,20 @@ TOPICS = (
     TopicPlan("membership-state", "compact", {}),
     # What the input took, compressed maybe, this must take with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
-    TopicPlan("profiles-changelog", "compact", {}),
+    # The row of a partition's definitions grows with them.
+    TopicPlan("profiles-changelog", "compact", {"max.message.bytes": str(16 * 1024 * 1024)}),
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
+
+DEFINITIONS = TopicPlan(
+    "definitions",
+    "compact",
+    # All files of an account are one record. Versions that were replaced stay for a while: a
+    # partition that was left in mid-write goes on by those it was written under.
+    {"max.message.bytes": str(16 * 1024 * 1024), "min.compaction.lag.ms": str(7 * 86_400_000)},
+    partitions=1,
+)
+"""The topic of applied definitions."""
 
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
@@ -68,7 +89,7 @@ async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> in
 
     Args:
         settings: The worker's settings.
-        outputs: Ids of the outputs that are defined.
+        outputs: Ids of the outputs whose topics belong to them.
 
     Returns:
         How many partitions they have.
@@ -76,6 +97,32 @@ async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> in
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
+    async with _admin(settings) as admin:
+        return await _ensure(admin, settings, tuple(map(output_topic, outputs)))
+
+
+async def ensure_definitions_topic(settings: Settings) -> None:
+    """Make the topic of definitions if it is missing, check it if it is there.
+
+    Raises:
+        BrokerError: The broker does not answer, refuses, or holds one that does not fit.
+    """
+    async with _admin(settings) as admin:
+        name = settings.topic(DEFINITIONS.suffix)
+        there = await _partition_counts(admin)
+        if name not in there:
+            await _create(admin, settings, [DEFINITIONS], 1)
+            there = await _wait_for(admin, {name})
+        if there[name] != 1:
+            raise BrokerError(
+                f"{name} has {there[name]} partitions, but must have 1",
+                "delete it and apply the definitions again, or use another --prefix",
+            )
+        await _check_cleanup(admin, settings, (DEFINITIONS,))
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
     aiokafka_log = logging.getLogger("aiokafka")
     aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
@@ -88,7 +135,7 @@ async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> in
     finally:
         aiokafka_log.removeFilter(_silent)
     try:
-        return await _ensure(admin, settings, tuple(map(output_topic, outputs)))
+        yield admin
     except KafkaError as error:
         raise BrokerError(
             f"the broker at {settings.broker} refused to show or make topics: {error}",
@@ -139,7 +186,7 @@ async def _create(
         [
             NewTopic(
                 name=settings.topic(plan.suffix),
-                num_partitions=partitions,
+                num_partitions=plan.partitions or partitions,
                 replication_factor=settings.replication,
                 topic_configs={"cleanup.policy": plan.cleanup, **plan.settings},
             )

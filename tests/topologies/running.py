@@ -138,12 +138,16 @@ async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int
 def running(
     settings: Settings, directory: Path, kind: type[AnyRunning] = Running
 ) -> Iterator[AnyRunning]:
+    """Ends the workers at the end; of a test that fails pytest shows what they logged last."""
     ran = kind(settings, directory)
     try:
         yield ran
     finally:
-        for worker in ran.workers:
-            if worker.poll() is None:
+        for number, worker in enumerate(ran.workers):
+            ended_with = worker.poll()
+            if ended_with is None:
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
             worker.wait()
+            sys.stdout.write(f"--- worker {number}, exit code {ended_with}:\n")
+            sys.stdout.write(ran.log_of(worker)[-4000:])
