@@ -41,6 +41,7 @@ _Cold = tuple[
     int,
     int,
     int,
+    dict[int, dict[str, int]],
 ]
 _FirstCold = tuple[
     dict[str, str],
@@ -60,6 +61,7 @@ _skip_to_members = msgspec.msgpack.Decoder(
         msgspec.Raw,
         msgspec.Raw,
         dict[str, msgspec.Raw],
+        msgspec.Raw,
         msgspec.Raw,
         msgspec.Raw,
         msgspec.Raw,
@@ -107,7 +109,17 @@ def encode_row(row: Row) -> bytes:
 
 def _encode_cold(row: Row) -> bytes:
     facts = [(space.attributes, space.facts) for space in row.spaces.values()]
-    known = (row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, row.told)
+    sent = {at: numbers for at, numbers in row.sent.items() if at >= row.clock}
+    known = (
+        row.identities,
+        facts,
+        row.members,
+        row.variants,
+        row.opt_out,
+        row.told_at,
+        row.told,
+        sent,
+    )
     return _encode(known)
 
 
@@ -133,8 +145,17 @@ def decode_row(mpid: int, value: bytes) -> Row:
             batch_ids,
             cold,
         ) = _decode(memoryview(value)[_SIZES[value[0]] :])
-        known = (*_decode_first_cold(cold), NEVER, 0) if is_first else _decode_cold(cold)
-        row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, row.told = known
+        known = (*_decode_first_cold(cold), NEVER, 0, {}) if is_first else _decode_cold(cold)
+        (
+            row.identities,
+            facts,
+            row.members,
+            row.variants,
+            row.opt_out,
+            row.told_at,
+            row.told,
+            row.sent,
+        ) = known
     except msgspec.DecodeError as error:
         raise _damaged(str(mpid)) from error
     if len(facts) != len(seen):

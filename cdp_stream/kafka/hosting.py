@@ -328,10 +328,14 @@ class PartitionHosting:
             if hosted.fire_to is not None or (due is not None and due <= processor.time):
                 return self._tick(hosted)
         hosted.switching = True
-        self._submit(hosted, processor.switch(wanted), None, barrier=True)
+        effects = processor.switch(wanted)
+        self._submit(hosted, effects, None, barrier=True)
         log("definitions_in_force", partition=hosted.number, version=wanted.version,
             before=version, rows_to_sweep=processor.rows_to_sweep(),
             waiting_for_history=len(processor.missing))  # fmt: skip
+        if effects.started or effects.stopped:
+            log("connections_changed", partition=hosted.number, started=effects.started,
+                stopped=effects.stopped)  # fmt: skip
         return True
 
     def _sweep(self, hosted: HostedPartition) -> bool:

@@ -7,7 +7,7 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "definitions_topic_is_there",
     "ensure_definitions_topic",
     "ensure_topics",
+    "output_topic",
 ]
 
 _CONNECT_S = 15.0
@@ -85,11 +86,19 @@ DEFINITIONS = TopicPlan(
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
-async def ensure_topics(settings: Settings, *, make: bool = True) -> int:
+def output_topic(output: str) -> TopicPlan:
+    """What one output must be told; it is kept for as long as a fault may last."""
+    return TopicPlan(f"output.{output}", "delete", _days(30))
+
+
+async def ensure_topics(
+    settings: Settings, outputs: Collection[str] = (), *, make: bool = True
+) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
         settings: Which broker, which prefix.
+        outputs: Ids of the outputs whose topics belong to them.
         make: Whether to make any; without it, one that is missing is an error.
 
     Returns:
@@ -99,7 +108,7 @@ async def ensure_topics(settings: Settings, *, make: bool = True) -> int:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
     async with _admin(settings) as admin:
-        return await _ensure(admin, settings, make=make)
+        return await _ensure(admin, settings, tuple(map(output_topic, outputs)), make=make)
 
 
 async def ensure_definitions_topic(settings: Settings) -> None:
@@ -160,13 +169,19 @@ def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-async def _ensure(admin: AIOKafkaAdminClient, settings: Settings, *, make: bool) -> int:
+async def _ensure(
+    admin: AIOKafkaAdminClient,
+    settings: Settings,
+    outputs: tuple[TopicPlan, ...],
+    *,
+    make: bool,
+) -> int:
     there = await _partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
     # The input first: it may have been made a moment ago by somebody else, with another number of
     # partitions, and the others get as many as it turns out to have.
-    for group in (_INPUT, _OUTPUTS):
+    for group in (_INPUT, (*_OUTPUTS, *outputs)):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
         if missing and not make:
             raise BrokerError(
@@ -178,14 +193,14 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings, *, make: bool)
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
             partitions = there[events]
-    for plan in TOPICS:
+    for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
         if there[name] != partitions:
             raise BrokerError(
                 f"{name} has {there[name]} partitions, but {events} has {partitions}",
                 f"give {name} {partitions} partitions, or start afresh with another --prefix",
             )
-    await _check_cleanup(admin, settings, TOPICS)
+    await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
 
 

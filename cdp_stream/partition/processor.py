@@ -17,7 +17,9 @@ from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
 from cdp_stream.core.due import DueInstants
+from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.transition import Catalog, ended_connections
 from cdp_stream.formats.backfill_rows import backfilled_mpid
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
@@ -27,6 +29,7 @@ from cdp_stream.formats.definitions_row import (
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
+from cdp_stream.formats.output import OutputEncoder
 from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
 from cdp_stream.formats.rows import (
     OWN_ROW,
@@ -170,6 +173,7 @@ class ProfileProcessor:
             complete: slots whose history is in now, beside those that were kept up.
         """
         epochs = self._epochs
+        before = epochs.state
         epochs.switch(definitions, complete, self.time)
         # Decoded rows are of the epoch before.
         self._rows.clear()
@@ -185,9 +189,22 @@ class ProfileProcessor:
             self._sizes.keep(epochs.counted)
         self._settle_histories()
         effects = Effects()
+        if before is not None:
+            self._end_connections(before.catalog, effects)
         self._write_definitions(effects)
         self._close(effects)
         return effects
+
+    def _end_connections(self, before: Catalog, effects: Effects) -> None:
+        """Tell the connections whose audience was deleted, behind all that they were told of it."""
+        state = self._epochs.state
+        assert state is not None
+        for wired, audience in ended_connections(before, self._epochs.definitions.account):
+            message = self._encoder.encode_audience_delete(wired, audience, state.time)
+            effects.outputs.append((wired.output, b"", message))
+        now = state.catalog.connections
+        effects.started = [name for name in now if name not in before.connections]
+        effects.stopped = [name for name in before.connections if name not in now]
 
     @property
     def backfill(self) -> Backfill | None:
@@ -214,7 +231,7 @@ class ProfileProcessor:
     def sweep(self, limit: int) -> Effects:
         """Migrate the rows among the next `limit` that are of earlier definitions."""
         effects = Effects()
-        changes: list[Change] = []
+        changes = Emission()
         epochs, rows, store = self._epochs, self._rows, self._store
         unswept = self._unswept
         for _ in range(min(limit, len(unswept))):
@@ -260,6 +277,7 @@ class ProfileProcessor:
         plan = self._engine.plan
         self._account_id = plan.account_id
         self._decoder = BatchDecoder(plan.inputs)
+        self._encoder = OutputEncoder(plan.account_id)
 
     def _write_definitions(self, effects: Effects) -> None:
         state = self._epochs.state
@@ -289,7 +307,7 @@ class ProfileProcessor:
         self._make_room()
         effects = Effects()
         touched: dict[int, Row | None] = {}
-        changes: list[Change] = []
+        changes = Emission()
         decode = self._decoder.decode
         apply, wake = self._engine.apply, self._engine.wake
         rows = self._rows
@@ -383,7 +401,7 @@ class ProfileProcessor:
         self._make_room()
         self.time = max(self.time, until)
         effects = Effects()
-        changes: list[Change] = []
+        changes = Emission()
         woken: dict[int, Row | None] = {}
         for _ in range(limit):
             entry = self._due.pop(until)
@@ -448,7 +466,7 @@ class ProfileProcessor:
             for old in list(islice(rows, most // 10 + 1)):
                 del rows[old]
 
-    def _emit(self, changes: list[Change], effects: Effects) -> None:
+    def _emit(self, changes: Emission, effects: Effects) -> None:
         state: dict[bytes, bytes | None] = {}
         counts = effects.changes
         self._sizes.change(changes)
@@ -461,6 +479,13 @@ class ProfileProcessor:
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
+        if changes.told:
+            encode = self._encoder.encode
+            effects.outputs += [
+                (told.connection.output, mpid_key(told.change.mpid), encode(told))
+                for told in changes.told
+            ]
+        effects.unidentified = changes.unidentified
 
     def _reject(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
         for reject in rejects:
