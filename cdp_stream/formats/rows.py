@@ -23,6 +23,9 @@ VERSION: Final = 1
 PARTITION_KEY: Final = b"~partition"
 """The key of the partition's own row; no profile id is written so."""
 
+REPARTITION_KEY: Final = b"~repartition"
+"""The key of a row that says that profiles are being moved to other partitions."""
+
 _HEADER = Struct(">Bq")
 _PARTITION = Struct(">Bqq")
 _Seen = list[tuple[str, int, int]]
@@ -38,6 +41,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Body).decode
 _decode_cold = msgspec.msgpack.Decoder(_Cold).decode
 _skip_to_cold = msgspec.msgpack.Decoder(tuple[(msgspec.Raw,) * 9]).decode  # type: ignore[misc]
+_decode_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_NO_POSITION = msgspec.Raw(_encode(-1))
+_POSITION_PART = 1
 _skip_to_members = msgspec.msgpack.Decoder(
     tuple[msgspec.Raw, msgspec.Raw, dict[str, msgspec.Raw], msgspec.Raw, msgspec.Raw]
 ).decode
@@ -139,6 +145,21 @@ def members_of(value: bytes) -> Collection[str]:
         return _skip_to_members(cold)[2]
     except msgspec.DecodeError as error:
         raise _damaged("its memberships") from error
+
+
+def without_position(value: bytes) -> bytes:
+    """An encoded row as another partition is to have it: no record of that one was applied to it.
+
+    Raises:
+        OutsideError: the value is of another version, or damaged.
+    """
+    _check_version(value[0] if value else VERSION)
+    try:
+        parts = _decode_parts(memoryview(value)[_HEADER.size :])
+    except msgspec.DecodeError as error:
+        raise _damaged("a row that is to be moved") from error
+    parts[_POSITION_PART] = _NO_POSITION
+    return value[: _HEADER.size] + _encode(parts)
 
 
 def encode_partition(state: PartitionState) -> bytes:

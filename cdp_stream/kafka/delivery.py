@@ -98,14 +98,19 @@ class Lane(Protocol):
 
 
 async def send_records(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Iterable[Item]
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    records: Iterable[Item],
+    *,
+    timestamp: int | None = None,
 ) -> list[asyncio.Future[Any]]:
     """Enqueue records to one partition as ready-made batches; returns a future per batch.
 
     A record larger than a batch travels alone. Only one coroutine at a time may enqueue to a
-    partition, or batches of two mix.
+    partition, or batches of two mix. Their timestamp is the time of writing unless given.
     """
-    now, futures = wall_ms(), []
+    now, futures = wall_ms() if timestamp is None else timestamp, []
     batch = producer.create_batch()
     for key, value, headers in records:
         if batch.append(key=key, value=value, timestamp=now, headers=headers) is None:

@@ -17,12 +17,14 @@ from cdp_stream.core.due import DueInstants
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.errors import OutsideError
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
+    REPARTITION_KEY,
     PartitionState,
     decode_partition,
     decode_row,
@@ -69,7 +71,8 @@ class ProfileProcessor:
                 next call.
 
         Raises:
-            OutsideError: a row is damaged, or of another release's format.
+            OutsideError: a row is damaged, or of another release's format, or profiles are being
+                moved to other partitions.
         """
         self._store = rows
         self.time = self.position = -1
@@ -80,6 +83,8 @@ class ProfileProcessor:
             if key == PARTITION_KEY:
                 self.time, self.position = decode_partition(value)
                 continue
+            if key == REPARTITION_KEY:
+                raise _repartition_unfinished()
             mpids.append(mpid := int(key))
             if (due := due_of(value)) < FOREVER:
                 self._due.add(due, mpid)
@@ -279,3 +284,10 @@ class ProfileProcessor:
     def _close(self, effects: Effects) -> None:
         """End the write with the partition's own row: who has read it has read the whole write."""
         effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
+
+
+def _repartition_unfinished() -> OutsideError:
+    return OutsideError(
+        "profiles are being moved to other partitions, and that is not finished",
+        "wait for cdp repartition, or run it again with the same --partitions: it goes on",
+    )
