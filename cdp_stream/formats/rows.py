@@ -23,6 +23,9 @@ VERSION: Final = 1
 PARTITION_KEY: Final = b"~partition"
 """The key of the partition's own row; no profile id is written so."""
 
+INPUT_KEY: Final = b"~input"
+"""The key of a row that says which topic the partition's rows were made from."""
+
 REPARTITION_KEY: Final = b"~repartition"
 """The key of a row that says that profiles are being moved to other partitions."""
 

@@ -28,7 +28,9 @@ from cdp_stream.errors import BrokerError, UsageError
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
     REPARTITION_KEY,
+    PartitionState,
     decode_partition,
+    encode_partition,
     without_position,
 )
 from cdp_stream.kafka.changelog import read_to_end
@@ -52,6 +54,7 @@ __all__ = ["Repartitioned", "repartition"]
 _PIECE = 5_000
 _WAIT_S = 30.0
 _BACKFILL = b"~backfill"
+_NEVER = encode_partition(PartitionState(-1, -1))
 Rows = dict[bytes, bytes]
 Pair = tuple[bytes, bytes | None]
 
@@ -414,20 +417,27 @@ class _Move:
         are transactions.
         """
         group = self._settings.group_id
+        rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
         waiting = await self._records(self._events, await self._positions(own, marker))
         for number, records in waiting.items():
             if all(self._is_placed(record, number) for record in records):
                 continue
-            behind = {TopicPartition(self._events, number): records[-1].offset + 1}
+            last = records[-1].offset
+            behind = {TopicPartition(self._events, number): last + 1}
+            # A position of the group without one in the rows would tell of a lost changelog.
+            state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
+            row = [(PARTITION_KEY, encode_partition(state._replace(position=last)))]
             if not transactional:
                 async with self._producer(self._events) as producer:
                     await self._publish(producer, records)
+                    await self._send(producer, self._changelog, number, row)
                 await self._commit(behind)
             else:
                 options = {"transactional_id": f"{group}-repartition"}
                 sending = self._producer(self._events, **options)
                 async with sending as producer, producer.transaction():
                     await self._publish(producer, records)
+                    await self._send(producer, self._changelog, number, row)
                     await producer.send_offsets_to_transaction(behind, group)
             self._done.forwarded += len(records)
 

@@ -85,6 +85,8 @@ class ProfileProcessor:
                 continue
             if key == REPARTITION_KEY:
                 raise _repartition_unfinished()
+            if key.startswith(b"~"):
+                continue  # whoever wrote it reads it
             mpids.append(mpid := int(key))
             if (due := due_of(value)) < FOREVER:
                 self._due.add(due, mpid)
