@@ -216,7 +216,7 @@ def explained(error: BaseException) -> BaseException:
     """A broker's refusal in words that help; other errors as they are."""
     if isinstance(error, KafkaError):
         return BrokerError(
-            f"the broker did not take a write: {error or type(error).__name__}",
+            f"the broker did not take a write: {str(error) or type(error).__name__}",
             "nothing is lost: see the broker's log, then start the worker again",
         )
     return error
