@@ -20,6 +20,7 @@ from cdp_stream.core.due import DueInstants
 from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.core.transition import Catalog, ended_connections
+from cdp_stream.errors import OutsideError
 from cdp_stream.formats.backfill_rows import backfilled_mpid
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
@@ -34,6 +35,7 @@ from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_pro
 from cdp_stream.formats.rows import (
     OWN_ROW,
     PARTITION_KEY,
+    REPARTITION_KEY,
     PartitionState,
     decode_partition,
     decode_row,
@@ -102,7 +104,8 @@ class ProfileProcessor:
                 next call.
 
         Raises:
-            OutsideError: a row is damaged, or of another release's format.
+            OutsideError: a row is damaged, or of another release's format, or profiles are being
+                moved to other partitions.
         """
         self._store = rows
         self.time = self.position = -1
@@ -118,7 +121,9 @@ class ProfileProcessor:
                     state = decode_definitions(value)
                 elif (owner := backfilled_mpid(key)) is not None:
                     backfilled.append(owner)
-                continue
+                elif key == REPARTITION_KEY:
+                    raise _repartition_unfinished()
+                continue  # of another, whoever wrote it reads it
             mpids.append(mpid := int(key))
             if (due := due_of(value)) < FOREVER:
                 self._due.add(due, mpid)
@@ -500,3 +505,10 @@ class ProfileProcessor:
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
     return {b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in rows.items()}
+
+
+def _repartition_unfinished() -> OutsideError:
+    return OutsideError(
+        "profiles are being moved to other partitions, and that is not finished",
+        "wait for cdp repartition, or run it again with the same --partitions: it goes on",
+    )
