@@ -113,10 +113,29 @@ class Engine:
             if workspace not in self._lifetimes or self._end_of(workspace, space) <= row.clock
         ]
         if ended:
-            self._end(row, ended, {}, untold, None)
+            self._end(row, ended, {}, ("definition", None, row.clock), untold, None)
         row.due = self._next_due(row, row.clock)
         while row.due <= until and row.spaces:
             self._fire(row, row.due, untold)
+
+    def erase(self, row: Row, time: int, changes: list[Change]) -> None:
+        """Forget a profile on request: what is due by then fires, then it leaves all its audiences.
+
+        As after the end of a life, a row without content stays for that instant, within which
+        ordinals go on; what comes later starts a new profile.
+
+        Args:
+            row: the profile's state, changed in place.
+            time: of the request, epoch ms; it takes effect at the clock if that is later.
+            changes: the deletes are appended here, in order.
+        """
+        if row.due <= time:
+            self._advance(row, time, changes)
+        if time > row.clock:
+            row.clock = time
+            row.ordinal = 0 if time != row.told_at else row.told
+        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes, None)
+        row.due = self._next_due(row, row.clock)
 
     # The steps of one instant
 
@@ -307,7 +326,7 @@ class Engine:
             row.clock = at
             row.ordinal = 0 if at != row.told_at else row.told
         if ended:
-            self._end(row, ended, flips, changes, before)
+            self._end(row, ended, flips, ("profile_expiry", None, row.clock), changes, before)
         elif flips or before:
             self._settle(row, flips, None, occasion, changes, before)
         self._prune(row, at)
@@ -368,6 +387,7 @@ class Engine:
         row: Row,
         ended: list[str],
         flips: Flips,
+        occasion: Occasion,
         changes: list[Change],
         before: Before | None,
     ) -> None:
@@ -381,6 +401,7 @@ class Engine:
             self._forwarding.note_end(before, row, ended)
         for workspace in ended:
             del row.spaces[workspace]
+            # An erasure, or other definitions, may end one that there is no more.
             places.update(plan.dependants.get(workspace, ()))
         by_slot = plan.memories
         for slot in list(row.slots):
@@ -394,9 +415,8 @@ class Engine:
         )
         for leaf in flips:
             places.update(leaf.audiences)
-        why = Why(flips, ended, ("profile_expiry", None, row.clock))
         start = len(changes)
-        settle(plan, row, places, why, changes)
+        settle(plan, row, places, Why(flips, ended, occasion), changes)
         if self._forwarding is not None:
             self._forwarding.forward(row, before, changes, start)
         if not row.spaces:

@@ -26,6 +26,7 @@ __all__ = [
     "DEFINITIONS",
     "TOPICS",
     "TopicPlan",
+    "definitions_topic_is_there",
     "ensure_definitions_topic",
     "ensure_topics",
     "output_topic",
@@ -36,6 +37,10 @@ _CONNECT_S = 15.0
 
 def _days(number: int) -> dict[str, str]:
     return {"retention.ms": str(number * 86_400_000)}
+
+
+_COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
+"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,13 @@ class TopicPlan:
 TOPICS = (
     TopicPlan("events", "delete", _days(90)),
     TopicPlan("memberships", "delete", _days(365)),
-    TopicPlan("membership-state", "compact", {}),
+    TopicPlan("membership-state", "compact", _COMPACTED),
     # What the input took, compressed maybe, this must take with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
     # The row of a partition's definitions grows with them.
-    TopicPlan("profiles-changelog", "compact", {"max.message.bytes": str(16 * 1024 * 1024)}),
+    TopicPlan(
+        "profiles-changelog", "compact", {**_COMPACTED, "max.message.bytes": str(16 * 1024 * 1024)}
+    ),
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
 
@@ -84,12 +91,15 @@ def output_topic(output: str) -> TopicPlan:
     return TopicPlan(f"output.{output}", "delete", _days(30))
 
 
-async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> int:
+async def ensure_topics(
+    settings: Settings, outputs: Collection[str] = (), *, make: bool = True
+) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
-        settings: The worker's settings.
+        settings: Which broker, which prefix.
         outputs: Ids of the outputs whose topics belong to them.
+        make: Whether to make any; without it, one that is missing is an error.
 
     Returns:
         How many partitions they have.
@@ -98,7 +108,7 @@ async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> in
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
     async with _admin(settings) as admin:
-        return await _ensure(admin, settings, tuple(map(output_topic, outputs)))
+        return await _ensure(admin, settings, tuple(map(output_topic, outputs)), make=make)
 
 
 async def ensure_definitions_topic(settings: Settings) -> None:
@@ -119,6 +129,16 @@ async def ensure_definitions_topic(settings: Settings) -> None:
                 "delete it and apply the definitions again, or use another --prefix",
             )
         await _check_cleanup(admin, settings, (DEFINITIONS,))
+
+
+async def definitions_topic_is_there(settings: Settings) -> bool:
+    """Whether anything can have been applied.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        return settings.topic(DEFINITIONS.suffix) in await _partition_counts(admin)
 
 
 @asynccontextmanager
@@ -150,7 +170,7 @@ def _silent(_record: logging.LogRecord) -> bool:
 
 
 async def _ensure(
-    admin: AIOKafkaAdminClient, settings: Settings, outputs: tuple[TopicPlan, ...]
+    admin: AIOKafkaAdminClient, settings: Settings, outputs: tuple[TopicPlan, ...], *, make: bool
 ) -> int:
     there = await _partition_counts(admin)
     events = settings.topic("events")
@@ -159,6 +179,12 @@ async def _ensure(
     # partitions, and the others get as many as it turns out to have.
     for group in (_INPUT, (*_OUTPUTS, *outputs)):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
+        if missing and not make:
+            raise BrokerError(
+                f"{settings.topic(missing[0].suffix)} is not there: no worker has run with this "
+                "prefix",
+                "name the prefix of the system that you mean with --prefix",
+            )
         if missing:
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})

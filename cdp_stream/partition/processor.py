@@ -25,7 +25,7 @@ from cdp_stream.formats.definitions_row import (
     decode_definitions,
     encode_definitions,
 )
-from cdp_stream.formats.envelope import marker_time
+from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.output import OutputEncoder
@@ -265,9 +265,14 @@ class ProfileProcessor:
         time = self.time
         for record in records:
             value = record.value
-            if not value and (marked := marker_time(record.key, value, record.headers)) is not None:
-                time = max(time, marked)
-                continue
+            if not value:
+                marked = marker_time(record.key, value, record.headers)
+                if marked is not None:
+                    time = max(time, marked)
+                    continue
+                if asks_erasure(record.headers):
+                    time = self._erase(record, time, touched, changes, effects)
+                    continue
             batch, rejects = decode(value, record.key, record.headers, record.timestamp)
             if rejects:
                 self._reject(record, rejects, effects)
@@ -300,6 +305,36 @@ class ProfileProcessor:
         effects.rows = _encoded(touched)
         self._close(effects)
         return effects
+
+    def _erase(
+        self,
+        record: Record,
+        time: int,
+        touched: dict[int, Row | None],
+        changes: list[Change],
+        effects: Effects,
+    ) -> int:
+        """Erase the profile that the record's key names, as of the record's timestamp.
+
+        Returns:
+            The partition's time after it: it moves as with the arrival of a batch.
+        """
+        mpid = erased_mpid(record.key, record.value)
+        if isinstance(mpid, Reject):
+            self._reject(record, (mpid,), effects)
+            return time
+        asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
+        if mpid not in self._rows and self._store.get(b"%d" % mpid) is None:
+            return max(time, asked_at)
+        row = self._rows.get(mpid) or self._load_for_event(mpid, changes, touched)
+        if record.offset > row.position:
+            if row.due <= time:
+                self._engine.wake(row, time, changes)
+            self._engine.erase(row, asked_at, changes)
+            row.position = record.offset
+            self._due.add(row.due, mpid)
+            touched[mpid] = row
+        return max(time, asked_at)
 
     def mark_time(self, until: int) -> Effects:
         """Move time without firing anything: the write that must be durable before a tick's outputs
