@@ -36,7 +36,7 @@ from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
 from cdp_stream.core.durations import duration_ms
 from cdp_stream.errors import UsageError
 
-__all__ = ["CSV_COLUMNS", "File", "FileSettings"]
+__all__ = ["CSV_COLUMNS", "File", "FileSettings", "csv_line", "csv_row"]
 
 CSV_COLUMNS: Final = (
     "message_id", "action", "account_id", "audience_id", "audience_name", "mpid", "effective_at",
@@ -99,7 +99,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
         self._folder = Path(settings.directory)
         # Names sort in the order in which files were begun.
         self._own_name = re.compile(re.escape(output) + r"-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}")
-        self._head = _csv_line(CSV_COLUMNS) if settings.format == "csv" else b""
+        self._head = csv_line(CSV_COLUMNS) if settings.format == "csv" else b""
         self._part: _Part | None = None
         self._known: dict[Ids, None] = {}
 
@@ -270,7 +270,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
     def _line(self, change: OutputChange[ConnectionSettings]) -> bytes:
         if self.settings.format == "ndjson":
             return change.json() + b"\n"
-        return _csv_line([_cell(change.message, column) for column in CSV_COLUMNS])
+        return csv_row(change.message)
 
 
 def _cell(message: Mapping[str, Any], column: str) -> str:
@@ -282,7 +282,12 @@ def _cell(message: Mapping[str, Any], column: str) -> str:
     return str(value)
 
 
-def _csv_line(cells: Iterable[str]) -> bytes:
+def csv_row(message: Mapping[str, Any]) -> bytes:
+    """A change as a line under `CSV_COLUMNS`."""
+    return csv_line([_cell(message, column) for column in CSV_COLUMNS])
+
+
+def csv_line(cells: Iterable[str]) -> bytes:
     """One line of the file, whatever is in the cells: a line end within one would be taken for the
     end of a change.
     """

@@ -357,7 +357,8 @@ def _result(
     def ask(request: Request) -> Answer:
         before = len(exchange.yielded)
         # An answer that asks for another try is given each time.
-        return answered.answer if before == first else partner.answer(request)
+        asked = before == first and request.url == exchange.yielded[-1].url  # and not for a token
+        return answered.answer if asked else partner.answer(request)
 
     try:
         outcome = converse(exchange, changes, ask)
