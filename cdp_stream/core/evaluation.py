@@ -134,8 +134,7 @@ class Engine:
         if time > row.clock:
             row.clock = time
             row.ordinal = 0 if time != row.told_at else row.told
-        before: Before | None = None if self._forwarding is None else {}
-        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes, before)
+        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes, None)
         row.due = self._next_due(row, row.clock)
 
     # The steps of one instant
@@ -327,8 +326,7 @@ class Engine:
             row.clock = at
             row.ordinal = 0 if at != row.told_at else row.told
         if ended:
-            why = ("profile_expiry", None, row.clock)
-            self._end(row, ended, flips, why, changes, before)
+            self._end(row, ended, flips, ("profile_expiry", None, row.clock), changes, before)
         elif flips or before:
             self._settle(row, flips, None, occasion, changes, before)
         self._prune(row, at)
