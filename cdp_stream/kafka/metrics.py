@@ -18,6 +18,7 @@ from prometheus_client import (
 
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
+from cdp_stream.kafka.backfill_progress import BackfillProgress
 from cdp_stream.partition.effects import Effects, Headers, Processor
 
 __all__ = ["Metrics"]
@@ -27,7 +28,12 @@ _LATENESS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own."""
+    """The metrics of one worker, in a registry of their own.
+
+    Attributes:
+        registry: Where they are.
+        backfill: How far backfills are.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -50,6 +56,16 @@ class Metrics:
             "cdp_membership_changes_total", "Membership changes, by audience and action",
             ["audience", "action"], registry=registry,
         )  # fmt: skip
+        self._forwarded = Counter(
+            "cdp_output_messages_total", "Messages published for an output, by output",
+            ["output"], registry=registry,
+        )  # fmt: skip
+        self._unidentified = Counter(
+            "cdp_output_unidentified_total",
+            "Messages not published for an output, which accepts none of the profile's identities",
+            ["output"],
+            registry=registry,
+        )
         self._slice_seconds = Histogram(
             "cdp_slice_evaluation_seconds", "Time to evaluate one slice of a chunk or of a tick",
             ["kind"], buckets=_SECONDS, registry=registry,
@@ -114,6 +130,7 @@ class Metrics:
         )
         self._sampled: set[int] = set()
         self._audiences = AudienceMetrics(registry)
+        self.backfill = BackfillProgress(registry, self._audiences.label)
         self._ready = Gauge(
             "cdp_ready", "1 while the worker is ready, as /readyz says", registry=registry
         )
@@ -220,6 +237,10 @@ class Metrics:
     def _count_outputs(self, effects: Effects) -> None:
         for (audience, action), count in effects.changes.items():
             self._changes.labels(self._audiences.label(audience), action).inc(count)
+        for output, count in Tally(output for output, _, _ in effects.outputs).items():
+            self._forwarded.labels(output).inc(count)
+        for output, count in effects.unidentified.items():
+            self._unidentified.labels(output).inc(count)
         self._changelog_rows.inc(len(effects.rows))
         if not effects.rejected:
             return

@@ -138,8 +138,8 @@ def test_the_worker_describes_itself():
 
 
 def test_the_definitions_of_each_partition_are_told():
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = Metrics()
+    registry = metrics.registry
     metrics.sample(
         0, lag=0, limit=0, processor=Partition(version="12", missing=frozenset("ab"), unswept=5)
     )
