@@ -108,7 +108,8 @@ def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> Definiti
     if read is None:
         return AppliedDefinitions(settings)
     account, loaded = read
-    return FileDefinitions(Definitions(f"files-{digest_of_files(files_of(loaded))}", 0, account))
+    version = f"files-{digest_of_files(files_of(loaded))}"
+    return FileDefinitions(Definitions(version, 0, account), settings)
 
 
 def _check_topologies(only: str | None, outputs: tuple[str, ...]) -> None:

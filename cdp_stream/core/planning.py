@@ -41,10 +41,12 @@ from cdp_stream.core.definition import (
     SequenceCriterion,
 )
 from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
+from cdp_stream.core.forwarding import Forwarding, Route
 from cdp_stream.core.meaning import digest_of, expression_digest, slot_of
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Reader, Stage
 from cdp_stream.core.row import NEVER, Row, Space
 from cdp_stream.core.scope import identity_of, slots_of
+from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
 from cdp_stream.core.windows import Window
 
 WHOLE: Final = Stage()
@@ -70,6 +72,8 @@ def build_plan(account: Account, stage: Stage = WHOLE) -> Plan:
     plan.audiences = tuple(_all_planned(account, order, leaves, stage))
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
+    routes = list(_routes(plan, leaves, stage.missing))
+    plan.forwarding = Forwarding(routes) if routes else None
     return plan
 
 
@@ -153,7 +157,7 @@ class _Leaves:
             case EventCriterion():
                 return self._event_leaf(criterion, identity)
             case CalculatedCriterion():
-                memory = self._calculated(criterion.attribute)
+                memory = self.memory_of(criterion.attribute)
                 test = CalculatedAttributeTest(memory, criterion.test)
                 memory.leaves = (*memory.leaves, test)
                 return test
@@ -192,7 +196,8 @@ class _Leaves:
                 self.plan.add_reader(reach, Reader(subject, reach.inputs, None, None, memory))
         return leaf
 
-    def _calculated(self, attribute: CalculatedAttribute) -> CalculatedMemory:
+    def memory_of(self, attribute: CalculatedAttribute) -> CalculatedMemory:
+        """Where the state of a calculated attribute is kept: one place, whoever reads it."""
         identity = identity_of(attribute, self.plan.workspaces)
         memory = self.calculated.get(identity)
         if memory is None:
@@ -219,7 +224,7 @@ def _all_planned(
     workspaces = leaves.plan.workspaces
     meanings: dict[str, str] = {}
     pending: set[str] = set()
-    for audience in _after_references(account.audiences):
+    for audience in _after_references(_evaluated(account.audiences)):
         meanings[audience.id] = _meaning(audience, meanings, leaves)
         written = leaves_of(audience.expression)
         lacking = [
@@ -283,6 +288,61 @@ def _frozen(before: InForce, order: int, leaves: _Leaves) -> PlannedAudience:
         leaves=(),
         meaning="",
     )
+
+
+def _evaluated(audiences: tuple[Audience, ...]) -> tuple[Audience, ...]:
+    """The audiences that are computed, and those that these refer to, however far."""
+    if all(audience.computed for audience in audiences):
+        return audiences
+    by_id = {audience.id: audience for audience in audiences}
+    needed: set[str] = set()
+    pending = [audience.id for audience in audiences if audience.computed]
+    while pending:
+        name = pending.pop()
+        if name not in needed:
+            needed.add(name)
+            pending += [
+                leaf.audience_id
+                for leaf in leaves_of(by_id[name].expression)
+                if isinstance(leaf, MemberOf)
+            ]
+    return tuple(audience for audience in audiences if audience.id in needed)
+
+
+def _routes(plan: Plan, leaves: _Leaves, missing: frozenset[str]) -> Iterator[Route]:
+    """The active connections of audiences in force, with what they share; a calculated attribute is
+    shared as soon as its history is in.
+    """
+    account = plan.account
+    calculated = {attribute.id: attribute for attribute in account.calculated_attributes}
+    known: dict[object, Shared] = {}
+
+    def shared_of(name: str, audience: PlannedAudience) -> Shared | None:
+        attribute = calculated.get(name)
+        if attribute is None:
+            own = SharedAttribute(audience.workspaces, name)
+            return known.setdefault((audience.workspaces, name), own)
+        if slot_of(identity_of(attribute, plan.workspaces)) in missing:
+            return None
+        memory = leaves.memory_of(attribute)
+        return known.setdefault(memory.slot, SharedCalculation(memory))
+
+    for connection in account.connections:
+        place = plan.places.get(connection.audience)
+        if not connection.active or place is None:
+            continue
+        audience = plan.audiences[place]
+        shared = ((name, shared_of(name, audience)) for name in connection.user_attributes)
+        yield Route(
+            connection,
+            slot_of(connection.id),
+            audience.id,
+            audience.name,
+            audience.digest,
+            audience.order,
+            audience.emits,
+            tuple((name, found) for name, found in shared if found is not None),
+        )
 
 
 def _after_references(audiences: tuple[Audience, ...]) -> list[Audience]:

@@ -29,6 +29,9 @@ SLOT_SIZE: Final = 26
 ID_SIZE: Final = 16
 """Bytes that a remembered event or batch id takes in a row."""
 
+SENT_SIZE: Final = 20
+"""Bytes that the number of a connection's messages takes in a row."""
+
 _INT_SIZE = 9
 _FEW = 16
 _ROW_SIZE = 128
@@ -101,6 +104,8 @@ class Row:
         told_at: an instant later than the clock, epoch ms, at which changes were emitted already
             (by a definition, that is told at its own instant); `NEVER` for none.
         told: how many were.
+        sent: instant -> connection -> how many messages of its own it had of the profile at that
+            instant; of an instant before the clock that means nothing any more.
     """
 
     __slots__ = (
@@ -116,6 +121,7 @@ class Row:
         "opt_out",
         "ordinal",
         "position",
+        "sent",
         "slots",
         "spaces",
         "told",
@@ -146,11 +152,12 @@ class Row:
         self.members: dict[str, int] = {}
         self.variants: dict[str, str] = {}
         self.opt_out = 0
+        self.sent: dict[int, dict[str, int]] = {}
         self.event_ids = bytearray()
         self.batch_ids = bytearray()
 
     def warm(self) -> None:
-        """Identities, attributes, facts, members, variants or the opt-out are about to change."""
+        """Identities, attributes, facts, members, variants, the opt-out or `sent` are to change."""
         self.cold = None
 
     def ordinal_at(self, instant: int) -> int:
@@ -205,7 +212,9 @@ def size_of(value: Any) -> int:
 
 def measure(row: Row) -> int:
     """At least the bytes that the row takes when encoded."""
-    size = _ROW_SIZE + len(row.event_ids) + len(row.batch_ids)
+    size = (
+        _ROW_SIZE + len(row.event_ids) + len(row.batch_ids) + sum(map(sent_size, row.sent.values()))
+    )
     for state in row.slots.values():
         size += SLOT_SIZE + (0 if type(state) is int else state_size(state))
     for kind, value in row.identities.items():
@@ -216,6 +225,11 @@ def measure(row: Row) -> int:
         size += size_of(space.facts)
     size += sum(size_of(audience_id) + size_of(name) for audience_id, name in row.variants.items())
     return size + sum(len(audience_id) + 18 for audience_id in row.members)
+
+
+def sent_size(sent: dict[str, int]) -> int:
+    """At least the bytes that the numbers of messages of one instant take when encoded."""
+    return _INT_SIZE + SENT_SIZE * (1 + len(sent))
 
 
 def state_size(state: Any) -> int:

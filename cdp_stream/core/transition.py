@@ -13,18 +13,39 @@ Source: docs/semantics.md, changing definitions; docs/changing-definitions.md.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cdp_stream.core.ab_test import variant_of
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.forwarding import Route, Shift
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience
 from cdp_stream.core.row import Row, measure
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)
 _NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Wired(NamedTuple):
+    """What a change of definitions must know of a connection that was active before.
+
+    Attributes:
+        on_audience_delete: what the connector does when the audience is deleted.
+        settings: as JSON text.
+        shared: names of the attributes that it shares.
+    """
+
+    id: str
+    audience: str
+    output: str
+    variant: str | None
+    on_audience_delete: str
+    settings: str
+    shared: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +56,13 @@ class Catalog:
         audiences: by id, in the order of the definition files; drafts too.
         lifetimes: of each workspace, ms; None is unlimited.
         slots: the slots whose history is complete.
+        connections: the active ones, by id.
     """
 
     audiences: Mapping[str, InForce] = field(default_factory=dict)
     lifetimes: Mapping[str, int | None] = field(default_factory=dict)
     slots: frozenset[str] = frozenset()
+    connections: Mapping[str, Wired] = field(default_factory=dict)
 
 
 def catalog_of(plan: Plan) -> Catalog:
@@ -48,6 +71,7 @@ def catalog_of(plan: Plan) -> Catalog:
         {audience.id: _in_force(audience) for audience in sorted(plan.audiences, key=_order)},
         {workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()},
         frozenset(plan.memories),
+        {route.connection.id: _wired(route) for route in _routes(plan)},
     )
 
 
@@ -62,6 +86,8 @@ class Transition:
         epoch: that of the plan.
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
+        started: ids of the connections that were not active before, or had other settings.
+        reshared: ids of those that shared other attributes.
     """
 
     before: Catalog
@@ -70,6 +96,8 @@ class Transition:
     epoch: int
     places: tuple[int, ...]
     is_felt: bool
+    started: frozenset[str] = frozenset()
+    reshared: frozenset[str] = frozenset()
 
 
 def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -> Transition:
@@ -85,14 +113,48 @@ def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -
         )
     )
     after = catalog_of(plan)
+    started, reshared = _connected(before, after)
     is_felt = bool(
         places
+        or started
+        or reshared
         or after.slots - before.slots
         or dict(before.lifetimes) != dict(after.lifetimes)
         or {entry.id: _told(entry) for entry in before.audiences.values()}
         != {entry.id: _told(entry) for entry in after.audiences.values()}
     )
-    return Transition(before, at, time, epoch, places, is_felt)
+    return Transition(before, at, time, epoch, places, is_felt, started, reshared)
+
+
+def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozenset[str]]:
+    """The connections that have started, and those that share other attributes."""
+    started: set[str] = set()
+    reshared: set[str] = set()
+    for wired in after.connections.values():
+        known = before.connections.get(wired.id)
+        if known is None or known.settings != wired.settings:
+            started.add(wired.id)
+        elif known.shared != wired.shared:
+            reshared.add(wired.id)
+    return frozenset(started), frozenset(reshared)
+
+
+def ended_connections(before: Catalog, account: Account) -> list[tuple[Wired, InForce]]:
+    """The connections whose audience, or variant of it, the definitions have no more, each with the
+    audience as it was; not those of outputs that went too, whom nobody reads.
+    """
+    defined = {audience.id: audience for audience in account.audiences}
+    outputs = {output.id for output in account.outputs}
+    found: list[tuple[Wired, InForce]] = []
+    for wired in before.connections.values():
+        audience, was = defined.get(wired.audience), before.audiences.get(wired.audience)
+        is_gone = audience is None
+        if audience is not None and wired.variant is not None:
+            tested = () if audience.ab_test is None else audience.ab_test.variants
+            is_gone = all(variant.name != wired.variant for variant in tested)
+        if is_gone and was is not None and wired.output in outputs:
+            found.append((wired, was))
+    return found
 
 
 def migrate(
@@ -129,8 +191,13 @@ def migrate(
     changed |= _take_variants(plan, row)
     row.ordinal = ordinal if row.clock == clock else row.told if row.clock == row.told_at else 0
     held = {name: row.variants.get(name) for name in row.members if _planned(plan, name).emits}
+    start = len(changes)
     if held != told:
         _tell(plan, row, shift, (told, held), identities, changes)
+    if plan.forwarding is not None:
+        at, read_at = max(row.clock, shift.time), max(row.clock, shift.at)
+        connections = Shift(at, read_at, shift.started, shift.reshared)
+        plan.forwarding.switch(row, connections, changes, start)
     if changed or row.clock != clock:
         row.warm()
         row.weight = measure(row)
@@ -210,9 +277,13 @@ def _tell(
         row.warm()
 
 
-def narrowed(catalog: Catalog, slots: frozenset[str]) -> Catalog:
-    """A catalog that rows may still have, once other definitions kept only these slots up."""
-    return replace(catalog, slots=catalog.slots & slots)
+def narrowed(catalog: Catalog, newest: Catalog) -> Catalog:
+    """A catalog that rows may still have, once other definitions kept only their own slots up, and
+    told only their own connections.
+    """
+    active = newest.connections
+    connections = {name: one for name, one in catalog.connections.items() if name in active}
+    return replace(catalog, slots=catalog.slots & newest.slots, connections=connections)
 
 
 def _in_order(plan: Plan, before: Catalog, names: set[str]) -> Iterator[InForce]:
@@ -238,6 +309,25 @@ def _in_force(audience: PlannedAudience) -> InForce:
         audience.digest,
         audience.meaning,
         audience.ab_test,
+    )
+
+
+def _routes(plan: Plan) -> Iterator[Route]:
+    if plan.forwarding is not None:
+        for routes in plan.forwarding.routes.values():
+            yield from routes
+
+
+def _wired(route: Route) -> Wired:
+    connection = route.connection
+    return Wired(
+        connection.id,
+        connection.audience,
+        connection.output,
+        connection.variant,
+        connection.on_audience_delete,
+        json.dumps(connection.settings, sort_keys=True),
+        tuple(name for name, _shared in route.shared),
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from cdp_stream.core.definition import AbTest
 from cdp_stream.core.plan import InForce
-from cdp_stream.core.transition import Catalog
+from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.errors import OutsideError
 
 DEFINITIONS_KEY: Final = b"~definitions"
@@ -50,8 +50,11 @@ class PartitionDefinitions(NamedTuple):
 
 _Entry = tuple[str, str, tuple[str, ...], bool, str, str, AbTest | None]
 _Lifetimes = dict[str, int | None]
-_Past = tuple[int, list[str | _Entry], _Lifetimes, list[str]]
-_Stored = tuple[str, int, int, int, int, list[_Entry], _Lifetimes, list[str], list[_Past]]
+_Wire = tuple[str, str, str, str | None, str, str, tuple[str, ...]]
+_Past = tuple[int, list[str | _Entry], _Lifetimes, list[str], list[str | _Wire]]
+_Stored = tuple[
+    str, int, int, int, int, list[_Entry], _Lifetimes, list[str], list[_Wire], list[_Past]
+]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Stored).decode
 
@@ -68,6 +71,10 @@ def encode_definitions(state: PartitionDefinitions) -> bytes:
             ],
             catalog.lifetimes,
             sorted(now.slots - catalog.slots),
+            [
+                wired.id if now.connections.get(wired.id) == wired else tuple(wired)
+                for wired in catalog.connections.values()
+            ],
         )
         for epoch, catalog in sorted(state.past.items())
     ]
@@ -76,6 +83,7 @@ def encode_definitions(state: PartitionDefinitions) -> bytes:
         [tuple(entry) for entry in now.audiences.values()],
         now.lifetimes,
         sorted(now.slots),
+        [tuple(wired) for wired in now.connections.values()],
         past,
     )
     return bytes([VERSION]) + zlib.compress(_encode(stored))
@@ -95,25 +103,44 @@ def decode_definitions(value: bytes) -> PartitionDefinitions:
             "run the release that wrote it",
         )
     try:
-        version_in_force, time, at, epoch, swept, entries, lifetimes, slots, stored = _decode(
-            zlib.decompress(value[1:])
-        )
+        (
+            version_in_force,
+            time,
+            at,
+            epoch,
+            swept,
+            entries,
+            lifetimes,
+            slots,
+            wires,
+            stored,
+        ) = _decode(zlib.decompress(value[1:]))
     except (zlib.error, msgspec.DecodeError) as error:
         raise OutsideError(
             "a row in the changelog is damaged: `~definitions`",
             "recreate the changelog topic and replay cdp.events from its beginning",
         ) from error
-    now = Catalog({entry[0]: InForce(*entry) for entry in entries}, lifetimes, frozenset(slots))
+    now = Catalog(
+        {entry[0]: InForce(*entry) for entry in entries},
+        lifetimes,
+        frozenset(slots),
+        {wire[0]: Wired(*wire) for wire in wires},
+    )
     past = {
         earlier: Catalog(
             {entry.id: entry for entry in (_entry(one, now) for one in audiences)},
             lived,
             now.slots - frozenset(lacking),
+            {wired.id: wired for wired in (_wired(one, now) for one in connected)},
         )
-        for earlier, audiences, lived, lacking in stored
+        for earlier, audiences, lived, lacking, connected in stored
     }
     return PartitionDefinitions(version_in_force, time, at, epoch, swept, now, past)
 
 
 def _entry(stored: str | _Entry, now: Catalog) -> InForce:
     return now.audiences[stored] if isinstance(stored, str) else InForce(*stored)
+
+
+def _wired(stored: str | _Wire, now: Catalog) -> Wired:
+    return now.connections[stored] if isinstance(stored, str) else Wired(*stored)

@@ -27,6 +27,12 @@ PARTITION_KEY: Final = b"~partition"
 OWN_ROW: Final = b"~"[0]
 """The first byte of the key of every row that is no profile's."""
 
+INPUT_KEY: Final = b"~input"
+"""The key of a row that says which topic the partition's rows were made from."""
+
+REPARTITION_KEY: Final = b"~repartition"
+"""The key of a row that says that profiles are being moved to other partitions."""
+
 _WITHOUT_EPOCH = 1
 _HEADER = Struct(">BqI")
 _FIRST_HEADER = Struct(">Bq")
@@ -41,6 +47,7 @@ _Cold = tuple[
     int,
     int,
     int,
+    dict[int, dict[str, int]],
 ]
 _FirstCold = tuple[
     dict[str, str],
@@ -55,11 +62,15 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 _decode_cold = msgspec.msgpack.Decoder(_Cold).decode
 _decode_first_cold = msgspec.msgpack.Decoder(_FirstCold).decode
 _skip_to_cold = msgspec.msgpack.Decoder(tuple[(msgspec.Raw,) * 9]).decode  # type: ignore[misc]
+_decode_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_NO_POSITION = msgspec.Raw(_encode(-1))
+_POSITION_PART = 1
 _skip_to_members = msgspec.msgpack.Decoder(
     tuple[
         msgspec.Raw,
         msgspec.Raw,
         dict[str, msgspec.Raw],
+        msgspec.Raw,
         msgspec.Raw,
         msgspec.Raw,
         msgspec.Raw,
@@ -107,7 +118,17 @@ def encode_row(row: Row) -> bytes:
 
 def _encode_cold(row: Row) -> bytes:
     facts = [(space.attributes, space.facts) for space in row.spaces.values()]
-    known = (row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, row.told)
+    sent = {at: numbers for at, numbers in row.sent.items() if at >= row.clock}
+    known = (
+        row.identities,
+        facts,
+        row.members,
+        row.variants,
+        row.opt_out,
+        row.told_at,
+        row.told,
+        sent,
+    )
     return _encode(known)
 
 
@@ -133,8 +154,17 @@ def decode_row(mpid: int, value: bytes) -> Row:
             batch_ids,
             cold,
         ) = _decode(memoryview(value)[_SIZES[value[0]] :])
-        known = (*_decode_first_cold(cold), NEVER, 0) if is_first else _decode_cold(cold)
-        row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, row.told = known
+        known = (*_decode_first_cold(cold), NEVER, 0, {}) if is_first else _decode_cold(cold)
+        (
+            row.identities,
+            facts,
+            row.members,
+            row.variants,
+            row.opt_out,
+            row.told_at,
+            row.told,
+            row.sent,
+        ) = known
     except msgspec.DecodeError as error:
         raise _damaged(str(mpid)) from error
     if len(facts) != len(seen):
@@ -187,6 +217,21 @@ def members_of(value: bytes) -> Collection[str]:
         return _skip_to_members(cold)[2]
     except msgspec.DecodeError as error:
         raise _damaged("its memberships") from error
+
+
+def without_position(value: bytes) -> bytes:
+    """An encoded row as another partition is to have it: no record of that one was applied to it.
+
+    Raises:
+        OutsideError: the value is of another version, or damaged.
+    """
+    _check_version(value[0] if value else VERSION)
+    try:
+        parts = _decode_parts(memoryview(value)[_HEADER.size :])
+    except msgspec.DecodeError as error:
+        raise _damaged("a row that is to be moved") from error
+    parts[_POSITION_PART] = _NO_POSITION
+    return value[: _HEADER.size] + _encode(parts)
 
 
 def encode_partition(state: PartitionState) -> bytes:

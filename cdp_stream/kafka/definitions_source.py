@@ -15,16 +15,18 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.core.definition import Account
 from cdp_stream.definitions import load_texts
+from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics import DEFINITIONS, ensure_definitions_topic
+from cdp_stream.kafka.topics import DEFINITIONS, ensure_definitions_topic, ensure_topics
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 
 __all__ = ["AppliedDefinitions", "DefinitionsSource", "FileDefinitions"]
 
 _POLL_MS = 1_000
+_AGAIN_S = 5.0
 _KEPT = 20
 """Versions whose files are kept, for partitions that were left under them."""
 
@@ -62,7 +64,8 @@ class DefinitionsSource(Protocol):
 class FileDefinitions:
     """Definitions from files, the same for as long as the worker runs."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, settings: Settings) -> None:
+        self._settings = settings
         self.latest = definitions
         self.invalid = 0
 
@@ -75,7 +78,8 @@ class FileDefinitions:
         return False
 
     async def start(self, changed: Callable[[], None]) -> None:
-        """Nothing to wait for."""
+        """Make the topics of outputs that are missing."""
+        await _ensure_outputs(self._settings, self.latest)
 
     async def stop(self) -> None:
         """Nothing to do."""
@@ -179,6 +183,7 @@ class AppliedDefinitions:
             definitions = await asyncio.to_thread(_compiled, one)
             self._compiled[version] = definitions
             if definitions is not None:
+                await self._have_outputs(definitions)
                 self._latest = definitions
                 log("definitions_read", version=version, digest=one.record.digest,
                     audiences=len(definitions.account.audiences))  # fmt: skip
@@ -188,6 +193,25 @@ class AppliedDefinitions:
             del self._applied[version]
             self._compiled.pop(version, None)
         return self._latest is not before
+
+    async def _have_outputs(self, definitions: Definitions) -> None:
+        """Wait until the outputs have topics; the definitions before stay in force meanwhile."""
+        while True:
+            try:
+                await _ensure_outputs(self._settings, definitions)
+            except BrokerError as error:
+                log("outputs_without_topics", level=logging.ERROR, reason=str(error),
+                    next="see to that; it is tried again")  # fmt: skip
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
+
+
+async def _ensure_outputs(settings: Settings, definitions: Definitions) -> None:
+    """Make the topics of outputs that are missing; definitions are of no use before."""
+    outputs = [output.id for output in definitions.account.outputs]
+    if outputs:
+        await ensure_topics(settings, outputs)
 
 
 def _compiled(applied: Applied) -> Definitions | None:

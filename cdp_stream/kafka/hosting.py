@@ -25,6 +25,7 @@ from typing import Any
 from faust.types import TP
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
@@ -35,6 +36,7 @@ from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.recreation import TopicWatch, changelog_is_gone, input_was_replaced
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.partition.definitions import Definitions
@@ -86,12 +88,13 @@ class PartitionHosting:
         self._backfills = Backfills(
             plan, metrics.backfill, submit=self._submit_history, wake=self.wake_up
         )
+        self._watch = TopicWatch(plan.client, plan.events, plan.topics.changelog)
         self._epochs = itertools.count(1)
         self._open = False
         self._wake = asyncio.Event()
         self._releases = 0
         self._sampled_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self.ready = False
@@ -152,8 +155,9 @@ class PartitionHosting:
         await self._seek()
         if self._releases != releases or self.failure is not None:
             return False
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        if not self._tasks:
+            watch = asyncio.create_task(self._watch.watch(self.fail))
+            self._tasks = [asyncio.create_task(self._run()), watch]
         self._open = self.ready = True
         self._wake.set()
         return True
@@ -161,9 +165,9 @@ class PartitionHosting:
     async def stop(self) -> None:
         """Release everything, for good."""
         await self.release()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
         await self._backfills.stop()
         await asyncio.gather(*(hosted.lane.close() for hosted in self._partitions.values()))
 
@@ -184,13 +188,19 @@ class PartitionHosting:
         """
         lanes = {number: self._lanes.create(number) for number in numbers}
         try:
+            if lanes:
+                await self._watch.learn()
             await asyncio.gather(*(lane.open() for lane in lanes.values()))
             records = await self._table.restore(self._plan.client, numbers)
             for number, lane in lanes.items():
                 processor = await self._table.revive(
                     self._plan.client, number, self._processor_factory
                 )
-                self._partitions[number] = HostedPartition(number, processor, lane)
+                noted = self._table.store.rows(number).get(INPUT_KEY)
+                note = self._watch.note(number, noted, processor.position)
+                hosted = self._partitions[number] = HostedPartition(number, processor, lane)
+                if note is not None:
+                    self._submit(hosted, Effects(rows={INPUT_KEY: note}), None)
         except BaseException:
             held = [hosted.lane for hosted in self._partitions.values()]
             await asyncio.gather(*(lane.close() for lane in lanes.values() if lane not in held))
@@ -205,8 +215,18 @@ class PartitionHosting:
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
         lost = await find_lost_positions(self._plan.client, self._events, known)
         for number, end in lost.items():
-            raise _input_was_replaced(self._events, number, known[number] - 1, end)
+            read = (
+                f"as partition {number}, of which {known[number]} records were read, ends at {end}"
+            )
+            raise input_was_replaced(self._events, read)
         committed = await consumer.committed(tps)
+        for tp, hosted in tps.items():
+            if hosted.applied < 0 and committed.get(tp):
+                raise changelog_is_gone(
+                    self._plan.topics.changelog,
+                    f"as partition {tp.partition} has no rows and the group's position is "
+                    f"{committed[tp]}",
+                )
         fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0 and not committed.get(tp)]
         starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
         epoch = next(self._epochs)
@@ -328,10 +348,14 @@ class PartitionHosting:
             if hosted.fire_to is not None or (due is not None and due <= processor.time):
                 return self._tick(hosted)
         hosted.switching = True
-        self._submit(hosted, processor.switch(wanted), None, barrier=True)
+        effects = processor.switch(wanted)
+        self._submit(hosted, effects, None, barrier=True)
         log("definitions_in_force", partition=hosted.number, version=wanted.version,
             before=version, rows_to_sweep=processor.rows_to_sweep(),
             waiting_for_history=len(processor.missing))  # fmt: skip
+        if effects.started or effects.stopped:
+            log("connections_changed", partition=hosted.number, started=effects.started,
+                stopped=effects.stopped)  # fmt: skip
         return True
 
     def _sweep(self, hosted: HostedPartition) -> bool:
@@ -426,7 +450,8 @@ class PartitionHosting:
     def _check_in_range(self, number: int) -> None:
         out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))
         if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
-            raise _input_was_replaced(self._events, number, hosted.applied, None)
+            raise input_was_replaced(self._events, f"as partition {number}, which was read up to "
+                                     f"offset {hosted.applied}, has nothing there")  # fmt: skip
 
     def _check_lost(self) -> None:
         for number, hosted in self._partitions.items():
@@ -454,12 +479,3 @@ class PartitionHosting:
         self._metrics.backfill.log_now_and_then()
         if self._definitions is not None:
             self._metrics.definitions_invalid(self._definitions.invalid)
-
-
-def _input_was_replaced(topic: str, number: int, applied: int, end: int | None) -> BrokerError:
-    reach = "no longer holds what follows it" if end is None else f"ends at {end}"
-    return BrokerError(
-        f"{topic} partition {number} was read up to offset {applied}, but {reach}: "
-        "the topic was deleted and made anew, or cut off",
-        "restore the topic, or start afresh with another --prefix",
-    )

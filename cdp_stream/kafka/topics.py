@@ -7,7 +7,7 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +22,27 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["DEFINITIONS", "TOPICS", "TopicPlan", "ensure_definitions_topic", "ensure_topics"]
+__all__ = [
+    "DEFINITIONS",
+    "TOPICS",
+    "TopicPlan",
+    "definitions_topic_is_there",
+    "ensure_definitions_topic",
+    "ensure_topics",
+    "output_topic",
+    "partition_counts",
+    "started_admin",
+]
 
 _CONNECT_S = 15.0
 
 
 def _days(number: int) -> dict[str, str]:
     return {"retention.ms": str(number * 86_400_000)}
+
+
+_COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
+"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +65,13 @@ class TopicPlan:
 TOPICS = (
     TopicPlan("events", "delete", _days(90)),
     TopicPlan("memberships", "delete", _days(365)),
-    TopicPlan("membership-state", "compact", {}),
+    TopicPlan("membership-state", "compact", _COMPACTED),
     # What the input took, compressed maybe, this must take with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
     # The row of a partition's definitions grows with them.
-    TopicPlan("profiles-changelog", "compact", {"max.message.bytes": str(16 * 1024 * 1024)}),
+    TopicPlan(
+        "profiles-changelog", "compact", {**_COMPACTED, "max.message.bytes": str(16 * 1024 * 1024)}
+    ),
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
 
@@ -72,8 +88,20 @@ DEFINITIONS = TopicPlan(
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
-async def ensure_topics(settings: Settings) -> int:
+def output_topic(output: str) -> TopicPlan:
+    """What one output must be told; it is kept for as long as a fault may last."""
+    return TopicPlan(f"output.{output}", "delete", _days(30))
+
+
+async def ensure_topics(
+    settings: Settings, outputs: Collection[str] = (), *, make: bool = True
+) -> int:
     """Make the topics that are missing, check those that are there.
+
+    Args:
+        settings: Which broker, which prefix.
+        outputs: Ids of the outputs whose topics belong to them.
+        make: Whether to make any; without it, one that is missing is an error.
 
     Returns:
         How many partitions they have.
@@ -82,7 +110,7 @@ async def ensure_topics(settings: Settings) -> int:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
     async with _admin(settings) as admin:
-        return await _ensure(admin, settings)
+        return await _ensure(admin, settings, tuple(map(output_topic, outputs)), make=make)
 
 
 async def ensure_definitions_topic(settings: Settings) -> None:
@@ -93,7 +121,7 @@ async def ensure_definitions_topic(settings: Settings) -> None:
     """
     async with _admin(settings) as admin:
         name = settings.topic(DEFINITIONS.suffix)
-        there = await _partition_counts(admin)
+        there = await partition_counts(admin)
         if name not in there:
             await _create(admin, settings, [DEFINITIONS], 1)
             there = await _wait_for(admin, {name})
@@ -105,19 +133,19 @@ async def ensure_definitions_topic(settings: Settings) -> None:
         await _check_cleanup(admin, settings, (DEFINITIONS,))
 
 
+async def definitions_topic_is_there(settings: Settings) -> bool:
+    """Whether anything can have been applied.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
+
+
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
-    aiokafka_log = logging.getLogger("aiokafka")
-    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            await admin.start()
-    except (KafkaError, OSError, TimeoutError) as error:
-        await admin.close()
-        raise await explain_no_connection(settings) from error
-    finally:
-        aiokafka_log.removeFilter(_silent)
+    admin = await started_admin(settings)
     try:
         yield admin
     except KafkaError as error:
@@ -129,34 +157,68 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
+async def started_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """A client for topics and groups, to be closed.
+
+    Raises:
+        BrokerError: The broker cannot be connected to.
+    """
+    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
+    aiokafka_log = logging.getLogger("aiokafka")
+    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await admin.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await admin.close()
+        raise await explain_no_connection(settings) from error
+    finally:
+        aiokafka_log.removeFilter(_silent)
+    return admin
+
+
 def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> int:
-    there = await _partition_counts(admin)
+async def _ensure(
+    admin: AIOKafkaAdminClient,
+    settings: Settings,
+    outputs: tuple[TopicPlan, ...],
+    *,
+    make: bool,
+) -> int:
+    there = await partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
     # The input first: it may have been made a moment ago by somebody else, with another number of
     # partitions, and the others get as many as it turns out to have.
-    for group in (_INPUT, _OUTPUTS):
+    for group in (_INPUT, (*_OUTPUTS, *outputs)):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
+        if missing and not make:
+            raise BrokerError(
+                f"{settings.topic(missing[0].suffix)} is not there: no worker has run with this "
+                "prefix",
+                "name the prefix of the system that you mean with --prefix",
+            )
         if missing:
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
             partitions = there[events]
-    for plan in TOPICS:
+    for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
         if there[name] != partitions:
             raise BrokerError(
                 f"{name} has {there[name]} partitions, but {events} has {partitions}",
+                "if cdp repartition was interrupted, run it again with the same --partitions; else "
                 f"give {name} {partitions} partitions, or start afresh with another --prefix",
             )
-    await _check_cleanup(admin, settings, TOPICS)
+    await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many partitions each topic of the cluster has."""
     found: list[dict[str, Any]] = await admin.describe_topics()
     return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
 
@@ -187,7 +249,7 @@ async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, in
     """Wait until all of a broker's answers know topics that were just made."""
     async with asyncio.timeout(_CONNECT_S):
         while True:
-            there = await _partition_counts(admin)
+            there = await partition_counts(admin)
             if names <= there.keys():
                 return there
             await asyncio.sleep(0.1)

@@ -161,7 +161,7 @@ def _switched(
     # What files say has no instant of its own: it is told at the partition's time.
     time = definitions.time or max(at, 0)
     past = {
-        earlier: narrowed(one, catalog.slots)
+        earlier: narrowed(one, catalog)
         for earlier, one in {**before.past, before.epoch: before.catalog}.items()
     }
     is_swept = before.swept == before.epoch and not (

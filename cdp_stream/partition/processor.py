@@ -17,20 +17,25 @@ from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
 from cdp_stream.core.due import DueInstants
+from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.transition import Catalog, ended_connections
+from cdp_stream.errors import OutsideError
 from cdp_stream.formats.backfill_rows import backfilled_mpid
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
     decode_definitions,
     encode_definitions,
 )
-from cdp_stream.formats.envelope import marker_time
+from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
+from cdp_stream.formats.output import OutputEncoder
 from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
 from cdp_stream.formats.rows import (
     OWN_ROW,
     PARTITION_KEY,
+    REPARTITION_KEY,
     PartitionState,
     decode_partition,
     decode_row,
@@ -99,7 +104,8 @@ class ProfileProcessor:
                 next call.
 
         Raises:
-            OutsideError: a row is damaged, or of another release's format.
+            OutsideError: a row is damaged, or of another release's format, or profiles are being
+                moved to other partitions.
         """
         self._store = rows
         self.time = self.position = -1
@@ -115,7 +121,9 @@ class ProfileProcessor:
                     state = decode_definitions(value)
                 elif (owner := backfilled_mpid(key)) is not None:
                     backfilled.append(owner)
-                continue
+                elif key == REPARTITION_KEY:
+                    raise _repartition_unfinished()
+                continue  # of another, whoever wrote it reads it
             mpids.append(mpid := int(key))
             if (due := due_of(value)) < FOREVER:
                 self._due.add(due, mpid)
@@ -170,6 +178,7 @@ class ProfileProcessor:
             complete: slots whose history is in now, beside those that were kept up.
         """
         epochs = self._epochs
+        before = epochs.state
         epochs.switch(definitions, complete, self.time)
         # Decoded rows are of the epoch before.
         self._rows.clear()
@@ -185,9 +194,22 @@ class ProfileProcessor:
             self._sizes.keep(epochs.counted)
         self._settle_histories()
         effects = Effects()
+        if before is not None:
+            self._end_connections(before.catalog, effects)
         self._write_definitions(effects)
         self._close(effects)
         return effects
+
+    def _end_connections(self, before: Catalog, effects: Effects) -> None:
+        """Tell the connections whose audience was deleted, behind all that they were told of it."""
+        state = self._epochs.state
+        assert state is not None
+        for wired, audience in ended_connections(before, self._epochs.definitions.account):
+            message = self._encoder.encode_audience_delete(wired, audience, state.time)
+            effects.outputs.append((wired.output, b"", message))
+        now = state.catalog.connections
+        effects.started = [name for name in now if name not in before.connections]
+        effects.stopped = [name for name in before.connections if name not in now]
 
     @property
     def backfill(self) -> Backfill | None:
@@ -214,7 +236,7 @@ class ProfileProcessor:
     def sweep(self, limit: int) -> Effects:
         """Migrate the rows among the next `limit` that are of earlier definitions."""
         effects = Effects()
-        changes: list[Change] = []
+        changes = Emission()
         epochs, rows, store = self._epochs, self._rows, self._store
         unswept = self._unswept
         for _ in range(min(limit, len(unswept))):
@@ -260,6 +282,7 @@ class ProfileProcessor:
         plan = self._engine.plan
         self._account_id = plan.account_id
         self._decoder = BatchDecoder(plan.inputs)
+        self._encoder = OutputEncoder(plan.account_id)
 
     def _write_definitions(self, effects: Effects) -> None:
         state = self._epochs.state
@@ -289,16 +312,21 @@ class ProfileProcessor:
         self._make_room()
         effects = Effects()
         touched: dict[int, Row | None] = {}
-        changes: list[Change] = []
+        changes = Emission()
         decode = self._decoder.decode
         apply, wake = self._engine.apply, self._engine.wake
         rows = self._rows
         time = self.time
         for record in records:
             value = record.value
-            if not value and (marked := marker_time(record.key, value, record.headers)) is not None:
-                time = max(time, marked)
-                continue
+            if not value:
+                marked = marker_time(record.key, value, record.headers)
+                if marked is not None:
+                    time = max(time, marked)
+                    continue
+                if asks_erasure(record.headers):
+                    time = self._erase(record, time, touched, changes, effects)
+                    continue
             batch, rejects = decode(value, record.key, record.headers, record.timestamp)
             if rejects:
                 self._reject(record, rejects, effects)
@@ -332,6 +360,36 @@ class ProfileProcessor:
         self._close(effects)
         return effects
 
+    def _erase(
+        self,
+        record: Record,
+        time: int,
+        touched: dict[int, Row | None],
+        changes: list[Change],
+        effects: Effects,
+    ) -> int:
+        """Erase the profile that the record's key names, as of the record's timestamp.
+
+        Returns:
+            The partition's time after it: it moves as with the arrival of a batch.
+        """
+        mpid = erased_mpid(record.key, record.value)
+        if isinstance(mpid, Reject):
+            self._reject(record, (mpid,), effects)
+            return time
+        asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
+        if mpid not in self._rows and self._store.get(b"%d" % mpid) is None:
+            return max(time, asked_at)
+        row = self._rows.get(mpid) or self._load_for_event(mpid, changes, touched)
+        if record.offset > row.position:
+            if row.due <= time:
+                self._engine.wake(row, time, changes)
+            self._engine.erase(row, asked_at, changes)
+            row.position = record.offset
+            self._due.add(row.due, mpid)
+            touched[mpid] = row
+        return max(time, asked_at)
+
     def mark_time(self, until: int) -> Effects:
         """Move time without firing anything: the write that must be durable before a tick's outputs
         are sent.
@@ -348,7 +406,7 @@ class ProfileProcessor:
         self._make_room()
         self.time = max(self.time, until)
         effects = Effects()
-        changes: list[Change] = []
+        changes = Emission()
         woken: dict[int, Row | None] = {}
         for _ in range(limit):
             entry = self._due.pop(until)
@@ -413,7 +471,7 @@ class ProfileProcessor:
             for old in list(islice(rows, most // 10 + 1)):
                 del rows[old]
 
-    def _emit(self, changes: list[Change], effects: Effects) -> None:
+    def _emit(self, changes: Emission, effects: Effects) -> None:
         state: dict[bytes, bytes | None] = {}
         counts = effects.changes
         self._sizes.change(changes)
@@ -426,6 +484,13 @@ class ProfileProcessor:
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
+        if changes.told:
+            encode = self._encoder.encode
+            effects.outputs += [
+                (told.connection.output, mpid_key(told.change.mpid), encode(told))
+                for told in changes.told
+            ]
+        effects.unidentified = changes.unidentified
 
     def _reject(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
         for reject in rejects:
@@ -440,3 +505,10 @@ class ProfileProcessor:
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
     return {b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in rows.items()}
+
+
+def _repartition_unfinished() -> OutsideError:
+    return OutsideError(
+        "profiles are being moved to other partitions, and that is not finished",
+        "wait for cdp repartition, or run it again with the same --partitions: it goes on",
+    )
