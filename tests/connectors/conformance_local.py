@@ -62,8 +62,10 @@ async def opened(
     """A connector at work, from its start to its end."""
     made = connector("out", connector.output_settings.model_validate(dict(settings)))
     await made.open(directory)
-    yield made
-    await made.close()
+    try:
+        yield made
+    finally:
+        await made.close()
 
 
 def local_conformance(case: LocalCase) -> type[LocalConformance]:
@@ -101,7 +103,10 @@ class LocalConformance:
         assert [name for name in names if str(place.settings[name]) in shown] == []
 
     # Each connector runs it; nothing of an example is kept for the next one.
-    @settings(suppress_health_check=[HealthCheck.differing_executors])
+    @settings(
+        max_examples=settings().max_examples // 2,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
     @given(data=st.data())
     async def test_any_changes_end_in_the_membership(
         self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -111,18 +116,13 @@ class LocalConformance:
         stream = data.draw(streams(identity_types(self.case.connector)))
         waiting = [self.case.filled(one) for one in stream.changes]
         async with self.case.place(directory) as place:
-            made = self.case.connector("out", self._model(place))
-            await made.open(directory)
             while waiting:
                 size = data.draw(st.integers(1, len(waiting)))
-                assert await made.write(waiting[:size]) == Outcome()
-                if data.draw(st.booleans(), label="crash before it is confirmed"):
-                    await made.close()
-                    made = self.case.connector("out", self._model(place))
-                    await made.open(directory)
+                crash = data.draw(st.booleans(), label="crash before it is confirmed")
+                async with opened(self.case.connector, place.settings, directory) as made:
                     assert await made.write(waiting[:size]) == Outcome()
-                waiting = waiting[size:]
-            await made.close()
+                if not crash:
+                    waiting = waiting[size:]
             assert await place.members() == stream.members
 
     async def test_a_deleted_audience_has_no_members(self, tmp_path: Path) -> None:
