@@ -9,15 +9,19 @@ import hashlib
 import re
 
 __all__ = [
+    "device_sha256",
+    "email_sha256",
     "hashed_email",
     "md5_hex",
     "normal_device_id",
     "normal_email",
     "normal_phone",
+    "phone_sha256",
     "sha1_hex",
     "sha256_hex",
 ]
 
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _DEVICE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
@@ -48,7 +52,7 @@ def normal_phone(phone: str, *, plus: bool = False) -> str:
     """Digits alone, country code first, without leading zeros; `plus` puts one before them
     (E.164).
     """
-    digits = "".join(one for one in phone if "0" <= one <= "9").lstrip("0")
+    digits = _NO_DIGITS.sub("", phone).lstrip("0")
     return f"+{digits}" if plus and digits else digits
 
 
@@ -74,6 +78,24 @@ def sha1_hex(text: str) -> str:
 def md5_hex(text: str) -> str:
     """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
     return hashlib.md5(_utf8(text), usedforsecurity=False).hexdigest()
+
+
+def email_sha256(email: str) -> str:
+    """SHA-256 of an email, trimmed and in lower case; empty when nothing is left of it."""
+    text = normal_email(email)
+    return text and sha256_hex(text)
+
+
+def phone_sha256(phone: str) -> str:
+    """SHA-256 of a phone's digits with the country code; empty when there are none."""
+    digits = normal_phone(phone)
+    return digits and sha256_hex(digits)
+
+
+def device_sha256(device_id: str) -> str:
+    """SHA-256 of an advertising id in lower case, with its dashes; empty when it is none."""
+    text = normal_device_id(device_id)
+    return text and sha256_hex(text)
 
 
 def _utf8(text: str) -> bytes:

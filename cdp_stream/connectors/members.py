@@ -6,12 +6,13 @@ the list ends as if all had been sent one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cdp_stream.connectors.change import DELETE, OutputChange
+from cdp_stream.connectors.change import ADD, DELETE, OutputChange
+from cdp_stream.connectors.exchange import Outcome
 
-__all__ = ["Form", "Member", "fitting", "last_of_each", "last_of_each_form", "split"]
+__all__ = ["Form", "Member", "fitting", "last_of_each", "last_of_each_form", "outcome", "split"]
 
 Form = Callable[[str], str]
 """An identity as the partner compares it; empty when it can be none of its kind."""
@@ -22,12 +23,14 @@ class Member(NamedTuple):
 
     Attributes:
         place: of the change that says so, in the batch.
+        joins: whether a change of the batch adds it, or only an update says that it is in.
     """
 
     place: int
     change: OutputChange[Any]
     identity_type: str
     identity: str
+    joins: bool = True
 
     @property
     def is_in(self) -> bool:
@@ -80,11 +83,24 @@ def last_of_each_form(
                 continue
             used = True
             key = change.connection, formed
-            last.pop(key, None)
-            last[key] = Member(index, change, identity_type, formed)
+            before = last.pop(key, None)
+            joins = change.action == ADD or (before is not None and before.is_in and before.joins)
+            last[key] = Member(index, change, identity_type, formed, joins)
         if unusable and not used:
             refused[index] = f"not in the form of its type: {', '.join(unusable)}"
     return list(last.values()), refused
+
+
+def outcome(refused: Iterable[tuple[Member, str]], unusable: Mapping[int, str]) -> Outcome:
+    """Each change of which an identity was refused, with the reasons.
+
+    Args:
+        unusable: what `last_of_each_form` said of changes that were not sent.
+    """
+    reasons: dict[int, list[str]] = {place: [why] for place, why in unusable.items()}
+    for member, why in refused:
+        reasons.setdefault(member.place, []).append(f"{member.identity_type}: {why}")
+    return Outcome({place: "; ".join(found) for place, found in sorted(reasons.items())})
 
 
 def fitting(sizes: Sequence[int], rows: int, size: int) -> list[slice]:
