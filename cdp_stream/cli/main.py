@@ -22,6 +22,8 @@ EXIT_INTERRUPTED = 130
 VERBS = {
     "demo": "Show the product at work on a real event stream.",
     "check": "Check definitions.",
+    "plan": "Show what applying definitions would change.",
+    "apply": "Put definitions in force in running workers.",
     "replay": "Run definitions over an event file, with no Kafka.",
     "members": "Print who is in an audience at an instant, from an event file.",
     "explain": "Say why a profile is in an audience, or is not, at an instant.",

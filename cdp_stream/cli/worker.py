@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cdp_stream.cli.options import definitions_option, load_plan
+from cdp_stream.cli.options import files_of, load_account
+from cdp_stream.core.definition import Account
+from cdp_stream.definitions import Loaded
 from cdp_stream.errors import DiskError, UsageError
+from cdp_stream.formats.definitions_record import digest_of_files
 from cdp_stream.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from cdp_stream.kafka.definitions_source import DefinitionsSource
 
 SETTINGS_FILE = Path("cdp.toml")
 TOPOLOGIES = ("profiles", "sinks")
@@ -19,7 +26,14 @@ TOPOLOGIES = ("profiles", "sinks")
     epilog="Example: cdp worker --definitions audiences.yaml --broker localhost:9092 "
     "--metrics-port 9100"
 )
-@definitions_option
+@click.option(
+    "--definitions",
+    "definitions",
+    multiple=True,
+    metavar="FILE",
+    help="A definition file, or a folder of *.yaml; repeat for several.  [default: what was "
+    "applied with `cdp apply`, and whatever is applied later]",
+)
 @click.option(
     "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
 )
@@ -63,7 +77,7 @@ def command(
     """Evaluate profiles from Kafka until SIGTERM; several workers share the partitions."""
     _check_topologies(only, outputs)
     settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
-    plan = load_plan(definitions)
+    read = load_account(definitions) if definitions else None
     _make_data_dir(settings)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
@@ -71,16 +85,31 @@ def command(
     from cdp_stream.partition.room import RowRoom
     from topologies.profiles import create_app
 
+    source = _source(settings, read)
     events, room = settings.topic("events"), RowRoom(settings.rows_kept)
     return run_worker(
         settings,
         lambda in_force, partitions: create_app(
             in_force,
-            lambda number: ProfileProcessor(plan, events, number, room),
+            lambda number: ProfileProcessor(source.latest, events, number, room, source.known),
             partitions=partitions,
+            definitions=source,
         ),
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
+        definitions=source,
     )
+
+
+def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> DefinitionsSource:
+    """The definitions of files; where none are named, those of the topic."""
+    from cdp_stream.kafka.definitions_source import AppliedDefinitions, FileDefinitions
+    from cdp_stream.partition.definitions import Definitions
+
+    if read is None:
+        return AppliedDefinitions(settings)
+    account, loaded = read
+    version = f"files-{digest_of_files(files_of(loaded))}"
+    return FileDefinitions(Definitions(version, 0, account), settings)
 
 
 def _check_topologies(only: str | None, outputs: tuple[str, ...]) -> None:

@@ -27,7 +27,13 @@ from cdp_stream.connectors.exchange import (
     TokenFetch,
     TryAgain,
 )
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, OutputSettings
+from cdp_stream.connectors.extras import require_extra
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    OutputSettings,
+    secrets_of,
+)
 
 __all__ = ["Batching", "Connector", "HttpConnector", "LocalConnector", "Rate"]
 
@@ -103,10 +109,22 @@ class Connector(ABC, Generic[S, C]):
         """Settings with every `${NAME}` filled in.
 
         Raises:
-            CdpError: something that only the settings together show to be wrong.
+            CdpError: something that only the settings together show to be wrong, or a library
+                that it needs is not installed.
         """
+        require_extra(self.extra, f"output {output} (connector {self.name})")
         self.output = output
         self.settings = settings
+        self._secrets = secrets_of(settings)
+
+    def hidden(self, text: str) -> str:
+        """A text without the output's secrets: a partner may repeat them in what it answers.
+
+        Whatever is logged, recorded or shown of an output goes through here.
+        """
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     @property
     def gathering(self) -> Batching:

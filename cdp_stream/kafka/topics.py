@@ -7,7 +7,8 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,17 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["TOPICS", "TopicPlan", "ensure_topics", "partition_counts", "started_admin"]
+__all__ = [
+    "DEFINITIONS",
+    "TOPICS",
+    "TopicPlan",
+    "definitions_topic_is_there",
+    "ensure_definitions_topic",
+    "ensure_topics",
+    "output_topic",
+    "partition_counts",
+    "started_admin",
+]
 
 _CONNECT_S = 15.0
 
@@ -42,11 +53,13 @@ class TopicPlan:
         suffix: What follows the prefix in its name.
         cleanup: Kafka's cleanup policy.
         settings: Further topic settings it is made with; they are not checked.
+        partitions: How many it has; ``None``: as many as ``events``.
     """
 
     suffix: str
     cleanup: str
     settings: Mapping[str, str]
+    partitions: int | None = None
 
 
 TOPICS = (
@@ -55,18 +68,39 @@ TOPICS = (
     TopicPlan("membership-state", "compact", _COMPACTED),
     # What the input took, compressed maybe, this must take with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
-    TopicPlan("profiles-changelog", "compact", _COMPACTED),
+    # The row of a partition's definitions grows with them.
+    TopicPlan(
+        "profiles-changelog", "compact", {**_COMPACTED, "max.message.bytes": str(16 * 1024 * 1024)}
+    ),
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
+
+DEFINITIONS = TopicPlan(
+    "definitions",
+    "compact",
+    # All files of an account are one record. Versions that were replaced stay for a while: a
+    # partition that was left in mid-write goes on by those it was written under.
+    {"max.message.bytes": str(16 * 1024 * 1024), "min.compaction.lag.ms": str(7 * 86_400_000)},
+    partitions=1,
+)
+"""The topic of applied definitions."""
 
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
-async def ensure_topics(settings: Settings, *, make: bool = True) -> int:
+def output_topic(output: str) -> TopicPlan:
+    """What one output must be told; it is kept for as long as a fault may last."""
+    return TopicPlan(f"output.{output}", "delete", _days(30))
+
+
+async def ensure_topics(
+    settings: Settings, outputs: Collection[str] = (), *, make: bool = True
+) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
         settings: Which broker, which prefix.
+        outputs: Ids of the outputs whose topics belong to them.
         make: Whether to make any; without it, one that is missing is an error.
 
     Returns:
@@ -75,9 +109,45 @@ async def ensure_topics(settings: Settings, *, make: bool = True) -> int:
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
+    async with _admin(settings) as admin:
+        return await _ensure(admin, settings, tuple(map(output_topic, outputs)), make=make)
+
+
+async def ensure_definitions_topic(settings: Settings) -> None:
+    """Make the topic of definitions if it is missing, check it if it is there.
+
+    Raises:
+        BrokerError: The broker does not answer, refuses, or holds one that does not fit.
+    """
+    async with _admin(settings) as admin:
+        name = settings.topic(DEFINITIONS.suffix)
+        there = await partition_counts(admin)
+        if name not in there:
+            await _create(admin, settings, [DEFINITIONS], 1)
+            there = await _wait_for(admin, {name})
+        if there[name] != 1:
+            raise BrokerError(
+                f"{name} has {there[name]} partitions, but must have 1",
+                "delete it and apply the definitions again, or use another --prefix",
+            )
+        await _check_cleanup(admin, settings, (DEFINITIONS,))
+
+
+async def definitions_topic_is_there(settings: Settings) -> bool:
+    """Whether anything can have been applied.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = await started_admin(settings)
     try:
-        return await _ensure(admin, settings, make=make)
+        yield admin
     except KafkaError as error:
         raise BrokerError(
             f"the broker at {settings.broker} refused to show or make topics: {error}",
@@ -111,13 +181,19 @@ def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-async def _ensure(admin: AIOKafkaAdminClient, settings: Settings, *, make: bool) -> int:
+async def _ensure(
+    admin: AIOKafkaAdminClient,
+    settings: Settings,
+    outputs: tuple[TopicPlan, ...],
+    *,
+    make: bool,
+) -> int:
     there = await partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
     # The input first: it may have been made a moment ago by somebody else, with another number of
     # partitions, and the others get as many as it turns out to have.
-    for group in (_INPUT, _OUTPUTS):
+    for group in (_INPUT, (*_OUTPUTS, *outputs)):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
         if missing and not make:
             raise BrokerError(
@@ -129,7 +205,7 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings, *, make: bool)
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
             partitions = there[events]
-    for plan in TOPICS:
+    for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
         if there[name] != partitions:
             raise BrokerError(
@@ -137,7 +213,7 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings, *, make: bool)
                 "if cdp repartition was interrupted, run it again with the same --partitions; else "
                 f"give {name} {partitions} partitions, or start afresh with another --prefix",
             )
-    await _check_cleanup(admin, settings)
+    await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
 
 
@@ -154,7 +230,7 @@ async def _create(
         [
             NewTopic(
                 name=settings.topic(plan.suffix),
-                num_partitions=partitions,
+                num_partitions=plan.partitions or partitions,
                 replication_factor=settings.replication,
                 topic_configs={"cleanup.policy": plan.cleanup, **plan.settings},
             )
@@ -179,8 +255,10 @@ async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, in
             await asyncio.sleep(0.1)
 
 
-async def _check_cleanup(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    wanted = {settings.topic(plan.suffix): plan.cleanup for plan in TOPICS}
+async def _check_cleanup(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: tuple[TopicPlan, ...]
+) -> None:
+    wanted = {settings.topic(plan.suffix): plan.cleanup for plan in plans}
     responses = await admin.describe_configs(
         # All of a topic's settings: the embedded broker does not know how to be asked for one.
         [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
