@@ -2,8 +2,8 @@
 
 ::
 
-    cdp.events ──> [profiles] ──> cdp.memberships, cdp.membership-state, cdp.rejected
-                      │  ▲
+    cdp.events ──> [profiles] ──> cdp.memberships, cdp.membership-state, cdp.output.<id>,
+                      │  ▲        cdp.rejected
                       ▼  │
               table: profiles (changelog cdp.profiles-changelog, compacted)
 
@@ -65,6 +65,7 @@ def create_app(
             state=settings.topic("membership-state"),
             rejected=settings.topic("rejected"),
             changelog=settings.topic("profiles-changelog"),
+            output=settings.topic("output."),
         ),
         group=settings.group_id,
         exactly_once=settings.guarantee == "exactly-once",

@@ -79,6 +79,7 @@ def command(
             lambda number: ProfileProcessor(plan, events, number, room),
             partitions=partitions,
         ),
+        outputs=[output.id for output in plan.account.outputs],
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
     )
 

@@ -27,7 +27,12 @@ from cdp_stream.connectors.exchange import (
     TokenFetch,
     TryAgain,
 )
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, OutputSettings
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    OutputSettings,
+    secrets_of,
+)
 
 __all__ = ["Batching", "Connector", "HttpConnector", "LocalConnector", "Rate"]
 
@@ -107,6 +112,16 @@ class Connector(ABC, Generic[S, C]):
         """
         self.output = output
         self.settings = settings
+        self._secrets = secrets_of(settings)
+
+    def hidden(self, text: str) -> str:
+        """A text without the output's secrets: a partner may repeat them in what it answers.
+
+        Whatever is logged, recorded or shown of an output goes through here.
+        """
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     @property
     def gathering(self) -> Batching:

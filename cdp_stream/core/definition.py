@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.operators import Test
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window
@@ -341,6 +342,8 @@ class Audience:
         workspaces: a profile can be a member only with activity in one of them.
         emits: False for a draft: others may refer to it, it emits nothing itself.
         digest: a short digest of the definition, put in every change.
+        computed: False for a milestone that no active connection needs (`activation:
+            by_connection`): it is evaluated only as far as others refer to it, and emits nothing.
     """
 
     id: str
@@ -350,6 +353,7 @@ class Audience:
     emits: bool
     digest: str
     ab_test: AbTest | None = None
+    computed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,9 +376,14 @@ class Milestone:
 class Account:
     """Everything that was defined, in the order of the files: audiences of each file, then its
     journeys' milestones, depth first. Changes are emitted in this order.
+
+    Attributes:
+        connections: in the order of the files; those of a bulk entry in the order of audiences.
     """
 
     id: str
     workspaces: tuple[Workspace, ...]
     audiences: tuple[Audience, ...]
     calculated_attributes: tuple[CalculatedAttribute, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    connections: tuple[Connection, ...] = ()

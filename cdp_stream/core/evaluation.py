@@ -26,6 +26,7 @@ from cdp_stream.core.criteria.profile_value import ProfileValue
 from cdp_stream.core.definition import Facet
 from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.flips import Flips, Occasion, Touch
+from cdp_stream.core.forwarding import Before
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.profile_writing import (
     has_room_for,
@@ -58,6 +59,7 @@ class Engine:
         }
         self._workspace_of = {entry.id: entry.workspace for entry in plan.inputs.values()}
         self._readings = plan.readings
+        self._forwarding = plan.forwarding
         self._seen = {
             workspace: found
             for workspace in plan.workspaces
@@ -134,6 +136,7 @@ class Engine:
         space = row.spaces.get(workspace)
         activated = None
         flips: Flips = {}
+        before: Before | None = None if self._forwarding is None else {}
         if space is None:
             space = self._activate(row, workspace, time)
             if space is not None:
@@ -148,17 +151,19 @@ class Engine:
                 kind = "event" if together else "profile"
                 write_seen(Touch(row, workspace, space, (kind, message_id, time), flips), seen)
         if part is not None:
-            self._write_profile(row, workspace, part, time, flips, refused)
+            written = ("profile", None, time)
+            touch = Touch(row, workspace, space or _NO_SPACE, written, flips, before)
+            self._write_profile(touch, part, refused)
         for event in together:
             if space is not None:
-                self._record(row, batch, event, flips, refused)
+                self._record(row, batch, event, flips, refused, before)
             else:
                 self._record_outside(row, batch, event, flips)
-        if flips or activated is not None:
+        if flips or activated is not None or before:
             occasion = (
                 ("event", together[0].message_id, time) if together else ("profile", None, time)
             )
-            self._settle(row, flips, activated, occasion, changes)
+            self._settle(row, flips, activated, occasion, changes, before)
 
     def _activate(self, row: Row, workspace: str, time: int) -> Space | None:
         """The first activity in a workspace; None where the profile has ended there already."""
@@ -183,6 +188,7 @@ class Engine:
         event: Event,
         flips: Flips,
         refused: list[int],
+        before: Before | None,
     ) -> None:
         """Enter one event into the history of every criterion that it matches."""
         readings = self._readings[batch.input, event.kind, event.name, event.custom_event_type]
@@ -214,19 +220,12 @@ class Engine:
             row.warm()
             workspace = self._workspace_of[batch.input]
             occasion = ("event", event.message_id, time)
-            touch = Touch(row, workspace, row.spaces[workspace], occasion, flips)
+            touch = Touch(row, workspace, row.spaces[workspace], occasion, flips, before)
             record_more(self.plan, touch, readings, batch, event)
 
-    def _write_profile(
-        self,
-        row: Row,
-        workspace: str,
-        part: ProfilePart,
-        time: int,
-        flips: Flips,
-        refused: list[int],
-    ) -> None:
+    def _write_profile(self, touch: Touch, part: ProfilePart, refused: list[int]) -> None:
         """Write a profile part; identities as long as the profile lives in any workspace."""
+        row = touch.row
         if not row.spaces:
             return
         if not has_room_for(row, part):
@@ -234,11 +233,9 @@ class Engine:
             return
         row.weight += part.size
         row.warm()
-        space = row.spaces.get(workspace)
-        touch = Touch(row, workspace, space or _NO_SPACE, ("profile", None, time), flips)
         if part.identities:
             write_identities(self.plan, touch, part.identities)
-        if space is not None:
+        if touch.space is not _NO_SPACE:
             if part.attributes or part.deleted:
                 write_attributes(self.plan, touch, part)
             if part.facts is not None:
@@ -283,13 +280,17 @@ class Engine:
             for workspace, space in row.spaces.items()
             if self._end_of(workspace, space) <= at
         ]
-        if (flips or ended) and at > row.clock:
+        before: Before | None = None
+        if self._forwarding is not None:
+            before = {}
+            self._forwarding.note_time(before, row, at)
+        if (flips or ended or before) and at > row.clock:
             row.clock = at
             row.ordinal = 0
         if ended:
-            self._end(row, ended, flips, changes)
-        elif flips:
-            self._settle(row, flips, None, occasion, changes)
+            self._end(row, ended, flips, changes, before)
+        elif flips or before:
+            self._settle(row, flips, None, occasion, changes, before)
         self._prune(row, at)
         row.due = self._next_due(row, at)
 
@@ -330,6 +331,8 @@ class Engine:
         due = min((leaf.next_due(row, after) for leaf in self._timed_leaves(row)), default=FOREVER)
         for workspace, space in row.spaces.items():
             due = min(due, self._end_of(workspace, space))
+        if self._forwarding is not None:
+            due = self._forwarding.next_change(row, after, due)
         return due
 
     def _prune(self, row: Row, at: int) -> None:
@@ -341,13 +344,22 @@ class Engine:
             else:
                 leaf.prune(row, at)
 
-    def _end(self, row: Row, ended: list[str], flips: Flips, changes: list[Change]) -> None:
+    def _end(
+        self,
+        row: Row,
+        ended: list[str],
+        flips: Flips,
+        changes: list[Change],
+        before: Before | None,
+    ) -> None:
         """The profile leaves all audiences of these workspaces, and what they know of it is
         forgotten.
         """
         plan = self.plan
         places: set[int] = set()
         row.warm()
+        if self._forwarding is not None and before is not None:
+            self._forwarding.note_end(before, row, ended)
         for workspace in ended:
             del row.spaces[workspace]
             places.update(plan.dependants[workspace])
@@ -364,7 +376,10 @@ class Engine:
         for leaf in flips:
             places.update(leaf.audiences)
         why = Why(flips, ended, ("profile_expiry", None, row.clock))
+        start = len(changes)
         settle(plan, row, places, why, changes)
+        if self._forwarding is not None:
+            self._forwarding.forward(row, before, changes, start)
         if not row.spaces:
             row.identities = {}
             row.members = {}
@@ -383,14 +398,21 @@ class Engine:
         activated: str | None,
         occasion: Occasion,
         changes: list[Change],
+        before: Before | None,
     ) -> None:
-        """Re-evaluate the audiences that the flips, or a first activity, can change."""
+        """Re-evaluate the audiences that the flips, or a first activity, can change, and tell the
+        outputs.
+        """
         places: set[int] = set()
         for leaf in flips:
             places.update(leaf.audiences)
         if activated is not None:
             places.update(self.plan.activations[activated])
-        settle(self.plan, row, places, Why(flips, [], occasion), changes)
+        start = len(changes)
+        if places:
+            settle(self.plan, row, places, Why(flips, [], occasion), changes)
+        if self._forwarding is not None:
+            self._forwarding.forward(row, before, changes, start)
 
 
 def _seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:

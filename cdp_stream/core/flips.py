@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cdp_stream.core.criteria.leaf import Leaf
+from cdp_stream.core.forwarding import Before
 from cdp_stream.core.row import Row, Space
 
 Occasion = tuple[str, str | None, int | None]
@@ -26,6 +27,7 @@ class Touch:
         space: what the workspace knows of the profile.
         occasion: what leaves that flip are told to have flipped for.
         flips: where they are noted.
+        before: where what outputs know is noted; None when there are none.
     """
 
     row: Row
@@ -33,6 +35,7 @@ class Touch:
     space: Space
     occasion: Occasion
     flips: Flips
+    before: Before | None = None
 
     def verdicts(self, leaves: Sequence[Leaf]) -> list[bool]:
         """What each leaf says at the row's clock."""

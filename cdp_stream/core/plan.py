@@ -29,6 +29,7 @@ from cdp_stream.core.definition import (
     Workspace,
 )
 from cdp_stream.core.expression import DecisionList
+from cdp_stream.core.forwarding import Forwarding
 from cdp_stream.core.subject import ATTRIBUTION, OPT_OUT, SUBJECTS, UNINSTALL, Subject
 
 ACTIVITY_TEXT: Final = "activity"
@@ -121,6 +122,7 @@ class Plan:
             there.
         dependants: workspace -> places of audiences, beside those of the workspace alone, to
             evaluate when a profile ends there.
+        forwarding: the active connections; None when there are none.
         readings: the criteria that read an event; it fills itself, so `readings[key]` always has an
             answer.
     """
@@ -144,6 +146,7 @@ class Plan:
         self.opted_out = OptedOut()
         self.activations: dict[str, tuple[int, ...]] = {}
         self.dependants: dict[str, tuple[int, ...]] = {}
+        self.forwarding: Forwarding | None = None
         self.readings: dict[ReadingKey, Readings] = _Readings(self._resolve)
         self._readers: dict[tuple[str, str, str | None], list[Reader]] = defaultdict(list)
 

@@ -8,7 +8,7 @@ emitted in the order of the definition files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from cdp_stream.core.criteria.calculated_attribute import (
     CalculatedAttributeTest,
@@ -39,9 +39,11 @@ from cdp_stream.core.definition import (
     SequenceCriterion,
 )
 from cdp_stream.core.expression import FALSE, DecisionList, compile_expression, leaves_of
+from cdp_stream.core.forwarding import Forwarding, Route
 from cdp_stream.core.meaning import criterion_identity, meaning_text, slot_of
 from cdp_stream.core.plan import Plan, PlannedAudience, Reader
 from cdp_stream.core.row import NEVER, Row, Space
+from cdp_stream.core.shared import SharedAttribute, SharedCalculation
 
 _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
@@ -58,10 +60,12 @@ def build_plan(account: Account) -> Plan:
     order = {audience.id: place for place, audience in enumerate(account.audiences)}
     plan.audiences = tuple(
         _planned(audience, order[audience.id], leaves)
-        for audience in _after_references(account.audiences)
+        for audience in _after_references(_evaluated(account.audiences))
     )
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
+    routes = list(_routes(plan, leaves))
+    plan.forwarding = Forwarding(routes) if routes else None
     return plan
 
 
@@ -93,7 +97,7 @@ class _Leaves:
             case EventCriterion():
                 return self._event_leaf(criterion, identity)
             case CalculatedCriterion():
-                memory = self._calculated(criterion.attribute)
+                memory = self.memory_of(criterion.attribute)
                 test = CalculatedAttributeTest(memory, criterion.test)
                 memory.leaves = (*memory.leaves, test)
                 return test
@@ -132,7 +136,8 @@ class _Leaves:
                 self.plan.add_reader(reach, Reader(subject, reach.inputs, None, None, memory))
         return leaf
 
-    def _calculated(self, attribute: CalculatedAttribute) -> CalculatedMemory:
+    def memory_of(self, attribute: CalculatedAttribute) -> CalculatedMemory:
+        """Where the state of a calculated attribute is kept: one place, whoever reads it."""
         identity = meaning_text(attribute)
         memory = self.calculated.get(identity)
         if memory is None:
@@ -168,6 +173,56 @@ def _planned(audience: Audience, order: int, leaves: _Leaves) -> PlannedAudience
         expression=DecisionList((*body.decisions, (activity, body.entry, FALSE)), gate),
         leaves=tuple((leaves.leaf_of(leaf), leaf.text) for leaf in written),
     )
+
+
+def _evaluated(audiences: tuple[Audience, ...]) -> tuple[Audience, ...]:
+    """The audiences that are computed, and those that these refer to, however far."""
+    if all(audience.computed for audience in audiences):
+        return audiences
+    by_id = {audience.id: audience for audience in audiences}
+    needed: set[str] = set()
+    pending = [audience.id for audience in audiences if audience.computed]
+    while pending:
+        name = pending.pop()
+        if name not in needed:
+            needed.add(name)
+            pending += [
+                leaf.audience_id
+                for leaf in leaves_of(by_id[name].expression)
+                if isinstance(leaf, MemberOf)
+            ]
+    return tuple(audience for audience in audiences if audience.id in needed)
+
+
+def _routes(plan: Plan, leaves: _Leaves) -> Iterator[Route]:
+    """The active connections of audiences that emit, with what they share."""
+    account = plan.account
+    calculated = {attribute.id: attribute for attribute in account.calculated_attributes}
+    known: dict[object, SharedAttribute | SharedCalculation] = {}
+
+    def shared_of(name: str, audience: PlannedAudience) -> SharedAttribute | SharedCalculation:
+        attribute = calculated.get(name)
+        if attribute is None:
+            own = SharedAttribute(audience.workspaces, name)
+            return known.setdefault((audience.workspaces, name), own)
+        memory = leaves.memory_of(attribute)
+        return known.setdefault(memory.slot, SharedCalculation(memory))
+
+    for connection in account.connections:
+        place = plan.places.get(connection.audience)
+        if not connection.active or place is None or not plan.audiences[place].emits:
+            continue
+        audience = plan.audiences[place]
+        shared = tuple((name, shared_of(name, audience)) for name in connection.user_attributes)
+        yield Route(
+            connection,
+            slot_of(connection.id),
+            audience.id,
+            audience.name,
+            audience.digest,
+            audience.order,
+            shared,
+        )
 
 
 def _after_references(audiences: tuple[Audience, ...]) -> list[Audience]:

@@ -47,6 +47,8 @@ def write_identities(plan: Plan, touch: Touch, identities: dict[str, str | None]
     leaves = plan.profile_leaves.get(("", Facet.IDENTITY), ())
     before = touch.verdicts(leaves)
     known = touch.row.identities
+    if touch.before is not None and plan.forwarding is not None:
+        plan.forwarding.note_identities(touch.before, touch.row, touch.occasion)
     for kind, identity in identities.items():
         if identity is None:
             known.pop(kind, None)
@@ -59,6 +61,9 @@ def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
     """Set attributes, then delete. Only the tests of what is written are asked, by value."""
     row, attributes = touch.row, touch.space.attributes
     before: dict[str, Any] = {}
+    if touch.before is not None and plan.forwarding is not None:
+        keys = (*part.attributes, *part.deleted)
+        plan.forwarding.note_attributes(touch.before, row, touch.workspace, keys, touch.occasion)
     for key, value in part.attributes.items():
         before[key] = attributes.get(key, MISSING)
         attributes[key] = value

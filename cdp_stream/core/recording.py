@@ -49,8 +49,13 @@ def record_more(plan: Plan, touch: Touch, readings: Readings, batch: Batch, even
         if where is None or where(event, batch):
             leaves = memory.leaves
             before = touch.verdicts(leaves)
+            shared = None
+            if touch.before is not None and plan.forwarding is not None:
+                shared = plan.forwarding.note_event(touch.before, row, memory.slot, touch.occasion)
             memory.record(row, event, batch, row.clock)
             touch.note(leaves, before)
+            if shared is not None:
+                row.due = min(row.due, shared.next_change(row, row.clock))
     if event.kind == OPT_OUT:
         opt_out(plan, row, event, touch.flips)
     if not readings.is_personalized:

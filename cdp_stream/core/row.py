@@ -29,6 +29,9 @@ SLOT_SIZE: Final = 26
 ID_SIZE: Final = 16
 """Bytes that a remembered event or batch id takes in a row."""
 
+TOLD_SIZE: Final = 20
+"""Bytes that the number of a connection's messages takes in a row."""
+
 _INT_SIZE = 9
 _FEW = 16
 _ROW_SIZE = 128
@@ -95,6 +98,8 @@ class Row:
         variants: audience id -> the variant with which the profile was added, of A/B tests only.
         opt_out: the newest opt-out event: twice its time, epoch ms, plus one when it opted out; 0
             for none.
+        told: connection -> how many messages of its own it had of the profile at the instant
+            `told_at`; of an earlier instant than the clock they mean nothing any more.
         event_ids: digest and arrival, 8 bytes each, of recent events, oldest first.
         batch_ids: the same of recent batches.
     """
@@ -113,6 +118,8 @@ class Row:
         "position",
         "slots",
         "spaces",
+        "told",
+        "told_at",
         "variants",
         "weight",
     )
@@ -136,11 +143,13 @@ class Row:
         self.members: dict[str, int] = {}
         self.variants: dict[str, str] = {}
         self.opt_out = 0
+        self.told_at = NEVER
+        self.told: dict[str, int] = {}
         self.event_ids = bytearray()
         self.batch_ids = bytearray()
 
     def warm(self) -> None:
-        """Identities, attributes, facts, members, variants or the opt-out are about to change."""
+        """Identities, attributes, facts, members, variants, the opt-out or `told` are to change."""
         self.cold = None
 
     def has_room(self, size: int) -> bool:
@@ -189,7 +198,7 @@ def size_of(value: Any) -> int:
 
 def measure(row: Row) -> int:
     """At least the bytes that the row takes when encoded."""
-    size = _ROW_SIZE + len(row.event_ids) + len(row.batch_ids)
+    size = _ROW_SIZE + len(row.event_ids) + len(row.batch_ids) + TOLD_SIZE * len(row.told)
     for state in row.slots.values():
         size += SLOT_SIZE + (0 if type(state) is int else state_size(state))
     for kind, value in row.identities.items():

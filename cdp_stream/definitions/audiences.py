@@ -23,6 +23,7 @@ class AudienceRead:
 
     Attributes:
         workspaces: their ids, in the order of the account.
+        has_ab_test: whether one is written; with a problem in it `ab_test` is None all the same.
     """
 
     has_id: bool
@@ -32,6 +33,8 @@ class AudienceRead:
     expression: Expression | None
     emits: bool
     ab_test: AbTest | None
+    has_ab_test: bool
+    tags: tuple[str, ...]
 
 
 def read_audience(node: Node, path: str, around: Surroundings) -> AudienceRead | None:
@@ -57,6 +60,8 @@ def read_audience(node: Node, path: str, around: Surroundings) -> AudienceRead |
         expression,
         record.status == "active",
         ab_test,
+        "ab_test" in read.node.entries,
+        tuple(record.tags),
     )
 
 

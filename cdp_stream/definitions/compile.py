@@ -5,16 +5,20 @@ Everything is read, whatever is wrong with the rest; an account comes out only w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+from cdp_stream.core.connection import Connection
 from cdp_stream.core.definition import Account, Audience, Milestone
 from cdp_stream.core.journey import audiences_of
 from cdp_stream.definitions.audiences import AudienceRead, read_audience
 from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
+from cdp_stream.definitions.connections import ConnectionReader, Target, Targets
 from cdp_stream.definitions.digests import definition_digest, membership_digest
 from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
 from cdp_stream.definitions.nodes import Mapping, Mark, Node
+from cdp_stream.definitions.outputs import OutputReader, Outputs
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
@@ -48,11 +52,18 @@ def compile_account(documents: list[Mapping], problems: Problems) -> Account | N
     found = _audiences_and_journeys(files, around)
     check_references(found.definitions, found.journeys, found.known, problems)
     check_cycles(found.definitions, problems)
+    outputs = _outputs(files, problems)
+    connections = _connections(files, outputs, found, calculated, problems)
     if problems.found or account_id is None:
         return None
-    audiences = tuple(_assembled(found))
-    attributes = tuple(found for found in calculated.by_id.values() if found is not None)
-    return Account(account_id, tuple(workspaces.by_id.values()), audiences, attributes)
+    return Account(
+        account_id,
+        tuple(workspaces.by_id.values()),
+        tuple(_activated(_assembled(found), found, connections)),
+        tuple(attribute for attribute in calculated.by_id.values() if attribute is not None),
+        tuple(read.output for read in outputs.by_id.values()),
+        connections,
+    )
 
 
 def _account_id(files: list[Read[DocumentRecord]], problems: Problems) -> str | None:
@@ -131,6 +142,48 @@ def _audiences_and_journeys(files: list[Read[DocumentRecord]], around: Surroundi
     return found
 
 
+def _outputs(files: list[Read[DocumentRecord]], problems: Problems) -> Outputs:
+    reader = OutputReader(problems)
+    for read in files:
+        for node, path in read.items("outputs"):
+            reader.read(node, path)
+        if "outputs" in read.wrong:
+            reader.outputs.complete = False
+    return reader.outputs
+
+
+def _connections(
+    files: list[Read[DocumentRecord]],
+    outputs: Outputs,
+    found: _Found,
+    calculated: CalculatedAttributes,
+    problems: Problems,
+) -> tuple[Connection, ...]:
+    targets = {target.id: target for target in _targets(found)}
+    known = Targets(targets, found.known, found.journeys)
+    reader = ConnectionReader(outputs, known, calculated, problems)
+    for read in files:
+        for node, path in read.items("connections"):
+            reader.read(node, path)
+    return reader.connections
+
+
+def _targets(found: _Found) -> Iterator[Target]:
+    """What connections may name, in the order of emission."""
+    for item in found.order:
+        parts = (item,) if isinstance(item, AudienceRead) else milestones_of(item.milestones)
+        for part in parts:
+            # A test with a problem in it was read as none.
+            certain = part.ab_test is not None or not part.has_ab_test
+            yield Target(
+                part.definition.id,
+                frozenset(part.tags),
+                item.workspaces,
+                part.ab_test,
+                certain,
+            )
+
+
 def _know_as_written(node: Node, known: set[str]) -> None:
     """An id that is wrong is told once; references to it are not wrong besides."""
     name = node.text("id") if isinstance(node, Mapping) else None
@@ -160,6 +213,39 @@ def _assembled(found: _Found) -> list[Audience]:
                 )
             )
     return audiences
+
+
+def _activated(
+    audiences: list[Audience], found: _Found, connections: tuple[Connection, ...]
+) -> Iterator[Audience]:
+    """The audiences, milestones that no active connection needs marked as such.
+
+    Source: docs/semantics.md, journeys.
+    """
+    waiting = {
+        f"{item.id}/"
+        for item in found.order
+        if isinstance(item, JourneyRead) and item.by_connection
+    }
+    parents = {
+        child.definition.id: milestone.definition.id
+        for item in found.order
+        if isinstance(item, JourneyRead)
+        for milestone in milestones_of(item.milestones)
+        for child in milestone.then
+    }
+    needed: set[str] = set()
+    for connection in connections:
+        name: str | None = connection.audience if connection.active else None
+        while name is not None and name not in needed:
+            needed.add(name)
+            name = parents.get(name)
+    for audience in audiences:
+        journey, slash, _ = audience.id.partition("/")
+        if slash and f"{journey}/" in waiting and audience.id not in needed:
+            yield replace(audience, emits=False, computed=False)
+        else:
+            yield audience
 
 
 def _membership_digests(found: _Found) -> dict[str, str]:

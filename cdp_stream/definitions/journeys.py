@@ -15,7 +15,7 @@ from cdp_stream.definitions.criteria import read_criteria
 from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.nodes import Node, Sequence
 from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.records import Read, note_later, read_record
+from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition
 from cdp_stream.definitions.schema import JourneyRecord, MilestoneRecord
 from cdp_stream.definitions.scope import Scope, Surroundings
@@ -25,22 +25,34 @@ REMAINING_NAME = "Remaining Users"
 
 @dataclass(frozen=True, slots=True)
 class MilestoneRead:
-    """A milestone as written; `definition.id` is `journey/milestone`."""
+    """A milestone as written; `definition.id` is `journey/milestone`.
+
+    Attributes:
+        has_ab_test: whether one is written; with a problem in it `ab_test` is None all the same.
+    """
 
     id: str
     definition: Definition
     name: str
     expression: Expression | None
     ab_test: AbTest | None
+    has_ab_test: bool
+    tags: tuple[str, ...]
     then: tuple[MilestoneRead, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JourneyRead:
-    """A journey as written; `workspaces` are ids, in the order of the account."""
+    """A journey as written.
+
+    Attributes:
+        workspaces: their ids, in the order of the account.
+        by_connection: whether only milestones that an active connection needs are computed.
+    """
 
     id: str
     workspaces: tuple[str, ...]
+    by_connection: bool
     milestones: tuple[MilestoneRead, ...]
 
 
@@ -59,12 +71,6 @@ def read_journey(
     read = read_record(JourneyRecord, node, path, problems)
     if read is None:
         return None
-    if read.record.activation == "by_connection":
-        value = read.node.get("activation")
-        assert value is not None
-        note_later(
-            "`activation: by_connection`", value.mark, f"{path}.activation", problems, "`always` is"
-        )
     value = read.node.get("milestones")
     if isinstance(value, Sequence) and not value.items:
         message = "a journey has at least one milestone"
@@ -73,7 +79,8 @@ def read_journey(
     reader = _MilestoneReader(read.record.id, scope, problems)
     milestones = reader.siblings(read.items("milestones"), parent=None)
     workspaces = tuple(workspace.id for workspace in scope.workspaces)
-    return JourneyRead(read.record.id, workspaces, milestones), read
+    by_connection = read.record.activation == "by_connection"
+    return JourneyRead(read.record.id, workspaces, by_connection, milestones), read
 
 
 class _MilestoneReader:
@@ -129,7 +136,8 @@ class _MilestoneReader:
         )
         ab_test = read_ab_test(read.node.get("ab_test"), f"{path}.ab_test", full_id, self._problems)
         then = self.siblings(read.items("then"), full_id)
-        return MilestoneRead(record.id, definition, name, expression, ab_test, then)
+        tags, tested = tuple(record.tags), "ab_test" in read.node.entries
+        return MilestoneRead(record.id, definition, name, expression, ab_test, tested, tags, then)
 
     def _check_remaining(self, read: Read[MilestoneRecord], is_last: bool, is_alone: bool) -> None:
         fault = advice = None

@@ -28,6 +28,7 @@ class Severity(StrEnum):
 
 CODES: Final = (
     "alias-limit",
+    "attributes-not-taken",
     "bad-count",
     "bad-date",
     "bad-distance",
@@ -63,9 +64,9 @@ CODES: Final = (
     "name-too-long",
     "no-expectation",
     "not-utf-8",
-    "not-yet-supported",
     "number-too-long",
     "remaining-split",
+    "secret-in-clear",
     "several-documents",
     "shares-over-100",
     "short-sequence",

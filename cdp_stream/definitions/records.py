@@ -26,6 +26,8 @@ _STAND_INS: Final[dict[str, Any]] = {
     "calculation": "count",
     "inputs": None,
     "criteria": None,
+    "connector": "",
+    "output": "",
 }
 
 
@@ -139,18 +141,8 @@ def _choices(expected: str) -> list[str]:
 def note_unknown_key(
     key: str, at: Mark, path: str, model: type[Record], problems: Problems
 ) -> None:
-    """Note a key that a record does not have, or does not have yet."""
-    if key in model.LATER:
-        note_later(f"`{key}`", at, path, problems)
-        return
+    """Note a key that a record does not have."""
     known = list(model.model_fields)
     problems.error(
         "unknown-key", at, path, f"unknown key `{shown(key)}`", problems.near_or_list(key, known)
     )
-
-
-def note_later(
-    what: str, at: Mark, path: str, problems: Problems, suggestion: str | None = None
-) -> None:
-    """Note something of the language that this version does not support yet."""
-    problems.error("not-yet-supported", at, path, f"{what} is not supported yet", suggestion)

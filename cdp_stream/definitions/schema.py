@@ -86,6 +86,14 @@ def _not_empty(value: list[str]) -> list[str]:
     )
 
 
+def _says_something(value: list[str]) -> list[str]:
+    if value:
+        return value
+    raise PydanticCustomError(
+        "empty-list", "the list is empty", {"advice": "name at least one, or leave the key out"}
+    )
+
+
 def span_ms(text: str) -> int | None:
     """The milliseconds of a checked lookback or lifetime, None for `unlimited`."""
     return None if text == UNLIMITED else duration_ms(text)
@@ -96,6 +104,7 @@ Name = Annotated[str, AfterValidator(_checked_name)]
 Tag = Annotated[str, AfterValidator(_checked_tag)]
 Span = Annotated[str, PlainValidator(_checked_span)]
 Ids = Annotated[list[str], AfterValidator(_not_empty)]
+Listed = Annotated[list[str], AfterValidator(_says_something)]
 Nodes = InstanceOf[Sequence]
 AnyNode = Any
 """Its own reader says what is wrong with it, whatever kind of node it is."""
@@ -108,15 +117,21 @@ class Record(BaseModel):
 
     NODES: ClassVar[frozenset[str]] = frozenset()
     """Keys whose value stays a node."""
-    LATER: ClassVar[frozenset[str]] = frozenset()
-    """Keys of the language that this version does not support yet."""
 
 
 class DocumentRecord(Record):
     """A whole file."""
 
-    NODES = frozenset({"workspaces", "calculated_attributes", "audiences", "journeys"})
-    LATER = frozenset({"outputs", "connections"})
+    NODES = frozenset(
+        {
+            "workspaces",
+            "calculated_attributes",
+            "audiences",
+            "journeys",
+            "outputs",
+            "connections",
+        }
+    )
 
     version: Annotated[int, PlainValidator(checked_version)]
     account: Id | None = None
@@ -124,6 +139,8 @@ class DocumentRecord(Record):
     calculated_attributes: Nodes | None = None
     audiences: Nodes | None = None
     journeys: Nodes | None = None
+    outputs: Nodes | None = None
+    connections: Nodes | None = None
 
 
 class WorkspaceRecord(Record):
@@ -234,3 +251,29 @@ class MilestoneRecord(Record):
     remaining: bool = False
     ab_test: AnyNode = None
     then: Nodes | None = None
+
+
+class OutputRecord(Record):
+    """An output; what its settings may be, the connector says."""
+
+    NODES = frozenset({"settings"})
+
+    id: Id
+    connector: str
+    settings: AnyNode = None
+
+
+class ConnectionRecord(Record):
+    """A connection, or several at once: `audience`, `audiences` or `tags`, one of the three."""
+
+    NODES = frozenset({"settings"})
+
+    audience: str | None = None
+    audiences: Listed | None = None
+    tags: Listed | None = None
+    output: str
+    variant: str | None = None
+    status: Literal["active", "inactive"] = "active"
+    settings: AnyNode = None
+    user_attributes: Listed | None = None
+    on_audience_delete: Literal["delete", "pass", "remove_rows", "keep"] | None = None

@@ -32,6 +32,8 @@ _Cold = tuple[
     dict[str, int],
     dict[str, str],
     int,
+    int,
+    dict[str, int],
 ]
 _Body = tuple[int, int, int, int, _Seen, dict[str, Any], bytes, bytes, msgspec.Raw]
 _encode = msgspec.msgpack.Encoder().encode
@@ -39,7 +41,15 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 _decode_cold = msgspec.msgpack.Decoder(_Cold).decode
 _skip_to_cold = msgspec.msgpack.Decoder(tuple[(msgspec.Raw,) * 9]).decode  # type: ignore[misc]
 _skip_to_members = msgspec.msgpack.Decoder(
-    tuple[msgspec.Raw, msgspec.Raw, dict[str, msgspec.Raw], msgspec.Raw, msgspec.Raw]
+    tuple[
+        msgspec.Raw,
+        msgspec.Raw,
+        dict[str, msgspec.Raw],
+        msgspec.Raw,
+        msgspec.Raw,
+        msgspec.Raw,
+        msgspec.Raw,
+    ]
 ).decode
 
 
@@ -79,7 +89,10 @@ def encode_row(row: Row) -> bytes:
 
 def _encode_cold(row: Row) -> bytes:
     facts = [(space.attributes, space.facts) for space in row.spaces.values()]
-    return _encode((row.identities, facts, row.members, row.variants, row.opt_out))
+    told = row.told if row.told_at == row.clock else {}
+    return _encode(
+        (row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, told)
+    )
 
 
 def decode_row(mpid: int, value: bytes) -> Row:
@@ -102,7 +115,9 @@ def decode_row(mpid: int, value: bytes) -> Row:
             batch_ids,
             cold,
         ) = _decode(memoryview(value)[_HEADER.size :])
-        row.identities, facts, row.members, row.variants, row.opt_out = _decode_cold(cold)
+        row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, row.told = (
+            _decode_cold(cold)
+        )
     except msgspec.DecodeError as error:
         raise _damaged(str(mpid)) from error
     if len(facts) != len(seen):

@@ -43,16 +43,21 @@ _NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 @dataclass(frozen=True, slots=True)
 class OutputTopics:
-    """Names of the topics that effects go to."""
+    """Names of the topics that effects go to.
+
+    Attributes:
+        output: what the names of the outputs' own topics begin with; the output's id follows.
+    """
 
     memberships: str
     state: str
     rejected: str
     changelog: str
+    output: str
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them."""
+        """All but those of outputs, which come and go with the definitions."""
         return (self.memberships, self.state, self.rejected, self.changelog)
 
 
@@ -182,6 +187,8 @@ async def send_effects(
         futures += await send_pairs(producer, topics.memberships, partition, effects.memberships)
     if effects.state:
         futures += await send_pairs(producer, topics.state, partition, effects.state)
+    for output, pairs in _by_output(effects.outputs).items():
+        futures += await send_pairs(producer, topics.output + output, partition, pairs)
     for large, group in itertools.groupby(effects.rejected, key=_is_large):
         if large:
             for record in group:
@@ -190,6 +197,15 @@ async def send_effects(
         else:
             futures += await send_records(producer, topics.rejected, partition, group)
     return futures, alone
+
+
+def _by_output(
+    told: Iterable[tuple[str, bytes, bytes]],
+) -> dict[str, list[tuple[bytes, bytes | None]]]:
+    found: dict[str, list[tuple[bytes, bytes | None]]] = {}
+    for output, key, value in told:
+        found.setdefault(output, []).append((key, value))
+    return found
 
 
 def without_value(record: Rejected) -> Rejected:

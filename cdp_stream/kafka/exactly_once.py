@@ -197,6 +197,7 @@ def _merged(pieces: Sequence[Effects]) -> Effects:
     for effects in pieces:
         merged.memberships += effects.memberships
         merged.state += effects.state
+        merged.outputs += effects.outputs
         merged.rejected += effects.rejected
         merged.rows |= effects.rows
     return merged

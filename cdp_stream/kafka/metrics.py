@@ -50,6 +50,16 @@ class Metrics:
             "cdp_membership_changes_total", "Membership changes, by audience and action",
             ["audience", "action"], registry=registry,
         )  # fmt: skip
+        self._forwarded = Counter(
+            "cdp_output_messages_total", "Messages published for an output, by output",
+            ["output"], registry=registry,
+        )  # fmt: skip
+        self._unidentified = Counter(
+            "cdp_output_unidentified_total",
+            "Messages not published for an output, which accepts none of the profile's identities",
+            ["output"],
+            registry=registry,
+        )
         self._slice_seconds = Histogram(
             "cdp_slice_evaluation_seconds", "Time to evaluate one slice of a chunk or of a tick",
             ["kind"], buckets=_SECONDS, registry=registry,
@@ -181,6 +191,10 @@ class Metrics:
     def _count_outputs(self, effects: Effects) -> None:
         for (audience, action), count in effects.changes.items():
             self._changes.labels(self._audiences.label(audience), action).inc(count)
+        for output, count in Tally(output for output, _, _ in effects.outputs).items():
+            self._forwarded.labels(output).inc(count)
+        for output, count in effects.unidentified.items():
+            self._unidentified.labels(output).inc(count)
         self._changelog_rows.inc(len(effects.rows))
         if not effects.rejected:
             return

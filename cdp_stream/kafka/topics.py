@@ -7,7 +7,7 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["TOPICS", "TopicPlan", "ensure_topics"]
+__all__ = ["TOPICS", "TopicPlan", "ensure_topics", "output_topic"]
 
 _CONNECT_S = 15.0
 
@@ -58,8 +58,17 @@ TOPICS = (
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
-async def ensure_topics(settings: Settings) -> int:
+def output_topic(output: str) -> TopicPlan:
+    """What one output must be told; it is kept for as long as a fault may last."""
+    return TopicPlan(f"output.{output}", "delete", _days(30))
+
+
+async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> int:
     """Make the topics that are missing, check those that are there.
+
+    Args:
+        settings: The worker's settings.
+        outputs: Ids of the outputs that are defined.
 
     Returns:
         How many partitions they have.
@@ -79,7 +88,7 @@ async def ensure_topics(settings: Settings) -> int:
     finally:
         aiokafka_log.removeFilter(_silent)
     try:
-        return await _ensure(admin, settings)
+        return await _ensure(admin, settings, tuple(map(output_topic, outputs)))
     except KafkaError as error:
         raise BrokerError(
             f"the broker at {settings.broker} refused to show or make topics: {error}",
@@ -93,26 +102,28 @@ def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+async def _ensure(
+    admin: AIOKafkaAdminClient, settings: Settings, outputs: tuple[TopicPlan, ...]
+) -> int:
     there = await _partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
     # The input first: it may have been made a moment ago by somebody else, with another number of
     # partitions, and the others get as many as it turns out to have.
-    for group in (_INPUT, _OUTPUTS):
+    for group in (_INPUT, (*_OUTPUTS, *outputs)):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
         if missing:
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
             partitions = there[events]
-    for plan in TOPICS:
+    for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
         if there[name] != partitions:
             raise BrokerError(
                 f"{name} has {there[name]} partitions, but {events} has {partitions}",
                 f"give {name} {partitions} partitions, or start afresh with another --prefix",
             )
-    await _check_cleanup(admin, settings)
+    await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
 
 
@@ -153,8 +164,10 @@ async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, in
             await asyncio.sleep(0.1)
 
 
-async def _check_cleanup(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    wanted = {settings.topic(plan.suffix): plan.cleanup for plan in TOPICS}
+async def _check_cleanup(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: tuple[TopicPlan, ...]
+) -> None:
+    wanted = {settings.topic(plan.suffix): plan.cleanup for plan in plans}
     responses = await admin.describe_configs(
         # All of a topic's settings: the embedded broker does not know how to be asked for one.
         [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 from typing import Any
 
@@ -36,13 +36,20 @@ _DRAIN_S = 8.0
 CreateApp = Callable[[Settings, int], ChunkApp]
 
 
-def run_worker(settings: Settings, create_app: CreateApp, *, may_fall_back: bool = False) -> int:
+def run_worker(
+    settings: Settings,
+    create_app: CreateApp,
+    *,
+    outputs: Collection[str] = (),
+    may_fall_back: bool = False,
+) -> int:
     """Run a worker until a signal or a failure ends it.
 
     Args:
         settings: The worker's settings.
         create_app: Makes the Faust app, given the settings in force and the number of partitions
             of the input, once topics are there; called on the running loop.
+        outputs: Ids of the outputs that are defined.
         may_fall_back: Whether at-least-once will do on a broker that has no transactions.
 
     Returns:
@@ -56,15 +63,17 @@ def run_worker(settings: Settings, create_app: CreateApp, *, may_fall_back: bool
     with contextlib.ExitStack() as held:
         if settings.store == "rocksdb":
             held.enter_context(hold_data_directory(settings.data_dir))
-        return uvloop.run(_run(settings, create_app, may_fall_back=may_fall_back))
+        return uvloop.run(_run(settings, create_app, outputs, may_fall_back=may_fall_back))
 
 
-async def _run(settings: Settings, create_app: CreateApp, *, may_fall_back: bool) -> int:
+async def _run(
+    settings: Settings, create_app: CreateApp, outputs: Collection[str], *, may_fall_back: bool
+) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    partitions = await ensure_topics(settings)
+    partitions = await ensure_topics(settings, outputs)
     settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
     app = create_app(settings, partitions)
     health = Health(lambda: app.hosting.ready)

@@ -22,17 +22,12 @@ from cdp_stream.lint.written_windows import (
 )
 
 
-def warnings_of(loaded: Loaded, connected: frozenset[str] | None = None) -> list[Problem]:
-    """Every warning about definitions without errors, by file, line and column.
-
-    Args:
-        connected: ids of the audiences and milestones that a connection names; None when
-            connections are not looked at.
-    """
+def warnings_of(loaded: Loaded) -> list[Problem]:
+    """Every warning about definitions without errors, by file, line and column."""
     if loaded.account is None:
         return []
     linter = _Linter(loaded.account, loaded)
-    found = dict.fromkeys(linter.warnings(connected))
+    found = dict.fromkeys(linter.warnings())
     return sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
 
 
@@ -45,7 +40,7 @@ class _Linter:
         self._audiences = {audience.id: audience for audience in account.audiences}
         self._parents = parents_of(self._places)
 
-    def warnings(self, connected: frozenset[str] | None) -> Iterator[Problem]:
+    def warnings(self) -> Iterator[Problem]:
         """All of them, in no particular order."""
         memberships = Memberships(self._account)
         try:
@@ -54,8 +49,8 @@ class _Linter:
         finally:
             memberships.close()
         yield from self._about_state()
-        if connected is not None:
-            yield from self._unconnected(connected)
+        if self._account.outputs:
+            yield from self._unconnected()
 
     # memberships
 
@@ -165,7 +160,8 @@ class _Linter:
                         )
                     )
 
-    def _unconnected(self, connected: frozenset[str]) -> Iterator[Problem]:
+    def _unconnected(self) -> Iterator[Problem]:
+        connected = {connection.audience for connection in self._account.connections}
         for audience in self._account.audiences:
             if audience.emits and "/" not in audience.id and audience.id not in connected:
                 yield (

@@ -57,20 +57,25 @@ class Effects:
         memberships: ``(mpid, JSON)`` for the memberships topic, in order.
         state: ``(audience:mpid, JSON or None)`` for the compacted state topic; ``None`` is a
             tombstone.
+        outputs: ``(output id, mpid, JSON)`` for the topics of outputs, in order.
         rejected: ``(key, value, headers)`` of input that could not be used, as it came.
         rows: Changelog rows; ``None`` is a tombstone. The meta row comes last, so that whoever has
             read it has read the whole write.
         events: How many events were in the batches applied.
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
+        unidentified: How many messages per output id were for nobody, the profile having none of
+            the identities that the connector accepts; for the metrics.
         more: After a tick: due instants up to its limit are still waiting.
     """
 
     memberships: list[tuple[bytes, bytes]] = field(default_factory=list)
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    outputs: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     events: int = 0
     changes: dict[tuple[str, str], int] = field(default_factory=dict)
+    unidentified: dict[str, int] = field(default_factory=dict)
     more: bool = False
 
 

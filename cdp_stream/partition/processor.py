@@ -12,14 +12,16 @@ from array import array
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from cdp_stream.core.change import ADD, Change
+from cdp_stream.core.change import ADD
 from cdp_stream.core.due import DueInstants
 from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.formats.envelope import marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
+from cdp_stream.formats.output import OutputEncoder
 from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -51,6 +53,7 @@ class ProfileProcessor:
         self.position = -1
         self._account_id = plan.account_id
         self._engine = Engine(plan)
+        self._encode_told = OutputEncoder(plan.account_id).encode
         self._decoder = BatchDecoder(plan.inputs)
         self._topic = topic
         self._partition = partition
@@ -106,7 +109,7 @@ class ProfileProcessor:
         self._make_room()
         effects = Effects()
         touched: dict[int, Row] = {}
-        changes: list[Change] = []
+        changes = Emission()
         decode = self._decoder.decode
         apply, wake = self._engine.apply, self._engine.wake
         rows = self._rows
@@ -165,7 +168,7 @@ class ProfileProcessor:
         self._make_room()
         self.time = max(self.time, until)
         effects = Effects()
-        changes: list[Change] = []
+        changes = Emission()
         woken: dict[int, Row | None] = {}
         for _ in range(limit):
             entry = self._due.pop(until)
@@ -222,7 +225,7 @@ class ProfileProcessor:
             for old in list(islice(rows, most // 10 + 1)):
                 del rows[old]
 
-    def _emit(self, changes: list[Change], effects: Effects) -> None:
+    def _emit(self, changes: Emission, effects: Effects) -> None:
         state: dict[bytes, bytes | None] = {}
         counts = effects.changes
         self._sizes.change(changes)
@@ -235,6 +238,13 @@ class ProfileProcessor:
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
+        if changes.told:
+            encode = self._encode_told
+            effects.outputs += [
+                (told.connection.output, mpid_key(told.change.mpid), encode(told))
+                for told in changes.told
+            ]
+        effects.unidentified = changes.unidentified
 
     def _reject(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
         for reject in rejects:

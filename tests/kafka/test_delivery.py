@@ -28,6 +28,7 @@ class Delivered:
             OutputTopics(
                 memberships=topic("memberships"), state=topic("membership-state"),
                 rejected=topic("rejected"), changelog=topic("profiles-changelog"),
+                output=topic("output."),
             ),
             1,
             advance=self.positions.append, fail=self.failures.append, freed=lambda: None,

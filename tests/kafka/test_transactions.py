@@ -73,7 +73,7 @@ class Owner:
         self.positions, self.failures, self.confirmed = [], [], []
         self.metrics = metrics
         topic = partition.settings.topic
-        topics = OutputTopics(*(topic(suffix) for suffix in SUFFIXES))
+        topics = OutputTopics(*(topic(suffix) for suffix in SUFFIXES), topic("output."))
         self.producer = PartitionProducer(
             partition.client, f"{partition.settings.group_id}-1", partition.source,
             targets=topics.names, membership=lambda: membership, metrics=metrics,

@@ -158,16 +158,21 @@ def test_the_window_of_a_calculated_attribute_may_lie_beyond_the_lookback() -> N
     ]
 
 
-def test_unconnected_audiences_are_told_once_connections_are_looked_at() -> None:
+def test_unconnected_audiences_are_told_where_there_are_outputs() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A}}
   - {id: b, criteria: {event: B}}
   - {id: c, status: draft, criteria: {event: C}}
+  - {id: d, criteria: {event: D}}
 """
-    loaded = load_text(HEAD.format(lookback="30d") + body)
-    assert warnings_of(loaded) == []
-    found = warnings_of(loaded, connected=frozenset({"a"}))
-    assert [(w.code, w.related) for w in found] == [("unconnected", ("b",))]
+    assert warnings_in(body) == []
+    body += """outputs:
+  - {id: all, connector: log}
+connections:
+  - {audience: a, output: all}
+  - {audience: d, output: all, status: inactive}
+"""
+    assert [(w.code, w.related) for w in warnings_in(body)] == [("unconnected", ("b",))]
 
 
 def test_definitions_with_errors_have_no_warnings_yet() -> None:

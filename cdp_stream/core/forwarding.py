@@ -1,0 +1,401 @@
+"""What the outputs are told of a profile: its changes, and, while it is a member, every change of
+its identities and shared attributes.
+
+Decided where a change is made, for what a connection shares is what holds at that very instant. One
+evaluation tells, in this order: identities that are gone, deletes and adds as they were emitted,
+identities that are new, shared attributes that changed; each in the order of the definition files.
+
+Source: docs/outputs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from cdp_stream.core.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.connection import Connection
+from cdp_stream.core.operators import MISSING
+from cdp_stream.core.row import TOLD_SIZE, Row
+from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation, is_same
+
+ATTRIBUTE_UPDATE: Final = "attribute_update"
+AUDIENCE_DELETE: Final = "audience_delete"
+
+OF_IDENTITY: Final = "identity"
+OF_ATTRIBUTES: Final = "attributes"
+OF_ACTIVATION: Final = "activation"
+"""Kinds, in the ids of messages that have no counterpart in `cdp.memberships`."""
+
+Identity = tuple[str, str]
+_Occasion = tuple[str, str | None, int | None]
+
+Before = dict[Shared | None, tuple[Any, _Occasion]]
+"""What held before the instant that is being evaluated, of what is written in it, and what writes
+it: shared attributes that may have changed, and under None the identities.
+"""
+
+
+class Told(NamedTuple):
+    """One thing that an output is told.
+
+    Attributes:
+        change: with the identities that the connector accepts; `ordinal` is the number in
+            `message_id` where there is no counterpart in `cdp.memberships`.
+        attributes: shared attributes that have a value: decoded JSON, integers of any size.
+    """
+
+    connection: Connection
+    message_id: str
+    change: Change
+    attributes: dict[str, Any]
+
+
+class Emission(list[Change]):
+    """The changes of some evaluations, and what the outputs are told of them.
+
+    Attributes:
+        told: in the order in which each output must be told.
+        unidentified: output id -> messages that were for nobody, the profile having none of the
+            identities that the connector accepts.
+    """
+
+    __slots__ = ("told", "unidentified")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Told] = []
+        self.unidentified: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An active connection, with what is needed of its audience.
+
+    Attributes:
+        key: of the connection in rows.
+        order: the audience's place in the order of emission.
+        shared: what it shares, by name.
+    """
+
+    connection: Connection
+    key: str
+    audience_id: str
+    name: str
+    digest: str
+    order: int
+    shared: tuple[tuple[str, Shared], ...]
+
+    def attributes(self, row: Row, at: int) -> dict[str, Any]:
+        """The shared attributes that have a value at the row's clock."""
+        read = ((name, shared.value(row, at)) for name, shared in self.shared)
+        return {name: value for name, value in read if value is not MISSING}
+
+    def accepted(self, identities: Iterable[Identity]) -> tuple[Identity, ...]:
+        """The identities that the connector accepts."""
+        types = self.connection.identities
+        if types is None:
+            return tuple(identities)
+        return tuple(identity for identity in identities if identity[0] in types)
+
+
+class Forwarding:
+    """The active connections of a plan; built with it, only read afterwards.
+
+    Attributes:
+        routes: audience id -> its connections, in order.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        by_audience: dict[str, list[Route]] = {}
+        for route in routes:
+            by_audience.setdefault(route.audience_id, []).append(route)
+        self.routes = {name: tuple(found) for name, found in by_audience.items()}
+        self._attributes: dict[tuple[str, str], dict[SharedAttribute, None]] = {}
+        self._calculations: dict[str, SharedCalculation] = {}
+        calculating: dict[str, dict[SharedCalculation, None]] = {}
+        for route in self._all():
+            for _name, shared in route.shared:
+                if isinstance(shared, SharedCalculation):
+                    shared.audiences.add(route.audience_id)
+                    self._calculations[shared.memory.slot] = shared
+                    calculating.setdefault(route.audience_id, {})[shared] = None
+                else:
+                    for workspace in shared.workspaces:
+                        known = self._attributes.setdefault((workspace, shared.key), {})
+                        known[shared] = None
+        self._calculating = {name: tuple(found) for name, found in calculating.items()}
+
+    # before something is written
+
+    def note_identities(self, before: Before, row: Row, occasion: _Occasion) -> None:
+        """The profile's identities are about to be written."""
+        if None not in before:
+            before[None] = dict(row.identities), occasion
+
+    def note_attributes(
+        self, before: Before, row: Row, workspace: str, keys: Iterable[str], occasion: _Occasion
+    ) -> None:
+        """User attributes are about to be written in a workspace."""
+        for key in keys:
+            for shared in self._attributes.get((workspace, key), ()):
+                if shared not in before:
+                    before[shared] = shared.value(row, row.clock), occasion
+
+    def note_event(
+        self, before: Before, row: Row, slot: str, occasion: _Occasion
+    ) -> SharedCalculation | None:
+        """An event is about to enter the state of a slot; what of it a member's outputs know."""
+        shared = self._calculations.get(slot)
+        if shared is None or shared.audiences.isdisjoint(row.members):
+            return None
+        if shared not in before:
+            before[shared] = shared.value(row, row.clock), occasion
+        return shared
+
+    def note_time(self, before: Before, row: Row, at: int) -> None:
+        """Passing time has come to a due instant; the clock may be behind it."""
+        for shared in self._calculations_of(row):
+            old = shared.value(row, at - 1)
+            if not is_same(old, shared.value(row, at)):
+                before[shared] = old, ("time", None, at)
+
+    def note_end(self, before: Before, row: Row, workspaces: list[str]) -> None:
+        """The profile is about to end in some of its workspaces."""
+        occasion = ("profile_expiry", None, row.clock)
+        for route in self._told_about(row.members):
+            for _name, shared in route.shared:
+                if shared not in before and any(map(shared.reads, workspaces)):
+                    before[shared] = shared.value(row, row.clock), occasion
+
+    def next_change(self, row: Row, after: int, due: int) -> int:
+        """`due`, or the first instant later than `after` at which something shared can change."""
+        for shared in self._calculations_of(row):
+            due = min(due, shared.next_change(row, after))
+        return due
+
+    def _calculations_of(self, row: Row) -> Iterable[SharedCalculation]:
+        """The calculated attributes that somebody is told of, of a profile."""
+        calculating, members = self._calculating, row.members
+        if not calculating or not members:
+            return ()
+        if len(members) < len(calculating):
+            named = [name for name in members if name in calculating]
+        else:
+            named = [name for name in calculating if name in members]
+        if len(named) == 1:
+            return calculating[named[0]]
+        return dict.fromkeys(shared for name in named for shared in calculating[name])
+
+    # after an evaluation
+
+    def forward(self, row: Row, before: Before | None, changes: list[Change], start: int) -> None:
+        """Tell the outputs of one evaluation, at the row's clock.
+
+        Args:
+            before: what held before it; None where nothing was written.
+            changes: what it emitted begins at `start`; what outputs are told is noted where this is
+                an `Emission`.
+        """
+        made = changes[start:]
+        connected = [change for change in made if change.audience_id in self.routes]
+        if not connected and not before:
+            return
+        telling = _Telling(row, changes if isinstance(changes, Emission) else None)
+        if not before:
+            self._tell_changes(telling, row, connected)
+            return
+        joined = {change.audience_id for change in made if change.action == ADD}
+        staying = list(self._staying(row, joined))
+        gone, fresh, cause = _identities(row, before)
+        if gone:
+            left = list(self._leaving(connected))
+            for route, variant in sorted((*staying, *left), key=_order):
+                telling.identities(DELETE, route, variant, gone, cause)
+        self._tell_changes(telling, row, connected)
+        for route, variant in staying if fresh else ():
+            telling.identities(ADD, route, variant, fresh, cause)
+        changed = _changed(row, before)
+        for route, variant in staying if changed else ():
+            telling.update(route, variant, changed)
+
+    def _tell_changes(self, telling: _Telling, row: Row, made: list[Change]) -> None:
+        split = {
+            change.audience_id
+            for change in made
+            if change.action == DELETE and change.variant is not None
+        }
+        rejoined = {
+            change.audience_id
+            for change in made
+            if change.action == ADD and change.variant is None and change.audience_id in split
+        }
+        for change in made:
+            for route in self.routes[change.audience_id]:
+                variant = route.connection.variant
+                # An A/B test that ended is nothing to connections of the whole audience.
+                if variant is None:
+                    fits = change.audience_id not in rejoined
+                else:
+                    fits = variant == change.variant
+                if fits:
+                    telling.change(route, change)
+            if change.action == ADD:
+                for shared in self._calculating.get(change.audience_id, ()):
+                    row.due = min(row.due, shared.next_change(row, row.clock))
+
+    def _staying(self, row: Row, joined: set[str]) -> Iterator[tuple[Route, str | None]]:
+        """The connections of the audiences that the profile was and is a member of."""
+        routes = self._told_about(row.members)
+        for route in sorted(routes, key=lambda route: route.order):
+            variant = row.variants.get(route.audience_id)
+            if route.audience_id not in joined and route.connection.variant in (None, variant):
+                yield route, variant
+
+    def _leaving(self, made: Iterable[Change]) -> Iterator[tuple[Route, str | None]]:
+        for change in made:
+            if change.action == DELETE:
+                for route in self.routes.get(change.audience_id, ()):
+                    if route.connection.variant in (None, change.variant):
+                        yield route, change.variant
+
+    def _told_about(self, members: dict[str, int]) -> Iterator[Route]:
+        if len(members) < len(self.routes):
+            named = [name for name in members if name in self.routes]
+        else:
+            named = [name for name in self.routes if name in members]
+        for name in named:
+            yield from self.routes[name]
+
+    def _all(self) -> Iterator[Route]:
+        for routes in self.routes.values():
+            yield from routes
+
+
+class _Telling:
+    """Notes what outputs are told of one evaluation of a row."""
+
+    def __init__(self, row: Row, emission: Emission | None) -> None:
+        self._row = row
+        self._emission = emission
+
+    def change(self, route: Route, change: Change) -> None:
+        """A change, as `cdp.memberships` has it."""
+        accepted = route.accepted(change.identities)
+        if not accepted:
+            self._nobody(route)
+        elif self._emission is not None:
+            attributes = route.attributes(self._row, change.effective_at)
+            told = Told(
+                route.connection,
+                change.message_id,
+                change._replace(identities=accepted),
+                attributes,
+            )
+            self._emission.told.append(told)
+
+    def identities(
+        self,
+        action: str,
+        route: Route,
+        variant: str | None,
+        identities: list[Identity],
+        cause: Cause,
+    ) -> None:
+        """Identities that came or went, each by itself."""
+        for identity in route.accepted(identities):
+            self._own(OF_IDENTITY, action, route, variant, (identity,), cause)
+
+    def update(self, route: Route, variant: str | None, changed: dict[Shared, _Occasion]) -> None:
+        """All shared attributes, if any of them changed."""
+        found = [changed[shared] for _name, shared in route.shared if shared in changed]
+        if not found:
+            return
+        kind, event_id, event_time = found[0]
+        cause = Cause(kind, None, event_id, event_time)
+        self._all_identities(OF_ATTRIBUTES, ATTRIBUTE_UPDATE, route, variant, cause)
+
+    def activation(self, route: Route, variant: str | None, cause: Cause) -> None:
+        """That the profile is a member, as its connection has become active."""
+        self._all_identities(OF_ACTIVATION, ADD, route, variant, cause)
+
+    def _all_identities(
+        self, kind: str, action: str, route: Route, variant: str | None, cause: Cause
+    ) -> None:
+        accepted = route.accepted(sorted(self._row.identities.items()))
+        if accepted:
+            self._own(kind, action, route, variant, accepted, cause)
+        else:
+            self._nobody(route)
+
+    def _own(
+        self,
+        kind: str,
+        action: str,
+        route: Route,
+        variant: str | None,
+        identities: tuple[Identity, ...],
+        cause: Cause,
+    ) -> None:
+        row, at = self._row, self._row.clock
+        number = _next_number(row, at, route.key)
+        if self._emission is None:
+            return
+        name = route.name if variant is None else f"{route.name} - {variant}"
+        change = Change(
+            action,
+            route.audience_id,
+            name,
+            row.mpid,
+            at,
+            number,
+            variant,
+            cause,
+            route.digest,
+            identities,
+        )
+        connection = route.connection
+        message_id = f"{route.audience_id}:{row.mpid}:{at}:{connection.id}:{kind}:{number}"
+        told = Told(connection, message_id, change, route.attributes(row, at))
+        self._emission.told.append(told)
+
+    def _nobody(self, route: Route) -> None:
+        if self._emission is not None:
+            output = route.connection.output
+            unidentified = self._emission.unidentified
+            unidentified[output] = unidentified.get(output, 0) + 1
+
+
+def _next_number(row: Row, at: int, key: str) -> int:
+    """How many messages of its own the connection had of the profile at this instant."""
+    row.warm()
+    if row.told_at != at:
+        row.told_at, row.told = at, {}
+    number = row.told.get(key)
+    if number is None:
+        row.weight += TOLD_SIZE
+        number = 0
+    row.told[key] = number + 1
+    return number
+
+
+def _identities(row: Row, before: Before) -> tuple[list[Identity], list[Identity], Cause]:
+    """The identities that are gone, those that are new, and what made it so."""
+    new = row.identities
+    old, (_kind, _event_id, time) = before.get(None, (new, ("profile", None, None)))
+    gone = sorted(identity for identity in old.items() if new.get(identity[0]) != identity[1])
+    fresh = sorted(identity for identity in new.items() if old.get(identity[0]) != identity[1])
+    return gone, fresh, Cause("profile", None, None, time)
+
+
+def _changed(row: Row, before: Before) -> dict[Shared, _Occasion]:
+    return {
+        shared: occasion
+        for shared, (old, occasion) in before.items()
+        if shared is not None and not is_same(old, shared.value(row, row.clock))
+    }
+
+
+def _order(entry: tuple[Route, str | None]) -> int:
+    return entry[0].order

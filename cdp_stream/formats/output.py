@@ -1,0 +1,60 @@
+"""What an output is told, to the bytes of `cdp.output.<id>`.
+
+The members of a membership change in their order, then `connection` and `settings`. Equal messages
+are equal bytes, in every replay.
+
+Source: docs/outputs.md, a message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from cdp_stream.core.connection import Connection
+from cdp_stream.core.forwarding import Told
+from cdp_stream.formats.membership import members_of_change
+
+_LEAST: Final = -(2**63)
+_GREATEST: Final = 2**64 - 1
+"""Bounds of the integers that readers of JSON keep exact; beyond them it is decimal text."""
+
+
+class OutputEncoder:
+    """Encodes what the outputs of one account are told; remembers the settings of connections."""
+
+    def __init__(self, account_id: str) -> None:
+        self._account_id = account_id
+        self._settings: dict[str, tuple[Mapping[str, Any], orjson.Fragment]] = {}
+
+    def encode(self, told: Told) -> bytes:
+        """The JSON of one message."""
+        message = members_of_change(told.change, self._account_id)
+        message["message_id"] = told.message_id
+        message["user_attributes"] = {name: exact(value) for name, value in told.attributes.items()}
+        message["connection"] = told.connection.id
+        message["settings"] = self._settings_of(told.connection)
+        return orjson.dumps(message)
+
+    def _settings_of(self, connection: Connection) -> orjson.Fragment:
+        settings = connection.settings
+        known = self._settings.get(connection.id)
+        if known is None or known[0] is not settings:
+            # As they were written: they may hold whatever JSON can.
+            known = settings, orjson.Fragment(json.dumps(settings, separators=(",", ":")))
+            self._settings[connection.id] = known
+        return known[1]
+
+
+def exact(value: Any) -> Any:
+    """A value of an attribute as it is sent: an integer of more than 64 bits as decimal text."""
+    if type(value) is int:
+        return value if _LEAST <= value <= _GREATEST else str(value)
+    if type(value) is list:
+        return [exact(item) for item in value]
+    if type(value) is dict:
+        return {key: exact(item) for key, item in value.items()}
+    return value
