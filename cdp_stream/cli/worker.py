@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cdp_stream.cli.options import definitions_option, load_plan
+from cdp_stream.core.definition import Account
 from cdp_stream.errors import DiskError, UsageError
 from cdp_stream.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from cdp_stream.kafka.worker import Companion
 
 SETTINGS_FILE = Path("cdp.toml")
 TOPOLOGIES = ("profiles", "sinks")
@@ -35,11 +41,12 @@ TOPOLOGIES = ("profiles", "sinks")
 @click.option(
     "--only",
     metavar="NAME,...",
-    help="Run only these topologies: profiles.  [default: all there are]",
+    help="Run only these topologies: profiles, sinks.  [default: both]",
 )
 @click.option(
     "--output", "outputs", multiple=True, metavar="ID", help="Run only the sinks of these outputs."
 )
+@click.option("--sinks-child", is_flag=True, hidden=True)
 @click.option(
     "--guarantee",
     metavar="NAME",
@@ -58,13 +65,25 @@ TOPOLOGIES = ("profiles", "sinks")
     help="Partitions of cdp.events, if it is to be created.  [default: 4]",
 )
 def command(
-    definitions: tuple[str, ...], only: str | None, outputs: tuple[str, ...], **flags: str | None
+    definitions: tuple[str, ...],
+    only: str | None,
+    outputs: tuple[str, ...],
+    sinks_child: bool,
+    **flags: str | None,
 ) -> int:
-    """Evaluate profiles from Kafka until SIGTERM; several workers share the partitions."""
-    _check_topologies(only, outputs)
+    """Evaluate profiles from Kafka, and send changes to outputs, until SIGTERM; several workers
+    share the work.
+    """
+    topologies = _topologies(only)
     settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
     plan = load_plan(definitions)
+    if "sinks" in topologies:
+        _check_outputs(plan.account, outputs)
+    elif outputs:
+        raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
     _make_data_dir(settings)
+    if "profiles" not in topologies:
+        return _run_sinks(settings, plan.account, outputs, is_child=sinks_child)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
@@ -72,6 +91,7 @@ def command(
     from topologies.profiles import create_app
 
     events, room = settings.topic("events"), RowRoom(settings.rows_kept)
+    with_sinks = "sinks" in topologies and plan.account.outputs
     return run_worker(
         settings,
         lambda in_force, partitions: create_app(
@@ -80,21 +100,55 @@ def command(
             partitions=partitions,
         ),
         outputs=[output.id for output in plan.account.outputs],
+        companion=_sinks_child(definitions, outputs, flags) if with_sinks else None,
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
     )
 
 
-def _check_topologies(only: str | None, outputs: tuple[str, ...]) -> None:
-    named = [name.strip() for name in only.split(",")] if only is not None else ["profiles"]
+def _topologies(only: str | None) -> list[str]:
+    named = list(TOPOLOGIES) if only is None else [name.strip() for name in only.split(",")]
     for name in named:
         if name not in TOPOLOGIES:
-            raise UsageError(f"--only: there is no topology `{name}`", "this release has: profiles")
-        if name == "sinks":
             raise UsageError(
-                "--only: sinks do not exist in this release", "leave --only away, or name profiles"
+                f"--only: there is no topology `{name}`", f"there are: {', '.join(TOPOLOGIES)}"
             )
-    if outputs:
-        raise UsageError("--output: outputs do not exist in this release", "leave the flag away")
+    return named
+
+
+def _check_outputs(account: Account, only: tuple[str, ...]) -> None:
+    """Tell what is missing or wrong before anything is started."""
+    from cdp_stream.sinks.outputs import check_environment, prepare, selected
+
+    wanted = selected(account.outputs, only)
+    check_environment(wanted, account.connections, os.environ)
+    for output in wanted:
+        prepare(output, os.environ)
+
+
+def _run_sinks(
+    settings: Settings, account: Account, outputs: tuple[str, ...], *, is_child: bool
+) -> int:
+    from cdp_stream.sinks.process import FixedDefinitions, SinkJob, run_sinks
+    from topologies.sinks import create_sink
+
+    job = SinkJob(settings, create_sink, os.environ, outputs, is_child)
+    return run_sinks(job, FixedDefinitions(account))
+
+
+def _sinks_child(
+    definitions: tuple[str, ...], outputs: tuple[str, ...], flags: dict[str, str | None]
+) -> Companion:
+    """The same command for the sinks alone; it reads environment and `cdp.toml` itself."""
+    from cdp_stream.sinks.child import ChildMetrics, SinksChild
+
+    command = [sys.executable, "-m", "cdp_stream", "worker", "--only", "sinks", "--sinks-child"]
+    for name, values in (("--definitions", definitions), ("--output", outputs)):
+        for value in values:
+            command += [name, value]
+    for name, flag in flags.items():
+        if flag is not None and name != "metrics_port":
+            command += [f"--{name.replace('_', '-')}", flag]
+    return SinksChild(command, ChildMetrics())
 
 
 def _make_data_dir(settings: Settings) -> None:

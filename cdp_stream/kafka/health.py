@@ -74,15 +74,23 @@ class Health:
         return HTTPStatus.OK if holds else HTTPStatus.SERVICE_UNAVAILABLE, body
 
 
-def serve(port: int, registry: CollectorRegistry, health: Health) -> ThreadingHTTPServer:
-    """Answer on all interfaces until the process ends, or ``shutdown`` is called.
+def serve(
+    port: int, registry: CollectorRegistry, health: Health, *, host: str = ""
+) -> ThreadingHTTPServer:
+    """Answer until the process ends, or ``shutdown`` is called.
+
+    Args:
+        port: 0 is any that is free.
+        registry: What is told of.
+        health: How it is.
+        host: The address to answer on; all there are unless it is given.
 
     Raises:
         UsageError: The port cannot be used.
     """
     handler = _handler(registry, health)
     try:
-        server = ThreadingHTTPServer(("", port), handler)
+        server = ThreadingHTTPServer((host, port), handler)
     except OSError as error:
         raise UsageError(
             f"cannot serve metrics on port {port}: {error.strerror}",

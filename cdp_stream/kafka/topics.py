@@ -21,7 +21,7 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["TOPICS", "TopicPlan", "ensure_topics", "output_topic"]
+__all__ = ["SINK_TOPICS", "TOPICS", "TopicPlan", "ensure_topics", "output_topic", "rejected_topic"]
 
 _CONNECT_S = 15.0
 
@@ -38,11 +38,13 @@ class TopicPlan:
         suffix: What follows the prefix in its name.
         cleanup: Kafka's cleanup policy.
         settings: Further topic settings it is made with; they are not checked.
+        partitions: How many it has; None is as many as the input.
     """
 
     suffix: str
     cleanup: str
     settings: Mapping[str, str]
+    partitions: int | None = None
 
 
 TOPICS = (
@@ -55,6 +57,12 @@ TOPICS = (
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
 
+SINK_TOPICS = (
+    TopicPlan("faults", "compact", {}, 1),
+    TopicPlan("sink-state", "compact", {}, 1),
+)
+"""Those of the sinks that are no output's own. Every sinks process reads them as a whole."""
+
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
@@ -63,12 +71,20 @@ def output_topic(output: str) -> TopicPlan:
     return TopicPlan(f"output.{output}", "delete", _days(30))
 
 
-async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> int:
+def rejected_topic(output: str) -> TopicPlan:
+    """What its partner will never take."""
+    return TopicPlan(f"output.{output}.rejected", "delete", _days(30))
+
+
+async def ensure_topics(
+    settings: Settings, outputs: Collection[str] = (), *, sinks: bool = False
+) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
         settings: The worker's settings.
         outputs: Ids of the outputs that are defined.
+        sinks: Whether the topics of sinks are wanted too.
 
     Returns:
         How many partitions they have.
@@ -88,7 +104,10 @@ async def ensure_topics(settings: Settings, outputs: Collection[str] = ()) -> in
     finally:
         aiokafka_log.removeFilter(_silent)
     try:
-        return await _ensure(admin, settings, tuple(map(output_topic, outputs)))
+        further = tuple(map(output_topic, outputs))
+        if sinks:
+            further += (*map(rejected_topic, outputs), *SINK_TOPICS)
+        return await _ensure(admin, settings, further)
     except KafkaError as error:
         raise BrokerError(
             f"the broker at {settings.broker} refused to show or make topics: {error}",
@@ -118,10 +137,12 @@ async def _ensure(
             partitions = there[events]
     for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
-        if there[name] != partitions:
+        wanted = plan.partitions or partitions
+        if there[name] != wanted:
+            of_events = f"but {events} has" if plan.partitions is None else "but must have"
             raise BrokerError(
-                f"{name} has {there[name]} partitions, but {events} has {partitions}",
-                f"give {name} {partitions} partitions, or start afresh with another --prefix",
+                f"{name} has {there[name]} partitions, {of_events} {wanted}",
+                f"give {name} {wanted} partitions, or start afresh with another --prefix",
             )
     await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
@@ -139,7 +160,7 @@ async def _create(
         [
             NewTopic(
                 name=settings.topic(plan.suffix),
-                num_partitions=partitions,
+                num_partitions=plan.partitions or partitions,
                 replication_factor=settings.replication,
                 topic_configs={"cleanup.policy": plan.cleanup, **plan.settings},
             )

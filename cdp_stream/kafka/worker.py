@@ -13,9 +13,10 @@ import signal
 import sys
 from collections.abc import Callable, Collection
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 import uvloop
+from prometheus_client.registry import Collector
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
@@ -27,7 +28,7 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
-__all__ = ["run_worker"]
+__all__ = ["run_worker", "serve_app", "stop_app"]
 
 _DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
@@ -36,11 +37,29 @@ _DRAIN_S = 8.0
 CreateApp = Callable[[Settings, int], ChunkApp]
 
 
+class Companion(Protocol):
+    """A process that a worker keeps beside it."""
+
+    @property
+    def metrics(self) -> Collector:
+        """What it tells of itself."""
+        ...
+
+    async def run(self) -> BaseException:
+        """Keep it running; returns what the worker has to end with."""
+        ...
+
+    async def stop(self) -> None:
+        """End it."""
+        ...
+
+
 def run_worker(
     settings: Settings,
     create_app: CreateApp,
     *,
     outputs: Collection[str] = (),
+    companion: Companion | None = None,
     may_fall_back: bool = False,
 ) -> int:
     """Run a worker until a signal or a failure ends it.
@@ -50,6 +69,7 @@ def run_worker(
         create_app: Makes the Faust app, given the settings in force and the number of partitions
             of the input, once topics are there; called on the running loop.
         outputs: Ids of the outputs that are defined.
+        companion: Runs beside it, and ends with it.
         may_fall_back: Whether at-least-once will do on a broker that has no transactions.
 
     Returns:
@@ -63,11 +83,18 @@ def run_worker(
     with contextlib.ExitStack() as held:
         if settings.store == "rocksdb":
             held.enter_context(hold_data_directory(settings.data_dir))
-        return uvloop.run(_run(settings, create_app, outputs, may_fall_back=may_fall_back))
+        return uvloop.run(
+            _run(settings, create_app, outputs, companion, may_fall_back=may_fall_back)
+        )
 
 
 async def _run(
-    settings: Settings, create_app: CreateApp, outputs: Collection[str], *, may_fall_back: bool
+    settings: Settings,
+    create_app: CreateApp,
+    outputs: Collection[str],
+    companion: Companion | None,
+    *,
+    may_fall_back: bool,
 ) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -81,15 +108,23 @@ async def _run(
         version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
         ready=lambda: health.is_ready,
     )  # fmt: skip
+    beside = None
+    if companion is not None:
+        app.metrics.registry.register(companion.metrics)
+        beside = asyncio.create_task(companion.run())
     if settings.metrics_port is not None:
         serve(settings.metrics_port, app.metrics.registry, health)
     beat = asyncio.create_task(health.beat())
     log("worker_starting", group=settings.group_id, partitions=partitions,
         guarantee=settings.guarantee)  # fmt: skip
-    failure = await _serve(app, stopping)
+    failure = await serve_app(app, stopping, beside)
     graceful = failure is None
     health.stopping()
-    ended = await _stop(app, commit=graceful)
+    if beside is not None and companion is not None:
+        beside.cancel()
+        ended, _ = await asyncio.gather(stop_app(app, commit=graceful), companion.stop())
+    else:
+        ended = await stop_app(app, commit=graceful)
     beat.cancel()
     log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
     if not ended:
@@ -100,9 +135,17 @@ async def _run(
     return 0
 
 
-async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
-    """Run the app until it is told to stop; returns what failed, if anything did."""
-    waits = [
+async def serve_app(
+    app: Any, stopping: asyncio.Event, beside: asyncio.Task[BaseException] | None = None
+) -> BaseException | None:
+    """Run the app until it is told to stop; returns what failed, if anything did.
+
+    Args:
+        app: The app.
+        stopping: Set when it is to stop.
+        beside: What runs beside it; its end is the app's, and its result what failed.
+    """
+    waits: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(app.start()),
         asyncio.ensure_future(stopping.wait()),
         asyncio.ensure_future(app.hosting.failed.wait()),
@@ -110,7 +153,7 @@ async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
     ]
     start = waits[0]
     try:
-        pending = set(waits)
+        pending = {*waits} if beside is None else {*waits, beside}
         while True:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             if done != {start} or start.exception() is not None:
@@ -121,6 +164,8 @@ async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
     if stopping.is_set() and app.hosting.failure is None and not app._crashed.is_set():
         return None
     error = app.hosting.failure or app.crash_reason
+    if error is None and beside is not None and beside.done():
+        error = beside.exception() or beside.result()
     if error is None and start.done():
         error = start.exception()
     return _explained(error or RuntimeError("the worker ended by itself"))
@@ -142,7 +187,7 @@ def _explained(error: BaseException) -> BaseException:
     )
 
 
-async def _stop(app: Any, *, commit: bool) -> bool:
+async def stop_app(app: Any, *, commit: bool) -> bool:
     """Stop the app; returns whether it came to an end in time."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(_DRAIN_S):

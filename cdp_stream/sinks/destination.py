@@ -215,5 +215,3 @@ def _seconds(connector: AnyConnector, name: str, text: str) -> float:
             f"output {connector.output}: its {name} is no duration", "write one such as 30s or 10m"
         )
     return milliseconds / 1000
-
-

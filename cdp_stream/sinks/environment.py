@@ -33,7 +33,7 @@ def names_in(settings: object) -> Iterator[str]:
             yield from names_in(value)
 
 
-def filled(settings: Any, environment: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON
+def filled(settings: Any, environment: Mapping[str, str]) -> Any:
     """Settings with every variable filled in.
 
     Raises:

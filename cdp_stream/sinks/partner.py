@@ -115,7 +115,7 @@ class Partner:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, body, headers)
 
-    def _socket(self, address_info: Any) -> socket.socket:  # noqa: ANN401 - aiohttp's tuple
+    def _socket(self, address_info: Any) -> socket.socket:
         family, kind, protocol, _name, address = address_info
         if not self._allow_private and not is_public(str(address[0])):
             # An OSError, so that the next address is tried; told from others by its text, which

@@ -80,7 +80,7 @@ class Reader:
             known = self._known[connection] = (raw, settings, named)
         return known[1], known[2] or self._list_of(connection)
 
-    def _checked(self, connection: str, raw: Mapping[str, Any]) -> Any:  # noqa: ANN401 - its model
+    def _checked(self, connection: str, raw: Mapping[str, Any]) -> Any:
         missing = [name for name in dict.fromkeys(names_in(raw)) if name not in self._environment]
         if missing:
             raise Fault(

@@ -99,12 +99,10 @@ class Sender:
         Raises:
             Fault, AbandonedError: as `deliver`.
         """
-        created: str = await self._told(
-            self._run(self._connector.create_list(change), stopping)
-        )
+        created: str = await self._told(self._run(self._connector.create_list(change), stopping))
         return created
 
-    async def _told(self, work: Any) -> Any:  # noqa: ANN401 - what the connector returns
+    async def _told(self, work: Any) -> Any:
         try:
             return await work
         except Fault as fault:

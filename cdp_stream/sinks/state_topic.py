@@ -137,7 +137,7 @@ class StateTopic:
             async with self._moved:
                 self._moved.notify_all()
 
-    def _take(self, record: Any) -> None:  # noqa: ANN401 - as aiokafka decoded it
+    def _take(self, record: Any) -> None:
         self._taken = record.offset
         key = (record.key or b"").decode("utf-8", "replace")
         value = _decoded(record.value)
