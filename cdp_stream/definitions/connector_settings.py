@@ -53,15 +53,19 @@ def read_settings(
         node = Mapping(at)
     values: dict[str, Any] = plain(node)
     secrets = {_written_name(model, name) for name in secret_fields(model)}
-    for name in secrets & node.entries.keys():
-        _check_secret(node.entries[name].value, f"{path}.{name}", name, problems)
+    told = {
+        name
+        for name in secrets & node.entries.keys()
+        if not _check_secret(node.entries[name].value, f"{path}.{name}", name, problems)
+    }
     try:
         # As JSON, so that a list does for any kind of list and nothing is turned into another type.
         model.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         findings = error.errors(include_url=False, include_context=True)
         for finding in _one_of_each_place(findings):
-            _note(finding, model, node, path, problems)
+            if finding["loc"][:1] not in {(name,) for name in told}:
+                _note(finding, model, node, path, problems)
     return values
 
 
@@ -82,11 +86,11 @@ def _one_of_each_place(findings: list[Any]) -> list[Any]:
     return list(first.values())
 
 
-def _check_secret(node: Node, path: str, name: str, problems: Problems) -> None:
-    """A secret is the name of an environment variable; inside a mapping or a list text may stand
+def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
+    """Whether nothing stands in clear. A secret is the name of an environment variable; inside a mapping or a list text may stand
     around it, as in `Bearer ${TOKEN}`.
     """
-    pending = [(node, True)]
+    before, pending = len(problems.found), [(node, True)]
     while pending:
         part, alone = pending.pop()
         if isinstance(part, Mapping):
@@ -98,6 +102,7 @@ def _check_secret(node: Node, path: str, name: str, problems: Problems) -> None:
             advice = "write `${" + re.sub(r"[^A-Z0-9]+", "_", name.upper()) + "}`"
             advice += ", and give it to the worker as an environment variable"
             problems.error("secret-in-clear", part.mark, path, message, advice)
+    return len(problems.found) == before
 
 
 def _is_hidden(scalar: Scalar, alone: bool) -> bool:

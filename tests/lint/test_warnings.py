@@ -167,7 +167,7 @@ def test_unconnected_audiences_are_told_where_there_are_outputs() -> None:
 """
     assert warnings_in(body) == []
     body += """outputs:
-  - {id: all, connector: log}
+  - {id: all, connector: webhook, settings: {url: "https://example.com", secret: "${SECRET}"}}
 connections:
   - {audience: a, output: all}
   - {audience: d, output: all, status: inactive}
