@@ -29,6 +29,7 @@ VERBS = {
     "import": "Turn other products' definitions into ours.",
     "broker": "Run the embedded broker, for development.",
     "worker": "Run one worker process.",
+    "outputs": "Show, pause and resume outputs.",
     "produce": "Publish batches from a file.",
     "generate": "Write a seeded synthetic event stream.",
     "config": "Print every setting, its value and where it came from.",

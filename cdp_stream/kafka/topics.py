@@ -6,8 +6,9 @@ every start, and a worker does not run on what it cannot repair.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,15 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
-__all__ = ["SINK_TOPICS", "TOPICS", "TopicPlan", "ensure_topics", "output_topic", "rejected_topic"]
+__all__ = [
+    "SINK_TOPICS",
+    "TOPICS",
+    "TopicPlan",
+    "ensure_sink_topics",
+    "ensure_topics",
+    "output_topic",
+    "rejected_topic",
+]
 
 _CONNECT_S = 15.0
 
@@ -92,6 +101,36 @@ async def ensure_topics(
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
+    further = tuple(map(output_topic, outputs))
+    if sinks:
+        further += (*map(rejected_topic, outputs), *SINK_TOPICS)
+    async with _admin(settings) as admin:
+        return await _ensure(admin, settings, further)
+
+
+async def ensure_sink_topics(settings: Settings) -> list[str]:
+    """Make what the sinks share, if it is missing, and nothing else.
+
+    Returns:
+        The ids of the outputs that have a topic.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        there = await _partition_counts(admin)
+        missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
+        if missing:
+            await _create(admin, settings, missing, 1)
+            await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+    prefix = settings.topic("output.")
+    found = {name.removeprefix(prefix) for name in there if name.startswith(prefix)}
+    return sorted(found - {f"{output}.rejected" for output in found})
+
+
+@contextlib.asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that asks about topics, and tells what goes wrong in words."""
     admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
     aiokafka_log = logging.getLogger("aiokafka")
     aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
@@ -104,10 +143,7 @@ async def ensure_topics(
     finally:
         aiokafka_log.removeFilter(_silent)
     try:
-        further = tuple(map(output_topic, outputs))
-        if sinks:
-            further += (*map(rejected_topic, outputs), *SINK_TOPICS)
-        return await _ensure(admin, settings, further)
+        yield admin
     except KafkaError as error:
         raise BrokerError(
             f"the broker at {settings.broker} refused to show or make topics: {error}",

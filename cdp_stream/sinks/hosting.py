@@ -131,7 +131,7 @@ class SinkHosting:
         self._epochs = itertools.count(1)
         self._releases = 0
         self._open = False
-        self._halted = False
+        self._halted = self._at_rest = False
         self._stopped: set[str] = set()
         self._stoppings: dict[Stopping, frozenset[str]] = {}
         self._wake = asyncio.Event()
@@ -192,6 +192,7 @@ class SinkHosting:
                 return False
             self._stopped = set(self._standings.stopped_connections(self._plan.output))
             self._halted = self._standings.record(self._plan.output) is not None
+            self._at_rest = False
             self._partitions = {}
             for number, position in positions.items():
                 kept = self._memory.kept(self._plan.output, number)
@@ -530,10 +531,11 @@ class SinkHosting:
     async def _apply_standing(self) -> None:
         output = self._plan.output
         halt = self._standings.record(output) is not None or output in self._faulting
-        if halt:
-            self._halted = True
+        if halt and not (self._halted and self._at_rest):
+            self._halted = self._at_rest = True
             await self._come_to_rest()
             await self._commit()
+            log("output_stopped", output=output)
         stopped = self._standings.stopped_connections(output) | (self._faulting - {output})
         for connection in stopped - self._stopped:
             self._stop_connection(connection)
@@ -541,7 +543,7 @@ class SinkHosting:
         if resumed := self._stopped - stopped:
             await self._resume_connections(resumed, seek=not halt)
         if self._halted and not halt and self._open:
-            self._halted = False
+            self._halted = self._at_rest = False
             await self._seek(self._partitions)
             self._app.consumer.resume_partitions({self._tp(n) for n in self._partitions})
             log("output_resumed", output=output)

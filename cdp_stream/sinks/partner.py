@@ -26,6 +26,8 @@ __all__ = ["LARGEST_ANSWER", "InsideAddressError", "Partner", "UntrustedError"]
 LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes of an answer's body that are read."""
 _INSIDE: Final = "address inside our own network:"
+_INSIDE_ADDRESS: Final = re.compile(rf"{_INSIDE} ([0-9a-fA-F.:%]+)")
+_PLAIN: Final = (OSError, PermissionError)
 _CONNECT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
 
@@ -136,26 +138,28 @@ async def _body(response: httpx.Response) -> bytes:
 
 def _named(error: Exception) -> Exception:
     """What went wrong, under the name that says what can be done."""
-    for cause in _causes(error):
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+            cause = cause.certificate_error  # noqa: PLW2901 - what it is about
         if isinstance(cause, ssl.SSLCertVerificationError):
             return UntrustedError(cause.verify_message or "the certificate cannot be verified")
-        inside = re.search(rf"{_INSIDE} ([0-9a-fA-F.:%]+)", str(cause))
-        if isinstance(cause, OSError) and inside is not None:
+    for cause in causes:
+        inside = _INSIDE_ADDRESS.search(str(cause)) if type(cause) in _PLAIN else None
+        if inside is not None:
             return InsideAddressError(inside[1])
-        if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-            return UntrustedError(str(cause.certificate_error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return httpx.RemoteProtocolError("it answered something that is no HTTP")
+    if isinstance(error, aiohttp.InvalidURL):
+        return httpx.InvalidURL(type(error).__name__)
     return error
 
 
-def _causes(error: BaseException | None) -> list[BaseException]:
+def _causes(error: BaseException) -> list[BaseException]:
+    """An exception and those that it came from."""
     found: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or one in found:
-            continue
+    one: BaseException | None = error
+    while one is not None and one not in found:
         found.append(one)
-        waiting += [one.__cause__, one.__context__, getattr(one, "os_error", None)]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+        one = one.__cause__ or one.__context__
     return found
