@@ -15,7 +15,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -31,18 +31,16 @@ from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.deletions import Deletions
-from cdp_stream.sinks.deliveries import Deliveries
 from cdp_stream.sinks.destination import Destination, HttpDestination
-from cdp_stream.sinks.gathering import Gathering
 from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics
+from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
 from cdp_stream.sinks.progress import Progress
 from cdp_stream.sinks.reading import Reader, UnreadableError
 from cdp_stream.sinks.standing import Standings, faulted
-from cdp_stream.sinks.stopping import AbandonedError, Stopping
-from cdp_stream.sinks.taken import Batch, Taken
+from cdp_stream.sinks.taken import Taken
 
 __all__ = ["SinkHosting", "SinkPlan"]
 
@@ -110,30 +108,29 @@ class SinkHosting:
         self._destination = destination
         self._standings = standings
         self._memory = memory
-        self._producer = producer
         self._metrics = metrics
-        batching = connector.gathering
-        self._gathering = Gathering(batching)
-        self._deliveries = Deliveries(
-            self._perform, destination.most, per_connection=batching.per_connection
+        self._lists: Lists | None = None
+        if isinstance(destination, HttpDestination) and destination.connector.creates_lists:
+            self._lists = Lists(plan.output, destination, memory, lambda: 0 in self._partitions)
+        self._outgoing = Outgoing(
+            Outlet(
+                destination, connector.gathering, self._lists, producer, plan.rejected, plan.output
+            ),
+            Reports(self._goes_on, self._confirm, self._fault, self.fail),
+            metrics,
         )
-        self._most_held = min(_MOST_HELD, max(_LEAST_HELD, 2 * batching.count * destination.most))
         self._deletions = Deletions(
             memory,
             plan.partitions,
             confirm=lambda item: self._confirm([item]),
-            act=lambda item: self._deliveries.submit(Batch([item])),
+            act=self._outgoing.add_alone,
         )
-        self._lists: Lists | None = None
-        if isinstance(destination, HttpDestination) and destination.connector.creates_lists:
-            self._lists = Lists(plan.output, destination, memory, lambda: 0 in self._partitions)
         self._partitions: dict[int, HeldPartition] = {}
         self._epochs = itertools.count(1)
         self._releases = 0
         self._open = False
         self._halted = self._at_rest = False
         self._stopped: set[str] = set()
-        self._stoppings: dict[Stopping, frozenset[str]] = {}
         self._wake = asyncio.Event()
         self._standing_changed = asyncio.Event()
         self._confirmed = asyncio.Event()
@@ -296,14 +293,14 @@ class SinkHosting:
                 held.paused = False
                 self._app.consumer.resume_partitions({self._tp(held.number)})
         if self._open and not self._halted:
-            self._submit(self._gathering.due(time.monotonic()))
+            self._outgoing.send_due(time.monotonic())
         return worked
 
     def _may_take(self) -> bool:
-        return self._open and not self._halted and self._deliveries.held < self._most_held
+        return self._open and not self._halted and self._outgoing.has_room
 
     async def _wait_for_work(self) -> None:
-        due = self._gathering.next_due
+        due = self._outgoing.next_due
         wait = _TICK_S if due is None else max(0.0, min(_TICK_S, due - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
@@ -331,14 +328,10 @@ class SinkHosting:
             if change.action == AUDIENCE_DELETE:
                 self._take_deletion(item)
             else:
-                self._submit(self._gathering.add(item, now))
+                self._outgoing.add(item, now)
         held.last = records[-1].offset
         progress.read(held.last + 1)
         self._confirmed.set()
-
-    def _submit(self, batches: list[Batch]) -> None:
-        for batch in batches:
-            self._deliveries.submit(batch)
 
     def _put_aside(self, held: HeldPartition, record: Any, why: str) -> None:
         """A record that is no change is rejected; it waits like one until that is written."""
@@ -350,82 +343,18 @@ class SinkHosting:
                      record.value or b"")  # fmt: skip
 
         async def reject() -> None:
-            await self._reject([item], Outcome({0: why}))
+            await self._outgoing.reject([item], Outcome({0: why}))
             self._metrics.unreadable()
             self._confirm([item])
 
         self._write(reject())
 
-    # -- delivering --------------------------------------------------------------------------------
+    # -- what came of it ---------------------------------------------------------------------------
 
-    async def _perform(self, batch: Batch) -> None:
-        """Deliver one batch; what is not confirmed at the end waits in the topic."""
-        items = [i for i in batch.items if i.change.connection not in self._stopped]
-        if not items or self._halted or not self._open:
-            return
-        connections = frozenset(item.change.connection for item in items)
-        stopping = Stopping()
-        self._stoppings[stopping] = connections
-        try:
-            outcome = await self._deliver([item.change for item in items], stopping)
-            await self._reject(items, outcome)
-        except AbandonedError:
-            return
-        except Fault as fault:
-            if fault.scope == "connection" and len(connections) > 1:
-                await self._perform_apart(items)
-            else:
-                self._fault(fault, items[0].change.connection)
-            return
-        except Exception as error:  # noqa: BLE001 - Kafka took no rejected change
-            self.fail(error)
-            return
-        finally:
-            del self._stoppings[stopping]
-        self._metrics.delivered(len(items) - len(outcome.rejected), len(outcome.rejected))
-        self._confirm(items)
+    def _goes_on(self, connection: str) -> bool:
+        return self._open and not self._halted and connection not in self._stopped
 
-    async def _perform_apart(self, items: list[Taken]) -> None:
-        """Find out whose fault it was: each connection on its own."""
-        by_connection: dict[str, list[Taken]] = {}
-        for item in items:
-            by_connection.setdefault(item.change.connection, []).append(item)
-        for part in by_connection.values():
-            await self._perform(Batch(part))
-
-    async def _deliver(self, changes: list[OutputChange[Any]], stopping: Stopping) -> Outcome:
-        if self._lists is not None and any(change.list_id is None for change in changes):
-            found = {}
-            for change in changes:
-                if change.list_id is None and change.connection not in found:
-                    found[change.connection] = await self._lists.list_for(change, stopping)
-            changes = [
-                change if change.list_id else replace(change, list_id=found[change.connection])
-                for change in changes
-            ]
-        return await self._destination.deliver(changes, stopping)
-
-    async def _reject(self, items: list[Taken], outcome: Outcome) -> None:
-        """Write what the partner will never take to its own topic, with its answer."""
-        if not outcome.rejected:
-            return
-        sent = []
-        for place, why in sorted(outcome.rejected.items()):
-            item = items[place]
-            headers = [
-                ("reason", why.encode("utf-8", "replace")),
-                ("output", self._plan.output.encode()),
-                ("offset", str(item.offset).encode()),
-            ]
-            sent.append(
-                await self._producer.send(
-                    self._plan.rejected, item.value, key=item.key, partition=item.partition,
-                    headers=headers,
-                )
-            )  # fmt: skip
-        await asyncio.gather(*sent)
-
-    def _confirm(self, items: list[Taken]) -> None:
+    def _confirm(self, items: Collection[Taken]) -> None:
         for item in items:
             held = self._partitions.get(item.partition)
             if held is not None:
@@ -436,8 +365,7 @@ class SinkHosting:
 
     def _take_deletion(self, item: Taken) -> None:
         action = item.change.message.get("on_audience_delete", self._connector.on_audience_delete)
-        self._submit(self._gathering.flush(item.change.connection))
-        self._submit(self._gathering.flush(""))
+        self._outgoing.flush(item.change.connection)
         if action == "keep":
             self._confirm([item])
         else:
@@ -557,10 +485,7 @@ class SinkHosting:
         seen = {self._tp(n) for n, held in self._partitions.items() if held.oldest() is not None}
         if seen and self._halted:
             self._app.consumer.pause_partitions(seen)
-        for stopping in self._stoppings:
-            stopping.set()
-        await self._deliveries.drain(_PATIENCE_S)
-        self._gathering.clear()
+        await self._outgoing.come_to_rest(_PATIENCE_S)
         for held in self._partitions.values():
             held.first_seen = held.oldest()
             held.drop_waiting()
@@ -570,10 +495,7 @@ class SinkHosting:
 
     def _stop_connection(self, connection: str) -> None:
         self._stopped.add(connection)
-        for stopping, connections in self._stoppings.items():
-            if connections == {connection}:
-                stopping.set()
-        for item in self._gathering.drop(connection):
+        for item in self._outgoing.stop_connection(connection):
             held = self._partitions.get(item.partition)
             if held is not None:
                 held.dated.pop(item.offset, None)
@@ -584,9 +506,7 @@ class SinkHosting:
 
     async def _resume_connections(self, connections: set[str], *, seek: bool) -> None:
         """Go on where each was; first what is on its way of them must have come to its end."""
-        while self._deliveries.runs(
-            lambda batch: any(i.change.connection in connections for i in batch.items)
-        ):
+        while self._outgoing.has(connections):
             if not self._open:
                 return  # it is looked at again when partitions are assigned
             await asyncio.sleep(_RESUME_POLL_S)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -39,19 +39,33 @@ from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings
 from cdp_stream.sinks.standing import Standings, faulted
 from cdp_stream.sinks.state_topic import StateTopic
 
-__all__ = ["Definitions", "FixedDefinitions", "SinkJob", "run_sinks", "state_topics"]
+__all__ = ["Definitions", "FixedDefinitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
+
+
+class HasAccount(Protocol):
+    """One version of the definitions."""
+
+    @property
+    def account(self) -> Account:
+        """What they define."""
+        ...
 
 
 class Definitions(Protocol):
     """Where a process finds what is defined now."""
 
     @property
-    def account(self) -> Account | None:
-        """What is in force; None before anything has been applied."""
+    def latest(self) -> HasAccount:
+        """The newest that can be used; only after `start`."""
         ...
 
-    async def changed(self) -> None:
-        """Return when it is another."""
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Return as soon as there is a `latest`; `changed` is called for each later one."""
+        ...
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +105,36 @@ async def _run(job: SinkJob, definitions: Definitions) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    if job.is_child:
-        await _end_with_parent(stopping)
-    outputs, connections = _wanted(job, definitions.account)
-    check_environment(outputs, connections, job.environment)
-    prepared = [prepare(output, job.environment) for output in outputs]
+    watch = await _end_with_parent(stopping) if job.is_child else None
+    try:
+        return await serve_sinks(job, definitions, stopping)
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.Event) -> int:
+    """Run sinks on the running loop, until told to stop.
+
+    Raises:
+        CdpError: What ended them.
+    """
     metrics = SinkMetrics(of_process=not job.is_child)
     # In a list, for it is asked before there are any.
     sinks: list[Sinks] = []
     health = Health(lambda: bool(sinks) and sinks[0].ready)
     _serve(job, metrics, health)
     beat = asyncio.create_task(health.beat())
-    await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
+    changed = asyncio.Event()
+    failure: BaseException | None = None
+    ended = True
     try:
+        if not await _have(definitions, changed, stopping):
+            return 0
+        outputs, connections = _wanted(job, definitions.latest.account)
+        check_environment(outputs, connections, job.environment)
+        prepared = [prepare(output, job.environment) for output in outputs]
+        await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
                 job.settings, job.create_sink, job.environment, standings, memory, producer, metrics
@@ -111,12 +142,17 @@ async def _run(job: SinkJob, definitions: Definitions) -> int:
             sinks.append(Sinks(around))
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip
-            failure = await _follow(job, definitions, sinks[0], prepared, standings, stopping)
+            try:
+                await sinks[0].apply(prepared, all_of_them=not job.only)
+                failure = await _follow(job, definitions, sinks[0], standings, changed, stopping)
+            except Exception as error:  # noqa: BLE001 - told once, as the process ends
+                failure = error
             health.stopping()
             ended = await sinks[0].stop()
             log("sinks_stopped", reason="signal" if failure is None else "failure")
     finally:
         beat.cancel()
+        await definitions.stop()
     if failure is not None:
         raise _explained(failure)
     if not ended:
@@ -125,6 +161,21 @@ async def _run(job: SinkJob, definitions: Definitions) -> int:
             "nothing is lost: what was not committed is sent again by whoever takes over",
         )
     return 0
+
+
+async def _have(definitions: Definitions, changed: asyncio.Event, stopping: asyncio.Event) -> bool:
+    """Wait until there are definitions; whether there are, and not the end before."""
+    started = asyncio.ensure_future(definitions.start(changed.set))
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            started.result()
+            return True
+        return False
+    finally:
+        for task in (started, stopped):
+            task.cancel()
 
 
 @asynccontextmanager
@@ -152,30 +203,24 @@ async def _follow(
     job: SinkJob,
     definitions: Definitions,
     sinks: Sinks,
-    prepared: Sequence[PreparedOutput],
     standings: Standings,
+    changed: asyncio.Event,
     stopping: asyncio.Event,
 ) -> BaseException | None:
-    """Run what is defined, and what is defined next, until told to stop; returns what failed."""
-    changed: asyncio.Task[None] | None = None
-    waits = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(sinks.failed.wait())]
-    try:
-        await sinks.apply(prepared, all_of_them=not job.only)
-        while not (stopping.is_set() or sinks.failed.is_set()):
-            changed = changed or asyncio.ensure_future(definitions.changed())
-            await asyncio.wait([*waits, changed], return_when=asyncio.FIRST_COMPLETED)
-            if changed.done():
-                changed.result()
-                changed = None
-                outputs, _ = _wanted(job, definitions.account, strict=False)
-                ready = await _prepared(job, outputs, standings)
-                await sinks.apply(ready, all_of_them=not job.only)
-    except Exception as error:  # noqa: BLE001 - told once, as the process ends
-        return error
-    finally:
-        for task in (*waits, changed):
-            if task is not None:
+    """Run whatever is defined next, until told to stop; returns what failed."""
+    while not (stopping.is_set() or sinks.failed.is_set()):
+        events = (stopping, sinks.failed, changed)
+        waits = {asyncio.ensure_future(event.wait()) for event in events}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
                 task.cancel()
+        if changed.is_set() and not (stopping.is_set() or sinks.failed.is_set()):
+            changed.clear()
+            outputs, _ = _wanted(job, definitions.latest.account, strict=False)
+            ready = await _prepared(job, outputs, standings)
+            await sinks.apply(ready, all_of_them=not job.only)
     return None if stopping.is_set() else sinks.failure
 
 
@@ -194,10 +239,8 @@ async def _prepared(
 
 
 def _wanted(
-    job: SinkJob, account: Account | None, *, strict: bool = True
+    job: SinkJob, account: Account, *, strict: bool = True
 ) -> tuple[list[Output], tuple[Connection, ...]]:
-    if account is None:
-        return [], ()
     only: Collection[str] = job.only
     if not strict:
         only = set(only) & {output.id for output in account.outputs}
@@ -215,7 +258,7 @@ def _serve(job: SinkJob, metrics: SinkMetrics, health: Health) -> None:
         serve(job.settings.metrics_port, metrics.registry, health)
 
 
-async def _end_with_parent(stopping: asyncio.Event) -> None:
+async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(
@@ -227,11 +270,7 @@ async def _end_with_parent(stopping: asyncio.Event) -> None:
             await reader.read()
         stopping.set()
 
-    _WATCHES.append(asyncio.create_task(watch()))
-
-
-_WATCHES: list[asyncio.Task[None]] = []
-"""Kept, as a task that nobody keeps may be collected."""
+    return asyncio.create_task(watch())
 
 
 def _explained(error: BaseException) -> BaseException:
@@ -243,12 +282,19 @@ def _explained(error: BaseException) -> BaseException:
     return error
 
 
+@dataclass(frozen=True, slots=True)
 class FixedDefinitions:
     """Definitions that stay as they are: those of files."""
 
-    def __init__(self, account: Account) -> None:
-        self.account = account
+    account: Account
 
-    async def changed(self) -> None:
-        """Never."""
-        await asyncio.Event().wait()
+    @property
+    def latest(self) -> FixedDefinitions:
+        """Themselves."""
+        return self
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Nothing to wait for."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
