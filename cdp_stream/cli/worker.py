@@ -131,7 +131,7 @@ def _run_sinks(
     from cdp_stream.sinks.process import FixedDefinitions, SinkJob, run_sinks
     from topologies.sinks import create_sink
 
-    job = SinkJob(settings, create_sink, os.environ, outputs, is_child)
+    job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child)
     return run_sinks(job, FixedDefinitions(account))
 
 

@@ -250,10 +250,10 @@ class SinkHosting:
         starts = {}
         for number, held in partitions.items():
             held.drop_waiting()
+            # Before the seek: what is fetched behind it may be here before we go on.
+            held.epoch = epoch
             starts[self._tp(number)] = held.progress.start
         await self._app.consumer.start_at(starts, epoch)
-        for held in partitions.values():
-            held.epoch = epoch
 
     def _start_tasks(self) -> None:
         if self._tasks:
@@ -410,7 +410,9 @@ class SinkHosting:
     def _note_end(self, held: HeldPartition) -> None:
         """Pass over what is behind the last record and handed to nobody: ends of transactions."""
         end = self._app.consumer.observation.ends.get((self._plan.topic, held.number))
-        if end is None or held.chunks or self._halted or held.epoch == -1:
+        # An answer to a question from before a seek may come behind it; it speaks of the same only
+        # where a record that has been looked at since is the last.
+        if end is None or held.chunks or self._halted or held.last < 0:
             return
         if end.after == held.last and end.end > held.last + 1:
             held.progress.read(end.end)

@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Protocol
+from typing import Any, Protocol
 
 import uvloop
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.collector import calm_collector
+from cdp_stream.connectors.registry import connector_class
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError, CdpError
@@ -75,6 +76,7 @@ class SinkJob:
     Attributes:
         environment: fills in `${NAME}`.
         only: ids of the outputs to run; empty is all.
+        find: a connector's class by its name.
         is_child: whether a parent waits for the port of its metrics on standard output, and ends
             standard input as it ends.
     """
@@ -83,6 +85,7 @@ class SinkJob:
     create_sink: CreateSink
     environment: Mapping[str, str]
     only: Sequence[str] = ()
+    find: Callable[[str], type[Any]] = connector_class
     is_child: bool = False
 
 
@@ -133,7 +136,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
             return 0
         outputs, connections = _wanted(job, definitions.latest.account)
         check_environment(outputs, connections, job.environment)
-        prepared = [prepare(output, job.environment) for output in outputs]
+        prepared = [prepare(output, job.environment, job.find) for output in outputs]
         await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
@@ -231,7 +234,7 @@ async def _prepared(
     ready = []
     for output in outputs:
         try:
-            ready.append(prepare(output, job.environment))
+            ready.append(prepare(output, job.environment, job.find))
         except CdpError as error:
             if standings.record(output.id) is None:
                 await standings.put(faulted(output.id, None, str(error), wall_ms()))
