@@ -31,6 +31,7 @@ VERBS = {
     "import": "Turn other products' definitions into ours.",
     "broker": "Run the embedded broker, for development.",
     "worker": "Run one worker process.",
+    "outputs": "Show, pause and resume outputs.",
     "produce": "Publish batches from a file.",
     "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
     "repartition": "Give a stopped system more partitions, and move its state.",
