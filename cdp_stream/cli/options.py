@@ -107,6 +107,15 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
         InputError: the definitions have problems; they are printed to standard error first.
     """
     loaded = load_files(list(definitions))
+    return accepted(loaded), loaded
+
+
+def accepted(loaded: Loaded) -> Account:
+    """The account of what was read; warnings go to standard error.
+
+    Raises:
+        InputError: the definitions have problems; they are printed to standard error first.
+    """
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
     if loaded.account is None:
@@ -116,7 +125,7 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
             f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
         )
     warn(loaded)
-    return loaded.account, loaded
+    return loaded.account
 
 
 def files_of(loaded: Loaded) -> list[DefinitionFile]:

@@ -63,6 +63,7 @@ def test_all_problems_come_before_anything_is_asked_of_kafka(command, tmp_path, 
     assert main([*command, str(file), "--broker", "nowhere.invalid:9"]) == 1
     told = capsys.readouterr().err
     assert told.count("there is no audience or milestone `players`") == 2
+    assert "`players` cannot be left out: `fans`, `others` refer to it\n" in told
     assert "the definitions have 2 problems" in told
 
 
