@@ -70,20 +70,21 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def running_worker(
-    settings: Settings, data: Path | None = None
+    settings: Settings, data: Path | None = None, definitions: str | None = None
 ) -> AsyncIterator[WorkerProcess]:
     """A worker on these topics, stopped at the end.
 
     Args:
         settings: its broker, prefix, guarantee and store.
         data: its data directory; None is one that goes with it.
+        definitions: what it evaluates by; None is the reference load's.
     """
     port = free_port()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp-bench-")))
-        definitions = folder / "definitions.yaml"
-        definitions.write_text(reference_load.definitions(), encoding="utf-8")
-        command = [sys.executable, "-m", "cdp_stream", "worker", "--definitions", str(definitions)]
+        file = folder / "definitions.yaml"
+        file.write_text(definitions or reference_load.definitions(), encoding="utf-8")
+        command = [sys.executable, "-m", "cdp_stream", "worker", "--definitions", str(file)]
         command += ["--broker", settings.broker, "--prefix", settings.prefix, "--clock", "stream"]
         command += ["--guarantee", settings.guarantee, "--store", settings.store]
         command += ["--data-dir", str(data or folder / "data"), "--metrics-port", str(port)]

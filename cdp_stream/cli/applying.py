@@ -118,6 +118,8 @@ def _said(change: DefinitionChange) -> str:
     said = ", ".join(change.fields)
     if change.action == "remove":
         return "its members leave it" if change.kind in ("audience", "milestone") else ""
+    if change.stops and change.kind == "milestone":
+        return "it stops: no active connection needs it, and its members leave it"
     if change.stops:
         return f"{said}; it stops: its output is told nothing more of it"
     if not change.recalculates:

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import check, engine, memory, recovery, replay, worker
+from cdp_stream.bench import backfill, check, engine, memory, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 
@@ -127,6 +127,22 @@ _broker = click.option(
 def measure_recovery(broker: str | None, rows: int, runs: int, as_object: bool) -> None:
     """A worker that begins with a full changelog: rows per second."""
     _show(recovery.run(rows, runs, broker), as_object=as_object)
+
+
+@command.command("backfill", epilog="Example: cdp bench backfill --events 1000000")
+@_broker
+@click.option("--events", type=click.IntRange(min=100_000), default=backfill.EVENTS,
+              show_default=True, help="Events in the log.")  # fmt: skip
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=1, show_default=True, help="The median is shown."
+)
+@_profiles
+@_json
+def measure_backfill(
+    broker: str | None, events: int, runs: int, profiles: int | None, as_object: bool
+) -> None:
+    """A new audience over a log of events, beside live traffic: its rate, and live latency."""
+    _show(backfill.run(events, runs, profiles or PROFILES, broker), as_object=as_object)
 
 
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")

@@ -33,6 +33,7 @@ VERBS = {
     "worker": "Run one worker process.",
     "produce": "Publish batches from a file.",
     "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
+    "repartition": "Give a stopped system more partitions, and move its state.",
     "generate": "Write a seeded synthetic event stream.",
     "config": "Print every setting, its value and where it came from.",
     "bench": "Measure against the budgets.",

@@ -39,7 +39,7 @@ def require_botocore(connector: str) -> tuple[ModuleType, ModuleType, ModuleType
         UsageError: botocore is not installed; names the extra.
     """
     try:
-        from botocore import auth, awsrequest, credentials  # noqa: PLC0415 - an extra
+        from botocore import auth, awsrequest, credentials
     except ImportError as error:
         raise UsageError(
             f"connector {connector} signs its requests with botocore, which is not installed",

@@ -74,7 +74,7 @@ class GoogleConnector(HttpConnector[G, C]):
 
     def _read_key(self, text: str) -> None:
         try:
-            from google.auth import crypt  # noqa: PLC0415 - an extra
+            from google.auth import crypt
         except ImportError as error:
             raise UsageError(
                 f"connector {self.name} signs with google-auth, which is not installed",
@@ -139,7 +139,7 @@ class GoogleConnector(HttpConnector[G, C]):
         return Request("POST", url, urlencode(form).encode(), headers)
 
     def _assertion(self, audience: str, now_s: int) -> str:
-        from google.auth import jwt  # noqa: PLC0415 - an extra
+        from google.auth import jwt
 
         claims = {
             "iss": self._key["client_email"],

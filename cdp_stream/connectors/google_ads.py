@@ -31,8 +31,8 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.hashing import (
+    hashed_email,
     normal_device_id,
-    normal_email,
     normal_phone,
     sha256_hex,
 )
@@ -48,8 +48,7 @@ _JSON: Final = {"content-type": "application/json"}
 
 
 def _email(text: str) -> str:
-    email = normal_email(text, gmail_dots=False)
-    return sha256_hex(email) if 0 < email.find("@") < len(email) - 1 else ""
+    return hashed_email(text, gmail_dots=False)
 
 
 def _phone(text: str) -> str:

@@ -11,6 +11,7 @@ import re
 __all__ = [
     "device_sha256",
     "email_sha256",
+    "hashed_email",
     "md5_hex",
     "normal_device_id",
     "normal_email",
@@ -39,6 +40,12 @@ def normal_email(email: str, *, gmail_dots: bool = True) -> str:
     if domain in _GMAIL:
         local = local.partition("+")[0].replace(".", "")
     return f"{local}@{domain}" if domain else local
+
+
+def hashed_email(email: str, *, gmail_dots: bool = True) -> str:
+    """SHA-256 of the normalised email; empty when it is none. `gmail_dots` as above."""
+    text = normal_email(email, gmail_dots=gmail_dots)
+    return sha256_hex(text) if 0 < text.find("@") < len(text) - 1 else ""
 
 
 def normal_phone(phone: str, *, plus: bool = False) -> str:

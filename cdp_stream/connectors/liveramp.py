@@ -11,9 +11,7 @@ Sources: docs.liveramp.com/connect/en/ways-to-update-an-existing-audience.html,
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import Field
@@ -22,13 +20,12 @@ from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery, Outcome
 from cdp_stream.connectors.hashing import (
+    hashed_email,
     normal_device_id,
-    normal_email,
     normal_phone,
     sha1_hex,
-    sha256_hex,
 )
-from cdp_stream.connectors.members import Form, Member, last_of_each_form
+from cdp_stream.connectors.members import Form, last_of_each_form
 from cdp_stream.connectors.objects import guid, plain, stamp
 from cdp_stream.connectors.settings import ConnectionSettings
 
@@ -37,30 +34,26 @@ __all__ = ["LiveRamp"]
 _HEADERS: Final = {"content-type": "text/csv"}
 
 
-def _email(text: str) -> str:
-    email = normal_email(text)
-    return sha256_hex(email) if 0 < email.find("@") < len(email) - 1 else ""
-
-
 def _phone(text: str) -> str:
     phone = normal_phone(text)
     return sha1_hex(phone) if phone else ""
 
 
-_COLUMNS: Final[dict[str, dict[str, frozenset[str]]]] = {
-    "PII": {
-        "SHA256EMAIL": frozenset(("email",)),
-        "SHA1PHONE": frozenset(("mobile_number", "phone_number_2", "phone_number_3")),
-    },
-    "D": {
-        "IDFA": frozenset(("ios_advertising_id",)),
-        "AAID": frozenset(("android_advertising_id",)),
-    },
+_HEADS: Final = {"PII": "AUDIENCEKEY,SHA256EMAIL,SHA1PHONE", "D": "AUDIENCEKEY,IDFA,AAID"}
+"""Kind of file -> its columns, but for the last one."""
+
+_PLACES: Final = {
+    "email": ("PII", "{0},{0},,"),
+    "mobile_number": ("PII", "{0},,{0},"),
+    "phone_number_2": ("PII", "{0},,{0},"),
+    "phone_number_3": ("PII", "{0},,{0},"),
+    "ios_advertising_id": ("D", "{0},{0},,"),
+    "android_advertising_id": ("D", "{0},,{0},"),
 }
-"""Kind of file -> column -> the identity types in it."""
+"""Identity type -> the kind of file, and its row. Hashes and device ids need no quotes in CSV."""
 
 _FORMS: Final[dict[str, Form]] = {
-    "email": _email,
+    "email": hashed_email,
     "mobile_number": _phone,
     "phone_number_2": _phone,
     "phone_number_3": _phone,
@@ -94,24 +87,19 @@ class LiveRamp(BucketConnector[BucketSettings, LiveRampConnection]):
         other.
         """
         first = changes[0]
-        field = first.settings.field or "".join(one for one in first.audience_id if one.isalnum())
+        field = "".join(filter(str.isalnum, first.settings.field or first.audience_id)) or "MEMBER"
         members, refused = last_of_each_form(changes, _FORMS)
-        for kind, columns in _COLUMNS.items():
-            rows = [
-                (one.identity, *cells, int(one.is_in))
-                for one in members
-                if any(cells := _cells(one, columns))
-            ]
-            if not rows:
-                continue
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(("AUDIENCEKEY", *columns, field.upper()))
-            writer.writerows(rows)
-            name = f"{plain(first.audience_id)}-{kind}_{stamp(changes, '%Y-%m-%d')}_{guid(changes)}"
-            yield from self.put(f"{name}.csv", text.getvalue().encode(), _HEADERS)
+        files: dict[str, list[str]] = {kind: [] for kind in _HEADS}
+        for one in members:
+            kind, row = _PLACES[one.identity_type]
+            files[kind].append(row.format(one.identity) + ("1\n" if one.is_in else "0\n"))
+        for kind, rows in files.items():
+            if rows:
+                body = f"{_HEADS[kind]},{field.upper()}\n{''.join(rows)}".encode()
+                yield from self.put(f"{_name(changes, kind)}.csv", body, _HEADERS)
         return Outcome(refused)
 
 
-def _cells(member: Member, columns: Mapping[str, frozenset[str]]) -> list[str]:
-    return [member.identity if member.identity_type in types else "" for types in columns.values()]
+def _name(changes: Sequence[OutputChange[LiveRampConnection]], kind: str) -> str:
+    audience = plain(changes[0].audience_id)
+    return f"{audience}-{kind}_{stamp(changes, '%Y-%m-%d')}_{guid(changes)}"

@@ -36,8 +36,8 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import (
+    hashed_email,
     normal_device_id,
-    normal_email,
     normal_phone,
     sha256_hex,
 )
@@ -58,18 +58,13 @@ def _hashed(text: str) -> str:
     return sha256_hex(text) if text else ""
 
 
-def _email(text: str) -> str:
-    email = normal_email(text)
-    return sha256_hex(email) if 0 < email.find("@") < len(email) - 1 else ""
-
-
 def _twitter(text: str) -> str:
     """A user's number, or a handle without its `@`."""
     return _hashed(text.strip().lower().lstrip("@"))
 
 
 _FORMS: Final[dict[str, Form]] = {
-    "email": _email,
+    "email": hashed_email,
     "twitter": _twitter,
     "ios_advertising_id": lambda text: _hashed(normal_device_id(text)),
     "android_advertising_id": lambda text: _hashed(normal_device_id(text)),

@@ -34,7 +34,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import normal_device_id, normal_email, sha256_hex
+from cdp_stream.connectors.hashing import hashed_email, normal_device_id
 from cdp_stream.connectors.members import Form, Member, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
@@ -49,13 +49,8 @@ _REJECTS_ROWS: Final = frozenset((400, 413, 422))
 _SCHEMA: Final = ("SHA256EMAIL", "IDFA", "GPADVID", "SEGMENTS")
 
 
-def _email(text: str) -> str:
-    email = normal_email(text)
-    return sha256_hex(email) if 0 < email.find("@") < len(email) - 1 else ""
-
-
 _FORMS: Final[dict[str, Form]] = {
-    "email": _email,
+    "email": hashed_email,
     "ios_advertising_id": normal_device_id,
     "android_advertising_id": normal_device_id,
 }

@@ -8,7 +8,8 @@ emitted in the order of the definition files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.core.criteria.calculated_attribute import (
@@ -46,6 +47,7 @@ from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Reader, Stage
 from cdp_stream.core.row import NEVER, Row, Space
 from cdp_stream.core.scope import identity_of, slots_of
 from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
+from cdp_stream.core.windows import Window
 
 WHOLE: Final = Stage()
 """All of the definitions is in force."""
@@ -73,6 +75,49 @@ def build_plan(account: Account, stage: Stage = WHOLE) -> Plan:
     routes = list(_routes(plan, leaves, stage.missing))
     plan.forwarding = Forwarding(routes) if routes else None
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPlan:
+    """What reads the history of some slots, and nothing else.
+
+    Attributes:
+        plan: no audiences: it keeps state, and no membership ever changes by it. Profiles begin and
+            end as under the whole definitions.
+        lookback_ms: no event older than this can count in any of the slots; None is unlimited.
+    """
+
+    plan: Plan
+    lookback_ms: int | None
+
+
+def build_history_plan(account: Account, slots: Collection[str]) -> HistoryPlan:
+    """The plan of the criteria and calculated attributes that keep their state in these slots.
+
+    A criterion over several workspaces has a slot in each, and comes with all of them.
+    """
+    wanted = frozenset(slots)
+    plan = Plan(account)
+    leaves = _Leaves(plan)
+    oldest: list[int | None] = []
+    for audience in account.audiences:
+        for criterion in leaves_of(audience.expression):
+            if not wanted.isdisjoint(slots_of(criterion, plan.workspaces)):
+                leaves.leaf_of(criterion)
+                oldest += (window.oldest for window in _windows_of(criterion))
+    _link(plan, leaves)
+    lookback = None if None in oldest else max(filter(None, oldest), default=0)
+    return HistoryPlan(plan, lookback)
+
+
+def _windows_of(criterion: Criterion) -> list[Window]:
+    match criterion:
+        case CalculatedCriterion():
+            return [criterion.attribute.window]
+        case EventCriterion() | CartCriterion() | SequenceCriterion():
+            return [reach.window for reach in criterion.reaches]
+        case _:
+            return []
 
 
 class _Leaves:

@@ -27,6 +27,12 @@ PARTITION_KEY: Final = b"~partition"
 OWN_ROW: Final = b"~"[0]
 """The first byte of the key of every row that is no profile's."""
 
+INPUT_KEY: Final = b"~input"
+"""The key of a row that says which topic the partition's rows were made from."""
+
+REPARTITION_KEY: Final = b"~repartition"
+"""The key of a row that says that profiles are being moved to other partitions."""
+
 _WITHOUT_EPOCH = 1
 _HEADER = Struct(">BqI")
 _FIRST_HEADER = Struct(">Bq")
@@ -56,6 +62,9 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 _decode_cold = msgspec.msgpack.Decoder(_Cold).decode
 _decode_first_cold = msgspec.msgpack.Decoder(_FirstCold).decode
 _skip_to_cold = msgspec.msgpack.Decoder(tuple[(msgspec.Raw,) * 9]).decode  # type: ignore[misc]
+_decode_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_NO_POSITION = msgspec.Raw(_encode(-1))
+_POSITION_PART = 1
 _skip_to_members = msgspec.msgpack.Decoder(
     tuple[
         msgspec.Raw,
@@ -208,6 +217,21 @@ def members_of(value: bytes) -> Collection[str]:
         return _skip_to_members(cold)[2]
     except msgspec.DecodeError as error:
         raise _damaged("its memberships") from error
+
+
+def without_position(value: bytes) -> bytes:
+    """An encoded row as another partition is to have it: no record of that one was applied to it.
+
+    Raises:
+        OutsideError: the value is of another version, or damaged.
+    """
+    _check_version(value[0] if value else VERSION)
+    try:
+        parts = _decode_parts(memoryview(value)[_HEADER.size :])
+    except msgspec.DecodeError as error:
+        raise _damaged("a row that is to be moved") from error
+    parts[_POSITION_PART] = _NO_POSITION
+    return value[: _HEADER.size] + _encode(parts)
 
 
 def encode_partition(state: PartitionState) -> bytes:

@@ -25,6 +25,8 @@ from typing import Any
 from faust.types import TP
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.formats.rows import INPUT_KEY
+from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.clock import time_limit
@@ -34,6 +36,7 @@ from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.recreation import TopicWatch, changelog_is_gone, input_was_replaced
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.partition.definitions import Definitions
@@ -82,12 +85,16 @@ class PartitionHosting:
         self._partitions: dict[int, HostedPartition] = {}
         self._generation = -1
         self._lanes = Lanes(app, plan, table, metrics, fail=self._lane_failed, freed=self.wake_up)
+        self._backfills = Backfills(
+            plan, metrics.backfill, submit=self._submit_history, wake=self.wake_up
+        )
+        self._watch = TopicWatch(plan.client, plan.events, plan.topics.changelog)
         self._epochs = itertools.count(1)
         self._open = False
         self._wake = asyncio.Event()
         self._releases = 0
         self._sampled_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self.ready = False
@@ -148,8 +155,9 @@ class PartitionHosting:
         await self._seek()
         if self._releases != releases or self.failure is not None:
             return False
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        if not self._tasks:
+            watch = asyncio.create_task(self._watch.watch(self.fail))
+            self._tasks = [asyncio.create_task(self._run()), watch]
         self._open = self.ready = True
         self._wake.set()
         return True
@@ -157,15 +165,17 @@ class PartitionHosting:
     async def stop(self) -> None:
         """Release everything, for good."""
         await self.release()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        await self._backfills.stop()
         await asyncio.gather(*(hosted.lane.close() for hosted in self._partitions.values()))
 
     async def _let_go(self, numbers: Collection[int]) -> None:
         """Forget partitions; those of this worker come back as if it had never had them."""
         gone = [self._partitions.pop(number) for number in numbers]
         for hosted in gone:
+            self._backfills.forget(hosted.number)
             self._table.store.let_go(hosted.number)
             self._metrics.forget(hosted.number)
         await asyncio.gather(*(hosted.lane.close() for hosted in gone))
@@ -178,13 +188,19 @@ class PartitionHosting:
         """
         lanes = {number: self._lanes.create(number) for number in numbers}
         try:
+            if lanes:
+                await self._watch.learn()
             await asyncio.gather(*(lane.open() for lane in lanes.values()))
             records = await self._table.restore(self._plan.client, numbers)
             for number, lane in lanes.items():
                 processor = await self._table.revive(
                     self._plan.client, number, self._processor_factory
                 )
-                self._partitions[number] = HostedPartition(number, processor, lane)
+                noted = self._table.store.rows(number).get(INPUT_KEY)
+                note = self._watch.note(number, noted, processor.position)
+                hosted = self._partitions[number] = HostedPartition(number, processor, lane)
+                if note is not None:
+                    self._submit(hosted, Effects(rows={INPUT_KEY: note}), None)
         except BaseException:
             held = [hosted.lane for hosted in self._partitions.values()]
             await asyncio.gather(*(lane.close() for lane in lanes.values() if lane not in held))
@@ -199,8 +215,18 @@ class PartitionHosting:
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
         lost = await find_lost_positions(self._plan.client, self._events, known)
         for number, end in lost.items():
-            raise _input_was_replaced(self._events, number, known[number] - 1, end)
+            read = (
+                f"as partition {number}, of which {known[number]} records were read, ends at {end}"
+            )
+            raise input_was_replaced(self._events, read)
         committed = await consumer.committed(tps)
+        for tp, hosted in tps.items():
+            if hosted.applied < 0 and committed.get(tp):
+                raise changelog_is_gone(
+                    self._plan.topics.changelog,
+                    f"as partition {tp.partition} has no rows and the group's position is "
+                    f"{committed[tp]}",
+                )
         fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0 and not committed.get(tp)]
         starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
         epoch = next(self._epochs)
@@ -251,6 +277,9 @@ class PartitionHosting:
             if self._may_go(hosted):
                 worked |= self._turn(hosted)
                 await asyncio.sleep(0)
+            if self._backfill(hosted):
+                worked = True
+                await asyncio.sleep(0)
         return worked
 
     async def _wait_for_work(self) -> None:
@@ -286,9 +315,19 @@ class PartitionHosting:
         wanted = self._wanted(hosted)
         if wanted is not None:
             return self._turn_to(hosted, wanted)
-        worked = hosted.fire_to is None and self._apply(hosted)
+        may_apply = hosted.fire_to is None and not self._backfills.holds(hosted)
+        worked = may_apply and self._apply(hosted)
         worked = self._tick(hosted) or worked
         return self._sweep(hosted) or worked
+
+    def _backfill(self, hosted: HostedPartition) -> bool:
+        """A few ms of the partition's backfill, if it has one; none around a switch."""
+        may_go = self._open and not hosted.switching and not hosted.lane.failed
+        return may_go and self._wanted(hosted) is None and self._backfills.turn(hosted)
+
+    def _submit_history(self, hosted: HostedPartition, effects: Effects, is_switch: bool) -> None:
+        hosted.switching = is_switch
+        self._submit(hosted, effects, None, barrier=is_switch)
 
     def _wanted(self, hosted: HostedPartition) -> Definitions | None:
         """The definitions that a partition has yet to take over, ``None`` for none."""
@@ -411,7 +450,8 @@ class PartitionHosting:
     def _check_in_range(self, number: int) -> None:
         out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))
         if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
-            raise _input_was_replaced(self._events, number, hosted.applied, None)
+            raise input_was_replaced(self._events, f"as partition {number}, which was read up to "
+                                     f"offset {hosted.applied}, has nothing there")  # fmt: skip
 
     def _check_lost(self) -> None:
         for number, hosted in self._partitions.items():
@@ -430,19 +470,12 @@ class PartitionHosting:
         self._check_lost()
         highwaters = self._app.consumer.observation.highwaters
         for number, hosted in self._partitions.items():
+            self._backfills.sample(hosted)
             processor = hosted.processor
             lag = highwaters.get((self._events, number), 0) - hosted.applied - 1
             self._metrics.sample(
                 number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
             )
+        self._metrics.backfill.log_now_and_then()
         if self._definitions is not None:
             self._metrics.definitions_invalid(self._definitions.invalid)
-
-
-def _input_was_replaced(topic: str, number: int, applied: int, end: int | None) -> BrokerError:
-    reach = "no longer holds what follows it" if end is None else f"ends at {end}"
-    return BrokerError(
-        f"{topic} partition {number} was read up to offset {applied}, but {reach}: "
-        "the topic was deleted and made anew, or cut off",
-        "restore the topic, or start afresh with another --prefix",
-    )

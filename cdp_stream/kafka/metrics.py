@@ -18,6 +18,7 @@ from prometheus_client import (
 
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
+from cdp_stream.kafka.backfill_progress import BackfillProgress
 from cdp_stream.partition.effects import Effects, Headers, Processor
 
 __all__ = ["Metrics"]
@@ -27,7 +28,12 @@ _LATENESS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own."""
+    """The metrics of one worker, in a registry of their own.
+
+    Attributes:
+        registry: Where they are.
+        backfill: How far backfills are.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -124,6 +130,7 @@ class Metrics:
         )
         self._sampled: set[int] = set()
         self._audiences = AudienceMetrics(registry)
+        self.backfill = BackfillProgress(registry, self._audiences.label)
         self._ready = Gauge(
             "cdp_ready", "1 while the worker is ready, as /readyz says", registry=registry
         )

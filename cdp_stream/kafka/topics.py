@@ -30,6 +30,8 @@ __all__ = [
     "ensure_definitions_topic",
     "ensure_topics",
     "output_topic",
+    "partition_counts",
+    "started_admin",
 ]
 
 _CONNECT_S = 15.0
@@ -119,7 +121,7 @@ async def ensure_definitions_topic(settings: Settings) -> None:
     """
     async with _admin(settings) as admin:
         name = settings.topic(DEFINITIONS.suffix)
-        there = await _partition_counts(admin)
+        there = await partition_counts(admin)
         if name not in there:
             await _create(admin, settings, [DEFINITIONS], 1)
             there = await _wait_for(admin, {name})
@@ -138,22 +140,12 @@ async def definitions_topic_is_there(settings: Settings) -> bool:
         BrokerError: The broker does not answer, or refuses.
     """
     async with _admin(settings) as admin:
-        return settings.topic(DEFINITIONS.suffix) in await _partition_counts(admin)
+        return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
 
 
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
-    aiokafka_log = logging.getLogger("aiokafka")
-    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            await admin.start()
-    except (KafkaError, OSError, TimeoutError) as error:
-        await admin.close()
-        raise await explain_no_connection(settings) from error
-    finally:
-        aiokafka_log.removeFilter(_silent)
+    admin = await started_admin(settings)
     try:
         yield admin
     except KafkaError as error:
@@ -165,14 +157,38 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
+async def started_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """A client for topics and groups, to be closed.
+
+    Raises:
+        BrokerError: The broker cannot be connected to.
+    """
+    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
+    aiokafka_log = logging.getLogger("aiokafka")
+    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await admin.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await admin.close()
+        raise await explain_no_connection(settings) from error
+    finally:
+        aiokafka_log.removeFilter(_silent)
+    return admin
+
+
 def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
 async def _ensure(
-    admin: AIOKafkaAdminClient, settings: Settings, outputs: tuple[TopicPlan, ...], *, make: bool
+    admin: AIOKafkaAdminClient,
+    settings: Settings,
+    outputs: tuple[TopicPlan, ...],
+    *,
+    make: bool,
 ) -> int:
-    there = await _partition_counts(admin)
+    there = await partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
     # The input first: it may have been made a moment ago by somebody else, with another number of
@@ -194,13 +210,15 @@ async def _ensure(
         if there[name] != partitions:
             raise BrokerError(
                 f"{name} has {there[name]} partitions, but {events} has {partitions}",
+                "if cdp repartition was interrupted, run it again with the same --partitions; else "
                 f"give {name} {partitions} partitions, or start afresh with another --prefix",
             )
     await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many partitions each topic of the cluster has."""
     found: list[dict[str, Any]] = await admin.describe_topics()
     return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
 
@@ -231,7 +249,7 @@ async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, in
     """Wait until all of a broker's answers know topics that were just made."""
     async with asyncio.timeout(_CONNECT_S):
         while True:
-            there = await _partition_counts(admin)
+            there = await partition_counts(admin)
             if names <= there.keys():
                 return there
             await asyncio.sleep(0.1)

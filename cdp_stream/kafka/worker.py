@@ -92,7 +92,8 @@ async def _run(
         ready=lambda: health.is_ready,
     )  # fmt: skip
     if settings.metrics_port is not None:
-        serve(settings.metrics_port, app.metrics.registry, health)
+        reports = {"/backfill": app.metrics.backfill.as_json}
+        serve(settings.metrics_port, app.metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
     log("worker_starting", group=settings.group_id, partitions=partitions,
         guarantee=settings.guarantee)  # fmt: skip

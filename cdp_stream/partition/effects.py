@@ -5,12 +5,15 @@ The Kafka edge reads records, asks the partition's :class:`Processor`, and deliv
 run can be repeated: a processor's answers are a function of the calls made to it, in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cdp_stream.formats.rows import PARTITION_KEY
 from cdp_stream.partition.definitions import Definitions
+
+if TYPE_CHECKING:
+    from cdp_stream.partition.backfill import Backfill
 
 __all__ = ["META_ROW", "Effects", "Processor", "Record"]
 
@@ -159,6 +162,22 @@ class Processor(Protocol):
 
     def rows_to_sweep(self) -> int:
         """How many rows may have yet to be brought under them."""
+        ...
+
+    @property
+    def backfill(self) -> "Backfill | None":
+        """What reads the history of new criteria, or hands it over; ``None`` when none does."""
+        ...
+
+    def pending(self) -> Collection[str]:
+        """The audiences that wait for history."""
+        ...
+
+    def complete_backfill(self) -> Effects:
+        """The backfill has read up to ``position``: put the definitions in force in full.
+
+        As for :meth:`switch`, all earlier effects are delivered and nothing is due.
+        """
         ...
 
     def audience_sizes(self) -> Mapping[str, int] | None:

@@ -26,6 +26,7 @@ from cdp_stream.core.transition import (
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.rows import epoch_of, members_of
 from cdp_stream.partition.definitions import Definitions, stage_of
+from cdp_stream.partition.histories import Histories
 
 __all__ = ["Epochs", "Known"]
 
@@ -108,12 +109,13 @@ class Epochs:
         self._shifts = {}
         self._told = {}
 
-    def migrate(self, row: Row, changes: list[Change]) -> bool:
-        """Bring a row of an earlier epoch into this one; whether it was one."""
+    def migrate(self, row: Row, changes: list[Change], histories: Histories) -> bool:
+        """Bring a row of an earlier epoch into this one, with its history; whether it was one."""
         shift = self._shift_of(row.epoch)
         if shift is None:
             return False
-        migrate(self.engine, row, shift, changes)
+        history = histories.take(row, max(row.clock, shift.at))
+        migrate(self.engine, row, shift, changes, history)
         return True
 
     def is_behind(self, value: bytes) -> bool:

@@ -12,7 +12,7 @@ loaded, and the rest of them by `sweep`, a slice at a time (epochs.py).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
@@ -20,6 +20,8 @@ from cdp_stream.core.due import DueInstants
 from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.core.transition import Catalog, ended_connections
+from cdp_stream.errors import OutsideError
+from cdp_stream.formats.backfill_rows import backfilled_mpid
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
     decode_definitions,
@@ -33,6 +35,7 @@ from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_pro
 from cdp_stream.formats.rows import (
     OWN_ROW,
     PARTITION_KEY,
+    REPARTITION_KEY,
     PartitionState,
     decode_partition,
     decode_row,
@@ -41,9 +44,11 @@ from cdp_stream.formats.rows import (
     encode_row,
     is_same_but_epoch,
 )
+from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.epochs import Epochs, Known
+from cdp_stream.partition.histories import Histories
 from cdp_stream.partition.room import RowRoom
 from cdp_stream.partition.sizes import AudienceSizes
 
@@ -85,6 +90,7 @@ class ProfileProcessor:
         self._room.join(self)
         self._due = DueInstants()
         self._unswept = array("q")
+        self._histories = Histories(self._room)
         self._sizes = AudienceSizes((), self._epochs.told_of)
         self._take_plan()
         self._sizes.begin(self._epochs.counted, ())
@@ -98,13 +104,14 @@ class ProfileProcessor:
                 next call.
 
         Raises:
-            OutsideError: a row is damaged, or of another release's format.
+            OutsideError: a row is damaged, or of another release's format, or profiles are being
+                moved to other partitions.
         """
         self._store = rows
         self.time = self.position = -1
         self._rows.clear()
         self._due = DueInstants()
-        mpids = array("q")
+        mpids, backfilled = array("q"), array("q")
         state = None
         for key, value in rows.items():
             if key[0] == OWN_ROW:
@@ -112,12 +119,18 @@ class ProfileProcessor:
                     self.time, self.position = decode_partition(value)
                 elif key == DEFINITIONS_KEY:
                     state = decode_definitions(value)
-                continue
+                elif (owner := backfilled_mpid(key)) is not None:
+                    backfilled.append(owner)
+                elif key == REPARTITION_KEY:
+                    raise _repartition_unfinished()
+                continue  # of another, whoever wrote it reads it
             mpids.append(mpid := int(key))
             if (due := due_of(value)) < FOREVER:
                 self._due.add(due, mpid)
         self._epochs.restore(state)
+        self._histories.restore(rows, backfilled)
         self._take_plan()
+        self._settle_histories()
         self._unswept = array("q", mpids if self._epochs.is_sweeping else ())
         self._sizes.begin(self._epochs.counted, mpids)
 
@@ -147,7 +160,11 @@ class ProfileProcessor:
         """How many rows have yet to be looked at because definitions changed; at least 1 while
         `sweep` has anything to do.
         """
-        return max(1, len(self._unswept)) if self._epochs.is_sweeping else 0
+        epochs, histories = self._epochs, self._histories
+        waits = bool(epochs.missing) and histories.current is None
+        if epochs.is_sweeping or histories.has_leftovers or waits:
+            return max(1, len(self._unswept))
+        return 0
 
     def switch(self, definitions: Definitions, complete: frozenset[str] = frozenset()) -> Effects:
         """Put definitions in force: between two calls whose effects are delivered, with nothing due
@@ -175,6 +192,7 @@ class ProfileProcessor:
         if not epochs.is_sweeping:
             self._sizes.include(epochs.counted)
             self._sizes.keep(epochs.counted)
+        self._settle_histories()
         effects = Effects()
         if before is not None:
             self._end_connections(before.catalog, effects)
@@ -193,6 +211,28 @@ class ProfileProcessor:
         effects.started = [name for name in now if name not in before.connections]
         effects.stopped = [name for name in before.connections if name not in now]
 
+    @property
+    def backfill(self) -> Backfill | None:
+        """What reads the history of the missing slots, or hands over what it has read; None when
+        there is nothing to read, or the rows of an earlier one are yet to be removed (`sweep`).
+        """
+        return self._histories.current
+
+    def pending(self) -> Collection[str]:
+        """The audiences that wait for history."""
+        return self._engine.plan.pending
+
+    def complete_backfill(self) -> Effects:
+        """The backfill has read up to `position`: put the definitions in force in full. As for
+        `switch`, nothing is on its way and nothing due.
+        """
+        backfill = self._histories.current
+        assert backfill is not None
+        rows = backfill.complete(self._epochs.epoch + 1).rows
+        effects = self.switch(self._epochs.definitions, backfill.slots)
+        effects.rows = {**rows, **effects.rows}
+        return effects
+
     def sweep(self, limit: int) -> Effects:
         """Migrate the rows among the next `limit` that are of earlier definitions."""
         effects = Effects()
@@ -208,7 +248,7 @@ class ProfileProcessor:
                 continue
             row = decode_row(mpid, value)
             due = row.due
-            epochs.migrate(row, changes)
+            epochs.migrate(row, changes, self._histories)
             encoded = encode_row(row)
             # Once all are swept a row counts as of the newest epoch: what is as it was stays.
             if not is_same_but_epoch(encoded, value):
@@ -217,11 +257,25 @@ class ProfileProcessor:
                     self._due.add(row.due, mpid)
         self._emit(changes, effects)
         if not unswept and epochs.is_sweeping:
+            # What was taken last is removed behind the rows that have it now.
+            effects.rows.update(self._histories.taken())
             epochs.finish()
             self._sizes.keep(epochs.counted)
             self._write_definitions(effects)
+            self._settle_histories()
+        elif self._histories.has_leftovers:
+            effects.rows.update(self._histories.remove(limit))
+        elif epochs.missing and self._histories.current is None:
+            self._settle_histories()
         self._close(effects)
         return effects
+
+    def _settle_histories(self) -> None:
+        epochs = self._epochs
+        if epochs.is_known:
+            self._histories.settle(
+                epochs.definitions.account, epochs.missing, is_sweeping=epochs.is_sweeping
+            )
 
     def _take_plan(self) -> None:
         self._engine = self._epochs.engine
@@ -391,7 +445,7 @@ class ProfileProcessor:
             row = self._rows[mpid] = Row(mpid, self._epochs.epoch)
             return row
         row = self._rows[mpid] = decode_row(mpid, value)
-        if self._epochs.migrate(row, changes):
+        if self._epochs.migrate(row, changes, self._histories):
             touched[mpid] = row
             if row.due < FOREVER:
                 self._due.add(row.due, mpid)
@@ -445,8 +499,16 @@ class ProfileProcessor:
 
     def _close(self, effects: Effects) -> None:
         """End the write with the partition's own row: who has read it has read the whole write."""
+        effects.rows.update(self._histories.taken())
         effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
 
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
     return {b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in rows.items()}
+
+
+def _repartition_unfinished() -> OutsideError:
+    return OutsideError(
+        "profiles are being moved to other partitions, and that is not finished",
+        "wait for cdp repartition, or run it again with the same --partitions: it goes on",
+    )

@@ -21,6 +21,7 @@ class CountingProcessor:
         self.version: str | None = None
         self.is_able = True
         self.missing: frozenset[str] = frozenset()
+        self.backfill = None
         self._counts: dict[bytes, int] = {}
         self._due: list[tuple[int, bytes]] = []
 
@@ -29,7 +30,7 @@ class CountingProcessor:
             if key == META_ROW:
                 time, position = value.split(b":")
                 self.time, self.position = int(time), int(position)
-            else:
+            elif not key.startswith(b"~"):
                 count, *dues = value.split(b":")
                 self._counts[key] = int(count)
                 for due in dues:

@@ -1,5 +1,4 @@
-"""What one partition tells its outputs: with every change, between two, and as definitions change.
-"""
+"""What one partition tells its outputs: at each change, between two, as definitions change."""
 
 from __future__ import annotations
 
