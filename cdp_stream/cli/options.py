@@ -148,7 +148,7 @@ def known_audience(plan: Plan, audience_id: str) -> str:
             "connect it, or write `activation: always`",
         )
     if audience_id not in known:
-        raise _unknown("audience or milestone", audience_id, known)
+        raise unknown("audience or milestone", audience_id, known)
     return audience_id
 
 
@@ -159,10 +159,11 @@ def known_input(plan: Plan, input_id: str | None) -> None:
         UsageError: the plan has no such input; a near miss is suggested.
     """
     if input_id is not None and input_id not in plan.inputs:
-        raise _unknown("input", input_id, list(plan.inputs))
+        raise unknown("input", input_id, list(plan.inputs))
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> UsageError:
+def unknown(kind: str, name: str, known: list[str]) -> UsageError:
+    """The error that something named is not there; a near miss is suggested."""
     near = get_close_matches(name, known, 1)
     hint = (
         f"did you mean `{near[0]}`?"
