@@ -150,6 +150,12 @@ def known_audience(plan: Plan, audience_id: str) -> str:
         UsageError: it has not; a near miss is suggested.
     """
     known = [audience.id for audience in plan.audiences]
+    if any(one.id == audience_id and not one.computed for one in plan.account.audiences):
+        raise UsageError(
+            f"`{audience_id}` is not computed: its journey is activated `by_connection`, and no "
+            "active connection needs it",
+            "connect it, or write `activation: always`",
+        )
     if audience_id not in known:
         raise unknown("audience or milestone", audience_id, known)
     return audience_id

@@ -108,6 +108,11 @@ def build_history_plan(account: Account, slots: Collection[str]) -> HistoryPlan:
             if not wanted.isdisjoint(slots_of(criterion, plan.workspaces)):
                 leaves.leaf_of(criterion)
                 oldest += (window.oldest for window in _windows_of(criterion))
+    for attribute in account.calculated_attributes:
+        # One that a connection shares may be in no criterion.
+        if slot_of(identity_of(attribute, plan.workspaces)) in wanted:
+            leaves.memory_of(attribute)
+            oldest.append(attribute.window.oldest)
     _link(plan, leaves)
     lookback = None if None in oldest else max(filter(None, oldest), default=0)
     return HistoryPlan(plan, lookback)

@@ -15,6 +15,7 @@ from cdp_stream.core.definition import (
     Source,
     Variant,
 )
+from cdp_stream.core.planning import build_history_plan
 from cdp_stream.core.subject import EVENT, Subject
 from cdp_stream.core.windows import Window
 from cdp_stream.partition.definitions import Definitions
@@ -236,6 +237,14 @@ def test_a_calculated_attribute_is_shared_once_its_history_is_in() -> None:
     (update,) = told(effects)
     assert (update["action"], update["user_attributes"]) == ("attribute_update", {"spent": 0})
     assert update["cause"]["kind"] == "definition"
+
+
+def test_the_history_of_what_is_only_shared_can_be_read() -> None:
+    made = processor(account(), {})
+    made.switch(definitions(account(LOG), 2))
+    history = build_history_plan(account(LOG), made.missing)
+    assert frozenset(history.plan.memories) == made.missing
+    assert history.lookback_ms == DAY
 
 
 def test_one_made_inactive_or_removed_stops() -> None:
