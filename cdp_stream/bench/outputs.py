@@ -1,4 +1,4 @@
-"""`cdp bench outputs`: changes to a local HTTP server, and what an output that hangs costs profiles.
+"""`cdp bench outputs`: changes to a local HTTP server; profiles beside an output that hangs.
 
 The changes are published before the sink starts; their rate is that of the sink's own metrics
 between the first tenth and the last change. The receiver is a process of its own.

@@ -1,5 +1,6 @@
-"""A partner for benchmarks: `python -m cdp_stream.bench.receiver [hang]` prints its port and answers
-every POST with 200, or none at all.
+"""A partner for benchmarks: `python -m cdp_stream.bench.receiver [hang]` prints its port.
+
+It answers every POST with 200, or none at all.
 
 It reads no more of a request than where it ends, so that it costs next to nothing beside the sink.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -26,8 +28,7 @@ class _Receiver(asyncio.Protocol):
         self._left = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         while data:
