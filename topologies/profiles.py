@@ -3,7 +3,7 @@
 ::
 
     cdp.events ──> [profiles] ──> cdp.memberships, cdp.membership-state, cdp.output.<id>,
-                      │  ▲        cdp.rejected
+    cdp.definitions ──┘│  ▲        cdp.rejected
                       ▼  │
               table: profiles (changelog cdp.profiles-changelog, compacted)
 
@@ -20,6 +20,7 @@ from mode.supervisors import CrashingSupervisor
 from cdp_stream.kafka.app import ChunkApp
 from cdp_stream.kafka.chunks import chunk_topic
 from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.delivery import OutputTopics
 from cdp_stream.kafka.hosting import PartitionHosting
 from cdp_stream.kafka.hosting_plan import HostingPlan
@@ -39,6 +40,7 @@ def create_app(
     processor_factory: Callable[[int], Processor],
     *,
     partitions: int,
+    definitions: DefinitionsSource | None = None,
 ) -> ChunkApp:
     """Make the Faust app of the profiles topology.
 
@@ -46,6 +48,7 @@ def create_app(
         settings: The worker's settings.
         processor_factory: Makes the processor of a partition, by its number.
         partitions: How many partitions the input topic has.
+        definitions: What the partitions are evaluated by, and follow as it changes.
     """
     app = ChunkApp(settings)
     app.metrics = Metrics()
@@ -75,8 +78,9 @@ def create_app(
         session_timeout_s=settings.session_timeout,
     )
     app.hosting = PartitionHosting(
-        app, processor_factory, table=table, plan=plan, metrics=app.metrics
-    )
+        app, processor_factory, table=table, plan=plan, metrics=app.metrics,
+        definitions=definitions,
+    )  # fmt: skip
 
     @app.agent(events, name="profiles", supervisor_strategy=CrashingSupervisor)
     async def profiles(chunks: Any) -> None:

@@ -15,17 +15,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from statistics import quantiles
 
 import orjson
-from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.bench import reference_load
+from cdp_stream.bench.live import LiveTraffic
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
 from cdp_stream.errors import BrokerError, OutsideError
 from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
-from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Guarantee, Settings
 
@@ -245,51 +243,11 @@ def _reading(metrics: Metrics) -> _Reading:
 
 async def _latency(settings: Settings, to: Publisher, load: Load) -> tuple[float, float]:
     """p50 and p99, ms, from the send of an event to its membership change in a consumer's hands."""
-    sent_at: dict[str, float] = {}
-    taken: list[float] = []
-    consumer = AIOKafkaConsumer(
-        settings.topic("memberships"),
-        **client_settings(settings),
-        auto_offset_reset="latest",
-        isolation_level="read_committed",
-    )
-    await consumer.start()
-    await consumer.seek_to_end()
-
-    async def consume() -> None:
-        async for record in consumer:
-            event_id = orjson.loads(record.value)["cause"]["event_id"]
-            if event_id in sent_at:
-                taken.append((time.perf_counter() - sent_at.pop(event_id)) * 1000)
-
-    task = asyncio.create_task(consume())
-    try:
-        await _publish_live(to, load, sent_at)
+    events = reference_load.stream(load.live_seconds * LIVE_RATE, load.profiles, first=load.events)
+    async with LiveTraffic(settings, to, events, LIVE_RATE) as live:
+        await live.published()
         await asyncio.sleep(1.0)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await consumer.stop()
-    if len(taken) < 100:  # noqa: PLR2004 - below that a percentile says nothing
-        raise BrokerError(
-            f"only {len(taken)} changes came back for the latency", "measure with more profiles"
-        )
-    cuts = quantiles(taken, n=100)
-    return cuts[49], cuts[98]
-
-
-async def _publish_live(to: Publisher, load: Load, sent_at: dict[str, float]) -> None:
-    """Publish at `LIVE_RATE`, in steps of 10 ms."""
-    step = LIVE_RATE // 100
-    records = reference_load.stream(load.live_seconds * LIVE_RATE, load.profiles, first=load.events)
-    started = time.perf_counter()
-    for number in range(load.live_seconds * 100):
-        slice_ = [(b"%d" % mpid, batch) for mpid, batch in islice(records, step)]
-        now = time.perf_counter()
-        for _key, batch in slice_:
-            sent_at[orjson.loads(batch)["events"][0]["data"]["source_message_id"]] = now
-        await to.send(slice_)
-        await asyncio.sleep(max(0.0, started + (number + 1) / 100 - time.perf_counter()))
+    return live.percentiles()
 
 
 GUARANTEES: dict[str, tuple[Guarantee, ...]] = {

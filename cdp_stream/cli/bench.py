@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import check, engine, memory, outputs, recovery, replay, worker
+from cdp_stream.bench import backfill, check, engine, memory, outputs, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 
@@ -129,6 +129,22 @@ def measure_recovery(broker: str | None, rows: int, runs: int, as_object: bool) 
     _show(recovery.run(rows, runs, broker), as_object=as_object)
 
 
+@command.command("backfill", epilog="Example: cdp bench backfill --events 1000000")
+@_broker
+@click.option("--events", type=click.IntRange(min=100_000), default=backfill.EVENTS,
+              show_default=True, help="Events in the log.")  # fmt: skip
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=1, show_default=True, help="The median is shown."
+)
+@_profiles
+@_json
+def measure_backfill(
+    broker: str | None, events: int, runs: int, profiles: int | None, as_object: bool
+) -> None:
+    """A new audience over a log of events, beside live traffic: its rate, and live latency."""
+    _show(backfill.run(events, runs, profiles or PROFILES, broker), as_object=as_object)
+
+
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
 @_broker
 @click.option("--profiles", type=click.IntRange(min=100), default=1_000_000, show_default=True,
@@ -144,7 +160,7 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
 @click.option("--changes", type=click.IntRange(min=1000), default=200_000, show_default=True,
               help="Changes sent in batches of 500; a tenth of them one per request.")  # fmt: skip
 @click.option("--events", type=click.IntRange(min=0), default=100_000, show_default=True,
-              help="Events applied beside an output that hangs, and beside none; 0: not measured.")  # fmt: skip
+              help="Events applied beside an output that hangs, and beside none; 0: none.")  # fmt: skip
 @click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
               help="Profiles of those events.")  # fmt: skip
 @_runs

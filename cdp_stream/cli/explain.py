@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from cdp_stream.cli.options import (
@@ -16,53 +14,16 @@ from cdp_stream.cli.options import (
     known_input,
     load_plan,
 )
+from cdp_stream.cli.profile_ids import Mpid, TakesNegatives
 from cdp_stream.explain import History, explain
 from cdp_stream.explain.rendering import as_json, as_text
 from cdp_stream.explain.words import instant_words
-from cdp_stream.formats.limits import GREATEST_MPID, LEAST_MPID
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, read_events
 
-_NEGATIVE = re.compile(r"-\d+", re.ASCII)
-_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-
-
-class Mpid(click.ParamType):
-    """A profile id: a signed 64-bit integer."""
-
-    name = "MPID"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Read the argument; a usage error when it is no profile id."""
-        text = str(value).strip()
-        if not _INTEGER.fullmatch(text) or not LEAST_MPID <= int(text) <= GREATEST_MPID:
-            self.fail(f"{text!r} is no profile id; write a 64-bit integer", param, ctx)
-        return int(text)
-
-
-class _TakesNegatives(click.Command):
-    """A command to which `-7` is an argument, not an option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put a space before it, which the parser takes for an argument and `Mpid` for nothing."""
-        valued = {
-            name
-            for param in self.params
-            if isinstance(param, click.Option) and not param.is_flag
-            for name in param.opts
-        }
-        before = ["", *args]
-        words = [
-            f" {word}" if _NEGATIVE.fullmatch(word) and last not in valued else word
-            for last, word in zip(before, args, strict=False)
-        ]
-        return super().parse_args(ctx, words)
-
 
 @click.command(
-    cls=_TakesNegatives,
+    cls=TakesNegatives,
     epilog="Example: cdp explain paris-premium 101 --at 2018-09-04T12:00:00Z "
     "--definitions a.yaml --events batches.ndjson",
 )

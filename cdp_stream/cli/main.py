@@ -22,6 +22,8 @@ EXIT_INTERRUPTED = 130
 VERBS = {
     "demo": "Show the product at work on a real event stream.",
     "check": "Check definitions.",
+    "plan": "Show what applying definitions would change.",
+    "apply": "Put definitions in force in running workers.",
     "replay": "Run definitions over an event file, with no Kafka.",
     "members": "Print who is in an audience at an instant, from an event file.",
     "explain": "Say why a profile is in an audience, or is not, at an instant.",
@@ -31,6 +33,8 @@ VERBS = {
     "worker": "Run one worker process.",
     "outputs": "Show, pause and resume outputs.",
     "produce": "Publish batches from a file.",
+    "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
+    "repartition": "Give a stopped system more partitions, and move its state.",
     "generate": "Write a seeded synthetic event stream.",
     "config": "Print every setting, its value and where it came from.",
     "bench": "Measure against the budgets.",

@@ -13,12 +13,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cdp_stream.core.definition import Account
 from cdp_stream.core.operators import instant_of
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
+from cdp_stream.formats.definitions_record import DefinitionFile
 
 LAST = "last"
 
@@ -95,6 +97,15 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
     """
+    return build_plan(load_account(definitions)[0])
+
+
+def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
+    """The account of definition files, and what was read; warnings go to standard error.
+
+    Raises:
+        InputError: the definitions have problems; they are printed to standard error first.
+    """
     loaded = load_files(list(definitions))
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
@@ -105,7 +116,14 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
             f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
         )
     warn(loaded)
-    return build_plan(loaded.account)
+    return loaded.account, loaded
+
+
+def files_of(loaded: Loaded) -> list[DefinitionFile]:
+    """The files that were read, all of them without an error."""
+    return [
+        DefinitionFile(name, text) for name, text in zip(loaded.files, loaded.texts, strict=True)
+    ]
 
 
 def warn(loaded: Loaded) -> None:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cdp_stream.cli.options import definitions_option, load_plan
+from cdp_stream.cli.options import files_of, load_account
 from cdp_stream.core.definition import Account
+from cdp_stream.definitions import Loaded
 from cdp_stream.errors import DiskError, UsageError
+from cdp_stream.formats.definitions_record import digest_of_files
 from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from cdp_stream.kafka.definitions_source import DefinitionsSource
     from cdp_stream.kafka.worker import Companion
 
 SETTINGS_FILE = Path("cdp.toml")
@@ -25,7 +28,14 @@ TOPOLOGIES = ("profiles", "sinks")
     epilog="Example: cdp worker --definitions audiences.yaml --broker localhost:9092 "
     "--metrics-port 9100"
 )
-@definitions_option
+@click.option(
+    "--definitions",
+    "definitions",
+    multiple=True,
+    metavar="FILE",
+    help="A definition file, or a folder of *.yaml; repeat for several.  [default: what was "
+    "applied with `cdp apply`, and whatever is applied later]",
+)
 @click.option(
     "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
 )
@@ -76,33 +86,48 @@ def command(
     """
     topologies = _topologies(only)
     settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
-    plan = load_plan(definitions)
-    if "sinks" in topologies:
-        _check_outputs(plan.account, outputs)
-    elif outputs:
+    read = load_account(definitions) if definitions else None
+    if "sinks" not in topologies and outputs:
         raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
+    if "sinks" in topologies and read is not None:
+        _check_outputs(read[0], outputs)
     _make_data_dir(settings)
     if "profiles" not in topologies:
-        return _run_sinks(settings, plan.account, outputs, is_child=sinks_child)
+        return _run_sinks(settings, _source(settings, read), outputs, is_child=sinks_child)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
     from cdp_stream.partition.room import RowRoom
     from topologies.profiles import create_app
 
+    source = _source(settings, read)
     events, room = settings.topic("events"), RowRoom(settings.rows_kept)
-    with_sinks = "sinks" in topologies and plan.account.outputs
+    # Of what is applied, outputs may come at any time.
+    with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
         settings,
         lambda in_force, partitions: create_app(
             in_force,
-            lambda number: ProfileProcessor(plan, events, number, room),
+            lambda number: ProfileProcessor(source.latest, events, number, room, source.known),
             partitions=partitions,
+            definitions=source,
         ),
-        outputs=[output.id for output in plan.account.outputs],
         companion=_sinks_child(definitions, outputs, flags) if with_sinks else None,
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
+        definitions=source,
     )
+
+
+def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> DefinitionsSource:
+    """The definitions of files; where none are named, those of the topic."""
+    from cdp_stream.kafka.definitions_source import AppliedDefinitions, FileDefinitions
+    from cdp_stream.partition.definitions import Definitions
+
+    if read is None:
+        return AppliedDefinitions(settings)
+    account, loaded = read
+    version = f"files-{digest_of_files(files_of(loaded))}"
+    return FileDefinitions(Definitions(version, 0, account), settings)
 
 
 def _topologies(only: str | None) -> list[str]:
@@ -126,13 +151,13 @@ def _check_outputs(account: Account, only: tuple[str, ...]) -> None:
 
 
 def _run_sinks(
-    settings: Settings, account: Account, outputs: tuple[str, ...], *, is_child: bool
+    settings: Settings, source: DefinitionsSource, outputs: tuple[str, ...], *, is_child: bool
 ) -> int:
-    from cdp_stream.sinks.process import FixedDefinitions, SinkJob, run_sinks
+    from cdp_stream.sinks.process import SinkJob, run_sinks
     from topologies.sinks import create_sink
 
     job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child)
-    return run_sinks(job, FixedDefinitions(account))
+    return run_sinks(job, source)
 
 
 def _sinks_child(

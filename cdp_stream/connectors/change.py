@@ -5,9 +5,12 @@ Source: docs/memberships.md, `cdp.output.<id>`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+
+import orjson
 
 C = TypeVar("C")
 
@@ -48,3 +51,20 @@ class OutputChange(Generic[C]):
     settings: C
     list_id: str | None
     message: Mapping[str, Any]
+
+    @property
+    def of_identity(self) -> bool:
+        """Whether one identity of a member came or went: the membership itself stays."""
+        return f":{self.connection}:identity:" in self.message_id
+
+    def json(self) -> bytes:
+        """The message as one line of JSON, for those that pass it on."""
+        return json_bytes(self.message)
+
+
+def json_bytes(value: object) -> bytes:
+    """JSON data as text on one line."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # integers beyond 64 bits, halves of characters
+        return json.dumps(value, separators=(",", ":")).encode()

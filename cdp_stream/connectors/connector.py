@@ -27,6 +27,7 @@ from cdp_stream.connectors.exchange import (
     TokenFetch,
     TryAgain,
 )
+from cdp_stream.connectors.extras import require_extra
 from cdp_stream.connectors.settings import (
     ConnectionSettings,
     HttpSettings,
@@ -108,8 +109,10 @@ class Connector(ABC, Generic[S, C]):
         """Settings with every `${NAME}` filled in.
 
         Raises:
-            CdpError: something that only the settings together show to be wrong.
+            CdpError: something that only the settings together show to be wrong, or a library
+                that it needs is not installed.
         """
+        require_extra(self.extra, f"output {output} (connector {self.name})")
         self.output = output
         self.settings = settings
         self._secrets = secrets_of(settings)

@@ -63,6 +63,18 @@ class Answer:
         except ValueError:
             return None
 
+    def at(self, *path: str) -> Any:  # noqa: ANN401 - whatever the partner sent
+        """What the JSON body holds there; None when it holds nothing there, or is no JSON."""
+        value = self.json()
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def objects(self, *path: str) -> list[dict[str, Any]]:
+        """The objects of the list that the JSON body holds there; empty when there is no list."""
+        value = self.at(*path)
+        return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
     def words(self, limit: int = 300) -> str:
         """The status and the beginning of the body on one line, for faults and rejected changes."""
         text = " ".join(self.body[: 4 * limit].decode("utf-8", "replace").split())

@@ -6,9 +6,24 @@ Sources: the partners' own pages; docs/connectors names the rule of each.
 from __future__ import annotations
 
 import hashlib
+import re
 
-__all__ = ["md5_hex", "normal_email", "normal_phone", "sha1_hex", "sha256_hex"]
+__all__ = [
+    "device_sha256",
+    "email_sha256",
+    "hashed_email",
+    "md5_hex",
+    "normal_device_id",
+    "normal_email",
+    "normal_phone",
+    "phone_sha256",
+    "sha1_hex",
+    "sha256_hex",
+]
 
+_NO_DIGITS = re.compile(r"[^0-9]+")
+_DEVICE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NO_DEVICE = "00000000-0000-0000-0000-000000000000"
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
@@ -27,24 +42,62 @@ def normal_email(email: str, *, gmail_dots: bool = True) -> str:
     return f"{local}@{domain}" if domain else local
 
 
+def hashed_email(email: str, *, gmail_dots: bool = True) -> str:
+    """SHA-256 of the normalised email; empty when it is none. `gmail_dots` as above."""
+    text = normal_email(email, gmail_dots=gmail_dots)
+    return sha256_hex(text) if 0 < text.find("@") < len(text) - 1 else ""
+
+
 def normal_phone(phone: str, *, plus: bool = False) -> str:
     """Digits alone, country code first, without leading zeros; `plus` puts one before them
     (E.164).
     """
-    digits = "".join(one for one in phone if "0" <= one <= "9").lstrip("0")
+    digits = _NO_DIGITS.sub("", phone).lstrip("0")
     return f"+{digits}" if plus and digits else digits
+
+
+def normal_device_id(device_id: str) -> str:
+    """An advertising id in lower case with dashes; empty when it is none.
+
+    All zeros is what a device gives whose owner forbids tracking: it is nobody's.
+    """
+    text = device_id.strip().lower()
+    return text if _DEVICE_ID.fullmatch(text) and text != _NO_DEVICE else ""
 
 
 def sha256_hex(text: str) -> str:
     """SHA-256 of the UTF-8 bytes, lower-case hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_utf8(text)).hexdigest()
 
 
 def sha1_hex(text: str) -> str:
     """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(_utf8(text), usedforsecurity=False).hexdigest()
 
 
 def md5_hex(text: str) -> str:
     """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(_utf8(text), usedforsecurity=False).hexdigest()
+
+
+def email_sha256(email: str) -> str:
+    """SHA-256 of an email, trimmed and in lower case; empty when nothing is left of it."""
+    text = normal_email(email)
+    return text and sha256_hex(text)
+
+
+def phone_sha256(phone: str) -> str:
+    """SHA-256 of a phone's digits with the country code; empty when there are none."""
+    digits = normal_phone(phone)
+    return digits and sha256_hex(digits)
+
+
+def device_sha256(device_id: str) -> str:
+    """SHA-256 of an advertising id in lower case, with its dashes; empty when it is none."""
+    text = normal_device_id(device_id)
+    return text and sha256_hex(text)
+
+
+def _utf8(text: str) -> bytes:
+    """Halves of characters, which JSON can write, are hashed too: they are somebody's identity."""
+    return text.encode("utf-8", "surrogatepass")

@@ -104,7 +104,7 @@ class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
 
     def _post(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Request:
         ids = "\n".join(f"{change.message_id} {change.connection}" for change in changes)
-        body = self._head + b",".join([orjson.dumps(change.message) for change in changes]) + b"]}"
+        body = self._head + b",".join([change.json() for change in changes]) + b"]}"
         headers = {
             "content-type": "application/json",
             "webhook-id": f"msg_{sha256(ids.encode()).hexdigest()[:32]}",

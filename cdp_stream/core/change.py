@@ -15,12 +15,12 @@ class Cause(NamedTuple):
     """What made a membership change.
 
     Attributes:
-        kind: `event`, `time`, `profile`, `profile_expiry` or `opt_out`.
+        kind: `event`, `time`, `profile`, `profile_expiry`, `opt_out`, `erasure` or `definition`.
         criterion: the text of the first criterion of the audience that flipped; None for
-            `profile_expiry` and `opt_out`.
+            `profile_expiry`, `opt_out`, `erasure` and `definition`.
         event_id: the `source_message_id` of the event, where the cause is one and it has one.
-        event_time: epoch ms: the event's own time, the due instant, or the instant at which the
-            profile part took effect.
+        event_time: epoch ms: the event's own time, the due instant, the instant at which the
+            profile part took effect, or the time of the request to erase.
     """
 
     kind: str

@@ -99,6 +99,44 @@ class Engine:
             self._advance(row, until, changes)
         return row.clock != NEVER
 
+    def catch_up(self, row: Row, until: int) -> None:
+        """Bring a row that was settled under another plan to what this one makes of it at `until`:
+        what has ended, when it is due, every due instant up to then.
+
+        Its memberships at its clock are those of this plan already; what changes is told by the
+        caller, who compares.
+        """
+        untold: list[Change] = []
+        ended = [
+            workspace
+            for workspace, space in row.spaces.items()
+            if workspace not in self._lifetimes or self._end_of(workspace, space) <= row.clock
+        ]
+        if ended:
+            self._end(row, ended, {}, ("definition", None, row.clock), untold, None)
+        row.due = self._next_due(row, row.clock)
+        while row.due <= until and row.spaces:
+            self._fire(row, row.due, untold)
+
+    def erase(self, row: Row, time: int, changes: list[Change]) -> None:
+        """Forget a profile on request: what is due by then fires, then it leaves all its audiences.
+
+        As after the end of a life, a row without content stays for that instant, within which
+        ordinals go on; what comes later starts a new profile.
+
+        Args:
+            row: the profile's state, changed in place.
+            time: of the request, epoch ms; it takes effect at the clock if that is later.
+            changes: the deletes are appended here, in order.
+        """
+        if row.due <= time:
+            self._advance(row, time, changes)
+        if time > row.clock:
+            row.clock = time
+            row.ordinal = 0 if time != row.told_at else row.told
+        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes, None)
+        row.due = self._next_due(row, row.clock)
+
     # The steps of one instant
 
     def _is_new(self, row: Row, batch: Batch, digest: int, changes: list[Change]) -> bool:
@@ -131,7 +169,7 @@ class Engine:
             self._advance(row, time, changes)
         if time > row.clock:
             row.clock = time
-            row.ordinal = 0
+            row.ordinal = 0 if time != row.told_at else row.told
         workspace = self._workspace_of[batch.input]
         space = row.spaces.get(workspace)
         activated = None
@@ -286,9 +324,9 @@ class Engine:
             self._forwarding.note_time(before, row, at)
         if (flips or ended or before) and at > row.clock:
             row.clock = at
-            row.ordinal = 0
+            row.ordinal = 0 if at != row.told_at else row.told
         if ended:
-            self._end(row, ended, flips, changes, before)
+            self._end(row, ended, flips, ("profile_expiry", None, row.clock), changes, before)
         elif flips or before:
             self._settle(row, flips, None, occasion, changes, before)
         self._prune(row, at)
@@ -349,6 +387,7 @@ class Engine:
         row: Row,
         ended: list[str],
         flips: Flips,
+        occasion: Occasion,
         changes: list[Change],
         before: Before | None,
     ) -> None:
@@ -362,7 +401,8 @@ class Engine:
             self._forwarding.note_end(before, row, ended)
         for workspace in ended:
             del row.spaces[workspace]
-            places.update(plan.dependants[workspace])
+            # An erasure, or other definitions, may end one that there is no more.
+            places.update(plan.dependants.get(workspace, ()))
         by_slot = plan.memories
         for slot in list(row.slots):
             if slot not in by_slot or by_slot[slot].workspace in ended:
@@ -375,9 +415,8 @@ class Engine:
         )
         for leaf in flips:
             places.update(leaf.audiences)
-        why = Why(flips, ended, ("profile_expiry", None, row.clock))
         start = len(changes)
-        settle(plan, row, places, why, changes)
+        settle(plan, row, places, Why(flips, ended, occasion), changes)
         if self._forwarding is not None:
             self._forwarding.forward(row, before, changes, start)
         if not row.spaces:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.connection import Connection
 from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import TOLD_SIZE, Row
+from cdp_stream.core.row import Row, sent_size
 from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation, is_same
 
 ATTRIBUTE_UPDATE: Final = "attribute_update"
@@ -27,6 +27,8 @@ OF_IDENTITY: Final = "identity"
 OF_ATTRIBUTES: Final = "attributes"
 OF_ACTIVATION: Final = "activation"
 """Kinds, in the ids of messages that have no counterpart in `cdp.memberships`."""
+
+_BY_DEFINITION: Final = Cause("definition", None, None, None)
 
 Identity = tuple[str, str]
 _Occasion = tuple[str, str | None, int | None]
@@ -76,6 +78,7 @@ class Route:
     Attributes:
         key: of the connection in rows.
         order: the audience's place in the order of emission.
+        emits: False of a draft: nothing is told of it, save that it was none before.
         shared: what it shares, by name.
     """
 
@@ -85,6 +88,7 @@ class Route:
     name: str
     digest: str
     order: int
+    emits: bool
     shared: tuple[tuple[str, Shared], ...]
 
     def attributes(self, row: Row, at: int) -> dict[str, Any]:
@@ -98,6 +102,22 @@ class Route:
         if types is None:
             return tuple(identities)
         return tuple(identity for identity in identities if identity[0] in types)
+
+
+class Shift(NamedTuple):
+    """What other definitions change for the connections.
+
+    Attributes:
+        at: the instant at which a row's changes are told, not before its clock.
+        read_at: the instant up to which the row was evaluated.
+        started: ids of the connections that were not active before, or had other settings.
+        reshared: ids of those that shared other attributes.
+    """
+
+    at: int
+    read_at: int
+    started: frozenset[str]
+    reshared: frozenset[str]
 
 
 class Forwarding:
@@ -202,7 +222,8 @@ class Forwarding:
         connected = [change for change in made if change.audience_id in self.routes]
         if not connected and not before:
             return
-        telling = _Telling(row, changes if isinstance(changes, Emission) else None)
+        emission = changes if isinstance(changes, Emission) else None
+        telling = _Telling(row, emission, row.clock, row.clock)
         if not before:
             self._tell_changes(telling, row, connected)
             return
@@ -220,7 +241,39 @@ class Forwarding:
         for route, variant in staying if changed else ():
             telling.update(route, variant, changed)
 
-    def _tell_changes(self, telling: _Telling, row: Row, made: list[Change]) -> None:
+    def switch(self, row: Row, shift: Shift, changes: list[Change], start: int) -> None:
+        """Tell the outputs what other definitions make of a row that was evaluated by them.
+
+        A connection that has become active hears of every member; one that shares other attributes
+        than before hears of those.
+
+        Args:
+            changes: what is told of memberships begins at `start`.
+        """
+        made = changes[start:]
+        connected = [change for change in made if change.audience_id in self.routes]
+        emission = changes if isinstance(changes, Emission) else None
+        telling = _Telling(row, emission, shift.at, shift.read_at)
+        self._tell_changes(telling, row, connected, shift.started)
+        if not shift.started and not shift.reshared:
+            return
+        joined = {change.audience_id for change in made if change.action == ADD}
+        for route, variant in self._staying(row, joined):
+            if route.connection.id in shift.started:
+                telling.activation(route, variant, _BY_DEFINITION)
+            elif route.connection.id in shift.reshared:
+                telling.reshared(route, variant, _BY_DEFINITION)
+
+    def _tell_changes(
+        self,
+        telling: _Telling,
+        row: Row,
+        made: list[Change],
+        started: frozenset[str] = frozenset(),
+    ) -> None:
+        """Changes of connected audiences; a connection that has only `started` has no member that
+        could be deleted.
+        """
         split = {
             change.audience_id
             for change in made
@@ -239,7 +292,8 @@ class Forwarding:
                     fits = change.audience_id not in rejoined
                 else:
                     fits = variant == change.variant
-                if fits:
+                is_new = change.action == DELETE and route.connection.id in started
+                if fits and not is_new:
                     telling.change(route, change)
             if change.action == ADD:
                 for shared in self._calculating.get(change.audience_id, ()):
@@ -266,7 +320,7 @@ class Forwarding:
         else:
             named = [name for name in self.routes if name in members]
         for name in named:
-            yield from self.routes[name]
+            yield from (route for route in self.routes[name] if route.emits)
 
     def _all(self) -> Iterator[Route]:
         for routes in self.routes.values():
@@ -274,11 +328,19 @@ class Forwarding:
 
 
 class _Telling:
-    """Notes what outputs are told of one evaluation of a row."""
+    """Notes what outputs are told of one evaluation of a row.
 
-    def __init__(self, row: Row, emission: Emission | None) -> None:
+    Args:
+        emission: where; nowhere when it is None.
+        at: the instant at which it is told, not before the row's clock.
+        read_at: the instant up to which the row was evaluated.
+    """
+
+    def __init__(self, row: Row, emission: Emission | None, at: int, read_at: int) -> None:
         self._row = row
         self._emission = emission
+        self._at = at
+        self._read_at = read_at
 
     def change(self, route: Route, change: Change) -> None:
         """A change, as `cdp.memberships` has it."""
@@ -286,7 +348,7 @@ class _Telling:
         if not accepted:
             self._nobody(route)
         elif self._emission is not None:
-            attributes = route.attributes(self._row, change.effective_at)
+            attributes = route.attributes(self._row, self._read_at)
             told = Told(
                 route.connection,
                 change.message_id,
@@ -316,6 +378,10 @@ class _Telling:
         cause = Cause(kind, None, event_id, event_time)
         self._all_identities(OF_ATTRIBUTES, ATTRIBUTE_UPDATE, route, variant, cause)
 
+    def reshared(self, route: Route, variant: str | None, cause: Cause) -> None:
+        """All shared attributes, as the connection shares others than before."""
+        self._all_identities(OF_ATTRIBUTES, ATTRIBUTE_UPDATE, route, variant, cause)
+
     def activation(self, route: Route, variant: str | None, cause: Cause) -> None:
         """That the profile is a member, as its connection has become active."""
         self._all_identities(OF_ACTIVATION, ADD, route, variant, cause)
@@ -338,10 +404,10 @@ class _Telling:
         identities: tuple[Identity, ...],
         cause: Cause,
     ) -> None:
-        row, at = self._row, self._row.clock
-        number = _next_number(row, at, route.key)
         if self._emission is None:
             return
+        row, at = self._row, self._at
+        number = _next_number(row, at, route.key)
         name = route.name if variant is None else f"{route.name} - {variant}"
         change = Change(
             action,
@@ -357,7 +423,7 @@ class _Telling:
         )
         connection = route.connection
         message_id = f"{route.audience_id}:{row.mpid}:{at}:{connection.id}:{kind}:{number}"
-        told = Told(connection, message_id, change, route.attributes(row, at))
+        told = Told(connection, message_id, change, route.attributes(row, self._read_at))
         self._emission.told.append(told)
 
     def _nobody(self, route: Route) -> None:
@@ -370,13 +436,16 @@ class _Telling:
 def _next_number(row: Row, at: int, key: str) -> int:
     """How many messages of its own the connection had of the profile at this instant."""
     row.warm()
-    if row.told_at != at:
-        row.told_at, row.told = at, {}
-    number = row.told.get(key)
-    if number is None:
-        row.weight += TOLD_SIZE
-        number = 0
-    row.told[key] = number + 1
+    for past in [instant for instant in row.sent if instant < row.clock]:
+        row.weight -= sent_size(row.sent.pop(past))
+    sent = row.sent.get(at)
+    if sent is None:
+        sent = row.sent[at] = {}
+        row.weight += sent_size(sent)
+    number = sent.get(key, 0)
+    row.weight -= sent_size(sent)
+    sent[key] = number + 1
+    row.weight += sent_size(sent)
     return number
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import sha256
@@ -45,20 +45,33 @@ def digest_of(meaning: Any) -> str:
     return sha256(_text(meaning).encode()).hexdigest()
 
 
-def expression_digest(expression: Expression, needs: Mapping[str, str]) -> str:
-    """The digest of an expression; `needs` has those of the audiences that it refers to, by id."""
-    match expression:
-        case All(children):
-            parts: list[Any] = ["all", *(expression_digest(child, needs) for child in children)]
-        case AnyOf(children):
-            parts = ["any", *(expression_digest(child, needs) for child in children)]
-        case Not(child):
-            parts = ["not", expression_digest(child, needs)]
-        case MemberOf():
-            parts = ["audience", needs[expression.audience_id]]
-        case _:
-            parts = ["criterion", _plain(expression)]
-    return digest_of(parts)
+def expression_digest(
+    expression: Expression,
+    needs: Mapping[str, str],
+    identity_of: Callable[[Criterion], Any] | None = None,
+) -> str:
+    """The digest of an expression.
+
+    Args:
+        needs: the digests of the audiences that it refers to, by id.
+        identity_of: what stands for a criterion; default: its meaning alone.
+    """
+
+    def digest(node: Expression) -> str:
+        match node:
+            case All(children):
+                parts: list[Any] = ["all", *map(digest, children)]
+            case AnyOf(children):
+                parts = ["any", *map(digest, children)]
+            case Not(child):
+                parts = ["not", digest(child)]
+            case MemberOf():
+                parts = ["audience", needs[node.audience_id]]
+            case _:
+                parts = ["criterion", _plain(node) if identity_of is None else identity_of(node)]
+        return digest_of(parts)
+
+    return digest(expression)
 
 
 def _plain(value: Any) -> Any:

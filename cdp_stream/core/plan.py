@@ -9,9 +9,9 @@ flipped. `planning.build_plan` makes a plan; it is only read afterwards.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from cdp_stream.core.criteria.leaf import EventLeaf, EventMemory, Leaf, Memory
 from cdp_stream.core.criteria.membership import OptedOut
@@ -75,6 +75,8 @@ class PlannedAudience:
     Attributes:
         order: its place in the order of emission.
         leaves: its own leaves in written order, each with its text, for causes.
+        meaning: a digest of who is a member, with all that the definition refers to; empty for one
+            that is frozen.
     """
 
     id: str
@@ -86,6 +88,40 @@ class PlannedAudience:
     ab_test: AbTest | None
     expression: DecisionList
     leaves: tuple[tuple[Leaf, str], ...]
+    meaning: str
+
+
+class InForce(NamedTuple):
+    """What a change of definitions must know of an audience as it was before.
+
+    Attributes:
+        meaning: as in `PlannedAudience`.
+    """
+
+    id: str
+    name: str
+    workspaces: tuple[str, ...]
+    emits: bool
+    digest: str
+    meaning: str
+    ab_test: AbTest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What of the definitions cannot be in force yet.
+
+    An audience that uses a missing slot, itself or through others, is pending: one that was there
+    before is frozen as it was, with its members; a new one is not there yet. What the pending ones
+    keep of events in other slots goes on.
+
+    Attributes:
+        missing: slots whose history is not in.
+        frozen: what was in force, by audience id.
+    """
+
+    missing: frozenset[str] = frozenset()
+    frozen: Mapping[str, InForce] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +149,7 @@ class Plan:
         audiences: in order of evaluation; leaves name audiences by their place in it.
         places: audience id -> its place in `audiences`.
         memories: slot -> what keeps its state there.
+        pending: ids of the audiences that are not in force yet.
         attribute_leaves: (workspace, key) -> leaves that test this user attribute.
         dated_attributes: workspace -> key -> those whose value also changes by passing time.
         profile_leaves: (workspace, facet) -> leaves that test it; identities under workspace "".
@@ -139,6 +176,7 @@ class Plan:
         self.audiences: tuple[PlannedAudience, ...] = ()
         self.places: dict[str, int] = {}
         self.memories: dict[str, Memory] = {}
+        self.pending: frozenset[str] = frozenset()
         self.attribute_leaves: dict[tuple[str, str], tuple[UserAttribute, ...]] = {}
         self.dated_attributes: dict[str, dict[str, tuple[UserAttribute, ...]]] = {}
         self.profile_leaves: dict[tuple[str, Facet], tuple[ProfileValue | WithinDistance, ...]] = {}

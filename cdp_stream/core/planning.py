@@ -8,7 +8,9 @@ emitted in the order of the definition files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from cdp_stream.core.criteria.calculated_attribute import (
     CalculatedAttributeTest,
@@ -38,18 +40,27 @@ from cdp_stream.core.definition import (
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.expression import FALSE, DecisionList, compile_expression, leaves_of
+from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
 from cdp_stream.core.forwarding import Forwarding, Route
-from cdp_stream.core.meaning import criterion_identity, meaning_text, slot_of
-from cdp_stream.core.plan import Plan, PlannedAudience, Reader
+from cdp_stream.core.meaning import digest_of, expression_digest, slot_of
+from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Reader, Stage
 from cdp_stream.core.row import NEVER, Row, Space
-from cdp_stream.core.shared import SharedAttribute, SharedCalculation
+from cdp_stream.core.scope import identity_of, slots_of
+from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
+from cdp_stream.core.windows import Window
 
+WHOLE: Final = Stage()
+"""All of the definitions is in force."""
+
+_MEANING_LENGTH: Final = 16
 _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
 
-def build_plan(account: Account) -> Plan:
+def build_plan(account: Account, stage: Stage = WHOLE) -> Plan:
     """The plan of checked definitions.
+
+    Args:
+        stage: what of them cannot be in force yet.
 
     Raises:
         ValueError: two different criteria have the same 48-bit slot, which takes millions of
@@ -58,15 +69,60 @@ def build_plan(account: Account) -> Plan:
     plan = Plan(account)
     leaves = _Leaves(plan)
     order = {audience.id: place for place, audience in enumerate(account.audiences)}
-    plan.audiences = tuple(
-        _planned(audience, order[audience.id], leaves)
-        for audience in _after_references(_evaluated(account.audiences))
-    )
+    plan.audiences = tuple(_all_planned(account, order, leaves, stage))
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
     _link(plan, leaves)
-    routes = list(_routes(plan, leaves))
+    routes = list(_routes(plan, leaves, stage.missing))
     plan.forwarding = Forwarding(routes) if routes else None
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPlan:
+    """What reads the history of some slots, and nothing else.
+
+    Attributes:
+        plan: no audiences: it keeps state, and no membership ever changes by it. Profiles begin and
+            end as under the whole definitions.
+        lookback_ms: no event older than this can count in any of the slots; None is unlimited.
+    """
+
+    plan: Plan
+    lookback_ms: int | None
+
+
+def build_history_plan(account: Account, slots: Collection[str]) -> HistoryPlan:
+    """The plan of the criteria and calculated attributes that keep their state in these slots.
+
+    A criterion over several workspaces has a slot in each, and comes with all of them.
+    """
+    wanted = frozenset(slots)
+    plan = Plan(account)
+    leaves = _Leaves(plan)
+    oldest: list[int | None] = []
+    for audience in account.audiences:
+        for criterion in leaves_of(audience.expression):
+            if not wanted.isdisjoint(slots_of(criterion, plan.workspaces)):
+                leaves.leaf_of(criterion)
+                oldest += (window.oldest for window in _windows_of(criterion))
+    for attribute in account.calculated_attributes:
+        # One that a connection shares may be in no criterion.
+        if slot_of(identity_of(attribute, plan.workspaces)) in wanted:
+            leaves.memory_of(attribute)
+            oldest.append(attribute.window.oldest)
+    _link(plan, leaves)
+    lookback = None if None in oldest else max(filter(None, oldest), default=0)
+    return HistoryPlan(plan, lookback)
+
+
+def _windows_of(criterion: Criterion) -> list[Window]:
+    match criterion:
+        case CalculatedCriterion():
+            return [criterion.attribute.window]
+        case EventCriterion() | CartCriterion() | SequenceCriterion():
+            return [reach.window for reach in criterion.reaches]
+        case _:
+            return []
 
 
 class _Leaves:
@@ -78,6 +134,15 @@ class _Leaves:
         self.activities: dict[tuple[str, ...], Activity] = {}
         self.memberships: dict[str, Membership] = {}
         self.calculated: dict[str, CalculatedMemory] = {}
+        self._identities: dict[int, str] = {}
+
+    def identity_of(self, criterion: Criterion) -> str:
+        """Asked of each criterion several times, which lives as long as the account."""
+        known = self._identities.get(id(criterion))
+        if known is None:
+            known = identity_of(criterion, self.plan.workspaces)
+            self._identities[id(criterion)] = known
+        return known
 
     def activity_in(self, workspaces: tuple[str, ...]) -> Activity:
         return self.activities.setdefault(workspaces, Activity(workspaces))
@@ -86,7 +151,7 @@ class _Leaves:
         if isinstance(criterion, MemberOf):
             audience_id = criterion.audience_id
             return self.memberships.setdefault(audience_id, Membership(audience_id))
-        identity = criterion_identity(criterion)
+        identity = self.identity_of(criterion)
         leaf = self.by_identity.get(identity)
         if leaf is None:
             leaf = self.by_identity[identity] = self._new(criterion, identity)
@@ -138,7 +203,7 @@ class _Leaves:
 
     def memory_of(self, attribute: CalculatedAttribute) -> CalculatedMemory:
         """Where the state of a calculated attribute is kept: one place, whoever reads it."""
-        identity = meaning_text(attribute)
+        identity = identity_of(attribute, self.plan.workspaces)
         memory = self.calculated.get(identity)
         if memory is None:
             memory = CalculatedMemory(slot_of(identity), attribute)
@@ -157,7 +222,44 @@ class _Leaves:
         self.plan.memories[memory.slot] = memory
 
 
-def _planned(audience: Audience, order: int, leaves: _Leaves) -> PlannedAudience:
+def _all_planned(
+    account: Account, order: Mapping[str, int], leaves: _Leaves, stage: Stage
+) -> Iterator[PlannedAudience]:
+    """The audiences in the order of evaluation; a pending one only as it was before, if it was."""
+    workspaces = leaves.plan.workspaces
+    meanings: dict[str, str] = {}
+    pending: set[str] = set()
+    for audience in _after_references(_evaluated(account.audiences)):
+        meanings[audience.id] = _meaning(audience, meanings, leaves)
+        written = leaves_of(audience.expression)
+        lacking = [
+            leaf
+            for leaf in (written if stage.missing else ())
+            if not stage.missing.isdisjoint(slots_of(leaf, workspaces))
+            or (isinstance(leaf, MemberOf) and leaf.audience_id in pending)
+        ]
+        if not lacking:
+            yield _planned(audience, order[audience.id], leaves, meanings[audience.id])
+            continue
+        pending.add(audience.id)
+        for leaf in written:
+            if leaf not in lacking and slots_of(leaf, workspaces):
+                leaves.leaf_of(leaf)
+        before = stage.frozen.get(audience.id)
+        if before is not None:
+            yield _frozen(before, order[audience.id], leaves)
+    leaves.plan.pending = frozenset(pending)
+
+
+def _meaning(audience: Audience, needs: Mapping[str, str], leaves: _Leaves) -> str:
+    """The digest of who is a member, with that of all it refers to; over-careful at most: what is
+    written in another order may differ.
+    """
+    body = expression_digest(audience.expression, needs, leaves.identity_of)
+    return digest_of([sorted(audience.workspaces), body])[:_MEANING_LENGTH]
+
+
+def _planned(audience: Audience, order: int, leaves: _Leaves, meaning: str) -> PlannedAudience:
     activity = leaves.activity_in(audience.workspaces)
     written = leaves_of(audience.expression)
     body = compile_expression(audience.expression, leaves.leaf_of)
@@ -172,6 +274,24 @@ def _planned(audience: Audience, order: int, leaves: _Leaves) -> PlannedAudience
         ab_test=audience.ab_test,
         expression=DecisionList((*body.decisions, (activity, body.entry, FALSE)), gate),
         leaves=tuple((leaves.leaf_of(leaf), leaf.text) for leaf in written),
+        meaning=meaning,
+    )
+
+
+def _frozen(before: InForce, order: int, leaves: _Leaves) -> PlannedAudience:
+    """Who is a member stays one while active, and nobody joins."""
+    activity = leaves.activity_in(before.workspaces)
+    return PlannedAudience(
+        id=before.id,
+        name=before.name,
+        order=order,
+        workspaces=before.workspaces,
+        emits=before.emits,
+        digest=before.digest,
+        ab_test=before.ab_test,
+        expression=DecisionList(((activity, 1, FALSE), (Membership(before.id), TRUE, FALSE)), 0),
+        leaves=(),
+        meaning="",
     )
 
 
@@ -194,26 +314,30 @@ def _evaluated(audiences: tuple[Audience, ...]) -> tuple[Audience, ...]:
     return tuple(audience for audience in audiences if audience.id in needed)
 
 
-def _routes(plan: Plan, leaves: _Leaves) -> Iterator[Route]:
-    """The active connections of audiences that emit, with what they share."""
+def _routes(plan: Plan, leaves: _Leaves, missing: frozenset[str]) -> Iterator[Route]:
+    """The active connections of audiences in force, with what they share; a calculated attribute is
+    shared as soon as its history is in.
+    """
     account = plan.account
     calculated = {attribute.id: attribute for attribute in account.calculated_attributes}
-    known: dict[object, SharedAttribute | SharedCalculation] = {}
+    known: dict[object, Shared] = {}
 
-    def shared_of(name: str, audience: PlannedAudience) -> SharedAttribute | SharedCalculation:
+    def shared_of(name: str, audience: PlannedAudience) -> Shared | None:
         attribute = calculated.get(name)
         if attribute is None:
             own = SharedAttribute(audience.workspaces, name)
             return known.setdefault((audience.workspaces, name), own)
+        if slot_of(identity_of(attribute, plan.workspaces)) in missing:
+            return None
         memory = leaves.memory_of(attribute)
         return known.setdefault(memory.slot, SharedCalculation(memory))
 
     for connection in account.connections:
         place = plan.places.get(connection.audience)
-        if not connection.active or place is None or not plan.audiences[place].emits:
+        if not connection.active or place is None:
             continue
         audience = plan.audiences[place]
-        shared = tuple((name, shared_of(name, audience)) for name in connection.user_attributes)
+        shared = ((name, shared_of(name, audience)) for name in connection.user_attributes)
         yield Route(
             connection,
             slot_of(connection.id),
@@ -221,7 +345,8 @@ def _routes(plan: Plan, leaves: _Leaves) -> Iterator[Route]:
             audience.name,
             audience.digest,
             audience.order,
-            shared,
+            audience.emits,
+            tuple((name, found) for name, found in shared if found is not None),
         )
 
 
@@ -302,8 +427,8 @@ def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> No
 
     Criteria start at their default and flip by themselves, so of the workspace's own audiences only
     those can become true by activity alone that hold by default, that refer to one that another
-    workspace can have made true, or that read what does not start at its default: first and last seen, which activity brings, and
-    identities, which another workspace may have brought.
+    workspace can have made true, or that read what does not start at its default: first and last
+    seen, which activity brings, and identities, which another workspace may have brought.
     """
     own = {
         place for place, audience in enumerate(plan.audiences) if workspace in audience.workspaces

@@ -29,7 +29,7 @@ SLOT_SIZE: Final = 26
 ID_SIZE: Final = 16
 """Bytes that a remembered event or batch id takes in a row."""
 
-TOLD_SIZE: Final = 20
+SENT_SIZE: Final = 20
 """Bytes that the number of a connection's messages takes in a row."""
 
 _INT_SIZE = 9
@@ -98,10 +98,14 @@ class Row:
         variants: audience id -> the variant with which the profile was added, of A/B tests only.
         opt_out: the newest opt-out event: twice its time, epoch ms, plus one when it opted out; 0
             for none.
-        told: connection -> how many messages of its own it had of the profile at the instant
-            `told_at`; of an earlier instant than the clock they mean nothing any more.
         event_ids: digest and arrival, 8 bytes each, of recent events, oldest first.
         batch_ids: the same of recent batches.
+        epoch: under which definitions of its partition it was settled last, a count.
+        told_at: an instant later than the clock, epoch ms, at which changes were emitted already
+            (by a definition, that is told at its own instant); `NEVER` for none.
+        told: how many were.
+        sent: instant -> connection -> how many messages of its own it had of the profile at that
+            instant; of an instant before the clock that means nothing any more.
     """
 
     __slots__ = (
@@ -109,6 +113,7 @@ class Row:
         "clock",
         "cold",
         "due",
+        "epoch",
         "event_ids",
         "identities",
         "members",
@@ -116,6 +121,7 @@ class Row:
         "opt_out",
         "ordinal",
         "position",
+        "sent",
         "slots",
         "spaces",
         "told",
@@ -124,8 +130,9 @@ class Row:
         "weight",
     )
 
-    def __init__(self, mpid: int) -> None:
+    def __init__(self, mpid: int, epoch: int = 0) -> None:
         self.mpid = mpid
+        self.epoch = epoch
         self.position = -1
         self.clear()
 
@@ -133,6 +140,8 @@ class Row:
         """Forget the profile, all but the position of its input."""
         self.clock = NEVER
         self.ordinal = 0
+        self.told_at = NEVER
+        self.told = 0
         self.due = FOREVER
         self.weight = _ROW_SIZE
         self.identities: dict[str, str] = {}
@@ -143,14 +152,19 @@ class Row:
         self.members: dict[str, int] = {}
         self.variants: dict[str, str] = {}
         self.opt_out = 0
-        self.told_at = NEVER
-        self.told: dict[str, int] = {}
+        self.sent: dict[int, dict[str, int]] = {}
         self.event_ids = bytearray()
         self.batch_ids = bytearray()
 
     def warm(self) -> None:
-        """Identities, attributes, facts, members, variants, the opt-out or `told` are to change."""
+        """Identities, attributes, facts, members, variants, the opt-out or `sent` are to change."""
         self.cold = None
+
+    def ordinal_at(self, instant: int) -> int:
+        """The ordinal of the next change at an instant that is not before the clock."""
+        if instant == self.clock:
+            return self.ordinal
+        return self.told if instant == self.told_at else 0
 
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit; the estimate is made exact before the answer is no."""
@@ -198,7 +212,9 @@ def size_of(value: Any) -> int:
 
 def measure(row: Row) -> int:
     """At least the bytes that the row takes when encoded."""
-    size = _ROW_SIZE + len(row.event_ids) + len(row.batch_ids) + TOLD_SIZE * len(row.told)
+    size = (
+        _ROW_SIZE + len(row.event_ids) + len(row.batch_ids) + sum(map(sent_size, row.sent.values()))
+    )
     for state in row.slots.values():
         size += SLOT_SIZE + (0 if type(state) is int else state_size(state))
     for kind, value in row.identities.items():
@@ -209,6 +225,11 @@ def measure(row: Row) -> int:
         size += size_of(space.facts)
     size += sum(size_of(audience_id) + size_of(name) for audience_id, name in row.variants.items())
     return size + sum(len(audience_id) + 18 for audience_id in row.members)
+
+
+def sent_size(sent: dict[str, int]) -> int:
+    """At least the bytes that the numbers of messages of one instant take when encoded."""
+    return _INT_SIZE + SENT_SIZE * (1 + len(sent))
 
 
 def state_size(state: Any) -> int:

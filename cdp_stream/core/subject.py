@@ -70,6 +70,18 @@ class Subject:
             and (self.custom_event_type is None or self.custom_event_type == custom_event_type)
         )
 
+    def overlaps(self, other: Subject) -> bool:
+        """Whether an event may be one of both; False only where none can be."""
+        return (
+            not _KINDS_READ[self.kind].isdisjoint(_KINDS_READ[other.kind])
+            and (self.name is None or other.name is None or self.name == other.name)
+            and (
+                self.custom_event_type is None
+                or other.custom_event_type is None
+                or self.custom_event_type == other.custom_event_type
+            )
+        )
+
 
 _KINDS_READ: Final[dict[str, frozenset[str]]] = {kind: frozenset({kind}) for kind in SUBJECTS} | {
     INSTALL: frozenset({INSTALL, INSTALL_AND_UPGRADE}),

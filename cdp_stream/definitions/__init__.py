@@ -1,6 +1,6 @@
 """From YAML files to compiled definitions, and every problem found on the way."""
 
-from cdp_stream.definitions.load import Loaded, load_files, load_text
+from cdp_stream.definitions.load import Loaded, load_files, load_text, load_texts
 from cdp_stream.definitions.problems import CODES, Problem, Severity
 
-__all__ = ["CODES", "Loaded", "Problem", "Severity", "load_files", "load_text"]
+__all__ = ["CODES", "Loaded", "Problem", "Severity", "load_files", "load_text", "load_texts"]

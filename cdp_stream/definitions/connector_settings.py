@@ -87,8 +87,8 @@ def _one_of_each_place(findings: list[Any]) -> list[Any]:
 
 
 def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
-    """Whether nothing stands in clear. A secret is the name of an environment variable; inside a mapping or a list text may stand
-    around it, as in `Bearer ${TOKEN}`.
+    """Whether nothing stands in clear. A secret is the name of an environment variable; inside a
+    mapping or a list text may stand around it, as in `Bearer ${TOKEN}`.
     """
     before, pending = len(problems.found), [(node, True)]
     while pending:

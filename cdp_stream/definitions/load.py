@@ -22,12 +22,14 @@ class Loaded:
         problems: by file, line and column.
         files: the files that were read, in order.
         documents: what they hold, with the place of every node.
+        texts: what they hold as it is written, of those that are UTF-8.
     """
 
     account: Account | None
     problems: list[Problem]
     files: tuple[str, ...] = ()
     documents: tuple[Mapping, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def errors(self) -> list[Problem]:
@@ -41,9 +43,25 @@ def load_files(paths: Iterable[str | Path]) -> Loaded:
     A file that cannot be read is a problem like any other; nothing is raised.
     """
     problems = Problems()
-    read = read_documents(paths, problems)
-    documents = [document for _, document in read if document is not None]
-    return _loaded(documents, problems, tuple(name for name, _ in read))
+    read = [(_spoken(file), _content(file, problems)) for file in _expanded(paths, problems)]
+    return _load_contents(read, problems)
+
+
+def load_texts(files: Iterable[tuple[str, str]]) -> Loaded:
+    """The account that texts define together, each with the name of its file."""
+    read: list[tuple[str, bytes | None]] = [
+        (name, text.encode("utf-8", "surrogatepass")) for name, text in files
+    ]
+    return _load_contents(read, Problems())
+
+
+def _load_contents(read: list[tuple[str, bytes | None]], problems: Problems) -> Loaded:
+    parsed = [parse(content, name, problems) for name, content in read if content is not None]
+    documents = [document for document in parsed if document is not None]
+    texts = tuple(
+        content.decode("utf-8", "surrogateescape") for _, content in read if content is not None
+    )
+    return _loaded(documents, problems, tuple(name for name, _ in read), texts)
 
 
 def read_documents(
@@ -59,14 +77,14 @@ def read_documents(
 
 def load_text(text: str, name: str = "definitions.yaml") -> Loaded:
     """The account that one file with this text would define."""
-    problems = Problems()
-    document = parse(text.encode("utf-8", "surrogatepass"), name, problems)
-    return _loaded([] if document is None else [document], problems, (name,))
+    return load_texts([(name, text)])
 
 
-def _loaded(documents: list[Mapping], problems: Problems, files: tuple[str, ...]) -> Loaded:
+def _loaded(
+    documents: list[Mapping], problems: Problems, files: tuple[str, ...], texts: tuple[str, ...]
+) -> Loaded:
     account = compile_account(documents, problems)
-    return Loaded(account, problems.sorted(), files, tuple(documents))
+    return Loaded(account, problems.sorted(), files, tuple(documents), texts)
 
 
 def _expanded(paths: Iterable[str | Path], problems: Problems) -> list[Path]:

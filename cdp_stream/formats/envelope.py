@@ -24,8 +24,12 @@ from cdp_stream.formats.rejects import Reason, Reject
 Headers = Sequence[tuple[str, bytes | None]]
 """Record headers as Kafka clients give them."""
 
+ERASE: Final = "erase"
+"""The header of a record that asks for the erasure of a profile."""
+
 TIME_EXPECTED: Final = f"expected an integer in [0, {limits.GREATEST_TIME}]"
 
+_KEY_EXPECTED = "key: expected the mpid as decimal text of a signed 64-bit integer"
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _TIME = re.compile(rb"[0-9]{1,15}")
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -100,19 +104,20 @@ def mpid_of(written: Any) -> int | None:
     return None
 
 
+def mpid_of_key(key: bytes | None) -> int | None:
+    """The profile id that a record's key means; None for any other key, and for none."""
+    return None if key is None else mpid_of(key.decode("latin-1"))
+
+
 def identify(batch: Mapping[str, Any], key: bytes | None, value: bytes) -> int | Reject:
     """The profile id of a keyed record: the batch's `mpid`, which must equal the key.
 
     A key is the one decimal form of its number (`7`, not `007`): another would be put in another
         partition.
     """
-    keyed = None if key is None else mpid_of(key.decode("latin-1"))
+    keyed = mpid_of_key(key)
     if keyed is None:
-        return Reject(
-            Reason.BAD_KEY,
-            "key: expected the mpid as decimal text of a signed 64-bit integer",
-            value,
-        )
+        return Reject(Reason.BAD_KEY, _KEY_EXPECTED, value)
     mpid = identify_alone(batch, value)
     if type(mpid) is int and mpid != keyed:
         return Reject(
@@ -148,10 +153,15 @@ class InputResolver:
         """The input of a record; of several headers `input` the last counts, as in Kafka's own
         clients.
         """
-        for name, content in reversed(headers):
+        found: str | Reject | None = None
+        for name, content in headers:
             if name == "input":
-                return self._named(content, value)
-        return self._by_batch(batch, value)
+                found = self._named(content, value)
+            elif name == ERASE:
+                # Taken for a batch, it would let whoever asked believe that a profile is gone.
+                detail = f"header {ERASE}: expected no value beside it"
+                return Reject(Reason.BAD_EVENT, detail, value)
+        return self._by_batch(batch, value) if found is None else found
 
     def of_line(self, batch: Mapping[str, Any], input_id: str | None, value: bytes) -> str | Reject:
         """The input of a line; `input_id` takes the place of the header."""
@@ -221,6 +231,17 @@ def marker_time(key: bytes | None, value: bytes | None, headers: Headers) -> int
             time = int(content)
             return time if time <= limits.GREATEST_TIME else None
     return None
+
+
+def asks_erasure(headers: Headers) -> bool:
+    """Whether a record with no value asks for the erasure of the profile that its key names."""
+    return any(name == ERASE for name, _content in headers)
+
+
+def erased_mpid(key: bytes | None, value: bytes | None) -> int | Reject:
+    """The profile that a record asks to erase."""
+    mpid = mpid_of_key(key)
+    return Reject(Reason.BAD_KEY, _KEY_EXPECTED, value) if mpid is None else mpid
 
 
 def text_id(written: Any) -> str | None:

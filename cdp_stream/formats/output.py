@@ -14,8 +14,11 @@ from typing import Any, Final
 
 import orjson
 
+from cdp_stream.core.change import Cause, Change
 from cdp_stream.core.connection import Connection
-from cdp_stream.core.forwarding import Told
+from cdp_stream.core.forwarding import AUDIENCE_DELETE, Told
+from cdp_stream.core.plan import InForce
+from cdp_stream.core.transition import Wired
 from cdp_stream.formats.membership import members_of_change
 
 _LEAST: Final = -(2**63)
@@ -37,6 +40,24 @@ class OutputEncoder:
         message["user_attributes"] = {name: exact(value) for name, value in told.attributes.items()}
         message["connection"] = told.connection.id
         message["settings"] = self._settings_of(told.connection)
+        return orjson.dumps(message)
+
+    def encode_audience_delete(self, wired: Wired, audience: InForce, at: int) -> bytes:
+        """The JSON of the message that an audience, or a variant of it, is defined no more.
+
+        It says what the connector is to do, as its connection is defined no more either.
+        """
+        name = audience.name if wired.variant is None else f"{audience.name} - {wired.variant}"
+        cause = Cause("definition", None, None, None)
+        change = Change(
+            AUDIENCE_DELETE, audience.id, name, 0, at, 0, wired.variant, cause, audience.digest, ()
+        )
+        message = members_of_change(change, self._account_id)
+        message["message_id"] = f"{audience.id}::{at}:{wired.id}:{AUDIENCE_DELETE}:0"
+        message["mpid"] = ""
+        message["connection"] = wired.id
+        message["settings"] = orjson.Fragment(wired.settings)
+        message["on_audience_delete"] = wired.on_audience_delete
         return orjson.dumps(message)
 
     def _settings_of(self, connection: Connection) -> orjson.Fragment:

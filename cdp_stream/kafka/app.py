@@ -37,6 +37,9 @@ class Hosting(Protocol):
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
         """Hold exactly these partitions; whether they are held now."""
 
+    def wake_up(self) -> None:
+        """Look again whether there is something to do."""
+
     async def stop(self) -> None:
         """Release everything, for good."""
 

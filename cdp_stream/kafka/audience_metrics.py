@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from cdp_stream.kafka.observation import wall_ms
 
-__all__ = ["NAMED_AUDIENCES", "OTHER", "AudienceMetrics"]
+__all__ = ["NAMED_AUDIENCES", "OTHER", "AskedGauge", "AudienceMetrics"]
 
 NAMED_AUDIENCES = 1_000
 OTHER = "(other)"
@@ -53,7 +53,7 @@ class AudienceMetrics:
                 self._partition_freshness,
             ),
         ):
-            registry.register(_Asked(name, text, label, read))
+            registry.register(AskedGauge(name, text, label, read))
 
     def label(self, audience: str) -> str:
         """The name under which an audience is told."""
@@ -108,7 +108,7 @@ class AudienceMetrics:
         }
 
 
-class _Asked(Collector):
+class AskedGauge(Collector):
     """A gauge with one label whose values are worked out when they are asked for."""
 
     def __init__(

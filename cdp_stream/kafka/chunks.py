@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
@@ -267,9 +268,9 @@ class ChunkConsumer(driver.Consumer):
         try:
             await self.app.hosting.release()
             await self.commit()
-        except Exception as exc:  # noqa: BLE001 - a rebalance must go on, whatever the broker says
-            # Nothing is lost by that: what was not committed is read again.
-            self.log.warning("commit before revocation: %r", exc)
+        except (KafkaError, OSError, TimeoutError) as error:
+            # A rebalance must go on, and nothing is lost: what was not committed is read again.
+            self.log.warning("commit before revocation: %r", error)
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._progress.pop(tp, None)

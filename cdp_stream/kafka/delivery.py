@@ -103,14 +103,19 @@ class Lane(Protocol):
 
 
 async def send_records(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Iterable[Item]
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    records: Iterable[Item],
+    *,
+    timestamp: int | None = None,
 ) -> list[asyncio.Future[Any]]:
     """Enqueue records to one partition as ready-made batches; returns a future per batch.
 
     A record larger than a batch travels alone. Only one coroutine at a time may enqueue to a
-    partition, or batches of two mix.
+    partition, or batches of two mix. Their timestamp is the time of writing unless given.
     """
-    now, futures = wall_ms(), []
+    now, futures = wall_ms() if timestamp is None else timestamp, []
     batch = producer.create_batch()
     for key, value, headers in records:
         if batch.append(key=key, value=value, timestamp=now, headers=headers) is None:
@@ -227,7 +232,7 @@ def explained(error: BaseException) -> BaseException:
     """A broker's refusal in words that help; other errors as they are."""
     if isinstance(error, KafkaError):
         return BrokerError(
-            f"the broker did not take a write: {error or type(error).__name__}",
+            f"the broker did not take a write: {str(error) or type(error).__name__}",
             "nothing is lost: see the broker's log, then start the worker again",
         )
     return error

@@ -1,4 +1,4 @@
-"""What a worker answers over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
+"""What a worker answers over HTTP: ``/metrics``, ``/healthz``, ``/readyz``, ``/backfill``.
 
 A thread of its own answers, so that a worker whose loop hangs can still say so. Live means that the
 loop turns: a process that is not ought to be ended and started anew. Ready means that the group has
@@ -9,7 +9,7 @@ their rows are recovered; while they change hands it is not.
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from threading import Thread
@@ -75,20 +75,26 @@ class Health:
 
 
 def serve(
-    port: int, registry: CollectorRegistry, health: Health, *, host: str = ""
+    port: int,
+    registry: CollectorRegistry,
+    health: Health,
+    reports: Mapping[str, Callable[[], Mapping[str, Any]]] | None = None,
+    *,
+    host: str = "",
 ) -> ThreadingHTTPServer:
     """Answer until the process ends, or ``shutdown`` is called.
 
     Args:
-        port: 0 is any that is free.
-        registry: What is told of.
-        health: How it is.
+        port: Which port; 0 is any that is free.
+        registry: What ``/metrics`` tells.
+        health: What the paths of health tell.
+        reports: Further paths, and what gives the JSON that each answers.
         host: The address to answer on; all there are unless it is given.
 
     Raises:
         UsageError: The port cannot be used.
     """
-    handler = _handler(registry, health)
+    handler = _handler(registry, health, reports or {})
     try:
         server = ThreadingHTTPServer((host, port), handler)
     except OSError as error:
@@ -101,19 +107,23 @@ def serve(
     return server
 
 
-def _handler(of: CollectorRegistry, health: Health) -> type[MetricsHandler]:
+def _handler(
+    of: CollectorRegistry, health: Health, reports: Mapping[str, Callable[[], Mapping[str, Any]]]
+) -> type[MetricsHandler]:
     class Handler(MetricsHandler):
         registry = of
 
         def do_GET(self) -> None:  # noqa: N802 - named by http.server
             path = self.path.partition("?")[0]
             answer = health.answer(path)
+            if answer is None and path in reports:
+                answer = HTTPStatus.OK, dict(reports[path]())
             if answer is None and path == "/metrics":
                 super().do_GET()
                 return
             status, body = answer or (
                 HTTPStatus.NOT_FOUND,
-                {"paths": ["/healthz", "/readyz", "/metrics"]},
+                {"paths": ["/healthz", "/readyz", "/metrics", *reports]},
             )
             written = json.dumps(body).encode() + b"\n"
             self.send_response(status)

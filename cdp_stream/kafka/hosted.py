@@ -39,6 +39,7 @@ class HostedPartition:
         paused: Whether fetching is paused, as too many wait.
         fire_to: Records wait until no instant up to this is due; ``None``: they may go.
         marker: Input position to commit then, behind a time marker.
+        switching: Whether other definitions were taken over that are not durable yet.
         lost_at: ``time.monotonic()`` as another worker's taking over was noticed; ``None``: not.
     """
 
@@ -55,6 +56,7 @@ class HostedPartition:
         # After a restart, what was due by the durable time comes before any record.
         self.fire_to: int | None = processor.time
         self.marker: int | None = None
+        self.switching = False
         self.lost_at: float | None = None
 
     def drop_waiting(self) -> None:

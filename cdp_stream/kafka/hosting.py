@@ -8,7 +8,10 @@ the other, nor one partition another. What may be in a slice follows from semant
 * a time marker ends a slice; records behind it wait, and its offset is committed, when every due
   instant up to it has fired;
 * the clock goes no further than ``clock.time_limit`` allows, and that limit is durable before the
-  outputs of its tick are sent.
+  outputs of its tick are sent;
+* a partition takes over other definitions between two slices, when nothing of it is on its way and
+  nothing is due by its time; nothing further is done before that is durable. Its rows follow in
+  slices of their own, one a turn, and when a marker waits all of them before its end.
 """
 
 import asyncio
@@ -22,22 +25,29 @@ from typing import Any
 from faust.types import TP
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.formats.rows import INPUT_KEY
+from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.clock import time_limit
+from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.recreation import TopicWatch, changelog_is_gone, input_was_replaced
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transactions import FencedError
+from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects, Processor
 
 __all__ = ["PartitionHosting"]
 
 _HELD_RECORDS = 30_000
 """A partition that holds more is not fetched until it is down to half."""
+_SWEPT_AT_ONCE = 250
+"""Rows looked at in a turn because definitions changed: a few ms."""
 _SAMPLE_S = 1.0
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
@@ -52,6 +62,7 @@ class PartitionHosting:
         table: The table of profiles.
         plan: Which topics, and how time goes.
         metrics: Where to count.
+        definitions: What the partitions are evaluated by; ``None`` where processors know that.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class PartitionHosting:
         table: ProfileTable,
         plan: HostingPlan,
         metrics: Metrics,
+        definitions: DefinitionsSource | None = None,
     ) -> None:
         self._app = app
         self._processor_factory = processor_factory
@@ -69,15 +81,20 @@ class PartitionHosting:
         self._plan = plan
         self._events = plan.events
         self._metrics = metrics
+        self._definitions = definitions
         self._partitions: dict[int, HostedPartition] = {}
         self._generation = -1
-        self._lanes = Lanes(app, plan, table, metrics, fail=self._lane_failed, freed=self._wake_up)
+        self._lanes = Lanes(app, plan, table, metrics, fail=self._lane_failed, freed=self.wake_up)
+        self._backfills = Backfills(
+            plan, metrics.backfill, submit=self._submit_history, wake=self.wake_up
+        )
+        self._watch = TopicWatch(plan.client, plan.events, plan.topics.changelog)
         self._epochs = itertools.count(1)
         self._open = False
         self._wake = asyncio.Event()
         self._releases = 0
         self._sampled_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self.ready = False
@@ -138,8 +155,9 @@ class PartitionHosting:
         await self._seek()
         if self._releases != releases or self.failure is not None:
             return False
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        if not self._tasks:
+            watch = asyncio.create_task(self._watch.watch(self.fail))
+            self._tasks = [asyncio.create_task(self._run()), watch]
         self._open = self.ready = True
         self._wake.set()
         return True
@@ -147,15 +165,17 @@ class PartitionHosting:
     async def stop(self) -> None:
         """Release everything, for good."""
         await self.release()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        await self._backfills.stop()
         await asyncio.gather(*(hosted.lane.close() for hosted in self._partitions.values()))
 
     async def _let_go(self, numbers: Collection[int]) -> None:
         """Forget partitions; those of this worker come back as if it had never had them."""
         gone = [self._partitions.pop(number) for number in numbers]
         for hosted in gone:
+            self._backfills.forget(hosted.number)
             self._table.store.let_go(hosted.number)
             self._metrics.forget(hosted.number)
         await asyncio.gather(*(hosted.lane.close() for hosted in gone))
@@ -168,13 +188,19 @@ class PartitionHosting:
         """
         lanes = {number: self._lanes.create(number) for number in numbers}
         try:
+            if lanes:
+                await self._watch.learn()
             await asyncio.gather(*(lane.open() for lane in lanes.values()))
             records = await self._table.restore(self._plan.client, numbers)
             for number, lane in lanes.items():
                 processor = await self._table.revive(
                     self._plan.client, number, self._processor_factory
                 )
-                self._partitions[number] = HostedPartition(number, processor, lane)
+                noted = self._table.store.rows(number).get(INPUT_KEY)
+                note = self._watch.note(number, noted, processor.position)
+                hosted = self._partitions[number] = HostedPartition(number, processor, lane)
+                if note is not None:
+                    self._submit(hosted, Effects(rows={INPUT_KEY: note}), None)
         except BaseException:
             held = [hosted.lane for hosted in self._partitions.values()]
             await asyncio.gather(*(lane.close() for lane in lanes.values() if lane not in held))
@@ -189,8 +215,18 @@ class PartitionHosting:
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
         lost = await find_lost_positions(self._plan.client, self._events, known)
         for number, end in lost.items():
-            raise _input_was_replaced(self._events, number, known[number] - 1, end)
+            read = (
+                f"as partition {number}, of which {known[number]} records were read, ends at {end}"
+            )
+            raise input_was_replaced(self._events, read)
         committed = await consumer.committed(tps)
+        for tp, hosted in tps.items():
+            if hosted.applied < 0 and committed.get(tp):
+                raise changelog_is_gone(
+                    self._plan.topics.changelog,
+                    f"as partition {tp.partition} has no rows and the group's position is "
+                    f"{committed[tp]}",
+                )
         fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0 and not committed.get(tp)]
         starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
         epoch = next(self._epochs)
@@ -202,7 +238,8 @@ class PartitionHosting:
                 hosted.marker = hosted.applied + 1
         await consumer.start_at(starts, epoch)
 
-    def _wake_up(self) -> None:
+    def wake_up(self) -> None:
+        """There may be something to do."""
         self._wake.set()
 
     def _lane_failed(self, number: int, error: BaseException) -> None:
@@ -240,6 +277,9 @@ class PartitionHosting:
             if self._may_go(hosted):
                 worked |= self._turn(hosted)
                 await asyncio.sleep(0)
+            if self._backfill(hosted):
+                worked = True
+                await asyncio.sleep(0)
         return worked
 
     async def _wait_for_work(self) -> None:
@@ -258,18 +298,77 @@ class PartitionHosting:
             and any(hosted.chunks and self._may_go(hosted) for hosted in self._partitions.values())
         )
 
-    @staticmethod
-    def _may_go(hosted: HostedPartition) -> bool:
-        """Under low load one piece at a time, so that records gather instead of batches of one."""
-        if hosted.held >= SLICE:
+    def _may_go(self, hosted: HostedPartition) -> bool:
+        """Under low load one piece at a time, so that records gather instead of batches of one;
+        around a change of definitions too.
+        """
+        if hosted.held >= SLICE and not hosted.switching and self._wanted(hosted) is None:
             return hosted.lane.has_room
         return hosted.lane.is_idle
 
     def _turn(self, hosted: HostedPartition) -> bool:
-        """One slice of records if they may go, then one slice of due instants if any is due."""
+        """One slice of records if they may go, then one slice of due instants if any is due, then
+        one of rows that definitions have yet to reach.
+        """
         self._check_in_range(hosted.number)
-        worked = hosted.fire_to is None and self._apply(hosted)
-        return self._tick(hosted) or worked
+        hosted.switching = False
+        wanted = self._wanted(hosted)
+        if wanted is not None:
+            return self._turn_to(hosted, wanted)
+        may_apply = hosted.fire_to is None and not self._backfills.holds(hosted)
+        worked = may_apply and self._apply(hosted)
+        worked = self._tick(hosted) or worked
+        return self._sweep(hosted) or worked
+
+    def _backfill(self, hosted: HostedPartition) -> bool:
+        """A few ms of the partition's backfill, if it has one; none around a switch."""
+        may_go = self._open and not hosted.switching and not hosted.lane.failed
+        return may_go and self._wanted(hosted) is None and self._backfills.turn(hosted)
+
+    def _submit_history(self, hosted: HostedPartition, effects: Effects, is_switch: bool) -> None:
+        hosted.switching = is_switch
+        self._submit(hosted, effects, None, barrier=is_switch)
+
+    def _wanted(self, hosted: HostedPartition) -> Definitions | None:
+        """The definitions that a partition has yet to take over, ``None`` for none."""
+        if self._definitions is None:
+            return None
+        latest = self._definitions.latest
+        return None if hosted.processor.version == latest.version else latest
+
+    def _turn_to(self, hosted: HostedPartition, wanted: Definitions) -> bool:
+        """Take over definitions, as soon as nothing is due by the partition's time."""
+        processor = hosted.processor
+        version = processor.version
+        assert self._definitions is not None
+        if version is not None and self._definitions.is_newer(version):
+            return False  # another worker has read more of the topic; so shall we in a moment
+        if version is not None and processor.is_able:
+            due = processor.next_due()
+            if hosted.fire_to is not None or (due is not None and due <= processor.time):
+                return self._tick(hosted)
+        hosted.switching = True
+        effects = processor.switch(wanted)
+        self._submit(hosted, effects, None, barrier=True)
+        log("definitions_in_force", partition=hosted.number, version=wanted.version,
+            before=version, rows_to_sweep=processor.rows_to_sweep(),
+            waiting_for_history=len(processor.missing))  # fmt: skip
+        if effects.started or effects.stopped:
+            log("connections_changed", partition=hosted.number, started=effects.started,
+                stopped=effects.stopped)  # fmt: skip
+        return True
+
+    def _sweep(self, hosted: HostedPartition) -> bool:
+        processor = hosted.processor
+        if not processor.rows_to_sweep() or not hosted.lane.has_room:
+            return False
+        started = time.perf_counter()
+        effects = processor.sweep(_SWEPT_AT_ONCE)
+        self._metrics.swept(time.perf_counter() - started, effects)
+        self._submit(hosted, effects, None)
+        if not processor.rows_to_sweep():
+            log("definitions_swept", partition=hosted.number, version=processor.version)
+        return True
 
     def _apply(self, hosted: HostedPartition) -> bool:
         records = hosted.take_slice()
@@ -294,6 +393,8 @@ class PartitionHosting:
         due = processor.next_due()
         if hosted.fire_to is not None:
             if due is None or due > hosted.fire_to:
+                if hosted.marker is not None and processor.rows_to_sweep():
+                    return False  # what is due in rows that wait to be swept fires before
                 self._end_of_firing(hosted)
                 return True
             limit = hosted.fire_to
@@ -349,7 +450,8 @@ class PartitionHosting:
     def _check_in_range(self, number: int) -> None:
         out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))
         if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
-            raise _input_was_replaced(self._events, number, hosted.applied, None)
+            raise input_was_replaced(self._events, f"as partition {number}, which was read up to "
+                                     f"offset {hosted.applied}, has nothing there")  # fmt: skip
 
     def _check_lost(self) -> None:
         for number, hosted in self._partitions.items():
@@ -368,17 +470,12 @@ class PartitionHosting:
         self._check_lost()
         highwaters = self._app.consumer.observation.highwaters
         for number, hosted in self._partitions.items():
+            self._backfills.sample(hosted)
             processor = hosted.processor
             lag = highwaters.get((self._events, number), 0) - hosted.applied - 1
             self._metrics.sample(
                 number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
             )
-
-
-def _input_was_replaced(topic: str, number: int, applied: int, end: int | None) -> BrokerError:
-    reach = "no longer holds what follows it" if end is None else f"ends at {end}"
-    return BrokerError(
-        f"{topic} partition {number} was read up to offset {applied}, but {reach}: "
-        "the topic was deleted and made anew, or cut off",
-        "restore the topic, or start afresh with another --prefix",
-    )
+        self._metrics.backfill.log_now_and_then()
+        if self._definitions is not None:
+            self._metrics.definitions_invalid(self._definitions.invalid)

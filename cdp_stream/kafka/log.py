@@ -21,8 +21,37 @@ __all__ = ["log", "set_up_logging"]
 
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
+_SAME_S = 10.0
+_KINDS = 1_000
+_KIND_CHARS = 80
 _TELL_NO_INPUT = (CdpError, KafkaError, OSError, TimeoutError)
 """Exceptions whose text is of brokers, files and settings."""
+
+
+class _Collapsed(logging.Filter):
+    """Lets a library say the same thing once in so many seconds, and then how often it did.
+
+    A broker that restarts makes aiokafka write more than a thousand lines, of ten kinds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written; facts of our own always are."""
+        if hasattr(record, "facts"):
+            return True
+        kind = (record.name, record.levelno, str(record.msg)[:_KIND_CHARS])
+        since, untold = self._said.get(kind, (-_SAME_S, 0))
+        if 0 <= record.created - since < _SAME_S:
+            self._said[kind] = (since, untold + 1)
+            return False
+        if len(self._said) >= _KINDS:
+            self._said.clear()
+        self._said[kind] = (record.created, 0)
+        record.untold = untold
+        return True
 
 
 class _FactLines(logging.Formatter):
@@ -38,6 +67,8 @@ class _FactLines(logging.Formatter):
         facts = getattr(record, "facts", None)
         if facts is None:
             line |= {"fact": "library", "logger": record.name, "message": _message(record)}
+            if untold := getattr(record, "untold", 0):
+                line["more_like_it"] = untold
             if record.exc_info and record.exc_info[1] is not None:
                 line["error"] = _without_input(record.exc_info[1])
         else:
@@ -91,6 +122,7 @@ def set_up_logging(level: str = "info", log_format: LogFormat = "json") -> None:
     handler = logging.StreamHandler(sys.stderr)
     formatter = _JsonLines() if log_format == "json" else _LogfmtLines()
     handler.setFormatter(formatter)
+    handler.addFilter(_Collapsed())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
     _LOGGER.setLevel(level.upper())

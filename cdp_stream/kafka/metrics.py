@@ -18,6 +18,7 @@ from prometheus_client import (
 
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
+from cdp_stream.kafka.backfill_progress import BackfillProgress
 from cdp_stream.partition.effects import Effects, Headers, Processor
 
 __all__ = ["Metrics"]
@@ -27,7 +28,12 @@ _LATENESS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own."""
+    """The metrics of one worker, in a registry of their own.
+
+    Attributes:
+        registry: Where they are.
+        backfill: How far backfills are.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -99,8 +105,32 @@ class Metrics:
             "cdp_due_instants_waiting", "Due instants that have not fired yet, by partition",
             ["partition"], registry=registry,
         )  # fmt: skip
+        self._version = Gauge(
+            "cdp_definitions_version",
+            "Version of the definitions in force, by partition; 0 where they are from files",
+            ["partition"],
+            registry=registry,
+        )
+        self._unswept = Gauge(
+            "cdp_definitions_rows_waiting",
+            "Rows that the definitions in force have yet to reach, by partition",
+            ["partition"],
+            registry=registry,
+        )
+        self._missing = Gauge(
+            "cdp_definitions_histories_waiting",
+            "Criteria in force whose event history is not in yet, by partition",
+            ["partition"],
+            registry=registry,
+        )
+        self._invalid = Gauge(
+            "cdp_definitions_invalid",
+            "Applied versions that this worker could not use",
+            registry=registry,
+        )
         self._sampled: set[int] = set()
         self._audiences = AudienceMetrics(registry)
+        self.backfill = BackfillProgress(registry, self._audiences.label)
         self._ready = Gauge(
             "cdp_ready", "1 while the worker is ready, as /readyz says", registry=registry
         )
@@ -148,6 +178,11 @@ class Metrics:
         self._slice_seconds.labels("due_instants").observe(seconds)
         self._count_outputs(effects)
 
+    def swept(self, seconds: float, effects: Effects) -> None:
+        """Count a slice of rows that other definitions have reached."""
+        self._slice_seconds.labels("sweep").observe(seconds)
+        self._count_outputs(effects)
+
     def transaction_ended(
         self, outcome: Literal["committed", "aborted", "fenced"], seconds: float | None = None
     ) -> None:
@@ -171,16 +206,27 @@ class Metrics:
         overdue = 0 if next_due is None else max(0, time - next_due)
         self._overdue.labels(partition).set(overdue / 1000)
         self._due_waiting.labels(partition).set(processor.due_waiting())
+        version = processor.version or ""
+        self._version.labels(partition).set(int(version) if version.isdecimal() else 0)
+        self._unswept.labels(partition).set(processor.rows_to_sweep())
+        self._missing.labels(partition).set(len(processor.missing))
         true_until = limit if next_due is None else min(limit, next_due)
         self._audiences.sample(partition, true_until, processor.audience_sizes())
         self._sampled.add(partition)
+
+    def definitions_invalid(self, versions: int) -> None:
+        """Note how many applied versions could not be used."""
+        self._invalid.set(versions)
 
     def forget(self, partition: int) -> None:
         """Drop the gauges of a partition that went to another worker."""
         if partition in self._sampled:
             self._sampled.discard(partition)
             self._audiences.forget(partition)
-            for gauge in (self._lag, self._time, self._overdue, self._due_waiting):
+            for gauge in (
+                self._lag, self._time, self._overdue, self._due_waiting,
+                self._version, self._unswept, self._missing,
+            ):  # fmt: skip
                 gauge.remove(partition)
 
     def recovered(self, records: int, seconds: float) -> None:

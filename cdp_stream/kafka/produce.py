@@ -24,7 +24,7 @@ from aiokafka.partitioner import murmur2
 
 from cdp_stream.core.definition import Input
 from cdp_stream.errors import BrokerError
-from cdp_stream.formats.envelope import mpid_of
+from cdp_stream.formats.envelope import ERASE, mpid_of
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
@@ -154,18 +154,41 @@ class Publisher:
             offsets[number] = (await future).offset
         return offsets
 
+    async def erase(self, mpids: Iterable[int]) -> int:
+        """Ask for the erasure of profiles, and wait until all requests are delivered.
+
+        Returns:
+            How many were asked for; one that is named twice counts once.
+        """
+        asked = dict.fromkeys(mpids)
+        waits: list[asyncio.Future[Any]] = []
+        for mpid in asked:
+            key = b"%d" % mpid
+            place = self._routing.partition_of(key)
+            waits += await self._enqueue(place, [(key, b"", [(ERASE, b"")])])
+        await asyncio.gather(*waits)
+        return len(asked)
+
     async def _enqueue(self, partition: int, items: Sequence[Any]) -> list[asyncio.Future[Any]]:
         return await send_records(self._producer, self._topic, partition, items)
 
 
 @asynccontextmanager
-async def publisher(settings: Settings, input_id: str | None = None) -> AsyncIterator[Publisher]:
-    """A publisher to ``<prefix>.events``; topics that are missing are made, as a worker makes them.
+async def publisher(
+    settings: Settings, input_id: str | None = None, *, make_topics: bool = True
+) -> AsyncIterator[Publisher]:
+    """A publisher to ``<prefix>.events``.
+
+    Args:
+        settings: Which broker, which prefix.
+        input_id: The value of the header ``input``; None sends none.
+        make_topics: Whether topics that are missing are made, as a worker makes them.
 
     Raises:
-        BrokerError: The broker cannot be reached, refuses a record, or has topics that do not fit.
+        BrokerError: The broker cannot be reached, refuses a record, or has topics that do not fit,
+            or none where none is made.
     """
-    partitions = await ensure_topics(settings)
+    partitions = await ensure_topics(settings, make=make_topics)
     producer = await _started_producer(settings)
     try:
         yield Publisher(producer, settings.topic("events"), partitions, input_id)
@@ -210,9 +233,9 @@ def _quiet_aiokafka() -> Iterator[None]:
 
 def _refused(settings: Settings, error: KafkaError) -> BrokerError:
     return BrokerError(
-        f"the broker at {settings.broker} did not take the events: {error!r}",
-        "check the broker, then publish the file again: batches with a source_request_id, and "
-        "events with a source_message_id, count once",
+        f"the broker at {settings.broker} did not take the records: {error!r}",
+        "check the broker, then publish them again: an erasure may come twice, and batches with a "
+        "source_request_id, and events with a source_message_id, count once",
     )
 
 

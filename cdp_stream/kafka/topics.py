@@ -6,9 +6,9 @@ every start, and a worker does not run on what it cannot repair.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +23,18 @@ from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.settings import Settings
 
 __all__ = [
+    "DEFINITIONS",
     "SINK_TOPICS",
     "TOPICS",
     "TopicPlan",
+    "definitions_topic_is_there",
+    "ensure_definitions_topic",
     "ensure_sink_topics",
     "ensure_topics",
     "output_topic",
+    "partition_counts",
     "rejected_topic",
+    "started_admin",
 ]
 
 _CONNECT_S = 15.0
@@ -37,6 +42,10 @@ _CONNECT_S = 15.0
 
 def _days(number: int) -> dict[str, str]:
     return {"retention.ms": str(number * 86_400_000)}
+
+
+_COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
+"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class TopicPlan:
         suffix: What follows the prefix in its name.
         cleanup: Kafka's cleanup policy.
         settings: Further topic settings it is made with; they are not checked.
-        partitions: How many it has; None is as many as the input.
+        partitions: How many it has; ``None``: as many as ``events``.
     """
 
     suffix: str
@@ -59,13 +68,25 @@ class TopicPlan:
 TOPICS = (
     TopicPlan("events", "delete", _days(90)),
     TopicPlan("memberships", "delete", _days(365)),
-    TopicPlan("membership-state", "compact", {}),
+    TopicPlan("membership-state", "compact", _COMPACTED),
     # What the input took, compressed maybe, this must take with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
-    TopicPlan("profiles-changelog", "compact", {}),
+    # The row of a partition's definitions grows with them.
+    TopicPlan(
+        "profiles-changelog", "compact", {**_COMPACTED, "max.message.bytes": str(16 * 1024 * 1024)}
+    ),
 )
 """The topics of the profiles topology. All have as many partitions as ``events``, the first."""
 
+DEFINITIONS = TopicPlan(
+    "definitions",
+    "compact",
+    # All files of an account are one record. Versions that were replaced stay for a while: a
+    # partition that was left in mid-write goes on by those it was written under.
+    {"max.message.bytes": str(16 * 1024 * 1024), "min.compaction.lag.ms": str(7 * 86_400_000)},
+    partitions=1,
+)
+"""The topic of applied definitions."""
 SINK_TOPICS = (
     TopicPlan("faults", "compact", {}, 1),
     TopicPlan("sink-state", "compact", {}, 1),
@@ -86,13 +107,18 @@ def rejected_topic(output: str) -> TopicPlan:
 
 
 async def ensure_topics(
-    settings: Settings, outputs: Collection[str] = (), *, sinks: bool = False
+    settings: Settings,
+    outputs: Collection[str] = (),
+    *,
+    make: bool = True,
+    sinks: bool = False,
 ) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
-        settings: The worker's settings.
-        outputs: Ids of the outputs that are defined.
+        settings: Which broker, which prefix.
+        outputs: Ids of the outputs whose topics belong to them.
+        make: Whether to make any; without it, one that is missing is an error.
         sinks: Whether the topics of sinks are wanted too.
 
     Returns:
@@ -101,11 +127,41 @@ async def ensure_topics(
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
-    further = tuple(map(output_topic, outputs))
-    if sinks:
-        further += (*map(rejected_topic, outputs), *SINK_TOPICS)
     async with _admin(settings) as admin:
-        return await _ensure(admin, settings, further)
+        further = tuple(map(output_topic, outputs))
+        if sinks:
+            further += (*map(rejected_topic, outputs), *SINK_TOPICS)
+        return await _ensure(admin, settings, further, make=make)
+
+
+async def ensure_definitions_topic(settings: Settings) -> None:
+    """Make the topic of definitions if it is missing, check it if it is there.
+
+    Raises:
+        BrokerError: The broker does not answer, refuses, or holds one that does not fit.
+    """
+    async with _admin(settings) as admin:
+        name = settings.topic(DEFINITIONS.suffix)
+        there = await partition_counts(admin)
+        if name not in there:
+            await _create(admin, settings, [DEFINITIONS], 1)
+            there = await _wait_for(admin, {name})
+        if there[name] != 1:
+            raise BrokerError(
+                f"{name} has {there[name]} partitions, but must have 1",
+                "delete it and apply the definitions again, or use another --prefix",
+            )
+        await _check_cleanup(admin, settings, (DEFINITIONS,))
+
+
+async def definitions_topic_is_there(settings: Settings) -> bool:
+    """Whether anything can have been applied.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
 
 
 async def ensure_sink_topics(settings: Settings) -> list[str]:
@@ -118,7 +174,7 @@ async def ensure_sink_topics(settings: Settings) -> list[str]:
         BrokerError: The broker does not answer, or refuses.
     """
     async with _admin(settings) as admin:
-        there = await _partition_counts(admin)
+        there = await partition_counts(admin)
         missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
         if missing:
             await _create(admin, settings, missing, 1)
@@ -128,20 +184,10 @@ async def ensure_sink_topics(settings: Settings) -> list[str]:
     return sorted(found - {f"{output}.rejected" for output in found})
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client that asks about topics, and tells what goes wrong in words."""
-    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
-    aiokafka_log = logging.getLogger("aiokafka")
-    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            await admin.start()
-    except (KafkaError, OSError, TimeoutError) as error:
-        await admin.close()
-        raise await explain_no_connection(settings) from error
-    finally:
-        aiokafka_log.removeFilter(_silent)
+    admin = await started_admin(settings)
     try:
         yield admin
     except KafkaError as error:
@@ -153,20 +199,50 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
+async def started_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """A client for topics and groups, to be closed.
+
+    Raises:
+        BrokerError: The broker cannot be connected to.
+    """
+    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
+    aiokafka_log = logging.getLogger("aiokafka")
+    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await admin.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await admin.close()
+        raise await explain_no_connection(settings) from error
+    finally:
+        aiokafka_log.removeFilter(_silent)
+    return admin
+
+
 def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
 async def _ensure(
-    admin: AIOKafkaAdminClient, settings: Settings, outputs: tuple[TopicPlan, ...]
+    admin: AIOKafkaAdminClient,
+    settings: Settings,
+    outputs: tuple[TopicPlan, ...],
+    *,
+    make: bool,
 ) -> int:
-    there = await _partition_counts(admin)
+    there = await partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
     # The input first: it may have been made a moment ago by somebody else, with another number of
     # partitions, and the others get as many as it turns out to have.
     for group in (_INPUT, (*_OUTPUTS, *outputs)):
         missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
+        if missing and not make:
+            raise BrokerError(
+                f"{settings.topic(missing[0].suffix)} is not there: no worker has run with this "
+                "prefix",
+                "name the prefix of the system that you mean with --prefix",
+            )
         if missing:
             await _create(admin, settings, missing, partitions)
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
@@ -178,13 +254,15 @@ async def _ensure(
             of_events = f"but {events} has" if plan.partitions is None else "but must have"
             raise BrokerError(
                 f"{name} has {there[name]} partitions, {of_events} {wanted}",
+                "if cdp repartition was interrupted, run it again with the same --partitions; else "
                 f"give {name} {wanted} partitions, or start afresh with another --prefix",
             )
     await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many partitions each topic of the cluster has."""
     found: list[dict[str, Any]] = await admin.describe_topics()
     return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
 
@@ -215,7 +293,7 @@ async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, in
     """Wait until all of a broker's answers know topics that were just made."""
     async with asyncio.timeout(_CONNECT_S):
         while True:
-            there = await _partition_counts(admin)
+            there = await partition_counts(admin)
             if names <= there.keys():
                 return there
             await asyncio.sleep(0.1)

@@ -196,7 +196,7 @@ class PartitionProducer:
             error = ended.__cause__ or ended
         _mark_told(producer)
         if isinstance(error, _LOST):
-            return FencedError(f"{self._transactional_id}: {error or type(error).__name__}")
+            return FencedError(f"{self._transactional_id}: {str(error) or type(error).__name__}")
         return error
 
 

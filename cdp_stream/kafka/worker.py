@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.app import ChunkApp
+from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.guarantee import settle_guarantee
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
@@ -58,9 +59,9 @@ def run_worker(
     settings: Settings,
     create_app: CreateApp,
     *,
-    outputs: Collection[str] = (),
     companion: Companion | None = None,
     may_fall_back: bool = False,
+    definitions: DefinitionsSource | None = None,
 ) -> int:
     """Run a worker until a signal or a failure ends it.
 
@@ -68,9 +69,10 @@ def run_worker(
         settings: The worker's settings.
         create_app: Makes the Faust app, given the settings in force and the number of partitions
             of the input, once topics are there; called on the running loop.
-        outputs: Ids of the outputs that are defined.
         companion: Runs beside it, and ends with it.
         may_fall_back: Whether at-least-once will do on a broker that has no transactions.
+        definitions: Where they come from; the app is made as soon as there are some. ``None``: it
+            needs none.
 
     Returns:
         0 after SIGTERM or SIGINT; otherwise never.
@@ -84,14 +86,14 @@ def run_worker(
         if settings.store == "rocksdb":
             held.enter_context(hold_data_directory(settings.data_dir))
         return uvloop.run(
-            _run(settings, create_app, outputs, companion, may_fall_back=may_fall_back)
+            _run(settings, create_app, definitions, companion, may_fall_back=may_fall_back)
         )
 
 
 async def _run(
     settings: Settings,
     create_app: CreateApp,
-    outputs: Collection[str],
+    definitions: DefinitionsSource | None,
     companion: Companion | None,
     *,
     may_fall_back: bool,
@@ -100,9 +102,13 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    partitions = await ensure_topics(settings, outputs)
+    partitions = await ensure_topics(settings)
     settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
+    apps: list[ChunkApp] = []
+    if definitions is not None and not await _have(definitions, apps, stopping):
+        return 0
     app = create_app(settings, partitions)
+    apps.append(app)
     health = Health(lambda: app.hosting.ready)
     app.metrics.describe_worker(
         version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
@@ -113,13 +119,16 @@ async def _run(
         app.metrics.registry.register(companion.metrics)
         beside = asyncio.create_task(companion.run())
     if settings.metrics_port is not None:
-        serve(settings.metrics_port, app.metrics.registry, health)
+        reports = {"/backfill": app.metrics.backfill.as_json}
+        serve(settings.metrics_port, app.metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
     log("worker_starting", group=settings.group_id, partitions=partitions,
         guarantee=settings.guarantee)  # fmt: skip
     failure = await serve_app(app, stopping, beside)
     graceful = failure is None
     health.stopping()
+    if definitions is not None:
+        await definitions.stop()
     if beside is not None and companion is not None:
         beside.cancel()
         ended, _ = await asyncio.gather(stop_app(app, commit=graceful), companion.stop())
@@ -133,6 +142,30 @@ async def _run(
     if failure is not None:
         raise failure
     return 0
+
+
+async def _have(
+    definitions: DefinitionsSource, apps: list[ChunkApp], stopping: asyncio.Event
+) -> bool:
+    """Wait until there are definitions; whether there are, and not the end before.
+
+    The apps, made later, are woken whenever there are others.
+    """
+
+    def changed() -> None:
+        for app in apps:
+            app.hosting.wake_up()
+
+    started = asyncio.ensure_future(definitions.start(changed))
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if started.done():
+        started.result()
+        return True
+    started.cancel()
+    await definitions.stop()
+    return False
 
 
 async def serve_app(

@@ -5,11 +5,15 @@ The Kafka edge reads records, asks the partition's :class:`Processor`, and deliv
 run can be repeated: a processor's answers are a function of the calls made to it, in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cdp_stream.formats.rows import PARTITION_KEY
+from cdp_stream.partition.definitions import Definitions
+
+if TYPE_CHECKING:
+    from cdp_stream.partition.backfill import Backfill
 
 __all__ = ["META_ROW", "Effects", "Processor", "Record"]
 
@@ -65,6 +69,8 @@ class Effects:
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
         unidentified: How many messages per output id were for nobody, the profile having none of
             the identities that the connector accepts; for the metrics.
+        started: Ids of the connections that a switch of definitions made active.
+        stopped: Ids of those that it made inactive, or removed.
         more: After a tick: due instants up to its limit are still waiting.
     """
 
@@ -76,6 +82,8 @@ class Effects:
     events: int = 0
     changes: dict[tuple[str, str], int] = field(default_factory=dict)
     unidentified: dict[str, int] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
     more: bool = False
 
 
@@ -124,6 +132,52 @@ class Processor(Protocol):
 
     def due_waiting(self) -> int:
         """How many due instants wait."""
+        ...
+
+    @property
+    def version(self) -> str | None:
+        """The version of the definitions in force; ``None`` before the first :meth:`switch`."""
+        ...
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it can do anything but :meth:`switch`."""
+        ...
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Slots of the definitions in force whose history is not in."""
+        ...
+
+    def switch(self, definitions: Definitions) -> Effects:
+        """Put definitions in force, with all earlier effects delivered and nothing due.
+
+        The effects must be durable before any later ones are sent.
+        """
+        ...
+
+    def sweep(self, limit: int) -> Effects:
+        """Bring at most ``limit`` more rows under the definitions in force."""
+        ...
+
+    def rows_to_sweep(self) -> int:
+        """How many rows may have yet to be brought under them."""
+        ...
+
+    @property
+    def backfill(self) -> "Backfill | None":
+        """What reads the history of new criteria, or hands it over; ``None`` when none does."""
+        ...
+
+    def pending(self) -> Collection[str]:
+        """The audiences that wait for history."""
+        ...
+
+    def complete_backfill(self) -> Effects:
+        """The backfill has read up to ``position``: put the definitions in force in full.
+
+        As for :meth:`switch`, all earlier effects are delivered and nothing is due.
+        """
         ...
 
     def audience_sizes(self) -> Mapping[str, int] | None:

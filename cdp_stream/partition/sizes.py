@@ -3,16 +3,18 @@
 After a restore the sizes are not known, and counting them then would make every recovery longer. So
 rows are counted later, a few at a time; a row that changes before its turn is simply counted as it
 is then. Until the last row has had its turn there is no answer.
+
+A row counts as a member of what was told of it. So definitions may change in between: the changes
+that they make move the sizes as any other.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from cdp_stream.core.change import ADD, Change
-from cdp_stream.formats.rows import members_of
 
 __all__ = ["AudienceSizes"]
 
@@ -22,19 +24,32 @@ class AudienceSizes:
 
     Args:
         audiences: ids of those that are counted: all that emit changes.
+        told_of: gives the audiences as whose member an encoded row was told of.
     """
 
-    def __init__(self, audiences: Iterable[str]) -> None:
+    def __init__(self, audiences: Iterable[str], told_of: Callable[[bytes], Iterable[str]]) -> None:
         self._sizes = dict.fromkeys(audiences, 0)
+        self._told_of = told_of
         self._mpids = array("q")
         self._counted = 0
 
-    def begin(self, mpids: Iterable[int]) -> None:
+    def begin(self, audiences: Iterable[str], mpids: Iterable[int]) -> None:
         """Begin anew with the rows of these profiles, all of which have yet to be counted."""
-        self._sizes = dict.fromkeys(self._sizes, 0)
+        self._sizes = dict.fromkeys(audiences, 0)
         # Sorted, eight bytes each: a set would take ten times the memory for a few minutes' use.
         self._mpids = array("q", sorted(mpids))
         self._counted = 0
+
+    def include(self, audiences: Iterable[str]) -> None:
+        """Count these too; they have no members yet."""
+        for audience in audiences:
+            self._sizes.setdefault(audience, 0)
+
+    def keep(self, audiences: Iterable[str]) -> None:
+        """Count these alone; the others have no members any more."""
+        kept = set(audiences)
+        for audience in [audience for audience in self._sizes if audience not in kept]:
+            del self._sizes[audience]
 
     def change(self, changes: Iterable[Change]) -> None:
         """Take changes in; those of rows that have yet to be counted are counted with them."""
@@ -61,7 +76,7 @@ class AudienceSizes:
             value = rows.get(b"%d" % mpid)
             if value is None:
                 continue  # forgotten since
-            for audience in members_of(value):
+            for audience in self._told_of(value):
                 if audience in sizes:
                     sizes[audience] += 1
         if self._counted < len(mpids):

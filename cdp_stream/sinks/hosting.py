@@ -216,6 +216,10 @@ class SinkHosting:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
+    def wake_up(self) -> None:
+        """Look again whether there is something to do."""
+        self._wake.set()
+
     def fail(self, error: BaseException) -> None:
         """End the sink: nothing more is started, and the position stays where it is."""
         self._open = self.ready = False

@@ -26,6 +26,8 @@ _POSITION = b"\x00position"
 _OWN = frozenset({_IDENTITY, _POSITION})
 _STATE = Struct(">qq")
 _READAHEAD = 1024 * 1024
+_REWRITTEN = {"periodic_compaction_seconds": "86400"}
+"""Every file is written anew once a day, so that what was deleted is off the disk by then."""
 
 
 class RocksPartition(Mapping[bytes, bytes]):
@@ -55,6 +57,7 @@ class RocksPartition(Mapping[bytes, bytes]):
         self._no_log.disable_wal = True  # type: ignore[method-assign, assignment]
         with translated(path, number):
             self._db = Rdict(str(path), options)
+            self._db.set_options(_REWRITTEN)
         try:
             self.identity, self.position, self.written_at = self._read_state()
         except BaseException:

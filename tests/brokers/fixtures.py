@@ -28,9 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kafka = {item for item in items if item.get_closest_marker("kafka")}
     own = {item for item in kafka if _OWN & set(getattr(item, "fixturenames", ()))}
     if kafka and not sources():
-        _leave_out(config, items, kafka, why_none())
+        leave_out(config, items, kafka, why_none())
     elif own and why_unavailable():
-        _leave_out(config, items, own, f"they start a broker of their own, and {why_unavailable()}")
+        leave_out(config, items, own, f"they start a broker of their own, and {why_unavailable()}")
 
 
 def pytest_terminal_summary(
@@ -40,13 +40,18 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
 
 
-def _leave_out(
-    config: pytest.Config, items: list[pytest.Item], without: set[pytest.Item], reason: str
+def leave_out(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    without: set[pytest.Item],
+    reason: str,
+    advice: str = "install a Java runtime 17 and Maven, start Docker, or set "
+    "CDP_TEST_BROKER=host:port",
 ) -> None:
+    """Leave tests out, in one line that says why; where Kafka is insisted on, they are too."""
     if os.environ.get("CDP_REQUIRE_KAFKA"):
         raise pytest.UsageError(
-            f"{len(without)} tests need Apache Kafka, but {reason}; install a Java runtime 17 and "
-            "Maven, start Docker, or set CDP_TEST_BROKER=host:port"
+            f"{len(without)} tests need Apache Kafka and its surroundings, but {reason}; {advice}"
         )
     items[:] = [item for item in items if item not in without]
     config.hook.pytest_deselected(items=list(without))

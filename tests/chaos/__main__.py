@@ -6,6 +6,7 @@ A schedule that has failed leaves its worker logs and data, and is run again wit
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import click
 
 from tests.chaos.run import chaos_kafka, fresh, run_schedule
-from tests.chaos.schedule import draw_schedule
+from tests.chaos.schedule import Schedule, draw_schedule
 
 
 @click.command()
@@ -30,8 +31,23 @@ def main(schedules: int, seed: int, show: bool) -> None:
             click.echo("".join(f"  {step}\n" for step in schedule.steps))
         return
     click.echo(f"{schedules} schedules from seed {seed}")
-    failed = []
+    # As an exception it ends workers and the broker on its way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    failed: list[int] = []
     root = Path(tempfile.mkdtemp(prefix="cdp-chaos-"))
+    try:
+        run_all(drawn, root, failed)
+    finally:
+        if not failed:
+            shutil.rmtree(root)
+    seeds = f"; failed seeds: {', '.join(map(str, failed))}" if failed else ""
+    click.echo(f"{schedules - len(failed)} of {schedules} schedules passed{seeds}")
+    if failed:
+        sys.exit(1)
+
+
+def run_all(drawn: list[Schedule], root: Path, failed: list[int]) -> None:
+    """Run schedules one after the other; seeds of those that fail are added to ``failed``."""
     with chaos_kafka() as kafka:
         for schedule in drawn:
             directory = fresh(root / str(schedule.seed))
@@ -42,11 +58,6 @@ def main(schedules: int, seed: int, show: bool) -> None:
                 click.echo(f"  its logs: {directory}")
             else:
                 shutil.rmtree(directory)
-    seeds = f"; failed seeds: {', '.join(map(str, failed))}" if failed else ""
-    click.echo(f"{schedules - len(failed)} of {schedules} schedules passed{seeds}")
-    if failed:
-        sys.exit(1)
-    root.rmdir()
 
 
 if __name__ == "__main__":

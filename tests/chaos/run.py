@@ -20,14 +20,15 @@ from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.settings import Settings
 from tests.chaos.compare import differing_changes, differing_state, read_committed
 from tests.chaos.damage import back_up, damage
-from tests.chaos.schedule import SESSION_S, SLICES, Schedule, Step
+from tests.chaos.schedule import ASSIGNED_MS, SESSION_S, SLICES, Schedule, Step
 from tests.topologies.running import PARTITIONS, Running, running
 from tests.topologies.test_worker_equals_replay import EVERYTHING, CdpRunning, replayed
 
-_SETTLE_S = 90.0
+_SETTLE_S = 60.0
 _STOP_S = 20.0
 _POLL_S = 0.1
 _BROKER_ERROR = 3
+_ASSIGNED = '"fact": "partitions_assigned"'
 
 
 @dataclass
@@ -148,6 +149,8 @@ class ChaosRun:
 
     async def _wait(self, step: Step, ends: AIOKafkaConsumer) -> None:
         """Until the step's moment has come; workers that have ended are started again meanwhile."""
+        if step.at_work:
+            await self._at_work(step.place)
         topic = self._workers.settings.topic("memberships")
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         goal = None
@@ -161,6 +164,14 @@ class ChaosRun:
                         goal = count + step.outputs if goal is None else goal
                         if count >= goal:
                             return
+                    await asyncio.sleep(_POLL_S)
+
+    async def _at_work(self, place: int) -> None:
+        """Until the worker at a place has been given partitions, or for long enough."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASSIGNED_MS / 1000):
+                while _ASSIGNED not in self._workers.log_of(self._at[place]):
+                    self._supervise()
                     await asyncio.sleep(_POLL_S)
 
     def _supervise(self) -> None:

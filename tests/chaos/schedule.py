@@ -17,11 +17,17 @@ Action = Literal[
 PLACES = 3
 SLICES = 6
 SESSION_S = 3
-_LONGEST_MS = 45_000
-_ENDS_MS = (500, 4_000, 8_000)
-_ELSE_MS = (200, 1_000)
-_BROKER_MS = 8_000
+ASSIGNED_MS = 8_000
+"""For so long at most it is waited for a worker's first partitions."""
+_LONGEST_MS = 20_000
+_ENDS_MS = (300, 1_500, 3_000)
+_ELSE_MS = (100, 500)
+_BROKER_MS = 5_000
 """What a restart of the broker may take of a schedule's time."""
+_ASSIGNED_OFTEN_MS = 1_500
+"""What that wait takes mostly: the worker has been starting since it joined."""
+_AT_WORK = 0.75
+"""The share of kills and freezes that meet workers at work; the rest meets them as they start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Step:
         place: Whose worker; -1 where it is no worker's.
         outputs: It is done as so many more changes were published, ...
         within_ms: ... or after this time, whichever is first.
+        at_work: Before both, the worker is waited for until it has been given partitions.
         detail: How long a worker is frozen, ms; the seed of a damage; else 0.
     """
 
@@ -41,11 +48,13 @@ class Step:
     outputs: int = 0
     within_ms: int = 0
     detail: int = 0
+    at_work: bool = False
 
     def __str__(self) -> str:
         who = f" {self.place}" if self.place >= 0 else ""
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.action}{who}{detail} after {self.outputs} or {self.within_ms} ms"
+        at_work = " at work" if self.at_work else ""
+        return f"{self.action}{who}{detail}{at_work} after {self.outputs} or {self.within_ms} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,8 @@ class Schedule:
         waits = sum(step.within_ms for step in self.steps)
         frozen = sum(step.detail for step in self.steps if step.action == "freeze")
         brokers = sum(_BROKER_MS for step in self.steps if step.action.endswith("_broker"))
-        return waits + frozen + brokers
+        starts = sum(_ASSIGNED_OFTEN_MS for step in self.steps if step.at_work)
+        return waits + frozen + brokers + starts
 
     @property
     def disturbs_broker(self) -> bool:
@@ -107,12 +117,17 @@ class _Drawing:
 
     def add(self, action: Action, place: int = -1, detail: int = 0) -> None:
         draw = self._draw
-        # Short waits meet workers as they start and recover, long ones in the middle of the stream.
         ends_work = action in ("kill", "terminate", "freeze")
+        at_work = ends_work and place in self._running and draw.random() < _AT_WORK
+        if at_work and self._left_ms >= _ASSIGNED_OFTEN_MS:
+            self._left_ms -= _ASSIGNED_OFTEN_MS
+        else:
+            at_work = False
         most = min(draw.choice(_ENDS_MS if ends_work else _ELSE_MS), max(0, self._left_ms // 3))
         within_ms = draw.randint(0, most)
         self._left_ms -= within_ms
-        self.steps.append(Step(action, place, draw.randint(1, 2_000), within_ms, detail))
+        outputs = draw.randint(1, 2_000)
+        self.steps.append(Step(action, place, outputs, within_ms, detail, at_work))
 
     def join(self, place: int | None = None) -> None:
         if place is None:
@@ -138,17 +153,17 @@ class _Drawing:
     def _end(self) -> None:
         action: Action = self._draw.choice(["kill", "kill", "terminate"])
         place = self._one(self._running)
-        self._move(place, self._running, self._out)
         self.add(action, place)
+        self._move(place, self._running, self._out)
 
     def _freeze(self) -> None:
         place = self._one(self._running)
-        self._move(place, self._running, self._frozen)
-        for_long = self._draw.random() < 0.75
-        lasts = (SESSION_S * 1000 + 1_000, SESSION_S * 1000 + 4_000) if for_long else (100, 1_500)
+        for_long = self._left_ms > SESSION_S * 2_000 and self._draw.random() < 0.75
+        lasts = (SESSION_S * 1000 + 1_000, SESSION_S * 1000 + 3_000) if for_long else (100, 1_000)
         lasts_ms = self._draw.randint(*lasts)
         self._left_ms -= lasts_ms
         self.add("freeze", place, lasts_ms)
+        self._move(place, self._running, self._frozen)
         if for_long and self._out and not self._running:
             self.join()
 

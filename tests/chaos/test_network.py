@@ -113,6 +113,27 @@ async def test_a_cut_and_broken_connections_lose_and_double_nothing(ran, proxied
     assert worker.poll() is None, ran.log_of(worker)
 
 
+async def test_six_seconds_without_a_network_lose_and_double_nothing(ran, proxied_kafka):
+    lines, until = generated(6_000, seed=44)
+    await ran.create_topics()
+    total = await ran.publish(lines, until)
+    worker = ran.start_through(proxied_kafka)
+    await eventually(lambda: ran.has_written(300))
+    proxied_kafka.proxy.cut()
+    await asyncio.sleep(6)
+    written = await ran.count("memberships")
+    proxied_kafka.proxy.mend()
+
+    async def done():
+        ran.keep_up(proxied_kafka)
+        return await ran.caught_up(total)
+
+    await eventually(done)
+    await equals_replay(ran, lines, until)
+    assert written < await ran.count("memberships")
+    assert worker.poll() in (None, 3), ran.log_of(worker)
+
+
 async def test_a_slow_network_changes_nothing(ran, proxied_kafka):
     lines, until = generated(4_000, seed=43)
     await ran.create_topics()

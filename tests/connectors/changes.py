@@ -58,8 +58,13 @@ def change(
     output: str = "out",
     settings: Any = None,
     list_id: str | None = None,
+    kind: str | None = None,
 ) -> OutputChange[Any]:
-    """One change; the message agrees with the rest."""
+    """One change; the message agrees with the rest.
+
+    Args:
+        kind: `identity`, `attributes` or `activation`: a message of the connection's own.
+    """
     pairs = identities.items() if isinstance(identities, Mapping) else identities
     held = tuple(sorted(pairs))
     if action == AUDIENCE_DELETE:
@@ -67,8 +72,11 @@ def change(
     audience_name = name if variant is None else f"{name} - {variant}"
     connection = f"{audience}@{output}" if variant is None else f"{audience}#{variant}@{output}"
     shared = dict(attributes or {})
+    if kind is None and action == AUDIENCE_DELETE:
+        kind = "audience_delete"
+    place = ordinal if kind is None else f"{connection}:{kind}:{ordinal}"
     message = {
-        "message_id": f"{audience}:{mpid}:{at}:{ordinal}",
+        "message_id": f"{audience}:{mpid}:{at}:{place}",
         "action": action,
         "account_id": "acme",
         "audience_id": audience,
@@ -128,9 +136,10 @@ def streams(draw: st.DrawFn, types: Sequence[str], **fields: Any) -> Stream:
     stream = Stream()
     fresh = iter(range(100))
 
-    def write(action: str, mpid: str, identities: Mapping[str, str]) -> None:
+    def write(action: str, mpid: str, held: Mapping[str, str], kind: str | None = None) -> None:
         at = NOON + 1000 * len(stream.changes)
-        stream.changes.append(change(action, mpid=mpid, identities=identities, at=at, **fields))
+        made = change(action, mpid=mpid, identities=held, at=at, kind=kind, **fields)
+        stream.changes.append(made)
 
     for _ in range(draw(st.integers(1, 25))):
         mpid = draw(st.sampled_from(MPIDS))
@@ -145,10 +154,10 @@ def streams(draw: st.DrawFn, types: Sequence[str], **fields: Any) -> Stream:
         if step == "leave":
             write(DELETE, mpid, stream.members.pop(mpid))
         elif step == "attributes":
-            write(ATTRIBUTE_UPDATE, mpid, held)
+            write(ATTRIBUTE_UPDATE, mpid, held, "attributes")
         else:
             one = draw(st.sampled_from(sorted(held)))
-            write(DELETE, mpid, {one: held[one]})
+            write(DELETE, mpid, {one: held[one]}, "identity")
             held[one] = identity(one, 20 + next(fresh))
-            write(ADD, mpid, {one: held[one]})
+            write(ADD, mpid, {one: held[one]}, "identity")
     return stream

@@ -24,10 +24,12 @@ from cdp_stream.definitions.schema import (
     AbTestRecord,
     AudienceRecord,
     CalculatedAttributeRecord,
+    ConnectionRecord,
     DocumentRecord,
     InputRecord,
     JourneyRecord,
     MilestoneRecord,
+    OutputRecord,
     VariantRecord,
     WorkspaceRecord,
 )
@@ -47,6 +49,8 @@ RECORDS = (
     CalculatedAttributeRecord,
     AbTestRecord,
     VariantRecord,
+    OutputRecord,
+    ConnectionRecord,
 )
 WORDS = {
     *OPERATORS,
@@ -65,7 +69,7 @@ WORDS = {
     *METRES,
     *REGULATIONS,
     *(state for states in STATES.values() for state in states),
-    *(key for record in RECORDS for key in (*record.model_fields, *record.LATER)),
+    *(key for record in RECORDS for key in record.model_fields),
 }
 
 
@@ -86,3 +90,14 @@ def test_the_example_of_the_reference_is_right() -> None:
     assert loaded.problems == []
     assert loaded.account is not None
     assert len(loaded.account.audiences) == 4
+
+
+def test_the_example_of_connections_is_right() -> None:
+    whole, outputs, *_ = re.findall(r"```yaml\n(.*?)```", LANGUAGE, re.DOTALL)
+    loaded = load_text(whole + outputs)
+    assert loaded.problems == []
+    assert loaded.account is not None
+    assert [made.id for made in loaded.account.connections] == [
+        "paris-premium#Red button@crm-mail",
+        "paris-premium@crm-mail",
+    ]

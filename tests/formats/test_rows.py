@@ -1,5 +1,8 @@
 """A row as bytes and back."""
 
+from struct import Struct
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +17,10 @@ from cdp_stream.formats.rows import (
     due_of,
     encode_partition,
     encode_row,
+    epoch_of,
+    is_same_but_epoch,
 )
+from cdp_stream.formats.rows import members_of as members_of_bytes
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.integers(0, 253_402_300_799_999)
@@ -98,14 +104,14 @@ def test_no_profile_has_the_key_of_the_partitions_own_row():
 
 @pytest.mark.parametrize("read", [lambda value: decode_row(5, value), due_of])
 def test_a_row_of_another_version_is_refused(read):
-    value = b"\x02" + encode_row(Row(5))[1:]
+    value = b"\x03" + encode_row(Row(5))[1:]
     for other in (value, value[:1]):
-        with pytest.raises(OutsideError, match="has version 2, this release reads 1"):
+        with pytest.raises(OutsideError, match="has version 3, this release reads up to 2"):
             read(other)
 
 
 def test_a_partitions_row_of_another_version_is_refused():
-    with pytest.raises(OutsideError, match="has version 9, this release reads 1"):
+    with pytest.raises(OutsideError, match="has version 9, this release reads up to 2"):
         decode_partition(b"\x09" + encode_partition(PartitionState(1, 2)))
 
 
@@ -123,7 +129,7 @@ def test_a_row_cut_short_anywhere_is_refused():
     "body", [b"", b"\x80", b"\x90", b"\x92\x01\x02", b"\x05", b"[]", b"\xc1", b"\xff" * 40]
 )
 def test_a_row_with_another_body_is_refused(body):
-    header = encode_row(Row(5))[:9]
+    header = encode_row(Row(5))[:13]
     with pytest.raises(OutsideError, match="damaged: 5"):
         decode_row(5, header + body)
 
@@ -140,3 +146,27 @@ def test_a_due_instant_is_not_read_from_a_row_that_is_too_short():
         due_of(encode_row(Row(5))[:8])
     with pytest.raises(OutsideError, match="damaged"):
         due_of(b"")
+
+
+def test_a_row_of_the_first_version_is_read_as_of_the_first_epoch():
+    members, variants = {"a": 5}, {"a": "Control"}
+    cold = msgspec.msgpack.encode(({"email": "x"}, [({"k": 1}, {})], members, variants, 6))
+    body = (9, 3, 1, 200, [("travel", 1, 2)], {"s": 4}, b"", b"", msgspec.Raw(cold))
+    value = Struct(">Bq").pack(1, 77) + msgspec.msgpack.encode(body)
+    row = decode_row(5, value)
+    assert (row.due, row.epoch, row.clock, row.position, row.told_at) == (77, 0, 9, 3, NEVER)
+    assert (row.members, row.variants, row.opt_out) == (members, variants, 6)
+    assert row.spaces["travel"].attributes == {"k": 1}
+    assert (due_of(value), epoch_of(value), set(members_of_bytes(value))) == (77, 0, {"a"})
+    assert decode_row(5, encode_row(row)).members == members
+
+
+@given(row=rows(), other=rows(), epoch=st.integers(0, 2**32 - 1))
+def test_rows_are_compared_but_for_their_epochs(row, other, epoch):
+    value = encode_row(row)
+    row.epoch = epoch
+    assert epoch_of(encode_row(row)) == epoch
+    assert is_same_but_epoch(encode_row(row), value)
+    assert is_same_but_epoch(encode_row(other), value) == (
+        encode_row(other)[:9] == value[:9] and encode_row(other)[13:] == value[13:]
+    )

@@ -9,6 +9,7 @@ gives one membership ``fired:INSTANT`` as that instant is passed. A value ``bad`
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
+from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects, Record
 
 
@@ -17,6 +18,10 @@ class CountingProcessor:
         self.partition = partition
         self.time = 0
         self.position = -1
+        self.version: str | None = None
+        self.is_able = True
+        self.missing: frozenset[str] = frozenset()
+        self.backfill = None
         self._counts: dict[bytes, int] = {}
         self._due: list[tuple[int, bytes]] = []
 
@@ -25,7 +30,7 @@ class CountingProcessor:
             if key == META_ROW:
                 time, position = value.split(b":")
                 self.time, self.position = int(time), int(position)
-            else:
+            elif not key.startswith(b"~"):
                 count, *dues = value.split(b":")
                 self._counts[key] = int(count)
                 for due in dues:
@@ -36,6 +41,16 @@ class CountingProcessor:
 
     def audience_sizes(self) -> Mapping[str, int] | None:
         return {}
+
+    def switch(self, definitions: Definitions) -> Effects:
+        self.version = definitions.version
+        return self._with_meta(Effects())
+
+    def sweep(self, limit: int) -> Effects:
+        return self._with_meta(Effects())
+
+    def rows_to_sweep(self) -> int:
+        return 0
 
     def apply(self, records: Sequence[Record]) -> Effects:
         effects = Effects()

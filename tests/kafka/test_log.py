@@ -73,3 +73,32 @@ def test_what_a_broker_said_is(capsys):
     logging.getLogger("aiokafka").warning("Retry: %s", BrokerError("no leader for cdp.events"))
     (line,) = lines(capsys)
     assert json.loads(line)["message"] == "Retry: BrokerError: no leader for cdp.events"
+
+
+def said_by_aiokafka(at, text="Unable to connect to node %s", *args):
+    record = logging.LogRecord("aiokafka", logging.WARNING, "", 0, text, args or (1,), None)
+    record.created = at
+    logging.root.handle(record)
+
+
+def test_what_a_library_says_again_and_again_is_written_once_in_ten_seconds(capsys):
+    set_up_logging()
+    for number in range(100):
+        said_by_aiokafka(1_000.0 + number * 0.05, "Unable to connect to node %s", number)
+    said_by_aiokafka(1_001.0, "Group coordinator %s is gone", 2)
+    said_by_aiokafka(1_010.0)
+    said_by_aiokafka(1_020.0)
+    told = [json.loads(line) for line in lines(capsys)]
+    assert [(line["message"], line.get("more_like_it")) for line in told] == [
+        ("Unable to connect to node 0", None),
+        ("Group coordinator 2 is gone", None),
+        ("Unable to connect to node 1", 99),
+        ("Unable to connect to node 1", None),
+    ]
+
+
+def test_our_own_facts_are_never_left_out(capsys):
+    set_up_logging()
+    for _ in range(3):
+        log("partition_lost")
+    assert len(lines(capsys)) == 3

@@ -29,6 +29,12 @@ class Partition:
     time: int = 5_000
     due: int | None = None
     sizes: dict[str, int] | None = field(default_factory=dict)
+    version: str | None = None
+    missing: frozenset[str] = frozenset()
+    unswept: int = 0
+
+    def rows_to_sweep(self):
+        return self.unswept
 
     def next_due(self):
         return self.due
@@ -129,3 +135,19 @@ def test_the_worker_describes_itself():
     assert (get("cdp_input_partitions"), get("cdp_ready")) == (4, 0)
     ready = True
     assert get("cdp_ready") == 1
+
+
+def test_the_definitions_of_each_partition_are_told():
+    metrics = Metrics()
+    registry = metrics.registry
+    metrics.sample(
+        0, lag=0, limit=0, processor=Partition(version="12", missing=frozenset("ab"), unswept=5)
+    )
+    metrics.sample(1, lag=0, limit=0, processor=Partition(version="files-0a1b"))
+    metrics.definitions_invalid(2)
+    assert values(registry, "cdp_definitions_version", "partition") == {"0": 12, "1": 0}
+    assert values(registry, "cdp_definitions_rows_waiting", "partition") == {"0": 5, "1": 0}
+    assert values(registry, "cdp_definitions_histories_waiting", "partition") == {"0": 2, "1": 0}
+    assert registry.get_sample_value("cdp_definitions_invalid") == 2
+    metrics.forget(0)
+    assert values(registry, "cdp_definitions_version", "partition") == {"1": 0}

@@ -178,6 +178,7 @@ async def test_who_is_no_member_of_the_groups_generation_cannot_write(partition)
     await owner.submit((effects(), 1))
     (failure,) = owner.failures
     assert isinstance(failure, FencedError)
+    assert "NotAMemberError" in str(failure)
     await owner.lane.close()
     await partition.owner()
     assert await partition.counts() == [0, 0, 0, 0]

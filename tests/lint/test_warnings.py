@@ -2,7 +2,7 @@
 
 from cdp_stream.definitions import load_text
 from cdp_stream.lint import warnings_of
-from tests.lint.accounts import HEAD, warnings_in
+from tests.lint.accounts import warnings_in
 
 
 def lines_of(body: str, lookback: str = "30d") -> list[str]:

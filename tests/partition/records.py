@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cdp_stream.core.definition import Expression, Not
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.windows import Window
+from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.room import RowRoom
@@ -58,7 +59,9 @@ def plan() -> Plan:
 
 def processor(rows: Rows, rows_kept: int = 100_000) -> ProfileProcessor:
     """A processor that takes over these rows."""
-    made = ProfileProcessor(plan(), "cdp.events", 0, RowRoom(rows_kept))
+    made = ProfileProcessor(
+        Definitions("1", 0, plan().account), "cdp.events", 0, RowRoom(rows_kept)
+    )
     made.restore(rows)
     return made
 

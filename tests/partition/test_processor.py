@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import decode_partition, decode_row
+from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.core.accounts import DAY, SHORT, audience, did, plan_of
@@ -286,9 +287,10 @@ def test_however_few_rows_are_kept_decoded_the_effects_are_the_same(records):
 
 
 def test_a_processor_is_made_for_one_topic_and_partition():
-    made = ProfileProcessor(
-        plan_of(audience("a", did(), workspace="short"), workspaces=(SHORT,)), "t", 3
-    )
+    account = plan_of(
+        audience("a", did(workspace="short"), workspace="short"), workspaces=(SHORT,)
+    ).account
+    made = ProfileProcessor(Definitions("1", 0, account), "t", 3)
     effects = made.apply([Sent(b"7", b"{", (), T, 9)])
     headers = dict(effects.rejected[0][2])
     assert (headers["topic"], headers["partition"], headers["offset"]) == (b"t", b"3", b"9")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.row import Row
-from cdp_stream.formats.rows import encode_row
+from cdp_stream.formats.rows import encode_row, members_of
 from cdp_stream.partition.sizes import AudienceSizes
 
 AUDIENCES = ("buyers", "idle")
@@ -23,8 +23,8 @@ class Rows:
             self.members.setdefault(mpid, {})[audience] = 1
         for mpid in self.members:
             self.write(mpid)
-        self.sizes = AudienceSizes(AUDIENCES)
-        self.sizes.begin(self.members)
+        self.sizes = AudienceSizes((), members_of)
+        self.sizes.begin(AUDIENCES, self.members)
 
     def write(self, mpid):
         row = Row(mpid)
@@ -74,4 +74,4 @@ def test_until_all_rows_are_counted_there_is_no_answer():
 
 
 def test_an_audience_without_members_has_none():
-    assert AudienceSizes(AUDIENCES).count({}, 10) == {"buyers": 0, "idle": 0}
+    assert AudienceSizes(AUDIENCES, members_of).count({}, 10) == {"buyers": 0, "idle": 0}

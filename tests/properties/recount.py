@@ -26,7 +26,10 @@ Json = Any
 
 
 def recount(
-    definitions: Json, batches: list[Json], until: int | None = None
+    definitions: Json,
+    batches: list[Json],
+    until: int | None = None,
+    erasures: list[tuple[int, int, int]] | None = None,
 ) -> list[dict[str, Any]]:
     """Every change of every profile, in the order in which `cdp replay` prints them.
 
@@ -35,8 +38,10 @@ def recount(
         batches: parsed batches in arrival order.
         until: epoch ms to which time runs on, and after which no arriving batch is read; None is
             the greatest arrival (commands.md, `--until last`).
+        erasures: (how many of the batches come before it, mpid, epoch ms), in order.
     """
     account = Account(definitions)
+    places = {id(batch): place for place, batch in enumerate(batches)}
     read = [batch for batch in batches if account.input_of(batch) is not None]
     if until is None:
         until = max((arrival(batch) for batch in read), default=0)
@@ -44,9 +49,14 @@ def recount(
     changes: list[dict[str, Any]] = []
     for mpid in {int(batch["mpid"]) for batch in read}:
         profile = Profile(account, mpid)
+        waiting = [one for one in erasures or [] if one[1] == mpid]
         for batch in read:
             if int(batch["mpid"]) == mpid:
+                while waiting and waiting[0][0] <= places[id(batch)]:
+                    profile.erase(waiting.pop(0)[2])
                 profile.take(batch)
+        for _place, _mpid, at in waiting:
+            profile.erase(at)
         profile.run_to(until)
         changes += profile.changes
     return sorted(changes, key=lambda c: (c["effective_at"], int(c["mpid"]), c["ordinal"]))
@@ -138,6 +148,22 @@ class Profile:
                 if event_time(batch, event) == time:
                     self._apply_event(life, workspace, source, batch, event, time)
             self._evaluate({"event", "profile"})
+
+    def erase(self, at: int) -> None:
+        """semantics.md, End of a profile: out of everything, and what comes later is new."""
+        if self.clock is None:
+            return
+        self.run_to(at)
+        self.clock = max(self.clock, at)
+        self.lives.clear()
+        self.seen.clear()
+        self.identities.clear()
+        self.opt_outs.clear()
+        self.opted_out = False
+        for audience in self.account.audiences.values():
+            if audience.id in self.members:
+                self._emit("delete", audience, {"erasure"})
+        self.members = set()
 
     def _all_forgotten_at(self, instant: int) -> bool:
         now = instant if self.clock is None else max(self.clock, instant)

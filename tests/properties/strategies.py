@@ -24,3 +24,23 @@ def cases(draw: st.DrawFn) -> tuple[Json, list[Json], int | None]:
         stream.sort(key=arrival)
     until = None if draw(st.booleans()) else around.instant() + draw(st.sampled_from([0, 40 * DAY]))
     return definitions, stream, until
+
+
+Erasing = tuple[Json, list[Json], int | None, list[tuple[int, int, int]]]
+
+
+@st.composite
+def erasing_cases(draw: st.DrawFn) -> Erasing:
+    """A case, and erasures: (how many batches come before, mpid, epoch ms), in order."""
+    definitions = draw(definition_files())
+    around = Surroundings(draw, definitions)
+    stream = [draw(batches(around)) for _ in range(draw(st.integers(8, 24)))]
+    if draw(st.integers(0, 2)) < 2:
+        stream.sort(key=arrival)
+    places = sorted(draw(st.lists(st.integers(1, len(stream)), min_size=1, max_size=3)))
+    erasures = []
+    for place in places:
+        before = stream[place - 1]
+        at = draw(st.one_of(st.just(arrival(before)), st.just(around.instant())))
+        erasures.append((place, int(before["mpid"]), at))
+    return definitions, stream, None if draw(st.booleans()) else around.instant(), erasures

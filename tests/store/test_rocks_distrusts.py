@@ -196,3 +196,9 @@ def test_a_place_that_cannot_be_written_is_told_with_what_to_do(tmp_path):
     blocked.write_text("")
     with pytest.raises(DiskError, match="see to the disk"):
         opened(Path(blocked) / "below")
+
+
+def test_what_was_deleted_is_off_the_disk_within_a_day(tmp_path):
+    filled(tmp_path)
+    (options,) = [sorted(path.glob("OPTIONS-*"))[-1] for path in tmp_path.iterdir()]
+    assert "  periodic_compaction_seconds=86400\n" in options.read_text()

@@ -29,6 +29,7 @@ class Running:
     settings: Settings
     directory: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    partitions: int = PARTITIONS
 
     def start_worker(self, **flags: object) -> subprocess.Popen[bytes]:
         number = len(self.workers)
@@ -77,11 +78,11 @@ class Running:
 
     async def read(self, suffix: str) -> dict[int, list[Any]]:
         """All records of a topic, by partition."""
-        found: dict[int, list[Any]] = {number: [] for number in range(PARTITIONS)}
+        found: dict[int, list[Any]] = {number: [] for number in range(self.partitions)}
         await read_to_end(
             {"bootstrap_servers": self.settings.brokers},
             self.settings.topic(suffix),
-            range(PARTITIONS),
+            range(self.partitions),
             lambda partition, records: found[partition].extend(records),
         )
         return found
@@ -101,7 +102,7 @@ class Running:
         await consumer.start()
         try:
             events = self.settings.topic("events")
-            tps = [TopicPartition(events, number) for number in range(PARTITIONS)]
+            tps = [TopicPartition(events, number) for number in range(self.partitions)]
             consumer.assign(tps)
             return {tp.partition: await consumer.committed(tp) or 0 for tp in tps}
         finally:
@@ -113,7 +114,7 @@ class Running:
         await consumer.start()
         try:
             topic = self.settings.topic(suffix)
-            tps = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+            tps = [TopicPartition(topic, number) for number in range(self.partitions)]
             return sum((await consumer.end_offsets(tps)).values())
         finally:
             await consumer.stop()
@@ -138,12 +139,16 @@ async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int
 def running(
     settings: Settings, directory: Path, kind: type[AnyRunning] = Running
 ) -> Iterator[AnyRunning]:
+    """Ends the workers at the end; of a test that fails pytest shows what they logged last."""
     ran = kind(settings, directory)
     try:
         yield ran
     finally:
-        for worker in ran.workers:
-            if worker.poll() is None:
+        for number, worker in enumerate(ran.workers):
+            ended_with = worker.poll()
+            if ended_with is None:
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
             worker.wait()
+            sys.stdout.write(f"--- worker {number}, exit code {ended_with}:\n")
+            sys.stdout.write(ran.log_of(worker)[-4000:])

@@ -21,7 +21,7 @@ from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.offline.replay import Replay
 from cdp_stream.offline.spill import SpillingSorter
 from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, Running, ended, eventually, running
+from tests.topologies.running import Running, ended, eventually, running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -60,7 +60,7 @@ class CdpRunning(Running):
         """Publish lines, then a time marker for `until`; returns how many records that makes."""
         async with publisher(self.settings) as to:
             published = await publish_lines(to, iter(lines), until=until, mark=until is not None)
-        return published.records + (PARTITIONS if until is not None else 0)
+        return published.records + (self.partitions if until is not None else 0)
 
     async def published_state(self) -> dict[str, bytes]:
         state = {}

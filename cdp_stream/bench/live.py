@@ -1,0 +1,105 @@
+"""Live traffic: events at a steady rate, and how long each takes to become a membership change in a
+consumer's hands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from itertools import islice
+from statistics import quantiles
+from types import TracebackType
+from typing import Self
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.produce import Publisher
+from cdp_stream.settings import Settings
+
+_STEPS_A_SECOND = 100
+_FEWEST = 100
+"""Below that a percentile says nothing."""
+
+
+class LiveTraffic:
+    """Publishes from entering to leaving, or until there are no more records.
+
+    Args:
+        settings: which topics.
+        to: where to publish.
+        records: (mpid, batch) of one event each, with a `source_message_id`.
+        rate: events a second.
+    """
+
+    def __init__(
+        self, settings: Settings, to: Publisher, records: Iterator[tuple[int, bytes]], rate: int
+    ) -> None:
+        self._to = to
+        self._records = records
+        self._rate = rate
+        self._sent_at: dict[str, float] = {}
+        self._taken: list[float] = []
+        self._consumer = AIOKafkaConsumer(
+            settings.topic("memberships"),
+            **client_settings(settings),
+            auto_offset_reset="latest",
+            isolation_level="read_committed",
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        await self._consumer.start()
+        await self._consumer.seek_to_end()
+        self._tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._publish())]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._consumer.stop()
+
+    async def published(self) -> None:
+        """Wait until all records are published."""
+        await self._tasks[1]
+
+    def percentiles(self) -> tuple[float, float]:
+        """p50 and p99, ms.
+
+        Raises:
+            BrokerError: hardly any change came back.
+        """
+        if len(self._taken) < _FEWEST:
+            raise BrokerError(
+                f"only {len(self._taken)} changes came back for the latency",
+                "measure with more events, or more profiles",
+            )
+        cuts = quantiles(self._taken, n=100)
+        return cuts[49], cuts[98]
+
+    async def _consume(self) -> None:
+        async for record in self._consumer:
+            event_id = orjson.loads(record.value)["cause"]["event_id"]
+            if event_id in self._sent_at:
+                sent_at = self._sent_at.pop(event_id)
+                self._taken.append((time.perf_counter() - sent_at) * 1000)
+
+    async def _publish(self) -> None:
+        started, number = time.perf_counter(), 0
+        while slice_ := list(islice(self._records, self._rate // _STEPS_A_SECOND)):
+            now = time.perf_counter()
+            for _mpid, batch in slice_:
+                event = orjson.loads(batch)["events"][0]
+                self._sent_at[event["data"]["source_message_id"]] = now
+            await self._to.send([(b"%d" % mpid, batch) for mpid, batch in slice_])
+            number += 1
+            await asyncio.sleep(max(0.0, started + number / _STEPS_A_SECOND - time.perf_counter()))

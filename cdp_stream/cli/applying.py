@@ -1,0 +1,138 @@
+"""What `cdp plan` and `cdp apply` share: reading what is applied, and showing what would change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cdp_stream.cli.options import load_account
+from cdp_stream.definitions import Loaded, load_texts
+from cdp_stream.definitions.changes import DefinitionChange, changes_between
+from cdp_stream.errors import InputError
+from cdp_stream.settings import Settings, load_settings
+
+SETTINGS_FILE = Path("cdp.toml")
+
+_SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What applying files would change.
+
+    Attributes:
+        version: the version that is applied now, 0 for none.
+    """
+
+    settings: Settings
+    account_id: str
+    loaded: Loaded
+    version: int
+    changes: list[DefinitionChange]
+
+
+def applying_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags and arguments of both commands."""
+    for decorate in (
+        click.option("--json", "as_json_", is_flag=True, help="Print one JSON object."),
+        click.option("--prefix", metavar="NAME", help="What topics begin with.  [default: cdp]"),
+        click.option(
+            "--broker",
+            metavar="HOST:PORT,...",
+            help="Kafka's addresses.  [default: localhost:9092]",
+        ),
+        click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path()),
+    ):
+        function = decorate(function)
+    return function
+
+
+def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
+    """Check the files, and compare them with what is applied.
+
+    Raises:
+        InputError: the files have problems, printed before; or they are another account's.
+        BrokerError: Kafka cannot be asked.
+    """
+    account, loaded = load_account(files)
+    settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
+    # Faust takes a second to import; a mistake in the definitions is told before.
+    from cdp_stream.kafka.connection import client_settings
+    from cdp_stream.kafka.definitions_topic import Applied, read_applied
+    from cdp_stream.kafka.topics import definitions_topic_is_there
+
+    async def read() -> list[Applied]:
+        if not await definitions_topic_is_there(settings):
+            return []
+        return await read_applied(client_settings(settings), settings.topic("definitions"))
+
+    applied = asyncio.run(read())
+    if not applied:
+        return Planned(settings, account.id, loaded, 0, changes_between(None, loaded))
+    newest = applied[-1]
+    version = newest.record.version
+    if newest.account != account.id:
+        raise InputError(
+            f"the files define the account `{account.id}`, but version {version} of "
+            f"{settings.topic('definitions')} is of the account `{newest.account}`",
+            "use another --prefix for another account",
+        )
+    before = load_texts((file.name, file.text) for file in newest.record.files)
+    if before.account is None:
+        click.echo(
+            f"version {version} cannot be read by this release; all shows as added", err=True
+        )
+    return Planned(settings, account.id, loaded, version, changes_between(before, loaded))
+
+
+def as_json(changes: list[DefinitionChange]) -> str:
+    """The JSON object of a plan."""
+    found = {"changes": [change.as_json() for change in changes]}
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def as_text(plan: Planned) -> str:
+    """The plan for people; colours are left away by click where nobody sees them."""
+    now = f"version {plan.version} is applied" if plan.version else "nothing is applied yet"
+    lines = [f"Account {plan.account_id}: {now}."]
+    if not plan.changes:
+        return "\n".join([*lines, "Nothing to change."])
+    kinds = max(len(change.kind) for change in plan.changes)
+    ids = min(48, max(len(change.id) for change in plan.changes))
+    lines.append("")
+    for change in plan.changes:
+        sign, colour = _SIGNS[change.action]
+        head = f"  {sign} {change.kind:{kinds}}  {change.id:{ids}}"
+        lines.append(f"{click.style(head, fg=colour)}  {_said(change)}".rstrip())
+    return "\n".join([*lines, "", _summary(plan.changes)])
+
+
+def _said(change: DefinitionChange) -> str:
+    said = ", ".join(change.fields)
+    if change.action == "remove":
+        return "its members leave it" if change.kind in ("audience", "milestone") else ""
+    if change.stops and change.kind == "milestone":
+        return "it stops: no active connection needs it, and its members leave it"
+    if change.stops:
+        return f"{said}; it stops: its output is told nothing more of it"
+    if not change.recalculates:
+        return said
+    if change.action == "add":
+        return "calculated from history"
+    return f"{said}; recalculated" if said else "recalculated: what it depends on changes"
+
+
+def _summary(changes: list[DefinitionChange]) -> str:
+    counts = {action: sum(change.action == action for change in changes) for action in _SIGNS}
+    anew = sum(change.recalculates for change in changes)
+    return (
+        f"Plan: {counts['add']} to add, {counts['change']} to change, {counts['remove']} to "
+        f"remove; {anew} {'is' if anew == 1 else 'are'} calculated anew."
+    )

@@ -1,0 +1,40 @@
+"""`cdp erase`: ask for the removal of profiles."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import click
+
+from cdp_stream.cli.profile_ids import Mpid, TakesNegatives
+from cdp_stream.cli.worker import SETTINGS_FILE
+from cdp_stream.kafka.produce import publisher
+from cdp_stream.settings import load_settings
+
+
+@click.command(cls=TakesNegatives, epilog="Example: cdp erase 5283746152837465 --broker kafka:9092")
+@click.argument("mpids", metavar="MPID...", nargs=-1, required=True, type=Mpid())
+@click.option(
+    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
+)
+@click.option("--prefix", metavar="NAME", help="What the topics' names begin with.  [default: cdp]")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def command(mpids: tuple[int, ...], broker: str | None, prefix: str | None, as_json: bool) -> None:
+    """Ask for the removal of profiles, in their turn among the events: each leaves all audiences,
+    and its state is removed. Workers do it; what topics keep for a while is in docs/operations.md.
+    """
+    flags = {"broker": broker, "prefix": prefix}
+    settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
+
+    async def ask() -> int:
+        async with publisher(settings, make_topics=False) as to:
+            return await to.erase(mpids)
+
+    asked = asyncio.run(ask())
+    if as_json:
+        click.echo(json.dumps({"asked": asked}))
+        return
+    noun = "profile" if asked == 1 else "profiles"
+    click.echo(f"asked for the erasure of {asked:,} {noun} in {settings.topic('events')}")

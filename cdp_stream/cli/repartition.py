@@ -1,0 +1,62 @@
+"""`cdp repartition`: another partition count for a system that has been running."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict
+
+import click
+
+from cdp_stream.cli.worker import SETTINGS_FILE
+from cdp_stream.kafka.repartition import Repartitioned, repartition
+from cdp_stream.settings import load_settings
+
+
+@click.command(epilog="Example: cdp repartition --partitions 32 --broker kafka:9092 --dry-run")
+@click.option(
+    "--partitions",
+    required=True,
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="How many partitions cdp.events and the topics beside it are to have.",
+)
+@click.option("--dry-run", is_flag=True, help="Check and count, and change nothing.")
+@click.option(
+    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
+)
+@click.option("--prefix", metavar="NAME", help="What the topics' names begin with.  [default: cdp]")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def command(
+    partitions: int, dry_run: bool, broker: str | None, prefix: str | None, as_json: bool
+) -> None:
+    """Give a stopped system more partitions, and move every profile's state to its new one.
+
+    Producers and workers are stopped before. Interrupted, it is run again and goes on.
+    """
+    flags = {"broker": broker, "prefix": prefix}
+    settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
+
+    def tell(line: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(line, err=True)
+
+    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, tell=tell))
+    if as_json:
+        click.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
+    else:
+        click.echo(_said(done, settings.topic("events"), dry_run=dry_run))
+
+
+def _said(done: Repartitioned, events: str, *, dry_run: bool) -> str:
+    if done.before == done.after:
+        return f"{events} has {done.after} partitions already: nothing to do"
+    what = f"{done.profiles:,} profiles and {done.memberships:,} memberships"
+    if dry_run:
+        return f"from {done.before} to {done.after} partitions {what} would move"
+    came = (
+        f"; {done.forwarded:,} records that came in meanwhile forwarded" if done.forwarded else ""
+    )
+    return f"{events} has {done.after} partitions instead of {done.before}: {what} moved{came}"

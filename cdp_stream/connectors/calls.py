@@ -1,0 +1,147 @@
+"""What calls of partners have in common: JSON bodies, credentials, parts, pages of lists."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from cdp_stream.connectors.exchange import (
+    Answer,
+    Delivery,
+    Fault,
+    Outcome,
+    Request,
+    Token,
+    TokenFetch,
+)
+
+__all__ = [
+    "Sent",
+    "basic",
+    "dropped",
+    "in_parts",
+    "json_request",
+    "mapping_of",
+    "no_list",
+    "not_made",
+    "refreshed",
+    "text_of",
+    "unknown_list",
+]
+
+_GONE: Final = frozenset({404, 410})
+_TOKEN_LASTS_S: Final = 1_800
+
+R = TypeVar("R")
+Sent = Generator[Request, Answer, Mapping[int, str] | str]
+"""Sends rows; returns index -> why that row alone was refused, or why all of them were."""
+
+
+def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 - any JSON
+    """A request with a JSON body. Integers may be of any size, as in attributes."""
+    try:
+        body = orjson.dumps(value)
+    except TypeError:
+        body = json.dumps(value, separators=(",", ":")).encode()
+    return Request(method, url, body, {"content-type": "application/json"})
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an `Authorization` header with a user and a password."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def in_parts(
+    rows: Sequence[R], size: int, send: Callable[[Sequence[R]], Sent]
+) -> Generator[Request, Answer, list[tuple[R, str]]]:
+    """Send rows in parts of at most `size`; returns those that were refused, and why.
+
+    A part that is refused as a whole is sent again in halves, down to the row that is to blame, so
+    that one bad row holds up no other. So sending a row twice must do no harm.
+    """
+    refused: list[tuple[R, str]] = []
+    waiting = [rows[start : start + size] for start in range(0, len(rows), size)]
+    waiting.reverse()
+    while waiting:
+        part = waiting.pop()
+        said = yield from send(part)
+        if not isinstance(said, str):
+            refused += [(part[index], why) for index, why in said.items() if index < len(part)]
+        elif len(part) == 1:
+            refused.append((part[0], said))
+        else:
+            middle = len(part) // 2
+            waiting += [part[middle:], part[:middle]]
+    return refused
+
+
+def mapping_of(value: object, *keys: str) -> dict[str, Any]:
+    """The mapping under keys of what a partner answered; empty when there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: object) -> str | None:
+    """An id: text, or a number as text; None when it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def refreshed(title: str, request: Request, now: int, cure: str) -> TokenFetch:
+    """An access token for a refresh token.
+
+    Args:
+        request: with the refresh token, as OAuth 2.0 has it.
+        now: epoch ms.
+        cure: what to see to when it is refused.
+    """
+    answer = yield request
+    value, lasts = text_of(answer.at("access_token")), text_of(answer.at("expires_in"))
+    if not answer.ok or value is None:
+        # Its own words alone: a body that we do not know might repeat the token.
+        words = (answer.at(key) for key in ("error", "error_description", "code", "message"))
+        said = " ".join(str(one) for one in words if isinstance(one, str | int))
+        raise Fault("output", f"{title} gave no access token: {answer.status} {said}; {cure}")
+    seconds = int(lasts) if lasts is not None and lasts.isdecimal() else _TOKEN_LASTS_S
+    return Token(value, now + 1000 * seconds)
+
+
+def no_list(title: str, connection: str, cure: str) -> Fault:
+    """A connection has no list, and none can be made."""
+    return Fault("connection", f"{connection} names no list of {title}; {cure}, then resume it")
+
+
+def unknown_list(title: str, list_id: str | None, answer: Answer) -> Fault:
+    """The partner has no list of that id."""
+    return Fault(
+        "connection",
+        f"{title} does not know the list {list_id}: {answer.words()}; correct `list_id`, "
+        "then resume the connection",
+    )
+
+
+def not_made(title: str, name: str, answer: Answer) -> Fault:
+    """The partner did not find or make a list."""
+    return Fault(
+        "connection",
+        f"{title} made no list {name!r}: {answer.words()}; make it there and set `list_id`, "
+        "then resume the connection",
+    )
+
+
+def dropped(title: str, request: Request) -> Delivery:
+    """Delete a list. One that is not there is as good as deleted."""
+    answer = yield request
+    if answer.ok or answer.status in _GONE:
+        return Outcome()
+    raise Fault(
+        "connection",
+        f"{title} did not delete the list: {answer.words()}; see to it there, "
+        "then resume the connection",
+    )

@@ -1,0 +1,188 @@
+"""Iterable: subscribers of a static list, with shared attributes as user profile fields.
+
+Source: https://api.iterable.com/api/docs#lists_subscribe, #lists_unsubscribe, #lists_create
+(`failedUpdates`; `updateExistingUsersOnly`; `channelUnsubscribe` stays off). Iterable states no
+number of subscribers a call: 1,000, as for its bulk calls, at five calls a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from cdp_stream.connectors.calls import (
+    Sent,
+    dropped,
+    in_parts,
+    json_request,
+    mapping_of,
+    no_list,
+    not_made,
+    text_of,
+    unknown_list,
+)
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
+from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.exchange import (
+    Answer,
+    Delivery,
+    ListCreation,
+    Request,
+    Token,
+)
+from cdp_stream.connectors.hashing import normal_email
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+
+_HOSTS: Final = {"us": "https://api.iterable.com", "eu": "https://api.eu.iterable.com"}
+_IDENTITIES: Final = {"email": "email", "user_id": "customer_id"}
+_KEYS: Final = {"email": "email", "customer_id": "userId"}
+_FORMS: Final[dict[str, Form]] = {"email": normal_email, "customer_id": str.strip}
+_MOST_SUBSCRIBERS: Final = 1_000
+_BAD_REQUEST, _NOT_FOUND = 400, 404
+
+
+class IterableSettings(HttpSettings):
+    """An Iterable project."""
+
+    api_key: SecretStr = Field(description="A server-side API key.")
+    region: Literal["us", "eu"] = Field("us", description="Where the project is.")
+    identify_by: Literal["email", "user_id"] = Field(
+        "email", description="What the project knows users by: our `email` or `customer_id`."
+    )
+    create_missing_users: bool = Field(
+        True, description="Whether Iterable makes users that it does not know."
+    )
+
+
+class IterableConnection(ConnectionSettings):
+    """One static list."""
+
+    list_id: int | None = Field(
+        None, description="The list's id; without it a list of the audience's name is made."
+    )
+
+
+Change = OutputChange[IterableConnection]
+
+
+class Iterable(HttpConnector[IterableSettings, IterableConnection]):
+    """Subscribes users to a list and unsubscribes them from it, and from nothing else."""
+
+    name = "iterable"
+    title = "Iterable"
+    summary = "Keeps a static list of Iterable equal to the audience."
+    output_settings = IterableSettings
+    connection_settings = IterableConnection
+    identities = frozenset(_FORMS)
+    takes_attributes = True
+    pattern = "direct"
+    batching = Batching(count=_MOST_SUBSCRIBERS, interval_ms=1_000)
+    rate = Rate(5)
+
+    def __init__(self, output: str, settings: IterableSettings) -> None:
+        super().__init__(output, settings)
+        self._url = (settings.api_url or _HOSTS[settings.region]) + "/api/lists"
+        identity_type = _IDENTITIES[settings.identify_by]
+        self._forms = {identity_type: _FORMS[identity_type]}
+        self._key = settings.api_key.get_secret_value()
+
+    @property
+    def creates_lists(self) -> bool:
+        """Always."""
+        return True
+
+    def list_of(self, settings: IterableConnection) -> str | None:
+        """Its `list_id`."""
+        return None if settings.list_id is None else str(settings.list_id)
+
+    def authorized(self, request: Request, now: int, token: Token | None) -> Request:
+        """The API key."""
+        return request.with_headers(api_key=self._key)
+
+    def create_list(self, change: Change) -> ListCreation:
+        """Find the list of that name, or make one."""
+        answer = yield Request("GET", self._url)
+        for found in answer.objects("lists"):
+            same = found.get("name") == change.audience_name
+            if same and (list_id := _number(found.get("id"))):
+                return list_id
+        if answer.ok:
+            answer = yield json_request("POST", self._url, {"name": change.audience_name})
+            if answer.ok and (list_id := _number(answer.at("listId"))):
+                return list_id
+        raise not_made(self.title, change.audience_name, answer)
+
+    def deliver(self, changes: Sequence[Change]) -> Delivery:
+        """Unsubscribe those who left, then subscribe those who are in."""
+        first = changes[0]
+        if first.list_id is None:
+            raise no_list(self.title, first.connection, "set its `list_id`")
+        if first.action == AUDIENCE_DELETE:
+            request = Request("DELETE", f"{self._url}/{first.list_id}")
+            return (yield from dropped(self.title, request))
+        members, unusable = last_of_each_form(changes, self._forms)
+        refused = []
+        for is_in in (False, True):
+            rows = [member for member in members if member.is_in is is_in]
+            refused += yield from in_parts(rows, _MOST_SUBSCRIBERS, partial(self._send, is_in))
+        return outcome(refused, unusable)
+
+    def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
+        list_id = part[0].change.list_id
+        body: dict[str, Any] = {
+            "listId": int(list_id or 0),
+            "subscribers": [_subscriber(member) for member in part],
+        }
+        if is_in:
+            body["updateExistingUsersOnly"] = not self.settings.create_missing_users
+        else:
+            body["channelUnsubscribe"] = False
+        answer = yield json_request(
+            "POST", f"{self._url}/{'subscribe' if is_in else 'unsubscribe'}", body
+        )
+        if not answer.ok:
+            if _is_about_the_list(answer):
+                raise unknown_list(self.title, list_id, answer)
+            return answer.words()
+        # A user who is not there cannot be on the list; where none is to be made, none is missed.
+        missing_is_wrong = is_in and self.settings.create_missing_users
+        return _failed(part, mapping_of(answer.json(), "failedUpdates"), missing_is_wrong)
+
+
+def _subscriber(member: Member) -> dict[str, Any]:
+    user: dict[str, Any] = {_KEYS[member.identity_type]: member.identity}
+    if member.is_in and member.change.attributes:
+        user["dataFields"] = dict(member.change.attributes)
+    return user
+
+
+def _failed(
+    part: Sequence[Member], failures: dict[str, Any], missing_is_wrong: bool
+) -> dict[int, str]:
+    """The rows that a reply names, each with the name of the list that it stands in."""
+    places = {member.identity: index for index, member in enumerate(part)}
+    failed = {}
+    for reason, named in failures.items():
+        if not isinstance(named, list) or (reason.startswith("notFound") and not missing_is_wrong):
+            continue
+        for value in named:
+            index = places.get(normal_email(str(value)), places.get(str(value)))
+            if index is not None:
+                failed[index] = reason
+    return failed
+
+
+def _is_about_the_list(answer: Answer) -> bool:
+    if answer.status == _NOT_FOUND:
+        return True
+    said = str(answer.at("msg")).lower()
+    return answer.status == _BAD_REQUEST and "list" in said
+
+
+def _number(value: object) -> str | None:
+    text = text_of(value)
+    return text if text is not None and text.isdecimal() else None

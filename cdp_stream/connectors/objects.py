@@ -1,0 +1,75 @@
+"""Objects in a store: what a batch's object is called, and how changes gather for one.
+
+The name follows from the changes in it: an object that is written again after a crash takes the
+place of the first.
+
+Source: docs/connectors (s3, google-cloud-storage, liveramp).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching
+from cdp_stream.core.durations import duration_ms
+from cdp_stream.errors import UsageError
+
+__all__ = ["ObjectGathering", "gathering", "guid", "plain", "stamp"]
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class ObjectGathering(BaseModel):
+    """When an object is closed: whichever comes first."""
+
+    rotate_changes: int = Field(
+        50_000, ge=1, le=1_000_000, description="An object is closed when it has so many changes."
+    )
+    rotate_after: str = Field(
+        "5m", description="An object is closed so long after its first change, as a duration."
+    )
+
+
+def gathering(output: str, settings: ObjectGathering, size: int) -> Batching:
+    """The gathering that an output's settings ask for; `size` in bytes of messages.
+
+    Raises:
+        UsageError: `rotate_after` is no duration.
+    """
+    interval_ms = duration_ms(settings.rotate_after)
+    if not interval_ms:
+        raise UsageError(
+            f"output {output}: rotate_after: {settings.rotate_after!r} is no duration above 0",
+            "write a whole number and one of `ms s m h d w`, as `1h`",
+        )
+    return Batching(settings.rotate_changes, size, interval_ms)
+
+
+def guid(changes: Sequence[OutputChange[Any]]) -> str:
+    """A UUID of just these changes to this connection: the same whenever they come again."""
+    digest = sha256(changes[0].connection.encode())
+    for change in changes:
+        digest.update(b"\n" + change.message_id.encode())
+    return str(UUID(bytes=digest.digest()[:16], version=5))
+
+
+def stamp(changes: Sequence[OutputChange[Any]], pattern: str) -> str:
+    """The instant of the first change, UTC, as `strftime` writes it."""
+    seconds = changes[0].effective_at // 1000
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime(pattern)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC).strftime(pattern)
+
+
+def plain(name: str) -> str:
+    """A name with letters, digits, `.`, `_` and `-` alone; everything else becomes one hyphen."""
+    return _UNSAFE.sub("-", name).strip("-") or "audience"

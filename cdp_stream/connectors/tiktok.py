@@ -1,0 +1,227 @@
+"""TikTok custom audiences, by streaming: hashed emails, phones and advertising ids.
+
+Source: https://business-api.tiktok.com/portal/docs?id=1739940585975809 (/segment/mapping/),
+id=1739940583739393 (/segment/audience/), id=1739940539757569 (/dmp/custom_audience/delete/), and
+the appendix of return codes, which count more than the HTTP status; the forms of identities:
+https://ads.tiktok.com/help/article/list-of-supported-ids-and-formats-for-a-customer-file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from pydantic import Field
+
+from cdp_stream.connectors.calls import (
+    Sent,
+    in_parts,
+    json_request,
+    no_list,
+    not_made,
+    text_of,
+    unknown_list,
+)
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
+from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.exchange import (
+    Answer,
+    Delivery,
+    Fault,
+    ListCreation,
+    Outcome,
+    Request,
+    Token,
+    TryAgain,
+)
+from cdp_stream.connectors.hashing import device_sha256, normal_email, normal_phone, sha256_hex
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+
+_MOST_ROWS: Final = 10_000
+_PAGE, _PAGES = 100, 40
+_SCHEMA: Final = ("EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256")
+_COLUMN: Final = {
+    "email": 0,
+    "mobile_number": 1,
+    "phone_number_2": 1,
+    "phone_number_3": 1,
+    "ios_advertising_id": 2,
+    "android_advertising_id": 3,
+}
+
+_TOO_OFTEN: Final = frozenset({40016, 40100, 40132, 40133})
+_CREDENTIALS: Final = frozenset({40001, 40102, 40103, 40104, 40105, 40110, 40113})
+_NO_SUCH_THING: Final = 40007
+_THEIR_FAULT: Final = range(50000, 60000)
+
+
+def _email(email: str) -> str:
+    """TikTok takes `+` and what follows it for no part of the address."""
+    local, at, domain = normal_email(email).rpartition("@")
+    text = f"{local.partition('+')[0]}{at}{domain}"
+    return text and sha256_hex(text)
+
+
+def _phone(phone: str) -> str:
+    digits = normal_phone(phone, plus=True)
+    return digits and sha256_hex(digits)
+
+
+_FORMS: Final[dict[str, Form]] = {
+    "email": _email,
+    "mobile_number": _phone,
+    "phone_number_2": _phone,
+    "phone_number_3": _phone,
+    "ios_advertising_id": device_sha256,
+    "android_advertising_id": device_sha256,
+}
+
+
+class TikTokSettings(HttpSettings):
+    """An advertiser on TikTok."""
+
+    advertiser_id: str = Field(pattern=r"^[0-9]+$", description="The advertiser's id.")
+    access_token: SecretStr = Field(
+        description="A long-lived token with audience management; streaming must be allowed to it."
+    )
+
+
+class TikTokConnection(ConnectionSettings):
+    """One custom audience that is fed by streaming."""
+
+    list_id: str | None = Field(
+        None, description="The audience's id; without it one of the audience's name is made."
+    )
+
+
+Change = OutputChange[TikTokConnection]
+
+
+class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
+    """Maps hashed identities to a custom audience, and takes them from it."""
+
+    name = "tiktok"
+    title = "TikTok"
+    summary = "Keeps a custom audience of TikTok's ads equal to the audience."
+    output_settings = TikTokSettings
+    connection_settings = TikTokConnection
+    identities = frozenset(_FORMS)
+    pattern = "direct"
+    batching = Batching(count=_MOST_ROWS, interval_ms=5_000)
+    on_audience_delete = "delete"
+    rate = Rate(10)
+
+    def __init__(self, output: str, settings: TikTokSettings) -> None:
+        super().__init__(output, settings)
+        self._url = (settings.api_url or "https://business-api.tiktok.com") + "/open_api/v1.3"
+        self._token = settings.access_token.get_secret_value()
+
+    @property
+    def creates_lists(self) -> bool:
+        """Always."""
+        return True
+
+    def list_of(self, settings: TikTokConnection) -> str | None:
+        """Its `list_id`."""
+        return settings.list_id
+
+    def authorized(self, request: Request, now: int, token: Token | None) -> Request:
+        """The access token."""
+        return request.with_headers(access_token=self._token)
+
+    def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
+        """By TikTok's code, which is there with a status of 200 too."""
+        code = _code(answer)
+        if code in _TOO_OFTEN or code in _THEIR_FAULT:
+            return TryAgain()
+        if code in _CREDENTIALS:
+            return Fault(
+                "output",
+                f"TikTok refused us: {answer.words()}; check the token and what it may do, "
+                f"then resume output {self.output}",
+            )
+        return super().classify(request, answer)
+
+    def create_list(self, change: Change) -> ListCreation:
+        """Find the audience of that name, or make one."""
+        name, advertiser = change.audience_name, self.settings.advertiser_id
+        for page in range(1, _PAGES + 1):
+            answer = yield Request(
+                "GET",
+                f"{self._url}/dmp/custom_audience/list/?advertiser_id={advertiser}"
+                f"&page={page}&page_size={_PAGE}",
+            )
+            if _refused(answer):
+                raise not_made(self.title, name, answer)
+            audiences = answer.objects("data", "list")
+            for found in audiences:
+                if found.get("name") == name and (list_id := text_of(found.get("audience_id"))):
+                    return list_id
+            if len(audiences) < _PAGE:
+                break
+        body = {"custom_audience_name": name, "advertiser_id": advertiser, "action": "create"}
+        answer = yield json_request("POST", f"{self._url}/segment/audience/", body)
+        list_id = text_of(answer.at("data", "audience_id"))
+        if _refused(answer) or list_id is None:
+            raise not_made(self.title, name, answer)
+        return list_id
+
+    def deliver(self, changes: Sequence[Change]) -> Delivery:
+        """Rows to delete, then rows to add; one row an identity."""
+        first = changes[0]
+        if first.list_id is None:
+            raise no_list(self.title, first.connection, "set its `list_id`")
+        if first.action == AUDIENCE_DELETE:
+            return (yield from self._drop(first.list_id))
+        members, unusable = last_of_each_form(changes, _FORMS)
+        refused = []
+        for is_in, action in ((False, "delete"), (True, "add")):
+            rows = [member for member in members if member.is_in is is_in]
+            refused += yield from in_parts(rows, _MOST_ROWS, partial(self._send, action))
+        return outcome(refused, unusable)
+
+    def _send(self, action: str, part: Sequence[Member]) -> Sent:
+        list_id = part[0].change.list_id
+        body = {
+            "advertiser_ids": [self.settings.advertiser_id],
+            "action": action,
+            "id_schema": _SCHEMA,
+            "batch_data": [_row(member, list_id) for member in part],
+        }
+        answer = yield json_request("POST", f"{self._url}/segment/mapping/", body)
+        if _code(answer) == _NO_SUCH_THING:
+            raise unknown_list(self.title, list_id, answer)
+        return answer.words() if _refused(answer) else {}
+
+    def _drop(self, list_id: str) -> Delivery:
+        body = {
+            "advertiser_id": self.settings.advertiser_id,
+            "custom_audience_ids": [list_id],
+        }
+        answer = yield json_request("POST", f"{self._url}/dmp/custom_audience/delete/", body)
+        said = answer.words().lower()
+        gone = _code(answer) == _NO_SUCH_THING or "not exist" in said or "not found" in said
+        if gone or not _refused(answer):
+            return Outcome()
+        raise Fault(
+            "connection",
+            f"TikTok did not delete custom audience {list_id}: {answer.words()}; take it out of "
+            "running campaigns, then resume the connection",
+        )
+
+
+def _row(member: Member, list_id: str | None) -> list[dict[str, Any]]:
+    row: list[dict[str, Any]] = [{}, {}, {}, {}]
+    row[_COLUMN[member.identity_type]] = {"id": member.identity, "audience_ids": [list_id]}
+    return row
+
+
+def _code(answer: Answer) -> int:
+    code = answer.at("code")
+    return code if isinstance(code, int) else 0
+
+
+def _refused(answer: Answer) -> bool:
+    return not answer.ok or _code(answer) != 0

@@ -1,0 +1,339 @@
+"""From the definitions in force to others: what changed, and what that does to a profile.
+
+A partition counts its definitions in epochs, and each row says under which it was settled last. A
+row of an earlier epoch is migrated when it is next needed, or when its turn comes. Migration is a
+function of the row, of the two definitions and of the partition's time at the switch; so it makes
+the same of a row whenever, and however often, it is done.
+
+A row is never more than one catalog away: the catalogs of the epochs that rows may still have are
+kept, not their definitions.
+
+Source: docs/semantics.md, changing definitions; docs/changing-definitions.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+from cdp_stream.core.ab_test import variant_of
+from cdp_stream.core.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.definition import Account
+from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.forwarding import Route, Shift
+from cdp_stream.core.plan import InForce, Plan, PlannedAudience
+from cdp_stream.core.row import Row, measure
+
+_BY_DEFINITION: Final = Cause("definition", None, None, None)
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Wired(NamedTuple):
+    """What a change of definitions must know of a connection that was active before.
+
+    Attributes:
+        on_audience_delete: what the connector does when the audience is deleted.
+        settings: as JSON text.
+        shared: names of the attributes that it shares.
+    """
+
+    id: str
+    audience: str
+    output: str
+    variant: str | None
+    on_audience_delete: str
+    settings: str
+    shared: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What definitions leave behind for the next ones to be compared with.
+
+    Attributes:
+        audiences: by id, in the order of the definition files; drafts too.
+        lifetimes: of each workspace, ms; None is unlimited.
+        slots: the slots whose history is complete.
+        connections: the active ones, by id.
+    """
+
+    audiences: Mapping[str, InForce] = field(default_factory=dict)
+    lifetimes: Mapping[str, int | None] = field(default_factory=dict)
+    slots: frozenset[str] = frozenset()
+    connections: Mapping[str, Wired] = field(default_factory=dict)
+
+
+def catalog_of(plan: Plan) -> Catalog:
+    """The catalog of a plan that is in force."""
+    return Catalog(
+        {audience.id: _in_force(audience) for audience in sorted(plan.audiences, key=_order)},
+        {workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()},
+        frozenset(plan.memories),
+        {route.connection.id: _wired(route) for route in _routes(plan)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """From one catalog to the plan in force.
+
+    Attributes:
+        before: the catalog under which rows were settled.
+        at: the partition's time at the switch, epoch ms: up to it due instants are silent.
+        time: the instant at which changes are told, epoch ms, unless a profile's clock is later.
+        epoch: that of the plan.
+        places: places in `plan.audiences` of those whose members are worked out anew.
+        is_felt: whether any row may have to change.
+        started: ids of the connections that were not active before, or had other settings.
+        reshared: ids of those that shared other attributes.
+    """
+
+    before: Catalog
+    at: int
+    time: int
+    epoch: int
+    places: tuple[int, ...]
+    is_felt: bool
+    started: frozenset[str] = frozenset()
+    reshared: frozenset[str] = frozenset()
+
+
+def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -> Transition:
+    """What a plan changes of what was in force."""
+    places = tuple(
+        place
+        for place, audience in enumerate(plan.audiences)
+        # A frozen audience has no meaning: it stays as it is, and is worked out anew afterwards.
+        if audience.meaning
+        and (
+            audience.id not in before.audiences
+            or before.audiences[audience.id].meaning != audience.meaning
+        )
+    )
+    after = catalog_of(plan)
+    started, reshared = _connected(before, after)
+    is_felt = bool(
+        places
+        or started
+        or reshared
+        or after.slots - before.slots
+        or dict(before.lifetimes) != dict(after.lifetimes)
+        or {entry.id: _told(entry) for entry in before.audiences.values()}
+        != {entry.id: _told(entry) for entry in after.audiences.values()}
+    )
+    return Transition(before, at, time, epoch, places, is_felt, started, reshared)
+
+
+def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozenset[str]]:
+    """The connections that have started, and those that share other attributes."""
+    started: set[str] = set()
+    reshared: set[str] = set()
+    for wired in after.connections.values():
+        known = before.connections.get(wired.id)
+        if known is None or known.settings != wired.settings:
+            started.add(wired.id)
+        elif known.shared != wired.shared:
+            reshared.add(wired.id)
+    return frozenset(started), frozenset(reshared)
+
+
+def ended_connections(before: Catalog, account: Account) -> list[tuple[Wired, InForce]]:
+    """The connections whose audience, or variant of it, the definitions have no more, each with the
+    audience as it was; not those of outputs that went too, whom nobody reads.
+    """
+    defined = {audience.id: audience for audience in account.audiences}
+    outputs = {output.id for output in account.outputs}
+    found: list[tuple[Wired, InForce]] = []
+    for wired in before.connections.values():
+        audience, was = defined.get(wired.audience), before.audiences.get(wired.audience)
+        is_gone = audience is None
+        if audience is not None and wired.variant is not None:
+            tested = () if audience.ab_test is None else audience.ab_test.variants
+            is_gone = all(variant.name != wired.variant for variant in tested)
+        if is_gone and was is not None and wired.output in outputs:
+            found.append((wired, was))
+    return found
+
+
+def migrate(
+    engine: Engine,
+    row: Row,
+    shift: Transition,
+    changes: list[Change],
+    history: Mapping[str, Any] = _NOTHING,
+) -> None:
+    """Settle a row of an earlier epoch under the plan in force, and emit the difference between
+    what was told of it and what holds now.
+
+    Args:
+        row: changed in place; without spaces afterwards when the profile has ended meanwhile.
+        changes: appended to: deletes, then adds, each in the order of the definition files, those
+            that are not defined any more before the rest.
+        history: state of slots that was worked out from the event log.
+    """
+    plan = engine.plan
+    row.epoch = shift.epoch
+    if not row.spaces:
+        return
+    audiences = shift.before.audiences
+    told = {
+        name: row.variants.get(name)
+        for name in row.members
+        if name in audiences and audiences[name].emits
+    }
+    identities = tuple(sorted(row.identities.items()))
+    clock, ordinal = row.clock, row.ordinal
+    changed = _take_slots(plan, row, shift.before.slots, history)
+    changed |= _take_members(plan, row, shift.places)
+    engine.catch_up(row, shift.at)
+    changed |= _take_variants(plan, row)
+    row.ordinal = ordinal if row.clock == clock else row.told if row.clock == row.told_at else 0
+    held = {name: row.variants.get(name) for name in row.members if _planned(plan, name).emits}
+    start = len(changes)
+    if held != told:
+        _tell(plan, row, shift, (told, held), identities, changes)
+    if plan.forwarding is not None:
+        at, read_at = max(row.clock, shift.time), max(row.clock, shift.at)
+        connections = Shift(at, read_at, shift.started, shift.reshared)
+        plan.forwarding.switch(row, connections, changes, start)
+    if changed or row.clock != clock:
+        row.warm()
+        row.weight = measure(row)
+
+
+def _take_slots(plan: Plan, row: Row, kept: frozenset[str], history: Mapping[str, Any]) -> bool:
+    """Drop what was not kept up without a gap, and take over what was read anew."""
+    gone = [slot for slot in row.slots if slot not in plan.memories or slot not in kept]
+    for slot in gone:
+        del row.slots[slot]
+    taken = False
+    for slot, state in history.items():
+        memory = plan.memories.get(slot)
+        if memory is not None and memory.workspace in row.spaces:
+            row.slots[slot] = state
+            taken = True
+    return bool(gone) or taken
+
+
+def _take_members(plan: Plan, row: Row, places: tuple[int, ...]) -> bool:
+    """Make the row a member of what it is one of at its clock, without a word."""
+    members, at = row.members, row.clock
+    before = set(members)
+    for name in [name for name in members if name not in plan.places]:
+        del members[name]
+    opted_out = plan.opted_out.holds(row, at)
+    for place in places:
+        audience = plan.audiences[place]
+        if not opted_out and audience.expression.holds(row, at):
+            members.setdefault(audience.id, at)
+        else:
+            members.pop(audience.id, None)
+    return before != set(members)
+
+
+def _take_variants(plan: Plan, row: Row) -> bool:
+    """Give each membership the variant of the test in force; a frozen one keeps its own."""
+    before = dict(row.variants)
+    for name in [name for name in row.variants if name not in row.members]:
+        del row.variants[name]
+    for name in row.members:
+        audience = _planned(plan, name)
+        if audience.ab_test is None:
+            row.variants.pop(name, None)
+        elif audience.meaning or name not in row.variants:
+            row.variants[name] = variant_of(audience.ab_test, row.mpid)
+    return before != row.variants
+
+
+def _tell(
+    plan: Plan,
+    row: Row,
+    shift: Transition,
+    told_and_held: tuple[Mapping[str, str | None], Mapping[str, str | None]],
+    identities: tuple[tuple[str, str], ...],
+    changes: list[Change],
+) -> None:
+    told, held = told_and_held
+    at = max(row.clock, shift.time)
+    ordinal = row.ordinal_at(at)
+    for action, some, others in ((DELETE, told, held), (ADD, held, told)):
+        names = {name for name, variant in some.items() if others.get(name, ...) != variant}
+        for entry in _in_order(plan, shift.before, names):
+            variant = some[entry.id]
+            name = entry.name if variant is None else f"{entry.name} - {variant}"
+            changes.append(
+                Change(
+                    action, entry.id, name, row.mpid, at, ordinal, variant,
+                    _BY_DEFINITION, entry.digest, identities,
+                )
+            )  # fmt: skip
+            ordinal += 1
+    if at == row.clock:
+        row.ordinal = ordinal
+    else:
+        row.told_at, row.told = at, ordinal
+        row.warm()
+
+
+def narrowed(catalog: Catalog, newest: Catalog) -> Catalog:
+    """A catalog that rows may still have, once other definitions kept only their own slots up, and
+    told only their own connections.
+    """
+    active = newest.connections
+    connections = {name: one for name, one in catalog.connections.items() if name in active}
+    return replace(catalog, slots=catalog.slots & newest.slots, connections=connections)
+
+
+def _in_order(plan: Plan, before: Catalog, names: set[str]) -> Iterator[InForce]:
+    yield from (
+        entry
+        for entry in before.audiences.values()
+        if entry.id in names and entry.id not in plan.places
+    )
+    defined = [_planned(plan, name) for name in names if name in plan.places]
+    yield from map(_in_force, sorted(defined, key=_order))
+
+
+def _planned(plan: Plan, name: str) -> PlannedAudience:
+    return plan.audiences[plan.places[name]]
+
+
+def _in_force(audience: PlannedAudience) -> InForce:
+    return InForce(
+        audience.id,
+        audience.name,
+        audience.workspaces,
+        audience.emits,
+        audience.digest,
+        audience.meaning,
+        audience.ab_test,
+    )
+
+
+def _routes(plan: Plan) -> Iterator[Route]:
+    if plan.forwarding is not None:
+        for routes in plan.forwarding.routes.values():
+            yield from routes
+
+
+def _wired(route: Route) -> Wired:
+    connection = route.connection
+    return Wired(
+        connection.id,
+        connection.audience,
+        connection.output,
+        connection.variant,
+        connection.on_audience_delete,
+        json.dumps(connection.settings, sort_keys=True),
+        tuple(name for name, _shared in route.shared),
+    )
+
+
+def _order(audience: PlannedAudience) -> int:
+    return audience.order
+
+
+def _told(entry: InForce) -> tuple[Any, ...]:
+    return entry.emits, entry.ab_test

@@ -1,0 +1,248 @@
+"""What is different between two sets of definitions, definition by definition.
+
+Definitions are compared as they are written, defaults filled in, so the order of keys and the
+layout of a file are no difference. Whether memberships are worked out anew is asked of what they
+mean: an audience that only refers to an edited one is calculated anew too, and is listed.
+
+Source: docs/changing-definitions.md, the plan; docs/commands.md, plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cdp_stream.core.definition import Account
+from cdp_stream.core.meaning import meaning_text
+from cdp_stream.core.planning import build_plan
+from cdp_stream.definitions.load import Loaded
+from cdp_stream.definitions.nodes import Mapping as MappingNode
+from cdp_stream.definitions.nodes import Node, Scalar, Sequence
+from cdp_stream.definitions.schema import (
+    AudienceRecord,
+    CalculatedAttributeRecord,
+    InputRecord,
+    JourneyRecord,
+    MilestoneRecord,
+    Record,
+    WorkspaceRecord,
+)
+
+__all__ = ["DefinitionChange", "changes_between"]
+
+ADD: Final = "add"
+CHANGE: Final = "change"
+REMOVE: Final = "remove"
+
+POSITION: Final = "position"
+"""The field of a milestone that says where it stands: below which, and behind which siblings."""
+
+_RECALCULATING: Final = {
+    "workspace": frozenset({"lookback", "event_tiers"}),
+    "input": frozenset({"tier", "workspace"}),
+}
+
+_Key = tuple[str, str]
+_Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionChange:
+    """One definition that is added, changed or removed.
+
+    Attributes:
+        kind: `workspace`, `input`, `calculated_attribute`, `audience`, `journey`, `milestone`,
+            `output`, `connection`; `account` for the order of definitions alone.
+        action: `add`, `change` or `remove`.
+        recalculates: whether memberships are worked out anew, from the event history as far as
+            criteria that were not there before read it.
+        fields: the keys that differ, of a change; none where only what it refers to does.
+        stops: whether it is a connection that tells its output nothing from now on, or a milestone
+            that no active connection needs any more.
+    """
+
+    kind: str
+    id: str
+    action: str
+    recalculates: bool
+    fields: tuple[str, ...] = ()
+    stops: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """As `--json` has it."""
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "action": self.action,
+            "recalculates": self.recalculates,
+            "fields": list(self.fields),
+        }
+
+
+def changes_between(before: Loaded | None, after: Loaded) -> list[DefinitionChange]:
+    """What must change for `after` to hold instead of `before` (None: nothing is defined yet).
+
+    Args:
+        before: without errors.
+        after: without errors.
+
+    Returns:
+        Removals where they stood, among what is now defined in its order.
+    """
+    old, new = _written(before), _written(after)
+    old_meanings, new_meanings = _meanings(before), _meanings(after)
+    found = []
+    for key in _both(old, new):
+        if key not in new:
+            found.append(DefinitionChange(*key, REMOVE, recalculates=False))
+        elif key not in old:
+            found.append(DefinitionChange(*key, ADD, _is_calculated(key, new_meanings)))
+        else:
+            change = _changed(key, (old[key], new[key]), (old_meanings, new_meanings))
+            if change is not None:
+                found.append(change)
+    if not found and [key for key in old if key in new] != list(new):
+        assert after.account is not None
+        found.append(
+            DefinitionChange("account", after.account.id, CHANGE, recalculates=False,
+                             fields=("order",))
+        )  # fmt: skip
+    return found
+
+
+def _changed(
+    key: _Key,
+    written: tuple[_Fields, _Fields],
+    meanings: tuple[Mapping[_Key, str], Mapping[_Key, str]],
+) -> DefinitionChange | None:
+    old, new = written
+    names = tuple(name for name in {**old, **new} if old.get(name) != new.get(name))
+    before, after = (known.get(key) for known in meanings)
+    anew = before != after and after is not None
+    anew |= not _RECALCULATING.get(key[0], frozenset()).isdisjoint(names)
+    # A milestone that no connection needs any more, or a connection that is made inactive.
+    stops = before is not None and after is None
+    stops |= key[0] == "connection" and "status" in names and new["status"] == "inactive"
+    if not names and not anew and not stops:
+        return None
+    return DefinitionChange(*key, CHANGE, anew, names, stops)
+
+
+def _is_calculated(key: _Key, meanings: Mapping[_Key, str]) -> bool:
+    """Whether what is new has members, or a value, to be worked out."""
+    return key in meanings or key[0] == "journey"
+
+
+def _both(old: Mapping[_Key, _Fields], new: Mapping[_Key, _Fields]) -> list[_Key]:
+    """All keys: those defined now in their order, each gone one behind what it stood behind."""
+    order = list(new)
+    last: _Key | None = None
+    for key in old:
+        if key not in new:
+            order.insert(0 if last is None else order.index(last) + 1, key)
+        last = key
+    return order
+
+
+def _meanings(loaded: Loaded | None) -> dict[_Key, str]:
+    """What each definition means whose state depends on it."""
+    if loaded is None or loaded.account is None:
+        return {}
+    account = loaded.account
+    found = {
+        ("milestone" if "/" in audience.id else "audience", audience.id): audience.meaning
+        for audience in build_plan(account).audiences
+    }
+    for attribute in account.calculated_attributes:
+        found["calculated_attribute", attribute.id] = meaning_text(attribute)
+    return found
+
+
+def _written(loaded: Loaded | None) -> dict[_Key, _Fields]:
+    """Every definition by kind and id, with its keys as they are written."""
+    if loaded is None or loaded.account is None:
+        return {}
+    found: dict[_Key, _Fields] = {}
+    for document in loaded.documents:
+        for workspace in _items(document, "workspaces"):
+            found |= _workspace(workspace)
+        for kind, model, name in (
+            ("calculated_attribute", CalculatedAttributeRecord, "calculated_attributes"),
+            ("audience", AudienceRecord, "audiences"),
+        ):
+            for node in _items(document, name):
+                found[kind, _id(node)] = _fields(node, model)
+        for journey in _items(document, "journeys"):
+            found["journey", _id(journey)] = _fields(journey, JourneyRecord, "milestones")
+            found |= _milestones(_id(journey), _items(journey, "milestones"), None)
+    return found | _compiled(loaded.account)
+
+
+def _workspace(node: MappingNode) -> dict[_Key, _Fields]:
+    name = _id(node)
+    found = {("workspace", name): _fields(node, WorkspaceRecord, "inputs")}
+    for source in _items(node, "inputs"):
+        found["input", _id(source)] = {**_fields(source, InputRecord), "workspace": name}
+    return found
+
+
+def _milestones(journey: str, nodes: list[MappingNode], parent: str | None) -> dict[_Key, _Fields]:
+    found: dict[_Key, _Fields] = {}
+    left: list[str] = []
+    for node in nodes:
+        name = _id(node)
+        own = _fields(node, MilestoneRecord, "then")
+        found["milestone", f"{journey}/{name}"] = {**own, POSITION: (parent, tuple(left))}
+        found |= _milestones(journey, _items(node, "then"), name)
+        left.append(name)
+    return found
+
+
+def _compiled(account: Account) -> dict[_Key, _Fields]:
+    """What is compared as understood: a bulk connection is several, with ids of their own."""
+    found: dict[_Key, _Fields] = {}
+    for output in account.outputs:
+        found["output", output.id] = {"connector": output.connector, "settings": output.settings}
+    for connection in account.connections:
+        found["connection", connection.id] = {
+            "status": "active" if connection.active else "inactive",
+            "settings": connection.settings,
+            "user_attributes": connection.user_attributes,
+            "on_audience_delete": connection.on_audience_delete,
+        }
+    return found
+
+
+def _items(node: MappingNode, key: str) -> list[MappingNode]:
+    value = node.get(key)
+    items: Iterable[Node] = value.items if isinstance(value, Sequence) else ()
+    return [item for item in items if isinstance(item, MappingNode)]
+
+
+def _id(node: MappingNode) -> str:
+    return node.text("id") or ""
+
+
+def _fields(node: MappingNode, model: type[Record], *without: str) -> _Fields:
+    """The keys of a record but its id, those that are not written at their defaults."""
+    return {
+        name: _plain(value) if (value := node.get(name)) is not None else described.default
+        for name, described in model.model_fields.items()
+        if name != "id" and name not in without
+    }
+
+
+def _plain(node: Node) -> Any:
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [_plain(item) for item in node.items]
+        case MappingNode():
+            return dict(_plain_entries(node))
+
+
+def _plain_entries(node: MappingNode) -> Iterator[tuple[str, Any]]:
+    for key, entry in node.entries.items():
+        yield key, _plain(entry.value)

@@ -1,0 +1,239 @@
+"""Backfills beside live traffic: whose turn it is, and when one is through.
+
+A partition whose definitions have slots without history has a backfill, which reads the log from as
+far back as those slots reach. It is worked on between the slices of live records, a few ms at a
+time, so that what live records wait for hardly grows. What it writes goes the way of everything
+else that the partition writes, in pieces.
+
+When it has come near the live position, its rows are written once more; then live records wait, for
+a few ms, while it reads up to the last one applied, and the definitions take effect in full.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+from cdp_stream.kafka.backfill_progress import BackfillProgress, Reading
+from cdp_stream.kafka.history_reader import HistoryReader
+from cdp_stream.kafka.hosted import HostedPartition
+from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.log import log
+from cdp_stream.partition.backfill import Backfill
+from cdp_stream.partition.effects import Effects
+
+__all__ = ["Backfills"]
+
+SLICE_S: Final = 0.005
+"""How long live records may have to wait for a backfill, for each turn that they need."""
+_RECORDS = 100
+"""Read between two looks at the clock."""
+_PIECE_ROWS = 500
+_PIECE_BYTES = 256 * 1024
+_NEAR = 5_000
+"""So few records behind, live records may be made to wait for the rest."""
+_FEW_ROWS = 2_000
+_SAVES_AT_THE_END = 2
+_LONGEST_HOLD_S = 5.0
+_AFTER_A_HOLD_S = 10.0
+_MARGIN_MS = 3_600_000
+"""Records are stamped by their producers' clocks."""
+
+
+class _Part:
+    """One partition's backfill at work."""
+
+    __slots__ = ("backfill", "held_since", "not_before", "reader", "saves")
+
+    def __init__(self, backfill: Backfill, reader: HistoryReader) -> None:
+        self.backfill = backfill
+        self.reader = reader
+        self.saves = 0
+        self.held_since: float | None = None
+        self.not_before = 0.0
+
+
+class Backfills:
+    """The backfills of the partitions that this worker holds.
+
+    Args:
+        plan: Which log, and how to reach it.
+        progress: Told how far each is.
+        submit: Lets the effects of a partition take effect, and whether they are a switch.
+        wake: Called when there is something to do.
+    """
+
+    def __init__(
+        self,
+        plan: HostingPlan,
+        progress: BackfillProgress,
+        *,
+        submit: Callable[[HostedPartition, Effects, bool], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._submit = submit
+        self._wake = wake
+        self._parts: dict[int, _Part] = {}
+        self._audiences: dict[int, Collection[str]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def holds(self, hosted: HostedPartition) -> bool:
+        """Whether live records wait for the partition's backfill to be through."""
+        part = self._parts.get(hosted.number)
+        return part is not None and part.held_since is not None
+
+    def turn(self, hosted: HostedPartition) -> bool:
+        """A slice of a partition's backfill, if it has one; whether there was anything to do."""
+        backfill = hosted.processor.backfill
+        if backfill is None or backfill.is_complete:
+            self.forget(hosted.number, keep_progress=backfill is not None)
+            return False
+        part = self._part(hosted, backfill)
+        if backfill.state is None:
+            return self._begin(hosted, part)
+        worked = self._read_and_save(hosted, part)
+        return self._finish(hosted, part) or worked
+
+    def sample(self, hosted: HostedPartition) -> None:
+        """Tell how far a partition's backfill is; now and then."""
+        backfill = hosted.processor.backfill
+        state = None if backfill is None else backfill.state
+        if state is None:
+            self._progress.forget(hosted.number)
+            return
+        if not state.epoch:
+            self._audiences[hosted.number] = tuple(hosted.processor.pending())
+        reading = Reading(
+            audiences=self._audiences.get(hosted.number, ()),
+            start=state.start,
+            position=state.position,
+            end=max(hosted.applied, state.position),
+            events=state.events,
+            log_is_shorter=state.log_is_shorter,
+            state="merging" if state.epoch else "reading",
+        )
+        self._progress.note(hosted.number, reading)
+
+    def forget(self, number: int, *, keep_progress: bool = False) -> None:
+        """Stop reading for a partition; what is written of its backfill stays."""
+        part = self._parts.pop(number, None)
+        if not keep_progress:
+            self._progress.forget(number)
+        if part is not None:
+            task = asyncio.create_task(part.reader.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def stop(self) -> None:
+        """Stop reading for good."""
+        for number in list(self._parts):
+            self.forget(number)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _part(self, hosted: HostedPartition, backfill: Backfill) -> _Part:
+        part = self._parts.get(hosted.number)
+        if part is not None and part.backfill is backfill:
+            return part
+        self.forget(hosted.number)
+        lookback = backfill.lookback_ms
+        reader = HistoryReader(
+            self._plan.client,
+            self._plan.events,
+            hosted.number,
+            since=None if lookback is None else hosted.processor.time - lookback - _MARGIN_MS,
+            resume=None if backfill.state is None else backfill.position + 1,
+            wake=self._wake,
+        )
+        part = self._parts[hosted.number] = _Part(backfill, reader)
+        return part
+
+    def _begin(self, hosted: HostedPartition, part: _Part) -> bool:
+        backfill, start = part.backfill, part.reader.start
+        if not hosted.lane.has_room:
+            return False
+        if start is None:
+            return False
+        # Live records go on from behind the last one applied: nothing beyond it is read here.
+        offset = min(start.offset, hosted.applied + 1)
+        effects = backfill.begin(offset, log_is_shorter=start.log_is_shorter)
+        self._submit(hosted, effects, False)
+        log("backfill_begins", partition=hosted.number, offset=offset,
+            records=max(0, hosted.applied + 1 - offset), slots=len(backfill.slots))  # fmt: skip
+        if start.log_is_shorter:
+            self._warn(hosted.number)
+        return True
+
+    def _read_and_save(self, hosted: HostedPartition, part: _Part) -> bool:
+        backfill, reader = part.backfill, part.reader
+        start = reader.start
+        if start is not None and start.log_is_shorter and backfill.note_gap():
+            self._warn(hosted.number)
+        worked = False
+        until = time.perf_counter() + SLICE_S
+        while time.perf_counter() < until:
+            if backfill.wants_to_save or self._is_to_be_saved(hosted, part):
+                return self._save(hosted, part) or worked
+            records, through = reader.take(_RECORDS, hosted.applied)
+            if through <= backfill.position:
+                break
+            self._progress.read(backfill.apply(records, through))
+            worked = True
+        return worked
+
+    def _is_to_be_saved(self, hosted: HostedPartition, part: _Part) -> bool:
+        """Whether what is written late would make live records wait."""
+        behind = hosted.applied - part.backfill.position
+        if part.backfill.unsaved_rows <= _FEW_ROWS:
+            return False
+        if part.held_since is not None:
+            return behind == 0
+        return behind <= _NEAR and part.saves < _SAVES_AT_THE_END
+
+    def _save(self, hosted: HostedPartition, part: _Part) -> bool:
+        if not hosted.lane.has_room:
+            return False
+        self._submit(hosted, part.backfill.save(_PIECE_ROWS, _PIECE_BYTES), False)
+        if not part.backfill.is_saving and hosted.applied - part.backfill.position <= _NEAR:
+            part.saves += 1
+        return True
+
+    def _finish(self, hosted: HostedPartition, part: _Part) -> bool:
+        """Make live records wait once little is left; put the definitions in force when nothing
+        is.
+        """
+        backfill, now = part.backfill, time.monotonic()
+        behind = hosted.applied - backfill.position
+        if behind > _NEAR or backfill.is_saving or now < part.not_before:
+            part.held_since = None
+            return False
+        if part.held_since is None:
+            if self._is_to_be_saved(hosted, part):
+                return False
+            part.held_since = now
+        if behind == 0 and backfill.unsaved_rows <= _FEW_ROWS and _is_at_rest(hosted):
+            self._submit(hosted, hosted.processor.complete_backfill(), True)
+            log("backfill_read", partition=hosted.number, position=backfill.position,
+                events=backfill.state.events if backfill.state else 0,
+                held_s=round(now - part.held_since, 3))  # fmt: skip
+            self.forget(hosted.number, keep_progress=True)
+            return True
+        if now - part.held_since > _LONGEST_HOLD_S:
+            part.held_since, part.saves = None, 0
+            part.not_before = now + _AFTER_A_HOLD_S
+        return False
+
+    @staticmethod
+    def _warn(number: int) -> None:
+        log("backfill_log_is_shorter", level=logging.WARNING, partition=number,
+            reason="the log does not reach back as far as the new criteria",
+            next="nothing; or keep the log longer, and publish what is gone again")  # fmt: skip
+
+
+def _is_at_rest(hosted: HostedPartition) -> bool:
+    """Whether all is delivered and nothing is due."""
+    processor = hosted.processor
+    due = processor.next_due()
+    return hosted.lane.is_idle and hosted.fire_to is None and (due is None or due > processor.time)

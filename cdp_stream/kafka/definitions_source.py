@@ -1,0 +1,227 @@
+"""Where a worker has its definitions from: files, or the topic of applied ones, which it follows.
+
+A version that cannot be used (a damaged record, a language that this release does not know) is told
+in the log and counted, and the one before stays in force.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from cdp_stream.core.definition import Account
+from cdp_stream.definitions import load_texts
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics import DEFINITIONS, ensure_definitions_topic, ensure_topics
+from cdp_stream.partition.definitions import Definitions
+from cdp_stream.settings import Settings
+
+__all__ = ["AppliedDefinitions", "DefinitionsSource", "FileDefinitions"]
+
+_POLL_MS = 1_000
+_AGAIN_S = 5.0
+_KEPT = 20
+"""Versions whose files are kept, for partitions that were left under them."""
+
+
+class DefinitionsSource(Protocol):
+    """Gives a worker its definitions."""
+
+    @property
+    def latest(self) -> Definitions:
+        """The newest that can be used."""
+        ...
+
+    @property
+    def invalid(self) -> int:
+        """How many versions could not be used so far."""
+        ...
+
+    def known(self, version: str) -> Definitions | None:
+        """The definitions of a version, ``None`` when they are not to be had any more."""
+        ...
+
+    def is_newer(self, version: str) -> bool:
+        """Whether a version is one that has not been read yet."""
+        ...
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Return as soon as there is a ``latest``; ``changed`` is called for each later one."""
+        ...
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        ...
+
+
+class FileDefinitions:
+    """Definitions from files, the same for as long as the worker runs."""
+
+    def __init__(self, definitions: Definitions, settings: Settings) -> None:
+        self._settings = settings
+        self.latest = definitions
+        self.invalid = 0
+
+    def known(self, version: str) -> Definitions | None:
+        """Those alone."""
+        return self.latest if version == self.latest.version else None
+
+    def is_newer(self, version: str) -> bool:
+        """Never: what the files say is what counts."""
+        return False
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Make the topics of outputs that are missing."""
+        await _ensure_outputs(self._settings, self.latest)
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+
+class AppliedDefinitions:
+    """Definitions from the topic.
+
+    Args:
+        settings: Where it is, and how to connect.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Mapping[str, Any] = client_settings(settings)
+        self._topic = settings.topic(DEFINITIONS.suffix)
+        self._applied: dict[str, Applied] = {}
+        self._compiled: dict[str, Definitions | None] = {}
+        self._latest: Definitions | None = None
+        self._next = 0
+        self._newest = 0
+        self._task: asyncio.Task[None] | None = None
+        self.invalid = 0
+
+    @property
+    def latest(self) -> Definitions:
+        """The newest that can be used; only after :meth:`start`."""
+        assert self._latest is not None
+        return self._latest
+
+    def known(self, version: str) -> Definitions | None:
+        """Those of a version that the topic still had as it was read."""
+        if version not in self._compiled and version in self._applied:
+            self._compiled[version] = _compiled(self._applied[version])
+        return self._compiled.get(version)
+
+    def is_newer(self, version: str) -> bool:
+        """Whether a version's number is above all that were read."""
+        return version.isdecimal() and int(version) > self._newest
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Read the topic to its end, wait if it holds nothing to work by, and go on following."""
+        await ensure_definitions_topic(self._settings)
+        await self._take(await read_applied(self._client, self._topic))
+        if self._latest is None:
+            log("waiting_for_definitions", topic=self._topic, level=logging.WARNING,
+                next="run `cdp apply FILE...`, or start the worker with --definitions")  # fmt: skip
+        there = asyncio.Event()
+
+        def noticed() -> None:
+            there.set()
+            changed()
+
+        self._task = asyncio.create_task(self._follow(noticed))
+        if self._latest is None:
+            await there.wait()
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _follow(self, changed: Callable[[], None]) -> None:
+        """Read on for ever; while the broker is away the definitions stay as they are."""
+        tp = TopicPartition(self._topic, 0)
+        while True:
+            consumer = AIOKafkaConsumer(
+                **self._client, enable_auto_commit=False, isolation_level="read_committed",
+                auto_offset_reset="earliest",
+            )  # fmt: skip
+            try:
+                await consumer.start()
+                consumer.assign([tp])
+                consumer.seek(tp, self._next)
+                while True:
+                    fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+                    for records in fetched.values():
+                        if await self._take(applied_of(records, self._newest)):
+                            changed()
+                        self._next = records[-1].offset + 1
+            except (KafkaError, OSError) as error:
+                log("definitions_not_followed", level=logging.WARNING, reason=repr(error),
+                    next="nothing: it is tried again")  # fmt: skip
+                await asyncio.sleep(_POLL_MS / 1000)
+            finally:
+                await consumer.stop()
+
+    async def _take(self, applied: Iterable[Applied]) -> bool:
+        """Take over versions in their order; whether the newest that can be used is another."""
+        before = self._latest
+        found = list(applied)
+        for one in found:
+            self._applied[str(one.record.version)] = one
+            self._newest = one.record.version
+            self._next = one.offset + 1
+        # Only the newest is wanted now, and compiling takes its time.
+        for one in reversed(found):
+            version = str(one.record.version)
+            definitions = await asyncio.to_thread(_compiled, one)
+            self._compiled[version] = definitions
+            if definitions is not None:
+                await self._have_outputs(definitions)
+                self._latest = definitions
+                log("definitions_read", version=version, digest=one.record.digest,
+                    audiences=len(definitions.account.audiences))  # fmt: skip
+                break
+            self.invalid += 1
+        for version in list(self._applied)[:-_KEPT]:
+            del self._applied[version]
+            self._compiled.pop(version, None)
+        return self._latest is not before
+
+    async def _have_outputs(self, definitions: Definitions) -> None:
+        """Wait until the outputs have topics; the definitions before stay in force meanwhile."""
+        while True:
+            try:
+                await _ensure_outputs(self._settings, definitions)
+            except BrokerError as error:
+                log("outputs_without_topics", level=logging.ERROR, reason=str(error),
+                    next="see to that; it is tried again")  # fmt: skip
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
+
+
+async def _ensure_outputs(settings: Settings, definitions: Definitions) -> None:
+    """Make the topics of outputs that are missing; definitions are of no use before."""
+    outputs = [output.id for output in definitions.account.outputs]
+    if outputs:
+        await ensure_topics(settings, outputs)
+
+
+def _compiled(applied: Applied) -> Definitions | None:
+    record = applied.record
+    loaded = load_texts((file.name, file.text) for file in record.files)
+    account: Account | None = loaded.account
+    if account is not None and account.id == applied.account:
+        return Definitions(str(record.version), applied.time, account)
+    problems = [str(problem) for problem in loaded.errors[:5]]
+    log("definitions_invalid", level=logging.ERROR, version=record.version, problems=problems,
+        next="apply definitions that this release can read; those before stay in force",
+    )  # fmt: skip
+    return None

@@ -1,0 +1,154 @@
+"""The topic of applied definitions: what is in it, and how another version gets there.
+
+It has one partition, and a record for each version, whose number is one more than the last one's.
+A reader takes a record only if its number is above all that it has read, so of two with the same
+number the first counts.
+
+Publishing is a transaction where the broker has them: its producer is started before the topic is
+read, which ends the transaction of whoever did the same earlier, so of two at once only one comes
+through. Elsewhere the topic is read again afterwards.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.formats.definitions_record import (
+    DefinitionFile,
+    DefinitionsRecord,
+    decode_record,
+    encode_record,
+)
+from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.guarantee import why_no_transactions
+from cdp_stream.kafka.log import log
+from cdp_stream.settings import Settings
+
+__all__ = ["MAX_BYTES", "Applied", "AppliedElsewhereError", "applied_of", "publish", "read_applied"]
+
+MAX_BYTES = 15 * 1024 * 1024
+"""What one version may take; the topic is made for a little more."""
+
+
+class AppliedElsewhereError(BrokerError):
+    """Somebody else has applied definitions in the meantime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One applied version.
+
+    Attributes:
+        account: The account's id, which is the record's key.
+        record: What it holds.
+        time: Of the record, epoch ms.
+        offset: Of the record.
+    """
+
+    account: str
+    record: DefinitionsRecord
+    time: int
+    offset: int
+
+
+def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
+    """The versions in records of the topic, in order, those with a number above ``newest``.
+
+    A record that holds none is told in the log and passed over.
+    """
+    found: list[Applied] = []
+    for record in records:
+        try:
+            decoded = decode_record(record.value)
+            account = (record.key or b"").decode()
+        except ValueError as error:
+            log("definitions_record_invalid", level=logging.ERROR, offset=record.offset,
+                reason=str(error), next="apply the definitions again; those before stay in force",
+            )  # fmt: skip
+            continue
+        if decoded.version > newest:
+            newest = decoded.version
+            found.append(Applied(account, decoded, record.timestamp, record.offset))
+    return found
+
+
+async def read_applied(client: Mapping[str, Any], topic: str) -> list[Applied]:
+    """All versions that the topic still has, the newest last.
+
+    Raises:
+        BrokerError: The broker sent nothing for two minutes.
+    """
+    records: list[Any] = []
+    await read_to_end(client, topic, [0], lambda _partition, some: records.extend(some))
+    return applied_of(records, 0)
+
+
+async def publish(
+    settings: Settings, account: str, files: Sequence[DefinitionFile], *, after: int
+) -> int:
+    """Write one more version.
+
+    Args:
+        settings: Where, and how to connect.
+        account: The account's id.
+        files: All of its definition files.
+        after: The newest version that the caller knows of, 0 for none.
+
+    Returns:
+        The version written.
+
+    Raises:
+        AppliedElsewhereError: There is a newer one already, or another ``cdp apply`` came between.
+        BrokerError: The broker refuses it.
+    """
+    client, topic = client_settings(settings), settings.topic("definitions")
+    value, key = encode_record(after + 1, files), account.encode()
+    transactional = not await why_no_transactions(settings)
+    producer = AIOKafkaProducer(
+        **client,
+        transactional_id=f"{settings.group_id}-definitions" if transactional else None,
+        acks="all",
+        max_request_size=MAX_BYTES + 1024 * 1024,
+    )
+    try:
+        await producer.start()
+        await _check_newest(client, topic, after)
+        if transactional:
+            async with producer.transaction():
+                await producer.send_and_wait(topic, value, key=key, partition=0)
+            return after + 1
+        sent = await producer.send_and_wait(topic, value, key=key, partition=0)
+        first = next(
+            one for one in await read_applied(client, topic) if one.record.version == after + 1
+        )
+        if first.offset != sent.offset:
+            raise _applied_elsewhere(after + 1)
+        return after + 1
+    except ProducerFenced as error:
+        raise _applied_elsewhere(after + 1) from error
+    except KafkaError as error:
+        raise BrokerError(
+            f"the broker did not take the definitions: {error or type(error).__name__}",
+            f"see its log, and whether {topic} may hold records of {len(value):,} bytes",
+        ) from error
+    finally:
+        await producer.stop()
+
+
+async def _check_newest(client: Mapping[str, Any], topic: str, after: int) -> None:
+    applied = await read_applied(client, topic)
+    if applied and applied[-1].record.version > after:
+        raise _applied_elsewhere(applied[-1].record.version)
+
+
+def _applied_elsewhere(version: int) -> AppliedElsewhereError:
+    return AppliedElsewhereError(
+        f"somebody else has applied definitions in the meantime: version {version} is not this one",
+        "nothing was written: run it again to see what would change now",
+    )

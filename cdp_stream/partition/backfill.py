@@ -1,0 +1,311 @@
+"""The history of criteria that are new, one partition's: records of the log in, rows out.
+
+A backfill is a processor that keeps nothing but the state of the missing slots, and what decides on
+it: ids for duplicates, activity for the profile's end. The engine is the live one, so duplicates,
+late events and ends come out as they would have. It changes no membership, emits nothing and
+rejects nothing: all of that was done when the record was live.
+
+Rows are written a few at a time while reading goes on, and `~backfill` after the last of them, with
+the position as the writing began. A row says up to which record it is, so that after a crash the
+records behind that position are read again and those a row has already are passed over.
+
+When the live position is reached, `take` hands each profile's slots over to its live row.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from msgspec.structs import replace
+
+from cdp_stream.core.change import Change
+from cdp_stream.core.definition import Account
+from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.meaning import digest_of, meaning_text
+from cdp_stream.core.planning import build_history_plan
+from cdp_stream.core.row import NEVER, Row
+from cdp_stream.formats.backfill_rows import (
+    BACKFILL_KEY,
+    BackfillState,
+    backfill_key,
+    encode_backfill,
+)
+from cdp_stream.formats.envelope import marker_time
+from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.formats.rows import decode_row, encode_row
+from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.room import RowRoom
+
+__all__ = ["Backfill", "can_go_on"]
+
+_EVENTS_BETWEEN_SAVES = 1_000_000
+"""So much reading is lost by a crash, at most."""
+
+
+class Backfill:
+    """Reads the history of some slots in one partition.
+
+    Attributes:
+        slots: whose history it is.
+        lookback_ms: no older event can count; None is unlimited.
+        state: how far it is; None until it has begun.
+    """
+
+    def __init__(
+        self, account: Account, slots: Collection[str], room: RowRoom | None = None
+    ) -> None:
+        history = build_history_plan(account, slots)
+        self.slots = frozenset(slots)
+        self.lookback_ms = history.lookback_ms
+        self.state: BackfillState | None = None
+        self._scope = scope_of(account)
+        self._engine = Engine(history.plan)
+        self._decoder = BatchDecoder(history.plan.inputs)
+        self._store: Mapping[bytes, bytes] = {}
+        self._stored = array("q")
+        self._room = room if room is not None else RowRoom()
+        self._room.join(self)
+        self._rows: dict[int, Row] = {}
+        self._dirty: dict[int, None] = {}
+        self._new: set[int] = set()
+        self._taken: list[int] = []
+        self._saving: _Saving | None = None
+        self._unsaved_events = 0
+
+    def restore(
+        self, store: Mapping[bytes, bytes], stored: array[int], state: BackfillState | None
+    ) -> None:
+        """Go on from what the partition's rows know.
+
+        Args:
+            store: the live store of the partition.
+            stored: whose rows of a backfill it has; those that are written are appended.
+            state: one that `can_go_on`; None begins anew, with no rows.
+        """
+        self._store = store
+        self._stored = stored
+        self.state = state
+
+    @property
+    def position(self) -> int:
+        """Every record up to this offset has been read; -1 before it begins."""
+        return -1 if self.state is None else self.state.position
+
+    def begin(self, start: int, *, log_is_shorter: bool) -> Effects:
+        """Begin at an offset; the effects are the state that says so."""
+        slots = tuple(sorted(self.slots))
+        self.state = BackfillState(slots, self._scope, start, start - 1, -1, log_is_shorter)
+        return _effects({BACKFILL_KEY: encode_backfill(self.state)})
+
+    def note_gap(self) -> bool:
+        """The log has lost records before they were read; whether that is new."""
+        assert self.state is not None
+        if self.state.log_is_shorter:
+            return False
+        self.state = replace(self.state, log_is_shorter=True)
+        return True
+
+    # Reading
+
+    def apply(self, records: Sequence[Record], through: int) -> int:
+        """Read records above the position, in order.
+
+        Args:
+            through: the position afterwards; greater than the last record's offset where no record
+                lies between.
+
+        Returns:
+            How many events were in their batches.
+        """
+        state = self.state
+        assert state is not None
+        self._make_room()
+        changes: list[Change] = []
+        decode = self._decoder.decode
+        apply, wake = self._engine.apply, self._engine.wake
+        rows, dirty = self._rows, self._dirty
+        time, events = state.time, 0
+        for record in records:
+            value, offset = record.value, record.offset
+            if not value and (moment := marker_time(record.key, value, record.headers)) is not None:
+                time = max(time, moment)
+                continue
+            batch, _ = decode(value, record.key, record.headers, record.timestamp)
+            if batch is None:
+                continue
+            mpid = batch.mpid
+            row = rows.get(mpid) or self._load(mpid)
+            reached, time = time, max(time, batch.arrival)
+            events += len(batch.events)
+            if offset <= row.position:
+                continue
+            if row.due <= reached:
+                # As live time does before each record.
+                wake(row, reached, changes)
+            # What a batch says of the profile itself is in the live row.
+            batch.profile = None
+            apply(row, batch, changes)
+            row.position = offset
+            dirty[mpid] = None
+        self._unsaved_events += events
+        self.state = replace(state, position=through, time=time, events=state.events + events)
+        return events
+
+    # Writing
+
+    @property
+    def wants_to_save(self) -> bool:
+        """Whether rows are to be written before more is read."""
+        if self._saving is not None or self._unsaved_events >= _EVENTS_BETWEEN_SAVES:
+            return True
+        return len(self._dirty) >= max(1, self._room.share() // 2)
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether some rows of a `save` are written and others are not."""
+        return self._saving is not None
+
+    @property
+    def unsaved_rows(self) -> int:
+        """How many rows are newer than what is written of them."""
+        return len(self._dirty)
+
+    def save(self, limit: int, size: int) -> Effects:
+        """Write some more rows; behind the last of them, the position as the first were written.
+
+        Args:
+            limit: how many rows at most.
+            size: no more rows once so many bytes are reached.
+        """
+        state = self.state
+        assert state is not None
+        saving = self._saving
+        if saving is None:
+            saving = self._saving = _Saving(state, list(self._dirty))
+            self._unsaved_events = 0
+        written: dict[bytes, bytes | None] = {}
+        taken = 0
+        while saving.mpids and len(written) < limit and taken < size:
+            mpid = saving.mpids.pop()
+            if mpid in self._dirty:
+                value = written[backfill_key(mpid)] = self._encoded(mpid)
+                taken += len(value or b"")
+        if not saving.mpids:
+            self._saving = None
+            written[BACKFILL_KEY] = encode_backfill(saving.state)
+        return _effects(written)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether everything read so far is written."""
+        return self._saving is None and not self._dirty
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether rows are handed over."""
+        return self.state is not None and self.state.epoch > 0
+
+    def complete(self, epoch: int) -> Effects:
+        """The live position is reached: from here on rows are handed over to those of live traffic
+        that are of an earlier epoch.
+
+        The effects, all that is not written yet, belong into the write that begins the epoch.
+        """
+        assert self.state is not None
+        written = {backfill_key(mpid): self._encoded(mpid) for mpid in list(self._dirty)}
+        self._saving = None
+        self.state = replace(self.state, epoch=epoch)
+        return _effects({**written, BACKFILL_KEY: encode_backfill(self.state)})
+
+    def _encoded(self, mpid: int) -> bytes | None:
+        """A row as it is to be written; nothing of it when the profile was forgotten."""
+        del self._dirty[mpid]
+        row = self._rows[mpid]
+        if row.clock == NEVER:
+            return None
+        if mpid in self._new:
+            self._new.discard(mpid)
+            self._stored.append(mpid)
+        return encode_row(row)
+
+    # Handing over
+
+    def take(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
+        """The state of a profile's slots at an instant, by slot; its row goes (`taken`).
+
+        Args:
+            epoch: of the profile's live row. One that began since has its history already.
+            until: an instant that no event of the profile is later than.
+        """
+        if self.state is None or epoch >= self.state.epoch:
+            return {}
+        row = self._rows.pop(mpid, None)
+        if row is None:
+            value = self._store.get(backfill_key(mpid))
+            if value is None:
+                return {}
+            row = decode_row(mpid, value)
+        self._taken.append(mpid)
+        if not self._engine.wake(row, until, []):
+            return {}
+        return {slot: state for slot, state in row.slots.items() if slot in self.slots}
+
+    def taken(self) -> dict[bytes, None]:
+        """What removes the rows that were handed over since this was asked last; behind the live
+        rows that have them now.
+        """
+        if not self._taken:
+            return {}
+        rows = {backfill_key(mpid): None for mpid in self._taken}
+        self._taken.clear()
+        return rows
+
+    def _load(self, mpid: int) -> Row:
+        value = self._store.get(backfill_key(mpid))
+        if value is None:
+            self._new.add(mpid)
+        row = self._rows[mpid] = Row(mpid) if value is None else decode_row(mpid, value)
+        return row
+
+    def _make_room(self) -> None:
+        """Let rows go that are written, the oldest first."""
+        rows, most = self._rows, self._room.share()
+        if len(rows) < most:
+            return
+        dirty, new = self._dirty, self._new
+        written = (mpid for mpid in rows if mpid not in dirty)
+        for mpid in list(islice(written, most // 10 + 1)):
+            del rows[mpid]
+            new.discard(mpid)
+
+
+def scope_of(account: Account) -> str:
+    """A digest of what decides on history beside the criteria: inputs, tiers, lifetimes."""
+    return digest_of(meaning_text(account.workspaces))
+
+
+def can_go_on(state: BackfillState, account: Account, slots: Collection[str]) -> bool:
+    """Whether a backfill that is under way reads what is wanted: as many slots, or more."""
+    return not state.epoch and state.scope == scope_of(account) and set(slots).issubset(state.slots)
+
+
+class _Saving:
+    """Rows on their way to the log.
+
+    Attributes:
+        state: as the writing began.
+        mpids: whose rows are yet to be written.
+    """
+
+    __slots__ = ("mpids", "state")
+
+    def __init__(self, state: BackfillState, mpids: list[int]) -> None:
+        self.state = state
+        self.mpids = mpids
+
+
+def _effects(rows: Mapping[bytes, bytes | None]) -> Effects:
+    return Effects(rows=dict(rows))

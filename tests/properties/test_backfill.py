@@ -1,0 +1,265 @@
+"""History that is read beside live traffic, in pieces, with a crash anywhere, is the history that
+live traffic would have left.
+
+A partition runs some definitions, is given others, reads the history that they need, and puts it
+into its rows, while records and due instants go on. From there on it is the partition that ran the
+other definitions from the beginning: every criterion says the same at every later instant. And what
+it has emitted on its way adds up to that, with no word of an audience before its history was in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+
+from cdp_stream.core.change import Change
+from cdp_stream.core.definition import Account, MemberOf
+from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.expression import leaves_of
+from cdp_stream.core.plan import Plan
+from cdp_stream.core.row import NEVER, Row
+from cdp_stream.definitions import load_text
+from cdp_stream.formats.rows import OWN_ROW, decode_row
+from cdp_stream.offline.replay import Replay
+from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.processor import ProfileProcessor
+from cdp_stream.partition.room import RowRoom
+from tests.properties.recount_events import arrival
+from tests.properties.strategies import cases
+
+Rows = dict[bytes, bytes]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+class Sent(NamedTuple):
+    """A record as the consumer hands it over."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp: int
+    offset: int
+
+
+def published(stream: list[Any]) -> list[Sent]:
+    return [
+        Sent(
+            str(batch["mpid"]).encode(),
+            json.dumps(batch, ensure_ascii=False).encode(),
+            (),
+            arrival(batch),
+            offset,
+        )
+        for offset, batch in enumerate(stream)
+    ]
+
+
+class Partition:
+    """A partition: what is written, what was emitted, and whoever decides on it just now."""
+
+    def __init__(self, first: Definitions, *others: Definitions, rows_kept: int = 100) -> None:
+        self.rows: Rows = {}
+        self.told: dict[str, set[str]] = {}
+        self._first = first
+        self._known = {one.version: one for one in (first, *others)}
+        self._rows_kept = rows_kept
+        self.crash()
+        self.write(self.processor.switch(first))
+
+    def crash(self) -> None:
+        """Whoever decided is gone; another takes over what is written."""
+        made = ProfileProcessor(self._first, "events", 0, RowRoom(self._rows_kept), self._known.get)
+        made.restore(self.rows)
+        self.processor = made
+
+    def write(self, effects: Effects) -> None:
+        pending = self.processor.pending()
+        for key, value in effects.rows.items():
+            if value is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = value
+        for key, value in effects.memberships:
+            change = json.loads(value)
+            members = self.told.setdefault(change["audience_id"], set())
+            if change["action"] == "add":
+                assert key.decode() not in members
+                assert change["audience_id"] not in pending
+                members.add(key.decode())
+            else:
+                members.remove(key.decode())
+
+    def live(self, record: Sent) -> None:
+        """A record, then what is due by then."""
+        self.write(self.processor.apply([record]))
+        self.fire()
+
+    def fire(self) -> None:
+        while (due := self.processor.next_due()) is not None and due <= self.processor.time:
+            self.write(self.processor.tick(self.processor.time, 100))
+
+    def work(self, draw: Draw, log: list[Sent]) -> None:
+        """Something of what is to be done because definitions changed."""
+        processor = self.processor
+        backfill = processor.backfill
+        if processor.rows_to_sweep() and (backfill is None or draw(st.booleans())):
+            self.write(processor.sweep(draw(st.integers(1, 3))))
+            return
+        if backfill is None or backfill.is_complete:
+            return
+        if backfill.state is None:
+            self.write(backfill.begin(0, log_is_shorter=False))
+            return
+        first = backfill.position + 1
+        if first <= processor.position and not backfill.wants_to_save and draw(st.booleans()):
+            end = min(processor.position + 1, first + draw(st.integers(1, 5)))
+            backfill.apply(log[first:end], end - 1)
+        elif first > processor.position and draw(st.booleans()):
+            self.write(processor.complete_backfill())
+        elif backfill.wants_to_save or backfill.unsaved_rows:
+            self.write(backfill.save(draw(st.integers(1, 3)), 10_000))
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.processor.rows_to_sweep() and not self.processor.missing
+
+
+def without(account: Account, gone: set[str]) -> Account:
+    """The account without some audiences, nor those that refer to them."""
+    while True:
+        kept = [
+            audience
+            for audience in account.audiences
+            if audience.id not in gone
+            and not any(
+                isinstance(leaf, MemberOf) and leaf.audience_id in gone
+                for leaf in leaves_of(audience.expression)
+            )
+        ]
+        found = {audience.id for audience in account.audiences} - {one.id for one in kept}
+        if found == gone:
+            return replace(account, audiences=tuple(kept))
+        gone = found
+
+
+def profiles(rows: Rows, plan: Plan, until: int) -> dict[int, Row]:
+    """The rows at an instant, those that are forgotten by then left out."""
+    found = {}
+    engine = Engine(plan)
+    for key, value in rows.items():
+        if key[0] == OWN_ROW:
+            continue
+        row = decode_row(int(key), value)
+        changes: list[Change] = []
+        engine.wake(row, until, changes)
+        if row.spaces and row.clock != NEVER:
+            found[row.mpid] = row
+    return found
+
+
+# A case that fails is made smaller for up to five minutes.
+@pytest.mark.timeout(900)
+@settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
+)
+@given(case=cases(), data=st.data())
+def test_history_read_beside_live_traffic_is_the_history_of_live_traffic(
+    case: tuple[Any, list[Any], int | None], data: st.DataObject
+) -> None:
+    definitions, stream, _until = case
+    text = json.dumps(definitions, ensure_ascii=False, indent=1)
+    note(text)
+    note("\n".join(json.dumps(batch) for batch in stream))
+    account = load_text(text).account
+    assert account is not None
+    names = [audience.id for audience in account.audiences]
+    gone = data.draw(st.sets(st.sampled_from(names), min_size=1), label="new audiences")
+    after = Definitions("2", 0, account)
+    before = Definitions("1", 0, without(account, gone))
+    assume(set(after.plan.memories) - set(before.plan.memories))
+    log = published(stream)
+    switch_at = data.draw(st.integers(0, len(log)), label="switch at")
+
+    whole = Partition(after)
+    found = Partition(before, after, rows_kept=data.draw(st.sampled_from([2, 100])))
+    draw = data.draw
+    for record in log[:switch_at]:
+        whole.live(record)
+        found.live(record)
+    found.write(found.processor.switch(after))
+    # A new audience may also need no history; and of one with history nothing is told before.
+    crashes = 3
+    rest = log[switch_at:]
+    while rest or not found.is_settled:
+        what = draw(st.sampled_from(["live", "work", "work", "work", "crash"]))
+        if what == "live" and rest:
+            record = rest.pop(0)
+            whole.live(record)
+            found.live(record)
+        elif what == "crash" and crashes:
+            crashes -= 1
+            found.crash()
+        else:
+            found.work(draw, log)
+    assert {key for key in found.rows if key[0] == OWN_ROW} == {b"~definitions", b"~partition"}
+    end = max(found.processor.time, 0)
+    for later in (0, 1, 86_400_000, 3 * 86_400_000, 40 * 86_400_000):
+        compare(after.plan, found.rows, whole.rows, end + later)
+    emitting = {audience.id for audience in account.audiences if audience.emits}
+    now = members_by_audience(profiles(found.rows, after.plan, end))
+    assert {name: told for name, told in found.told.items() if told} == {
+        name: held for name, held in now.items() if name in emitting
+    }
+    if is_in_order(stream):
+        replay = Replay(after.plan, until=end)
+        for record in log:
+            replay.feed(record.value, [])
+        replay.finish(lambda _changes: None)
+        assert members(profiles(found.rows, after.plan, end)) == members(replay.rows)
+
+
+def members_by_audience(rows: dict[int, Row]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for mpid, row in rows.items():
+        for name in row.members:
+            found.setdefault(name, set()).add(str(mpid))
+    return found
+
+
+def compare(plan: Plan, found: Rows, expected: Rows, at: int) -> None:
+    ours, theirs = profiles(found, plan, at), profiles(expected, plan, at)
+    assert members(ours) == members(theirs)
+    for mpid, row in ours.items():
+        for slot, memory in plan.memories.items():
+            for leaf in memory.leaves:
+                assert leaf.holds(row, at) == leaf.holds(theirs[mpid], at), slot
+
+
+def members(rows: dict[int, Row]) -> dict[int, set[str]]:
+    return {mpid: set(row.members) for mpid, row in rows.items()}
+
+
+def is_in_order(stream: list[Any]) -> bool:
+    """Whether no event is earlier than the arrival of a record before it."""
+    reached = 0
+    for batch in stream:
+        times = [
+            event["data"].get("timestamp_unixtime_ms", arrival(batch))
+            for event in batch.get("events", ())
+        ]
+        if min([*times, arrival(batch)]) < reached:
+            return False
+        reached = max(reached, arrival(batch))
+    return True

@@ -1,0 +1,119 @@
+"""A disk that fills up, and a clock that jumps: nothing is lost, and nothing doubled."""
+
+import json
+
+import pytest
+
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.offline.generate import Shape, generate
+from cdp_stream.settings import Settings
+from tests.topologies.running import ended, eventually, running
+from tests.topologies.test_worker_equals_replay import (
+    EVERYTHING,
+    CdpRunning,
+    final_state,
+    generated,
+    in_replay_order,
+    published,
+    replayed,
+)
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+HOUR_S = 3_600
+BRIEF = (
+    "version: 1\naccount: a\n"
+    "workspaces: [{id: w, inputs: [{id: web, kind: platform}]}]\n"
+    "audiences: [{id: now, criteria: {event: Visit, when: {last: 2s}}}]\n"
+)
+
+
+@pytest.fixture
+def ran(kafka_broker, topic_prefix, tmp_path):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    with running(settings, tmp_path, kind=CdpRunning) as r:
+        yield r
+
+
+async def test_a_disk_that_is_full_ends_the_worker_which_goes_on_with_more_room(ran, small_disk):
+    # So many profiles that their rows do not stay in memory.
+    shape = Shape(profiles=4_000, events=12_000, days=30, seed=51)
+    lines = [line.rstrip(b"\n") for line in generate(shape)]
+    until = json.loads(lines[-1])["timestamp_unixtime_ms"]
+    await ran.create_topics()
+    total = await ran.publish(lines, until)
+    data = str(small_disk.path / "data")
+    worker = ran.start_cdp(data=data, CDP_STORE_MEMORY="8")
+    assert await ended(worker, within=60) == 3
+    told = ran.log_of(worker)
+    assert "the local rows in" in told
+    assert "No space left" in told
+    assert "see to the disk" in told
+    assert "Traceback" not in told
+    small_disk.resize("200m")
+    ran.start_cdp(data=data)
+    await eventually(lambda: ran.caught_up(total))
+    messages = await published(ran)
+    changes = replayed(EVERYTHING, lines, until)
+    assert in_replay_order(messages) == changes
+    assert set(messages.values()) == {1}
+
+
+async def test_a_clock_that_jumps_changes_nothing_of_what_the_stream_says(ran, jumping_clock):
+    lines, until = generated(6_000, seed=52)
+    await ran.create_topics()
+    total = 0
+    worker = ran.start_cdp(**jumping_clock.variables)
+    jumps = (72 * HOUR_S, -2 * HOUR_S, 0)
+    size = len(lines) // len(jumps) + 1
+    for number, jump in enumerate(jumps):
+        part = lines[number * size : (number + 1) * size]
+        total += await ran.publish(part, until if number == len(jumps) - 1 else None)
+        goal = total - len(part) // 2
+        await eventually(lambda goal=goal: ran.caught_up(goal))
+        jumping_clock.jump(jump)
+    await eventually(lambda: ran.caught_up(total))
+    messages = await published(ran)
+    changes = replayed(EVERYTHING, lines, until)
+    assert in_replay_order(messages) == changes
+    assert set(messages.values()) == {1}
+    assert await ran.published_state() == final_state(changes)
+    assert worker.poll() is None
+
+
+async def test_time_waits_for_a_clock_that_was_set_back_and_never_goes_back(
+    ran, jumping_clock, tmp_path
+):
+    definitions = tmp_path / "brief.yaml"
+    definitions.write_text(BRIEF)
+    ran.settings = Settings(broker=ran.settings.broker, prefix=ran.settings.prefix, clock="wall")
+    await ran.create_topics()
+    worker = ran.start_cdp(definitions, **jumping_clock.variables)
+    jumping_clock.jump(-HOUR_S)
+    first = await visit(ran, 5)
+    await eventually(lambda: tells(ran, [("add", 5, first)]))
+    jumping_clock.jump(0)
+    so_far = [("add", 5, first), ("delete", 5, first + 2001)]
+    await eventually(lambda: tells(ran, so_far))
+    # Ahead: what is due by then leaves at its own instant, and a visit that follows too.
+    jumping_clock.jump(HOUR_S)
+    for mpid in (6, 7):
+        at = await visit(ran, mpid)
+        so_far += [("add", mpid, at), ("delete", mpid, at + 2001)]
+        await eventually(lambda: tells(ran, so_far))
+        jumping_clock.jump(0)
+    assert worker.poll() is None
+
+
+async def visit(ran, mpid):
+    at = wall_ms()
+    event = {"event_type": "custom_event", "data": {"event_name": "Visit"}}
+    batch = {"mpid": mpid, "timestamp_unixtime_ms": at, "events": [event]}
+    await ran.publish([json.dumps(batch).encode()])
+    return at
+
+
+async def tells(ran, expected):
+    messages = [json.loads(value) for _key, value in await ran.values()]
+    told = sorted((int(m["mpid"]), m["effective_at"], m["action"]) for m in messages)
+    return told == sorted((mpid, at, action) for action, mpid, at in expected)

@@ -1,0 +1,86 @@
+"""A topic that was deleted and made anew is reported, however far its offsets have come again."""
+
+import signal
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from cdp_stream.settings import Settings
+from tests.topologies.running import Running, ended, eventually, running
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+class Recreating(Running):
+    async def recreate(self, suffix: str) -> None:
+        name = self.settings.topic(suffix)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.brokers)
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+
+            async def gone() -> bool:
+                return name not in await admin.list_topics()
+
+            await eventually(gone)
+        finally:
+            await admin.close()
+        await self.create_topics()
+
+    async def send(self, count: int) -> None:
+        await self.produce([(n % 4, b"k%d" % (n % 4), b"v") for n in range(count)])
+
+    async def run_and_stop(self, total: int) -> None:
+        worker = self.start_worker()
+        await eventually(lambda: self.caught_up(total))
+        worker.send_signal(signal.SIGTERM)
+        assert await ended(worker, within=10) == 0
+
+    async def refusal(self, **flags) -> str:
+        worker = self.start_worker(**flags)
+        assert await ended(worker) == 3
+        return self.log_of(worker)
+
+
+@pytest.fixture
+def ran(kafka_broker, topic_prefix, tmp_path):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    with running(settings, tmp_path, kind=Recreating) as r:
+        yield r
+
+
+@pytest.mark.parametrize("count", [8, 40, 80])
+async def test_an_input_that_is_shorter_as_long_or_longer_than_what_was_applied(ran, count):
+    await ran.create_topics()
+    await ran.send(40)
+    await ran.run_and_stop(40)
+    await ran.recreate("events")
+    await ran.send(count)
+    told = await ran.refusal()
+    assert f"{ran.settings.topic('events')} was deleted and made anew" in told
+    assert "start afresh with another --prefix" in told
+
+
+@pytest.mark.parametrize("data", ["data-0", "data-1"])
+async def test_a_changelog_made_anew_while_no_worker_ran(ran, data):
+    await ran.create_topics()
+    await ran.send(40)
+    await ran.run_and_stop(40)
+    await ran.recreate("profiles-changelog")
+    await ran.send(8)
+    told = await ran.refusal(data_dir=ran.directory / data)
+    assert f"{ran.settings.topic('profiles-changelog')} was deleted and made anew" in told
+    assert "the state of profiles is gone" in told
+
+
+@pytest.mark.parametrize("suffix", ["events", "profiles-changelog"])
+async def test_a_topic_made_anew_under_a_running_worker(ran, suffix):
+    await ran.create_topics()
+    await ran.send(40)
+    worker = ran.start_worker()
+    await eventually(lambda: ran.caught_up(40))
+    await ran.recreate(suffix)
+    await ran.send(80)
+    assert await ended(worker, within=60) == 3
+    assert f"{ran.settings.topic(suffix)} was deleted and made anew" in ran.log_of(worker)
+    assert "made anew" in await ran.refusal()
