@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -70,26 +70,33 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def running_worker(
-    settings: Settings, data: Path | None = None, definitions: str | None = None
+    settings: Settings,
+    data: Path | None = None,
+    *,
+    definitions: str | None = None,
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[WorkerProcess]:
     """A worker on these topics, stopped at the end.
 
     Args:
         settings: its broker, prefix, guarantee and store.
         data: its data directory; None is one that goes with it.
-        definitions: what it evaluates by; None is the reference load's.
+        definitions: their text; None is the reference load's.
+        flags: more of them.
+        environment: more variables.
     """
     port = free_port()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp-bench-")))
         file = folder / "definitions.yaml"
         file.write_text(definitions or reference_load.definitions(), encoding="utf-8")
-        command = [sys.executable, "-m", "cdp_stream", "worker", "--definitions", str(file)]
+        command = [sys.executable, "-m", "cdp_stream", "worker", "--definitions", str(file), *flags]
         command += ["--broker", settings.broker, "--prefix", settings.prefix, "--clock", "stream"]
         command += ["--guarantee", settings.guarantee, "--store", settings.store]
         command += ["--data-dir", str(data or folder / "data"), "--metrics-port", str(port)]
         child = Child("the worker", command, log=folder / "worker.log")
-        stack.enter_context(_running(child))
+        stack.enter_context(_running(child, environment or {}))
         # Compressed answers would cost the worker CPU that is not its own.
         plain = httpx.AsyncClient(headers={"Accept-Encoding": "identity"})
         client = await stack.enter_async_context(plain)
@@ -97,9 +104,9 @@ async def running_worker(
 
 
 @contextmanager
-def _running(child: Child) -> Iterator[None]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CDP_")}
-    child.start(environment)
+def _running(child: Child, environment: Mapping[str, str]) -> Iterator[None]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("CDP_")}
+    child.start({**own, **environment})
     try:
         yield
     finally:

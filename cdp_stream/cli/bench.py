@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import backfill, check, engine, memory, recovery, replay, worker
+from cdp_stream.bench import backfill, check, engine, memory, outputs, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 
@@ -153,6 +153,23 @@ def measure_backfill(
 def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     """A worker with a million profiles and the RocksDB store: resident memory."""
     _show(memory.run(profiles, broker), as_object=as_object)
+
+
+@command.command("outputs", epilog="Example: cdp bench outputs --changes 100000 --runs 1")
+@_broker
+@click.option("--changes", type=click.IntRange(min=1000), default=200_000, show_default=True,
+              help="Changes sent in batches of 500; a tenth of them one per request.")  # fmt: skip
+@click.option("--events", type=click.IntRange(min=0), default=100_000, show_default=True,
+              help="Events applied beside a hanging output, and beside none; 0: none.")  # fmt: skip
+@click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
+              help="Profiles of those events.")  # fmt: skip
+@_runs
+@_json
+def measure_outputs(
+    broker: str | None, changes: int, events: int, profiles: int, runs: int, as_object: bool
+) -> None:
+    """Sinks to a local HTTP server, and profiles beside an output that hangs."""
+    _show(outputs.run(outputs.Load(changes, events, profiles, runs), broker), as_object=as_object)
 
 
 def _show(results: list[Result], *, as_object: bool) -> None:

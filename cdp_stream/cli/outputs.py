@@ -165,9 +165,9 @@ async def _state(
     connections: tuple[Connection, ...] = ()
     connectors: dict[str, str | None] = {}
     if definitions:
-        from cdp_stream.cli.options import load_plan
+        from cdp_stream.cli.options import load_account
 
-        account = load_plan(definitions).account
+        account, _ = load_account(definitions)
         connections = account.connections
         connectors = {output.id: output.connector for output in account.outputs}
     with_topic = await ensure_sink_topics(settings)

@@ -87,14 +87,13 @@ def command(
     topologies = _topologies(only)
     settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
     read = load_account(definitions) if definitions else None
-    account = read[0] if read is not None else None
     if "sinks" not in topologies and outputs:
         raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
-    if "sinks" in topologies and account is not None:
-        _check_outputs(account, outputs)
+    if "sinks" in topologies and read is not None:
+        _check_outputs(read[0], outputs)
     _make_data_dir(settings)
     if "profiles" not in topologies:
-        return _run_sinks(settings, account, outputs, is_child=sinks_child)
+        return _run_sinks(settings, _source(settings, read), outputs, is_child=sinks_child)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
@@ -103,7 +102,8 @@ def command(
 
     source = _source(settings, read)
     events, room = settings.topic("events"), RowRoom(settings.rows_kept)
-    with_sinks = "sinks" in topologies and (account is None or account.outputs)
+    # Of what is applied, outputs may come at any time.
+    with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
         settings,
         lambda in_force, partitions: create_app(
@@ -151,16 +151,13 @@ def _check_outputs(account: Account, only: tuple[str, ...]) -> None:
 
 
 def _run_sinks(
-    settings: Settings, account: Account | None, outputs: tuple[str, ...], *, is_child: bool
+    settings: Settings, source: DefinitionsSource, outputs: tuple[str, ...], *, is_child: bool
 ) -> int:
-    from cdp_stream.kafka.definitions_source import AppliedDefinitions
-    from cdp_stream.sinks.process import FixedDefinitions, SinkJob, run_sinks
+    from cdp_stream.sinks.process import SinkJob, run_sinks
     from topologies.sinks import create_sink
 
     job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child)
-    if account is None:
-        return run_sinks(job, AppliedDefinitions(settings))
-    return run_sinks(job, FixedDefinitions(account))
+    return run_sinks(job, source)
 
 
 def _sinks_child(

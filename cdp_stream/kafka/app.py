@@ -31,14 +31,14 @@ class Hosting(Protocol):
     def accept(self, partition: int, chunk: Chunk) -> None:
         """Take a chunk over from the agent."""
 
-    def wake_up(self) -> None:
-        """Look for work; there may be other definitions."""
-
     async def release(self) -> None:
         """Finish what is on its way; the partitions go to somebody else."""
 
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
         """Hold exactly these partitions; whether they are held now."""
+
+    def wake_up(self) -> None:
+        """Look again whether there is something to do."""
 
     async def stop(self) -> None:
         """Release everything, for good."""

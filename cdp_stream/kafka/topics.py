@@ -6,9 +6,9 @@ every start, and a worker does not run on what it cannot repair.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,6 @@ DEFINITIONS = TopicPlan(
     partitions=1,
 )
 """The topic of applied definitions."""
-
 SINK_TOPICS = (
     TopicPlan("faults", "compact", {}, 1),
     TopicPlan("sink-state", "compact", {}, 1),
@@ -108,15 +107,19 @@ def rejected_topic(output: str) -> TopicPlan:
 
 
 async def ensure_topics(
-    settings: Settings, outputs: Collection[str] = (), *, sinks: bool = False, make: bool = True
+    settings: Settings,
+    outputs: Collection[str] = (),
+    *,
+    make: bool = True,
+    sinks: bool = False,
 ) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
         settings: Which broker, which prefix.
         outputs: Ids of the outputs whose topics belong to them.
-        sinks: Whether the topics of sinks are wanted too.
         make: Whether to make any; without it, one that is missing is an error.
+        sinks: Whether the topics of sinks are wanted too.
 
     Returns:
         How many partitions they have.
@@ -124,10 +127,10 @@ async def ensure_topics(
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
-    further = tuple(map(output_topic, outputs))
-    if sinks:
-        further += (*map(rejected_topic, outputs), *SINK_TOPICS)
     async with _admin(settings) as admin:
+        further = tuple(map(output_topic, outputs))
+        if sinks:
+            further += (*map(rejected_topic, outputs), *SINK_TOPICS)
         return await _ensure(admin, settings, further, make=make)
 
 
@@ -181,8 +184,9 @@ async def ensure_sink_topics(settings: Settings) -> list[str]:
     return sorted(found - {f"{output}.rejected" for output in found})
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that asks about topics, and tells what goes wrong in words."""
     admin = await started_admin(settings)
     try:
         yield admin

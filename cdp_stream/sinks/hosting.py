@@ -164,10 +164,6 @@ class SinkHosting:
             self._app.consumer.pause_partitions({self._tp(partition)})
         self._wake.set()
 
-    def wake_up(self) -> None:
-        """Look for work."""
-        self._wake.set()
-
     async def release(self) -> None:
         """Let what is on its way be answered, commit that, and hold nothing any more."""
         self._releases += 1
@@ -219,6 +215,10 @@ class SinkHosting:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    def wake_up(self) -> None:
+        """Look again whether there is something to do."""
+        self._wake.set()
 
     def fail(self, error: BaseException) -> None:
         """End the sink: nothing more is started, and the position stays where it is."""

@@ -40,7 +40,7 @@ from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings
 from cdp_stream.sinks.standing import Standings, faulted
 from cdp_stream.sinks.state_topic import StateTopic
 
-__all__ = ["Definitions", "FixedDefinitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
+__all__ = ["Definitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
 
 
 class HasAccount(Protocol):
@@ -283,21 +283,3 @@ def _explained(error: BaseException) -> BaseException:
             "nothing is lost: check the broker, then start the worker again",
         )
     return error
-
-
-@dataclass(frozen=True, slots=True)
-class FixedDefinitions:
-    """Definitions that stay as they are: those of files."""
-
-    account: Account
-
-    @property
-    def latest(self) -> FixedDefinitions:
-        """Themselves."""
-        return self
-
-    async def start(self, changed: Callable[[], None]) -> None:
-        """Nothing to wait for."""
-
-    async def stop(self) -> None:
-        """Nothing to do."""

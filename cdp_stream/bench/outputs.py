@@ -1,0 +1,220 @@
+"""`cdp bench outputs`: changes to a local HTTP server; profiles beside an output that hangs.
+
+The changes are published before the sink starts; their rate is that of the sink's own metrics
+between the first tenth and the last change. The receiver is a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from cdp_stream.bench import reference_load
+from cdp_stream.bench.measure import Result, result
+from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
+from cdp_stream.bench.worker import publish
+from cdp_stream.errors import OutsideError
+from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.produce import publisher
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
+
+BATCH_BUDGET: Final = 20_000.0
+SINGLE_BUDGET: Final = 1_500.0
+HANGING_BUDGET: Final = 1.1
+_OUTPUT: Final = "bench"
+_SINGLE_SHARE: Final = 10
+_CONNECTIONS: Final = 50
+_PATIENCE_S: Final = 600.0
+_POLL_S: Final = 0.1
+_WARM: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is measured.
+
+    Attributes:
+        changes: in batches of 500; one per request are a tenth of it.
+        events: applied beside an output that hangs, and beside none; 0 leaves it out.
+    """
+
+    changes: int = 200_000
+    events: int = 100_000
+    profiles: int = 20_000
+    runs: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    rates: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+
+
+def run(load: Load, broker: str | None) -> list[Result]:
+    """Measure sinks.
+
+    Args:
+        broker: Kafka's address; None starts Apache Kafka from its jars.
+
+    Raises:
+        OutsideError: there is no Kafka to be had, or a process ended.
+    """
+    if broker is not None:
+        return asyncio.run(_measure(load, broker))
+    with ApacheKafka(resolve_jars()) as kafka:
+        return asyncio.run(_measure(load, kafka.bootstrap))
+
+
+async def _measure(load: Load, broker: str) -> list[Result]:
+    batches, single, hanging, none = _Figures(), _Figures(), _Figures(), _Figures()
+    for number in range(load.runs):
+        prefix = f"bench-{os.getpid()}-{number}"
+        with _receiver() as url:
+            await _sink(Settings(broker=broker, prefix=f"{prefix}-batch"), url, load.changes,
+                        500, batches)  # fmt: skip
+            await _sink(Settings(broker=broker, prefix=f"{prefix}-single"), url,
+                        load.changes // _SINGLE_SHARE, 1, single)  # fmt: skip
+        if load.events:
+            with _receiver("hang") as url:
+                await _profiles(Settings(broker=broker, prefix=f"{prefix}-hang"), url, load,
+                                "profiles,sinks", hanging)  # fmt: skip
+                await _profiles(Settings(broker=broker, prefix=f"{prefix}-none"), url, load,
+                                "profiles", none)  # fmt: skip
+    return list(_lines(batches, single, hanging, none))
+
+
+def _lines(
+    batches: _Figures, single: _Figures, hanging: _Figures, none: _Figures
+) -> Iterator[Result]:
+    yield result("sink, batches of 500: changes per second", batches.rates, "1/s", BATCH_BUDGET,
+                 at_least=True)  # fmt: skip
+    yield result("sink, batches of 500: CPU per change", batches.cpu_us, "us")
+    yield result("sink, one per request, 50 connections: changes per second", single.rates, "1/s",
+                 SINGLE_BUDGET, at_least=True)  # fmt: skip
+    yield result("sink, one per request: CPU per change", single.cpu_us, "us")
+    if hanging.rates:
+        yield result(
+            "profiles beside an output that hangs: events per second", hanging.rates, "1/s"
+        )
+        yield result("profiles beside none: events per second", none.rates, "1/s")
+        ratios = [one / other for one, other in zip(hanging.cpu_us, none.cpu_us, strict=True)]
+        yield result("profiles: CPU per event, output that hangs to none", ratios, "1",
+                     HANGING_BUDGET)  # fmt: skip
+
+
+@contextmanager
+def _receiver(*words: str) -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cdp_stream.bench.receiver", *words], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        port = process.stdout.readline().strip().decode()
+        if not port:
+            raise OutsideError("the receiver did not start", "run it by itself to see why")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _definitions(url: str, batch: int) -> str:
+    """The reference load's, with an output that all audiences are connected to."""
+    account = json.loads(reference_load.definitions())
+    settings = {"url": url, "secret": "${BENCH_SECRET}", "allow_private": True, "batch": batch,
+                "max_connections": _CONNECTIONS if batch == 1 else 4}  # fmt: skip
+    account["outputs"] = [{"id": _OUTPUT, "connector": "webhook", "settings": settings}]
+    ids = [audience["id"] for audience in account["audiences"]]
+    account["connections"] = [{"audiences": ids, "output": _OUTPUT}]
+    return json.dumps(account)
+
+
+def _change(number: int) -> tuple[int, bytes]:
+    """A change of about the size that profiles with three identities have."""
+    mpid = number % 100_000
+    change = {
+        "message_id": f"audience-00001:{mpid}:{number}:0", "action": "add",
+        "account_id": "bench", "audience_id": "audience-00001",
+        "audience_name": "audience-00001", "mpid": str(mpid), "effective_at": number,
+        "ordinal": 0, "variant": None,
+        "cause": {"kind": "event", "criterion": "event", "event_id": f"event-{number:010d}",
+                  "event_time": number},
+        "definition": "0123456789ab",
+        "user_identities": [
+            {"identity_type": kind, "identity": f"{mpid}@example.com"}
+            for kind in ("customerid", "email", "other")
+        ],
+        "user_attributes": {}, "connection": f"audience-00001@{_OUTPUT}", "settings": {},
+    }  # fmt: skip
+    return mpid, json.dumps(change, separators=(",", ":")).encode()
+
+
+async def _sink(settings: Settings, url: str, changes: int, batch: int, figures: _Figures) -> None:
+    partitions = await ensure_topics(settings, [_OUTPUT], sinks=True)
+    producer = AIOKafkaProducer(
+        **client_settings(settings), acks=1, linger_ms=5, max_batch_size=MAX_BATCH_BYTES
+    )
+    await producer.start()
+    try:
+        topic = settings.topic(f"output.{_OUTPUT}")
+        for number in range(changes):
+            mpid, value = _change(number)
+            await producer.send(topic, value, key=b"%d" % mpid, partition=mpid % partitions)
+        await producer.flush()
+    finally:
+        await producer.stop()
+    async with running_worker(
+        settings,
+        definitions=_definitions(url, batch),
+        flags=("--only", "sinks"),
+        environment={"BENCH_SECRET": "a secret of benches"},
+    ) as worker:
+        started = await _until(worker, "cdp_output_sent_total", changes * _WARM)
+        ended = await _until(worker, "cdp_output_sent_total", changes)
+        count = ended[1] - started[1]
+        figures.rates.append(count / (ended[0] - started[0]))
+        figures.cpu_us.append((ended[2] - started[2]) / count * 1e6)
+
+
+async def _profiles(settings: Settings, url: str, load: Load, only: str, figures: _Figures) -> None:
+    warm = reference_load.NAMES_OF_A_PROFILE * load.profiles
+    async with publisher(settings) as to:
+        await publish(to, reference_load.warm_up(load.profiles))
+        await publish(to, reference_load.stream(load.events, load.profiles))
+    async with running_worker(
+        settings,
+        definitions=_definitions(url, 500),
+        flags=("--only", only),
+        environment={"BENCH_SECRET": "a secret of benches"},
+    ) as worker:
+        started = await _until(worker, "cdp_events_total", warm)
+        ended = await _until(worker, "cdp_events_total", warm + load.events)
+        count = ended[1] - started[1]
+        figures.rates.append(count / (ended[0] - started[0]))
+        figures.cpu_us.append((ended[2] - started[2]) / count * 1e6)
+
+
+async def _until(worker: WorkerProcess, name: str, count: float) -> tuple[float, float, float]:
+    """When, how many and at how much CPU a counter had come so far."""
+    metrics = await worker.until(
+        lambda told: _sum(told, name) >= count, _PATIENCE_S, poll_s=_POLL_S
+    )
+    return time.monotonic(), _sum(metrics, name), metrics.get("process_cpu_seconds_total", 0.0)
+
+
+def _sum(metrics: Metrics, name: str) -> float:
+    return sum(value for key, value in metrics.items() if key.partition("{")[0] == name)

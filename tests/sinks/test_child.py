@@ -1,0 +1,62 @@
+"""Looking after a process of sinks."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from cdp_stream.errors import InputError, UsageError
+from cdp_stream.sinks.child import ChildMetrics, SinksChild
+
+SERVING = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b'# TYPE cdp_output_sent_total counter\\ncdp_output_sent_total{output="x"} 3.0\\n'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+def child(program: str) -> tuple[SinksChild, ChildMetrics]:
+    metrics = ChildMetrics()
+    return SinksChild([sys.executable, "-c", program], metrics), metrics
+
+
+def told(metrics: ChildMetrics) -> dict[str, float]:
+    return {sample.name: sample.value for metric in metrics.collect() for sample in metric.samples}
+
+
+@pytest.mark.parametrize(("code", "kind"), [(1, InputError), (2, UsageError)])
+async def test_a_mistake_of_the_user_is_passed_on(code: int, kind: type[Exception]) -> None:
+    program = f"import sys; sys.stderr.write('cdp: NAME is not set; set it\\n'); sys.exit({code})"
+    error = await child(program)[0].run()
+    assert type(error) is kind
+    assert str(error) == "NAME is not set; set it"
+
+
+async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None:
+    sinks, metrics = child(SERVING)
+    running = asyncio.create_task(sinks.run())
+    try:
+        async with asyncio.timeout(30):
+            while metrics.port is None:  # noqa: ASYNC110 - another process is waited for
+                await asyncio.sleep(0.02)
+            values = await asyncio.to_thread(told, metrics)
+            assert values == {"cdp_sinks_restarts_total": 0, "cdp_output_sent_total": 3.0}
+            await sinks.stop()
+            while not metrics.restarts:  # noqa: ASYNC110 - another process is waited for
+                await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await sinks.stop()
+    assert told(metrics)["cdp_sinks_restarts_total"] == 1
