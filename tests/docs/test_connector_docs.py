@@ -9,7 +9,7 @@ from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.connectors.settings import secret_fields
 from tests.docs.connector_pages import FOLDER, made_index, made_part, part_of
 
-REFERENCE = re.compile(r"\$\{[A-Z_]+\}")
+REFERENCE = re.compile(r"\$\{[A-Z0-9_]+\}")
 
 
 def page(name):
