@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -178,7 +179,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             cursor = text_of(answer.at("paging", "cursors", "after"))
             if cursor is None or "next" not in mapping_of(answer.json(), "paging"):
                 break
-            after = f"&after={cursor}"
+            after = f"&after={quote(cursor, safe='')}"
         body = {
             "name": name,
             "subtype": "CUSTOM",
@@ -193,6 +194,8 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Rows to delete, then rows to add; one row an identity."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -31,6 +31,7 @@ from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     ListCreation,
+    Outcome,
     Request,
     Token,
 )
@@ -127,6 +128,8 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Unsubscribe those who left, then subscribe those who are in."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

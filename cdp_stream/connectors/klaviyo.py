@@ -36,6 +36,7 @@ from cdp_stream.connectors.exchange import (
     Delivery,
     Fault,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TryAgain,
@@ -159,6 +160,8 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Look profiles up, import those that are missing or have attributes, set the list."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -32,6 +32,7 @@ from cdp_stream.connectors.exchange import (
     Delivery,
     Fault,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TryAgain,
@@ -174,6 +175,8 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Batches of contacts to subscribe and to unsubscribe."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             cure = "set its `list_id`, or `new_list` of the output"
             raise no_list(self.title, first.connection, cure)

@@ -31,6 +31,7 @@ from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TokenFetch,
@@ -185,6 +186,8 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """A call for each kind of identity: to delete, then to add."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:
