@@ -19,6 +19,7 @@ from pydantic import Field
 
 from cdp_stream.connectors.calls import (
     Sent,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -119,7 +120,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
 
     def __init__(self, output: str, settings: FacebookSettings) -> None:
         super().__init__(output, settings)
-        base = settings.api_url or "https://graph.facebook.com"
+        base = host(settings, "https://graph.facebook.com", f"/{settings.api_version}")
         self._url = f"{base}/{settings.api_version}"
         account = settings.ad_account_id.removeprefix("act_")
         self._audiences = f"{self._url}/act_{account}/customaudiences"

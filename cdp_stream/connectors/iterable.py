@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -94,7 +95,7 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
 
     def __init__(self, output: str, settings: IterableSettings) -> None:
         super().__init__(output, settings)
-        self._url = (settings.api_url or _HOSTS[settings.region]) + "/api/lists"
+        self._url = host(settings, _HOSTS[settings.region], "/api") + "/api/lists"
         identity_type = _IDENTITIES[settings.identify_by]
         self._forms = {identity_type: _FORMS[identity_type]}
         self._key = settings.api_key.get_secret_value()

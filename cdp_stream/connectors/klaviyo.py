@@ -21,6 +21,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -111,7 +112,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
 
     def __init__(self, output: str, settings: KlaviyoSettings) -> None:
         super().__init__(output, settings)
-        self._url = settings.api_url or "https://a.klaviyo.com"
+        self._url = host(settings, "https://a.klaviyo.com", "/api")
         identity_type = _IDENTITIES[settings.identify_by]
         self._form = _FORMS[identity_type]
         self._forms = {identity_type: self._form}

@@ -18,6 +18,7 @@ from cdp_stream.connectors.calls import (
     Sent,
     basic,
     dropped,
+    host,
     in_parts,
     json_request,
     no_list,
@@ -131,7 +132,7 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
                 f"output {output}: the API key of Mailchimp names no data centre",
                 "use the whole key, with its `-us6` or the like, or set `data_center`",
             )
-        self._url = settings.api_url or f"https://{center}.api.mailchimp.com"
+        self._url = host(settings, f"https://{center}.api.mailchimp.com", "/3.0")
         self._authorization = basic("cdp-stream", key)
 
     @property

@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -118,8 +119,8 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
                 f"output {output}: Snapchat needs credentials",
                 "set `client_id`, `client_secret` and `refresh_token`, or `access_token`",
             )
-        self._url = (settings.api_url or "https://adsapi.snapchat.com") + "/v1"
-        accounts = settings.api_url or "https://accounts.snapchat.com"
+        self._url = host(settings, "https://adsapi.snapchat.com", "/v1") + "/v1"
+        accounts = host(settings, "https://accounts.snapchat.com", "/v1")
         self._token_url = f"{accounts}/login/oauth2/access_token"
         self._lists = f"{self._url}/adaccounts/{settings.ad_account_id}/segments"
 
