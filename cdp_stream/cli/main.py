@@ -31,6 +31,7 @@ VERBS = {
     "worker": "Run one worker process.",
     "produce": "Publish batches from a file.",
     "generate": "Write a seeded synthetic event stream.",
+    "connectors": "Print the connectors and their settings, or begin a new one.",
     "config": "Print every setting, its value and where it came from.",
     "bench": "Measure against the budgets.",
 }
