@@ -220,8 +220,8 @@ def test_operations_with_many_identities_come_in_several_requests():
                 ADD, mpid=str(n), identities=[("email", f"{n}-{k}@b.example") for k in range(60)]
             )
         )
-        for n in range(1_500)
+        for n in range(1_250)
     ]
     assert converse(exchange, changes, partner.answer) == Outcome()
-    assert [len(json.loads(one.body)) for one in exchange.sent] == [1200, 300]
-    assert len(partner.members("tzz1")) == 90_000
+    assert [len(json.loads(one.body)) for one in exchange.sent] == [1200, 50]
+    assert len(partner.members("tzz1")) == 75_000
