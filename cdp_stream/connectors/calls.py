@@ -18,11 +18,13 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
+from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
     "Sent",
     "basic",
     "dropped",
+    "host",
     "in_parts",
     "json_request",
     "mapping_of",
@@ -48,6 +50,15 @@ def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 
     except TypeError:
         body = json.dumps(value, separators=(",", ":")).encode()
     return Request(method, url, body, {"content-type": "application/json"})
+
+
+def host(settings: HttpSettings, usual: str, version: str = "") -> str:
+    """Where the partner is: `api_url`, or the usual address.
+
+    Args:
+        version: the path that all addresses begin with; `api_url` may have it or not.
+    """
+    return (settings.api_url or usual).rstrip("/").removesuffix(version)
 
 
 def basic(user: str, password: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     basic,
+    host,
     in_parts,
     json_request,
     not_made,
@@ -99,8 +100,8 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
 
     def __init__(self, output: str, settings: CustomerIoSettings) -> None:
         super().__init__(output, settings)
-        self._track = settings.api_url or _TRACK[settings.region]
-        self._segments = (settings.api_url or _APP[settings.region]) + "/v1/segments"
+        self._track = host(settings, _TRACK[settings.region])
+        self._segments = host(settings, _APP[settings.region]) + "/v1/segments"
         identity_type = _IDENTITIES[settings.identify_by]
         self._forms = {identity_type: _FORMS[identity_type]}
         self._key = basic(settings.site_id, settings.api_key.get_secret_value())

@@ -13,11 +13,13 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
     Sent,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -118,7 +120,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
 
     def __init__(self, output: str, settings: FacebookSettings) -> None:
         super().__init__(output, settings)
-        base = settings.api_url or "https://graph.facebook.com"
+        base = host(settings, "https://graph.facebook.com", f"/{settings.api_version}")
         self._url = f"{base}/{settings.api_version}"
         account = settings.ad_account_id.removeprefix("act_")
         self._audiences = f"{self._url}/act_{account}/customaudiences"
@@ -178,7 +180,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             cursor = text_of(answer.at("paging", "cursors", "after"))
             if cursor is None or "next" not in mapping_of(answer.json(), "paging"):
                 break
-            after = f"&after={cursor}"
+            after = f"&after={quote(cursor, safe='')}"
         body = {
             "name": name,
             "subtype": "CUSTOM",
@@ -193,6 +195,8 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Rows to delete, then rows to add; one row an identity."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

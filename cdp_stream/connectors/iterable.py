@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -31,6 +32,7 @@ from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     ListCreation,
+    Outcome,
     Request,
     Token,
 )
@@ -93,7 +95,7 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
 
     def __init__(self, output: str, settings: IterableSettings) -> None:
         super().__init__(output, settings)
-        self._url = (settings.api_url or _HOSTS[settings.region]) + "/api/lists"
+        self._url = host(settings, _HOSTS[settings.region], "/api") + "/api/lists"
         identity_type = _IDENTITIES[settings.identify_by]
         self._forms = {identity_type: _FORMS[identity_type]}
         self._key = settings.api_key.get_secret_value()
@@ -127,6 +129,8 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Unsubscribe those who left, then subscribe those who are in."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -19,6 +19,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     basic,
+    host,
     in_parts,
     json_request,
     no_list,
@@ -107,7 +108,7 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
                 f"output {output}: Pinterest needs credentials",
                 "set `app_id`, `app_secret` and `refresh_token`, or `access_token`",
             )
-        self._url = (settings.api_url or "https://api.pinterest.com") + "/v5"
+        self._url = host(settings, "https://api.pinterest.com", "/v5") + "/v5"
         account = f"{self._url}/ad_accounts/{settings.ad_account_id}"
         self._lists, self._audiences = f"{account}/customer_lists", f"{account}/audiences"
 

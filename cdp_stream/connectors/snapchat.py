@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -31,6 +32,7 @@ from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TokenFetch,
@@ -117,8 +119,8 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
                 f"output {output}: Snapchat needs credentials",
                 "set `client_id`, `client_secret` and `refresh_token`, or `access_token`",
             )
-        self._url = (settings.api_url or "https://adsapi.snapchat.com") + "/v1"
-        accounts = settings.api_url or "https://accounts.snapchat.com"
+        self._url = host(settings, "https://adsapi.snapchat.com", "/v1") + "/v1"
+        accounts = host(settings, "https://accounts.snapchat.com", "/v1")
         self._token_url = f"{accounts}/login/oauth2/access_token"
         self._lists = f"{self._url}/adaccounts/{settings.ad_account_id}/segments"
 
@@ -185,6 +187,8 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """A call for each kind of identity: to delete, then to add."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from cdp_stream.connectors.calls import (
     Sent,
+    host,
     in_parts,
     json_request,
     no_list,
@@ -44,6 +45,7 @@ from cdp_stream.connectors.settings import (
     SecretStr,
 )
 
+_VERSION: Final = "/open_api/v1.3"
 _MOST_ROWS: Final = 10_000
 _PAGE, _PAGES = 100, 40
 _SCHEMA: Final = ("EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256")
@@ -120,7 +122,7 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
 
     def __init__(self, output: str, settings: TikTokSettings) -> None:
         super().__init__(output, settings)
-        self._url = (settings.api_url or "https://business-api.tiktok.com") + "/open_api/v1.3"
+        self._url = host(settings, "https://business-api.tiktok.com", _VERSION) + _VERSION
         self._token = settings.access_token.get_secret_value()
 
     @property
@@ -176,6 +178,8 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Rows to delete, then rows to add; one row an identity."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -29,7 +29,7 @@ from tests.partners.converse import Exchange, Later, converse, converse_over_htt
 from tests.partners.partner import Partner
 from tests.partners.serving import serving
 
-__all__ = ["NOW", "Answered", "Case", "Expected", "Golden", "conformance"]
+__all__ = ["NOW", "Answered", "Case", "Expected", "Golden", "conformance", "nth"]
 
 NOW = 1_754_050_000_000
 """What time it is, where a signature or a token asks; epoch ms."""
@@ -248,7 +248,7 @@ class Conformance:
         types = identity_types(case.connector)
         count = exchange.connector.gathering.count
         batch = [
-            case.filled(change(mpid=str(n), identities={one: _nth(one, n) for one in types}))
+            case.filled(change(mpid=str(n), identities={one: nth(one, n) for one in types}))
             for n in range(1, count + 1)
         ]
         converse(exchange, batch, _agreeable(partner))
@@ -433,7 +433,7 @@ def _wanted(one: Expected) -> tuple[str, str, Any, dict[str, str]]:
     return one.method, one.url, body, dict(one.headers)
 
 
-def _nth(identity_type: str, n: int) -> str:
+def nth(identity_type: str, n: int) -> str:
     """As `changes.identity`, for any n."""
     if identity_type.startswith(("mobile", "phone")):
         return f"+4479{n:08d}"
