@@ -37,6 +37,11 @@ __all__ = [
 
 _GONE: Final = frozenset({404, 410})
 _TOKEN_LASTS_S: Final = 1_800
+_MANY, _PROOF = 100, 32
+_REFUSED_ALL: Final = (
+    "the partner refuses whatever it is sent: {}; correct what the settings say of it, then resume "
+    "the connection"
+)
 
 R = TypeVar("R")
 Sent = Generator[Request, Answer, Mapping[int, str] | str]
@@ -73,20 +78,27 @@ def in_parts(
 
     A part that is refused as a whole is sent again in halves, down to the row that is to blame, so
     that one bad row holds up no other. So sending a row twice must do no harm.
+
+    Raises:
+        Fault: of many rows, the first are all refused: it is not they who are to blame.
     """
     refused: list[tuple[R, str]] = []
+    some_taken = len(rows) < _MANY
     waiting = [rows[start : start + size] for start in range(0, len(rows), size)]
     waiting.reverse()
     while waiting:
         part = waiting.pop()
         said = yield from send(part)
         if not isinstance(said, str):
+            some_taken = True
             refused += [(part[index], why) for index, why in said.items() if index < len(part)]
-        elif len(part) == 1:
-            refused.append((part[0], said))
-        else:
+        elif len(part) > 1:
             middle = len(part) // 2
             waiting += [part[middle:], part[:middle]]
+        elif not some_taken and len(refused) >= _PROOF:
+            raise Fault("connection", _REFUSED_ALL.format(said))
+        else:
+            refused.append((part[0], said))
     return refused
 
 
