@@ -16,7 +16,6 @@ __all__ = [
     "PartnerId",
     "SecretStr",
     "secret_fields",
-    "secrets_of",
 ]
 
 
@@ -71,13 +70,6 @@ def secret_fields(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         name for name, field in model.model_fields.items() if _is_secret(field.annotation)
     )
-
-
-def secrets_of(settings: BaseModel) -> list[str]:
-    """The secrets themselves, longest first: one may be part of another."""
-    values = (getattr(settings, name) for name in secret_fields(type(settings)))
-    texts = {one.get_secret_value() for one in values if isinstance(one, SecretStr)}
-    return sorted(texts - {""}, key=len, reverse=True)
 
 
 def _is_secret(annotation: object) -> bool:

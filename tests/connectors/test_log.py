@@ -44,18 +44,18 @@ TestConforms = local_conformance(LocalCase(Log, place))
 
 
 @pytest.fixture
-def workers_log(capsys):
-    """As a worker has it; afterwards as it was."""
+def log_as_it_was():
+    """The test sets it up as a worker does; afterwards it is as it was."""
     root, own = logging.root, logging.getLogger("cdp")
     before = root.handlers[:], root.level, own.level
-    set_up_logging()
     yield
     root.handlers[:], level, own_level = before
     root.setLevel(level)
     own.setLevel(own_level)
 
 
-async def test_a_line_without_personal_data(workers_log, capsys, tmp_path):
+async def test_a_line_without_personal_data(log_as_it_was, capsys, tmp_path):
+    set_up_logging()
     told = change(identities={"email": "ann@example.com"}, attributes={"city": "Ulm"})
     async with opened(Log, {}, tmp_path) as made:
         await made.write([told, change(AUDIENCE_DELETE)])
