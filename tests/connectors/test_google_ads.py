@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from cdp_stream.connectors.change import ADD, DELETE
+from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
 from cdp_stream.connectors.google_ads import GoogleAds, GoogleAdsConnection, GoogleAdsSettings
 from cdp_stream.errors import UsageError
@@ -281,3 +281,11 @@ def test_a_token_endpoint_that_says_nonsense_is_a_fault():
 def test_no_credentials_is_said_at_once():
     with pytest.raises(UsageError, match="set service_account, or client_id"):
         GoogleAds("out", GoogleAdsSettings(account_id="1"))
+
+
+def test_a_connection_may_ask_for_the_list_to_be_deleted():
+    partner = DataManager()
+    gone = change(AUDIENCE_DELETE, settings=of("contact"), list_id="777")
+    for _again in range(2):
+        assert converse(exchange(), [gone], partner.answer) == Outcome()
+    assert partner.lists == {}
