@@ -10,7 +10,7 @@ Source: docs/changing-definitions.md, the plan; docs/commands.md, plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cdp_stream.core.definition import Account
@@ -42,7 +42,6 @@ _RECALCULATING: Final = {
     "workspace": frozenset({"lookback", "event_tiers"}),
     "input": frozenset({"tier", "workspace"}),
 }
-_COMPILED: Final = {"outputs": "output", "connections": "connection"}
 
 _Key = tuple[str, str]
 _Fields = dict[str, Any]
@@ -59,7 +58,8 @@ class DefinitionChange:
         recalculates: whether memberships are worked out anew, from the event history as far as
             criteria that were not there before read it.
         fields: the keys that differ, of a change; none where only what it refers to does.
-        stops: whether it is a connection that tells its output nothing from now on.
+        stops: whether it is a connection that tells its output nothing from now on, or a milestone
+            that no active connection needs any more.
     """
 
     kind: str
@@ -99,17 +99,9 @@ def changes_between(before: Loaded | None, after: Loaded) -> list[DefinitionChan
         elif key not in old:
             found.append(DefinitionChange(*key, ADD, _is_calculated(key, new_meanings)))
         else:
-            names = tuple(
-                name
-                for name in {**old[key], **new[key]}
-                if old[key].get(name) != new[key].get(name)
-            )
-            anew = old_meanings.get(key) != new_meanings.get(key) or bool(
-                _RECALCULATING.get(key[0], frozenset()).intersection(names)
-            )
-            if names or anew:
-                stops = "active" in names and not new[key]["active"]
-                found.append(DefinitionChange(*key, CHANGE, anew, names, stops))
+            change = _changed(key, (old[key], new[key]), (old_meanings, new_meanings))
+            if change is not None:
+                found.append(change)
     if not found and [key for key in old if key in new] != list(new):
         assert after.account is not None
         found.append(
@@ -117,6 +109,24 @@ def changes_between(before: Loaded | None, after: Loaded) -> list[DefinitionChan
                              fields=("order",))
         )  # fmt: skip
     return found
+
+
+def _changed(
+    key: _Key,
+    written: tuple[_Fields, _Fields],
+    meanings: tuple[Mapping[_Key, str], Mapping[_Key, str]],
+) -> DefinitionChange | None:
+    old, new = written
+    names = tuple(name for name in {**old, **new} if old.get(name) != new.get(name))
+    before, after = (known.get(key) for known in meanings)
+    anew = before != after and after is not None
+    anew |= not _RECALCULATING.get(key[0], frozenset()).isdisjoint(names)
+    # A milestone that no connection needs any more, or a connection that is made inactive.
+    stops = before is not None and after is None
+    stops |= key[0] == "connection" and "status" in names and new["status"] == "inactive"
+    if not names and not anew and not stops:
+        return None
+    return DefinitionChange(*key, CHANGE, anew, names, stops)
 
 
 def _is_calculated(key: _Key, meanings: Mapping[_Key, str]) -> bool:
@@ -140,9 +150,11 @@ def _meanings(loaded: Loaded | None) -> dict[_Key, str]:
     if loaded is None or loaded.account is None:
         return {}
     account = loaded.account
+    computed = {audience.id for audience in account.audiences if audience.computed}
     found = {
         ("milestone" if "/" in audience.id else "audience", audience.id): audience.meaning
         for audience in build_plan(account).audiences
+        if audience.id in computed
     }
     for attribute in account.calculated_attributes:
         found["calculated_attribute", attribute.id] = meaning_text(attribute)
@@ -192,10 +204,15 @@ def _milestones(journey: str, nodes: list[MappingNode], parent: str | None) -> d
 def _compiled(account: Account) -> dict[_Key, _Fields]:
     """What is compared as understood: a bulk connection is several, with ids of their own."""
     found: dict[_Key, _Fields] = {}
-    for name, kind in _COMPILED.items():
-        for definition in getattr(account, name, ()):
-            own = {one.name: getattr(definition, one.name) for one in fields(definition)}
-            found[kind, definition.id] = own
+    for output in account.outputs:
+        found["output", output.id] = {"connector": output.connector, "settings": output.settings}
+    for connection in account.connections:
+        found["connection", connection.id] = {
+            "status": "active" if connection.active else "inactive",
+            "settings": connection.settings,
+            "user_attributes": connection.user_attributes,
+            "on_audience_delete": connection.on_audience_delete,
+        }
     return found
 
 

@@ -151,3 +151,64 @@ def test_another_order_alone_is_a_change_of_the_account():
         "kind": "account", "id": "acme", "action": "change", "recalculates": False,
         "fields": ["order"],
     }  # fmt: skip
+
+
+CONNECTED = (
+    BASE.replace("audiences:", "outputs:\n  - {id: audit, connector: log}\naudiences:", 1)
+    + """\
+connections:
+  - {audiences: [players, fans], output: audit}
+  - {audience: trial/played, output: audit}
+"""
+)
+
+
+def reconnected(*replacements):
+    text = CONNECTED
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    after = load_text(text)
+    assert not after.errors
+    return changes_between(load_text(CONNECTED), after)
+
+
+def test_a_bulk_connection_is_one_for_each_audience():
+    found = changes_between(load_text(BASE), load_text(CONNECTED))
+    assert said(found) == [
+        "+output audit", "+connection players@audit", "+connection fans@audit",
+        "+connection trial/played@audit",
+    ]  # fmt: skip
+    assert said(reconnected(("[players, fans]", "[fans]"))) == ["-connection players@audit"]
+
+
+def test_a_connection_that_is_made_inactive_stops():
+    active = "trial/played, output: audit"
+    found = reconnected((active, f"{active}, status: inactive"))
+    assert said(found) == ["~connection trial/played@audit (status)"]
+    assert found[0].stops
+    inactive = load_text(CONNECTED.replace(active, f"{active}, status: inactive"))
+    (back,) = changes_between(inactive, load_text(CONNECTED))
+    assert not back.stops
+
+
+BY_CONNECTION = ("  - id: trial\n", "  - id: trial\n    activation: by_connection\n")
+
+
+def test_milestones_that_no_connection_needs_stop():
+    found = reconnected(BY_CONNECTION)
+    assert said(found) == [
+        "~journey trial (activation)", "~milestone trial/bought", "~milestone trial/rest",
+        "~milestone trial/other",
+    ]  # fmt: skip
+    assert [one.id for one in found if one.stops] == ["trial/bought", "trial/rest", "trial/other"]
+
+
+def test_a_milestone_that_a_connection_starts_is_calculated():
+    text = CONNECTED.replace(*BY_CONNECTION)
+    moved = text.replace("{audience: trial/played,", "{audience: trial/bought,")
+    assert said(changes_between(load_text(text), load_text(moved))) == [
+        "~milestone trial/played", "~milestone trial/bought anew",
+        "-connection trial/played@audit",
+        "+connection trial/bought@audit",
+    ]  # fmt: skip

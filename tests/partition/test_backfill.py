@@ -1,0 +1,281 @@
+"""A backfill by itself: what it reads, what it writes, what it goes on with, what it hands over."""
+
+from array import array
+from dataclasses import replace
+
+import pytest
+
+from cdp_stream.core.definition import Account
+from cdp_stream.core.windows import Window
+from cdp_stream.errors import OutsideError
+from cdp_stream.formats.backfill_rows import (
+    BACKFILL_KEY,
+    backfill_key,
+    backfilled_mpid,
+    decode_backfill,
+    encode_backfill,
+)
+from cdp_stream.formats.rows import OWN_ROW
+from cdp_stream.partition.backfill import Backfill
+from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.processor import ProfileProcessor
+from cdp_stream.partition.room import RowRoom
+from tests.core.accounts import DAY, SHORT, audience, did, has
+from tests.partition.records import T, deliver, ids, marker, sent
+
+HOME = replace(SHORT, lifetime_ms=30 * DAY)
+RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
+FIVE = Window(oldest=5 * DAY)
+
+
+def counted(name, minimum, event="play", window=FIVE):
+    expression = did(event, workspace="short", window=window, minimum=minimum)
+    return audience(name, expression, workspace="short")
+
+
+TWICE = counted("twice", 2)
+FOUR = counted("four", 4)
+BOUGHT = counted("bought", 2, "buy", Window(oldest=20 * DAY))
+
+
+def version(number, *audiences, home=HOME):
+    return Definitions(str(number), 0, Account("acme", (home,), audiences))
+
+
+class Partition:
+    """One that knows these versions; the first is in force."""
+
+    def __init__(self, *versions):
+        self.versions = versions
+        self.rows = {}
+        self.log = []
+        self.crash()
+        self.do(self.processor.switch(versions[0]))
+
+    def crash(self):
+        known = {one.version: one for one in self.versions}
+        first = self.versions[0]
+        self.processor = ProfileProcessor(first, "cdp.events", 0, RowRoom(100), known.get)
+        self.processor.restore(self.rows)
+
+    def do(self, effects):
+        if list(effects.rows)[-1] == BACKFILL_KEY or BACKFILL_KEY not in effects.rows:
+            for key, value in effects.rows.items():
+                self.rows.pop(key, None) if value is None else self.rows.update({key: value})
+        else:
+            deliver(self.rows, effects)
+        return ids(effects)
+
+    def live(self, *records):
+        self.log += records
+        return self.do(self.processor.apply(list(records)))
+
+    @property
+    def backfill(self):
+        return self.processor.backfill
+
+    def read(self, count):
+        if self.backfill.state is None:
+            self.do(self.backfill.begin(0, log_is_shorter=False))
+        first = self.backfill.position + 1
+        part = self.log[first : first + count]
+        self.backfill.apply(part, first + count - 1)
+
+    def save(self, limit=100):
+        self.do(self.backfill.save(limit, 10**6))
+
+    def complete(self):
+        self.read(self.processor.position - self.backfill.position)
+        self.do(self.processor.complete_backfill())
+        return self.swept()
+
+    def swept(self):
+        said = []
+        while self.processor.rows_to_sweep():
+            said += self.do(self.processor.sweep(1))
+        return said
+
+    def own_rows(self):
+        return {key for key in self.rows if key[0] == OWN_ROW}
+
+
+def begun(*records):
+    """Version 2, that has `twice` besides, is in force as far as it can be."""
+    partition = Partition(version(1, RED), version(2, RED, TWICE))
+    partition.live(*records)
+    partition.do(partition.processor.switch(partition.versions[1]))
+    return partition
+
+
+def test_a_new_audience_waits_and_then_says_who_is_a_member():
+    partition = begun(sent(0, 7, 0, "play"), sent(1, 8, 1, "play"), sent(2, 7, 2, "play"))
+    assert set(partition.processor.pending()) == {"twice"}
+    assert partition.live(sent(3, 9, 3, "play", "play")) == []
+    assert sorted(partition.complete()) == ["add twice:7:3:0", "add twice:9:3:0"]
+    assert partition.own_rows() == {b"~definitions", b"~partition"}
+    assert partition.backfill is None
+    assert set(partition.processor.pending()) == set()
+    assert partition.live(sent(4, 8, 4, "play")) == ["add twice:8:4:0"]
+
+
+def test_what_live_time_does_after_the_switch_finds_the_history():
+    partition = begun(sent(0, 7, 0, "play"), sent(1, 8, 0, "play", "play"))
+    partition.read(2)
+    partition.do(partition.processor.complete_backfill())
+    # Each row is given its history when it is loaded, before what it is loaded for.
+    assert partition.live(sent(2, 7, DAY, "play")) == [f"add twice:7:{DAY}:0"]
+    assert partition.live(sent(3, 8, 6 * DAY)) == [
+        "add twice:8:0:0", f"delete twice:8:{5 * DAY + 1}:0",
+    ]  # fmt: skip
+    assert partition.swept() == []
+
+
+def test_rows_that_were_written_before_a_crash_do_not_count_their_records_again():
+    partition = Partition(version(1, RED), version(2, RED, FOUR))
+    partition.live(*(sent(number, 7 + number % 3, number, "play") for number in range(9)))
+    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.read(5)
+    partition.save(1)
+    # Two of three rows are not written yet; both have one more record when they are.
+    partition.read(4)
+    partition.save(1)
+    partition.crash()
+    assert partition.backfill.position == -1
+    assert partition.complete() == []
+    assert partition.live(sent(9, 7, 9, "play"), sent(10, 8, 9, "play")) == [
+        "add four:7:9:0", "add four:8:9:0",
+    ]  # fmt: skip
+
+
+def test_reading_goes_on_where_the_last_position_was_written():
+    partition = begun(*(sent(number, 7, number, "play") for number in range(5)))
+    partition.read(3)
+    partition.save()
+    partition.read(1)
+    partition.crash()
+    assert partition.backfill.state.position == 2
+    assert partition.backfill.state.events == 3
+    assert partition.complete() == ["add twice:7:4:0"]
+
+
+def test_a_version_that_needs_no_more_goes_on_and_another_begins_anew():
+    less, other = version(3, RED, counted("pair", 2)), version(4, RED, TWICE, BOUGHT)
+    partition = Partition(version(1, RED), version(2, RED, TWICE, FOUR), less, other)
+    partition.live(*(sent(number, 7, number, "play", "buy") for number in range(5)))
+    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.read(3)
+    partition.save()
+    partition.do(partition.processor.switch(less))
+    assert set(partition.processor.pending()) == {"pair"}
+    assert partition.backfill.position == 2
+    partition.do(partition.processor.switch(other))
+    assert partition.backfill is None
+    assert partition.swept() == []
+    assert partition.backfill.state is None
+    assert partition.backfill.lookback_ms == 20 * DAY
+    assert sorted(partition.complete()) == ["add bought:7:4:1", "add twice:7:4:0"]
+    assert partition.own_rows() == {b"~definitions", b"~partition"}
+
+
+def test_a_backfill_that_nobody_needs_any_more_is_removed():
+    partition = begun(sent(0, 7, 0, "play"), sent(1, 8, 1, "play"))
+    partition.read(2)
+    partition.save()
+    assert backfill_key(7) in partition.rows
+    partition.do(partition.processor.switch(partition.versions[0]))
+    assert partition.swept() == []
+    assert partition.own_rows() == {b"~definitions", b"~partition"}
+    assert partition.processor.rows_to_sweep() == 0
+
+
+def test_another_lifetime_begins_anew_for_profiles_may_have_ended():
+    other = version(3, RED, TWICE, home=replace(HOME, lifetime_ms=2 * DAY))
+    partition = begun(sent(0, 7, 0, "play"))
+    partition.versions += (other,)
+    partition.crash()
+    partition.read(1)
+    partition.save()
+    partition.do(partition.processor.switch(other))
+    assert partition.backfill is None
+    partition.swept()
+    assert partition.backfill.state is None
+
+
+def test_a_profile_that_ended_brings_nothing_into_its_next_life():
+    partition = begun(sent(0, 7, 0, "play"), sent(1, 8, 0, "play"), sent(2, 8, 40 * DAY))
+    partition.read(3)
+    partition.do(partition.processor.tick(T + 40 * DAY, 100))
+    assert b"7" not in partition.rows
+    partition.do(partition.processor.complete_backfill())
+    # It is new, and its row of the backfill is from the life before.
+    assert partition.live(sent(3, 7, 40 * DAY, "play")) == []
+    assert partition.live(sent(4, 8, 40 * DAY, "play")) == []
+    assert partition.swept() == []
+    assert partition.own_rows() == {b"~definitions", b"~partition"}
+
+
+def test_a_row_that_began_after_the_switch_is_not_given_older_history_by_a_later_one():
+    later = version(3, TWICE)
+    partition = begun(sent(0, 7, 0, "play", "play"), sent(1, 8, 0))
+    partition.versions += (later,)
+    partition.crash()
+    partition.live(sent(2, 8, 31 * DAY - 1))
+    partition.read(3)
+    # As far as live time knows, 7 ended; what was read of it is there still.
+    partition.do(partition.processor.tick(T + 31 * DAY, 100))
+    assert b"7" not in partition.rows
+    partition.do(partition.processor.complete_backfill())
+    assert partition.live(sent(3, 7, 31 * DAY, "play")) == []
+    partition.do(partition.processor.switch(later))
+    assert partition.swept() == []
+
+
+def test_duplicates_count_once_and_bad_records_and_markers_do_no_harm():
+    twin = sent(0, 7, 0, "play", source_request_id="r")
+    partition = begun(
+        twin, twin._replace(offset=1), sent(2, 8, 1)._replace(value=b"{"), marker(3, 5)
+    )
+    partition.read(4)
+    assert partition.backfill.state.time == T + 5
+    assert partition.complete() == []
+
+
+def test_a_lookback_without_an_end_needs_the_whole_log():
+    account = version(1, RED, counted("ever", 3, window=Window()), TWICE).account
+    slots = version(1, counted("ever", 3, window=Window())).plan.memories
+    assert Backfill(account, slots).lookback_ms is None
+    assert Backfill(account, version(1, TWICE).plan.memories).lookback_ms == 5 * DAY
+
+
+def test_half_of_the_room_is_written_before_more_is_read():
+    made = Backfill(version(1, TWICE).account, version(1, TWICE).plan.memories, RowRoom(6))
+    made.restore({}, array("q"), None)
+    made.begin(0, log_is_shorter=False)
+    made.apply([sent(0, 7, 0, "play"), sent(1, 8, 0, "play")], 1)
+    assert not made.wants_to_save
+    made.apply([sent(2, 9, 0, "play")], 2)
+    assert made.wants_to_save
+    effects = made.save(10, 10**6)
+    assert list(effects.rows)[-1] == BACKFILL_KEY
+    assert sorted(filter(None, map(backfilled_mpid, effects.rows))) == [7, 8, 9]
+    assert not made.wants_to_save
+
+
+def test_a_gap_in_the_log_is_noted_once():
+    partition = begun(sent(0, 7, 0, "play"))
+    partition.read(1)
+    assert partition.backfill.note_gap()
+    assert not partition.backfill.note_gap()
+    partition.save()
+    assert decode_backfill(partition.rows[BACKFILL_KEY]).log_is_shorter
+
+
+def test_a_state_of_another_release_is_refused():
+    partition = begun(sent(0, 7, 0, "play"))
+    partition.read(1)
+    value = encode_backfill(partition.backfill.state)
+    assert decode_backfill(value) == partition.backfill.state
+    with pytest.raises(OutsideError, match="has version 9"):
+        decode_backfill(value[:1] + b"\x09" + value[2:])
+    with pytest.raises(OutsideError, match="damaged"):
+        decode_backfill(b"\x01")

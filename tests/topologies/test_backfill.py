@@ -1,0 +1,281 @@
+"""New and edited audiences on a live system: their history is read beside live traffic, whatever is
+killed and whoever joins; nothing is said before it is in, and then exactly the differences.
+"""
+
+import json
+import signal
+from collections import defaultdict
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from cdp_stream.core.planning import build_plan
+from cdp_stream.definitions import load_files
+from cdp_stream.kafka.probe import free_port
+from cdp_stream.offline.replay import Replay
+from cdp_stream.settings import Settings
+from tests.topologies.running import PARTITIONS, ended, eventually, running
+from tests.topologies.test_worker_equals_replay import CdpRunning, published
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+T = 1_700_000_000_000
+SECOND = 1_000
+HEAD = (
+    "version: 1\naccount: a\n"
+    "workspaces: [{id: w, lookback: 3d, inputs: [{id: web, kind: platform}]}]\naudiences:\n"
+)
+ACTIVE = "  - {id: active, criteria: {event: Visit, when: {last: 30m}}}\n"
+KEEN = "  - {id: keen, criteria: {event: Visit, count: {at_least: 5}, when: {last: 8h}}}\n"
+EDITED = "  - {id: keen, criteria: {event: Visit, count: {at_most: 4}, when: {last: 5h}}}\n"
+BUYER = "  - {id: buyer, criteria: {event: Buy, count: {at_least: 2}, when: {last: 12h}}}\n"
+LAPSED = (
+    "  - {id: lapsed, criteria: {all: [{audience: buyer}, "
+    "{event: Visit, count: {less_than: 1}, when: {last: 2h}}]}}\n"
+)
+
+
+class Backfilled(CdpRunning):
+    """A worker that can be asked how far it is."""
+
+    ports: dict[int, int]
+
+    def start(self, definitions: Path, **variables: str):
+        port = free_port()
+        variables = {"CDP_METRICS_PORT": str(port), "CDP_ROWS_KEPT": "400", **variables}
+        worker = self.start_cdp(definitions, **variables)
+        self.ports = {**getattr(self, "ports", {}), worker.pid: port}
+        return worker
+
+    async def asked(self, worker, path: str) -> httpx.Response | None:
+        assert worker.poll() is None, self.log_of(worker)
+        async with httpx.AsyncClient() as client:
+            try:
+                return await client.get(f"http://127.0.0.1:{self.ports[worker.pid]}{path}")
+            except httpx.TransportError:
+                return None
+
+    async def backfills(self, worker) -> dict[str, dict]:
+        answer = await self.asked(worker, "/backfill")
+        found = {} if answer is None else answer.json()
+        return {one["audience"]: one for one in found.get("audiences", ())}
+
+    async def is_through(self, *workers) -> bool:
+        """Whether they hold all partitions, and nothing of any is left to be done."""
+        held = 0.0
+        for worker in workers:
+            answer = await self.asked(worker, "/metrics")
+            if answer is None:
+                return False
+            for line in answer.text.splitlines():
+                name, _, value = line.rpartition(" ")
+                if name == "cdp_partitions_held":
+                    held += float(value)
+                waits = name.startswith(
+                    ("cdp_definitions_histories_waiting{", "cdp_definitions_rows_waiting{")
+                )
+                if waits and float(value):
+                    return False
+        return held == PARTITIONS
+
+
+@pytest.fixture
+def ran(kafka_broker, topic_prefix, tmp_path):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    with running(settings, tmp_path, kind=Backfilled) as r:
+        yield r
+
+
+def defined(directory: Path, name: str, *audiences: str) -> Path:
+    path = directory / f"{name}.yaml"
+    path.write_text(HEAD + "".join(audiences))
+    return path
+
+
+def lines(count: int, first: int = 0, profiles: int = 2_000) -> list[bytes]:
+    """Visits and purchases, a second after each other; one in 50 comes twice. Some profiles come
+    often, others hardly ever.
+    """
+    made = []
+    for number in range(first, first + count):
+        mpid = int(profiles * Random(number).random() ** 2)
+        name = "Buy" if number % 7 == 3 else "Visit"
+        data = {"event_name": name, "source_message_id": f"m{number}"}
+        line = json.dumps(
+            {
+                "mpid": mpid,
+                "timestamp_unixtime_ms": T + number * SECOND,
+                "events": [{"event_type": "custom_event", "data": data}],
+            }
+        ).encode()
+        made += [line, line] if number % 50 == 0 else [line]
+    return made
+
+
+def replayed(definitions: Path, read: list[bytes], until: int) -> dict[str, set[int]]:
+    """Members by audience, of those that have any."""
+    account = load_files([str(definitions)]).account
+    assert account is not None
+    replay = Replay(build_plan(account), until=until)
+    for line in read:
+        replay.feed(line, [])
+    replay.finish(lambda _changes: None)
+    members = defaultdict(set)
+    for mpid, row in replay.rows.items():
+        for audience in row.members:
+            members[audience].add(mpid)
+    return dict(members)
+
+
+async def told(ran: CdpRunning) -> dict[str, set[int]]:
+    """Members by audience, as the membership state has them."""
+    members = defaultdict(set)
+    for key in await ran.published_state():
+        audience, _, mpid = key.rpartition(":")
+        members[audience].add(int(mpid))
+    return dict(members)
+
+
+async def changes(ran: CdpRunning) -> dict[str, list[dict]]:
+    """The changes of each audience."""
+    found = defaultdict(list)
+    for value, count in (await published(ran)).items():
+        assert count == 1
+        change = json.loads(value)
+        found[change["audience_id"]].append(change)
+    return found
+
+
+async def stopped(worker) -> None:
+    worker.send_signal(signal.SIGTERM)
+    assert await ended(worker) == 0
+
+
+async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ran, tmp_path):
+    before = defined(tmp_path, "before", ACTIVE, KEEN)
+    after = defined(tmp_path, "after", ACTIVE, KEEN, BUYER, LAPSED)
+    sent = lines(60_000)
+    await ran.create_topics()
+    total = await ran.publish(sent)
+    worker = ran.start(before)
+    await eventually(lambda: ran.caught_up(total), within=180)
+    await stopped(worker)
+
+    worker = ran.start(after)
+    first = lines(500, first=60_000)
+    total += await ran.publish(first)
+    sent += first
+
+    async def in_the_middle() -> bool:
+        found = await ran.backfills(worker)
+        return bool(found) and 20 < found["buyer"]["percent"] < 95
+
+    await eventually(in_the_middle, within=120)
+    assert not {"buyer", "lapsed"} & set(await changes(ran))
+    worker.kill()
+    await ended(worker)
+
+    worker, other = ran.start(after), ran.start(after)
+    more = lines(500, first=60_500)
+    total += await ran.publish(more)
+    sent += more
+    await eventually(lambda: ran.is_through(worker, other), within=180)
+    last = lines(2_000, first=61_000)
+    until = T + 64_000 * SECOND
+    total += await ran.publish(last, until)
+    sent += last
+    await eventually(lambda: ran.caught_up(total), within=120)
+
+    expected = replayed(after, sent, until)
+    assert min(map(len, (expected[name] for name in ("keen", "buyer", "lapsed")))) > 50
+    assert await told(ran) == expected
+    said = await changes(ran)
+    for audience in ("buyer", "lapsed"):
+        by_definition = [one for one in said[audience] if one["cause"]["kind"] == "definition"]
+        assert {one["action"] for one in by_definition} == {"add"}
+        earliest = min(one["effective_at"] for one in said[audience])
+        assert earliest >= T + 59_000 * SECOND
+        in_order(said[audience])
+
+
+def in_order(said: list[dict]) -> None:
+    """Each profile joins, leaves, joins."""
+    by_mpid = defaultdict(list)
+    for one in sorted(said, key=lambda one: (one["effective_at"], one["ordinal"])):
+        by_mpid[one["mpid"]].append(one["action"])
+    for actions in by_mpid.values():
+        assert actions == ["add", "delete"] * (len(actions) // 2) + ["add"] * (len(actions) % 2)
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+async def test_an_edit_emits_exactly_the_differences(ran, tmp_path, guarantee):
+    ran.settings = Settings(
+        broker=ran.settings.broker, prefix=ran.settings.prefix, clock="stream", guarantee=guarantee
+    )
+    before = defined(tmp_path, "before", ACTIVE, KEEN)
+    after = defined(tmp_path, "after", ACTIVE, EDITED)
+    sent, until = lines(8_000), T + 9_000 * SECOND
+    await ran.create_topics()
+    total = await ran.publish(sent, until)
+    worker = ran.start(before)
+    await eventually(lambda: ran.caught_up(total), within=120)
+    await stopped(worker)
+    already = {one["message_id"] for one in (await changes(ran))["keen"]}
+    old, new = replayed(before, sent, until), replayed(after, sent, until)
+    assert old["keen"] - new["keen"]
+    assert new["keen"] - old["keen"]
+
+    worker = ran.start(after)
+    await eventually(lambda: ran.is_through(worker), within=120)
+    await stopped(worker)
+    said = await changes(ran)
+    fresh = [one for one in said["keen"] if one["message_id"] not in already]
+    assert {int(one["mpid"]) for one in fresh if one["action"] == "delete"} == (
+        old["keen"] - new["keen"]
+    )
+    assert {int(one["mpid"]) for one in fresh if one["action"] == "add"} == (
+        new["keen"] - old["keen"]
+    )
+    assert {one["cause"]["kind"] for one in fresh} == {"definition"}
+    assert {one["effective_at"] for one in fresh} == {until}
+    assert await told(ran) == new
+
+
+async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
+    before = defined(tmp_path, "before", ACTIVE)
+    after = defined(tmp_path, "after", ACTIVE, BUYER)
+    sent, until = lines(8_000), T + 9_000 * SECOND
+    await ran.create_topics()
+    total = await ran.publish(sent, until)
+    worker = ran.start(before)
+    await eventually(lambda: ran.caught_up(total), within=120)
+    await stopped(worker)
+    records = await ran.read("events")
+    admin = AIOKafkaAdminClient(bootstrap_servers=ran.settings.brokers)
+    await admin.start()
+    topic = ran.settings.topic("events")
+    try:
+        await admin.delete_records(
+            {TopicPartition(topic, number): RecordsToDelete(1_000) for number in records}
+        )
+    finally:
+        await admin.close()
+
+    worker = ran.start(after)
+    await eventually(lambda: ran.is_through(worker), within=120)
+    await stopped(worker)
+    facts = ran.log_of(worker)
+    assert facts.count("backfill_log_is_shorter") == PARTITIONS
+    left = [
+        record.value
+        for number, found in records.items()
+        for record in found
+        if record.offset >= 1_000 and record.value
+    ]
+    expected = replayed(after, left, until)["buyer"]
+    assert expected != replayed(after, sent, until)["buyer"]
+    assert (await told(ran))["buyer"] == expected
