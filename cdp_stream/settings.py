@@ -120,6 +120,10 @@ class Settings:
         """The consumer group of the profiles topology."""
         return f"{self.prefix}-profiles"
 
+    def sink_group_id(self, output: str) -> str:
+        """The consumer group of an output's sink."""
+        return f"{self.prefix}-sink-{output}"
+
     def topic(self, suffix: str) -> str:
         """The name of a topic: ``events`` is ``cdp.events``."""
         return f"{self.prefix}.{suffix}"

@@ -107,6 +107,15 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
         InputError: the definitions have problems; they are printed to standard error first.
     """
     loaded = load_files(list(definitions))
+    return accepted(loaded), loaded
+
+
+def accepted(loaded: Loaded) -> Account:
+    """The account of what was read; warnings go to standard error.
+
+    Raises:
+        InputError: the definitions have problems; they are printed to standard error first.
+    """
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
     if loaded.account is None:
@@ -116,7 +125,7 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
             f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
         )
     warn(loaded)
-    return loaded.account, loaded
+    return loaded.account
 
 
 def files_of(loaded: Loaded) -> list[DefinitionFile]:
@@ -142,7 +151,7 @@ def known_audience(plan: Plan, audience_id: str) -> str:
     """
     known = [audience.id for audience in plan.audiences]
     if audience_id not in known:
-        raise _unknown("audience or milestone", audience_id, known)
+        raise unknown("audience or milestone", audience_id, known)
     return audience_id
 
 
@@ -153,10 +162,11 @@ def known_input(plan: Plan, input_id: str | None) -> None:
         UsageError: the plan has no such input; a near miss is suggested.
     """
     if input_id is not None and input_id not in plan.inputs:
-        raise _unknown("input", input_id, list(plan.inputs))
+        raise unknown("input", input_id, list(plan.inputs))
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> UsageError:
+def unknown(kind: str, name: str, known: list[str]) -> UsageError:
+    """The error that something named is not there; a near miss is suggested."""
     near = get_close_matches(name, known, 1)
     hint = (
         f"did you mean `{near[0]}`?"

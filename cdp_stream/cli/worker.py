@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cdp_stream.kafka.definitions_source import DefinitionsSource
+    from cdp_stream.kafka.worker import Companion
 
 SETTINGS_FILE = Path("cdp.toml")
 TOPOLOGIES = ("profiles", "sinks")
@@ -49,11 +51,12 @@ TOPOLOGIES = ("profiles", "sinks")
 @click.option(
     "--only",
     metavar="NAME,...",
-    help="Run only these topologies: profiles.  [default: all there are]",
+    help="Run only these topologies: profiles, sinks.  [default: both]",
 )
 @click.option(
     "--output", "outputs", multiple=True, metavar="ID", help="Run only the sinks of these outputs."
 )
+@click.option("--sinks-child", is_flag=True, hidden=True)
 @click.option(
     "--guarantee",
     metavar="NAME",
@@ -72,13 +75,26 @@ TOPOLOGIES = ("profiles", "sinks")
     help="Partitions of cdp.events, if it is to be created.  [default: 4]",
 )
 def command(
-    definitions: tuple[str, ...], only: str | None, outputs: tuple[str, ...], **flags: str | None
+    definitions: tuple[str, ...],
+    only: str | None,
+    outputs: tuple[str, ...],
+    sinks_child: bool,
+    **flags: str | None,
 ) -> int:
-    """Evaluate profiles from Kafka until SIGTERM; several workers share the partitions."""
-    _check_topologies(only, outputs)
+    """Evaluate profiles from Kafka, and send changes to outputs, until SIGTERM; several workers
+    share the work.
+    """
+    topologies = _topologies(only)
     settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
     read = load_account(definitions) if definitions else None
+    account = read[0] if read is not None else None
+    if "sinks" not in topologies and outputs:
+        raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
+    if "sinks" in topologies and account is not None:
+        _check_outputs(account, outputs)
     _make_data_dir(settings)
+    if "profiles" not in topologies:
+        return _run_sinks(settings, account, outputs, is_child=sinks_child)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
@@ -87,6 +103,7 @@ def command(
 
     source = _source(settings, read)
     events, room = settings.topic("events"), RowRoom(settings.rows_kept)
+    with_sinks = "sinks" in topologies and (account is None or account.outputs)
     return run_worker(
         settings,
         lambda in_force, partitions: create_app(
@@ -95,6 +112,7 @@ def command(
             partitions=partitions,
             definitions=source,
         ),
+        companion=_sinks_child(definitions, outputs, flags) if with_sinks else None,
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
         definitions=source,
     )
@@ -112,17 +130,53 @@ def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> Definiti
     return FileDefinitions(Definitions(version, 0, account), settings)
 
 
-def _check_topologies(only: str | None, outputs: tuple[str, ...]) -> None:
-    named = [name.strip() for name in only.split(",")] if only is not None else ["profiles"]
+def _topologies(only: str | None) -> list[str]:
+    named = list(TOPOLOGIES) if only is None else [name.strip() for name in only.split(",")]
     for name in named:
         if name not in TOPOLOGIES:
-            raise UsageError(f"--only: there is no topology `{name}`", "this release has: profiles")
-        if name == "sinks":
             raise UsageError(
-                "--only: sinks do not exist in this release", "leave --only away, or name profiles"
+                f"--only: there is no topology `{name}`", f"there are: {', '.join(TOPOLOGIES)}"
             )
-    if outputs:
-        raise UsageError("--output: outputs do not exist in this release", "leave the flag away")
+    return named
+
+
+def _check_outputs(account: Account, only: tuple[str, ...]) -> None:
+    """Tell what is missing or wrong before anything is started."""
+    from cdp_stream.sinks.outputs import check_environment, prepare, selected
+
+    wanted = selected(account.outputs, only)
+    check_environment(wanted, account.connections, os.environ)
+    for output in wanted:
+        prepare(output, os.environ)
+
+
+def _run_sinks(
+    settings: Settings, account: Account | None, outputs: tuple[str, ...], *, is_child: bool
+) -> int:
+    from cdp_stream.kafka.definitions_source import AppliedDefinitions
+    from cdp_stream.sinks.process import FixedDefinitions, SinkJob, run_sinks
+    from topologies.sinks import create_sink
+
+    job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child)
+    if account is None:
+        return run_sinks(job, AppliedDefinitions(settings))
+    return run_sinks(job, FixedDefinitions(account))
+
+
+def _sinks_child(
+    definitions: tuple[str, ...], outputs: tuple[str, ...], flags: dict[str, str | None]
+) -> Companion:
+    """The same command for the sinks alone; it reads environment and `cdp.toml` itself."""
+    from cdp_stream.sinks.child import ChildMetrics, SinksChild
+
+    command = [sys.executable, "-m", "cdp_stream", "worker", "--only", "sinks", "--sinks-child"]
+    for name, values in (("--definitions", definitions), ("--output", outputs)):
+        for value in values:
+            command += [name, value]
+    for name, flag in flags.items():
+        if flag is not None and name != "metrics_port":
+            command += [f"--{name.replace('_', '-')}", flag]
+    return SinksChild(command, ChildMetrics())
 
 
 def _make_data_dir(settings: Settings) -> None:

@@ -35,7 +35,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import normal_email
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _TRACK: Final = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
 _APP: Final = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
@@ -66,8 +71,9 @@ class CustomerIoSettings(HttpSettings):
 class CustomerIoConnection(ConnectionSettings):
     """One attribute or one manual segment."""
 
-    list_id: int | None = Field(
-        None, description="A manual segment's id; without it an attribute is set instead."
+    list_id: PartnerId | None = Field(
+        None,
+        description="A manual segment's id; without it an attribute is set instead.",
     )
     attribute: str | None = Field(
         None, description="The attribute's name; default: `In` and the audience's external name."
@@ -106,7 +112,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
 
     def list_of(self, settings: CustomerIoConnection) -> str | None:
         """Its segment."""
-        return None if settings.list_id is None else str(settings.list_id)
+        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The Track API takes a user and a password, the App API a bearer."""

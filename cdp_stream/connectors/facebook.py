@@ -39,7 +39,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import email_sha256, normal_device_id, phone_sha256, sha256_hex
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _MOST_ROWS: Final = 10_000
 _PAGES: Final = 50
@@ -74,9 +79,7 @@ _FORMS: Final[dict[str, Form]] = {
 class FacebookSettings(HttpSettings):
     """An ad account of Meta."""
 
-    ad_account_id: str = Field(
-        pattern=r"^(act_)?[0-9]+$", description="The ad account, with or without `act_`."
-    )
+    ad_account_id: PartnerId = Field(description="The ad account, with or without `act_`.")
     access_token: SecretStr = Field(
         description="A system user's token with `ads_management`; one that does not expire."
     )
@@ -91,7 +94,7 @@ class FacebookSettings(HttpSettings):
 class FacebookConnection(ConnectionSettings):
     """One custom audience."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The custom audience's id; without it one of the audience's name is made."
     )
 

@@ -42,7 +42,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import normal_email, normal_phone
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _REVISION: Final = "2026-07-15"
 _IDENTITIES: Final = {
@@ -79,7 +84,7 @@ class KlaviyoSettings(HttpSettings):
 class KlaviyoConnection(ConnectionSettings):
     """One list."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The list's id; without it a list of the audience's name is made."
     )
 

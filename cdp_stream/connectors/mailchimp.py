@@ -38,7 +38,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import md5_hex, normal_email
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 from cdp_stream.errors import UsageError
 
 _FORMS: Final[dict[str, Form]] = {"email": normal_email}
@@ -93,7 +98,7 @@ class MailchimpSettings(HttpSettings):
 class MailchimpConnection(ConnectionSettings):
     """One Mailchimp audience."""
 
-    list_id: str | None = Field(None, description="Mailchimp's Audience ID.")
+    list_id: PartnerId | None = Field(None, description="Mailchimp's Audience ID.")
     merge_fields: dict[str, str] = Field(
         {}, description="Shared attribute -> merge tag; default: its name in capitals, if it fits."
     )

@@ -37,7 +37,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import device_sha256, email_sha256, phone_sha256
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 from cdp_stream.errors import UsageError
 
 _MOST_ROWS: Final = 100_000
@@ -66,7 +71,7 @@ _FORMS: Final[dict[str, Form]] = {
 class SnapchatSettings(HttpSettings):
     """An ad account on Snapchat, and the OAuth app that may use it."""
 
-    ad_account_id: str = Field(description="The ad account's id.")
+    ad_account_id: PartnerId = Field(description="The ad account's id.")
     client_id: str | None = Field(None, description="The OAuth app's client id.")
     client_secret: SecretStr | None = Field(None, description="The OAuth app's secret.")
     refresh_token: SecretStr | None = Field(
@@ -83,7 +88,7 @@ class SnapchatSettings(HttpSettings):
 class SnapchatConnection(ConnectionSettings):
     """One customer list."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The segment's id; without it one of the audience's name is made."
     )
 

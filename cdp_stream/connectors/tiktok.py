@@ -37,7 +37,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import device_sha256, normal_email, normal_phone, sha256_hex
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _MOST_ROWS: Final = 10_000
 _PAGE, _PAGES = 100, 40
@@ -82,7 +87,7 @@ _FORMS: Final[dict[str, Form]] = {
 class TikTokSettings(HttpSettings):
     """An advertiser on TikTok."""
 
-    advertiser_id: str = Field(pattern=r"^[0-9]+$", description="The advertiser's id.")
+    advertiser_id: PartnerId = Field(description="The advertiser's id.")
     access_token: SecretStr = Field(
         description="A long-lived token with audience management; streaming must be allowed to it."
     )
@@ -91,7 +96,7 @@ class TikTokSettings(HttpSettings):
 class TikTokConnection(ConnectionSettings):
     """One custom audience that is fed by streaming."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The audience's id; without it one of the audience's name is made."
     )
 

@@ -1,34 +1,67 @@
 """A Faust app set up for chunks: the transport, the table manager, and the settings that matter."""
 
-from typing import Any
+import asyncio
+from collections.abc import Collection
+from typing import Any, Protocol
 
 import faust
 
-from cdp_stream.kafka.chunks import ChunkTransport
+from cdp_stream.kafka.chunks import Chunk, ChunkTransport
 from cdp_stream.kafka.connection import faust_credentials
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
-from cdp_stream.kafka.hosting import PartitionHosting
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.table import ProfileTables
 from cdp_stream.settings import Settings
 
-__all__ = ["ChunkApp"]
+__all__ = ["ChunkApp", "Hosting"]
+
+
+class Hosting(Protocol):
+    """Holds the partitions of an app: what the transport and whoever runs the app ask of it.
+
+    Attributes:
+        failed: Set as `failure` is known.
+        ready: Whether partitions are assigned and records flow.
+    """
+
+    failure: BaseException | None
+    failed: asyncio.Event
+    ready: bool
+
+    def accept(self, partition: int, chunk: Chunk) -> None:
+        """Take a chunk over from the agent."""
+
+    def wake_up(self) -> None:
+        """Look for work; there may be other definitions."""
+
+    async def release(self) -> None:
+        """Finish what is on its way; the partitions go to somebody else."""
+
+    async def restore(self, assigned: Collection[int], generation: int) -> bool:
+        """Hold exactly these partitions; whether they are held now."""
+
+    async def stop(self) -> None:
+        """Release everything, for good."""
 
 
 class ChunkApp(faust.App):
     """A Faust app whose events are chunks.
+
+    Args:
+        settings: The worker's settings.
+        group: Its consumer group; that of the profiles topology unless it is given.
 
     Attributes:
         hosting: The partitions this worker holds; set by the topology.
         metrics: Where it counts; set by the topology.
     """
 
-    hosting: PartitionHosting
+    hosting: Hosting
     metrics: Metrics
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
         super().__init__(
-            settings.group_id,
+            group or settings.group_id,
             broker=[f"kafka://{address}" for address in settings.brokers],
             broker_credentials=faust_credentials(settings),
             datadir=str(settings.data_dir),

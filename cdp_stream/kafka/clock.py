@@ -25,10 +25,12 @@ class EndSeen:
         after: Offset of the last record that had been handed over by then; -1 when none had been.
             Offsets of transaction markers and of compacted records are never handed over, so this
             is compared, and not the partition's end offset.
+        end: That end offset; whatever lies between `after` and it is handed to nobody.
     """
 
     asked_at: int
     after: int
+    end: int = 0
 
 
 def time_limit(

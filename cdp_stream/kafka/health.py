@@ -79,21 +79,24 @@ def serve(
     registry: CollectorRegistry,
     health: Health,
     reports: Mapping[str, Callable[[], Mapping[str, Any]]] | None = None,
+    *,
+    host: str = "",
 ) -> ThreadingHTTPServer:
-    """Answer on all interfaces until the process ends, or ``shutdown`` is called.
+    """Answer until the process ends, or ``shutdown`` is called.
 
     Args:
-        port: Which port.
+        port: Which port; 0 is any that is free.
         registry: What ``/metrics`` tells.
         health: What the paths of health tell.
         reports: Further paths, and what gives the JSON that each answers.
+        host: The address to answer on; all there are unless it is given.
 
     Raises:
         UsageError: The port cannot be used.
     """
     handler = _handler(registry, health, reports or {})
     try:
-        server = ThreadingHTTPServer(("", port), handler)
+        server = ThreadingHTTPServer((host, port), handler)
     except OSError as error:
         raise UsageError(
             f"cannot serve metrics on port {port}: {error.strerror}",

@@ -92,4 +92,4 @@ class Observation:
                     self.highwaters[partition] = highwater
                     if highwater <= asked[partition]:
                         after = handed.get(partition, -1)
-                        self.ends[partition] = EndSeen(asked_at, after)
+                        self.ends[partition] = EndSeen(asked_at, after, highwater)

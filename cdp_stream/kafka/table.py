@@ -203,12 +203,16 @@ class BulkRecovery(Recovery):
     async def _seek_offsets(self, *_args: Any, **_options: Any) -> None:
         return
 
+    async def _resume_streams(self, generation_id: int = 0) -> None:
+        """An app without tables: its hosting is told of its partitions all the same."""
+        await self.on_recovery_completed(generation_id)
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Restore what is new here, seek, and only then let records flow."""
         app: Any = self.app
         consumer = app.consumer
         app.in_recovery = True
-        partitions = {tp.partition for tp in self.active_tps}
+        partitions = {tp.partition for tp in self.active_tps or consumer.assignment()}
         held = await app.hosting.restore(partitions, generation_id)
         if not held or app.consumer_generation_id != generation_id:
             return  # another rebalance is on its way, and brings another recovery

@@ -6,9 +6,9 @@ every start, and a worker does not run on what it cannot repair.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,16 @@ from cdp_stream.settings import Settings
 
 __all__ = [
     "DEFINITIONS",
+    "SINK_TOPICS",
     "TOPICS",
     "TopicPlan",
     "definitions_topic_is_there",
     "ensure_definitions_topic",
+    "ensure_sink_topics",
     "ensure_topics",
     "output_topic",
     "partition_counts",
+    "rejected_topic",
     "started_admin",
 ]
 
@@ -85,6 +88,12 @@ DEFINITIONS = TopicPlan(
 )
 """The topic of applied definitions."""
 
+SINK_TOPICS = (
+    TopicPlan("faults", "compact", {}, 1),
+    TopicPlan("sink-state", "compact", {}, 1),
+)
+"""Those of the sinks that are no output's own. Every sinks process reads them as a whole."""
+
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
@@ -93,14 +102,20 @@ def output_topic(output: str) -> TopicPlan:
     return TopicPlan(f"output.{output}", "delete", _days(30))
 
 
+def rejected_topic(output: str) -> TopicPlan:
+    """What its partner will never take."""
+    return TopicPlan(f"output.{output}.rejected", "delete", _days(30))
+
+
 async def ensure_topics(
-    settings: Settings, outputs: Collection[str] = (), *, make: bool = True
+    settings: Settings, outputs: Collection[str] = (), *, sinks: bool = False, make: bool = True
 ) -> int:
     """Make the topics that are missing, check those that are there.
 
     Args:
         settings: Which broker, which prefix.
         outputs: Ids of the outputs whose topics belong to them.
+        sinks: Whether the topics of sinks are wanted too.
         make: Whether to make any; without it, one that is missing is an error.
 
     Returns:
@@ -109,8 +124,11 @@ async def ensure_topics(
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
+    further = tuple(map(output_topic, outputs))
+    if sinks:
+        further += (*map(rejected_topic, outputs), *SINK_TOPICS)
     async with _admin(settings) as admin:
-        return await _ensure(admin, settings, tuple(map(output_topic, outputs)), make=make)
+        return await _ensure(admin, settings, further, make=make)
 
 
 async def ensure_definitions_topic(settings: Settings) -> None:
@@ -143,7 +161,27 @@ async def definitions_topic_is_there(settings: Settings) -> bool:
         return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
 
 
-@asynccontextmanager
+async def ensure_sink_topics(settings: Settings) -> list[str]:
+    """Make what the sinks share, if it is missing, and nothing else.
+
+    Returns:
+        The ids of the outputs that have a topic.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        there = await partition_counts(admin)
+        missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
+        if missing:
+            await _create(admin, settings, missing, 1)
+            await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+    prefix = settings.topic("output.")
+    found = {name.removeprefix(prefix) for name in there if name.startswith(prefix)}
+    return sorted(found - {f"{output}.rejected" for output in found})
+
+
+@contextlib.asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = await started_admin(settings)
     try:
@@ -207,11 +245,13 @@ async def _ensure(
             partitions = there[events]
     for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
-        if there[name] != partitions:
+        wanted = plan.partitions or partitions
+        if there[name] != wanted:
+            of_events = f"but {events} has" if plan.partitions is None else "but must have"
             raise BrokerError(
-                f"{name} has {there[name]} partitions, but {events} has {partitions}",
+                f"{name} has {there[name]} partitions, {of_events} {wanted}",
                 "if cdp repartition was interrupted, run it again with the same --partitions; else "
-                f"give {name} {partitions} partitions, or start afresh with another --prefix",
+                f"give {name} {wanted} partitions, or start afresh with another --prefix",
             )
     await _check_cleanup(admin, settings, (*TOPICS, *outputs))
     return partitions

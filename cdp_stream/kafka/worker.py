@@ -13,9 +13,10 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 import uvloop
+from prometheus_client.registry import Collector
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
@@ -28,7 +29,7 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
-__all__ = ["run_worker"]
+__all__ = ["run_worker", "serve_app", "stop_app"]
 
 _DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
@@ -37,10 +38,28 @@ _DRAIN_S = 8.0
 CreateApp = Callable[[Settings, int], ChunkApp]
 
 
+class Companion(Protocol):
+    """A process that a worker keeps beside it."""
+
+    @property
+    def metrics(self) -> Collector:
+        """What it tells of itself."""
+        ...
+
+    async def run(self) -> BaseException:
+        """Keep it running; returns what the worker has to end with."""
+        ...
+
+    async def stop(self) -> None:
+        """End it."""
+        ...
+
+
 def run_worker(
     settings: Settings,
     create_app: CreateApp,
     *,
+    companion: Companion | None = None,
     may_fall_back: bool = False,
     definitions: DefinitionsSource | None = None,
 ) -> int:
@@ -50,6 +69,7 @@ def run_worker(
         settings: The worker's settings.
         create_app: Makes the Faust app, given the settings in force and the number of partitions
             of the input, once topics are there; called on the running loop.
+        companion: Runs beside it, and ends with it.
         may_fall_back: Whether at-least-once will do on a broker that has no transactions.
         definitions: Where they come from; the app is made as soon as there are some. ``None``: it
             needs none.
@@ -65,13 +85,16 @@ def run_worker(
     with contextlib.ExitStack() as held:
         if settings.store == "rocksdb":
             held.enter_context(hold_data_directory(settings.data_dir))
-        return uvloop.run(_run(settings, create_app, definitions, may_fall_back=may_fall_back))
+        return uvloop.run(
+            _run(settings, create_app, definitions, companion, may_fall_back=may_fall_back)
+        )
 
 
 async def _run(
     settings: Settings,
     create_app: CreateApp,
     definitions: DefinitionsSource | None,
+    companion: Companion | None,
     *,
     may_fall_back: bool,
 ) -> int:
@@ -91,18 +114,26 @@ async def _run(
         version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
         ready=lambda: health.is_ready,
     )  # fmt: skip
+    beside = None
+    if companion is not None:
+        app.metrics.registry.register(companion.metrics)
+        beside = asyncio.create_task(companion.run())
     if settings.metrics_port is not None:
         reports = {"/backfill": app.metrics.backfill.as_json}
         serve(settings.metrics_port, app.metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
     log("worker_starting", group=settings.group_id, partitions=partitions,
         guarantee=settings.guarantee)  # fmt: skip
-    failure = await _serve(app, stopping)
+    failure = await serve_app(app, stopping, beside)
     graceful = failure is None
     health.stopping()
     if definitions is not None:
         await definitions.stop()
-    ended = await _stop(app, commit=graceful)
+    if beside is not None and companion is not None:
+        beside.cancel()
+        ended, _ = await asyncio.gather(stop_app(app, commit=graceful), companion.stop())
+    else:
+        ended = await stop_app(app, commit=graceful)
     beat.cancel()
     log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
     if not ended:
@@ -137,9 +168,17 @@ async def _have(
     return False
 
 
-async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
-    """Run the app until it is told to stop; returns what failed, if anything did."""
-    waits = [
+async def serve_app(
+    app: Any, stopping: asyncio.Event, beside: asyncio.Task[BaseException] | None = None
+) -> BaseException | None:
+    """Run the app until it is told to stop; returns what failed, if anything did.
+
+    Args:
+        app: The app.
+        stopping: Set when it is to stop.
+        beside: What runs beside it; its end is the app's, and its result what failed.
+    """
+    waits: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(app.start()),
         asyncio.ensure_future(stopping.wait()),
         asyncio.ensure_future(app.hosting.failed.wait()),
@@ -147,7 +186,7 @@ async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
     ]
     start = waits[0]
     try:
-        pending = set(waits)
+        pending = {*waits} if beside is None else {*waits, beside}
         while True:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             if done != {start} or start.exception() is not None:
@@ -158,6 +197,8 @@ async def _serve(app: Any, stopping: asyncio.Event) -> BaseException | None:
     if stopping.is_set() and app.hosting.failure is None and not app._crashed.is_set():
         return None
     error = app.hosting.failure or app.crash_reason
+    if error is None and beside is not None and beside.done():
+        error = beside.exception() or beside.result()
     if error is None and start.done():
         error = start.exception()
     return _explained(error or RuntimeError("the worker ended by itself"))
@@ -179,7 +220,7 @@ def _explained(error: BaseException) -> BaseException:
     )
 
 
-async def _stop(app: Any, *, commit: bool) -> bool:
+async def stop_app(app: Any, *, commit: bool) -> bool:
     """Stop the app; returns whether it came to an end in time."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(_DRAIN_S):

@@ -274,7 +274,7 @@ def test_a_token_endpoint_that_says_nonsense_is_a_fault():
     partner = DataManager()
     partner.ahead.append(Answer(200, b"<html>"))
     add = change(ADD, identities={"email": "a@b.example"}, settings=of("contact"), list_id="777")
-    with pytest.raises(Fault, match="refused our credentials: 200"):
+    with pytest.raises(Fault, match="gave no access token: 200"):
         converse(exchange(), [add], partner.answer)
 
 

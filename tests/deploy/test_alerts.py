@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.sinks.child import ChildMetrics
+from cdp_stream.sinks.metrics import SinkMetrics
 from tests.docs.console import ROOT
 
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -24,9 +26,12 @@ METRIC = re.compile(r"\b(?:cdp|process)_\w+")
 
 def known_metrics():
     """Names with all suffixes: of ours as they are registered, of the process as they are told."""
-    registry = Metrics().registry
-    told = {sample.name for metric in registry.collect() for sample in metric.samples}
-    return told.union(*registry._collector_to_names.values())
+    registries = (Metrics().registry, SinkMetrics().registry)
+    collectors = (*registries, ChildMetrics())
+    told = {
+        sample.name for one in collectors for metric in one.collect() for sample in metric.samples
+    }
+    return told.union(*(names for one in registries for names in one._collector_to_names.values()))
 
 
 def test_configuration_and_rules_are_right_in_form(promtool):
@@ -61,7 +66,8 @@ def test_the_dashboard_shows_every_metric_of_ours_that_changes():
     shown = {name for expr in SHOWN for name in METRIC.findall(expr)}
     unseen = {
         collector
-        for collector, names in Metrics().registry._collector_to_names.items()
+        for registry in (Metrics().registry, SinkMetrics().registry)
+        for collector, names in registry._collector_to_names.items()
         if any(name.startswith("cdp_") for name in names) and not shown & set(names)
     }
     assert {next(iter(collector.describe())).name for collector in unseen} == {

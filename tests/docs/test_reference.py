@@ -5,6 +5,8 @@ import re
 
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.settings import Settings, load_settings
+from cdp_stream.sinks.child import ChildMetrics
+from cdp_stream.sinks.metrics import SinkMetrics
 from tests.docs.console import ROOT
 
 
@@ -34,9 +36,12 @@ def test_every_metric_is_documented_with_its_kind_and_labels() -> None:
         name: (kind, frozenset(re.findall(r"`(\w+)`(?! ?,? ?\w*\))", labels.split("(")[0])))
         for name, kind, labels in rows
     }
-    metrics = Metrics()
-    known = {}
-    for collector, names in metrics.registry._collector_to_names.items():
+    registries = (Metrics().registry, SinkMetrics().registry)
+    known = {
+        f"{metric.name}_total": (metric.type, frozenset()) for metric in ChildMetrics().collect()
+    }
+    of_both = (item for one in registries for item in one._collector_to_names.items())
+    for collector, names in of_both:
         if not any(name.startswith("cdp_") for name in names):
             continue
         (described,) = collector.describe()

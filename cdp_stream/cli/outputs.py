@@ -1,0 +1,250 @@
+"""`cdp outputs`: how outputs stand, and stopping and going on by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cdp_stream.cli.options import instant_text, unknown
+from cdp_stream.cli.worker import SETTINGS_FILE
+from cdp_stream.core.connection import Connection
+from cdp_stream.errors import UsageError
+from cdp_stream.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from cdp_stream.sinks.memory import Memory
+    from cdp_stream.sinks.standing import Standings
+    from cdp_stream.sinks.status import OutputStatus
+
+
+@click.group(
+    epilog="Example: cdp outputs resume crm-mail",
+    help="Show how outputs stand, pause them, and resume them after a fault.",
+)
+def command() -> None:
+    """Hold the verbs."""
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that all of them take."""
+    for option in (
+        click.option(
+            "--definitions", multiple=True, metavar="FILE",
+            help="Definition files, for outputs that have not run yet; repeat for several.",
+        ),
+        click.option(
+            "--prefix", metavar="NAME", help="What topics and groups begin with.  [default: cdp]"
+        ),
+        click.option(
+            "--broker", metavar="HOST:PORT,...",
+            help="Kafka's addresses.  [default: localhost:9092]",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+_connection = click.option(
+    "--connection", metavar="ID", help="Only this connection of it, as <audience>@<output>."
+)
+
+
+@command.command("list", epilog="Example: cdp outputs list --json")
+@_shared
+@_json
+def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as click gives them
+    """List outputs: status, lag, age of the oldest unsent change, fault."""
+    statuses = asyncio.run(_statuses(_settings(flags), flags["definitions"], None))
+    if as_json:
+        for status in statuses:
+            click.echo(json.dumps(_row(status)))
+        return
+    table = Table("output", "connector", "status", "lag", "oldest unsent", "fault")
+    for status in statuses:
+        table.add_row(
+            status.id, status.connector or "?", status.status, f"{status.lag:,}",
+            _age(status), status.fault or "",
+        )  # fmt: skip
+    Console().print(table)
+
+
+@command.command("show", epilog="Example: cdp outputs show crm-mail")
+@click.argument("output")
+@_shared
+@_json
+def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Show one OUTPUT: what stands still, since when, why, and what to do."""
+    (status,) = asyncio.run(_statuses(_settings(flags), flags["definitions"], output))
+    if as_json:
+        shown = _row(status) | {
+            "since": status.since,
+            "next_step": status.next_step,
+            "connections": [asdict(connection) for connection in status.connections],
+        }
+        click.echo(json.dumps(shown))
+        return
+    click.echo(f"{status.id} ({status.connector or 'connector not known yet'}): {status.status}")
+    click.echo(f"lag: {status.lag:,} records, the oldest waits {_age(status)}")
+    if status.since is not None:
+        click.echo(f"since: {instant_text(status.since)}")
+    if status.fault is not None:
+        click.echo(f"fault: {status.fault}")
+    for connection in status.connections:
+        why = f": {connection.fault}" if connection.fault else ""
+        click.echo(
+            f"connection {connection.id}: {connection.status} since "
+            f"{instant_text(connection.since)}{why}"
+        )
+    if status.next_step is not None:
+        click.echo(f"to go on: {status.next_step}")
+
+
+@command.command("pause", epilog="Example: cdp outputs pause crm-mail")
+@click.argument("output")
+@_connection
+@_shared
+def pause_output(output: str, connection: str | None, **flags: Any) -> None:  # noqa: ANN401
+    """Stop OUTPUT, or one connection of it; its changes wait in its topic."""
+    asyncio.run(_pause(_settings(flags), flags["definitions"], output, connection))
+
+
+@command.command("resume", epilog="Example: cdp outputs resume crm-mail")
+@click.argument("output")
+@_connection
+@_shared
+def resume_output(output: str, connection: str | None, **flags: Any) -> None:  # noqa: ANN401
+    """Let OUTPUT, or one connection of it, go on where it stopped."""
+    asyncio.run(_resume(_settings(flags), flags["definitions"], output, connection))
+
+
+def _settings(flags: Mapping[str, Any]) -> Settings:
+    wanted = {name: flags[name] for name in ("broker", "prefix")}
+    return load_settings(wanted, os.environ, SETTINGS_FILE)[0]
+
+
+def _row(status: OutputStatus) -> dict[str, Any]:
+    return {
+        "id": status.id,
+        "connector": status.connector,
+        "status": status.status,
+        "lag": status.lag,
+        "oldest_unsent_ms": status.oldest_unsent_ms,
+        "fault": status.fault,
+    }
+
+
+def _age(status: OutputStatus) -> str:
+    return f"{status.oldest_unsent_ms / 1000:,.1f} s" if status.lag else "-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What there is: connectors by output, and connections where definitions were given."""
+
+    connectors: Mapping[str, str | None]
+    connections: tuple[Connection, ...]
+
+
+@asynccontextmanager
+async def _state(
+    settings: Settings, definitions: tuple[str, ...]
+) -> AsyncIterator[tuple[Standings, Memory, _Known]]:
+    from cdp_stream.kafka.topics import ensure_sink_topics
+    from cdp_stream.sinks.process import state_topics
+
+    connections: tuple[Connection, ...] = ()
+    connectors: dict[str, str | None] = {}
+    if definitions:
+        from cdp_stream.cli.options import load_plan
+
+        account = load_plan(definitions).account
+        connections = account.connections
+        connectors = {output.id: output.connector for output in account.outputs}
+    with_topic = await ensure_sink_topics(settings)
+    async with state_topics(settings) as (standings, memory, _):
+        for output in (*with_topic, *memory.outputs()):
+            connectors.setdefault(output, memory.connector(output))
+        yield standings, memory, _Known(connectors, connections)
+
+
+async def _statuses(
+    settings: Settings, definitions: tuple[str, ...], only: str | None
+) -> list[OutputStatus]:
+    from cdp_stream.kafka.observation import wall_ms
+    from cdp_stream.sinks.status import read_status
+
+    async with _state(settings, definitions) as (standings, memory, known):
+        if only is not None:
+            _check_known(known, only, None)
+        return [
+            await read_status(
+                settings, output, standings, memory, connector=connector, now_ms=wall_ms()
+            )
+            for output, connector in sorted(known.connectors.items())
+            if only in {None, output}
+        ]
+
+
+async def _pause(
+    settings: Settings, definitions: tuple[str, ...], output: str, connection: str | None
+) -> None:
+    from cdp_stream.kafka.observation import wall_ms
+    from cdp_stream.sinks.standing import paused
+
+    async with _state(settings, definitions) as (standings, _, known):
+        _check_known(known, output, connection)
+        what = _named(output, connection)
+        record = standings.record(connection or output)
+        if record is not None:
+            click.echo(f"{what} stands still already: {record['state']}")
+            return
+        await standings.put(paused(output, connection, wall_ms()))
+        click.echo(f"{what} is paused; its changes wait")
+
+
+async def _resume(
+    settings: Settings, definitions: tuple[str, ...], output: str, connection: str | None
+) -> None:
+    from cdp_stream.kafka.observation import wall_ms
+    from cdp_stream.sinks.standing import running
+
+    async with _state(settings, definitions) as (standings, _, known):
+        stopped = sorted(standings.stopped_connections(output))
+        if connection not in stopped:
+            _check_known(known, output, connection)
+        what = _named(output, connection)
+        if standings.record(connection or output) is None:
+            hint = f"; these stand still: {', '.join(stopped)}" if stopped else ""
+            click.echo(f"{what} runs already{hint}")
+            return
+        await standings.put(running(output, connection, wall_ms()))
+        click.echo(f"{what} goes on where it stopped")
+
+
+def _named(output: str, connection: str | None) -> str:
+    return f"output {output}" if connection is None else f"connection {connection}"
+
+
+def _check_known(known: _Known, output: str, connection: str | None) -> None:
+    if output not in known.connectors:
+        raise unknown("output", output, list(known.connectors))
+    if connection is None:
+        return
+    ids = [one.id for one in known.connections if one.output == output]
+    if ids and connection not in ids:
+        raise unknown("connection", connection, ids)
+    if not connection.endswith(f"@{output}"):
+        raise UsageError(
+            f"connection `{connection}` is none of output {output}",
+            f"write it as <audience>@{output}",
+        )

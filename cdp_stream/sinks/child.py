@@ -1,0 +1,143 @@
+"""The sinks of a worker that runs profiles too: a process of their own, which it looks after.
+
+So a partner that hangs, or the encoding of millions of changes, costs the profiles nothing but a
+share of the machine. The child is started again when it ends, a little later each time; a mistake
+of the user's ends the worker instead, as it would come back. Its metrics are told with the
+worker's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from cdp_stream.errors import CdpError, InputError, UsageError
+from cdp_stream.kafka.log import log
+
+__all__ = ["ChildMetrics", "SinksChild"]
+
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 30.0
+_STEADY_S: Final = 60.0
+_PATIENCE_S: Final = 9.0
+_SCRAPE_S: Final = 2.0
+_MISTAKES: Final[dict[int, type[CdpError]]] = {1: InputError, 2: UsageError}
+
+
+class ChildMetrics(Collector):
+    """What the child tells, as part of what the parent does."""
+
+    def __init__(self) -> None:
+        self.port: int | None = None
+        self.restarts = 0
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: what there is depends on the child."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """What the child says now; nothing while it does not answer."""
+        restarts = Metric(
+            "cdp_sinks_restarts", "Times that the process of the sinks was started again", "counter"
+        )
+        restarts.add_sample("cdp_sinks_restarts_total", {}, self.restarts)
+        yield restarts
+        if self.port is None:
+            return
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with (
+            contextlib.suppress(URLError, OSError, ValueError),
+            urlopen(url, timeout=_SCRAPE_S) as answer,
+        ):
+            yield from text_string_to_metric_families(answer.read().decode())
+
+
+class SinksChild:
+    """Keeps one sinks process running.
+
+    Args:
+        command: Starts it.
+        metrics: Told where it tells its own.
+    """
+
+    def __init__(self, command: Sequence[str], metrics: ChildMetrics) -> None:
+        self._command = list(command)
+        self.metrics = metrics
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def run(self) -> CdpError:
+        """Keep it running; returns the user's mistake that it ended with."""
+        pause = _FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            code, words = await self._run_once()
+            if code in _MISTAKES:
+                return _MISTAKES[code](words or "the sinks could not start")
+            if loop.time() - started > _STEADY_S:
+                pause = _FIRST_PAUSE_S
+            log("sinks_ended", level=logging.ERROR, exit_code=code, again_in_s=pause,
+                reason=words or None, next="nothing: they are started again")  # fmt: skip
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_S, 2 * pause)
+            self.metrics.restarts += 1
+
+    async def stop(self) -> None:
+        """End it as we end: it drains, and is killed when that takes too long."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _run_once(self) -> tuple[int, str]:
+        process = self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            # Ctrl-C in a terminal reaches us alone, and we tell the child.
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        words = asyncio.create_task(_pass_on(process.stderr))
+        port = (await process.stdout.readline()).strip()
+        self.metrics.port = int(port) if port.isdigit() else None
+        try:
+            code = await process.wait()
+        finally:
+            self.metrics.port = None
+        return code, await words
+
+
+async def _pass_on(stream: asyncio.StreamReader) -> str:
+    """Pass on what the child says; returns the words that it ended with, if it did."""
+    last = ""
+    while line := await stream.readline():
+        text = line.decode("utf-8", "replace")
+        last = ""
+        if text.startswith("cdp: "):
+            last = text.removeprefix("cdp: ").strip()
+            continue  # told by whoever ends, or in a fact
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    return last

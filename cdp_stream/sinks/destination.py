@@ -1,0 +1,217 @@
+"""Where an output's changes go: a partner over HTTP, or a place of our own.
+
+Both are given batches and either take them, say which changes they never will, or raise a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
+from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.definitions.durations import duration_ms
+from cdp_stream.errors import UsageError
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.backoff import pause_s
+from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.partner import Partner
+from cdp_stream.sinks.rate import Pace
+from cdp_stream.sinks.sender import Sender
+from cdp_stream.sinks.stopping import Stopping
+
+__all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is told of the work: the seconds of each attempt, and each that is repeated."""
+
+    asked: Callable[[float], None] = field(default=lambda _seconds: None)
+    retried: Callable[[], None] = field(default=lambda: None)
+
+
+class Destination(Protocol):
+    """Takes batches; `most` at a time."""
+
+    most: int
+
+    async def open(self) -> None:
+        """Begin, on the running loop."""
+
+    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
+        """Deliver, in order; raises Fault, AbandonedError."""
+
+    async def idle(self) -> None:
+        """Called about once a second."""
+
+    async def close(self) -> None:
+        """End; what was confirmed is durable."""
+
+
+def destination_of(
+    connector: AnyConnector, directory: Path, redaction: Redaction, watch: Watch
+) -> Destination:
+    """The destination that a connector speaks for.
+
+    Args:
+        directory: an output's own place for files.
+    """
+    if isinstance(connector, HttpConnector):
+        return HttpDestination(connector, redaction, watch)
+    assert isinstance(connector, LocalConnector)
+    return LocalDestination(connector, directory, redaction, watch)
+
+
+class HttpDestination:
+    """A partner over HTTP."""
+
+    def __init__(
+        self, connector: HttpConnector[Any, Any], redaction: Redaction, watch: Watch
+    ) -> None:
+        settings = connector.settings
+        self.connector = connector
+        self.most = settings.max_connections or connector.max_connections
+        self._timeout_s = _seconds(connector, "timeout", settings.timeout)
+        self._retry_for_s = _seconds(connector, "retry_for", settings.retry_for)
+        self._redaction = redaction
+        self._watch = watch
+        self._open = AsyncExitStack()
+        self._sender: Sender | None = None
+
+    async def open(self) -> None:
+        """Begin, on the running loop."""
+        settings, rate = self.connector.settings, self.connector.rate
+        per_second = settings.requests_per_second
+        if per_second is None and rate is not None:
+            per_second = rate.requests / rate.seconds
+        partner = await self._open.enter_async_context(
+            Partner(
+                max_connections=self.most,
+                timeout_s=self._timeout_s,
+                allow_private=settings.allow_private,
+            )
+        )
+        self._sender = Sender(
+            self.connector,
+            partner,
+            pace=Pace(per_second, now=time.monotonic),
+            retry_for_s=self._retry_for_s,
+            redaction=self._redaction,
+            wall_ms=wall_ms,
+            now=time.monotonic,
+            asked=self._watch.asked,
+            retried=self._watch.retried,
+        )
+
+    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
+        """Deliver, in order."""
+        assert self._sender is not None, "opened"
+        return await self._sender.deliver(changes, stopping)
+
+    async def create_list(self, change: OutputChange[Any], stopping: Stopping) -> str:
+        """Make the partner's list for a change's connection."""
+        assert self._sender is not None, "opened"
+        return await self._sender.create_list(change, stopping)
+
+    async def idle(self) -> None:
+        """Nothing is to be done."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._open.aclose()
+
+
+class LocalDestination:
+    """A file, a database, a topic: one batch at a time, tried again as a partner is."""
+
+    most = 1
+
+    def __init__(
+        self,
+        connector: LocalConnector[Any, Any],
+        directory: Path,
+        redaction: Redaction,
+        watch: Watch,
+    ) -> None:
+        self.connector = connector
+        self._directory = directory
+        self._redaction = redaction
+        self._watch = watch
+        self._retry_for_s = _seconds(connector, "retry_for", connector.settings.retry_for)
+        self._is_open = False
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """It is opened by the first delivery, where what fails can become a fault."""
+
+    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
+        """Deliver, in order."""
+        started, attempt = time.monotonic(), 0
+        while True:
+            attempt += 1
+            stopping.check()
+            begun = time.monotonic()
+            try:
+                async with self._lock:
+                    if not self._is_open:
+                        self._directory.mkdir(parents=True, exist_ok=True)
+                        await self.connector.open(self._directory)
+                        self._is_open = True
+                    return await self.connector.write(changes)
+            except Fault as fault:
+                raise Fault(fault.scope, self._redaction(fault.message)) from None
+            except (OSError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                raise Fault(
+                    "output",
+                    f"connector {self.connector.name} failed ({type(error).__name__}); report it, "
+                    "and resume the output with a version that does not",
+                ) from error
+            finally:
+                self._watch.asked(time.monotonic() - begun)
+            if time.monotonic() - started >= self._retry_for_s:
+                raise Fault(
+                    "output",
+                    self._redaction(
+                        f"nothing could be written for {self._retry_for_s:.0f} s: {why}; see to "
+                        f"it, then resume output {self.connector.output}"
+                    ),
+                )
+            self._watch.retried()
+            await stopping.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
+
+    async def idle(self) -> None:
+        """Let it rotate files, say; what fails shows at the next delivery."""
+        if self._is_open and not self._lock.locked():
+            async with self._lock:
+                try:
+                    await self.connector.idle()
+                except (OSError, TimeoutError, Fault):
+                    return
+
+    async def close(self) -> None:
+        """End."""
+        if self._is_open:
+            self._is_open = False
+            async with self._lock:
+                await self.connector.close()
+
+
+def _seconds(connector: AnyConnector, name: str, text: str) -> float:
+    milliseconds = duration_ms(text)
+    if milliseconds is None:
+        raise UsageError(
+            f"output {connector.output}: its {name} is no duration", "write one such as 30s or 10m"
+        )
+    return milliseconds / 1000

@@ -1,0 +1,91 @@
+"""Changes gather until there are enough of them, or they have waited long enough; pure.
+
+Source: docs/memberships.md, batching: count, bytes, interval, whichever is first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cdp_stream.connectors.change import AUDIENCE_DELETE
+from cdp_stream.connectors.connector import Batching
+from cdp_stream.sinks.taken import Batch, Taken
+
+__all__ = ["Gathering"]
+
+
+@dataclass(slots=True)
+class _Open:
+    """What has gathered; `due` on the caller's steady clock, in seconds."""
+
+    due: float
+    items: list[Taken] = field(default_factory=list)
+    size: int = 0
+
+
+class Gathering:
+    """What has gathered of one output.
+
+    Args:
+        batching: when it is enough.
+    """
+
+    def __init__(self, batching: Batching) -> None:
+        self._batching = batching
+        self._interval_s = batching.interval_ms / 1000
+        self._open: dict[str, _Open] = {}
+
+    def add(self, item: Taken, now: float) -> list[Batch]:
+        """Take a change; returns what is to be delivered now, in order.
+
+        The deletion of an audience goes alone, behind what has gathered before it.
+        """
+        change = item.change
+        key = change.connection if self._batching.per_connection else ""
+        if change.action == AUDIENCE_DELETE:
+            return [*self.flush(key), Batch([item])]
+        gathered = self._open.get(key)
+        size = len(item.value)
+        done: list[Batch] = []
+        if gathered is not None and gathered.size + size > self._batching.size:
+            done = self.flush(key)
+            gathered = None
+        if gathered is None:
+            gathered = self._open[key] = _Open(now + self._interval_s)
+        gathered.items.append(item)
+        gathered.size += size
+        if len(gathered.items) >= self._batching.count or gathered.size >= self._batching.size:
+            done += self.flush(key)
+        return done
+
+    def flush(self, key: str) -> list[Batch]:
+        """What has gathered under a key, if anything."""
+        gathered = self._open.pop(key, None)
+        return [] if gathered is None else [Batch(gathered.items)]
+
+    def due(self, now: float) -> list[Batch]:
+        """What has waited long enough."""
+        keys = [key for key, gathered in self._open.items() if gathered.due <= now]
+        return [batch for key in keys for batch in self.flush(key)]
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next will have; None when nothing waits."""
+        return min((gathered.due for gathered in self._open.values()), default=None)
+
+    def drop(self, connection: str) -> list[Taken]:
+        """Forget what has gathered of a connection; returns it."""
+        dropped: list[Taken] = []
+        for key, gathered in list(self._open.items()):
+            gone = [item for item in gathered.items if item.change.connection == connection]
+            if gone:
+                dropped += gone
+                left = [item for item in gathered.items if item.change.connection != connection]
+                gathered.items, gathered.size = left, sum(len(item.value) for item in left)
+                if not left:
+                    del self._open[key]
+        return dropped
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._open.clear()

@@ -1,0 +1,71 @@
+"""One assigned partition of an output's topic."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from typing import Any
+
+from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.sinks.progress import Progress
+
+__all__ = ["SLICE", "HeldPartition"]
+
+SLICE = 500
+"""Records taken at a time: a few ms of blocked loop."""
+
+
+class HeldPartition:
+    """What waits of a partition, and how far it has been delivered.
+
+    Attributes:
+        epoch: Chunks of any other epoch are stale; -1 means all are.
+        waiting: How many records wait to be looked at.
+        paused: Whether fetching is paused, as too many wait.
+        last: Offset of the last record looked at since the last seek; -1 when none was.
+        written: What was last kept of its progress.
+        dated: When what was taken and not confirmed was written, by offset.
+        first_seen: When the first record that waits was written, while nothing is taken.
+    """
+
+    def __init__(self, number: int, progress: Progress, written: Mapping[str, Any] | None) -> None:
+        self.number = number
+        self.progress = progress
+        self.written = written
+        self.epoch = -1
+        self.chunks: deque[Chunk] = deque()
+        self._cursor = 0
+        self.waiting = 0
+        self.paused = False
+        self.last = -1
+        self.dated: OrderedDict[int, int] = OrderedDict()
+        self.first_seen: int | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Let a chunk wait."""
+        self.chunks.append(chunk)
+        self.waiting += len(chunk)
+
+    def take_slice(self) -> list[Any]:
+        """The next records, at most a slice."""
+        if not self.chunks:
+            return []
+        records = self.chunks[0].records
+        part = records[self._cursor : self._cursor + SLICE]
+        self._cursor += len(part)
+        self.waiting -= len(part)
+        if self._cursor >= len(records):
+            self.chunks.popleft()
+            self._cursor = 0
+        return part
+
+    def drop_waiting(self) -> None:
+        """Forget the records that wait; they will be fetched again."""
+        self.chunks.clear()
+        self._cursor = self.waiting = 0
+        self.epoch = self.last = -1
+        self.paused = False
+
+    def oldest(self) -> int | None:
+        """When the oldest change that was not confirmed was written, epoch ms."""
+        return next(iter(self.dated.values()), self.first_seen)

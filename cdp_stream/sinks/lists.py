@@ -1,0 +1,98 @@
+"""The partner's list of a connection that names none: made once, whoever has changes for it.
+
+The worker that holds partition 0 of the output's topic makes it; the others ask for it in
+`cdp.sink-state`, and all find its id there. As `create_list` makes a list or finds the one of that
+name, a crash between the making and the writing makes no second one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.exchange import Fault
+from cdp_stream.sinks.destination import HttpDestination
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.stopping import AbandonedError, Stopping
+
+__all__ = ["Lists"]
+
+_LOOK_S: Final = 0.1
+
+
+class Lists:
+    """The lists of one output's connections.
+
+    Args:
+        output: Its id.
+        destination: Makes them.
+        memory: Where their ids are.
+        is_maker: Whether this worker is the one that makes them now.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        destination: HttpDestination,
+        memory: Memory,
+        is_maker: Callable[[], bool],
+    ) -> None:
+        self._output = output
+        self._destination = destination
+        self._memory = memory
+        self._is_maker = is_maker
+        self._making: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def list_for(self, change: OutputChange[Any], stopping: Stopping) -> str:
+        """The id of the list of a change's connection, made if there is none.
+
+        Raises:
+            Fault: The partner does not let us.
+            AbandonedError: Told to stop.
+        """
+        connection = change.connection
+        while True:
+            known = self._memory.list_of(connection)
+            if known is not None:
+                return known
+            if self._is_maker():
+                return await self._make(change, stopping)
+            await self._memory.want_list(self._output, connection, change.message)
+            await stopping.unless(asyncio.sleep(_LOOK_S))
+
+    def make_wanted(self, reader: Reader, fault: Callable[[Fault, str], None]) -> None:
+        """Make the lists that other workers wait for, if that is ours to do."""
+        if not self._is_maker() or self._tasks:
+            return
+        for message in self._memory.lists_wanted(self._output):
+            task = asyncio.create_task(self._make_wanted(message, reader, fault))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _make_wanted(
+        self, message: Any, reader: Reader, fault: Callable[[Fault, str], None]
+    ) -> None:
+        connection = str(message["connection"])
+        try:
+            await self._make(reader.read(orjson.dumps(message)), Stopping())
+        except Fault as error:
+            await self._memory.list_made(self._output, connection)
+            fault(error, connection)
+        except AbandonedError:
+            return
+
+    async def _make(self, change: OutputChange[Any], stopping: Stopping) -> str:
+        connection = change.connection
+        async with self._making.setdefault(connection, asyncio.Lock()):
+            known = self._memory.list_of(connection)
+            if known is None:
+                known = await self._destination.create_list(change, stopping)
+                await self._memory.note_list(connection, known)
+            await self._memory.list_made(self._output, connection)
+            return known

@@ -1,0 +1,95 @@
+"""What sinks remember in `cdp.sink-state`, beside what Kafka keeps of their groups.
+
+Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
+connection: the partner's list that was made for it, and that one is wanted. Per deletion of an
+audience: which partitions have nothing left to send before it. Per output: its connector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cdp_stream.sinks.state_topic import StateTopic
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """Typed access to the topic.
+
+    Args:
+        topic: `cdp.sink-state`.
+    """
+
+    def __init__(self, topic: StateTopic) -> None:
+        self.topic = topic
+
+    def kept(self, output: str, partition: int) -> Mapping[str, Any] | None:
+        """What `Progress.kept` of a partition said last."""
+        return self.topic.values.get(f"position:{output}:{partition}")
+
+    async def keep(self, output: str, partition: int, kept: dict[str, Any] | None) -> None:
+        """Write it."""
+        await self.topic.put(f"position:{output}:{partition}", kept)
+
+    def connector(self, output: str) -> str | None:
+        """Which connector an output had when it last ran."""
+        value = self.topic.values.get(f"output:{output}")
+        return None if value is None else str(value.get("connector"))
+
+    def outputs(self) -> list[str]:
+        """Every output that has run and was not removed."""
+        known = (key.partition(":") for key in self.topic.values)
+        return sorted(name for kind, _, name in known if kind == "output")
+
+    async def note_connector(self, output: str, connector: str | None) -> None:
+        """Remember an output's connector; None forgets it."""
+        if self.connector(output) != connector:
+            value = None if connector is None else {"connector": connector}
+            await self.topic.put(f"output:{output}", value)
+
+    # -- lists -------------------------------------------------------------------------------------
+
+    def list_of(self, connection: str) -> str | None:
+        """The list that was made for a connection."""
+        value = self.topic.values.get(f"list:{connection}")
+        return None if value is None else str(value["list_id"])
+
+    async def note_list(self, connection: str, list_id: str | None) -> None:
+        """Remember it; None forgets it."""
+        await self.topic.put(
+            f"list:{connection}", None if list_id is None else {"list_id": list_id}
+        )
+
+    def lists_wanted(self, output: str) -> list[Mapping[str, Any]]:
+        """The messages for which connections of an output want a list; without any person in."""
+        prefix = f"wanted-list:{output}:"
+        return [v for key, v in self.topic.values.items() if key.startswith(prefix)]
+
+    async def want_list(self, output: str, connection: str, message: Mapping[str, Any]) -> None:
+        """Ask whoever holds partition 0 to make one."""
+        key = f"wanted-list:{output}:{connection}"
+        if key not in self.topic.values:
+            nobody = {**message, "mpid": "", "user_identities": [], "user_attributes": {}}
+            await self.topic.put(key, {**nobody, "cause": None})
+
+    async def list_made(self, output: str, connection: str) -> None:
+        """It need not be asked for any more."""
+        key = f"wanted-list:{output}:{connection}"
+        if key in self.topic.values:
+            await self.topic.put(key, None)
+
+    # -- deletions of audiences --------------------------------------------------------------------
+
+    def has_passed(self, connection: str, message_id: str, partition: int) -> bool:
+        """Whether a partition has nothing left to send before a deletion."""
+        return f"audience-delete:{connection}:{message_id}:{partition}" in self.topic.values
+
+    async def note_passed(
+        self, connection: str, message_id: str, partition: int, *, passed: bool = True
+    ) -> None:
+        """Remember that it has not, or forget it as the deletion has been done."""
+        key = f"audience-delete:{connection}:{message_id}:{partition}"
+        if passed != (key in self.topic.values):
+            await self.topic.put(key, {"passed": True} if passed else None)

@@ -1,0 +1,303 @@
+"""One process of sinks: by itself, or as the child of a worker that runs profiles.
+
+A child serves its metrics on a loopback port that it tells its parent, and ends as the parent does,
+however that ended: it holds the reading end of a pipe whose other end dies with the parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import uvloop
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from cdp_stream.collector import calm_collector
+from cdp_stream.connectors.registry import connector_class
+from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.definition import Account
+from cdp_stream.errors import BrokerError, CdpError
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.health import Health, serve
+from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.metrics import SinkMetrics
+from cdp_stream.sinks.outputs import PreparedOutput, check_environment, prepare, selected
+from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings
+from cdp_stream.sinks.standing import Standings, faulted
+from cdp_stream.sinks.state_topic import StateTopic
+
+__all__ = ["Definitions", "FixedDefinitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
+
+
+class HasAccount(Protocol):
+    """One version of the definitions."""
+
+    @property
+    def account(self) -> Account:
+        """What they define."""
+        ...
+
+
+class Definitions(Protocol):
+    """Where a process finds what is defined now."""
+
+    @property
+    def latest(self) -> HasAccount:
+        """The newest that can be used; only after `start`."""
+        ...
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Return as soon as there is a `latest`; `changed` is called for each later one."""
+        ...
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SinkJob:
+    """What one process is to do.
+
+    Attributes:
+        environment: fills in `${NAME}`.
+        only: ids of the outputs to run; empty is all.
+        find: a connector's class by its name.
+        is_child: whether a parent waits for the port of its metrics on standard output, and ends
+            standard input as it ends.
+    """
+
+    settings: Settings
+    create_sink: CreateSink
+    environment: Mapping[str, str]
+    only: Sequence[str] = ()
+    find: Callable[[str], type[Any]] = connector_class
+    is_child: bool = False
+
+
+def run_sinks(job: SinkJob, definitions: Definitions) -> int:
+    """Run sinks until a signal or a failure ends them.
+
+    Returns:
+        0 after SIGTERM or SIGINT, or as the parent has ended.
+
+    Raises:
+        CdpError: What ended it, as one line that says what to do next.
+    """
+    set_up_logging(job.settings.log_level, job.settings.log_format)
+    calm_collector()
+    return uvloop.run(_run(job, definitions))
+
+
+async def _run(job: SinkJob, definitions: Definitions) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    watch = await _end_with_parent(stopping) if job.is_child else None
+    try:
+        return await serve_sinks(job, definitions, stopping)
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.Event) -> int:
+    """Run sinks on the running loop, until told to stop.
+
+    Raises:
+        CdpError: What ended them.
+    """
+    metrics = SinkMetrics(of_process=not job.is_child)
+    # In a list, for it is asked before there are any.
+    sinks: list[Sinks] = []
+    health = Health(lambda: bool(sinks) and sinks[0].ready)
+    _serve(job, metrics, health)
+    beat = asyncio.create_task(health.beat())
+    changed = asyncio.Event()
+    failure: BaseException | None = None
+    ended = True
+    try:
+        if not await _have(definitions, changed, stopping):
+            return 0
+        outputs, connections = _wanted(job, definitions.latest.account)
+        check_environment(outputs, connections, job.environment)
+        prepared = [prepare(output, job.environment, job.find) for output in outputs]
+        await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
+        async with state_topics(job.settings) as (standings, memory, producer):
+            around = Surroundings(
+                job.settings, job.create_sink, job.environment, standings, memory, producer, metrics
+            )
+            sinks.append(Sinks(around))
+            log("sinks_starting", outputs=[output.id for output in outputs],
+                version=version("cdp-stream"))  # fmt: skip
+            try:
+                await sinks[0].apply(prepared, all_of_them=not job.only)
+                failure = await _follow(job, definitions, sinks[0], standings, changed, stopping)
+            except Exception as error:  # noqa: BLE001 - told once, as the process ends
+                failure = error
+            health.stopping()
+            ended = await sinks[0].stop()
+            log("sinks_stopped", reason="signal" if failure is None else "failure")
+    finally:
+        beat.cancel()
+        await definitions.stop()
+    if failure is not None:
+        raise _explained(failure)
+    if not ended:
+        raise BrokerError(
+            "the sinks were told to stop, and could not in time",
+            "nothing is lost: what was not committed is sent again by whoever takes over",
+        )
+    return 0
+
+
+async def _have(definitions: Definitions, changed: asyncio.Event, stopping: asyncio.Event) -> bool:
+    """Wait until there are definitions; whether there are, and not the end before."""
+    started = asyncio.ensure_future(definitions.start(changed.set))
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            started.result()
+            return True
+        return False
+    finally:
+        for task in (started, stopped):
+            task.cancel()
+
+
+@asynccontextmanager
+async def state_topics(
+    settings: Settings,
+) -> AsyncIterator[tuple[Standings, Memory, AIOKafkaProducer]]:
+    """What all sinks know, read and followed: standings, memory, and the producer to write them."""
+    client = client_settings(settings)
+    async with AsyncExitStack() as stack:
+        producer = AIOKafkaProducer(
+            **client, acks="all", max_batch_size=MAX_BATCH_BYTES, linger_ms=0
+        )
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        topics = []
+        for suffix in ("faults", "sink-state"):
+            topic = StateTopic(client, settings.topic(suffix), producer)
+            stack.push_async_callback(topic.stop)
+            await topic.start()
+            topics.append(topic)
+        yield Standings(topics[0]), Memory(topics[1]), producer
+
+
+async def _follow(
+    job: SinkJob,
+    definitions: Definitions,
+    sinks: Sinks,
+    standings: Standings,
+    changed: asyncio.Event,
+    stopping: asyncio.Event,
+) -> BaseException | None:
+    """Run whatever is defined next, until told to stop; returns what failed."""
+    while not (stopping.is_set() or sinks.failed.is_set()):
+        events = (stopping, sinks.failed, changed)
+        waits = {asyncio.ensure_future(event.wait()) for event in events}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        if changed.is_set() and not (stopping.is_set() or sinks.failed.is_set()):
+            changed.clear()
+            outputs, _ = _wanted(job, definitions.latest.account, strict=False)
+            ready = await _prepared(job, outputs, standings)
+            await sinks.apply(ready, all_of_them=not job.only)
+    return None if stopping.is_set() else sinks.failure
+
+
+async def _prepared(
+    job: SinkJob, outputs: Sequence[Output], standings: Standings
+) -> list[PreparedOutput]:
+    """Those that can run; the others have a fault, for the process must not end over them."""
+    ready = []
+    for output in outputs:
+        try:
+            ready.append(prepare(output, job.environment, job.find))
+        except CdpError as error:
+            if standings.record(output.id) is None:
+                await standings.put(faulted(output.id, None, str(error), wall_ms()))
+    return ready
+
+
+def _wanted(
+    job: SinkJob, account: Account, *, strict: bool = True
+) -> tuple[list[Output], tuple[Connection, ...]]:
+    only: Collection[str] = job.only
+    if not strict:
+        only = set(only) & {output.id for output in account.outputs}
+        if job.only and not only:
+            return [], ()
+    return selected(account.outputs, only), account.connections
+
+
+def _serve(job: SinkJob, metrics: SinkMetrics, health: Health) -> None:
+    if job.is_child:
+        server = serve(0, metrics.registry, health, host="127.0.0.1")
+        sys.stdout.write(f"{server.server_address[1]}\n")
+        sys.stdout.flush()
+    elif job.settings.metrics_port is not None:
+        serve(job.settings.metrics_port, metrics.registry, health)
+
+
+async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(0, "rb", closefd=False)
+    )
+
+    async def watch() -> None:
+        with contextlib.suppress(OSError):
+            await reader.read()
+        stopping.set()
+
+    return asyncio.create_task(watch())
+
+
+def _explained(error: BaseException) -> BaseException:
+    if isinstance(error, KafkaError):
+        return BrokerError(
+            f"Kafka: {str(error) or type(error).__name__}",
+            "nothing is lost: check the broker, then start the worker again",
+        )
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDefinitions:
+    """Definitions that stay as they are: those of files."""
+
+    account: Account
+
+    @property
+    def latest(self) -> FixedDefinitions:
+        """Themselves."""
+        return self
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        """Nothing to wait for."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""

@@ -1,0 +1,246 @@
+"""How far one partition of an output's topic has been delivered; pure.
+
+Three kinds of positions. The *group's* is Kafka's own: everything below it has been confirmed by
+the partner. A connection that is stopped, or catches up after it was, has a position *of its own*,
+which may lie far below the group's: the others went on without it. And where several requests run
+at a time, some changes above a position are *confirmed already*.
+
+The last two are kept in `cdp.sink-state` (:meth:`Progress.kept`), written before the group's
+position passes what they speak of. So after a crash at any instant each change is either below a
+position, or known as confirmed, or delivered (again).
+
+A connection that goes on makes the partition be read again from its own position; of what is read
+twice, the others' changes are passed over, being not new to them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Progress"]
+
+_PRUNED_ABOVE = 2_000
+
+
+@dataclass(slots=True)
+class _Course:
+    """What one reader of the partition (the others together, or one connection) has done.
+
+    Attributes:
+        handed: the offset from which on records are new to it.
+        waiting: offsets taken and not confirmed, with their connection, in order.
+        confirmed: offsets confirmed above one that waits, with their connection.
+    """
+
+    handed: int
+    waiting: OrderedDict[int, str] = field(default_factory=OrderedDict)
+    confirmed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def position(self) -> int:
+        """Everything below it is confirmed."""
+        return next(iter(self.waiting), self.handed)
+
+    def confirm(self, offset: int) -> None:
+        connection = self.waiting.pop(offset, None)
+        if connection is None:
+            return
+        if self.waiting and next(iter(self.waiting)) < offset:
+            self.confirmed[offset] = connection
+        if len(self.confirmed) > _PRUNED_ABOVE:
+            self.prune()
+
+    def prune(self) -> None:
+        """Forget what lies below the position."""
+        if self.confirmed:
+            position = self.position
+            self.confirmed = {o: c for o, c in self.confirmed.items() if o >= position}
+
+    def step_back(self) -> None:
+        """Take nothing as handed out that was not confirmed."""
+        self.prune()
+        self.handed = self.position
+        self.waiting.clear()
+
+
+class Progress:
+    """One partition's progress.
+
+    Args:
+        position: the group's committed position.
+        kept: what :meth:`kept` said last, if anything.
+        stopped: the connections that are stopped now.
+    """
+
+    # `_implied` are stopped connections of which nothing has been passed over yet: there is nothing
+    # to be kept of them.
+
+    def __init__(
+        self, position: int, kept: Mapping[str, Any] | None, stopped: Collection[str]
+    ) -> None:
+        kept = kept or {}
+        self._others = _Course(position, confirmed=_offsets(kept.get("confirmed", ()), position))
+        self._own: dict[str, _Course] = {}
+        self._stopped = set(stopped)
+        for connection, entry in kept.get("connections", {}).items():
+            offset = int(entry["offset"])
+            course = _Course(offset, confirmed=_offsets(entry.get("confirmed", ()), offset))
+            self._own[connection] = course
+        for connection in self._stopped:
+            self._own.setdefault(connection, _Course(position))
+        self._implied = {c for c in self._stopped if c not in kept.get("connections", {})}
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @property
+    def start(self) -> int:
+        """Where to begin to read."""
+        running = [c.handed for name, c in self._own.items() if name not in self._stopped]
+        return min([self._others.handed, *running])
+
+    def take(self, offset: int, connection: str) -> bool:
+        """Whether a record is to be delivered now; if so it waits for :meth:`confirm`."""
+        course = self._own.get(connection) if self._own else None
+        if course is None:
+            course = self._others
+        elif connection in self._stopped:
+            self._implied.discard(connection)
+            return False
+        if offset < course.handed or (course.confirmed and offset in course.confirmed):
+            return False
+        course.waiting[offset] = connection
+        return True
+
+    def read(self, end: int) -> None:
+        """Note that every record below `end` has been looked at."""
+        for name, course in self._own.items():
+            if name not in self._stopped and course.handed < end:
+                course.handed = end
+        self._others.handed = max(self._others.handed, end)
+
+    # -- delivering --------------------------------------------------------------------------------
+
+    def confirm(self, offset: int, connection: str) -> None:
+        """Note that the partner has taken a record, or never will."""
+        course = self._own.get(connection) if self._own else None
+        (course or self._others).confirm(offset)
+
+    @property
+    def position(self) -> int:
+        """What the group's position may be, once :meth:`kept` is written."""
+        return self._others.position
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything was taken and is not confirmed."""
+        return bool(self._others.waiting) or any(c.waiting for c in self._own.values())
+
+    def position_of(self, connection: str) -> int:
+        """Everything of a connection below it is confirmed."""
+        course = self._own.get(connection)
+        if course is not None:
+            return course.position
+        waiting = (o for o, name in self._others.waiting.items() if name == connection)
+        return next(waiting, self._others.handed)
+
+    # -- stopping and going on ---------------------------------------------------------------------
+
+    def stop(self, connection: str) -> None:
+        """Deliver nothing more of a connection; what is on its way may still be confirmed."""
+        if connection in self._stopped:
+            return
+        self._stopped.add(connection)
+        if connection in self._own:
+            return
+        self._others.prune()
+        course = _Course(self._others.handed)
+        for source, target in (
+            (self._others.waiting, course.waiting),
+            (self._others.confirmed, course.confirmed),
+        ):
+            for offset in [o for o, name in source.items() if name == connection]:
+                target[offset] = source.pop(offset)
+        self._own[connection] = course
+        if not (course.waiting or course.confirmed):
+            self._implied.add(connection)
+
+    def resume(self, connection: str) -> bool:
+        """Deliver a connection again; nothing of it may be on its way.
+
+        Returns:
+            Whether the partition has to be read again, from :attr:`start`.
+        """
+        if connection not in self._stopped:
+            return False
+        self._stopped.discard(connection)
+        course = self._own[connection]
+        if connection in self._implied and not course.waiting:
+            # Nothing of it was passed over, so it has missed nothing.
+            course.handed = max(course.handed, self._others.handed)
+        self._implied.discard(connection)
+        course.step_back()
+        return course.handed < self._others.handed
+
+    def step_back(self) -> None:
+        """Take everything that is not confirmed as not handed out: it will be read again."""
+        for course in (self._others, *self._own.values()):
+            course.step_back()
+
+    def settle(self) -> None:
+        """Let connections that have caught up go with the others again."""
+        for name in [n for n in self._own if n not in self._stopped]:
+            course = self._own[name]
+            if course.handed < self._others.handed or course.position < self._others.position:
+                continue
+            del self._own[name]
+            if course.waiting:
+                together = {**self._others.waiting, **course.waiting}
+                self._others.waiting = OrderedDict(sorted(together.items()))
+            self._others.confirmed.update(course.confirmed)
+
+    # -- what is kept ------------------------------------------------------------------------------
+
+    def kept(self, *, all_confirmed: bool = False) -> dict[str, Any] | None:
+        """What must be durable before the group's position is moved; None when nothing must.
+
+        Args:
+            all_confirmed: with what the others have confirmed above their position, too; as they
+                are about to be stopped.
+        """
+        connections: dict[str, Any] = {}
+        for name, course in sorted(self._own.items()):
+            if name in self._implied:
+                continue
+            course.prune()
+            connections[name] = {"offset": course.position}
+            if course.confirmed:
+                connections[name]["confirmed"] = _ranges(course.confirmed)
+        kept: dict[str, Any] = {"connections": connections} if connections else {}
+        if all_confirmed:
+            self._others.prune()
+            if self._others.confirmed:
+                kept["confirmed"] = _ranges(self._others.confirmed)
+        return kept or None
+
+
+def _ranges(offsets: Iterable[int]) -> list[list[int]]:
+    """Offsets as `[first, last]` of each run of them."""
+    found: list[list[int]] = []
+    for offset in sorted(offsets):
+        if found and offset == found[-1][1] + 1:
+            found[-1][1] = offset
+        else:
+            found.append([offset, offset])
+    return found
+
+
+def _offsets(ranges: Iterable[Any], position: int) -> dict[int, str]:
+    return {
+        offset: ""
+        for first, last in ranges
+        for offset in range(int(first), int(last) + 1)
+        if offset >= position
+    }

@@ -1,0 +1,176 @@
+"""The sinks of one process: which outputs run, started, kept to the definitions, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from cdp_stream.errors import CdpError
+from cdp_stream.kafka.app import ChunkApp, Hosting
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.worker import serve_app, stop_app
+from cdp_stream.settings import Settings
+from cdp_stream.sinks.destination import Destination, destination_of
+from cdp_stream.sinks.hosting import SinkHosting, SinkPlan
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
+from cdp_stream.sinks.outputs import PreparedOutput
+from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.standing import Standings
+
+__all__ = ["CreateSink", "Sinks", "Surroundings"]
+
+CreateSink = Callable[..., ChunkApp]
+"""`topologies.sinks.create_sink`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sinks of a process share.
+
+    Attributes:
+        environment: fills in `${NAME}` of connections' settings.
+        producer: for rejected changes.
+    """
+
+    settings: Settings
+    create_sink: CreateSink
+    environment: Mapping[str, str]
+    standings: Standings
+    memory: Memory
+    producer: AIOKafkaProducer
+    metrics: SinkMetrics
+
+
+@dataclass(slots=True)
+class _Running:
+    prepared: PreparedOutput
+    app: ChunkApp
+    destination: Destination
+    metrics: OutputMetrics
+    stopping: asyncio.Event
+    task: asyncio.Task[BaseException | None]
+
+
+class Sinks:
+    """Runs one app per output.
+
+    Args:
+        around: what they share.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._running: dict[str, _Running] = {}
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every output's partitions are assigned, and nothing has failed."""
+        return self.failure is None and all(r.app.hosting.ready for r in self._running.values())
+
+    async def apply(self, outputs: Sequence[PreparedOutput], *, all_of_them: bool) -> None:
+        """Run exactly these outputs; those that are as they were go on undisturbed.
+
+        Args:
+            outputs: What is to run here.
+            all_of_them: Whether these are all that are defined, so that others can be forgotten.
+        """
+        wanted = {prepared.definition.id: prepared for prepared in outputs}
+        gone = [
+            output
+            for output, running in self._running.items()
+            if output not in wanted or wanted[output].definition != running.prepared.definition
+        ]
+        await asyncio.gather(*(self._stop(output) for output in gone))
+        new = [output for output in wanted if output not in self._running]
+        if new:
+            partitions = await ensure_topics(self._around.settings, new, sinks=True)
+            for output in new:
+                await self._start(wanted[output], partitions)
+        if all_of_them:
+            memory = self._around.memory
+            for output in set(memory.outputs()) - wanted.keys():
+                await memory.note_connector(output, None)
+
+    async def stop(self) -> bool:
+        """Stop all; returns whether all came to their end in time."""
+        ended = await asyncio.gather(*(self._stop(output) for output in list(self._running)))
+        return all(ended)
+
+    async def _start(self, prepared: PreparedOutput, partitions: int) -> None:
+        around, definition = self._around, prepared.definition
+        settings, metrics = around.settings, around.metrics.of(definition.id)
+        destination = destination_of(
+            prepared.connector, settings.data_dir / "outputs" / definition.id,
+            prepared.redaction, metrics.watch,
+        )  # fmt: skip
+        await destination.open()
+        await around.memory.note_connector(definition.id, definition.connector)
+        app = around.create_sink(
+            settings, definition.id,
+            partial(self._host, prepared, destination, metrics, partitions),
+            partitions=partitions,
+        )  # fmt: skip
+        stopping = asyncio.Event()
+        task = asyncio.create_task(serve_app(app, stopping))
+        running = _Running(prepared, app, destination, metrics, stopping, task)
+        self._running[definition.id] = running
+        task.add_done_callback(partial(self._ended, running))
+        log("output_started", output=definition.id, connector=definition.connector)
+
+    def _host(
+        self,
+        prepared: PreparedOutput,
+        destination: Destination,
+        metrics: OutputMetrics,
+        partitions: int,
+        app: ChunkApp,
+    ) -> Hosting:
+        around, output = self._around, prepared.definition.id
+        settings = around.settings
+        plan = SinkPlan(
+            output,
+            settings.topic(f"output.{output}"),
+            settings.topic(f"output.{output}.rejected"),
+            partitions,
+            client_settings(settings),
+        )
+        reader = Reader(
+            prepared.connector, around.environment, prepared.redaction, around.memory.list_of
+        )
+        return SinkHosting(
+            app, plan, prepared.connector, reader, destination, around.standings, around.memory,
+            around.producer, metrics,
+        )  # fmt: skip
+
+    def _ended(self, running: _Running, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or running.stopping.is_set():
+            return
+        error = task.exception() or task.result()
+        self.failure = self.failure or error or RuntimeError("a sink ended by itself")
+        self.failed.set()
+
+    async def _stop(self, output: str) -> bool:
+        running = self._running.pop(output)
+        running.stopping.set()
+        graceful = running.app.hosting.failure is None
+        ended = await stop_app(running.app, commit=graceful)
+        await asyncio.gather(running.task, return_exceptions=True)
+        try:
+            await running.destination.close()
+        except (OSError, TimeoutError, CdpError) as error:
+            log("output_not_closed", level=logging.WARNING, output=output,
+                reason=type(error).__name__)  # fmt: skip
+        running.metrics.forget()
+        log("output_ended", output=output)
+        return ended

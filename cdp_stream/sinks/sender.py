@@ -1,0 +1,294 @@
+"""The sender that all partners over HTTP share: limits, tokens, retries, and what becomes a fault.
+
+A connector yields requests and is sent the answers that it can do something with. All others are
+dealt with here: a partner that does not answer, asks to be tried later, points elsewhere, or does
+not take our token any more.
+
+Source: docs/memberships.md, delivery; docs/sinks.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import HttpConnector
+from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, Token, TryAgain
+from cdp_stream.sinks.backoff import pause_s, retry_after_s
+from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.partner import InsideAddressError, Partner, UntrustedError
+from cdp_stream.sinks.rate import Pace
+from cdp_stream.sinks.stopping import AbandonedError, Stopping
+
+__all__ = ["Sender"]
+
+R = TypeVar("R")
+
+_EARLY_MS: Final = 60_000
+"""A token is renewed so long before it expires, or at half its time if that is shorter."""
+_REDIRECTED: Final = frozenset({301, 302, 303, 307, 308})
+_KEPT_METHOD: Final = frozenset({307, 308})
+_MOST_REDIRECTS: Final = 5
+_UNAUTHORIZED: Final = 401
+
+
+class Sender:
+    """Sends what one output's connector wants sent.
+
+    Args:
+        connector: the output's.
+        partner: open connections.
+        pace: when requests may go.
+        retry_for_s: how long a request is tried again, at least.
+        redaction: takes secrets out of what is told.
+        wall_ms: the wall clock, epoch ms.
+        now: a steady clock, seconds.
+        asked: called with the seconds that each attempt took.
+        retried: called for each attempt that is to be repeated.
+        draw: a random number between two.
+    """
+
+    def __init__(  # noqa: PLR0913 - put together in one place
+        self,
+        connector: HttpConnector[Any, Any],
+        partner: Partner,
+        *,
+        pace: Pace,
+        retry_for_s: float,
+        redaction: Redaction,
+        wall_ms: Callable[[], int],
+        now: Callable[[], float],
+        asked: Callable[[float], None] = lambda _seconds: None,
+        retried: Callable[[], None] = lambda: None,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._connector = connector
+        self._partner = partner
+        self._pace = pace
+        self._retry_for_s = retry_for_s
+        self._redaction = redaction
+        self._wall_ms = wall_ms
+        self._now = now
+        self._asked = asked
+        self._retried = retried
+        self._draw = draw
+        self._token: Token | None = None
+        self._token_made_at = 0
+        self._token_lock = asyncio.Lock()
+
+    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
+        """Deliver changes.
+
+        Raises:
+            Fault: nothing more can be delivered; its words hold no secret.
+            AbandonedError: told to stop before it went through.
+        """
+        outcome = await self._told(self._run(self._connector.deliver(changes), stopping))
+        rejected = {place: self._redaction(why) for place, why in outcome.rejected.items()}
+        return Outcome(rejected)
+
+    async def create_list(self, change: OutputChange[Any], stopping: Stopping) -> str:
+        """Make the partner's list for a connection; returns its id.
+
+        Raises:
+            Fault, AbandonedError: as `deliver`.
+        """
+        created: str = await self._told(self._run(self._connector.create_list(change), stopping))
+        return created
+
+    async def _told(self, work: Any) -> Any:
+        try:
+            return await work
+        except Fault as fault:
+            raise Fault(fault.scope, self._redaction(fault.message)) from None
+        except (AbandonedError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            # A connector's own mistake, or an answer that it did not foresee: never the worker's.
+            raise Fault(
+                "output",
+                f"connector {self._connector.name} could not make sense of an answer "
+                f"({type(error).__name__}); report it, and resume the output with a version that "
+                "can",
+            ) from error
+
+    async def _run(
+        self,
+        conversation: Generator[Request, Answer, R],
+        stopping: Stopping,
+        *,
+        token: bool = False,
+    ) -> R:
+        """Carry a conversation on to its end."""
+        try:
+            request = next(conversation)
+            while True:
+                answer = await self._ask(request, stopping, fetching_token=token)
+                request = conversation.send(answer)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        finally:
+            conversation.close()
+
+    async def _ask(
+        self, request: Request, stopping: Stopping, *, fetching_token: bool = False
+    ) -> Answer:
+        """The answer to a request, tried as often as it takes."""
+        started, attempt, renewed = self._now(), 0, False
+        while True:
+            attempt += 1
+            token = None if fetching_token else await self._valid_token(stopping)
+            await self._turn(stopping)
+            try:
+                answer = await self._attempt(request, token, bare=fetching_token)
+            except InsideAddressError as error:
+                raise self._inside(request, error) from error
+            except UntrustedError as error:
+                raise self._untrusted(request, error) from error
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
+                raise Fault(
+                    "output", f"{_host(request)} is no address that can be called; correct it"
+                ) from error
+            except (httpx.TransportError, OSError, TimeoutError) as error:
+                why, asked_for = _words_of(error), None
+            else:
+                if answer.status == _UNAUTHORIZED and token is not None and not renewed:
+                    renewed = True
+                    self._forget(token)
+                    continue
+                verdict = self._connector.classify(request, answer)
+                if verdict is None:
+                    return answer
+                if isinstance(verdict, Fault):
+                    raise verdict
+                why, asked_for = f"it answered {answer.words()}", self._asked_for(verdict, answer)
+            if self._now() - started >= self._retry_for_s:
+                raise self._exhausted(request, why)
+            self._retried()
+            await self._pause(attempt, asked_for, stopping)
+
+    def _asked_for(self, verdict: TryAgain, answer: Answer) -> float | None:
+        if verdict.after_s is not None:
+            return verdict.after_s
+        return retry_after_s(answer.headers.get("retry-after"), self._wall_ms())
+
+    async def _attempt(self, request: Request, token: Token | None, *, bare: bool) -> Answer:
+        """One attempt, redirects within the host followed."""
+        signed = request if bare else self._authorized(request, token)
+        for _ in range(_MOST_REDIRECTS):
+            started = self._now()
+            try:
+                answer = await self._partner.ask(signed)
+            finally:
+                self._asked(self._now() - started)
+            target = answer.headers.get("location")
+            if answer.status not in _REDIRECTED or target is None:
+                return answer
+            url = urljoin(signed.url, target)
+            if not _same_host(signed.url, url) or answer.status not in _KEPT_METHOD:
+                raise Fault(
+                    "output",
+                    f"{_host(request)} redirects ({answer.status}) to {_shown(url)}; if that is "
+                    "the partner's, set it as the output's address",
+                )
+            signed = Request(signed.method, url, signed.body, signed.headers)
+        raise Fault("output", f"{_host(request)} redirects round in circles; check its address")
+
+    def _authorized(self, request: Request, token: Token | None) -> Request:
+        signed = self._connector.authorized(request, self._wall_ms(), token)
+        if signed is not request:
+            for name, value in signed.headers.items():
+                if request.headers.get(name) != value:
+                    self._redaction.add_passing(value)
+        return signed
+
+    # -- tokens ------------------------------------------------------------------------------------
+
+    async def _valid_token(self, stopping: Stopping) -> Token | None:
+        if self._is_fresh(self._token):
+            return self._token
+        async with self._token_lock:
+            if self._is_fresh(self._token):
+                return self._token
+            fetch = self._connector.fetch_token(self._wall_ms())
+            if fetch is None:
+                return None
+            token = await self._run(fetch, stopping, token=True)
+            self._redaction.add(token.value)
+            self._token, self._token_made_at = token, self._wall_ms()
+            return token
+
+    def _is_fresh(self, token: Token | None) -> bool:
+        if token is None:
+            return False
+        early = min(_EARLY_MS, (token.expires_at - self._token_made_at) // 2)
+        return self._wall_ms() < token.expires_at - max(0, early)
+
+    def _forget(self, token: Token) -> None:
+        if self._token is token:
+            self._token = None
+
+    # -- waiting -----------------------------------------------------------------------------------
+
+    async def _turn(self, stopping: Stopping) -> None:
+        stopping.check()
+        if not self._pace.is_free:
+            await stopping.unless(self._pace.turn())
+
+    async def _pause(self, attempt: int, asked_for: float | None, stopping: Stopping) -> None:
+        pause = pause_s(attempt, self._draw)
+        if asked_for is not None:
+            self._pace.hold(asked_for)
+            pause = max(pause, asked_for)
+        await stopping.unless(asyncio.sleep(pause))
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    def _exhausted(self, request: Request, why: str) -> Fault:
+        return Fault(
+            "output",
+            f"{_host(request)} took nothing for {self._retry_for_s:.0f} s: {why}; see that it is "
+            f"well, then resume output {self._connector.output}",
+        )
+
+    def _inside(self, request: Request, error: InsideAddressError) -> Fault:
+        return Fault(
+            "output",
+            f"{_host(request)} has the address {error} inside our own network; if that is meant, "
+            f"set allow_private: true for output {self._connector.output}",
+        )
+
+    def _untrusted(self, request: Request, error: UntrustedError) -> Fault:
+        return Fault(
+            "output",
+            f"the certificate of {_host(request)} does not hold: {error}; it has to be mended "
+            f"there, then resume output {self._connector.output}",
+        )
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "it did not answer in time"
+    text = " ".join(str(error).split())[:200]
+    return f"the connection failed: {text or type(error).__name__}"
+
+
+def _host(request: Request) -> str:
+    """Scheme and host alone: paths and queries of some partners hold keys."""
+    return _shown(request.url)
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _same_host(one: str, other: str) -> bool:
+    return _shown(one) == _shown(other)

@@ -1,0 +1,178 @@
+"""How outputs stand and what waits for them, from Kafka itself: no worker has to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.observation import Observation
+from cdp_stream.settings import Settings
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.standing import Standings
+
+__all__ = ["ConnectionStatus", "OutputStatus", "read_status"]
+
+_POLL_MS: Final = 200
+_FETCH_MS: Final = 20
+
+Status = Literal["running", "degraded", "paused", "faulted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """A connection that stands still.
+
+    Attributes:
+        since: epoch ms.
+        fault: the partner's words and what to do; None when it was paused.
+    """
+
+    id: str
+    status: str
+    since: int
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """How one output stands.
+
+    Attributes:
+        connector: None when nobody has told yet.
+        status: `degraded` when it runs, and a connection of it stands still.
+        since: of what stopped it, epoch ms; None while it runs.
+        lag: records in its topic that the partner has not confirmed.
+        oldest_unsent_ms: how long the oldest of them has waited; 0 when there is none.
+        fault: the partner's words and what to do: of the output, else of its first connection.
+        next_step: the command to go on with; None while nothing stands still.
+        connections: those that stand still.
+    """
+
+    id: str
+    connector: str | None
+    status: Status
+    since: int | None
+    lag: int
+    oldest_unsent_ms: int
+    fault: str | None
+    next_step: str | None
+    connections: tuple[ConnectionStatus, ...]
+
+
+async def read_status(
+    settings: Settings,
+    output: str,
+    standings: Standings,
+    memory: Memory,
+    *,
+    connector: str | None,
+    now_ms: int,
+) -> OutputStatus:
+    """How an output stands.
+
+    Args:
+        connector: as defined, where that is known; else what its sink remembered.
+        now_ms: the wall clock.
+    """
+    lag, oldest = await _waiting(settings, output)
+    connections = tuple(
+        ConnectionStatus(key, record["state"], record["since"], record.get("message"))
+        for key in sorted(standings.stopped_connections(output))
+        if (record := standings.record(key)) is not None
+    )
+    own = standings.record(output)
+    first: Mapping[str, Any] | None = own
+    if own is None and connections:
+        first = standings.record(connections[0].id)
+    return OutputStatus(
+        output,
+        connector or memory.connector(output),
+        own["state"] if own is not None else "degraded" if connections else "running",
+        own["since"] if own is not None else None,
+        lag,
+        0 if oldest is None else max(0, now_ms - oldest),
+        next(
+            (str(r["message"]) for r in _records(standings, output, own) if r.get("message")), None
+        ),
+        None if first is None else _next_step(first),
+        connections,
+    )
+
+
+def _records(
+    standings: Standings, output: str, own: Mapping[str, Any] | None
+) -> list[Mapping[str, Any]]:
+    of_connections = [standings.record(key) for key in standings.stopped_connections(output)]
+    return [record for record in (own, *of_connections) if record is not None]
+
+
+def _next_step(record: Mapping[str, Any]) -> str:
+    connection = record.get("connection")
+    where = f" --connection '{connection}'" if connection else ""
+    return f"cdp outputs resume {record['output']}{where}"
+
+
+async def _waiting(settings: Settings, output: str) -> tuple[int, int | None]:
+    """How many records lie above the group's positions, and when the oldest was written."""
+    topic = settings.topic(f"output.{output}")
+    observation = Observation()
+    consumer = AIOKafkaConsumer(
+        **client_settings(settings),
+        group_id=settings.sink_group_id(output),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=_FETCH_MS,
+        max_partition_fetch_bytes=64 * 1024,
+    )
+    observation.attach(consumer)
+    await consumer.start()
+    try:
+        numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+        tps = [TopicPartition(topic, number) for number in numbers]
+        if not tps:
+            return 0, None
+        consumer.assign(tps)
+        starts = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        positions = {tp: max(await consumer.committed(tp) or 0, starts[tp]) for tp in tps}
+        behind = {tp: ends[tp] - at for tp, at in positions.items() if ends[tp] > at}
+        oldest = await _first_dates(consumer, observation, {tp: positions[tp] for tp in behind})
+        return sum(behind[tp] for tp in oldest), min(oldest.values(), default=None)
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer._client.force_metadata_update()
+    metadata = await consumer._client.fetch_all_metadata()
+    found: set[int] = metadata.partitions_for_topic(topic) or set()
+    return found
+
+
+async def _first_dates(
+    consumer: AIOKafkaConsumer, observation: Observation, positions: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """When the first record from a position on was written, where there is one.
+
+    There may be none though the end lies above: ends of transactions are no records.
+    """
+    waiting = set(positions)
+    dates: dict[TopicPartition, int] = {}
+    if not waiting:
+        return dates
+    consumer.assign(list(waiting))
+    for tp, offset in positions.items():
+        consumer.seek(tp, offset)
+    while waiting:
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        for tp, records in fetched.items():
+            observation.handed_over((tp.topic, tp.partition), records[-1].offset)
+            dates.setdefault(tp, records[0].timestamp)
+        ended = {tp for tp in waiting if (tp.topic, tp.partition) in observation.ends}
+        waiting -= {*dates, *ended}
+    return dates

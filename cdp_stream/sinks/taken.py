@@ -1,0 +1,39 @@
+"""A change on its way from the topic to the partner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cdp_stream.connectors.change import OutputChange
+
+__all__ = ["Batch", "Taken"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """A record of the output's topic, taken to be delivered.
+
+    Attributes:
+        timestamp: when it was written, epoch ms.
+    """
+
+    change: OutputChange[Any]
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Changes that are delivered together, in order; eq is identity."""
+
+    items: Sequence[Taken]
+
+    @property
+    def changes(self) -> list[OutputChange[Any]]:
+        """What the connector is given."""
+        return [item.change for item in self.items]

@@ -1,0 +1,28 @@
+"""Which addresses lie inside."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdp_stream.sinks.addresses import is_public
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1",
+        "169.254.169.254", "100.64.0.1", "100.100.100.200", "224.0.0.1", "255.255.255.255",
+        "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "ff02::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "2001:0:53aa:64c:0:0:80ff:fffe", "nonsense", "",
+    ],
+)  # fmt: skip
+def test_inside(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
+def test_outside(address: str) -> None:
+    assert is_public(address)

@@ -1,0 +1,102 @@
+"""Settings filled in from the environment, and secrets taken out of what is told."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from pydantic import Field
+
+from cdp_stream.connectors.settings import HttpSettings
+from cdp_stream.core.connection import Connection, Output
+from cdp_stream.errors import UsageError
+from cdp_stream.sinks.environment import Redaction, filled, names_in
+from cdp_stream.sinks.outputs import check_environment, prepare, selected
+from tests.sinks.connectors import Post
+
+
+def test_variables_are_found_and_filled_in_however_deep() -> None:
+    settings = {"key": "${KEY}", "list": ["Bearer ${TOKEN}", 3], "more": {"x": "${KEY}-${HOST}"}}
+    assert list(names_in(settings)) == ["KEY", "TOKEN", "KEY", "HOST"]
+    values = {"KEY": "k", "TOKEN": "t", "HOST": "${KEY}"}
+    assert filled(settings, values) == {
+        "key": "k", "list": ["Bearer t", 3], "more": {"x": "k-${KEY}"},
+    }  # fmt: skip
+
+
+def test_all_that_are_not_set_are_named_at_once() -> None:
+    outputs = [Output("one", "post", {"key": "${ONE}"}), Output("two", "post", {"key": "${TWO}"})]
+    connections = [
+        Connection("a@one", "a", "one", settings={"list": "${LIST}"}),
+        Connection("b@one", "b", "one", active=False, settings={"list": "${IDLE}"}),
+        Connection("a@other", "a", "other", settings={"list": "${OTHER}"}),
+    ]
+    with pytest.raises(UsageError) as told:
+        check_environment(outputs, connections, {"TWO": ""})
+    assert str(told.value) == (
+        "2 environment variables are not set: ONE (for output one), LIST (for connection a@one); "
+        "set them where the worker starts, then start it again"
+    )
+    assert told.value.exit_code == 2
+    check_environment(outputs, connections, {"ONE": "1", "TWO": "2", "LIST": "3"})
+
+
+class Strict(Post):
+    """Checks a secret's form."""
+
+    class output_settings(HttpSettings):  # noqa: N801 - as connectors name it
+        url: str = Field(pattern="^https://")
+        key: str = Field(max_length=3)
+
+
+def test_settings_that_do_not_fit_are_told_without_their_values() -> None:
+    output = Output("out", "post", {"url": "${URL}", "key": "${KEY}", "surplus": 1})
+    with pytest.raises(UsageError) as told:
+        prepare(output, {"URL": "http-secret", "KEY": "key-secret"}, lambda _name: Strict)
+    said = str(told.value)
+    assert "url: " in said
+    assert "key: " in said
+    assert "surplus: " in said
+    assert "secret" not in said
+
+
+def test_an_unknown_connector_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no connector `mail`; there are: kafka, webhook"):
+        prepare(Output("out", "mail"), {})
+
+
+def test_a_connector_that_lacks_its_extra_says_which() -> None:
+    class Lacking(Post):
+        extra = "aws"
+
+        def __init__(self, output: str, settings: object) -> None:
+            raise ModuleNotFoundError("No module named 'botocore'", name="botocore")
+
+    with pytest.raises(UsageError, match=r"needs botocore.*pip install 'cdp-stream\[aws\]'"):
+        prepare(Output("out", "post", {"url": "x"}), {}, lambda _name: Lacking)
+
+
+def test_only_outputs_that_are_defined_can_be_chosen() -> None:
+    outputs = [Output("one", "post"), Output("two", "post")]
+    assert selected(outputs, ["two"]) == [outputs[1]]
+    assert selected(outputs, []) == outputs
+    with pytest.raises(UsageError, match="no output `tow`; defined are: one, two"):
+        selected(outputs, ["tow"])
+
+
+def test_secrets_are_taken_out_in_every_form() -> None:
+    redaction = Redaction(["s3cret/key=", "s3cret/key=long", "abc"])
+    encoded = base64.b64encode(b"s3cret/key=").decode()
+    said = redaction(f"s3cret/key=long s3cret/key= s3cret%2Fkey%3D {encoded} abc")
+    assert said.count("***") == 4
+    assert "s3cret" not in said
+    assert said.endswith("abc"), "short ones are in too many words"
+
+
+def test_what_goes_with_a_request_is_taken_out_for_a_while() -> None:
+    redaction = Redaction()
+    redaction.add_passing("signature")
+    assert redaction("bad signature") == "bad ***"
+    for number in range(400):
+        redaction.add_passing(f"other-{number}")
+    assert redaction("bad signature") == "bad signature"

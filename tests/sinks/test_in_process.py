@@ -1,0 +1,197 @@
+"""Sinks in the test's own process, on Kafka, with connectors and definitions of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from cdp_stream.core.connection import Output
+from cdp_stream.settings import Settings
+from cdp_stream.sinks.process import SinkJob, serve_sinks
+from tests.sinks.connectors import Listed, Post, message
+from tests.sinks.running import Running
+from tests.topologies.running import eventually
+from topologies.sinks import create_sink
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+@dataclass
+class Lists:
+    """A partner that holds lists, and may refuse one of them."""
+
+    url: str = ""
+    lists: dict[str, str] = field(default_factory=dict)
+    made: int = 0
+    members: dict[str | None, set[str]] = field(default_factory=dict)
+    taken: list[tuple[str, str]] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if request.path == "/lists":
+            self.made += 1
+            list_id = self.lists.setdefault(body["name"], f"list-{self.made}")
+            return web.json_response({"id": list_id})
+        if any(change["connection"] in self.gone for change in body):
+            return web.Response(status=410, text="no such list")
+        for change in body:
+            self.taken.append((change["id"], change["connection"]))
+            there = self.members.setdefault(change["list"], set())
+            (there.add if change["action"] == "add" else there.discard)(change["mpid"])
+        return web.Response()
+
+
+@asynccontextmanager
+async def lists() -> AsyncIterator[Lists]:
+    held = Lists()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", held.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    held.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield held
+    finally:
+        await runner.cleanup()
+
+
+class Changing:
+    """Definitions that a test changes."""
+
+    def __init__(self, *outputs: Output) -> None:
+        self.changed: Callable[[], None] = lambda: None
+        self.define(*outputs)
+
+    def define(self, *outputs: Output) -> None:
+        self.latest: Any = SimpleNamespace(account=SimpleNamespace(outputs=outputs, connections=()))
+        self.changed()
+
+    async def start(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+
+    async def stop(self) -> None:
+        return None
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, definitions: Changing, kind: type[Post], directory: Path
+) -> AsyncIterator[None]:
+    stopping = asyncio.Event()
+    in_force = Settings(
+        broker=settings.broker, prefix=settings.prefix, data_dir=directory, session_timeout=6,
+        rebalance_timeout=6,
+    )  # fmt: skip
+    job = SinkJob(in_force, create_sink, {"KEY": "a-secret-key"}, find=lambda _name: kind)
+    task = asyncio.create_task(serve_sinks(job, definitions, stopping))
+    try:
+        yield
+    finally:
+        stopping.set()
+        assert await task == 0
+
+
+def output(url: str, name: str = "out", **more: Any) -> Output:
+    settings = {"url": url, "key": "${KEY}", "allow_private": True, **more}
+    return Output(name, "post", settings)
+
+
+async def taken(there: Lists, count: int) -> None:
+    async def enough() -> bool:
+        return len(set(there.taken)) >= count
+
+    await eventually(enough)
+
+
+async def test_one_list_is_made_for_a_connection_by_two_workers(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics()
+    async with lists() as there:
+        both = [Changing(output(there.url)), Changing(output(there.url))]
+        async with (
+            serving(ran.settings, both[0], Listed, tmp_path / "0"),
+            serving(ran.settings, both[1], Listed, tmp_path / "1"),
+        ):
+            await ran.produce(message(1, mpid=mpid) for mpid in range(1, 41))
+            await taken(there, 40)
+        assert there.made == 1
+        assert there.members == {"list-1": {str(mpid) for mpid in range(1, 41)}}
+        # It is remembered.
+        await ran.produce(message(2, mpid=mpid, action="delete") for mpid in range(1, 41))
+        async with serving(ran.settings, both[0], Listed, tmp_path / "0"):
+            await taken(there, 80)
+        assert there.made == 1
+        assert there.members == {"list-1": set()}
+
+
+async def test_a_fault_of_one_connection_leaves_the_others_going(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics()
+    async with lists() as there:
+        there.gone = {"a@out"}
+        definitions = Changing(output(there.url))
+        await ran.produce(
+            message(number, mpid=mpid, audience=audience)
+            for number in (1, 2) for mpid in range(1, 21) for audience in "ab"
+        )  # fmt: skip
+        async with serving(ran.settings, definitions, Post, tmp_path):
+            await taken(there, 40)
+            assert {connection for _, connection in there.taken} == {"b@out"}
+            await eventually(lambda: ran.state_is("a@out", "faulted"))
+            assert await ran.standing("out") is None
+            shown = json.loads(await ran.cdp("outputs", "show", "out", "--json"))
+            assert shown["status"] == "degraded"
+            assert shown["connections"][0]["id"] == "a@out"
+            assert "410 no such list" in shown["fault"]
+            assert shown["next_step"] == "cdp outputs resume out --connection 'a@out'"
+            there.gone = set()
+            await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
+            await taken(there, 80)
+        assert max(Counter(there.taken).values()) == 1
+        of_a = [i for i, connection in there.taken if connection == "a@out"]
+        for mpid in range(1, 21):
+            assert [i for i in of_a if f":{mpid}:" in i] == [f"a:{mpid}:1:0", f"a:{mpid}:2:0"]
+
+
+async def test_outputs_come_and_go_with_the_definitions(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics("out", "other")
+    async with lists() as there, lists() as elsewhere:
+        definitions = Changing(output(there.url))
+        async with serving(ran.settings, definitions, Post, tmp_path):
+            await ran.produce([message(1, mpid=1)])
+            await taken(there, 1)
+            definitions.define(output(there.url), output(there.url, "other"))
+            await ran.produce([message(1, mpid=2, output="other")], "other")
+            await taken(there, 2)
+            definitions.define(output(elsewhere.url))
+            await ran.produce([message(1, mpid=3)])
+            await taken(elsewhere, 1)
+            assert len(there.taken) == 2
+            # One that cannot run has a fault; the others go on.
+            broken = Output("other", "post", {"url": there.url, "key": "${MISSING}"})
+            definitions.define(output(elsewhere.url), broken)
+            await eventually(lambda: ran.state_is("other", "faulted"))
+            record = await ran.standing("other")
+            assert record is not None
+            assert "MISSING" in record["message"]
+            await ran.produce([message(1, mpid=4)])
+            await taken(elsewhere, 2)

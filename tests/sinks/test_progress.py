@@ -1,0 +1,205 @@
+"""How far a partition has been delivered: nothing lost, nothing doubled, whatever happens when."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdp_stream.sinks.progress import Progress
+
+
+def taken(progress: Progress, *records: tuple[int, str]) -> list[int]:
+    """The offsets that are to be delivered of these records, read in order."""
+    offsets = [offset for offset, name in records if progress.take(offset, name)]
+    progress.read(records[-1][0] + 1)
+    return offsets
+
+
+def test_the_position_is_the_first_that_waits() -> None:
+    progress = Progress(10, None, ())
+    assert progress.start == 10
+    assert taken(progress, (10, "a"), (11, "b"), (13, "a")) == [10, 11, 13]
+    assert progress.position == 10
+    progress.confirm(11, "b")
+    assert progress.position == 10
+    progress.confirm(10, "a")
+    assert progress.position == 13
+    progress.confirm(13, "a")
+    assert progress.position == 14
+    assert progress.kept() is None
+
+
+def test_a_stopped_connection_is_kept_and_the_others_go_on() -> None:
+    progress = Progress(0, None, ())
+    taken(progress, (0, "a"), (1, "b"), (2, "a"), (3, "b"))
+    progress.confirm(2, "a")
+    progress.stop("a")
+    assert progress.position == 1
+    progress.confirm(1, "b")
+    progress.confirm(3, "b")
+    assert progress.position == 4
+    assert progress.kept() == {"connections": {"a": {"offset": 0, "confirmed": [[2, 2]]}}}
+    assert taken(progress, (4, "a"), (5, "b")) == [5]
+
+
+def test_a_resumed_connection_is_read_again_and_only_it() -> None:
+    progress = Progress(0, None, ())
+    taken(progress, (0, "a"), (1, "b"), (2, "a"))
+    progress.confirm(2, "a")
+    progress.stop("a")
+    progress.confirm(1, "b")
+    assert taken(progress, (3, "a"), (4, "b")) == [4]
+    assert progress.resume("a")
+    assert progress.start == 0
+    assert taken(progress, (0, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "b")) == [0, 3]
+    progress.settle()
+    assert progress.kept() == {"connections": {"a": {"offset": 0, "confirmed": [[2, 2]]}}}
+    for offset, name in ((0, "a"), (3, "a"), (4, "b")):
+        progress.confirm(offset, name)
+    progress.settle()
+    assert progress.kept() is None
+    assert progress.position == 5
+
+
+def test_a_connection_of_which_nothing_came_needs_no_second_reading() -> None:
+    progress = Progress(7, None, {"a"})
+    taken(progress, (7, "b"))
+    progress.confirm(7, "b")
+    assert progress.kept() is None
+    assert not progress.resume("a")
+    assert taken(progress, (8, "a")) == [8]
+
+
+def test_what_was_kept_goes_on_after_a_restart() -> None:
+    kept = {"connections": {"a": {"offset": 3, "confirmed": [[5, 6]]}}, "confirmed": [[11, 12]]}
+    progress = Progress(10, kept, ())
+    assert progress.start == 3
+    records = [(offset, "a" if offset < 9 else "b") for offset in range(3, 14)]
+    assert taken(progress, *records) == [3, 4, 7, 8, 10, 13]
+
+
+def test_what_was_not_confirmed_is_taken_again_after_stepping_back() -> None:
+    progress = Progress(0, None, ())
+    taken(progress, (0, "a"), (1, "a"), (2, "a"))
+    progress.confirm(1, "a")
+    progress.step_back()
+    assert progress.kept(all_confirmed=True) == {"confirmed": [[1, 1]]}
+    assert taken(progress, (0, "a"), (1, "a"), (2, "a"), (3, "a")) == [0, 2, 3]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("read"), st.integers(1, 6)),
+        st.tuples(st.just("confirm"), st.integers(0, 50)),
+        st.tuples(st.just("stop"), st.sampled_from("abc")),
+        st.tuples(st.just("resume"), st.sampled_from("abc")),
+        st.tuples(st.just("commit"), st.just(0)),
+        st.tuples(st.just("crash"), st.just(0)),
+        st.tuples(st.just("halt"), st.just(0)),
+    ),
+    max_size=80,
+)
+
+
+class Simulated:
+    """A sink over one partition of 40 records, with Kafka's position and what is kept."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.committed, self.kept = 0, None
+        self.stopped: set[str] = set()
+        self.delivered: list[int] = []
+        self.crashed_with: set[int] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        self.progress = Progress(self.committed, self.kept, self.stopped)
+        self.on_its_way: list[int] = []
+        self.cursor = self.progress.start
+
+    def read(self, count: int) -> None:
+        for _ in range(count):
+            if self.cursor >= len(self.names):
+                return
+            name = self.names[self.cursor]
+            if self.progress.take(self.cursor, name):
+                assert self.cursor not in self.delivered or self.cursor in self.crashed_with
+                self.on_its_way.append(self.cursor)
+            self.progress.read(self.cursor + 1)
+            self.cursor += 1
+
+    def confirm(self, place: int) -> None:
+        """Confirm one on its way; per connection in order, as deliveries are."""
+        if self.on_its_way:
+            some = self.on_its_way[place % len(self.on_its_way)]
+            offset = next(o for o in self.on_its_way if self.names[o] == self.names[some])
+            self.on_its_way.remove(offset)
+            self.delivered.append(offset)
+            self.progress.confirm(offset, self.names[offset])
+
+    def stop(self, name: str) -> None:
+        self.stopped.add(name)
+        self.progress.stop(name)
+
+    def resume(self, name: str) -> None:
+        if name in self.stopped:
+            self.stopped.discard(name)
+            self.on_its_way = [o for o in self.on_its_way if self.names[o] != name]
+            if self.progress.resume(name):
+                self.cursor = self.progress.start
+
+    def commit(self, *, everything: bool = False) -> None:
+        self.progress.settle()
+        position = self.progress.position
+        self.kept = self.progress.kept(all_confirmed=everything)
+        self.committed = position
+
+    def crash(self) -> None:
+        # What was confirmed and not committed comes again, with the same ids.
+        self.crashed_with |= set(self.delivered)
+        self.begin()
+
+    def halt(self) -> None:
+        """An orderly stop and start: nothing comes twice."""
+        self.on_its_way = []
+        self.progress.step_back()
+        self.commit(everything=True)
+        self.begin()
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=40, max_size=40), STEPS)
+def test_every_record_is_delivered_in_order_whatever_happens(  # noqa: PLR0912 - one per step
+    names: list[str], steps: list
+) -> None:
+    sink = Simulated(names)
+    for verb, value in steps:
+        match verb:
+            case "read":
+                sink.read(value)
+            case "confirm":
+                sink.confirm(value)
+            case "stop":
+                sink.stop(value)
+            case "resume":
+                sink.resume(value)
+            case "commit":
+                sink.commit()
+            case "crash":
+                sink.crash()
+            case "halt":
+                sink.halt()
+    for name in "abc":
+        sink.resume(name)
+    for _ in range(3):
+        sink.read(100)
+        while sink.on_its_way:
+            sink.confirm(0)
+        sink.commit()
+    assert set(sink.delivered) == set(range(40))
+    assert sink.committed == 40
+    assert sink.kept is None
+    for name in "abc":
+        first = list(dict.fromkeys(o for o in sink.delivered if names[o] == name))
+        assert first == sorted(first)
+    if not sink.crashed_with:
+        assert len(sink.delivered) == 40

@@ -1,0 +1,47 @@
+"""The sinks topology: from what an output must be told to its partner.
+
+::
+
+    cdp.output.<id> ──> [sink-<id>] ──> partner
+                          │   ▲ └─────> cdp.output.<id>.rejected
+                          ▼   │
+                    cdp.faults, cdp.sink-state (compacted, read as a whole)
+
+One agent, and one consumer group, per output: each goes at its own pace, and stops and goes on by
+itself. The agent takes chunks, one partition's records of one fetch, and passes them to the hosting
+of that partition, which batches them for the connector, and commits what the partner has taken.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mode.supervisors import CrashingSupervisor
+
+from cdp_stream.kafka.app import ChunkApp, Hosting
+from cdp_stream.kafka.chunks import chunk_topic
+from cdp_stream.settings import Settings
+
+__all__ = ["create_sink"]
+
+
+def create_sink(
+    settings: Settings, output: str, host: Callable[[ChunkApp], Hosting], *, partitions: int
+) -> ChunkApp:
+    """Make the Faust app of one output's sink.
+
+    Args:
+        settings: The worker's settings.
+        output: The output's id.
+        host: Makes what holds the partitions of its topic, given the app.
+        partitions: How many partitions that topic has.
+    """
+    app = ChunkApp(settings, group=settings.sink_group_id(output))
+    changes = chunk_topic(app, settings.topic(f"output.{output}"), partitions=partitions)
+    app.hosting = host(app)
+
+    @app.agent(changes, name=f"sink-{output}", supervisor_strategy=CrashingSupervisor)
+    async def sink(chunks: Any) -> None:
+        async for event in chunks.events():
+            app.hosting.accept(event.message.partition, event.value)
+
+    return app
