@@ -17,7 +17,7 @@ from typing import Final
 
 from cdp_stream.kafka.backfill_progress import BackfillProgress, Reading
 from cdp_stream.kafka.history_reader import HistoryReader
-from cdp_stream.kafka.hosted import HostedPartition
+from cdp_stream.kafka.hosted import SLICE, HostedPartition
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
 from cdp_stream.partition.backfill import Backfill
@@ -27,6 +27,8 @@ __all__ = ["Backfills"]
 
 SLICE_S: Final = 0.005
 """How long live records may have to wait for a backfill, for each turn that they need."""
+BACKLOG_SLICE_S: Final = 0.02
+"""The same where they wait by the slice anyway: about as long as such a slice takes."""
 _RECORDS = 100
 """Read between two looks at the clock."""
 _PIECE_ROWS = 500
@@ -171,7 +173,8 @@ class Backfills:
         start = reader.start
         if start is not None and start.log_is_shorter and backfill.note_gap():
             self._warn(hosted.number)
-        until = time.perf_counter() + SLICE_S
+        slice_s = SLICE_S if hosted.held < SLICE else BACKLOG_SLICE_S
+        until = time.perf_counter() + slice_s
         is_due = backfill.wants_to_save or self._is_to_be_saved(hosted, part)
         worked = is_due and self._save(hosted, part)
         while not backfill.is_full and time.perf_counter() < until:

@@ -63,14 +63,17 @@ async def test_a_loop_that_hangs_is_neither_live_nor_ready_and_one_that_turns_ag
 def test_metrics_and_health_are_served_on_one_port(worker):
     registry, port = CollectorRegistry(), free_port()
     Gauge("cdp_test", "A test", registry=registry).set(7)
-    server = serve(port, registry, worker.health)
+    server = serve(port, registry, worker.health, {"/backfill": lambda: {"audiences": []}})
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             assert "cdp_test 7.0" in client.get("/metrics").text
             assert client.get("/healthz").json() == {"live": True}
             answer = client.get("/readyz?verbose")
             assert (answer.status_code, answer.json()) == (503, {"ready": False, "stopping": False})
-            assert client.get("/").status_code == 404
+            assert client.get("/backfill").json() == {"audiences": []}
+            nowhere = client.get("/")
+            assert nowhere.status_code == 404
+            assert "/backfill" in nowhere.json()["paths"]
         with pytest.raises(UsageError, match=f"port {port}"):
             serve(port, registry, worker.health)
     finally:

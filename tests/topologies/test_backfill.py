@@ -64,7 +64,7 @@ class Backfilled(Following):
 
     async def asked(self, worker, path: str) -> httpx.Response | None:
         assert worker.poll() is None, self.log_of(worker)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(trust_env=False) as client:
             try:
                 return await client.get(f"http://127.0.0.1:{self.ports[worker.pid]}{path}")
             except httpx.TransportError:
