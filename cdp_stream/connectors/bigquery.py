@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.change import DELETE, OutputChange, json_bytes
+from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -41,6 +41,7 @@ _INSERT_ID: Final = 128
 _TABLE_NAME: Final = 1024
 _MISSING: Final = 404
 _EXISTS: Final = 409
+_NO_COLUMN: Final = "no such field"
 _PASSING: Final = frozenset(("timeout", "backendError", "internalError", "rateLimitExceeded"))
 _JSON: Final = {"content-type": "application/json"}
 
@@ -109,6 +110,8 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
         """Each table is looked for, and made where it is missing, before rows go there."""
         tables: dict[str, list[int]] = {}
         for place, change in enumerate(changes):
+            if change.action == AUDIENCE_DELETE:  # no row: rows are changes of somebody
+                continue
             tables.setdefault(_table(change), []).append(place)
         rejected: dict[int, str] = {}
         for table, places in tables.items():
@@ -119,6 +122,8 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
                 if not answer.ok:
                     raise self._refused(table, answer)
                 for place, why in _invalid(answer, len(rows[piece])).items():
+                    if _NO_COLUMN in why:  # every row would be refused
+                        raise self._unlike(changes[places[piece][place]], table, why)
                     rejected[places[piece][place]] = why
         return Outcome(rejected)
 
@@ -159,6 +164,13 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
             "output",
             f"BigQuery refused rows for {self.settings.dataset}.{table}: {words}; check the "
             f"project, the dataset and the table's columns, then resume output {self.output}",
+        )
+
+    def _unlike(self, change: OutputChange[BigQueryConnection], table: str, why: str) -> Fault:
+        return Fault(
+            "connection",
+            f"the BigQuery table {self.settings.dataset}.{table} lacks a column: {why}; add it, or "
+            f"give {change.connection} another table, then resume the connection",
         )
 
     @property
