@@ -41,6 +41,7 @@ _INSERT_ID: Final = 128
 _TABLE_NAME: Final = 1024
 _MISSING: Final = 404
 _EXISTS: Final = 409
+_NO_COLUMN: Final = "no such field"
 _PASSING: Final = frozenset(("timeout", "backendError", "internalError", "rateLimitExceeded"))
 _JSON: Final = {"content-type": "application/json"}
 
@@ -121,6 +122,8 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
                 if not answer.ok:
                     raise self._refused(table, answer)
                 for place, why in _invalid(answer, len(rows[piece])).items():
+                    if _NO_COLUMN in why:  # every row would be refused
+                        raise self._unlike(changes[places[piece][place]], table, why)
                     rejected[places[piece][place]] = why
         return Outcome(rejected)
 
@@ -161,6 +164,13 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
             "output",
             f"BigQuery refused rows for {self.settings.dataset}.{table}: {words}; check the "
             f"project, the dataset and the table's columns, then resume output {self.output}",
+        )
+
+    def _unlike(self, change: OutputChange[BigQueryConnection], table: str, why: str) -> Fault:
+        return Fault(
+            "connection",
+            f"the BigQuery table {self.settings.dataset}.{table} lacks a column: {why}; add it, or "
+            f"give {change.connection} another table, then resume the connection",
         )
 
     @property

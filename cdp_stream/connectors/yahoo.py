@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
@@ -23,20 +23,19 @@ from urllib.parse import urlencode
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.calls import refreshed
+from cdp_stream.connectors.calls import Sent, in_parts, refreshed
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     Fault,
-    Outcome,
     Request,
     Token,
     TokenFetch,
 )
 from cdp_stream.connectors.hashing import hashed_email, normal_device_id
-from cdp_stream.connectors.members import Form, Member, last_of_each_form
+from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["Yahoo"]
@@ -93,18 +92,13 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
 
     def deliver(self, changes: Sequence[OutputChange[YahooConnection]]) -> Delivery:
         """Each identifier once, in or out."""
-        members, refused = last_of_each_form(changes, _FORMS)
-        waiting = [members[start : start + _ROWS] for start in range(0, len(members), _ROWS)]
-        while waiting:
-            rows = waiting.pop()
-            answer = yield self._upload(rows)
-            named = self._named(answer, rows)
-            if named is None and len(rows) > 1:
-                waiting += [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
-                continue
-            for place in range(len(rows)) if named is None else named:
-                refused[rows[place].place] = f"Yahoo will not take it: {answer.words(120)}"
-        return Outcome(refused)
+        members, unusable = last_of_each_form(changes, _FORMS)
+        refused = yield from in_parts(members, _ROWS, self._send)
+        return outcome(refused, unusable)
+
+    def _send(self, members: Sequence[Member]) -> Sent:
+        answer = yield self._upload(members)
+        return self._refused(answer, members)
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """With the bearer token."""
@@ -157,15 +151,16 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         headers = {"content-type": "application/json"}
         return Request("POST", f"{host}/online/audience/", orjson.dumps(content), headers)
 
-    def _named(self, answer: Answer, rows: Sequence[Member]) -> list[int] | None:
-        """The places of the rows that were not taken; None: some were not, but not said which.
+    def _refused(self, answer: Answer, rows: Sequence[Member]) -> Mapping[int, str] | str:
+        """Place -> why, of the rows that were not taken; words alone when it is not said which.
 
         Raises:
             Fault: it is nothing about rows.
         """
+        words = f"Yahoo will not take it: {answer.words(120)}"
         if not answer.ok:
             if answer.status in _REJECTS_ROWS:
-                return None
+                return words
             raise Fault(
                 "connection",
                 f"Yahoo refused users: {answer.words()}; check the connection's segment_id, then "
@@ -173,13 +168,12 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
             )
         invalid = answer.at("invalidRows")
         if not isinstance(invalid, int) or invalid <= 0:
-            return []
-        if invalid >= len(rows):
-            return list(range(len(rows)))
+            return {}
         examples = answer.at("exampleInvalidRows")
         shown = {str(one) for one in examples} if isinstance(examples, list) else set()
         places = [place for place, one in enumerate(rows) if f"[{one.identity}]" in shown]
-        return places if len(places) == invalid else None
+        named = len(places) == invalid and len(places) < len(rows)
+        return dict.fromkeys(places, words) if named else words
 
 
 def _row(member: Member) -> list[str]:

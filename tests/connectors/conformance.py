@@ -356,7 +356,7 @@ def _result(
     def ask(request: Request) -> Answer:
         before = len(exchange.yielded)
         # An answer that asks for another try is given each time.
-        asked = before == first and request.url == exchange.yielded[-1].url  # and not for a token
+        asked = before == first and not exchange.fetching_token
         return answered.answer if asked else partner.answer(request)
 
     try:

@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
+
 from cdp_stream.connectors.bigquery import _COLUMNS, BigQuery, BigQueryConnection
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
-from cdp_stream.connectors.exchange import Outcome
+from cdp_stream.connectors.exchange import Fault, Outcome
 from tests.connectors.changes import NOON, change, identity
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.connectors.test_google_ads import TOKEN
@@ -150,3 +152,11 @@ def test_a_long_insert_id_is_a_digest():
     converse(CASE.exchange(), [CASE.filled(change(ADD, audience="a" * 120))], partner.answer)
     (sent,) = [one for one in partner.requests if one.path.endswith("insertAll")][-1:]
     assert len(json.loads(sent.body)["rows"][0]["insertId"]) == 64
+
+
+def test_a_table_that_lacks_a_column_is_a_fault_of_the_connection():
+    partner = Ready()
+    partner.schemas[TABLE].remove("email")
+    with pytest.raises(Fault, match=r"cdp.VIP_customers_vip_20250728 lacks a column") as raised:
+        converse(CASE.exchange(), [CASE.add()], partner.answer)
+    assert raised.value.scope == "connection"

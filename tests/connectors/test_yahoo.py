@@ -97,9 +97,9 @@ CASE = Case(
             words="will not take it",
         ),
         Answered(
-            "all",
+            "all, asked again apart",
             json_answer(200, {"totalRows": 3, "processedRows": 0, "invalidRows": 3}),
-            "rejected",
+            "taken",
         ),
         Answered("no-segment", Answer(404, b"no"), "connection", words="segment_id"),
         Answered(
@@ -159,3 +159,14 @@ def test_wrong_credentials_are_a_fault_of_the_output():
     with pytest.raises(Fault, match="invalid_client; check client_id") as raised:
         converse(exchange, [CASE.add()], CASE.partner().answer)
     assert raised.value.scope == "output"
+
+
+def test_a_segment_that_is_not_in_the_taxonomy_is_a_fault_and_loses_nothing():
+    settings = YahooConnection(segment_id="unknown")
+    changes = [
+        change(ADD, mpid=str(n), identities={"email": f"a{n}@b.example"}, settings=settings)
+        for n in range(200)
+    ]
+    with pytest.raises(Fault, match="refuses whatever it is sent") as raised:
+        converse(CASE.exchange(), changes, CASE.partner().answer)
+    assert raised.value.scope == "connection"

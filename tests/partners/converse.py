@@ -43,6 +43,7 @@ class Exchange:
         now: epoch ms, for signatures and tokens.
         yielded, sent: every request, before and after it was authorized.
         lists: connection -> the list that was made for it.
+        fetching_token: whether the request that is under way asks for a token.
     """
 
     connector: HttpConnector[Any, Any]
@@ -52,6 +53,7 @@ class Exchange:
     sent: list[Request] = field(default_factory=list)
     token: Token | None = None
     lists: dict[str, str] = field(default_factory=dict)
+    fetching_token: bool = False
 
     def steps(self, changes: Sequence[OutputChange[Any]]) -> Conversation[Outcome]:
         """Deliver; yields authorized requests."""
@@ -108,7 +110,10 @@ class Exchange:
             request = next(fetch)
             while True:
                 self.sent.append(request)
-                request = fetch.send((yield request))
+                self.fetching_token = True
+                answer = yield request
+                self.fetching_token = False
+                request = fetch.send(answer)
         except StopIteration as done:
             self.token = done.value
 

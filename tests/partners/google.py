@@ -224,7 +224,8 @@ class Warehouse(Google):
             content = row["json"]
             unknown = content.keys() - self.schemas[name]
             if unknown or not -(2**63) <= int(content["mpid"]) < 2**63:
-                error = {"reason": "invalid", "message": f"no such field: {unknown}"}
+                message = f"no such field: {unknown}" if unknown else "Cannot convert value"
+                error = {"reason": "invalid", "message": message}
                 errors.append({"index": place, "errors": [error]})
             else:
                 self.tables[name].setdefault(row["insertId"], content)
