@@ -141,16 +141,17 @@ async def test_kill_9_loses_and_doubles_nothing_of_what_outputs_are_told(ran, tm
     total = 0
     for part in (lines[:4_000], lines[4_000:]):
         total += await ran.publish(part, until if part[-1] is lines[-1] else None)
-        worker = ran.start_cdp(definitions)
+        worker = ran.start_cdp(definitions, "--only", "profiles")
         goal = await ran.count("memberships") + 300
 
-        async def reached(goal=goal):
+        async def reached(goal=goal, worker=worker):
+            assert worker.poll() is None, ran.log_of(worker)
             return await ran.count("memberships") >= goal
 
         await eventually(reached)
         worker.kill()
         await ended(worker)
-    ran.start_cdp(definitions)
+    ran.start_cdp(definitions, "--only", "profiles")
     await eventually(lambda: ran.caught_up(total))
     for output, messages in expected.items():
         found = await told_by(ran, output)
@@ -169,12 +170,12 @@ async def test_an_output_that_comes_later_gets_its_topic_and_every_member(ran, t
     lines, _until = stream(2_000)
     await ran.create_topics()
     total = await ran.publish(lines)
-    worker = ran.start_cdp(definitions)
+    worker = ran.start_cdp(definitions, "--only", "profiles")
     await eventually(lambda: ran.caught_up(total))
     worker.send_signal(signal.SIGTERM)
     assert await ended(worker) == 0
     definitions.write_text(LATER)
-    worker = ran.start_cdp(definitions)
+    worker = ran.start_cdp(definitions, "--only", "profiles")
     marked = total + await ran.publish([], START + 2_000 * 1_000)
     await eventually(lambda: ran.caught_up(marked))
     state = await ran.published_state()

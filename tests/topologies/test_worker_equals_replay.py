@@ -34,7 +34,11 @@ class CdpRunning(Running):
     """Runs `cdp worker` itself."""
 
     def start_cdp(
-        self, definitions: Path | None = EVERYTHING, *, data: str | None = None, **variables: str
+        self,
+        definitions: Path | None = EVERYTHING,
+        *flags: str,
+        data: str | None = None,
+        **variables: str,
     ) -> subprocess.Popen[bytes]:
         """Without definitions it follows what is applied."""
         number = len(self.workers)
@@ -46,7 +50,7 @@ class CdpRunning(Running):
             "--broker", self.settings.broker, "--prefix", self.settings.prefix,
             "--data-dir", self.directory / (data or f"data-{number}"),
             "--clock", self.settings.clock,
-            "--guarantee", self.settings.guarantee,
+            "--guarantee", self.settings.guarantee, *flags,
         ]  # fmt: skip
         with (self.directory / f"worker-{number}.log").open("wb") as log:
             worker = subprocess.Popen(command, stderr=log, env=environment, cwd=self.directory)
