@@ -33,8 +33,9 @@ from cdp_stream.formats.backfill_rows import (
     backfill_key,
     encode_backfill,
 )
-from cdp_stream.formats.envelope import marker_time
+from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.room import RowRoom
@@ -130,9 +131,13 @@ class Backfill:
         time, events = state.time, 0
         for record in records:
             value, offset = record.value, record.offset
-            if not value and (moment := marker_time(record.key, value, record.headers)) is not None:
-                time = max(time, moment)
-                continue
+            if not value:
+                if (moment := marker_time(record.key, value, record.headers)) is not None:
+                    time = max(time, moment)
+                    continue
+                if asks_erasure(record.headers):
+                    time = self._erase(record, time)
+                    continue
             batch, _ = decode(value, record.key, record.headers, record.timestamp)
             if batch is None:
                 continue
@@ -153,6 +158,22 @@ class Backfill:
         self._unsaved_events += events
         self.state = replace(state, position=through, time=time, events=state.events + events)
         return events
+
+    def _erase(self, record: Record, time: int) -> int:
+        """Forget a profile whose erasure was asked for; returns the time after it."""
+        mpid = erased_mpid(record.key, record.value)
+        if isinstance(mpid, Reject):
+            return time
+        asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
+        if mpid in self._rows or self._store.get(backfill_key(mpid)) is not None:
+            row = self._rows.get(mpid) or self._load(mpid)
+            if record.offset > row.position:
+                if row.due <= time:
+                    self._engine.wake(row, time, [])
+                self._engine.erase(row, asked_at, [])
+                row.position = record.offset
+                self._dirty[mpid] = None
+        return max(time, asked_at)
 
     # Writing
 

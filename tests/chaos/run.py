@@ -30,9 +30,11 @@ from tests.topologies.running import PARTITIONS, Running, running
 from tests.topologies.test_changing_definitions import FIRST, SECOND, THIRD
 from tests.topologies.test_worker_equals_replay import EVERYTHING, CdpRunning, replayed
 
-_SETTLE_S = 60.0
+_SETTLE_S = 120.0
 _STOP_S = 20.0
 _SWEEP_S = 20.0
+_BROKER_S = 180.0
+"""For so long it is waited for a broker that comes back; on a machine of its own it takes 5 s."""
 TEXTS = (FIRST, SECOND, THIRD)
 _POLL_S = 0.1
 _BROKER_ERROR = 3
@@ -296,11 +298,11 @@ class ChaosRun:
         self._outcome.remarks.append(f"data of {step.place}: {what}")
 
     async def _restart_broker(self, _step: Step) -> None:
-        await asyncio.to_thread(self._kafka.restart)
+        await asyncio.to_thread(self._kafka.restart, _BROKER_S)
 
     async def _kill_broker(self, _step: Step) -> None:
         await asyncio.to_thread(self._kafka.kill)
-        await asyncio.to_thread(self._kafka.start)
+        await asyncio.to_thread(self._kafka.start, _BROKER_S)
 
 
 async def _delete_topics(workers: ChaosWorkers) -> None:

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from cdp_stream.formats.definitions_row import DEFINITIONS_KEY
 from cdp_stream.formats.rows import decode_row
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY
 from tests.partition.records import Sent, T, deliver, ids, marker, processor, sent
+from tests.partition.test_backfill import begun
 
 
 def erasure(offset: int, mpid: int, at: int, value: bytes | None = b"") -> Sent:
@@ -100,3 +102,20 @@ def test_a_bad_form_is_rejected_and_erases_nothing(record, reason):
     ((key, value, headers),) = effects.rejected
     assert (key, value, dict(headers)["reason"].decode()) == (record.key, record.value, reason)
     assert (ids(effects), made.position) == ([], 1)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_backfill_reads_nothing_from_before_an_erasure(saved, before):
+    visits = [sent(offset, mpid, offset, "play") for offset, mpid in enumerate((7, 7, 8, 8))]
+    asked = erasure(4, 7, 5)
+    later = sent(5, 7, 6, "play")
+    partition = begun(*visits, *((asked, later) if before else ()))
+    partition.read(4)
+    if saved:
+        partition.save()
+        partition.crash()
+    if not before:
+        partition.live(asked, later)
+    assert partition.complete() == ["add twice:8:6:0"]
+    assert partition.own_rows() == {META_ROW, DEFINITIONS_KEY}
