@@ -115,7 +115,7 @@ class SinksChild:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             # Ctrl-C in a terminal reaches us alone, and we tell the child.
-            process_group=0,
+            start_new_session=True,
         )
         assert process.stdout is not None
         assert process.stderr is not None
