@@ -76,7 +76,9 @@ async def _measure(events: int, runs: int, profiles: int, broker: str) -> list[R
             await publish(to, reference_load.stream(events, profiles))
             with tempfile.TemporaryDirectory(prefix="cdp-bench-") as folder:
                 await _apply_all(settings, Path(folder), events)
-                async with running_worker(settings, Path(folder), definitions=definitions()) as worker:
+                async with running_worker(
+                    settings, Path(folder), definitions=definitions()
+                ) as worker:
                     rate, latencies = await _beside_live(settings, to, worker, events, profiles)
         rates.append(rate)
         p50.append(latencies[0])

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from cdp_stream.cli.options import load_account
-from cdp_stream.definitions import Loaded, load_texts
+from cdp_stream.cli.options import accepted
+from cdp_stream.definitions import Loaded, load_files, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between
 from cdp_stream.errors import InputError
 from cdp_stream.settings import Settings, load_settings
@@ -61,7 +61,10 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
         InputError: the files have problems, printed before; or they are another account's.
         BrokerError: Kafka cannot be asked.
     """
-    account, loaded = load_account(files)
+    loaded = load_files(list(files))
+    for line in _still_needed(loaded):
+        click.echo(line, err=True)
+    account = accepted(loaded)
     settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.connection import client_settings
@@ -90,6 +93,21 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
             f"version {version} cannot be read by this release; all shows as added", err=True
         )
     return Planned(settings, account.id, loaded, version, changes_between(before, loaded))
+
+
+def _still_needed(loaded: Loaded) -> list[str]:
+    """What is not defined, or not any more, though others refer to it; a line for each."""
+    referrers: dict[str, list[str]] = {}
+    for problem in loaded.errors:
+        if problem.code == "unknown-reference" and problem.related:
+            missing = problem.message.partition("`")[2].rpartition("`")[0]
+            referrers.setdefault(missing, []).extend(problem.related)
+    lines = []
+    for missing, names in referrers.items():
+        spoken = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+        verb = "refers" if len(set(names)) == 1 else "refer"
+        lines.append(f"`{missing}` cannot be left out: {spoken} {verb} to it")
+    return lines
 
 
 def as_json(changes: list[DefinitionChange]) -> str:

@@ -160,7 +160,7 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
 @click.option("--changes", type=click.IntRange(min=1000), default=200_000, show_default=True,
               help="Changes sent in batches of 500; a tenth of them one per request.")  # fmt: skip
 @click.option("--events", type=click.IntRange(min=0), default=100_000, show_default=True,
-              help="Events applied beside an output that hangs, and beside none; 0: no.")  # fmt: skip
+              help="Events applied beside a hanging output, and beside none; 0: none.")  # fmt: skip
 @click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
               help="Profiles of those events.")  # fmt: skip
 @_runs

@@ -36,6 +36,7 @@ VERBS = {
     "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
     "repartition": "Give a stopped system more partitions, and move its state.",
     "generate": "Write a seeded synthetic event stream.",
+    "connectors": "Print the connectors and their settings, or begin a new one.",
     "config": "Print every setting, its value and where it came from.",
     "bench": "Measure against the budgets.",
 }

@@ -107,6 +107,15 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
         InputError: the definitions have problems; they are printed to standard error first.
     """
     loaded = load_files(list(definitions))
+    return accepted(loaded), loaded
+
+
+def accepted(loaded: Loaded) -> Account:
+    """The account of what was read; warnings go to standard error.
+
+    Raises:
+        InputError: the definitions have problems; they are printed to standard error first.
+    """
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
     if loaded.account is None:
@@ -116,7 +125,7 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
             f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
         )
     warn(loaded)
-    return loaded.account, loaded
+    return loaded.account
 
 
 def files_of(loaded: Loaded) -> list[DefinitionFile]:
@@ -141,6 +150,12 @@ def known_audience(plan: Plan, audience_id: str) -> str:
         UsageError: it has not; a near miss is suggested.
     """
     known = [audience.id for audience in plan.audiences]
+    if any(one.id == audience_id and not one.computed for one in plan.account.audiences):
+        raise UsageError(
+            f"`{audience_id}` is not computed: its journey is activated `by_connection`, and no "
+            "active connection needs it",
+            "connect it, or write `activation: always`",
+        )
     if audience_id not in known:
         raise unknown("audience or milestone", audience_id, known)
     return audience_id

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, basic, in_parts, json_request
+from cdp_stream.connectors.calls import Sent, basic, host, in_parts, json_request
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Answer, Delivery, Fault, Outcome, Request, Token
@@ -93,7 +93,7 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
             )
         self._forms: dict[str, Form] = {settings.identity: str.strip}
         kind = "named_users" if settings.target == "named_user_id" else "channels"
-        self._url = f"{settings.api_url or _HOSTS[settings.region]}/api/{kind}/tags"
+        self._url = f"{host(settings, _HOSTS[settings.region], '/api')}/api/{kind}/tags"
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The master secret, or a token and the app that it is for."""

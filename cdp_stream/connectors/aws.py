@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from hashlib import sha256
-from types import ModuleType
 from typing import Final
 
 from pydantic import Field
 
 from cdp_stream.connectors.exchange import Request
 from cdp_stream.connectors.settings import HttpSettings, SecretStr
-from cdp_stream.errors import UsageError
 
-__all__ = ["AwsSettings", "require_botocore", "signed"]
+__all__ = ["AwsSettings", "signed"]
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
@@ -32,29 +30,14 @@ class AwsSettings(HttpSettings):
     )
 
 
-def require_botocore(connector: str) -> tuple[ModuleType, ModuleType, ModuleType]:
-    """`botocore.auth`, `.awsrequest` and `.credentials`.
-
-    Raises:
-        UsageError: botocore is not installed; names the extra.
-    """
-    try:
-        from botocore import auth, awsrequest, credentials
-    except ImportError as error:
-        raise UsageError(
-            f"connector {connector} signs its requests with botocore, which is not installed",
-            "install it with: pip install 'cdp-stream[aws]'",
-        ) from error
-    return auth, awsrequest, credentials
-
-
 def signed(request: Request, now: int, service: str, settings: AwsSettings) -> Request:
     """The request with its `authorization`, dated `now` (epoch ms).
 
     Args:
         service: as in the credential scope: `s3`, `firehose`.
     """
-    auth, awsrequest, credentials = require_botocore(service)
+    from botocore import auth, awsrequest, credentials  # an extra: see `Connector.extra`
+
     stamp = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     more = {"x-amz-date": stamp}
     if settings.session_token is not None:

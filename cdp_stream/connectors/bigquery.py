@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.change import DELETE, OutputChange, json_bytes
+from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -109,6 +109,8 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
         """Each table is looked for, and made where it is missing, before rows go there."""
         tables: dict[str, list[int]] = {}
         for place, change in enumerate(changes):
+            if change.action == AUDIENCE_DELETE:  # no row: rows are changes of somebody
+                continue
             tables.setdefault(_table(change), []).append(place)
         rejected: dict[int, str] = {}
         for table, places in tables.items():

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, in_parts, json_request
+from cdp_stream.connectors.calls import Sent, host, in_parts, json_request
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -105,8 +105,8 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
                 "set `instance`, as in the REST endpoint that Braze's settings show",
             )
         domain = "eu" if str(settings.instance).startswith("fra") else "com"
-        url = settings.api_url or f"https://rest.{settings.instance}.braze.{domain}"
-        self._url = f"{url}/users/track"
+        usual = f"https://rest.{settings.instance}.braze.{domain}"
+        self._url = f"{host(settings, usual)}/users/track"
         identity_type = _IDENTITIES[settings.identify_by]
         self._forms = {identity_type: _FORMS[identity_type]}
         self._key = f"Bearer {settings.api_key.get_secret_value()}"

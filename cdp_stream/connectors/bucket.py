@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from cdp_stream.connectors.aws import AwsSettings, require_botocore, signed
+from cdp_stream.connectors.aws import AwsSettings, signed
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -51,7 +51,6 @@ class BucketConnector(HttpConnector[B, C]):
 
     def __init__(self, output: str, settings: B) -> None:
         super().__init__(output, settings)
-        require_botocore(self.name)
         self._gathering = gathering(output, settings, _SIZE)
 
     @property

@@ -18,11 +18,13 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
+from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
     "Sent",
     "basic",
     "dropped",
+    "host",
     "in_parts",
     "json_request",
     "mapping_of",
@@ -35,6 +37,11 @@ __all__ = [
 
 _GONE: Final = frozenset({404, 410})
 _TOKEN_LASTS_S: Final = 1_800
+_MANY, _PROOF = 100, 32
+_REFUSED_ALL: Final = (
+    "the partner refuses whatever it is sent: {}; correct what the settings say of it, then resume "
+    "the connection"
+)
 
 R = TypeVar("R")
 Sent = Generator[Request, Answer, Mapping[int, str] | str]
@@ -50,6 +57,15 @@ def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 
     return Request(method, url, body, {"content-type": "application/json"})
 
 
+def host(settings: HttpSettings, usual: str, version: str = "") -> str:
+    """Where the partner is: `api_url`, or the usual address.
+
+    Args:
+        version: the path that all addresses begin with; `api_url` may have it or not.
+    """
+    return (settings.api_url or usual).rstrip("/").removesuffix(version)
+
+
 def basic(user: str, password: str) -> str:
     """The value of an `Authorization` header with a user and a password."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -62,20 +78,27 @@ def in_parts(
 
     A part that is refused as a whole is sent again in halves, down to the row that is to blame, so
     that one bad row holds up no other. So sending a row twice must do no harm.
+
+    Raises:
+        Fault: of many rows, the first are all refused: it is not they who are to blame.
     """
     refused: list[tuple[R, str]] = []
+    some_taken = len(rows) < _MANY
     waiting = [rows[start : start + size] for start in range(0, len(rows), size)]
     waiting.reverse()
     while waiting:
         part = waiting.pop()
         said = yield from send(part)
         if not isinstance(said, str):
+            some_taken = True
             refused += [(part[index], why) for index, why in said.items() if index < len(part)]
-        elif len(part) == 1:
-            refused.append((part[0], said))
-        else:
+        elif len(part) > 1:
             middle = len(part) // 2
             waiting += [part[middle:], part[:middle]]
+        elif not some_taken and len(refused) >= _PROOF:
+            raise Fault("connection", _REFUSED_ALL.format(said))
+        else:
+            refused.append((part[0], said))
     return refused
 
 

@@ -28,12 +28,7 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.extras import require_extra
-from cdp_stream.connectors.settings import (
-    ConnectionSettings,
-    HttpSettings,
-    OutputSettings,
-    secrets_of,
-)
+from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, OutputSettings
 
 __all__ = ["Batching", "Connector", "HttpConnector", "LocalConnector", "Rate"]
 
@@ -115,16 +110,6 @@ class Connector(ABC, Generic[S, C]):
         require_extra(self.extra, f"output {output} (connector {self.name})")
         self.output = output
         self.settings = settings
-        self._secrets = secrets_of(settings)
-
-    def hidden(self, text: str) -> str:
-        """A text without the output's secrets: a partner may repeat them in what it answers.
-
-        Whatever is logged, recorded or shown of an output goes through here.
-        """
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
     @property
     def gathering(self) -> Batching:

@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     basic,
+    host,
     in_parts,
     json_request,
     not_made,
@@ -35,7 +36,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import normal_email
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _TRACK: Final = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
 _APP: Final = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
@@ -66,8 +72,9 @@ class CustomerIoSettings(HttpSettings):
 class CustomerIoConnection(ConnectionSettings):
     """One attribute or one manual segment."""
 
-    list_id: int | None = Field(
-        None, description="A manual segment's id; without it an attribute is set instead."
+    list_id: PartnerId | None = Field(
+        None,
+        description="A manual segment's id; without it an attribute is set instead.",
     )
     attribute: str | None = Field(
         None, description="The attribute's name; default: `In` and the audience's external name."
@@ -93,8 +100,8 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
 
     def __init__(self, output: str, settings: CustomerIoSettings) -> None:
         super().__init__(output, settings)
-        self._track = settings.api_url or _TRACK[settings.region]
-        self._segments = (settings.api_url or _APP[settings.region]) + "/v1/segments"
+        self._track = host(settings, _TRACK[settings.region])
+        self._segments = host(settings, _APP[settings.region]) + "/v1/segments"
         identity_type = _IDENTITIES[settings.identify_by]
         self._forms = {identity_type: _FORMS[identity_type]}
         self._key = basic(settings.site_id, settings.api_key.get_secret_value())
@@ -106,7 +113,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
 
     def list_of(self, settings: CustomerIoConnection) -> str | None:
         """Its segment."""
-        return None if settings.list_id is None else str(settings.list_id)
+        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The Track API takes a user and a password, the App API a bearer."""

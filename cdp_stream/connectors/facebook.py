@@ -13,11 +13,13 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
     Sent,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -39,7 +41,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import email_sha256, normal_device_id, phone_sha256, sha256_hex
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _MOST_ROWS: Final = 10_000
 _PAGES: Final = 50
@@ -74,9 +81,7 @@ _FORMS: Final[dict[str, Form]] = {
 class FacebookSettings(HttpSettings):
     """An ad account of Meta."""
 
-    ad_account_id: str = Field(
-        pattern=r"^(act_)?[0-9]+$", description="The ad account, with or without `act_`."
-    )
+    ad_account_id: PartnerId = Field(description="The ad account, with or without `act_`.")
     access_token: SecretStr = Field(
         description="A system user's token with `ads_management`; one that does not expire."
     )
@@ -91,7 +96,7 @@ class FacebookSettings(HttpSettings):
 class FacebookConnection(ConnectionSettings):
     """One custom audience."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The custom audience's id; without it one of the audience's name is made."
     )
 
@@ -115,7 +120,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
 
     def __init__(self, output: str, settings: FacebookSettings) -> None:
         super().__init__(output, settings)
-        base = settings.api_url or "https://graph.facebook.com"
+        base = host(settings, "https://graph.facebook.com", f"/{settings.api_version}")
         self._url = f"{base}/{settings.api_version}"
         account = settings.ad_account_id.removeprefix("act_")
         self._audiences = f"{self._url}/act_{account}/customaudiences"
@@ -175,7 +180,7 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             cursor = text_of(answer.at("paging", "cursors", "after"))
             if cursor is None or "next" not in mapping_of(answer.json(), "paging"):
                 break
-            after = f"&after={cursor}"
+            after = f"&after={quote(cursor, safe='')}"
         body = {
             "name": name,
             "subtype": "CUSTOM",
@@ -190,6 +195,8 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Rows to delete, then rows to add; one row an identity."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

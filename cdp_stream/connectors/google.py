@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from cdp_stream.connectors.calls import refreshed
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Answer, Fault, Request, Token, TokenFetch, TryAgain
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
@@ -73,13 +74,8 @@ class GoogleConnector(HttpConnector[G, C]):
             )
 
     def _read_key(self, text: str) -> None:
-        try:
-            from google.auth import crypt
-        except ImportError as error:
-            raise UsageError(
-                f"connector {self.name} signs with google-auth, which is not installed",
-                "install it with: pip install 'cdp-stream[google]'",
-            ) from error
+        from google.auth import crypt  # an extra: see `Connector.extra`
+
         try:
             self._key = json.loads(text)
             self._signer = crypt.RSASigner.from_service_account_info(  # type: ignore[no-untyped-call]
@@ -104,21 +100,9 @@ class GoogleConnector(HttpConnector[G, C]):
         return super().classify(request, answer)
 
     def fetch_token(self, now: int) -> TokenFetch:
-        """Exchange the signed assertion, or the refresh token, for an access token.
-
-        Raises:
-            Fault: Google refused.
-        """
-        answer = yield self._token_request(now)
-        token = answer.at("access_token")
-        if not answer.ok or not isinstance(token, str):
-            raise Fault(
-                "output",
-                f"Google refused our credentials: {_refusal(answer)}; "
-                f"check the credentials of output {self.output}, then resume it",
-            )
-        life_s = answer.at("expires_in")
-        return Token(token, now + (life_s if isinstance(life_s, int) else _LIFE_S) * 1000)
+        """Exchange the signed assertion, or the refresh token, for an access token."""
+        cure = f"check the credentials of output {self.output}, then resume it"
+        return refreshed("Google", self._token_request(now), now, cure)
 
     def _token_request(self, now: int) -> Request:
         settings = self.settings
@@ -139,7 +123,7 @@ class GoogleConnector(HttpConnector[G, C]):
         return Request("POST", url, urlencode(form).encode(), headers)
 
     def _assertion(self, audience: str, now_s: int) -> str:
-        from google.auth import jwt
+        from google.auth import jwt  # an extra
 
         claims = {
             "iss": self._key["client_email"],
@@ -168,9 +152,3 @@ def violations(detail: dict[str, Any]) -> list[dict[str, Any]]:
     """The violations that a detail of an error names, if it does."""
     found = detail.get("fieldViolations")
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _refusal(answer: Answer) -> str:
-    """Google's words alone: a body that we do not know might repeat the assertion."""
-    found = [answer.at(key) for key in ("error", "error_description")]
-    return " ".join([str(answer.status), *(one for one in found if isinstance(one, str))])

@@ -18,7 +18,8 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.calls import dropped
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, Rate
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -109,6 +110,8 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
 
     def deliver(self, changes: Sequence[OutputChange[GoogleAdsConnection]]) -> Delivery:
         """Remove, then add: who was known by two things and lost one is in at the end."""
+        if changes[0].action == AUDIENCE_DELETE:
+            return (yield from self._delete(changes[0]))
         members, refused = last_of_each_form(changes, _FORMS[changes[0].settings.upload_key])
         for verb, is_in in (("remove", False), ("ingest", True)):
             people = _people([one for one in members if one.is_in is is_in])
@@ -123,6 +126,13 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
                         break
                     piece = [one for place, one in enumerate(piece) if place not in wrong]
         return Outcome(refused)
+
+    def _delete(self, change: OutputChange[GoogleAdsConnection]) -> Delivery:
+        """Delete the list, where the connection asks for it."""
+        if change.list_id is None:
+            return Outcome()
+        url = f"{self._lists}/{quote(change.list_id, safe='')}"
+        return (yield from dropped(self.title, Request("DELETE", url, b"", self._headers)))
 
     def _members(
         self,
@@ -204,12 +214,7 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
 
     def create_list(self, change: OutputChange[GoogleAdsConnection]) -> ListCreation:
         """Find the list of the audience's name, or make one."""
-        url = f"{self._base}/accountTypes/GOOGLE_ADS/accounts/{self.settings.account_id}/userLists"
-        headers = dict(_JSON)
-        if self.settings.login_account_id:
-            headers["login-account"] = (
-                f"accountTypes/GOOGLE_ADS/accounts/{self.settings.login_account_id}"
-            )
+        url, headers = self._lists, self._headers
         escaped = change.audience_name.replace("\\", "\\\\").replace('"', '\\"')
         named = quote(f'displayName = "{escaped}"', safe="")
         answer = yield Request("GET", f"{url}?filter={named}", b"", headers)
@@ -226,6 +231,16 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
                 "list_id, then resume the connection",
             )
         return str(made)
+
+    @property
+    def _lists(self) -> str:
+        return f"{self._base}/accountTypes/GOOGLE_ADS/accounts/{self.settings.account_id}/userLists"
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        login = self.settings.login_account_id
+        more = {"login-account": f"accountTypes/GOOGLE_ADS/accounts/{login}"} if login else {}
+        return {**_JSON, **more}
 
     @property
     def _base(self) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from cdp_stream.connectors.change import DELETE, OutputChange, json_bytes
+from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request
 from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons
@@ -65,7 +65,12 @@ class GoogleCloudStorage(GoogleConnector[StorageSettings, StorageConnection]):
 
     def deliver(self, changes: Sequence[OutputChange[StorageConnection]]) -> Delivery:
         """One object."""
-        told = [one for one in changes if one.action != DELETE or one.settings.include_deletes]
+        told = [
+            one
+            for one in changes
+            if one.action != AUDIENCE_DELETE  # lines are changes of somebody
+            and (one.action != DELETE or one.settings.include_deletes)
+        ]
         if not told:
             return Outcome()
         body = b"".join(line for change in told for line in _lines(change))

@@ -7,6 +7,7 @@ number of subscribers a call: 1,000, as for its bulk calls, at five calls a seco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Literal
@@ -16,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -30,12 +32,18 @@ from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     ListCreation,
+    Outcome,
     Request,
     Token,
 )
 from cdp_stream.connectors.hashing import normal_email
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _HOSTS: Final = {"us": "https://api.iterable.com", "eu": "https://api.eu.iterable.com"}
 _IDENTITIES: Final = {"email": "email", "user_id": "customer_id"}
@@ -43,6 +51,7 @@ _KEYS: Final = {"email": "email", "customer_id": "userId"}
 _FORMS: Final[dict[str, Form]] = {"email": normal_email, "customer_id": str.strip}
 _MOST_SUBSCRIBERS: Final = 1_000
 _BAD_REQUEST, _NOT_FOUND = 400, 404
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
 class IterableSettings(HttpSettings):
@@ -61,8 +70,9 @@ class IterableSettings(HttpSettings):
 class IterableConnection(ConnectionSettings):
     """One static list."""
 
-    list_id: int | None = Field(
-        None, description="The list's id; without it a list of the audience's name is made."
+    list_id: PartnerId | None = Field(
+        None,
+        description="The list's id; without it a list of the audience's name is made.",
     )
 
 
@@ -85,7 +95,7 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
 
     def __init__(self, output: str, settings: IterableSettings) -> None:
         super().__init__(output, settings)
-        self._url = (settings.api_url or _HOSTS[settings.region]) + "/api/lists"
+        self._url = host(settings, _HOSTS[settings.region], "/api") + "/api/lists"
         identity_type = _IDENTITIES[settings.identify_by]
         self._forms = {identity_type: _FORMS[identity_type]}
         self._key = settings.api_key.get_secret_value()
@@ -97,7 +107,7 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
 
     def list_of(self, settings: IterableConnection) -> str | None:
         """Its `list_id`."""
-        return None if settings.list_id is None else str(settings.list_id)
+        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The API key."""
@@ -108,17 +118,19 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
         answer = yield Request("GET", self._url)
         for found in answer.objects("lists"):
             same = found.get("name") == change.audience_name
-            if same and (list_id := _number(found.get("id"))):
+            if same and (list_id := text_of(found.get("id"))):
                 return list_id
         if answer.ok:
             answer = yield json_request("POST", self._url, {"name": change.audience_name})
-            if answer.ok and (list_id := _number(answer.at("listId"))):
+            if answer.ok and (list_id := text_of(answer.at("listId"))):
                 return list_id
         raise not_made(self.title, change.audience_name, answer)
 
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Unsubscribe those who left, then subscribe those who are in."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:
@@ -134,7 +146,7 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
     def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id
         body: dict[str, Any] = {
-            "listId": int(list_id or 0),
+            "listId": _as_number(list_id),
             "subscribers": [_subscriber(member) for member in part],
         }
         if is_in:
@@ -183,6 +195,6 @@ def _is_about_the_list(answer: Answer) -> bool:
     return answer.status == _BAD_REQUEST and "list" in said
 
 
-def _number(value: object) -> str | None:
-    text = text_of(value)
-    return text if text is not None and text.isdecimal() else None
+def _as_number(list_id: str | None) -> int | str | None:
+    """Iterable's ids are numbers; one that is none it does not know."""
+    return int(list_id) if list_id is not None and _NUMBER.fullmatch(list_id) else list_id

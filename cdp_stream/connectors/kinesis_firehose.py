@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.aws import AwsSettings, require_botocore, signed
+from cdp_stream.connectors.aws import AwsSettings, signed
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
@@ -101,7 +101,6 @@ class KinesisFirehose(HttpConnector[FirehoseSettings, ConnectionSettings]):
 
     def __init__(self, output: str, settings: FirehoseSettings) -> None:
         super().__init__(output, settings)
-        require_botocore(self.name)
         self._head = b'{"DeliveryStreamName":' + orjson.dumps(settings.delivery_stream)
 
     def deliver(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Delivery:

@@ -21,6 +21,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -36,13 +37,19 @@ from cdp_stream.connectors.exchange import (
     Delivery,
     Fault,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TryAgain,
 )
 from cdp_stream.connectors.hashing import normal_email, normal_phone
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
 _REVISION: Final = "2026-07-15"
 _IDENTITIES: Final = {
@@ -79,7 +86,7 @@ class KlaviyoSettings(HttpSettings):
 class KlaviyoConnection(ConnectionSettings):
     """One list."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The list's id; without it a list of the audience's name is made."
     )
 
@@ -105,7 +112,7 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
 
     def __init__(self, output: str, settings: KlaviyoSettings) -> None:
         super().__init__(output, settings)
-        self._url = settings.api_url or "https://a.klaviyo.com"
+        self._url = host(settings, "https://a.klaviyo.com", "/api")
         identity_type = _IDENTITIES[settings.identify_by]
         self._form = _FORMS[identity_type]
         self._forms = {identity_type: self._form}
@@ -154,6 +161,8 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Look profiles up, import those that are missing or have attributes, set the list."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

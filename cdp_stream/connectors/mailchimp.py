@@ -18,6 +18,7 @@ from cdp_stream.connectors.calls import (
     Sent,
     basic,
     dropped,
+    host,
     in_parts,
     json_request,
     no_list,
@@ -32,13 +33,19 @@ from cdp_stream.connectors.exchange import (
     Delivery,
     Fault,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TryAgain,
 )
 from cdp_stream.connectors.hashing import md5_hex, normal_email
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 from cdp_stream.errors import UsageError
 
 _FORMS: Final[dict[str, Form]] = {"email": normal_email}
@@ -93,7 +100,7 @@ class MailchimpSettings(HttpSettings):
 class MailchimpConnection(ConnectionSettings):
     """One Mailchimp audience."""
 
-    list_id: str | None = Field(None, description="Mailchimp's Audience ID.")
+    list_id: PartnerId | None = Field(None, description="Mailchimp's Audience ID.")
     merge_fields: dict[str, str] = Field(
         {}, description="Shared attribute -> merge tag; default: its name in capitals, if it fits."
     )
@@ -125,7 +132,7 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
                 f"output {output}: the API key of Mailchimp names no data centre",
                 "use the whole key, with its `-us6` or the like, or set `data_center`",
             )
-        self._url = settings.api_url or f"https://{center}.api.mailchimp.com"
+        self._url = host(settings, f"https://{center}.api.mailchimp.com", "/3.0")
         self._authorization = basic("cdp-stream", key)
 
     @property
@@ -169,6 +176,8 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Batches of contacts to subscribe and to unsubscribe."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             cure = "set its `list_id`, or `new_list` of the output"
             raise no_list(self.title, first.connection, cure)

@@ -19,6 +19,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     basic,
+    host,
     in_parts,
     json_request,
     no_list,
@@ -39,7 +40,12 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import device_sha256, email_sha256
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 from cdp_stream.errors import UsageError
 
 _MOST_RECORDS: Final = 10_000
@@ -58,8 +64,8 @@ _FORMS: Final[dict[str, Form]] = {
 class PinterestSettings(HttpSettings):
     """An ad account on Pinterest, and the app that may use it."""
 
-    ad_account_id: str = Field(pattern=r"^[0-9]+$", description="The ad account's id.")
-    app_id: str | None = Field(None, description="The app's id.")
+    ad_account_id: PartnerId = Field(description="The ad account's id.")
+    app_id: PartnerId | None = Field(None, description="The app's id.")
     app_secret: SecretStr | None = Field(None, description="The app's secret.")
     refresh_token: SecretStr | None = Field(
         None, description="The refresh token that the app was given, with `ads:write`."
@@ -72,9 +78,8 @@ class PinterestSettings(HttpSettings):
 class PinterestConnection(ConnectionSettings):
     """One customer list."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None,
-        pattern=r"^[0-9]+$",
         description="The customer list's id; without it one of the audience's name is made.",
     )
 
@@ -103,7 +108,7 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
                 f"output {output}: Pinterest needs credentials",
                 "set `app_id`, `app_secret` and `refresh_token`, or `access_token`",
             )
-        self._url = (settings.api_url or "https://api.pinterest.com") + "/v5"
+        self._url = host(settings, "https://api.pinterest.com", "/v5") + "/v5"
         account = f"{self._url}/ad_accounts/{settings.ad_account_id}"
         self._lists, self._audiences = f"{account}/customer_lists", f"{account}/audiences"
 

@@ -5,18 +5,28 @@ A field of type `SecretStr` is a secret: in the definitions it must be written a
 
 from __future__ import annotations
 
-from typing import ClassVar, get_args
+from typing import Annotated, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 __all__ = [
     "ConnectionSettings",
     "HttpSettings",
     "OutputSettings",
+    "PartnerId",
     "SecretStr",
     "secret_fields",
-    "secrets_of",
 ]
+
+
+def _as_text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+PartnerId = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[^\s/?#&%]+$")]
+"""An id at a partner, fit to stand in an address: text, though it may be written as the number that
+it looks like.
+"""
 
 
 class _Settings(BaseModel):
@@ -60,13 +70,6 @@ def secret_fields(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         name for name, field in model.model_fields.items() if _is_secret(field.annotation)
     )
-
-
-def secrets_of(settings: BaseModel) -> list[str]:
-    """The secrets themselves, longest first: one may be part of another."""
-    values = (getattr(settings, name) for name in secret_fields(type(settings)))
-    texts = {one.get_secret_value() for one in values if isinstance(one, SecretStr)}
-    return sorted(texts - {""}, key=len, reverse=True)
 
 
 def _is_secret(annotation: object) -> bool:

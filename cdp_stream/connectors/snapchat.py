@@ -17,6 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.calls import (
     Sent,
     dropped,
+    host,
     in_parts,
     json_request,
     mapping_of,
@@ -31,13 +32,19 @@ from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
     ListCreation,
+    Outcome,
     Request,
     Token,
     TokenFetch,
 )
 from cdp_stream.connectors.hashing import device_sha256, email_sha256, phone_sha256
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 from cdp_stream.errors import UsageError
 
 _MOST_ROWS: Final = 100_000
@@ -66,7 +73,7 @@ _FORMS: Final[dict[str, Form]] = {
 class SnapchatSettings(HttpSettings):
     """An ad account on Snapchat, and the OAuth app that may use it."""
 
-    ad_account_id: str = Field(description="The ad account's id.")
+    ad_account_id: PartnerId = Field(description="The ad account's id.")
     client_id: str | None = Field(None, description="The OAuth app's client id.")
     client_secret: SecretStr | None = Field(None, description="The OAuth app's secret.")
     refresh_token: SecretStr | None = Field(
@@ -83,7 +90,7 @@ class SnapchatSettings(HttpSettings):
 class SnapchatConnection(ConnectionSettings):
     """One customer list."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The segment's id; without it one of the audience's name is made."
     )
 
@@ -112,8 +119,8 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
                 f"output {output}: Snapchat needs credentials",
                 "set `client_id`, `client_secret` and `refresh_token`, or `access_token`",
             )
-        self._url = (settings.api_url or "https://adsapi.snapchat.com") + "/v1"
-        accounts = settings.api_url or "https://accounts.snapchat.com"
+        self._url = host(settings, "https://adsapi.snapchat.com", "/v1") + "/v1"
+        accounts = host(settings, "https://accounts.snapchat.com", "/v1")
         self._token_url = f"{accounts}/login/oauth2/access_token"
         self._lists = f"{self._url}/adaccounts/{settings.ad_account_id}/segments"
 
@@ -180,6 +187,8 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """A call for each kind of identity: to delete, then to add."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from cdp_stream.connectors.calls import (
     Sent,
+    host,
     in_parts,
     json_request,
     no_list,
@@ -37,8 +38,14 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.hashing import device_sha256, normal_email, normal_phone, sha256_hex
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    PartnerId,
+    SecretStr,
+)
 
+_VERSION: Final = "/open_api/v1.3"
 _MOST_ROWS: Final = 10_000
 _PAGE, _PAGES = 100, 40
 _SCHEMA: Final = ("EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256")
@@ -82,7 +89,7 @@ _FORMS: Final[dict[str, Form]] = {
 class TikTokSettings(HttpSettings):
     """An advertiser on TikTok."""
 
-    advertiser_id: str = Field(pattern=r"^[0-9]+$", description="The advertiser's id.")
+    advertiser_id: PartnerId = Field(description="The advertiser's id.")
     access_token: SecretStr = Field(
         description="A long-lived token with audience management; streaming must be allowed to it."
     )
@@ -91,7 +98,7 @@ class TikTokSettings(HttpSettings):
 class TikTokConnection(ConnectionSettings):
     """One custom audience that is fed by streaming."""
 
-    list_id: str | None = Field(
+    list_id: PartnerId | None = Field(
         None, description="The audience's id; without it one of the audience's name is made."
     )
 
@@ -115,7 +122,7 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
 
     def __init__(self, output: str, settings: TikTokSettings) -> None:
         super().__init__(output, settings)
-        self._url = (settings.api_url or "https://business-api.tiktok.com") + "/open_api/v1.3"
+        self._url = host(settings, "https://business-api.tiktok.com", _VERSION) + _VERSION
         self._token = settings.access_token.get_secret_value()
 
     @property
@@ -171,6 +178,8 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
     def deliver(self, changes: Sequence[Change]) -> Delivery:
         """Rows to delete, then rows to add; one row an identity."""
         first = changes[0]
+        if first.list_id is None and first.action == AUDIENCE_DELETE:
+            return Outcome()  # it never had one
         if first.list_id is None:
             raise no_list(self.title, first.connection, "set its `list_id`")
         if first.action == AUDIENCE_DELETE:

@@ -5,20 +5,16 @@ They are left out, and the rest is sent again.
 
 Sources: developer.x.com/en/docs/x-ads-api/audiences/api-reference/custom-audience-users (2,500
 operations, 5,000,000 bytes, 1,500 requests a minute, `success_count`), .../custom-audiences,
-.../audiences/overview/user-data (forms and hashes), and
-docs.x.com/fundamentals/authentication/oauth-1-0a/creating-a-signature.
+.../audiences/overview/user-data (forms and hashes).
 """
 
 from __future__ import annotations
 
-import hmac
 import json
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
-from hashlib import sha256
 from typing import Any, ClassVar, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import orjson
 from pydantic import Field
@@ -42,9 +38,10 @@ from cdp_stream.connectors.hashing import (
     sha256_hex,
 )
 from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
+from cdp_stream.connectors.oauth1 import OAuthKeys, oauth_header
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
-__all__ = ["X", "oauth_signature"]
+__all__ = ["X"]
 
 _OPERATIONS: Final = 2_500
 _SIZE: Final = 4_900_000
@@ -138,26 +135,15 @@ class X(HttpConnector[XSettings, XConnection]):
         return Outcome(refused)
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
-        """Signed; the nonce follows from the request and the instant."""
+        """Signed for this instant."""
         settings = self.settings
-        seed = f"{now} {request.method} {request.url} ".encode() + request.body
-        oauth = {
-            "oauth_consumer_key": settings.consumer_key,
-            "oauth_nonce": sha256(seed).hexdigest()[:32],
-            "oauth_signature_method": "HMAC-SHA1",
-            "oauth_timestamp": str(now // 1000),
-            "oauth_token": settings.access_token.get_secret_value(),
-            "oauth_version": "1.0",
-        }
-        oauth["oauth_signature"] = oauth_signature(
-            request.method,
-            request.url,
-            oauth,
+        keys = OAuthKeys(
+            settings.consumer_key,
             settings.consumer_secret.get_secret_value(),
+            settings.access_token.get_secret_value(),
             settings.access_token_secret.get_secret_value(),
         )
-        said = ", ".join(f'{key}="{_quoted(value)}"' for key, value in sorted(oauth.items()))
-        return request.with_headers(authorization=f"OAuth {said}")
+        return request.with_headers(authorization=oauth_header(request, now, keys))
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
         """X says when a rate is whole again, and that a count which does not agree is no answer."""
@@ -236,28 +222,6 @@ class X(HttpConnector[XSettings, XConnection]):
     def _audiences(self) -> str:
         host = (self.settings.api_url or "https://ads-api.x.com").rstrip("/")
         return f"{host}/12/accounts/{self.settings.account_id}/custom_audiences"
-
-
-def oauth_signature(
-    method: str, url: str, parameters: Mapping[str, str], secret: str, token_secret: str
-) -> str:
-    """The OAuth 1.0a signature (HMAC-SHA1) of a request whose body is no form.
-
-    Args:
-        parameters: of OAuth, and of a form if there is one; those of the query are in `url`.
-    """
-    parts = urlsplit(url)
-    pairs = [*parameters.items(), *parse_qsl(parts.query, keep_blank_values=True)]
-    encoded = sorted((_quoted(key), _quoted(value)) for key, value in pairs)
-    text = "&".join(f"{key}={value}" for key, value in encoded)
-    address = f"{parts.scheme}://{parts.netloc}{parts.path}"
-    base = f"{method}&{_quoted(address)}&{_quoted(text)}"
-    key = f"{_quoted(secret)}&{_quoted(token_secret)}"
-    return b64encode(hmac.digest(key.encode(), base.encode(), "sha1")).decode()
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="~")
 
 
 def _operation(members: Sequence[Member]) -> bytes:

@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.calls import refreshed
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
@@ -110,12 +111,7 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         return request.with_headers(authorization=f"Bearer {token.value}") if token else request
 
     def fetch_token(self, now: int) -> TokenFetch:
-        """Exchange an assertion that is signed with the client's secret.
-
-        Raises:
-            Fault: Yahoo refused.
-        """
-        settings = self.settings
+        """Exchange an assertion that is signed with the client's secret for an access token."""
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": _ASSERTION,
@@ -124,15 +120,11 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
             "realm": "dataxonline",
         }
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        answer = yield Request("POST", settings.token_url, urlencode(form).encode(), headers)
-        token, life_s = answer.at("access_token"), answer.at("expires_in")
-        if not answer.ok or not isinstance(token, str):
-            raise Fault(
-                "output",
-                f"Yahoo refused our credentials: {answer.status} {answer.at('error') or ''}; "
-                f"check client_id and client_secret of output {self.output}, then resume it",
-            )
-        return Token(token, now + (life_s if isinstance(life_s, int) else _LIFE_S) * 1000)
+        body = urlencode(form).encode()
+        cure = f"check client_id and client_secret of output {self.output}, then resume it"
+        return refreshed(
+            "Yahoo", Request("POST", self.settings.token_url, body, headers), now, cure
+        )
 
     def list_of(self, settings: YahooConnection) -> str | None:
         """The segment."""

@@ -150,6 +150,8 @@ class Plan:
         places: audience id -> its place in `audiences`.
         memories: slot -> what keeps its state there.
         pending: ids of the audiences that are not in force yet.
+        meanings: audience id -> its meaning, of pending ones too.
+        identities: of criteria, by `id` of the object in the account; for plans of that account.
         attribute_leaves: (workspace, key) -> leaves that test this user attribute.
         dated_attributes: workspace -> key -> those whose value also changes by passing time.
         profile_leaves: (workspace, facet) -> leaves that test it; identities under workspace "".
@@ -177,6 +179,8 @@ class Plan:
         self.places: dict[str, int] = {}
         self.memories: dict[str, Memory] = {}
         self.pending: frozenset[str] = frozenset()
+        self.meanings: dict[str, str] = {}
+        self.identities: dict[int, str] = {}
         self.attribute_leaves: dict[tuple[str, str], tuple[UserAttribute, ...]] = {}
         self.dated_attributes: dict[str, dict[str, tuple[UserAttribute, ...]]] = {}
         self.profile_leaves: dict[tuple[str, Facet], tuple[ProfileValue | WithinDistance, ...]] = {}

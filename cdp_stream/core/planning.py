@@ -56,17 +56,20 @@ _MEANING_LENGTH: Final = 16
 _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
 
-def build_plan(account: Account, stage: Stage = WHOLE) -> Plan:
+def build_plan(account: Account, stage: Stage = WHOLE, whole: Plan | None = None) -> Plan:
     """The plan of checked definitions.
 
     Args:
         stage: what of them cannot be in force yet.
+        whole: a plan of this very account, whose meanings need not be worked out again.
 
     Raises:
         ValueError: two different criteria have the same 48-bit slot, which takes millions of
             criteria to be likely.
     """
     plan = Plan(account)
+    if whole is not None:
+        plan.meanings, plan.identities = whole.meanings, whole.identities
     leaves = _Leaves(plan)
     order = {audience.id: place for place, audience in enumerate(account.audiences)}
     plan.audiences = tuple(_all_planned(account, order, leaves, stage))
@@ -134,15 +137,20 @@ class _Leaves:
         self.activities: dict[tuple[str, ...], Activity] = {}
         self.memberships: dict[str, Membership] = {}
         self.calculated: dict[str, CalculatedMemory] = {}
-        self._identities: dict[int, str] = {}
 
     def identity_of(self, criterion: Criterion) -> str:
         """Asked of each criterion several times, which lives as long as the account."""
-        known = self._identities.get(id(criterion))
+        identities = self.plan.identities
+        known = identities.get(id(criterion))
         if known is None:
-            known = identity_of(criterion, self.plan.workspaces)
-            self._identities[id(criterion)] = known
+            known = identities[id(criterion)] = identity_of(criterion, self.plan.workspaces)
         return known
+
+    def slots_of(self, criterion: Criterion) -> tuple[str, ...]:
+        """The slots in which a criterion keeps what it has seen of events."""
+        if isinstance(criterion, MemberOf):
+            return ()
+        return slots_of(criterion, self.plan.workspaces, self.identity_of(criterion))
 
     def activity_in(self, workspaces: tuple[str, ...]) -> Activity:
         return self.activities.setdefault(workspaces, Activity(workspaces))
@@ -226,16 +234,16 @@ def _all_planned(
     account: Account, order: Mapping[str, int], leaves: _Leaves, stage: Stage
 ) -> Iterator[PlannedAudience]:
     """The audiences in the order of evaluation; a pending one only as it was before, if it was."""
-    workspaces = leaves.plan.workspaces
-    meanings: dict[str, str] = {}
+    meanings = leaves.plan.meanings
     pending: set[str] = set()
     for audience in _after_references(_evaluated(account.audiences)):
-        meanings[audience.id] = _meaning(audience, meanings, leaves)
+        if audience.id not in meanings:
+            meanings[audience.id] = _meaning(audience, meanings, leaves)
         written = leaves_of(audience.expression)
         lacking = [
             leaf
             for leaf in (written if stage.missing else ())
-            if not stage.missing.isdisjoint(slots_of(leaf, workspaces))
+            if not stage.missing.isdisjoint(leaves.slots_of(leaf))
             or (isinstance(leaf, MemberOf) and leaf.audience_id in pending)
         ]
         if not lacking:
@@ -243,7 +251,7 @@ def _all_planned(
             continue
         pending.add(audience.id)
         for leaf in written:
-            if leaf not in lacking and slots_of(leaf, workspaces):
+            if leaf not in lacking and leaves.slots_of(leaf):
                 leaves.leaf_of(leaf)
         before = stage.frozen.get(audience.id)
         if before is not None:

@@ -46,17 +46,22 @@ def identity_of(
     return f"{text}|{meaning_text(tuple(tiers))}" if tiers else text
 
 
-def slots_of(criterion: Criterion, workspaces: Mapping[str, Workspace]) -> tuple[str, ...]:
+def slots_of(
+    criterion: Criterion, workspaces: Mapping[str, Workspace], identity: str | None = None
+) -> tuple[str, ...]:
     """The slots in which a criterion keeps what it has seen of events; none for one that tests the
     profile, or that refers to an audience.
+
+    Args:
+        identity: that of the criterion, where it is known.
     """
     match criterion:
         case CalculatedCriterion():
             return (slot_of(identity_of(criterion.attribute, workspaces)),)
         case EventCriterion() if len(criterion.reaches) == 1:
-            return (slot_of(identity_of(criterion, workspaces)),)
+            return (slot_of(identity or identity_of(criterion, workspaces)),)
         case EventCriterion() | CartCriterion() | SequenceCriterion():
-            identity = identity_of(criterion, workspaces)
+            identity = identity or identity_of(criterion, workspaces)
             return tuple(slot_of(identity, reach.workspace) for reach in criterion.reaches)
         case _:
             return ()

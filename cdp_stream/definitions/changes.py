@@ -150,9 +150,11 @@ def _meanings(loaded: Loaded | None) -> dict[_Key, str]:
     if loaded is None or loaded.account is None:
         return {}
     account = loaded.account
+    computed = {audience.id for audience in account.audiences if audience.computed}
     found = {
         ("milestone" if "/" in audience.id else "audience", audience.id): audience.meaning
         for audience in build_plan(account).audiences
+        if audience.id in computed
     }
     for attribute in account.calculated_attributes:
         found["calculated_attribute", attribute.id] = meaning_text(attribute)

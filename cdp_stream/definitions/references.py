@@ -61,7 +61,10 @@ def check_references(
                 )
             else:
                 advice = problems.near(target, known) or "milestones are named `journey/milestone`"
-            problems.error("unknown-reference", reference.mark, reference.path, message, advice)
+            problems.error(
+                "unknown-reference", reference.mark, reference.path, message, advice,
+                [definition.id],
+            )  # fmt: skip
 
 
 def check_cycles(definitions: dict[str, Definition], problems: Problems) -> None:

@@ -219,19 +219,21 @@ def members_of(value: bytes) -> Collection[str]:
         raise _damaged("its memberships") from error
 
 
-def without_position(value: bytes) -> bytes:
-    """An encoded row as another partition is to have it: no record of that one was applied to it.
+def as_moved(value: bytes) -> bytes:
+    """An encoded row as another partition is to have it: no record of that one was applied to it,
+    and epochs are counted by each partition for itself.
 
     Raises:
         OutsideError: the value is of another version, or damaged.
     """
-    _check_version(value[0] if value else VERSION)
+    _check_header(value)
+    size, kept = _SIZES[value[0]], _FIRST_HEADER.size
     try:
-        parts = _decode_parts(memoryview(value)[_HEADER.size :])
+        parts = _decode_parts(memoryview(value)[size:])
     except msgspec.DecodeError as error:
         raise _damaged("a row that is to be moved") from error
     parts[_POSITION_PART] = _NO_POSITION
-    return value[: _HEADER.size] + _encode(parts)
+    return value[:kept] + bytes(size - kept) + _encode(parts)
 
 
 def encode_partition(state: PartitionState) -> bytes:

@@ -171,11 +171,10 @@ class Backfills:
         start = reader.start
         if start is not None and start.log_is_shorter and backfill.note_gap():
             self._warn(hosted.number)
-        worked = False
         until = time.perf_counter() + SLICE_S
-        while time.perf_counter() < until:
-            if backfill.wants_to_save or self._is_to_be_saved(hosted, part):
-                return self._save(hosted, part) or worked
+        is_due = backfill.wants_to_save or self._is_to_be_saved(hosted, part)
+        worked = is_due and self._save(hosted, part)
+        while not backfill.is_full and time.perf_counter() < until:
             records, through = reader.take(_RECORDS, hosted.applied)
             if through <= backfill.position:
                 break
@@ -206,14 +205,17 @@ class Backfills:
         """
         backfill, now = part.backfill, time.monotonic()
         behind = hosted.applied - backfill.position
-        if behind > _NEAR or backfill.is_saving or now < part.not_before:
-            part.held_since = None
-            return False
         if part.held_since is None:
-            if self._is_to_be_saved(hosted, part):
+            is_early = behind > _NEAR or now < part.not_before
+            if is_early or backfill.is_saving or self._is_to_be_saved(hosted, part):
                 return False
             part.held_since = now
-        if behind == 0 and backfill.unsaved_rows <= _FEW_ROWS and _is_at_rest(hosted):
+        if (
+            behind == 0
+            and not backfill.is_saving
+            and backfill.unsaved_rows <= _FEW_ROWS
+            and _is_at_rest(hosted)
+        ):
             self._submit(hosted, hosted.processor.complete_backfill(), True)
             log("backfill_read", partition=hosted.number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.observation import wall_ms
@@ -230,6 +230,12 @@ def _is_large(record: Rejected) -> bool:
 
 def explained(error: BaseException) -> BaseException:
     """A broker's refusal in words that help; other errors as they are."""
+    if isinstance(error, InvalidTimestampError):
+        return BrokerError(
+            "the broker did not take a write, as its timestamp is too far from the broker's clock",
+            "nothing is lost: set this machine's clock, and the broker's, then start the worker "
+            "again",
+        )
     if isinstance(error, KafkaError):
         return BrokerError(
             f"the broker did not take a write: {str(error) or type(error).__name__}",

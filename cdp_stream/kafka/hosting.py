@@ -315,6 +315,9 @@ class PartitionHosting:
         wanted = self._wanted(hosted)
         if wanted is not None:
             return self._turn_to(hosted, wanted)
+        if not hosted.processor.is_able:
+            # It was restored before its definitions were read, and has done nothing since.
+            hosted.processor.restore(self._table.store.rows(hosted.number))
         may_apply = hosted.fire_to is None and not self._backfills.holds(hosted)
         worked = may_apply and self._apply(hosted)
         worked = self._tick(hosted) or worked
@@ -346,7 +349,8 @@ class PartitionHosting:
         if version is not None and processor.is_able:
             due = processor.next_due()
             if hosted.fire_to is not None or (due is not None and due <= processor.time):
-                return self._tick(hosted)
+                # A marker waits for the rows that the definitions before have yet to reach.
+                return self._tick(hosted) or self._sweep(hosted)
         hosted.switching = True
         effects = processor.switch(wanted)
         self._submit(hosted, effects, None, barrier=True)

@@ -29,9 +29,9 @@ from cdp_stream.formats.rows import (
     PARTITION_KEY,
     REPARTITION_KEY,
     PartitionState,
+    as_moved,
     decode_partition,
     encode_partition,
-    without_position,
 )
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
@@ -43,6 +43,7 @@ from cdp_stream.partition.relocation import (
     COPY,
     REMOVE,
     Marker,
+    check_ready,
     is_own,
     own_rows,
     profile_of_membership,
@@ -53,7 +54,6 @@ __all__ = ["Repartitioned", "repartition"]
 
 _PIECE = 5_000
 _WAIT_S = 30.0
-_BACKFILL = b"~backfill"
 _NEVER = encode_partition(PartitionState(-1, -1))
 Rows = dict[bytes, bytes]
 Pair = tuple[bytes, bytes | None]
@@ -219,10 +219,7 @@ class _Move:
                     f"{name} has {counts[name]} partitions, but {self._events} has {there}",
                     f"give {name} {there} partitions first",
                 )
-        if any(key.startswith(_BACKFILL) for rows in own.values() for key in rows):
-            raise BrokerError(
-                "a backfill is under way", "let workers run until it is in, then stop them again"
-            )
+        check_ready(own)
         return Marker(there, self._to, COPY)
 
     async def _check_nobody_works(self, counts: Mapping[str, int]) -> None:
@@ -356,7 +353,7 @@ class _Move:
 
     async def _copy(self, producer: AIOKafkaProducer, number: int) -> None:
         for place, pairs in (await self._moving(self._changelog, number)).items():
-            moved = [(key, None if value is None else without_position(value))
+            moved = [(key, None if value is None else as_moved(value))
                      for key, value in pairs]  # fmt: skip
             await self._send(producer, self._changelog, place, moved)
         for place, pairs in (await self._moving(self._state, number)).items():

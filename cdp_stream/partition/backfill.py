@@ -158,10 +158,15 @@ class Backfill:
 
     @property
     def wants_to_save(self) -> bool:
-        """Whether rows are to be written before more is read."""
+        """Whether rows are to be written; more may be read meanwhile, unless it `is_full`."""
         if self._saving is not None or self._unsaved_events >= _EVENTS_BETWEEN_SAVES:
             return True
-        return len(self._dirty) >= max(1, self._room.share() // 2)
+        return len(self._dirty) >= max(1, self._room.share() * 3 // 4)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether rows must be written before more is read."""
+        return len(self._dirty) >= self._room.share()
 
     @property
     def is_saving(self) -> bool:

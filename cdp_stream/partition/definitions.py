@@ -34,7 +34,7 @@ class Definitions:
         key = stage.missing, frozenset(stage.frozen.values())
         plan = self._staged.get(key)
         if plan is None:
-            plan = self._staged[key] = build_plan(self.account, stage)
+            plan = self._staged[key] = build_plan(self.account, stage, self.plan)
         return plan
 
 

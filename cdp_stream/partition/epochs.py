@@ -45,6 +45,7 @@ class Epochs:
         engine: Evaluates by what is in force; of no use unless `is_known`.
         state: What is in force, as it is kept; None before the first switch.
         is_known: Whether the definitions in force are to be had; otherwise a switch comes first.
+        missing: The slots of the definitions in force whose history is not in.
     """
 
     def __init__(self, definitions: Definitions, known: Known) -> None:
@@ -79,11 +80,6 @@ class Epochs:
     def counted(self) -> set[str]:
         """The audiences of which rows may have been told."""
         return set(self.told).union(*self._told.values())
-
-    @property
-    def missing(self) -> frozenset[str]:
-        """The slots of the definitions in force whose history is not in."""
-        return frozenset(self.definitions.plan.memories) - frozenset(self.engine.plan.memories)
 
     def switch(self, definitions: Definitions, complete: frozenset[str], at: int) -> None:
         """Put definitions in force, as far as their history is in.
@@ -147,6 +143,7 @@ class Epochs:
                 for epoch, catalog in state.past.items()
             }
         self.engine = Engine(plan)
+        self.missing = frozenset(definitions.plan.memories) - frozenset(plan.memories)
         self.told: Collection[str] = {a.id for a in plan.audiences if a.emits}
         self._told = {id(shift): _told_in(shift.before) for shift in self._shifts.values()}
 

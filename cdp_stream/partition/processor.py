@@ -90,7 +90,7 @@ class ProfileProcessor:
         self._room.join(self)
         self._due = DueInstants()
         self._unswept = array("q")
-        self._histories = Histories(self._room)
+        self._histories = Histories(self._room.beside)
         self._sizes = AudienceSizes((), self._epochs.told_of)
         self._take_plan()
         self._sizes.begin(self._epochs.counted, ())

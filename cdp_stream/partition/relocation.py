@@ -2,7 +2,8 @@
 
 A profile's row and memberships go where its events will go. An input position is worth something
 in its own partition only, so a row that moves has none. All partitions then have one time, the
-greatest: no profile's time moves back.
+greatest: no profile's time moves back. Definitions must be the same in all of them, and no row left
+to be migrated to them: then a row means the same anywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cdp_stream.errors import OutsideError
+from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
     REPARTITION_KEY,
@@ -20,11 +22,12 @@ from cdp_stream.formats.rows import (
     encode_partition,
 )
 
-__all__ = ["Marker", "is_own", "own_rows", "profile_of_membership"]
+__all__ = ["Marker", "check_ready", "is_own", "own_rows", "profile_of_membership"]
 
 Own = Mapping[int, Mapping[bytes, bytes]]
 """The rows of partitions that are no profile's, by partition."""
 
+_BACKFILL = b"~backfill"
 COPY, REMOVE = "copy", "remove"
 
 
@@ -72,15 +75,29 @@ def profile_of_membership(key: bytes) -> bytes:
     return key[key.rindex(b":") + 1 :]
 
 
+def check_ready(own: Own) -> None:
+    """Check that nothing is under way that a partition has to end by itself.
+
+    Raises:
+        OutsideError: history is being read, or definitions are not in force everywhere.
+    """
+    again = "let workers run until it is done, then stop them again"
+    if any(key.startswith(_BACKFILL) for rows in own.values() for key in rows):
+        raise OutsideError("a backfill is under way", again)
+    kept = [rows[DEFINITIONS_KEY] for rows in own.values() if DEFINITIONS_KEY in rows]
+    found = [decode_definitions(value) for value in kept]
+    if any(state.swept != state.epoch for state in found):
+        raise OutsideError("profiles are being brought under new definitions", again)
+    if len({(state.version, state.catalog.slots) for state in found}) > 1:
+        raise OutsideError("partitions are under different definitions", again)
+
+
 def own_rows(own: Own, marker: Marker) -> dict[int, dict[bytes, bytes]]:
-    """The rows of their own that all partitions have after the move.
+    """The rows of their own that partitions are given, so that all have theirs after the move.
 
     Args:
         own: those of the partitions that were there before.
         marker: from how many partitions to how many.
-
-    Raises:
-        OutsideError: something is under way that a partition must end first.
     """
     states = {
         number: decode_partition(rows[PARTITION_KEY])
@@ -94,11 +111,8 @@ def own_rows(own: Own, marker: Marker) -> dict[int, dict[bytes, bytes]]:
     made: dict[int, dict[bytes, bytes]] = {}
     for number in range(marker.after):
         position = states[number].position if number in states else -1
-        rows = {
-            key: value
-            for key, value in shared.items()
-            if number >= marker.before and key not in (PARTITION_KEY, REPARTITION_KEY)
-        }
+        has = {PARTITION_KEY, REPARTITION_KEY, *own.get(number, ())}
+        rows = {key: value for key, value in shared.items() if key not in has}
         if time >= 0:
             rows[PARTITION_KEY] = encode_partition(PartitionState(time, position))
         made[number] = rows

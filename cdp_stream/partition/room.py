@@ -24,7 +24,17 @@ class RowRoom:
 
     def __init__(self, rows: int = ROWS_KEPT) -> None:
         self._rows = rows
+        self._beside: RowRoom | None = None
         self._holders: WeakSet[Holder] = WeakSet()
+
+    @property
+    def beside(self) -> RowRoom:
+        """Room for twice as many rows of backfills, which take less than half of the memory: the
+        fewer there are, the more often each is written and read again.
+        """
+        if self._beside is None:
+            self._beside = RowRoom(2 * self._rows)
+        return self._beside
 
     def join(self, holder: Holder) -> None:
         """Count one more to share with."""

@@ -5,6 +5,9 @@ A schedule that has failed leaves its worker logs and data, and is run again wit
 """
 
 import asyncio
+import contextlib
+import io
+import logging
 import shutil
 import signal
 import sys
@@ -30,6 +33,7 @@ def main(schedules: int, seed: int, show: bool) -> None:
             click.echo(f"seed {schedule.seed}, stores {', '.join(schedule.stores)}")
             click.echo("".join(f"  {step}\n" for step in schedule.steps))
         return
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers are meant to go
     click.echo(f"{schedules} schedules from seed {seed}")
     # As an exception it ends workers and the broker on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -51,7 +55,9 @@ def run_all(drawn: list[Schedule], root: Path, failed: list[int]) -> None:
     with chaos_kafka() as kafka:
         for schedule in drawn:
             directory = fresh(root / str(schedule.seed))
-            outcome = asyncio.run(run_schedule(schedule, kafka, directory))
+            # What workers logged is in their files, which stay where a schedule has failed.
+            with contextlib.redirect_stdout(io.StringIO()):
+                outcome = asyncio.run(run_schedule(schedule, kafka, directory))
             click.echo(str(outcome))
             if outcome.differences:
                 failed.append(schedule.seed)

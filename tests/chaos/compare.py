@@ -46,6 +46,42 @@ def differing_changes(found: list[bytes], expected: list[bytes]) -> list[str]:
     ]
 
 
+def differing_ends(
+    changes: list[bytes], state: list[tuple[bytes, bytes | None]], expected: list[bytes]
+) -> list[str]:
+    """How a run whose definitions changed differs: in who is a member, and as which variant, at the
+    end; and in changes that do not lead there one after the other.
+
+    Args:
+        changes: Those published, each partition's in order.
+        state: The records of the state topic, each partition's in order.
+        expected: The changes of a replay under the last definitions.
+    """
+    newest = {key.decode(): value for key, value in state}
+    have = {key: json.loads(value)["variant"] for key, value in newest.items() if value is not None}
+    want = {key: json.loads(value)["variant"] for key, value in final_state(expected).items()}
+    wrong = [
+        key for key in sorted(have.keys() | want.keys()) if have.get(key, 0) != want.get(key, 0)
+    ]
+    held: set[str] = set()
+    broken = []
+    for value in changes:
+        message = json.loads(value)
+        place = f"{message['audience_id']}:{message['mpid']}"
+        if (place in held) != (message["action"] == "delete"):
+            broken.append(value)
+        held.symmetric_difference_update({place})
+    ids = Counter(json.loads(value)["message_id"] for value in changes)
+    twice = [message_id for message_id, count in ids.items() if count > 1]
+    return [
+        *_told("message_ids published twice", [name.encode() for name in twice]),
+        *_told("changes that do not follow the one before", broken),
+        *_told("memberships that the changes do not lead to",
+               [key.encode() for key in sorted(held ^ have.keys())]),
+        *_told("memberships wrong in the end", [key.encode() for key in wrong]),
+    ]  # fmt: skip
+
+
 def differing_state(found: list[tuple[bytes, bytes | None]], expected: list[bytes]) -> list[str]:
     """How the newest records of the state topic differ from the final membership."""
     newest = {key.decode(): value for key, value in found}

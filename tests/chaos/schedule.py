@@ -10,11 +10,13 @@ from typing import Literal
 
 Action = Literal[
     "publish", "join", "terminate", "kill", "freeze", "thaw", "damage", "restart_broker",
-    "kill_broker",
+    "kill_broker", "apply",
 ]  # fmt: skip
 """Room for more: a new action needs a draw in ``_Drawing`` and a method of ``ChaosRun``."""
 
 PLACES = 3
+VERSIONS = 3
+"""Texts of definitions that may be applied."""
 SLICES = 6
 SESSION_S = 3
 ASSIGNED_MS = 8_000
@@ -40,7 +42,8 @@ class Step:
         outputs: It is done as so many more changes were published, ...
         within_ms: ... or after this time, whichever is first.
         at_work: Before both, the worker is waited for until it has been given partitions.
-        detail: How long a worker is frozen, ms; the seed of a damage; else 0.
+        detail: How long a worker is frozen, ms; the seed of a damage; which definitions are
+            applied; else 0.
     """
 
     action: Action
@@ -81,6 +84,12 @@ class Schedule:
         return waits + frozen + brokers + starts
 
     @property
+    def last_applied(self) -> int | None:
+        """Which definitions it ends with; None when its workers have files, which stay the same."""
+        applied = [step.detail for step in self.steps if step.action == "apply"]
+        return applied[-1] if applied else None
+
+    @property
     def disturbs_broker(self) -> bool:
         return any(step.action.endswith("_broker") for step in self.steps)
 
@@ -91,12 +100,17 @@ def draw_schedule(seed: int) -> Schedule:
     stores = tuple(draw.choices(["rocksdb", "memory"], [6, 1], k=PLACES))
     drawing = _Drawing(draw, stores)
     broker_after = draw.randrange(SLICES) if draw.random() < 0.25 else None
+    applied_after = draw.sample(range(SLICES - 1), draw.choice([1, 2])) if seed % 4 == 0 else None
+    if applied_after is not None:
+        drawing.add("apply")
     for number in range(SLICES):
         drawing.add("publish")
         if number == 0:
             drawing.join()
         for _ in range(draw.choice([1, 1, 2, 2, 3])):
             drawing.disturb()
+        if applied_after is not None and number in applied_after:
+            drawing.apply()
         if number == broker_after:
             drawing.add(draw.choice(["restart_broker", "kill_broker"]))
     return Schedule(seed, stores, tuple(drawing.steps))
@@ -112,6 +126,7 @@ class _Drawing:
         self._running: set[int] = set()
         self._frozen: set[int] = set()
         self._has_data: set[int] = set()
+        self._version = 0
         self._left_ms = _LONGEST_MS - _BROKER_MS
         self.steps: list[Step] = []
 
@@ -136,6 +151,11 @@ class _Drawing:
         if self._stores[place] == "rocksdb":
             self._has_data.add(place)
         self.add("join", place)
+
+    def apply(self) -> None:
+        """Other definitions than those in force."""
+        self._version = (self._version + self._draw.randrange(1, VERSIONS)) % VERSIONS
+        self.add("apply", detail=self._version)
 
     def disturb(self) -> None:
         possible = {

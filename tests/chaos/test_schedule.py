@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def test_every_step_is_possible_in_its_turn(seed):
             state[step.place] = after
     actions = Counter(step.action for step in schedule.steps)
     assert actions["publish"] == SLICES
+    applied = [step.detail for step in schedule.steps if step.action == "apply"]
+    assert all(before != after for before, after in pairwise(applied))
+    assert not applied or (schedule.steps[0].action, applied[0]) == ("apply", 0)
 
 
 def test_schedules_leave_room_for_the_end_within_half_a_minute():
@@ -62,7 +66,7 @@ def test_most_of_what_ends_or_freezes_workers_meets_them_at_work():
 def test_everything_is_done_by_some_schedule_and_sessions_are_lost():
     steps = [step for seed in SEEDS for step in draw_schedule(seed).steps]
     often = Counter(step.action for step in steps)
-    assert len(often) == 9
+    assert len(often) == 10
     assert min(often.values()) > 20
     frozen = [step.detail for step in steps if step.action == "freeze"]
     assert sum(lasts > SESSION_S * 1000 for lasts in frozen) > len(frozen) / 2

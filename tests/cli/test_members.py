@@ -102,3 +102,11 @@ def test_what_is_not_defined_is_a_usage_error(
 def test_a_missing_file_is_wrong_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["members", "buyers", "--at", "0", *EVENTS[:3], "none"]) == 1
     assert "none: No such file" in capsys.readouterr().err
+
+
+def test_a_milestone_that_no_connection_needs_is_not_computed(folder, capsys) -> None:
+    text = DEFINITIONS.replace("- id: trial", "- id: trial\n    activation: by_connection")
+    (folder / "a.yaml").write_text(text)
+    assert members("trial/vip", at=5) == 2
+    assert "no active connection needs it; connect it" in capsys.readouterr().err
+    assert members("buyers", at=5) == 0

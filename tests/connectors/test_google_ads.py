@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from cdp_stream.connectors.change import ADD, DELETE
+from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
 from cdp_stream.connectors.google_ads import GoogleAds, GoogleAdsConnection, GoogleAdsSettings
 from cdp_stream.errors import UsageError
@@ -274,10 +274,18 @@ def test_a_token_endpoint_that_says_nonsense_is_a_fault():
     partner = DataManager()
     partner.ahead.append(Answer(200, b"<html>"))
     add = change(ADD, identities={"email": "a@b.example"}, settings=of("contact"), list_id="777")
-    with pytest.raises(Fault, match="refused our credentials: 200"):
+    with pytest.raises(Fault, match="gave no access token: 200"):
         converse(exchange(), [add], partner.answer)
 
 
 def test_no_credentials_is_said_at_once():
     with pytest.raises(UsageError, match="set service_account, or client_id"):
         GoogleAds("out", GoogleAdsSettings(account_id="1"))
+
+
+def test_a_connection_may_ask_for_the_list_to_be_deleted():
+    partner = DataManager()
+    gone = change(AUDIENCE_DELETE, settings=of("contact"), list_id="777")
+    for _again in range(2):
+        assert converse(exchange(), [gone], partner.answer) == Outcome()
+    assert partner.lists == {}

@@ -43,7 +43,7 @@ GUID = "3304a43d-36ee-54e4-8c46-cbdf4f37b131"
 FIRST = f"vip:101:{NOON}:0"
 CASE = Case(
     GoogleCloudStorage,
-    {**CLIENT, "bucket": "acme-audiences", "prefix": "daily/"},
+    {**CLIENT, "bucket": "acme-audiences", "prefix": "daily/", "rotate_changes": 5_000},
     Bucket,
     lambda identity_type, value: value,
     goldens=[

@@ -66,6 +66,7 @@ CASE = Case(
         "region": REGION,
         "bucket": "acme-audiences",
         "prefix": "liveramp/",
+        "rotate_changes": 5_000,
     },
     lambda: Onboarding(NOW),
     kept,

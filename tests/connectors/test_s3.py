@@ -34,6 +34,7 @@ CASE = Case(
         "region": REGION,
         "bucket": "acme-audiences",
         "prefix": "cdp/",
+        "rotate_changes": 5_000,
     },
     lambda: Store(NOW),
     lambda identity_type, value: value,

@@ -4,8 +4,10 @@ import hashlib
 import json
 from dataclasses import replace
 
+import pytest
+
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
-from cdp_stream.connectors.exchange import Answer, Outcome
+from cdp_stream.connectors.exchange import Answer, Fault, Outcome
 from cdp_stream.connectors.tiktok import TikTok
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
@@ -174,6 +176,23 @@ def test_one_bad_row_is_found_among_many():
     assert list(outcome.rejected) == [37]
     assert len(partner.members(LIST)) == 100
     assert len(exchange.sent) <= 2 * 8
+
+
+@pytest.mark.parametrize(("rows", "is_fault"), [(99, False), (1000, True)])
+def test_a_partner_that_refuses_everything_is_not_asked_for_each_row(rows, is_fault):
+    partner = Partner("42", TOKEN, LIST)
+    partner.mapping = lambda _body: answer(40002, "advertiser_ids {0}")
+    changes = [
+        change(ADD, mpid=str(n), identities={"email": f"u{n}@example.com"}) for n in range(rows)
+    ]
+    if is_fault:
+        with pytest.raises(Fault, match=r"refuses whatever it is sent.*advertiser_ids") as fault:
+            told({"list_id": LIST}, *changes, partner=partner)
+        assert fault.value.scope == "connection"
+        assert len(partner.requests) < 100
+    else:
+        outcome, _ = told({"list_id": LIST}, *changes, partner=partner)
+        assert len(outcome.rejected) == rows
 
 
 def test_an_audience_in_use_is_deleted_once_it_is_free():

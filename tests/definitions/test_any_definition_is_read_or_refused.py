@@ -40,6 +40,8 @@ WORDS = [
     *("all", "any", "not", "exclude", "id", "criteria", "then", "remaining", "inputs", "tier"),
     *("wait", "closing", "regulation", "purpose", "of", "gdpr", "given", "city", "50km", "Paris"),
     *("publisher", "calculation", "sum", "ltv", "variants", "percent", "seed", "ab_test"),
+    *("outputs", "connections", "connector", "output", "crm-mail", "log", "settings", "tags"),
+    *("variant", "Platform A", "user_attributes", "list_id", "api_key", "${KEY}", "audiences"),
     *("any_time", "3d", "0d", "2018-09-09", "web", "travel", "paris-premium", "trial/watched", ""),
 ]
 SCALARS = st.one_of(

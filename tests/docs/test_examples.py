@@ -53,7 +53,7 @@ def test_examples_have_no_problems(path: Path) -> None:
 
 
 def test_the_definitions_in_the_readme_are_right() -> None:
-    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.S | re.M)
+    shown = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.S | re.M)
     frame = {
         "version": 1,
         "account": "readme",
@@ -61,7 +61,7 @@ def test_the_definitions_in_the_readme_are_right() -> None:
             {"id": "w", "lookback": "unlimited", "inputs": [{"id": "web", "kind": "platform"}]}
         ],
     }
-    document = frame | yaml.safe_load(shown)
+    document = frame | yaml.safe_load("".join(shown))
     document["audiences"].append({"id": "repeat", "criteria": {"commerce": "purchase"}})
     assert load_text(yaml.safe_dump(document)).problems == []
 

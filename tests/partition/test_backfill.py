@@ -247,18 +247,20 @@ def test_a_lookback_without_an_end_needs_the_whole_log():
     assert Backfill(account, version(1, TWICE).plan.memories).lookback_ms == 5 * DAY
 
 
-def test_half_of_the_room_is_written_before_more_is_read():
-    made = Backfill(version(1, TWICE).account, version(1, TWICE).plan.memories, RowRoom(6))
+def test_rows_are_written_before_the_room_is_full():
+    made = Backfill(version(1, TWICE).account, version(1, TWICE).plan.memories, RowRoom(4))
     made.restore({}, array("q"), None)
     made.begin(0, log_is_shorter=False)
     made.apply([sent(0, 7, 0, "play"), sent(1, 8, 0, "play")], 1)
-    assert not made.wants_to_save
+    assert (made.wants_to_save, made.is_full) == (False, False)
     made.apply([sent(2, 9, 0, "play")], 2)
-    assert made.wants_to_save
+    assert (made.wants_to_save, made.is_full) == (True, False)
+    made.apply([sent(3, 10, 0, "play")], 3)
+    assert (made.wants_to_save, made.is_full) == (True, True)
     effects = made.save(10, 10**6)
     assert list(effects.rows)[-1] == BACKFILL_KEY
-    assert sorted(filter(None, map(backfilled_mpid, effects.rows))) == [7, 8, 9]
-    assert not made.wants_to_save
+    assert sorted(filter(None, map(backfilled_mpid, effects.rows))) == [7, 8, 9, 10]
+    assert (made.wants_to_save, made.is_full) == (False, False)
 
 
 def test_a_gap_in_the_log_is_noted_once():

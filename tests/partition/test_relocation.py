@@ -2,25 +2,33 @@
 
 import pytest
 
+from cdp_stream.core.transition import catalog_of
 from cdp_stream.errors import OutsideError
+from cdp_stream.formats.definitions_row import (
+    DEFINITIONS_KEY,
+    PartitionDefinitions,
+    encode_definitions,
+)
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
     REPARTITION_KEY,
     PartitionState,
+    as_moved,
     decode_partition,
     decode_row,
     encode_partition,
-    without_position,
+    encode_row,
 )
 from cdp_stream.partition.relocation import (
     COPY,
     REMOVE,
     Marker,
+    check_ready,
     is_own,
     own_rows,
     profile_of_membership,
 )
-from tests.partition.records import processor, sent
+from tests.partition.records import plan, processor, sent
 
 MOVE = Marker(2, 4, COPY)
 
@@ -41,10 +49,10 @@ def test_a_partition_that_was_never_used_gets_the_time_too():
     assert own_rows({0: {}, 1: {}}, MOVE) == {0: {}, 1: {}, 2: {}, 3: {}}
 
 
-def test_other_rows_of_their_own_are_given_to_new_partitions_alone():
+def test_other_rows_of_their_own_are_given_to_partitions_that_lack_them():
     own = {0: {b"~x": b"0"}, 1: {b"~x": b"1", b"~y": b"1", REPARTITION_KEY: MOVE.encode()}}
     assert own_rows(own, MOVE) == {
-        0: {}, 1: {}, 2: {b"~x": b"0", b"~y": b"1"}, 3: {b"~x": b"0", b"~y": b"1"}
+        0: {b"~y": b"1"}, 1: {}, 2: {b"~x": b"0", b"~y": b"1"}, 3: {b"~x": b"0", b"~y": b"1"}
     }  # fmt: skip
 
 
@@ -61,14 +69,13 @@ def test_keys_say_whose_they_are():
     assert profile_of_membership(b"journey/milestone:-7") == b"-7"
 
 
-def test_a_row_is_moved_whole_but_for_its_position():
+def test_a_row_is_moved_whole_but_for_its_position_and_its_epoch():
     rows = processor({}).apply([sent(4, 7, 0, "play", user_attributes={"a": [1]})]).rows
-    moved = without_position(rows[b"7"])
-    assert decode_row(7, rows[b"7"]).position == 4
-    row = decode_row(7, moved)
-    assert row.position == -1
-    row.position = 4
     before = decode_row(7, rows[b"7"])
+    before.epoch = 3
+    row = decode_row(7, as_moved(encode_row(before)))
+    assert (row.position, row.epoch) == (-1, 0)
+    row.position, row.epoch = 4, 3
     names = (*set(row.__slots__) - {"spaces"},)
     assert [getattr(row, n) for n in names] == [getattr(before, n) for n in names]
     assert row.spaces["short"].attributes == {"a": [1]}
@@ -82,4 +89,27 @@ def test_no_worker_starts_on_a_move_that_is_not_finished():
 @pytest.mark.parametrize("value", [b"\x01", b"\x01" + bytes(8) + b"\xc1"])
 def test_a_damaged_row_is_not_moved(value):
     with pytest.raises(OutsideError, match="damaged"):
-        without_position(value)
+        as_moved(value)
+
+
+def in_force(version, epoch=1, swept=1):
+    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog_of(plan()), {})
+    return {DEFINITIONS_KEY: encode_definitions(state)}
+
+
+def test_partitions_that_have_switched_differently_often_are_ready():
+    check_ready({0: in_force("2"), 1: in_force("2", 4, 4), 2: {}})
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        ({0: in_force("2"), 1: in_force("3")}, "different definitions"),
+        ({0: in_force("2", 2, 1)}, "brought under new definitions"),
+        ({0: {b"~backfill": b""}}, "backfill"),
+        ({0: {b"~backfill:7": b""}}, "backfill"),
+    ],
+)
+def test_what_is_under_way_comes_to_its_end_first(own, reason):
+    with pytest.raises(OutsideError, match=reason):
+        check_ready(own)

@@ -114,6 +114,11 @@ class DataManager(Google):
             return json_answer(200, {"userLists": found} if found else {})
         if path == lists and request.method == "POST":
             return self.make(request.json())
+        if request.method == "DELETE":
+            gone = path.removeprefix(f"{lists}/")
+            require(gone in self.lists, 404, "NOT_FOUND")
+            del self.lists[gone], self.held[gone]
+            return json_answer(200, {})
         verb = path.rpartition(":")[2]
         require(path == f"/audienceMembers:{verb}" and request.method == "POST", 404, "NOT_FOUND")
         return self.change(verb, request.json())

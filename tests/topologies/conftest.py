@@ -46,7 +46,7 @@ class SmallDisk:
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     path = tmp_path / "small"
     path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(path)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(path)]
     subprocess.run(command, check=True)
     try:
         yield SmallDisk(path)

@@ -19,7 +19,14 @@ from cdp_stream.kafka.probe import free_port
 from cdp_stream.offline.replay import Replay
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running
-from tests.topologies.test_worker_equals_replay import CdpRunning, published
+from tests.topologies.test_changing_definitions import Following
+from tests.topologies.test_worker_equals_replay import (
+    EVERYTHING,
+    CdpRunning,
+    final_state,
+    generated,
+)
+from tests.topologies.test_worker_equals_replay import replayed as changes_of_a_replay
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -39,15 +46,19 @@ LAPSED = (
 )
 
 
-class Backfilled(CdpRunning):
+class Backfilled(Following):
     """A worker that can be asked how far it is."""
 
     ports: dict[int, int]
 
-    def start(self, definitions: Path, **variables: str):
+    def start(self, definitions: Path | None):
+        """With a file, or (None) following what is applied."""
         port = free_port()
-        variables = {"CDP_METRICS_PORT": str(port), "CDP_ROWS_KEPT": "400", **variables}
-        worker = self.start_cdp(definitions, **variables)
+        variables = {"CDP_METRICS_PORT": str(port), "CDP_ROWS_KEPT": "400"}
+        if definitions is None:
+            worker = self.follow(**variables)
+        else:
+            worker = self.start_cdp(definitions, **variables)
         self.ports = {**getattr(self, "ports", {}), worker.pid: port}
         return worker
 
@@ -141,12 +152,14 @@ async def told(ran: CdpRunning) -> dict[str, set[int]]:
 
 
 async def changes(ran: CdpRunning) -> dict[str, list[dict]]:
-    """The changes of each audience."""
+    """The changes of each audience, those of a profile in the order in which they were said."""
     found = defaultdict(list)
-    for value, count in (await published(ran)).items():
-        assert count == 1
-        change = json.loads(value)
-        found[change["audience_id"]].append(change)
+    for records in (await ran.read("memberships")).values():
+        for record in records:
+            change = json.loads(record.value)
+            found[change["audience_id"]].append(change)
+    ids = [one["message_id"] for said in found.values() for one in said]
+    assert len(set(ids)) == len(ids)
     return found
 
 
@@ -205,7 +218,7 @@ async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ra
 def in_order(said: list[dict]) -> None:
     """Each profile joins, leaves, joins."""
     by_mpid = defaultdict(list)
-    for one in sorted(said, key=lambda one: (one["effective_at"], one["ordinal"])):
+    for one in said:
         by_mpid[one["mpid"]].append(one["action"])
     for actions in by_mpid.values():
         assert actions == ["add", "delete"] * (len(actions) // 2) + ["add"] * (len(actions) % 2)
@@ -279,3 +292,33 @@ async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
     expected = replayed(after, left, until)["buyer"]
     assert expected != replayed(after, sent, until)["buyer"]
     assert (await told(ran))["buyer"] == expected
+
+
+async def test_every_criterion_applied_to_a_running_worker_ends_as_in_a_replay(ran):
+    everything = EVERYTHING.read_text()
+    begins = everything[: everything.index("audiences:")] + (
+        "audiences:\n  - {id: premium, criteria: {user_attribute: status, equals: Premium}}\n"
+    )
+    sent, until = generated(12_000, seed=31)
+    half = len(sent) // 2
+    await ran.create_topics()
+    total = await ran.publish(sent[:half])
+    worker = ran.start(None)
+    await ran.apply(begins, 1)
+    await eventually(lambda: ran.caught_up(total), within=180)
+    await ran.apply(everything, 2)
+    total += await ran.publish(sent[half:])
+    await eventually(lambda: ran.in_force(2), within=120)
+    await eventually(lambda: ran.is_through(worker), within=180)
+    total += await ran.publish([], until)
+    await eventually(lambda: ran.caught_up(total), within=120)
+
+    expected = final_state(changes_of_a_replay(EVERYTHING, sent, until))
+    assert len({key.rpartition(":")[0] for key in expected}) > 10
+    found = {key: json.loads(value) for key, value in (await ran.published_state()).items()}
+    assert found.keys() == expected.keys()
+    assert {key: one["variant"] for key, one in found.items()} == {
+        key: json.loads(value)["variant"] for key, value in expected.items()
+    }
+    for said in (await changes(ran)).values():
+        in_order(said)

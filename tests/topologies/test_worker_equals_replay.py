@@ -34,13 +34,15 @@ class CdpRunning(Running):
     """Runs `cdp worker` itself."""
 
     def start_cdp(
-        self, definitions: Path = EVERYTHING, *, data: str | None = None, **variables: str
+        self, definitions: Path | None = EVERYTHING, *, data: str | None = None, **variables: str
     ) -> subprocess.Popen[bytes]:
+        """Without definitions it follows what is applied."""
         number = len(self.workers)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
         environment |= {"CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6", **variables}
         command = [
-            Path(sys.executable).parent / "cdp", "worker", "--definitions", definitions,
+            Path(sys.executable).parent / "cdp", "worker",
+            *(() if definitions is None else ("--definitions", definitions)),
             "--broker", self.settings.broker, "--prefix", self.settings.prefix,
             "--data-dir", self.directory / (data or f"data-{number}"),
             "--clock", self.settings.clock,

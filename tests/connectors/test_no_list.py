@@ -1,0 +1,43 @@
+"""A connection for which there is no list at the partner, told of something all the same."""
+
+import pytest
+
+from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE
+from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.connectors.registry import connector_class
+from tests.connectors.changes import change, identity
+from tests.connectors.test_facebook import CASE as FACEBOOK
+from tests.connectors.test_iterable import CASE as ITERABLE
+from tests.connectors.test_klaviyo import CASE as KLAVIYO
+from tests.connectors.test_mailchimp import CASE as MAILCHIMP
+from tests.connectors.test_pinterest import CASE as PINTEREST
+from tests.connectors.test_snapchat import CASE as SNAPCHAT
+from tests.connectors.test_tiktok import CASE as TIKTOK
+
+CASES = [FACEBOOK, ITERABLE, KLAVIYO, MAILCHIMP, PINTEREST, SNAPCHAT, TIKTOK]
+
+
+def conversation(case, action):
+    connector = case.exchange().connector
+    without = connector.connection_settings()
+    identities = {"email": identity("email", 0)}
+    return connector.deliver([change(action, identities=identities, settings=without)])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.connector.name)
+def test_nothing_is_deleted_where_nothing_was_made(case):
+    with pytest.raises(StopIteration) as end:
+        next(conversation(case, AUDIENCE_DELETE))
+    assert end.value.value == Outcome()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.connector.name)
+def test_what_is_missing_is_told_and_the_other_connections_go_on(case):
+    with pytest.raises(Fault, match=r"vip@out names no list .* `list_id`") as fault:
+        next(conversation(case, ADD))
+    assert fault.value.scope == "connection"
+
+
+@pytest.mark.parametrize("name", ["airship", "braze", "customer-io"])
+def test_partners_with_tags_need_no_list(name):
+    assert connector_class(name).pattern == "indirect"

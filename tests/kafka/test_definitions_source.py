@@ -1,0 +1,116 @@
+"""Following the topic of applied definitions: what is taken over, and what is passed over."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
+from cdp_stream.kafka.definitions_source import AppliedDefinitions
+from cdp_stream.kafka.definitions_topic import publish
+from cdp_stream.kafka.topics import ensure_definitions_topic
+from cdp_stream.settings import Settings
+
+pytestmark = pytest.mark.embedded
+
+FILE = """\
+version: 1
+account: acme
+workspaces: [{id: w, inputs: [{id: web, kind: platform}]}]
+audiences:
+  - {id: NAME, criteria: {event: Visit}}
+"""
+
+
+def files(name: str) -> list[DefinitionFile]:
+    return [DefinitionFile("a.yaml", FILE.replace("NAME", name))]
+
+
+@pytest.fixture
+async def settings(embedded_broker, topic_prefix):
+    found = Settings(broker=embedded_broker, prefix=topic_prefix)
+    await ensure_definitions_topic(found)
+    return found
+
+
+class Changes:
+    """Counts the versions that were taken over, and waits for them."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def __call__(self) -> None:
+        self.event.set()
+
+    async def next(self) -> None:
+        async with asyncio.timeout(20):
+            await self.event.wait()
+        self.event.clear()
+
+
+async def send(settings: Settings, *records: tuple[bytes | None, bytes | None]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=settings.brokers)
+    await producer.start()
+    for key, value in records:
+        await producer.send_and_wait(settings.topic("definitions"), value, key=key, partition=0)
+    await producer.stop()
+
+
+def names(source: AppliedDefinitions) -> list[str]:
+    return [audience.id for audience in source.latest.account.audiences]
+
+
+async def test_it_waits_for_the_first_version_and_takes_over_each_later_one(settings):
+    source, changes = AppliedDefinitions(settings), Changes()
+    starting = asyncio.create_task(source.start(changes))
+    await publish(settings, "acme", files("a"), after=0)
+    async with asyncio.timeout(20):
+        await starting
+    assert (names(source), source.latest.version) == (["a"], "1")
+    changes.event.clear()
+    await publish(settings, "acme", files("b"), after=1)
+    await changes.next()
+    assert (names(source), source.latest.version) == (["b"], "2")
+    earlier = source.known("1")
+    assert earlier is not None
+    assert [audience.id for audience in earlier.account.audiences] == ["a"]
+    assert source.known("3") is None
+    assert source.is_newer("3")
+    assert not source.is_newer("2")
+    assert not source.is_newer("files-99")
+    await source.stop()
+
+
+async def test_what_cannot_be_used_is_passed_over_and_counted(settings, capsys):
+    await publish(settings, "acme", files("a"), after=0)
+    source, changes = AppliedDefinitions(settings), Changes()
+    await source.start(changes)
+    unknown = [DefinitionFile("a.yaml", "version: 2\naccount: acme\n")]
+    await send(
+        settings,
+        (b"acme", b"{"),
+        (b"acme", None),
+        (b"acme", encode_record(1, files("older"))),
+        (b"acme", encode_record(2, unknown)),
+        (b"other", encode_record(3, files("of-another-account"))),
+        (b"acme", encode_record(4, files("b"))),
+    )
+    while source.latest.version != "4":
+        await changes.next()
+    assert names(source) == ["b"]
+    assert source.known("2") is None
+    assert source.known("3") is None
+    await source.stop()
+    again = AppliedDefinitions(settings)
+    await again.start(Changes())
+    assert names(again) == ["b"]
+    await again.stop()
+
+
+async def test_a_worker_that_starts_with_a_version_it_cannot_use_takes_the_one_before(settings):
+    await publish(settings, "acme", files("a"), after=0)
+    await send(settings, (b"acme", encode_record(2, [DefinitionFile("a", "nothing: known")])))
+    source = AppliedDefinitions(settings)
+    await source.start(Changes())
+    assert (names(source), source.invalid) == (["a"], 1)
+    await source.stop()
