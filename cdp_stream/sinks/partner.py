@@ -11,6 +11,7 @@ import errno
 import re
 import socket
 import ssl
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -100,7 +101,7 @@ class Partner:
         assert self._transport is not None, "entered"
         sent = httpx.Request(
             request.method,
-            request.url,
+            _url(request.url),
             headers={"accept-encoding": "identity", "user-agent": "cdp-stream", **request.headers},
             content=request.body,
             extensions={"timeout": {"connect": _CONNECT_S, "read": None, "pool": None}},
@@ -114,7 +115,10 @@ class Partner:
                     await response.aclose()
         except Exception as error:
             raise _named(error) from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in response.headers.raw
+        }
         return Answer(response.status_code, body, headers)
 
     def _socket(self, address_info: Any) -> socket.socket:
@@ -124,6 +128,12 @@ class Partner:
             # is all that is left when several addresses have failed.
             raise PermissionError(errno.EPERM, f"{_INSIDE} {address[0]}")
         return socket.socket(family, kind, protocol)
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """An address, parsed once: it costs as much as the rest of a request's making."""
+    return httpx.URL(text)
 
 
 async def _body(response: httpx.Response) -> bytes:
