@@ -41,6 +41,7 @@ def create_app(
     *,
     partitions: int,
     definitions: DefinitionsSource | None = None,
+    metrics: Metrics | None = None,
 ) -> ChunkApp:
     """Make the Faust app of the profiles topology.
 
@@ -49,9 +50,10 @@ def create_app(
         processor_factory: Makes the processor of a partition, by its number.
         partitions: How many partitions the input topic has.
         definitions: What the partitions are evaluated by, and follow as it changes.
+        metrics: Where to count; new ones unless given.
     """
     app = ChunkApp(settings)
-    app.metrics = Metrics()
+    app.metrics = metrics or Metrics()
     events = chunk_topic(app, settings.topic("events"), partitions=partitions)
     table = ProfileTable(
         app,

@@ -106,11 +106,12 @@ def command(
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
         settings,
-        lambda in_force, partitions: create_app(
+        lambda in_force, partitions, metrics: create_app(
             in_force,
             lambda number: ProfileProcessor(source.latest, events, number, room, source.known),
             partitions=partitions,
             definitions=source,
+            metrics=metrics,
         ),
         companion=_sinks_child(definitions, outputs, flags) if with_sinks else None,
         may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},

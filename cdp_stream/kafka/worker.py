@@ -25,6 +25,7 @@ from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.guarantee import settle_guarantee
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
@@ -35,7 +36,7 @@ _DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
 
 
-CreateApp = Callable[[Settings, int], ChunkApp]
+CreateApp = Callable[[Settings, int, Metrics], ChunkApp]
 
 
 class Companion(Protocol):
@@ -68,7 +69,7 @@ def run_worker(
     Args:
         settings: The worker's settings.
         create_app: Makes the Faust app, given the settings in force and the number of partitions
-            of the input, once topics are there; called on the running loop.
+            of the input, once topics are there, and where to count; called on the running loop.
         companion: Runs beside it, and ends with it.
         may_fall_back: Whether at-least-once will do on a broker that has no transactions.
         definitions: Where they come from; the app is made as soon as there are some. ``None``: it
@@ -104,24 +105,26 @@ async def _run(
         loop.add_signal_handler(number, stopping.set)
     partitions = await ensure_topics(settings)
     settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
+    # In a list, for it is asked before there is one: a worker may wait for its first definitions.
     apps: list[ChunkApp] = []
-    if definitions is not None and not await _have(definitions, apps, stopping):
-        return 0
-    app = create_app(settings, partitions)
-    apps.append(app)
-    health = Health(lambda: app.hosting.ready)
-    app.metrics.describe_worker(
+    metrics = Metrics()
+    health = Health(lambda: bool(apps) and apps[0].hosting.ready)
+    metrics.describe_worker(
         version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
         ready=lambda: health.is_ready,
     )  # fmt: skip
-    beside = None
     if companion is not None:
-        app.metrics.registry.register(companion.metrics)
-        beside = asyncio.create_task(companion.run())
+        metrics.registry.register(companion.metrics)
     if settings.metrics_port is not None:
-        reports = {"/backfill": app.metrics.backfill.as_json}
-        serve(settings.metrics_port, app.metrics.registry, health, reports)
+        reports = {"/backfill": metrics.backfill.as_json}
+        serve(settings.metrics_port, metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
+    if definitions is not None and not await _have(definitions, apps, stopping):
+        beat.cancel()
+        return 0
+    app = create_app(settings, partitions, metrics)
+    apps.append(app)
+    beside = None if companion is None else asyncio.create_task(companion.run())
     log("worker_starting", group=settings.group_id, partitions=partitions,
         guarantee=settings.guarantee)  # fmt: skip
     failure = await serve_app(app, stopping, beside)

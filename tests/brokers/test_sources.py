@@ -43,7 +43,10 @@ def test_without_any_source_the_kafka_tests_are_left_out_and_the_reason_is_said(
 def test_where_kafka_is_insisted_on_its_absence_fails_the_run(tmp_path):
     done = collect(tmp_path, CDP_REQUIRE_KAFKA="1")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "3 tests need Apache Kafka, but CDP_TEST_BROKER is not set" in done.stderr
+    assert (
+        "3 tests need Apache Kafka and its surroundings, but CDP_TEST_BROKER is not set"
+        in done.stderr
+    )
 
 
 def test_with_a_named_broker_only_the_tests_that_kill_one_are_left_out(tmp_path):

@@ -15,8 +15,8 @@ def main() -> int:
     try:
         return run_worker(
             settings,
-            lambda in_force, partitions: create_app(
-                in_force, CountingProcessor, partitions=partitions
+            lambda in_force, partitions, metrics: create_app(
+                in_force, CountingProcessor, partitions=partitions, metrics=metrics
             ),
             may_fall_back=("guarantee", "default") in {(s.name, s.source) for s in sources},
         )

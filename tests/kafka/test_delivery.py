@@ -107,7 +107,7 @@ async def test_one_that_the_broker_refuses_is_delivered_without_its_value(delive
 
 async def test_a_failed_delivery_moves_no_position_and_is_told(delivered):
     delivered.lane.submit(Effects(memberships=[(b"k", b"v")]), 1)
-    delivered.lane.submit(Effects(rows={b"too-large": b"y" * 3_000_000}), 2)
+    delivered.lane.submit(Effects(rows={b"too-large": b"y" * 17_000_000}), 2)
     delivered.lane.submit(Effects(rows={b"after": b"z"}), 3)
     await delivered.lane.drain()
     await asyncio.sleep(0)

@@ -62,6 +62,7 @@ async def test_another_partition_count_is_refused(settings):
     prefix = settings.prefix
     assert str(caught.value) == (
         f"{prefix}.memberships has 2 partitions, but {prefix}.events has 3; "
+        "if cdp repartition was interrupted, run it again with the same --partitions; else "
         f"give {prefix}.memberships 3 partitions, or start afresh with another --prefix"
     )
 

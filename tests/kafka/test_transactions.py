@@ -219,7 +219,7 @@ def batch_of(inner, records):
 async def test_a_write_that_is_refused_takes_the_whole_transaction_back(partition):
     owner = await partition.owner()
     await owner.submit((effects(), 1))
-    await owner.submit((effects(rows={b"too-large": b"y" * 3_000_000}), 2))
+    await owner.submit((effects(rows={b"too-large": b"y" * 17_000_000}), 2))
     (failure,) = owner.failures
     assert isinstance(failure, BrokerError)
     assert "nothing is lost" in str(failure)

@@ -8,6 +8,7 @@ import pytest
 from cdp_stream.kafka.probe import free_port
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running
+from tests.topologies.test_changing_definitions import FIRST, Following
 
 pytestmark = pytest.mark.embedded
 
@@ -62,3 +63,28 @@ async def test_a_worker_is_ready_when_it_has_its_partitions_and_tells_how_fresh_
         assert 'guarantee="at-least-once"' in info  # the embedded broker has no transactions
     worker.send_signal(signal.SIGTERM)
     assert await ended(worker, within=10) == 0
+
+
+async def test_a_worker_that_waits_for_definitions_is_live_and_not_ready(
+    embedded_broker, topic_prefix, tmp_path
+):
+    settings = Settings(broker=embedded_broker, prefix=topic_prefix, guarantee="at-least-once")
+    port = free_port()
+    with running(settings, tmp_path, kind=Following) as ran:
+        worker = ran.follow(CDP_METRICS_PORT=str(port))
+        url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
+
+            async def answers(path, status):
+                try:
+                    return (await client.get(path)).status_code == status
+                except httpx.TransportError:
+                    return False
+
+            await eventually(lambda: answers("/readyz", 503))
+            assert (await client.get("/healthz")).json() == {"live": True}
+            assert "cdp_ready 0.0" in (await client.get("/metrics")).text
+            await ran.apply(FIRST, 1)
+            await eventually(lambda: answers("/readyz", 200))
+        worker.send_signal(signal.SIGTERM)
+        assert await ended(worker) == 0
