@@ -49,6 +49,8 @@ _MOST_HELD: Final = 50_000
 _WAITING_RECORDS: Final = 10_000
 """A partition that holds more records is not fetched until it is down to half."""
 _TICK_S: Final = 1.0
+_COMMIT_GAP_S: Final = 0.02
+"""Between two commits: each costs as much as sending a change."""
 _RESUME_POLL_S: Final = 0.02
 _SAMPLE_S: Final = 5.0
 _PATIENCE_S: Final = 5.0
@@ -386,6 +388,7 @@ class SinkHosting:
                 await self._deletions.advance(
                     self._committed, {n: held.progress for n, held in self._partitions.items()}
                 )
+                await asyncio.sleep(_COMMIT_GAP_S)
 
     def _committed(self, number: int) -> int:
         return self._app.consumer._committed_offset.get(self._tp(number)) or 0
