@@ -32,7 +32,13 @@ _KEPT = 20
 
 
 class DefinitionsSource(Protocol):
-    """Gives a worker its definitions."""
+    """Gives a worker its definitions.
+
+    Attributes:
+        topic: Which it follows, ``None`` for none.
+    """
+
+    topic: str | None
 
     @property
     def latest(self) -> Definitions:
@@ -63,6 +69,8 @@ class DefinitionsSource(Protocol):
 
 class FileDefinitions:
     """Definitions from files, the same for as long as the worker runs."""
+
+    topic: str | None = None
 
     def __init__(self, definitions: Definitions, settings: Settings) -> None:
         self._settings = settings
@@ -96,6 +104,7 @@ class AppliedDefinitions:
         self._settings = settings
         self._client: Mapping[str, Any] = client_settings(settings)
         self._topic = settings.topic(DEFINITIONS.suffix)
+        self.topic: str | None = self._topic
         self._applied: dict[str, Applied] = {}
         self._compiled: dict[str, Definitions | None] = {}
         self._latest: Definitions | None = None

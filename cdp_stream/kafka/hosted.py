@@ -41,6 +41,8 @@ class HostedPartition:
         marker: Input position to commit then, behind a time marker.
         switching: Whether other definitions were taken over that are not durable yet.
         lost_at: ``time.monotonic()`` as another worker's taking over was noticed; ``None``: not.
+        behind_since: ``time.monotonic()`` as its definitions were found to be newer than all that
+            were read; ``None``: they are not.
     """
 
     def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
@@ -58,6 +60,7 @@ class HostedPartition:
         self.marker: int | None = None
         self.switching = False
         self.lost_at: float | None = None
+        self.behind_since: float | None = None
 
     def drop_waiting(self) -> None:
         """Forget the records that wait; they will be fetched again."""

@@ -36,7 +36,12 @@ from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.recreation import TopicWatch, changelog_is_gone, input_was_replaced
+from cdp_stream.kafka.recreation import (
+    TopicWatch,
+    changelog_is_gone,
+    definitions_were_replaced,
+    input_was_replaced,
+)
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.partition.definitions import Definitions
@@ -48,6 +53,8 @@ _HELD_RECORDS = 30_000
 """A partition that holds more is not fetched until it is down to half."""
 _SWEPT_AT_ONCE = 250
 """Rows looked at in a turn because definitions changed: a few ms."""
+_BEHIND_S = 30.0
+"""So long a partition waits for definitions that another worker has read already."""
 _SAMPLE_S = 1.0
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
@@ -88,7 +95,8 @@ class PartitionHosting:
         self._backfills = Backfills(
             plan, metrics.backfill, submit=self._submit_history, wake=self.wake_up
         )
-        self._watch = TopicWatch(plan.client, plan.events, plan.topics.changelog)
+        followed = None if definitions is None else definitions.topic
+        self._watch = TopicWatch(plan.client, plan.events, plan.topics.changelog, followed)
         self._epochs = itertools.count(1)
         self._open = False
         self._wake = asyncio.Event()
@@ -315,6 +323,7 @@ class PartitionHosting:
         wanted = self._wanted(hosted)
         if wanted is not None:
             return self._turn_to(hosted, wanted)
+        hosted.behind_since = None
         if not hosted.processor.is_able:
             # It was restored before its definitions were read, and has done nothing since.
             hosted.processor.restore(self._table.store.rows(hosted.number))
@@ -345,7 +354,9 @@ class PartitionHosting:
         version = processor.version
         assert self._definitions is not None
         if version is not None and self._definitions.is_newer(version):
-            return False  # another worker has read more of the topic; so shall we in a moment
+            self._wait_for(hosted, version)
+            return False
+        hosted.behind_since = None
         if version is not None and processor.is_able:
             due = processor.next_due()
             if hosted.fire_to is not None or (due is not None and due <= processor.time):
@@ -361,6 +372,23 @@ class PartitionHosting:
             log("connections_changed", partition=hosted.number, started=effects.started,
                 stopped=effects.stopped)  # fmt: skip
         return True
+
+    def _wait_for(self, hosted: HostedPartition, version: str) -> None:
+        """Another worker has read more of the topic; so shall we in a moment, if it is the same.
+
+        Raises:
+            ReplacedError: It seems not to be.
+        """
+        now = time.monotonic()
+        if hosted.behind_since is None:
+            hosted.behind_since = now
+        elif now - hosted.behind_since > _BEHIND_S:
+            assert self._definitions is not None
+            raise definitions_were_replaced(
+                self._definitions.topic or "",
+                f"as partition {hosted.number} is under version {version}, and the newest there is "
+                f"{self._definitions.latest.version}",
+            )
 
     def _sweep(self, hosted: HostedPartition) -> bool:
         processor = hosted.processor

@@ -16,7 +16,13 @@ from typing import Any
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.topic_identity import read_topic_identity
 
-__all__ = ["ReplacedError", "TopicWatch", "changelog_is_gone", "input_was_replaced"]
+__all__ = [
+    "ReplacedError",
+    "TopicWatch",
+    "changelog_is_gone",
+    "definitions_were_replaced",
+    "input_was_replaced",
+]
 
 _WATCH_S = 10.0
 _NO_ID = b"-"
@@ -34,12 +40,20 @@ class TopicWatch:
         client: Connection settings of aiokafka clients.
         events: Name of the input topic.
         changelog: Name of the changelog.
+        definitions: Name of the topic of definitions, where it is followed.
     """
 
-    def __init__(self, client: Mapping[str, Any], events: str, changelog: str) -> None:
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        events: str,
+        changelog: str,
+        definitions: str | None = None,
+    ) -> None:
         self._client = client
         self._events = events
         self._changelog = changelog
+        self._definitions = definitions
         self._ids: dict[str, str] = {}
 
     async def learn(self) -> None:
@@ -49,7 +63,9 @@ class TopicWatch:
             ReplacedError: A topic was made anew since.
             BrokerError: The broker does not answer.
         """
-        for topic in (self._events, self._changelog):
+        for topic in (self._events, self._changelog, self._definitions):
+            if topic is None:
+                continue
             _cluster, found = await read_topic_identity(self._client, topic)
             if not found:
                 continue
@@ -57,6 +73,8 @@ class TopicWatch:
                 continue
             if topic == self._events:
                 raise input_was_replaced(topic, "while this worker read it")
+            if topic == self._definitions:
+                raise definitions_were_replaced(topic, "while this worker followed it")
             raise changelog_is_gone(topic, "while this worker wrote it")
 
     def note(self, partition: int, noted: bytes | None, position: int) -> bytes | None:
@@ -113,4 +131,13 @@ def changelog_is_gone(topic: str, what: str) -> ReplacedError:
         f"{topic} was deleted and made anew, {what}: the state of profiles is gone",
         "restore the topic, or stop all workers, start afresh with another --prefix, and publish "
         "the events there from their beginning",
+    )
+
+
+def definitions_were_replaced(topic: str, what: str) -> ReplacedError:
+    """Versions that partitions are under are not in the topic of definitions."""
+    return ReplacedError(
+        f"{topic} was deleted and made anew, {what}",
+        "restore the topic; or apply the definitions to it, run all workers once with "
+        "--definitions and the same files, and then without",
     )

@@ -13,6 +13,7 @@ from cdp_stream.kafka.hosting import PartitionHosting
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.recreation import ReplacedError
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.rows import MemoryRows
@@ -30,6 +31,8 @@ def version(number, *audiences):
 
 class Versions:
     """Definitions that a test replaces, of which those with greater numbers have not been read."""
+
+    topic = "cdp.definitions"
 
     def __init__(self, latest):
         self.latest = latest
@@ -190,3 +193,17 @@ def test_definitions_that_are_newer_than_what_was_read_are_waited_for(hosting):
     assert late.hosted.held == 1
     late.source.latest = version(5, RED)
     assert "add played:7:0:0" in said(late.turns())
+
+
+def test_definitions_that_do_not_come_are_not_waited_for_for_ever(hosting):
+    hosting.source.latest = version(5, RED)
+    hosting.turns()
+    late = Hosting(version(4), dict(hosting.rows))
+    late.turns()
+    assert late.hosted.behind_since is not None
+    late.hosted.behind_since -= 60
+    with pytest.raises(ReplacedError, match="under version 5, and the newest there is 4"):
+        late.turns()
+    late.source.latest = version(5, RED)
+    late.turns()
+    assert late.hosted.behind_since is None
