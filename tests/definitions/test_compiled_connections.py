@@ -54,9 +54,9 @@ def test_an_output_keeps_its_settings_as_they_are_written() -> None:
     assert output.settings == {"url": "https://example.com", "secret": "${SECRET}"}
 
 
-def test_a_single_connection_has_the_defaults_of_its_connector() -> None:
+def test_a_single_connection_leaves_what_it_does_not_say_to_its_connector() -> None:
     assert made_by("  - {audience: cart, output: hook}") == {
-        "cart@hook": Connection("cart@hook", "cart", "hook", on_audience_delete="pass")
+        "cart@hook": Connection("cart@hook", "cart", "hook")
     }
 
 
