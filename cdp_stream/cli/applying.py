@@ -14,7 +14,7 @@ import click
 
 from cdp_stream.cli.options import accepted
 from cdp_stream.definitions import Loaded, load_files, load_texts
-from cdp_stream.definitions.changes import DefinitionChange, changes_between
+from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.errors import InputError
 from cdp_stream.settings import Settings, load_settings
 
@@ -58,7 +58,8 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
     """Check the files, and compare them with what is applied.
 
     Raises:
-        InputError: the files have problems, printed before; or they are another account's.
+        InputError: the files have problems, printed before; or they are another account's; or
+            they leave out milestones that have children.
         BrokerError: Kafka cannot be asked.
     """
     loaded = load_files(list(files))
@@ -92,7 +93,22 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
         click.echo(
             f"version {version} cannot be read by this release; all shows as added", err=True
         )
+    else:
+        _check_no_orphans(parents_removed(before, loaded))
     return Planned(settings, account.id, loaded, version, changes_between(before, loaded))
+
+
+def _check_no_orphans(removed: dict[str, list[str]]) -> None:
+    if not removed:
+        return
+    said = []
+    for parent, names in removed.items():
+        spoken = ", ".join(f"`{name}`" for name in names)
+        said.append(f"`{parent}` cannot be removed while it has children: {spoken}")
+    raise InputError(
+        "; ".join(said),
+        "remove or move the children first, and apply that; or keep the milestone's id",
+    )
 
 
 def _still_needed(loaded: Loaded) -> list[str]:

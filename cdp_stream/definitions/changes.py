@@ -29,7 +29,7 @@ from cdp_stream.definitions.schema import (
     WorkspaceRecord,
 )
 
-__all__ = ["DefinitionChange", "changes_between"]
+__all__ = ["DefinitionChange", "changes_between", "parents_removed"]
 
 ADD: Final = "add"
 CHANGE: Final = "change"
@@ -108,6 +108,24 @@ def changes_between(before: Loaded | None, after: Loaded) -> list[DefinitionChan
             DefinitionChange("account", after.account.id, CHANGE, recalculates=False,
                              fields=("order",))
         )  # fmt: skip
+    return found
+
+
+def parents_removed(before: Loaded, after: Loaded) -> dict[str, list[str]]:
+    """The milestones that `after` leaves out though they have children in `before`, each with
+    those; not those of journeys that are left out as a whole.
+
+    Source: docs/semantics.md, journeys.
+    """
+    old, new = _written(before), _written(after)
+    found: dict[str, list[str]] = {}
+    for (kind, name), fields in old.items():
+        if kind != "milestone" or fields[POSITION][0] is None:
+            continue
+        journey = name.partition("/")[0]
+        parent = f"{journey}/{fields[POSITION][0]}"
+        if ("journey", journey) in new and ("milestone", parent) not in new:
+            found.setdefault(parent, []).append(name)
     return found
 
 

@@ -46,11 +46,12 @@ _MARGIN_MS = 3_600_000
 class _Part:
     """One partition's backfill at work."""
 
-    __slots__ = ("backfill", "held_since", "not_before", "reader", "saves")
+    __slots__ = ("backfill", "held_since", "not_before", "reader", "saves", "since")
 
-    def __init__(self, backfill: Backfill, reader: HistoryReader) -> None:
+    def __init__(self, backfill: Backfill, reader: HistoryReader, since: int | None) -> None:
         self.backfill = backfill
         self.reader = reader
+        self.since = since
         self.saves = 0
         self.held_since: float | None = None
         self.not_before = 0.0
@@ -141,15 +142,16 @@ class Backfills:
             return part
         self.forget(hosted.number)
         lookback = backfill.lookback_ms
+        since = None if lookback is None else hosted.processor.time - lookback - _MARGIN_MS
         reader = HistoryReader(
             self._plan.client,
             self._plan.events,
             hosted.number,
-            since=None if lookback is None else hosted.processor.time - lookback - _MARGIN_MS,
+            since=since,
             resume=None if backfill.state is None else backfill.position + 1,
             wake=self._wake,
         )
-        part = self._parts[hosted.number] = _Part(backfill, reader)
+        part = self._parts[hosted.number] = _Part(backfill, reader, since)
         return part
 
     def _begin(self, hosted: HostedPartition, part: _Part) -> bool:
@@ -160,12 +162,19 @@ class Backfills:
             return False
         # Live records go on from behind the last one applied: nothing beyond it is read here.
         offset = min(start.offset, hosted.applied + 1)
-        effects = backfill.begin(offset, log_is_shorter=start.log_is_shorter)
+        moved = backfill.reaches_over_move(part.since)
+        effects = backfill.begin(offset, log_is_shorter=start.log_is_shorter or moved)
         self._submit(hosted, effects, False)
         log("backfill_begins", partition=hosted.number, offset=offset,
             records=max(0, hosted.applied + 1 - offset), slots=len(backfill.slots))  # fmt: skip
         if start.log_is_shorter:
             self._warn(hosted.number)
+        if moved:
+            log("backfill_log_is_elsewhere", level=logging.WARNING, partition=hosted.number,
+                reason="profiles were moved here by cdp repartition within the lookback, and "
+                "their events from before are in other partitions of the log",
+                next="nothing; or publish the events anew to another --prefix, with as many "
+                "partitions")  # fmt: skip
         return True
 
     def _read_and_save(self, hosted: HostedPartition, part: _Part) -> bool:

@@ -36,7 +36,7 @@ from cdp_stream.formats.backfill_rows import (
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.rejects import Reject
-from cdp_stream.formats.rows import decode_row, encode_row
+from cdp_stream.formats.rows import MOVED_KEY, decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.room import RowRoom
 
@@ -89,6 +89,13 @@ class Backfill:
         self._store = store
         self._stored = stored
         self.state = state
+
+    def reaches_over_move(self, since: int | None) -> bool:
+        """Whether profiles came from other partitions after an instant (None: ever); what was
+        published of them before they came is in the log of those.
+        """
+        moved = self._store.get(MOVED_KEY)
+        return moved is not None and (since is None or since <= int(moved))
 
     @property
     def position(self) -> int:

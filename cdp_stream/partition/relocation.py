@@ -15,6 +15,7 @@ from typing import NamedTuple
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.formats.rows import (
+    MOVED_KEY,
     PARTITION_KEY,
     REPARTITION_KEY,
     PartitionState,
@@ -111,9 +112,10 @@ def own_rows(own: Own, marker: Marker) -> dict[int, dict[bytes, bytes]]:
     made: dict[int, dict[bytes, bytes]] = {}
     for number in range(marker.after):
         position = states[number].position if number in states else -1
-        has = {PARTITION_KEY, REPARTITION_KEY, *own.get(number, ())}
+        has = {PARTITION_KEY, REPARTITION_KEY, MOVED_KEY, *own.get(number, ())}
         rows = {key: value for key, value in shared.items() if key not in has}
         if time >= 0:
             rows[PARTITION_KEY] = encode_partition(PartitionState(time, position))
+            rows[MOVED_KEY] = b"%d" % time
         made[number] = rows
     return made

@@ -3,7 +3,7 @@
 import pytest
 
 from cdp_stream.definitions import load_text
-from cdp_stream.definitions.changes import DefinitionChange, changes_between
+from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 
 BASE = """\
 version: 1
@@ -101,6 +101,35 @@ def test_a_moved_milestone_says_so():
     assert "~milestone trial/played (position) anew" in found
     assert "~milestone trial/bought (position) anew" in found
     assert not any("signed-up" in one for one in found)
+
+
+CHILDREN = """\
+          - {id: played, criteria: {audience: players}}
+          - {id: bought, criteria: {commerce: purchase}}
+          - {id: rest, remaining: true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "orphaned"),
+    [
+        ("id: signed-up\n", "id: renamed\n", True),
+        (
+            "      - id: signed-up\n        criteria: {event: Sign Up}\n        then:\n" + CHILDREN,
+            "", True,
+        ),
+        (BASE[BASE.index("journeys:") :], "", False),
+        ("        then:\n" + CHILDREN, "", False),
+        ("      - {id: other, criteria: {event: Open}}\n", "", False),
+    ],
+    ids=["renamed", "with all below it", "the whole journey", "the children", "a leaf"],
+)  # fmt: skip
+def test_a_milestone_is_not_removed_while_it_has_children(old, new, orphaned):
+    assert BASE.count(old) == 1
+    after = load_text(BASE.replace(old, new))
+    assert not after.errors
+    children = {"trial/signed-up": ["trial/played", "trial/bought", "trial/rest"]}
+    assert parents_removed(load_text(BASE), after) == (children if orphaned else {})
 
 
 def test_a_removed_audience_and_milestone_stand_where_they_stood():

@@ -1,5 +1,7 @@
 """What partitions know of their own after a move, and that a row is moved whole."""
 
+from array import array
+
 import pytest
 
 from cdp_stream.core.transition import catalog_of
@@ -10,6 +12,7 @@ from cdp_stream.formats.definitions_row import (
     encode_definitions,
 )
 from cdp_stream.formats.rows import (
+    MOVED_KEY,
     PARTITION_KEY,
     REPARTITION_KEY,
     PartitionState,
@@ -19,6 +22,7 @@ from cdp_stream.formats.rows import (
     encode_partition,
     encode_row,
 )
+from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.relocation import (
     COPY,
     REMOVE,
@@ -41,6 +45,26 @@ def test_all_partitions_get_the_greatest_time_and_old_ones_keep_their_position()
     made = own_rows(own, MOVE)
     states = {number: decode_partition(rows[PARTITION_KEY]) for number, rows in made.items()}
     assert states == {0: (90, 7), 1: (90, 3), 2: (90, -1), 3: (90, -1)}
+
+
+def test_all_partitions_know_when_their_profiles_came():
+    own = {
+        0: {PARTITION_KEY: encode_partition(PartitionState(50, 7)), MOVED_KEY: b"20"},
+        1: {PARTITION_KEY: encode_partition(PartitionState(90, 3))},
+    }
+    made = own_rows(own, MOVE)
+    assert {rows[MOVED_KEY] for rows in made.values()} == {b"90"}
+    assert len(made) == 4
+
+
+def test_a_backfill_knows_whether_it_reaches_back_to_before_a_move():
+    backfill = Backfill(plan().account, plan().memories)
+    backfill.restore({}, array("q"), None)
+    assert not backfill.reaches_over_move(None)
+    backfill.restore({MOVED_KEY: b"90"}, array("q"), None)
+    assert [backfill.reaches_over_move(since) for since in (None, 0, 90, 91)] == [
+        True, True, True, False,
+    ]  # fmt: skip
 
 
 def test_a_partition_that_was_never_used_gets_the_time_too():
