@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+# Most of the time of the tests on brokers is waiting: two processes, each with brokers of its own.
+JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadfile
 FAST := not kafka and not embedded and not slow
 
 help: ## Show this help
@@ -49,11 +52,11 @@ demo: install ## Install, then show the product at work on a real event stream
 
 test: install ## Install, then run every test that this machine can run
 	@echo "==> running the tests"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-kafka: install ## Run the tests on Apache Kafka, and fail where there is none
 	@echo "==> running the Kafka tests"
-	@CDP_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka $(PYTEST_ARGS)
+	@CDP_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka $(PARALLEL) $(PYTEST_ARGS)
 
 SCHEDULES ?= 100
 SEED ?= 1
@@ -76,7 +79,7 @@ lint: install ## Check format, style, types and import rules
 
 check: lint ## Check everything that needs no broker: lint and the fast tests
 	@echo "==> running the fast tests"
-	@$(BIN)/python -m pytest -m "$(FAST)" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "$(FAST)" $(PARALLEL) $(PYTEST_ARGS)
 
 fmt: install ## Format the code and repair what ruff can
 	@$(BIN)/ruff check --fix .

@@ -51,7 +51,7 @@ class BucketConnector(HttpConnector[B, C]):
 
     def __init__(self, output: str, settings: B) -> None:
         super().__init__(output, settings)
-        self._gathering = gathering(output, settings, _SIZE)
+        self._gathering = gathering(settings, _SIZE)
 
     @property
     def gathering(self) -> Batching:

@@ -32,9 +32,8 @@ from pydantic import Field
 from cdp_stream.connectors.change import OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
+from cdp_stream.connectors.settings import ConnectionSettings, Duration, OutputSettings
 from cdp_stream.core.durations import duration_ms
-from cdp_stream.errors import UsageError
 
 __all__ = ["CSV_COLUMNS", "File", "FileSettings", "csv_line", "csv_row"]
 
@@ -60,8 +59,8 @@ class FileSettings(OutputSettings):
     rotate_bytes: int = Field(
         134_217_728, ge=1, description="A file is finished when it has so many bytes."
     )
-    rotate_after: str = Field(
-        "1h", description="A file is finished so long after its first change, as a duration."
+    rotate_after: Duration = Field(
+        "1m", description="A file is finished so long after its first change, as a duration."
     )
 
 
@@ -89,13 +88,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
 
     def __init__(self, output: str, settings: FileSettings) -> None:
         super().__init__(output, settings)
-        age = duration_ms(settings.rotate_after)
-        if not age:
-            raise UsageError(
-                f"output {output}: rotate_after: {settings.rotate_after!r} is no duration above 0",
-                "write a whole number and one of `ms s m h d w`, as `1h`",
-            )
-        self._oldest = age / 1000
+        self._oldest = (duration_ms(settings.rotate_after) or 0) / 1000
         self._folder = Path(settings.directory)
         # Names sort in the order in which files were begun.
         self._own_name = re.compile(re.escape(output) + r"-\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}")

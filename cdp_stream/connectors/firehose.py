@@ -29,8 +29,7 @@ from cdp_stream.connectors.exchange import (
     Token,
 )
 from cdp_stream.connectors.hashing import md5_hex, sha1_hex, sha256_hex
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
-from cdp_stream.errors import UsageError
+from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr, WebAddress
 
 __all__ = ["Firehose", "FirehoseConnection", "FirehoseSettings", "audience_number"]
 
@@ -63,7 +62,7 @@ class FirehoseSettings(HttpSettings):
     """A partner's endpoint."""
 
     api_url: None = Field(None, description="Not for firehose: `url` is the address.")
-    url: str = Field(description="The partner's endpoint.")
+    url: WebAddress = Field(description="The partner's endpoint.")
     token: SecretStr = Field(description="Sent as `Authorization: Token ...`.")
     account_id: int = Field(1, ge=0, description="The number of our account with the partner.")
     account_settings: dict[str, str] = Field(
@@ -98,14 +97,6 @@ class Firehose(HttpConnector[FirehoseSettings, FirehoseConnection]):
     takes_attributes = True
     on_audience_delete = "pass"
     batching = Batching(count=100, interval_ms=1_000)
-
-    def __init__(self, output: str, settings: FirehoseSettings) -> None:
-        super().__init__(output, settings)
-        if not settings.url.startswith(("https://", "http://")):
-            raise UsageError(
-                f"output {output}: its url is no address of a web server",
-                "write one that begins with https://",
-            )
 
     @property
     def gathering(self) -> Batching:

@@ -56,7 +56,7 @@ class GoogleCloudStorage(GoogleConnector[StorageSettings, StorageConnection]):
 
     def __init__(self, output: str, settings: StorageSettings) -> None:
         super().__init__(output, settings)
-        self._gathering = gathering(output, settings, _SIZE)
+        self._gathering = gathering(settings, _SIZE)
 
     @property
     def gathering(self) -> Batching:

@@ -132,14 +132,32 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         return dict(sorted(failed.items()))
 
     async def _started(self) -> AIOKafkaProducer:
-        from aiokafka import AIOKafkaProducer
+        from aiokafka import errors
 
         if self._producer is not None:
             return self._producer
+        connection = self._connection()
+        try:
+            # Some brokers know no idempotent producers. One batch of a partition is on its way at a
+            # time in any case, so order holds without it; a repetition may then be written twice.
+            try:
+                self._producer = await self._new_producer(connection, idempotent=True)
+            except (errors.UnknownError, errors.UnsupportedVersionError):
+                self._producer = await self._new_producer(connection, idempotent=False)
+        except Exception as error:
+            raise self._told(error) from error
+        return self._producer
+
+    async def _new_producer(
+        self, connection: dict[str, Any], *, idempotent: bool
+    ) -> AIOKafkaProducer:
+        """A producer that has begun, and has found the topic."""
+        from aiokafka import AIOKafkaProducer
+
         producer = AIOKafkaProducer(
-            **self._connection(),
+            **connection,
             acks="all",
-            enable_idempotence=True,
+            enable_idempotence=idempotent,
             linger_ms=5,
             max_batch_size=512 * 1024,
             max_request_size=_MOST_BYTES,
@@ -148,12 +166,9 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         try:
             await producer.start()
             await producer.partitions_for(self.settings.topic)
-        except BaseException as error:
+        except BaseException:
             await producer.stop()
-            if isinstance(error, Exception):
-                raise self._told(error) from error
             raise
-        self._producer = producer
         return producer
 
     def _told(self, error: BaseException) -> Exception:

@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
+from cdp_stream.connectors.settings import Duration
 from cdp_stream.core.durations import duration_ms
-from cdp_stream.errors import UsageError
 
 __all__ = ["ObjectGathering", "gathering", "guid", "plain", "stamp"]
 
@@ -33,24 +33,14 @@ class ObjectGathering(BaseModel):
     rotate_changes: int = Field(
         50_000, ge=1, le=1_000_000, description="An object is closed when it has so many changes."
     )
-    rotate_after: str = Field(
+    rotate_after: Duration = Field(
         "5m", description="An object is closed so long after its first change, as a duration."
     )
 
 
-def gathering(output: str, settings: ObjectGathering, size: int) -> Batching:
-    """The gathering that an output's settings ask for; `size` in bytes of messages.
-
-    Raises:
-        UsageError: `rotate_after` is no duration.
-    """
-    interval_ms = duration_ms(settings.rotate_after)
-    if not interval_ms:
-        raise UsageError(
-            f"output {output}: rotate_after: {settings.rotate_after!r} is no duration above 0",
-            "write a whole number and one of `ms s m h d w`, as `1h`",
-        )
-    return Batching(settings.rotate_changes, size, interval_ms)
+def gathering(settings: ObjectGathering, size: int) -> Batching:
+    """The gathering that an output's settings ask for; `size` in bytes of messages."""
+    return Batching(settings.rotate_changes, size, duration_ms(settings.rotate_after) or 0)
 
 
 def guid(changes: Sequence[OutputChange[Any]]) -> str:

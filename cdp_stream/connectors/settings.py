@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+)
+
+from cdp_stream.core.durations import duration_ms
 
 __all__ = [
     "ConnectionSettings",
+    "Duration",
     "HttpSettings",
     "OutputSettings",
     "PartnerId",
     "SecretStr",
+    "WebAddress",
     "secret_fields",
 ]
 
@@ -27,6 +38,29 @@ PartnerId = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[^\s/?#&%
 """An id at a partner, fit to stand in an address: text, though it may be written as the number that
 it looks like.
 """
+
+
+def _above_zero(text: str) -> str:
+    if not duration_ms(text):
+        raise ValueError(
+            "this is no duration above 0; write a whole number and one of `ms s m h d w`, as `10m`"
+        )
+    return text
+
+
+def _of_the_web(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise ValueError(
+            "this is no address of a web server; write one that begins with https:// or http://"
+        )
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_of_the_web)]
+"""An address that is spoken to over HTTP."""
+
+Duration = Annotated[str, AfterValidator(_above_zero)]
+"""A length of time as text, above 0."""
 
 
 class _Settings(BaseModel):
@@ -44,19 +78,21 @@ class ConnectionSettings(_Settings):
 class OutputSettings(_Settings):
     """What every output takes."""
 
-    retry_for: str = Field("10m", description="How long a change is tried again, as a duration.")
+    retry_for: Duration = Field(
+        "10m", description="How long a change is tried again, as a duration."
+    )
 
 
 class HttpSettings(OutputSettings):
     """What every output over HTTP takes besides."""
 
-    api_url: str | None = Field(
+    api_url: WebAddress | None = Field(
         None, description="The partner's address, where it is not the usual one."
     )
     allow_private: bool = Field(
         False, description="Whether addresses inside the own network may be called."
     )
-    timeout: str = Field("30s", description="How long an answer may take, as a duration.")
+    timeout: Duration = Field("30s", description="How long an answer may take, as a duration.")
     max_connections: int | None = Field(
         None, ge=1, le=1000, description="Requests at a time; default: the connector's."
     )

@@ -19,13 +19,12 @@ from pydantic import Field
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr, WebAddress
 from cdp_stream.errors import UsageError
 
 __all__ = ["Webhook", "WebhookSettings"]
 
 _BASE64_SECRET: Final = "whsec_"
-_TOO_LARGE: Final = 413
 _NOT_THERE: Final = frozenset({404, 405, 410})
 _REFUSES_CHANGES: Final = range(400, 500)
 
@@ -34,7 +33,7 @@ class WebhookSettings(HttpSettings):
     """An endpoint, and the secret that it shares with us."""
 
     api_url: None = Field(None, description="Not for a webhook: `url` is its address.")
-    url: str = Field(description="Where changes are POSTed to.")
+    url: WebAddress = Field(description="Where changes are POSTed to.")
     secret: SecretStr = Field(
         description="Signs each request: `whsec_` and base64, or any text, used as its UTF-8 bytes."
     )
@@ -56,11 +55,6 @@ class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
 
     def __init__(self, output: str, settings: WebhookSettings) -> None:
         super().__init__(output, settings)
-        if not settings.url.startswith(("https://", "http://")):
-            raise UsageError(
-                f"output {output}: its url is no address of a web server",
-                "write one that begins with https:// or http://",
-            )
         self._key = _signing_key(output, settings.secret.get_secret_value())
         self._head = b'{"output":' + orjson.dumps(output) + b',"changes":['
 

@@ -40,8 +40,8 @@ class Connection:
         settings: as written, plain JSON; `${NAME}` is filled in by the sink alone.
         user_attributes: the shared attributes: ids of calculated attributes, else keys of user
             attributes.
-        on_audience_delete: one of `AUDIENCE_DELETE_ACTIONS`: the connection's own, else the
-            connector's.
+        on_audience_delete: one of `AUDIENCE_DELETE_ACTIONS`, where the connection overrides the
+            connector's; None leaves it to that.
         identities: the identity types that the connector accepts; None accepts every one.
     """
 
@@ -52,7 +52,7 @@ class Connection:
     active: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     user_attributes: tuple[str, ...] = ()
-    on_audience_delete: str = "keep"
+    on_audience_delete: str | None = None
     identities: frozenset[str] | None = None
 
 

@@ -34,7 +34,8 @@ class Wired(NamedTuple):
     """What a change of definitions must know of a connection that was active before.
 
     Attributes:
-        on_audience_delete: what the connector does when the audience is deleted.
+        on_audience_delete: what is done when the audience is deleted, where the connection
+            overrides its connector.
         settings: as JSON text.
         shared: names of the attributes that it shares.
     """
@@ -43,7 +44,7 @@ class Wired(NamedTuple):
     audience: str
     output: str
     variant: str | None
-    on_audience_delete: str
+    on_audience_delete: str | None
     settings: str
     shared: tuple[str, ...]
 

@@ -113,7 +113,7 @@ class ConnectionReader:
                 record.status == "active",
                 settings,
                 shared,
-                record.on_audience_delete or _on_audience_delete(output),
+                record.on_audience_delete,
                 None if output.connector is None else output.connector.identities,
             )
             self._make(_Made(connection, read.node.mark, is_bulk), read)
@@ -272,7 +272,3 @@ class ConnectionReader:
             message += ", and says something else there"
             advice = "let both say the same, or make this connection by an entry of its own"
         self._problems.error("duplicate-id", made.mark, read.path, message, advice)
-
-
-def _on_audience_delete(output: OutputRead) -> str:
-    return "keep" if output.connector is None else output.connector.on_audience_delete

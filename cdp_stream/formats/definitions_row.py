@@ -50,7 +50,7 @@ class PartitionDefinitions(NamedTuple):
 
 _Entry = tuple[str, str, tuple[str, ...], bool, str, str, AbTest | None]
 _Lifetimes = dict[str, int | None]
-_Wire = tuple[str, str, str, str | None, str, str, tuple[str, ...]]
+_Wire = tuple[str, str, str, str | None, str | None, str, tuple[str, ...]]
 _Past = tuple[int, list[str | _Entry], _Lifetimes, list[str], list[str | _Wire]]
 _Stored = tuple[
     str, int, int, int, int, list[_Entry], _Lifetimes, list[str], list[_Wire], list[_Past]

@@ -45,7 +45,8 @@ class OutputEncoder:
     def encode_audience_delete(self, wired: Wired, audience: InForce, at: int) -> bytes:
         """The JSON of the message that an audience, or a variant of it, is defined no more.
 
-        It says what the connector is to do, as its connection is defined no more either.
+        It says what to do where the connection overrode its connector, as it is defined no more
+        either.
         """
         name = audience.name if wired.variant is None else f"{audience.name} - {wired.variant}"
         cause = Cause("definition", None, None, None)
@@ -57,7 +58,8 @@ class OutputEncoder:
         message["mpid"] = ""
         message["connection"] = wired.id
         message["settings"] = orjson.Fragment(wired.settings)
-        message["on_audience_delete"] = wired.on_audience_delete
+        if wired.on_audience_delete is not None:
+            message["on_audience_delete"] = wired.on_audience_delete
         return orjson.dumps(message)
 
     def _settings_of(self, connection: Connection) -> orjson.Fragment:

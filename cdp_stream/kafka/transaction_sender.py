@@ -9,15 +9,22 @@ What differs, each held by ``tests/kafka/test_transactions.py``:
   after 2 ms; stock waits 20 ms;
 * offsets are sent as a member of the group, so a generation that is over is refused;
 * ``NETWORK_EXCEPTION`` and ``CONCURRENT_TRANSACTIONS`` in the answer to offsets are asked again;
-  stock takes the first for something else and ends (aiokafka issue 1004).
+  stock takes the first for something else and ends (aiokafka issue 1004);
+* a connection that breaks while the coordinator is looked for is made anew; stock ends.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import CoordinationType
-from aiokafka.errors import IllegalGenerationError, UnknownMemberIdError
+from aiokafka.errors import (
+    IllegalGenerationError,
+    KafkaConnectionError,
+    KafkaError,
+    UnknownMemberIdError,
+)
 from aiokafka.producer.sender import (
     AddPartitionsToTxnHandler,
     Sender,
@@ -61,6 +68,16 @@ class QuickSender(Sender):
         written = self._message_accumulator
         pending = (batch.future.done() for batch in written._pending_batches)
         return bool(written._batches) or not all(pending)
+
+    async def _find_coordinator(self, coordinator_type: Any, coordinator_key: str) -> Any:
+        while True:
+            try:
+                return await super()._find_coordinator(coordinator_type, coordinator_key)
+            except KafkaError as error:
+                if not isinstance(error.__cause__, KafkaConnectionError):
+                    raise
+            await self.client.force_metadata_update()
+            await asyncio.sleep(self._retry_backoff)
 
     async def _do_add_partitions_to_txn(self, tps: Any) -> Any:
         node_id = await self._find_coordinator(

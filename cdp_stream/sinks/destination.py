@@ -17,8 +17,7 @@ from typing import Any, Protocol
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.definitions.durations import duration_ms
-from cdp_stream.errors import UsageError
+from cdp_stream.core.durations import duration_ms
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.backoff import pause_s
 from cdp_stream.sinks.environment import Redaction
@@ -79,8 +78,8 @@ class HttpDestination:
         settings = connector.settings
         self.connector = connector
         self.most = settings.max_connections or connector.max_connections
-        self._timeout_s = _seconds(connector, "timeout", settings.timeout)
-        self._retry_for_s = _seconds(connector, "retry_for", settings.retry_for)
+        self._timeout_s = _seconds(settings.timeout)
+        self._retry_for_s = _seconds(settings.retry_for)
         self._redaction = redaction
         self._watch = watch
         self._open = AsyncExitStack()
@@ -145,7 +144,7 @@ class LocalDestination:
         self._directory = directory
         self._redaction = redaction
         self._watch = watch
-        self._retry_for_s = _seconds(connector, "retry_for", connector.settings.retry_for)
+        self._retry_for_s = _seconds(connector.settings.retry_for)
         self._is_open = False
         self._lock = asyncio.Lock()
 
@@ -208,10 +207,6 @@ class LocalDestination:
                 await self.connector.close()
 
 
-def _seconds(connector: AnyConnector, name: str, text: str) -> float:
-    milliseconds = duration_ms(text)
-    if milliseconds is None:
-        raise UsageError(
-            f"output {connector.output}: its {name} is no duration", "write one such as 30s or 10m"
-        )
-    return milliseconds / 1000
+def _seconds(text: str) -> float:
+    """A duration of settings, checked by their model."""
+    return (duration_ms(text) or 0) / 1000

@@ -59,6 +59,9 @@ class Redaction:
 
     def add(self, secret: str) -> None:
         """Never show this text, nor it in base64 or as part of a URL."""
+        # Settings lose the spaces and line ends around them that variables often have.
+        if secret != secret.strip():
+            self.add(secret.strip())
         if len(secret) >= _SHORTEST and secret not in self._secrets:
             encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
             self._secrets |= {secret, quote(secret, safe=""), encoded}

@@ -28,6 +28,8 @@ LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes of an answer's body that are read."""
 _INSIDE: Final = "address inside our own network:"
 _INSIDE_ADDRESS: Final = re.compile(rf"{_INSIDE} ([0-9a-fA-F.:%]+)")
+_NOT_CONNECTED: Final = re.compile(r"Cannot connect to host .* \[(.*)\]", re.DOTALL)
+"""How the transport tells that no connection came about, for whatever reason; as a time-out."""
 _PLAIN: Final = (OSError, PermissionError)
 _CONNECT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
@@ -158,6 +160,8 @@ def _named(error: Exception) -> Exception:
         inside = _INSIDE_ADDRESS.search(str(cause)) if type(cause) in _PLAIN else None
         if inside is not None:
             return InsideAddressError(inside[1])
+    if isinstance(error, httpx.ConnectTimeout) and (why := _NOT_CONNECTED.search(str(error))):
+        return httpx.ConnectError(why[1])
     if isinstance(error, aiohttp.ClientResponseError):
         return httpx.RemoteProtocolError("it answered something that is no HTTP")
     if isinstance(error, aiohttp.InvalidURL):

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         leave_out(config, items, kafka, why_none())
     elif own and why_unavailable():
         leave_out(config, items, own, f"they start a broker of their own, and {why_unavailable()}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes tells the one that started it."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["brokers"] = session.config.stash[REPORT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    report = node.config.stash[REPORT]
+    report += [
+        line for line in getattr(node, "workeroutput", {}).get("brokers", ()) if line not in report
+    ]
 
 
 def pytest_terminal_summary(

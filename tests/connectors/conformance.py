@@ -286,7 +286,7 @@ class Conformance:
         shown = f"{exchange.yielded!r} {exchange.connector!r} {exchange.connector.settings!r}"
         assert [secret for secret in secrets if secret in shown] == []
 
-    @settings(suppress_health_check=_EACH_CONNECTOR)
+    @settings(max_examples=settings().max_examples // 4 + 25, suppress_health_check=_EACH_CONNECTOR)
     @given(data=st.data())
     def test_any_changes_end_in_the_membership(self, data: st.DataObject) -> None:
         case = self.case
@@ -305,7 +305,7 @@ class Conformance:
             waiting = waiting[len(batch) :]
         assert partner.members(case.list_id) == case.state(stream.members)
 
-    @settings(suppress_health_check=_EACH_CONNECTOR)
+    @settings(max_examples=settings().max_examples // 4 + 25, suppress_health_check=_EACH_CONNECTOR)
     @given(data=st.data())
     def test_garbage_in_answers_does_no_harm(self, data: st.DataObject) -> None:
         case = self.case

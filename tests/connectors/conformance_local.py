@@ -104,7 +104,7 @@ class LocalConformance:
 
     # Each connector runs it; nothing of an example is kept for the next one.
     @settings(
-        max_examples=settings().max_examples // 2,
+        max_examples=settings().max_examples // 8 + 20,
         suppress_health_check=[HealthCheck.differing_executors],
     )
     @given(data=st.data())

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.file import CSV_COLUMNS, File
-from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance_local import LocalCase, Place, local_conformance, opened
 from tests.connectors.folding import members_after
@@ -209,6 +209,5 @@ async def test_a_part_that_somebody_removed_is_a_fault_and_then_it_goes_on(tmp_p
 
 
 def test_a_wrong_duration_is_told():
-    settings = File.output_settings.model_validate({"directory": "x", "rotate_after": "soon"})
-    with pytest.raises(UsageError, match="rotate_after: 'soon' is no duration"):
-        File("out", settings)
+    with pytest.raises(ValidationError, match="this is no duration above 0"):
+        File.output_settings.model_validate({"directory": "x", "rotate_after": "soon"})

@@ -4,11 +4,11 @@ import hashlib
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
 from cdp_stream.connectors.firehose import Firehose, audience_number
-from cdp_stream.errors import UsageError
 from tests.connectors.changes import NOON, change, identity, identity_types
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse
@@ -201,6 +201,5 @@ def test_variants_are_audiences_of_their_own():
 
 
 def test_an_address_that_is_none_is_told():
-    settings = Firehose.output_settings.model_validate({"url": "ftp://x", "token": TOKEN})
-    with pytest.raises(UsageError, match="its url is no address"):
-        Firehose("out", settings)
+    with pytest.raises(ValidationError, match="this is no address of a web server"):
+        Firehose.output_settings.model_validate({"url": "ftp://x", "token": TOKEN})

@@ -4,11 +4,11 @@ import gzip
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
 from cdp_stream.connectors.s3 import S3
-from cdp_stream.errors import UsageError
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.aws import KEYS, REGION, SECRET, Store, s3_error
@@ -111,5 +111,5 @@ def test_another_store_of_the_kind_is_addressed_by_path():
 
 
 def test_a_duration_that_is_none_is_said():
-    with pytest.raises(UsageError, match="output out: rotate_after: 'soon' is no duration"):
+    with pytest.raises(ValidationError, match="this is no duration above 0"):
         CASE.exchange(rotate_after="soon")

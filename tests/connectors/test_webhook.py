@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
@@ -147,5 +148,5 @@ def test_a_secret_that_is_none_is_told_without_it(secret):
 
 @pytest.mark.parametrize("url", ["", "crm.example.com", "ftp://crm.example.com", "file:///x"])
 def test_an_address_that_is_none_is_told(url):
-    with pytest.raises(UsageError, match="its url is no address"):
+    with pytest.raises(ValidationError, match="this is no address of a web server"):
         made(secret=SECRET, url=url)

@@ -54,9 +54,9 @@ def test_an_output_keeps_its_settings_as_they_are_written() -> None:
     assert output.settings == {"url": "https://example.com", "secret": "${SECRET}"}
 
 
-def test_a_single_connection_has_the_defaults_of_its_connector() -> None:
+def test_a_single_connection_leaves_what_it_does_not_say_to_its_connector() -> None:
     assert made_by("  - {audience: cart, output: hook}") == {
-        "cart@hook": Connection("cart@hook", "cart", "hook", on_audience_delete="pass")
+        "cart@hook": Connection("cart@hook", "cart", "hook")
     }
 
 
@@ -73,6 +73,7 @@ def test_everything_that_a_connection_says() -> None:
         "Blue",
         active=False,
         user_attributes=("spent", "Status", "$age"),
+        on_audience_delete="keep",
     )
 
 
@@ -163,7 +164,7 @@ def test_a_value_that_is_filled_in_later_is_not_held_against_its_type() -> None:
 
 
 def test_a_secret_is_never_in_a_problem() -> None:
-    settings = "{url: x, secret: hunter2, secrett: hunter2}"
+    settings = '{url: "https://x", secret: hunter2, secrett: hunter2}'
     loaded = load_text(
         HEAD + f"outputs:\n  - {{id: hook, connector: webhook, settings: {settings}}}\n"
     )

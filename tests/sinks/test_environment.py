@@ -93,6 +93,10 @@ def test_secrets_are_taken_out_in_every_form() -> None:
     assert said.endswith("abc"), "short ones are in too many words"
 
 
+def test_a_secret_is_taken_out_without_the_line_end_that_its_variable_had() -> None:
+    assert Redaction(["s3cret-key\n"])("bad key s3cret-key") == "bad key ***"
+
+
 def test_what_goes_with_a_request_is_taken_out_for_a_while() -> None:
     redaction = Redaction()
     redaction.add_passing("signature")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -155,11 +156,19 @@ async def test_an_answer_that_takes_too_long_is_given_up_and_asked_for_again(
     assert len(asked) == 2
 
 
-async def test_nobody_there_is_a_fault_when_patience_ends() -> None:
-    async with sender("http://127.0.0.1:1", retry_for_s=0.25) as to:
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "Connect call failed"),
+        ("http://nobody.invalid", "Name or service not known|Temporary failure|No address"),
+    ],
+)
+async def test_nobody_there_is_a_fault_when_patience_ends(url: str, why: str) -> None:
+    async with sender(url, retry_for_s=0.25) as to:
         with pytest.raises(Fault, match=r"took nothing for 0 s.*resume output out") as told:
             await deliver(to)
     assert told.value.scope == "output"
+    assert re.search(f"the connection failed: ({why})", told.value.message)
 
 
 async def later_in_seconds(_request: web.Request) -> web.StreamResponse:
