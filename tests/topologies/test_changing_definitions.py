@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.formats.definitions_record import DefinitionFile
 from cdp_stream.kafka.connection import client_settings
@@ -235,3 +236,28 @@ async def test_of_two_who_apply_at_once_the_later_is_told(where, request, topic_
     assert [one.record.version for one in applied][-1] == 2
     assert len([one for one in applied if one.record.version == 2]) == 1
     assert sorted(type(one).__name__ for one in outcomes) == ["AppliedElsewhereError", "int"]
+
+
+async def test_a_topic_made_anew_under_a_running_worker_is_noticed(
+    kafka_broker, topic_prefix, tmp_path
+):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    name = settings.topic("definitions")
+    with running(settings, tmp_path, kind=Following) as ran:
+        await ran.apply(FIRST, 1)
+        worker = ran.follow()
+        await eventually(lambda: ran.in_force(1), within=60)
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+
+            async def gone() -> bool:
+                return name not in await admin.list_topics()
+
+            await eventually(gone)
+        finally:
+            await admin.close()
+        await ran.apply(SECOND, 1)
+        assert await ended(worker, within=60) == 3
+        assert f"{name} was deleted and made anew" in ran.log_of(worker)
