@@ -44,8 +44,6 @@ from cdp_stream.sinks.taken import Taken
 
 __all__ = ["SinkHosting", "SinkPlan"]
 
-_LEAST_HELD: Final = 2_000
-_MOST_HELD: Final = 50_000
 _WAITING_RECORDS: Final = 10_000
 """A partition that holds more records is not fetched until it is down to half."""
 _TICK_S: Final = 1.0
