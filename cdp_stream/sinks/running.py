@@ -19,10 +19,11 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.kafka.worker import serve_app, stop_app
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.destination import Destination, destination_of
-from cdp_stream.sinks.hosting import SinkHosting, SinkPlan
+from cdp_stream.sinks.hosting import SinkHosting
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
+from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.standing import Standings
 
