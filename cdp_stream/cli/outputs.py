@@ -149,10 +149,17 @@ def _age(status: OutputStatus) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What there is: connectors by output, and connections where definitions were given."""
+    """What there is.
+
+    Attributes:
+        connectors: by output.
+        connections: where definitions were given.
+        removed: outputs with a topic that are defined no more, as far as can be told.
+    """
 
     connectors: Mapping[str, str | None]
     connections: tuple[Connection, ...]
+    removed: frozenset[str]
 
 
 @asynccontextmanager
@@ -171,10 +178,32 @@ async def _state(
         connections = account.connections
         connectors = {output.id: output.connector for output in account.outputs}
     with_topic = await ensure_sink_topics(settings)
+    applied = await _applied(settings)
     async with state_topics(settings) as (standings, memory, _):
-        for output in (*with_topic, *memory.outputs()):
-            connectors.setdefault(output, memory.connector(output))
-        yield standings, memory, _Known(connectors, connections)
+        for output in (*applied, *with_topic, *memory.outputs()):
+            connectors.setdefault(output, memory.connector(output) or applied.get(output))
+        # A worker may run other definitions than those that were applied: then its sinks know.
+        removed = {output for output, connector in connectors.items() if connector is None}
+        yield (
+            standings,
+            memory,
+            _Known(connectors, connections, frozenset(removed if applied else ())),
+        )
+
+
+async def _applied(settings: Settings) -> dict[str, str]:
+    """The connectors of the outputs in the newest applied definitions, as far as can be read."""
+    from cdp_stream.definitions.load import load_texts
+    from cdp_stream.kafka.connection import client_settings
+    from cdp_stream.kafka.definitions_topic import read_applied
+    from cdp_stream.kafka.topics import definitions_topic_is_there
+
+    if not await definitions_topic_is_there(settings):
+        return {}
+    versions = await read_applied(client_settings(settings), settings.topic("definitions"))
+    files = versions[-1].record.files if versions else ()
+    account = load_texts((file.name, file.text) for file in files).account
+    return {} if account is None else {one.id: one.connector for one in account.outputs}
 
 
 async def _statuses(
@@ -186,13 +215,21 @@ async def _statuses(
     async with _state(settings, definitions) as (standings, memory, known):
         if only is not None:
             _check_known(known, only, None)
-        return [
+        statuses = [
             await read_status(
                 settings, output, standings, memory, connector=connector, now_ms=wall_ms()
             )
             for output, connector in sorted(known.connectors.items())
             if only in {None, output}
         ]
+    return [
+        status
+        for status in statuses
+        if status.id == only
+        or status.id not in known.removed
+        or status.lag
+        or status.status != "running"
+    ]
 
 
 async def _pause(

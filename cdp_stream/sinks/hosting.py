@@ -13,9 +13,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any, Final
 
 import orjson
@@ -26,7 +24,6 @@ from faust.types import TP
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import wall_ms
@@ -37,15 +34,15 @@ from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
+from cdp_stream.sinks.positions import SinkPlan, starting_positions
 from cdp_stream.sinks.progress import Progress
 from cdp_stream.sinks.reading import Reader, UnreadableError
+from cdp_stream.sinks.showing import show_standing, show_waiting
 from cdp_stream.sinks.standing import Standings, faulted
 from cdp_stream.sinks.taken import Taken
 
-__all__ = ["SinkHosting", "SinkPlan"]
+__all__ = ["SinkHosting"]
 
-_LEAST_HELD: Final = 2_000
-_MOST_HELD: Final = 50_000
 _WAITING_RECORDS: Final = 10_000
 """A partition that holds more records is not fetched until it is down to half."""
 _TICK_S: Final = 1.0
@@ -55,25 +52,6 @@ _RESUME_POLL_S: Final = 0.02
 _SAMPLE_S: Final = 5.0
 _PATIENCE_S: Final = 5.0
 """How long requests that are on their way may take to be answered once the sink has to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class SinkPlan:
-    """Where an output's changes come from and go.
-
-    Attributes:
-        output: Its id.
-        topic: Of its changes.
-        rejected: Topic of those that the partner will never take.
-        partitions: Of both.
-        client: Connection settings of the aiokafka client.
-    """
-
-    output: str
-    topic: str
-    rejected: str
-    partitions: int
-    client: Any
 
 
 class SinkHosting:
@@ -186,7 +164,9 @@ class SinkHosting:
         await self._standings.topic.caught_up()
         await self._memory.topic.caught_up()
         async with self._changes:
-            positions = await self._positions(sorted(assigned))
+            positions = await starting_positions(
+                self._app.consumer, self._plan, self._memory, sorted(assigned)
+            )
             if self._releases != releases or self.failure is not None:
                 return False
             self._stopped = set(self._standings.stopped_connections(self._plan.output))
@@ -231,22 +211,6 @@ class SinkHosting:
 
     def _tp(self, number: int) -> TP:
         return TP(self._plan.topic, number)
-
-    async def _positions(self, numbers: Collection[int]) -> dict[int, int]:
-        """Where the group stands in each partition; the beginning where it does not yet."""
-        consumer = self._app.consumer
-        tps = [self._tp(number) for number in numbers]
-        committed = await consumer.committed(tps)
-        known = {tp.partition: o for tp in tps if (o := committed.get(tp)) is not None and o > 0}
-        lost = await find_lost_positions(self._plan.client, self._plan.topic, known)
-        for number in lost:
-            log("output_topic_replaced", level=logging.ERROR, output=self._plan.output,
-                partition=number, position=known.pop(number),
-                next="find out who deleted the topic; it is sent from its beginning")  # fmt: skip
-            await self._memory.keep(self._plan.output, number, None)
-        fresh = [self._tp(number) for number in numbers if number not in known]
-        starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
-        return {n: known[n] if n in known else starts.get(self._tp(n), 0) for n in numbers}
 
     async def _seek(self, partitions: dict[int, HeldPartition]) -> None:
         """Read partitions from where their progress says."""
@@ -543,35 +507,13 @@ class SinkHosting:
                 self._lists.make_wanted(self._reader, self._fault)
             if self._open and time.monotonic() - sampled >= _SAMPLE_S:
                 sampled = time.monotonic()
-                await self._sample()
+                await show_waiting(
+                    self._app.consumer, self._plan.topic, self._partitions, self._metrics
+                )
                 self._show_standing()
 
-    async def _sample(self) -> None:
-        consumer = self._app.consumer
-        tps = {self._tp(number): held for number, held in self._partitions.items()}
-        with contextlib.suppress(KafkaError):
-            ends = await consumer.highwaters(*tps) if tps else {}
-            lag, oldest = 0, None
-            for tp, held in tps.items():
-                behind = max(0, (ends.get(tp) or 0) - held.progress.position)
-                lag += behind
-                at = held.oldest()
-                if behind and at is not None:
-                    oldest = at if oldest is None else min(at, oldest)
-            age = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000
-            self._metrics.waiting(lag, age)
-
     def _show_standing(self) -> None:
-        record = self._standings.record(self._plan.output)
-        connections = Counter(_states(self._standings, self._plan.output))
-        self._metrics.standing(None if record is None else record["state"], dict(connections))
-
-
-def _states(standings: Standings, output: str) -> Iterator[str]:
-    for connection in standings.stopped_connections(output):
-        record = standings.record(connection)
-        if record is not None:
-            yield record["state"]
+        show_standing(self._standings, self._plan.output, self._metrics)
 
 
 def _connection_of(value: bytes | None) -> str:

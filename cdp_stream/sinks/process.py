@@ -25,19 +25,19 @@ from cdp_stream.collector import calm_collector
 from cdp_stream.connectors.registry import connector_class
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.definition import Account
-from cdp_stream.errors import BrokerError, CdpError
+from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
-from cdp_stream.sinks.outputs import PreparedOutput, check_environment, prepare, selected
+from cdp_stream.sinks.outputs import check_environment, prepare, selected
+from cdp_stream.sinks.readying import Readying
 from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings
-from cdp_stream.sinks.standing import Standings, faulted
+from cdp_stream.sinks.standing import Standings
 from cdp_stream.sinks.state_topic import StateTopic
 
 __all__ = ["Definitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
@@ -146,8 +146,10 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip
             try:
-                await sinks[0].apply(prepared, all_of_them=not job.only)
-                failure = await _follow(job, definitions, sinks[0], standings, changed, stopping)
+                defined = None if job.only else [output.id for output in outputs]
+                await sinks[0].apply(prepared, defined=defined)
+                readying = Readying(job.environment, job.find, standings, memory, metrics)
+                failure = await _follow(job, definitions, sinks[0], readying, changed, stopping)
             except Exception as error:  # noqa: BLE001 - told once, as the process ends
                 failure = error
             health.stopping()
@@ -206,7 +208,7 @@ async def _follow(
     job: SinkJob,
     definitions: Definitions,
     sinks: Sinks,
-    standings: Standings,
+    readying: Readying,
     changed: asyncio.Event,
     stopping: asyncio.Event,
 ) -> BaseException | None:
@@ -222,23 +224,9 @@ async def _follow(
         if changed.is_set() and not (stopping.is_set() or sinks.failed.is_set()):
             changed.clear()
             outputs, _ = _wanted(job, definitions.latest.account, strict=False)
-            ready = await _prepared(job, outputs, standings)
-            await sinks.apply(ready, all_of_them=not job.only)
+            ready = await readying.ready(outputs)
+            await sinks.apply(ready, defined=None if job.only else [o.id for o in outputs])
     return None if stopping.is_set() else sinks.failure
-
-
-async def _prepared(
-    job: SinkJob, outputs: Sequence[Output], standings: Standings
-) -> list[PreparedOutput]:
-    """Those that can run; the others have a fault, for the process must not end over them."""
-    ready = []
-    for output in outputs:
-        try:
-            ready.append(prepare(output, job.environment, job.find))
-        except CdpError as error:
-            if standings.record(output.id) is None:
-                await standings.put(faulted(output.id, None, str(error), wall_ms()))
-    return ready
 
 
 def _wanted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,10 +19,11 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.kafka.worker import serve_app, stop_app
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.destination import Destination, destination_of
-from cdp_stream.sinks.hosting import SinkHosting, SinkPlan
+from cdp_stream.sinks.hosting import SinkHosting
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
+from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.standing import Standings
 
@@ -78,12 +79,15 @@ class Sinks:
         """Whether every output's partitions are assigned, and nothing has failed."""
         return self.failure is None and all(r.app.hosting.ready for r in self._running.values())
 
-    async def apply(self, outputs: Sequence[PreparedOutput], *, all_of_them: bool) -> None:
+    async def apply(
+        self, outputs: Sequence[PreparedOutput], *, defined: Collection[str] | None
+    ) -> None:
         """Run exactly these outputs; those that are as they were go on undisturbed.
 
         Args:
             outputs: What is to run here.
-            all_of_them: Whether these are all that are defined, so that others can be forgotten.
+            defined: The ids of all that are defined, so that others can be forgotten; None where
+                this process runs but some.
         """
         wanted = {prepared.definition.id: prepared for prepared in outputs}
         gone = [
@@ -97,9 +101,9 @@ class Sinks:
             partitions = await ensure_topics(self._around.settings, new, sinks=True)
             for output in new:
                 await self._start(wanted[output], partitions)
-        if all_of_them:
+        if defined is not None:
             memory = self._around.memory
-            for output in set(memory.outputs()) - wanted.keys():
+            for output in set(memory.outputs()) - set(defined):
                 await memory.note_connector(output, None)
 
     async def stop(self) -> bool:

@@ -171,7 +171,7 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
 
 
 async def test_outputs_come_and_go_with_the_definitions(
-    kafka_broker: str, topic_prefix: str, tmp_path: Path
+    kafka_broker: str, topic_prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
     await ran.create_topics("out", "other")
@@ -194,5 +194,9 @@ async def test_outputs_come_and_go_with_the_definitions(
             record = await ran.standing("other")
             assert record is not None
             assert "MISSING" in record["message"]
+            facts = [one.facts for one in caplog.records if one.msg == "output_fault"]
+            assert [fact["output"] for fact in facts] == ["other"]
+            rows = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
+            assert {row["id"]: row["connector"] for row in rows}["other"] == "post"
             await ran.produce([message(1, mpid=4)])
             await taken(elsewhere, 2)

@@ -1,0 +1,72 @@
+"""Outputs that come with new definitions while sinks run: made ready, or given a fault.
+
+At a process's start what is missing ends it; later it must not, for the others' sake.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cdp_stream.core.connection import Output
+from cdp_stream.errors import CdpError
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
+from cdp_stream.sinks.outputs import PreparedOutput, prepare
+from cdp_stream.sinks.standing import Standings, faulted
+
+__all__ = ["Readying"]
+
+
+class Readying:
+    """Makes outputs ready, and tells of those that cannot run.
+
+    Args:
+        environment: fills in `${NAME}`.
+        find: a connector's class by its name.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        find: Callable[[str], type[Any]],
+        standings: Standings,
+        memory: Memory,
+        metrics: SinkMetrics,
+    ) -> None:
+        self._environment = environment
+        self._find = find
+        self._standings = standings
+        self._memory = memory
+        self._metrics = metrics
+        self._unready: dict[str, OutputMetrics] = {}
+
+    async def ready(self, outputs: Sequence[Output]) -> list[PreparedOutput]:
+        """Those that can run; the others have a fault, in all places where faults are."""
+        found: list[PreparedOutput] = []
+        for gone in self._unready.keys() - {output.id for output in outputs}:
+            self._unready.pop(gone).forget()
+        for output in outputs:
+            try:
+                found.append(prepare(output, self._environment, self._find))
+                self._unready.pop(output.id, None)
+            except CdpError as error:
+                await self._tell(output, str(error))
+        return found
+
+    async def _tell(self, output: Output, why: str) -> None:
+        record = self._standings.record(output.id)
+        if record is None:
+            record = faulted(output.id, None, why, wall_ms())
+            await self._standings.put(record)
+        metrics = self._unready.get(output.id) or self._metrics.of(output.id)
+        if output.id not in self._unready:
+            self._unready[output.id] = metrics
+            metrics.faulted("output")
+            log("output_fault", level=logging.ERROR, output=output.id, connection=None, reason=why,
+                next=f"cdp outputs resume {output.id}")  # fmt: skip
+        metrics.standing("faulted", {})
+        await self._memory.note_connector(output.id, output.connector)

@@ -1,0 +1,47 @@
+"""What an output's metrics show of its partitions and of what stands still."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.held import HeldPartition
+from cdp_stream.sinks.metrics import OutputMetrics
+from cdp_stream.sinks.standing import Standings
+
+__all__ = ["show_standing", "show_waiting"]
+
+
+async def show_waiting(
+    consumer: Any,
+    topic: str,
+    partitions: Mapping[int, HeldPartition],
+    metrics: OutputMetrics,
+) -> None:
+    """Show how many records wait, and how old the oldest is; not while Kafka cannot be asked."""
+    tps = {TP(topic, number): held for number, held in partitions.items()}
+    with contextlib.suppress(KafkaError):
+        ends = await consumer.highwaters(*tps) if tps else {}
+        lag, oldest = 0, None
+        for tp, held in tps.items():
+            behind = max(0, (ends.get(tp) or 0) - held.progress.position)
+            lag += behind
+            at = held.oldest()
+            if behind and at is not None:
+                oldest = at if oldest is None else min(at, oldest)
+        age = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000
+        metrics.waiting(lag, age)
+
+
+def show_standing(standings: Standings, output: str, metrics: OutputMetrics) -> None:
+    """Show whether the output stands still, and how many of its connections do."""
+    own = standings.record(output)
+    records = map(standings.record, standings.stopped_connections(output))
+    connections = Counter(record["state"] for record in records if record is not None)
+    metrics.standing(None if own is None else own["state"], dict(connections))
