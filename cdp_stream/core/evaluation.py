@@ -145,6 +145,9 @@ class Engine:
         first = batch.events[0].occurred_at if batch.events else batch.arrival
         if row.due <= first and self._ends_by(row, first):
             self._advance(row, first, changes)
+        if not row.spaces:
+            # A batch so late that it began no life was seen by nobody.
+            row.batch_ids.clear()
         if not remember(row.batch_ids, digest, batch.arrival):
             return False
         row.weight += ID_SIZE

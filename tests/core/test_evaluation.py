@@ -408,6 +408,17 @@ def test_a_late_event_of_a_forgotten_profile_is_no_new_one():
     assert (profile.row.spaces, profile.row.identities) == ({}, {})
 
 
+def test_a_batch_that_was_too_late_to_begin_a_life_was_seen_by_nobody():
+    ever = audience("ever", did(window=Window()))
+    profile = Profile(plan_of(ever, audience("shop", in_short(), workspace="short"),
+                              workspaces=(TRAVEL, SHORT)))  # fmt: skip
+    profile.does("play", 0, source="shop")
+    end = 10 * DAY + 1
+    profile.waits(end)
+    assert profile.takes(batch(event(), digest=5, source="shop")) == []
+    assert profile.takes(batch(event(), digest=5)) == [f"+ever@{end}#1"]
+
+
 def test_a_profile_without_a_lifetime_never_ends():
     profile = Profile(plan_of(NEVER_BOUGHT))
     profile.does("other", 0)
