@@ -44,7 +44,7 @@ async def fetch(broker, offset, *, highwater, error=0):
 async def test_an_end_was_seen_as_of_when_the_fetch_was_sent_not_when_it_was_answered(broker):
     broker.observation.handed_over(EVENTS, 6)
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends == {EVENTS: EndSeen(asked_at=1_000, after=6)}
+    assert broker.observation.ends == {EVENTS: EndSeen(asked_at=1_000, after=6, end=7)}
 
 
 async def test_records_handed_over_while_the_fetch_was_under_way_do_not_count(
