@@ -98,13 +98,14 @@ def newest(timed: list[tuple[int, Json]]) -> Json:
 
 
 def device_key(stamp: Json, device: Json) -> tuple[str, str]:
-    """How a device is told apart: stamp, vendor or advertising id, platform."""
+    """How a device is told apart: stamp, vendor or advertising id, platform; an empty text is none."""
     if stamp:
         return "stamp", stamp
     for name in VENDOR_AND_ADVERTISING_IDS:
         if name in device:
             return name, device[name]
-    return "platform", str(device.get("platform"))
+    platform = device.get("platform")
+    return "platform", platform if isinstance(platform, str) else ""
 
 
 def apply_identities(known: dict[str, str], batch: Json) -> None:
