@@ -98,7 +98,7 @@ def newest(timed: list[tuple[int, Json]]) -> Json:
 
 
 def device_key(stamp: Json, device: Json) -> tuple[str, str]:
-    """How a device is told apart: stamp, vendor or advertising id, platform; an empty text is none."""
+    """How a device is told apart: stamp, vendor or advertising id, platform; empty is none."""
     if stamp:
         return "stamp", stamp
     for name in VENDOR_AND_ADVERTISING_IDS:
