@@ -65,6 +65,7 @@ class Surroundings:
         self.days = sorted({START, *midnights(definitions)})
         self.known = [START]
         self.batches: list[Json] = []
+        self.newest_day = 0
 
     def instant(self) -> int:
         """Another instant, most often a duration later than some known one, at times earlier, at
@@ -107,9 +108,18 @@ opt_outs = st.sampled_from([True, True, False]).map(
 
 @st.composite
 def batches(draw: st.DrawFn, around: Surroundings) -> Json:
-    """One batch. Ids come again only within a day of arrival: how long they are known is open."""
+    """One batch, at times a copy of an earlier one.
+
+    How long ids are known is open but for the first 24 hours, and those run by arrival: what
+    arrives on another day than the newest arrivals has none, lest it has one that is forgotten.
+    """
     if around.batches and draw(st.integers(0, 11)) == 11:
-        return deepcopy(draw(st.sampled_from(around.batches)))
+        copied = deepcopy(draw(st.sampled_from(around.batches)))
+        if arrival(copied) // DAY != around.newest_day:
+            copied.pop("source_request_id", None)
+            for event in copied.get("events", ()):
+                event["data"].pop("source_message_id", None)
+        return copied
     found: Json = {"mpid": draw(st.sampled_from([*[12] * 14, "12", 0, -7, 2**63 - 1, -(2**63)]))}
     if key := draw(st.sampled_from(around.inputs)).get("api_key"):
         found["api_key"] = key
@@ -121,11 +131,13 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     if events:
         found["events"] = events
     day = arrival(found) // DAY
-    for event in events:
-        if draw(st.integers(0, 3)) == 3:
-            event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
-    if draw(st.integers(0, 5)) == 5:
-        found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
+    around.newest_day = max(day, around.newest_day)
+    if day == around.newest_day:
+        for event in events:
+            if draw(st.integers(0, 3)) == 3:
+                event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
+        if draw(st.integers(0, 5)) == 5:
+            found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
     values = draw(user_attributes_near(around, found)) if draw(st.integers(0, 2)) == 2 else {}
     if values:
         found["user_attributes"] = values
