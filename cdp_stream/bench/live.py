@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from statistics import quantiles
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import orjson
 from aiokafka import AIOKafkaConsumer
@@ -25,6 +25,11 @@ _FEWEST = 100
 """Below that a percentile says nothing."""
 
 
+def percentile(figures: list[float], percent: int) -> float:
+    """The figure that so many percent of them are not above; there are two at least."""
+    return quantiles(figures, n=100, method="inclusive")[percent - 1]
+
+
 class LiveTraffic:
     """Publishes from entering to leaving, or until there are no more records.
 
@@ -33,14 +38,22 @@ class LiveTraffic:
         to: where to publish.
         records: (mpid, batch) of one event each, with a `source_message_id`.
         rate: events a second.
+        watch: told of every membership change that comes in, decoded.
     """
 
     def __init__(
-        self, settings: Settings, to: Publisher, records: Iterator[tuple[int, bytes]], rate: int
+        self,
+        settings: Settings,
+        to: Publisher,
+        records: Iterator[tuple[int, bytes]],
+        rate: int,
+        *,
+        watch: Callable[[Mapping[str, Any]], None] = lambda _change: None,
     ) -> None:
         self._to = to
         self._records = records
         self._rate = rate
+        self._watch = watch
         self._sent_at: dict[str, float] = {}
         self._taken: list[float] = []
         self._consumer = AIOKafkaConsumer(
@@ -83,12 +96,13 @@ class LiveTraffic:
                 f"only {len(self._taken)} changes came back for the latency",
                 "measure with more events, or more profiles",
             )
-        cuts = quantiles(self._taken, n=100)
-        return cuts[49], cuts[98]
+        return percentile(self._taken, 50), percentile(self._taken, 99)
 
     async def _consume(self) -> None:
         async for record in self._consumer:
-            event_id = orjson.loads(record.value)["cause"]["event_id"]
+            change = orjson.loads(record.value)
+            self._watch(change)
+            event_id = change["cause"]["event_id"]
             if event_id in self._sent_at:
                 sent_at = self._sent_at.pop(event_id)
                 self._taken.append((time.perf_counter() - sent_at) * 1000)

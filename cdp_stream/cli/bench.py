@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import backfill, check, engine, memory, outputs, recovery, replay, worker
+from cdp_stream.bench import backfill, check, due, engine, memory, outputs, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 
@@ -143,6 +143,16 @@ def measure_backfill(
 ) -> None:
     """A new audience over a log of events, beside live traffic: its rate, and live latency."""
     _show(backfill.run(events, runs, profiles or PROFILES, broker), as_object=as_object)
+
+
+@command.command("due", epilog="Example: cdp bench due --profiles 100000")
+@_broker
+@click.option("--profiles", type=click.IntRange(min=1000), default=due.PROFILES,
+              show_default=True, help="Windows that end in one minute.")  # fmt: skip
+@_json
+def measure_due(broker: str | None, profiles: int, as_object: bool) -> None:
+    """Changes that time makes: how late they are, one by one and all in a minute."""
+    _show(due.run(profiles, broker), as_object=as_object)
 
 
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
