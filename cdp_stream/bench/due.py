@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
+from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.live import LiveTraffic, percentile
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
 from cdp_stream.bench.worker import LIVE_RATE, publish
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.produce import publisher
 from cdp_stream.settings import Settings
 
@@ -50,10 +50,8 @@ def run(profiles: int, broker: str | None) -> list[Result]:
     Raises:
         BrokerError: there is no Kafka to be had, the worker ended, or the machine is too slow.
     """
-    if broker is not None:
-        return asyncio.run(_measure(profiles, broker))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(profiles, kafka.bootstrap))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(profiles, address))
 
 
 def definitions() -> str:

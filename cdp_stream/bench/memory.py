@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cdp_stream.bench import reference_load
+from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
 from cdp_stream.bench.worker import publish
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import publisher
@@ -37,10 +37,8 @@ def run(profiles: int, broker: str | None) -> list[Result]:
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(profiles, broker))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(profiles, kafka.bootstrap))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(profiles, address))
 
 
 async def _measure(profiles: int, broker: str) -> list[Result]:

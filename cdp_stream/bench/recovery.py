@@ -20,13 +20,13 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import running_worker
 from cdp_stream.bench.reference_load import START
 from cdp_stream.core.row import Row
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import PARTITION_KEY, PartitionState, encode_partition, encode_row
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.topics import ensure_topics
@@ -48,10 +48,8 @@ def run(rows: int, runs: int, broker: str | None) -> list[Result]:
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(rows, runs, broker))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(rows, runs, kafka.bootstrap))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(rows, runs, address))
 
 
 async def _measure(rows: int, runs: int, broker: str) -> list[Result]:

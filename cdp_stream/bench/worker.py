@@ -19,11 +19,11 @@ from pathlib import Path
 import orjson
 
 from cdp_stream.bench import reference_load
+from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.live import LiveTraffic
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
 from cdp_stream.errors import BrokerError, OutsideError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Guarantee, Settings
 
@@ -68,10 +68,8 @@ def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(load, broker, peer))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(load, kafka.bootstrap, peer))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(load, address, peer))
 
 
 @dataclass(frozen=True, slots=True)
