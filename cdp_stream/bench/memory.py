@@ -22,6 +22,7 @@ from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import publisher
 from cdp_stream.settings import Settings
 
+PROFILES = 1_000_000
 RESIDENT_BUDGET_MIB = 1024.0
 STATE_BUDGET_BYTES = 1024.0
 LIVE_EVENTS = 200_000

@@ -11,15 +11,49 @@ from rich.table import Table
 from cdp_stream.bench import backfill, check, due, engine, memory, outputs, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
+from cdp_stream.bench.suite import ALL
+from cdp_stream.errors import OutsideError
 
 
 @click.group(
-    epilog="Example: cdp bench engine --runs 5",
-    help="Measure the engine, a replay, or a whole worker on the reference load, against the "
-    "budgets.",
+    epilog="Example: cdp bench --scale 0.02",
+    help="Measure everything, one benchmark after the other, or one of them, against the budgets.",
+    invoke_without_command=True,
 )
-def command() -> None:
-    """Hold the benchmarks."""
+@click.option(
+    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
+)
+@click.option("--scale", type=click.FloatRange(min=0.0, min_open=True, max=1.0), default=1.0,
+              show_default=True, help="The part of the full size.")  # fmt: skip
+@click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
+@click.pass_context
+def command(context: click.Context, broker: str | None, scale: float, as_object: bool) -> None:
+    """Run all benchmarks where none is named.
+
+    Raises:
+        OutsideError: some could not be measured; the others are shown.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    results: list[Result] = []
+    failed: dict[str, OutsideError] = {}
+    for name, measure in ALL.items():
+        click.echo(f"measuring: {name}", err=True)
+        try:
+            measured = measure(scale, broker)
+        except OutsideError as error:
+            failed[name] = error
+            click.echo(f"{name}: {error}", err=True)
+            continue
+        results += measured
+        if not as_object:
+            _show(measured, as_object=False)
+    if as_object:
+        _show(results, as_object=True)
+    if failed:
+        raise OutsideError(
+            f"not measured: {', '.join(failed)}", "see what was said of each, or run it by itself"
+        )
 
 
 _events = click.option(
@@ -120,7 +154,7 @@ _broker = click.option(
 
 @command.command("recovery", epilog="Example: cdp bench recovery --rows 200000")
 @_broker
-@click.option("--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True,
+@click.option("--rows", type=click.IntRange(min=1000), default=recovery.ROWS, show_default=True,
               help="Rows of 300 bytes in the changelog.")  # fmt: skip
 @_runs
 @_json
@@ -157,8 +191,8 @@ def measure_due(broker: str | None, profiles: int, as_object: bool) -> None:
 
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
 @_broker
-@click.option("--profiles", type=click.IntRange(min=100), default=1_000_000, show_default=True,
-              help="Profiles of 20 touched criteria.")  # fmt: skip
+@click.option("--profiles", type=click.IntRange(min=100), default=memory.PROFILES,
+              show_default=True, help="Profiles of 20 touched criteria.")  # fmt: skip
 @_json
 def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     """A worker with a million profiles and the RocksDB store: resident memory."""
