@@ -35,7 +35,7 @@ from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
 from cdp_stream.sinks.positions import SinkPlan, starting_positions
-from cdp_stream.sinks.progress import Progress
+from cdp_stream.sinks.progress import Progress, says_more
 from cdp_stream.sinks.reading import Reader, UnreadableError
 from cdp_stream.sinks.showing import show_standing, show_waiting
 from cdp_stream.sinks.standing import Standings, faulted
@@ -96,14 +96,14 @@ class SinkHosting:
             Outlet(
                 destination, connector.gathering, self._lists, producer, plan.rejected, plan.output
             ),
-            Reports(self._goes_on, self._confirm, self._fault, self.fail),
+            Reports(self._goes_on, self._delivered, self._fault, self.fail),
             metrics,
         )
         self._deletions = Deletions(
             memory,
             plan.partitions,
-            confirm=lambda item: self._confirm([item]),
             act=self._outgoing.add_alone,
+            done=self._deletion_done,
         )
         self._partitions: dict[int, HeldPartition] = {}
         self._epochs = itertools.count(1)
@@ -111,6 +111,7 @@ class SinkHosting:
         self._open = False
         self._halted = self._at_rest = False
         self._stopped: set[str] = set()
+        self._to_let_go: list[Taken] = []
         self._wake = asyncio.Event()
         self._standing_changed = asyncio.Event()
         self._confirmed = asyncio.Event()
@@ -291,12 +292,12 @@ class SinkHosting:
                 self._fault(fault, connection)
                 progress.take(offset, connection)
                 continue
-            if not progress.take(offset, change.connection):
+            if not progress.take(offset, change.connection, record.timestamp):
                 continue
             held.dated[offset] = record.timestamp
             item = Taken(change, held.number, offset, record.timestamp, record.key, record.value)
             if change.action == AUDIENCE_DELETE:
-                self._take_deletion(item)
+                self._take_deletion(held, item)
             else:
                 self._outgoing.add(item, now)
         held.last = records[-1].offset
@@ -324,6 +325,9 @@ class SinkHosting:
     def _goes_on(self, connection: str) -> bool:
         return self._open and not self._halted and connection not in self._stopped
 
+    def _delivered(self, items: Collection[Taken]) -> None:
+        self._confirm(self._deletions.acted(items))
+
     def _confirm(self, items: Collection[Taken]) -> None:
         for item in items:
             held = self._partitions.get(item.partition)
@@ -333,13 +337,20 @@ class SinkHosting:
         self._confirmed.set()
         self._wake.set()
 
-    def _take_deletion(self, item: Taken) -> None:
+    def _take_deletion(self, held: HeldPartition, item: Taken) -> None:
+        connection = item.change.connection
         action = item.change.message.get("on_audience_delete", self._connector.on_audience_delete)
-        self._outgoing.flush(item.change.connection)
+        self._outgoing.flush(connection)
         if action == "keep":
             self._confirm([item])
-        else:
-            self._deletions.add(item)
+            return
+        held.progress.hold(connection, item.offset, held.dated)
+        self._deletions.add(item)
+
+    def _deletion_done(self, item: Taken) -> None:
+        self._confirm([item])
+        self._to_let_go.append(item)
+        self._standing_changed.set()
 
     # -- committing --------------------------------------------------------------------------------
 
@@ -349,13 +360,15 @@ class SinkHosting:
             self._confirmed.clear()
             if self._open:
                 await self._commit()
-                await self._deletions.advance(
-                    self._committed, {n: held.progress for n, held in self._partitions.items()}
-                )
+                await self._deletions.advance(self._is_next)
                 await asyncio.sleep(_COMMIT_GAP_S)
 
-    def _committed(self, number: int) -> int:
-        return self._app.consumer._committed_offset.get(self._tp(number)) or 0
+    def _is_next(self, item: Taken) -> bool:
+        """Whether what is kept says that a connection has come to this item of its own."""
+        held = self._partitions.get(item.partition)
+        kept = {} if held is None or held.written is None else held.written.get("connections", {})
+        entry = kept.get(item.change.connection)
+        return entry is not None and entry["offset"] == item.offset
 
     async def _commit(self, *, final: bool = False) -> None:
         """Keep what must be kept, then move the group's position."""
@@ -367,9 +380,15 @@ class SinkHosting:
                 progress.settle()
                 position = progress.position
                 kept = progress.kept(all_confirmed=self._halted or final)
-                if kept != held.written:
+                # Counts alone are not worth a record each time.
+                if kept != held.written and (
+                    says_more(kept, held.written)
+                    or self._halted
+                    or final
+                    or time.monotonic() - held.written_at >= _SAMPLE_S
+                ):
                     await self._memory.keep(self._plan.output, held.number, kept)
-                    held.written = kept
+                    held.written, held.written_at = kept, time.monotonic()
                 if self._partitions.get(held.number) is held:
                     consumer.advance(self._tp(held.number), position)
             try:
@@ -443,6 +462,8 @@ class SinkHosting:
             log("output_connection_stopped", output=output, connection=connection)
         if resumed := self._stopped - stopped:
             await self._resume_connections(resumed, seek=not halt)
+        if self._to_let_go:
+            await self._let_go(seek=not halt)
         if self._halted and not halt and self._open:
             self._halted = self._at_rest = False
             await self._seek(self._partitions)
@@ -465,15 +486,15 @@ class SinkHosting:
             held.progress.step_back()
             held.dated.clear()
         self._deletions.clear()
+        self._to_let_go.clear()
 
     def _stop_connection(self, connection: str) -> None:
         self._stopped.add(connection)
-        for item in self._outgoing.stop_connection(connection):
-            held = self._partitions.get(item.partition)
-            if held is not None:
-                held.dated.pop(item.offset, None)
         for held in self._partitions.values():
-            held.progress.stop(connection)
+            held.progress.stop(connection, held.dated)
+        for item in self._outgoing.stop_connection(connection):
+            if item.partition in self._partitions:
+                self._partitions[item.partition].dated.pop(item.offset, None)
         self._deletions.drop(connection)
         self._confirmed.set()
 
@@ -491,9 +512,24 @@ class SinkHosting:
             for connection in connections:
                 if held.progress.resume(connection):
                     again[number] = held
-        if seek and again:
-            await self._seek(again)
-            self._app.consumer.resume_partitions({self._tp(number) for number in again})
+        if seek:
+            await self._read_again(again)
+
+    async def _let_go(self, *, seek: bool) -> None:
+        """Go on with connections behind the deletions that held them."""
+        again: dict[int, HeldPartition] = {}
+        for item in self._to_let_go:
+            held = self._partitions.get(item.partition)
+            if held is not None and held.progress.let_go(item.change.connection):
+                again[item.partition] = held
+        self._to_let_go.clear()
+        if seek:
+            await self._read_again(again)
+
+    async def _read_again(self, partitions: dict[int, HeldPartition]) -> None:
+        if partitions:
+            await self._seek(partitions)
+            self._app.consumer.resume_partitions({self._tp(number) for number in partitions})
 
     # -- what is shown -----------------------------------------------------------------------------
 

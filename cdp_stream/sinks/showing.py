@@ -30,9 +30,9 @@ async def show_waiting(
         ends = await consumer.highwaters(*tps) if tps else {}
         lag, oldest = 0, None
         for tp, held in tps.items():
-            behind = max(0, (ends.get(tp) or 0) - held.progress.position)
+            behind = max(0, (ends.get(tp) or 0) - held.progress.position) + held.progress.owed
             lag += behind
-            at = held.oldest()
+            at = held.oldest_unsent()
             if behind and at is not None:
                 oldest = at if oldest is None else min(at, oldest)
         age = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000

@@ -155,7 +155,11 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             assert {connection for _, connection in there.taken} == {"b@out"}
             await eventually(lambda: ran.state_is("a@out", "faulted"))
             assert await ran.standing("out") is None
+            # What it leaves undone is counted, though the group's position is past it.
+            await eventually(ran.all_committed)
+            await eventually(lambda: _lag_is(ran, 40))
             shown = json.loads(await ran.cdp("outputs", "show", "out", "--json"))
+            assert shown["oldest_unsent_ms"] > 0
             assert shown["status"] == "degraded"
             assert shown["connections"][0]["id"] == "a@out"
             assert "410 no such list" in shown["fault"]
@@ -163,11 +167,17 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             there.gone = set()
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
             await taken(there, 80)
+            await eventually(lambda: _lag_is(ran, 0))
         assert max(Counter(there.taken).values()) == 1
         of_a = [i for i, connection in there.taken if connection == "a@out"]
         for mpid in range(1, 21):
             of_this = [i for i in of_a if i.split(":")[1] == str(mpid)]
             assert of_this == [f"a:{mpid}:1:0", f"a:{mpid}:2:0"]
+
+
+async def _lag_is(ran: Running, lag: int) -> bool:
+    (row,) = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
+    return bool(row["lag"] == lag)
 
 
 async def test_outputs_come_and_go_with_the_definitions(
