@@ -205,8 +205,38 @@ async def test_outputs_come_and_go_with_the_definitions(
             assert record is not None
             assert "MISSING" in record["message"]
             facts = [one.facts for one in caplog.records if one.msg == "output_fault"]
-            assert [fact["output"] for fact in facts] == ["other"]
+            assert {fact["output"] for fact in facts} == {"other"}
             rows = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
             assert {row["id"]: row["connector"] for row in rows}["other"] == "post"
+            # Resumed as it is, it has its fault again.
+            before = record["since"]
+            await ran.cdp("outputs", "resume", "other")
+
+            async def again() -> bool:
+                record = await ran.standing("other")
+                assert record is not None
+                return bool(record["state"] == "faulted" and record["since"] > before)
+
+            await eventually(again)
             await ran.produce([message(1, mpid=4)])
             await taken(elsewhere, 2)
+
+
+async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics("out", "other", "third")
+    async with lists() as there:
+        unset = Output("other", "post", {"url": there.url, "key": "${MISSING}"})
+        wrong = Output("third", "post", {"url": there.url, "timeout": "${KEY}"})
+        definitions = Changing(output(there.url), unset, wrong)
+        await ran.produce([message(1, mpid=1)])
+        async with serving(ran.settings, definitions, Post, tmp_path):
+            await taken(there, 1)
+            record = await ran.standing("third")
+            assert record is not None
+            assert record["state"] == "faulted"
+            assert record["message"].startswith("output third: its settings do not fit: timeout")
+            assert "a-secret-key" not in record["message"]
+            assert await ran.state_is("other", "faulted")

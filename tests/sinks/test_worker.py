@@ -132,6 +132,19 @@ def test_a_variable_that_is_not_set_ends_it_before_anything_starts(
     assert result.exception.exit_code == 2  # type: ignore[attr-defined]
 
 
+def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
+    definitions: str, tmp_path: Path
+) -> None:
+    file = Path(definitions)
+    file.write_text(file.read_text().replace('url: "https://example.com"', 'url: "${HOOK_URL}"'))
+    env = {"HOOK_SECRET": "a-secret", "HOOK_URL": "ftp://not-shown"}
+    flags = ["--definitions", definitions, "--broker", "127.0.0.1:1", "--data-dir", str(tmp_path)]
+    result = CliRunner(env=env).invoke(cli, ["worker", *flags])
+    assert "cdp: output out: its settings do not fit: url" in result.stderr
+    assert "not-shown" not in result.stderr
+    assert "127.0.0.1:1" in str(result.exception), "it went on, to where there is no broker"
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
