@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from cdp_stream.bench import reference_load
-from cdp_stream.bench.live import LiveTraffic
+from cdp_stream.bench.live import LIVE_RATE, LiveTraffic
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
-from cdp_stream.bench.worker import LIVE_RATE, publish
+from cdp_stream.bench.worker import publish
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.produce import Publisher, publisher

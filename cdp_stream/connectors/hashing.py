@@ -100,4 +100,7 @@ def device_sha256(device_id: str) -> str:
 
 def _utf8(text: str) -> bytes:
     """Halves of characters, which JSON can write, are hashed too: they are somebody's identity."""
-    return text.encode("utf-8", "surrogatepass")
+    try:
+        return text.encode()  # several times as fast as with a handler of errors
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

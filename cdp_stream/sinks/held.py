@@ -9,10 +9,12 @@ from typing import Any
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.sinks.progress import Progress
 
-__all__ = ["SLICE", "HeldPartition"]
+__all__ = ["SLICE", "WAITING_RECORDS", "HeldPartition"]
 
 SLICE = 500
 """Records taken at a time: a few ms of blocked loop."""
+WAITING_RECORDS = 10_000
+"""A partition that holds more records is not fetched until it is down to half."""
 
 
 class HeldPartition:

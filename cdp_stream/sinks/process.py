@@ -125,8 +125,9 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     metrics = SinkMetrics(of_process=not job.is_child)
     # In a list, for it is asked before there are any.
     sinks: list[Sinks] = []
+    told: list[Callable[[], list[dict[str, Any]]]] = []
     health = Health(lambda: bool(sinks) and sinks[0].ready)
-    _serve(job, metrics, health)
+    _serve(job, metrics, health, lambda: {"outputs": [one for report in told for one in report()]})
     beat = asyncio.create_task(health.beat())
     changed = asyncio.Event()
     failure: BaseException | None = None
@@ -142,6 +143,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
             )
             sinks.append(Sinks(around))
             readying = Readying(job.environment, job.find, standings, memory, metrics)
+            told += [sinks[0].report, readying.report]
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip
             try:
@@ -239,13 +241,16 @@ def _wanted(job: SinkJob, account: Account, *, strict: bool = True) -> list[Outp
     return selected(account.outputs, only)
 
 
-def _serve(job: SinkJob, metrics: SinkMetrics, health: Health) -> None:
+def _serve(
+    job: SinkJob, metrics: SinkMetrics, health: Health, report: Callable[[], Mapping[str, Any]]
+) -> None:
+    reports = {"/outputs": report}
     if job.is_child:
-        server = serve(0, metrics.registry, health, host="127.0.0.1")
+        server = serve(0, metrics.registry, health, reports, host="127.0.0.1")
         sys.stdout.write(f"{server.server_address[1]}\n")
         sys.stdout.flush()
     elif job.settings.metrics_port is not None:
-        serve(job.settings.metrics_port, metrics.registry, health)
+        serve(job.settings.metrics_port, metrics.registry, health, reports)
 
 
 async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:

@@ -17,6 +17,7 @@ from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput, prepare
+from cdp_stream.sinks.showing import standing_of
 from cdp_stream.sinks.standing import Standings, faulted
 
 __all__ = ["Readying"]
@@ -62,6 +63,13 @@ class Readying:
             except CdpError as error:
                 await self._tell(output, str(error))
         return found
+
+    def report(self) -> list[dict[str, Any]]:
+        """How those stand that cannot run; asked by another thread."""
+        return [
+            standing_of(self._standings, output, is_ready=False)
+            for output in sorted(self._unready.copy())
+        ]
 
     def _look(self, key: str) -> None:
         if key in self._unready and self._standings.record(key) is None:
