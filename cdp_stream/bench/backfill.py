@@ -16,10 +16,10 @@ from pathlib import Path
 
 from cdp_stream.bench import reference_load
 from cdp_stream.bench.broker import kafka_at
-from cdp_stream.bench.live import LiveTraffic
+from cdp_stream.bench.live import LIVE_RATE, LiveTraffic
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
-from cdp_stream.bench.worker import LIVE_RATE, publish
+from cdp_stream.bench.worker import publish
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Settings

@@ -17,10 +17,10 @@ from random import Random
 from typing import Any
 
 from cdp_stream.bench.broker import kafka_at
-from cdp_stream.bench.live import LiveTraffic, percentile
+from cdp_stream.bench.live import LIVE_RATE, LiveTraffic, percentile
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
-from cdp_stream.bench.worker import LIVE_RATE, publish
+from cdp_stream.bench.worker import publish
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.produce import publisher
 from cdp_stream.settings import Settings

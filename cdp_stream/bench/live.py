@@ -15,12 +15,16 @@ from typing import Any, Self
 import orjson
 from aiokafka import AIOKafkaConsumer
 
+from cdp_stream.bench import reference_load
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import Publisher
 from cdp_stream.settings import Settings
 
+LIVE_RATE = 2_000
+"""Events a second at which latency is measured."""
 _STEPS_A_SECOND = 100
+_LAST_S = 1.0
 _FEWEST = 100
 """Below that a percentile says nothing."""
 
@@ -117,3 +121,24 @@ class LiveTraffic:
             await self._to.send([(b"%d" % mpid, batch) for mpid, batch in slice_])
             number += 1
             await asyncio.sleep(max(0.0, started + number / _STEPS_A_SECOND - time.perf_counter()))
+
+
+async def latency(
+    settings: Settings, to: Publisher, *, seconds: int, profiles: int, first: int
+) -> tuple[float, float]:
+    """p50 and p99, ms, from the send of an event to its membership change in a consumer's hands.
+
+    Args:
+        to: where to publish.
+        seconds: how long, at `LIVE_RATE`.
+        profiles: of the reference load.
+        first: the number of the first event.
+
+    Raises:
+        BrokerError: hardly any change came back.
+    """
+    events = reference_load.stream(seconds * LIVE_RATE, profiles, first=first)
+    async with LiveTraffic(settings, to, events, LIVE_RATE) as live:
+        await live.published()
+        await asyncio.sleep(_LAST_S)
+    return live.percentiles()

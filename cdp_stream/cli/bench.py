@@ -199,7 +199,10 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     _show(memory.run(profiles, broker), as_object=as_object)
 
 
-@command.command("outputs", epilog="Example: cdp bench outputs --changes 100000 --runs 1")
+@command.command(
+    "outputs",
+    epilog="Example: cdp bench outputs --changes 20000 --events 20000 --seconds 5 --runs 1",
+)
 @_broker
 @click.option("--changes", type=click.IntRange(min=1000), default=200_000, show_default=True,
               help="Changes sent in batches of 500; a tenth of them one per request.")  # fmt: skip
@@ -207,13 +210,17 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
               help="Events applied beside a hanging output, and beside none; 0: none.")  # fmt: skip
 @click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
               help="Profiles of those events.")  # fmt: skip
+@click.option("--seconds", type=click.IntRange(min=0), default=10, show_default=True,
+              help="How long live events then arrive for the latency; 0: none.")  # fmt: skip
 @_runs
 @_json
 def measure_outputs(
-    broker: str | None, changes: int, events: int, profiles: int, runs: int, as_object: bool
-) -> None:
+    broker: str | None, changes: int, events: int, profiles: int, seconds: int, runs: int,
+    as_object: bool,
+) -> None:  # fmt: skip
     """Sinks to a local HTTP server, and profiles beside an output that hangs."""
-    _show(outputs.run(outputs.Load(changes, events, profiles, runs), broker), as_object=as_object)
+    load = outputs.Load(changes, events, profiles, runs, seconds)
+    _show(outputs.run(load, broker), as_object=as_object)
 
 
 def _show(results: list[Result], *, as_object: bool) -> None:

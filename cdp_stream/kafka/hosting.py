@@ -363,7 +363,8 @@ class PartitionHosting:
                 # A marker waits for the rows that the definitions before have yet to reach.
                 return self._tick(hosted) or self._sweep(hosted)
         hosted.switching = True
-        effects = processor.switch(wanted)
+        skipped = self._definitions.between(version, wanted.version)
+        effects = processor.switch(wanted, skipped=skipped)
         self._submit(hosted, effects, None, barrier=True)
         log("definitions_in_force", partition=hosted.number, version=wanted.version,
             before=version, rows_to_sweep=processor.rows_to_sweep(),

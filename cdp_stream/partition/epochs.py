@@ -22,6 +22,7 @@ from cdp_stream.core.transition import (
     migrate,
     narrowed,
     transition,
+    without_connections,
 )
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.rows import epoch_of, members_of
@@ -97,6 +98,18 @@ class Epochs:
             self.state = _switched(before, definitions, complete, at)
         self.is_known = True
         self._enter(definitions)
+
+    def forget_connections(self, connections: Collection[str]) -> None:
+        """Take it that these were told of nothing: what is told of them next begins anew."""
+        if connections and self.state is not None:
+            state = self.state
+            self.state = state._replace(
+                catalog=without_connections(state.catalog, connections),
+                past={
+                    epoch: without_connections(catalog, connections)
+                    for epoch, catalog in state.past.items()
+                },
+            )
 
     def finish(self) -> None:
         """Every row of an earlier epoch has been migrated, or need not be."""

@@ -16,10 +16,12 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
+from cdp_stream.core.definition import Account
 from cdp_stream.core.due import DueInstants
 from cdp_stream.core.forwarding import Emission
+from cdp_stream.core.plan import InForce
 from cdp_stream.core.row import FOREVER, Row
-from cdp_stream.core.transition import Catalog, ended_connections
+from cdp_stream.core.transition import Catalog, Wired, ended_connections
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.backfill_rows import backfilled_mpid
 from cdp_stream.formats.definitions_row import (
@@ -166,7 +168,12 @@ class ProfileProcessor:
             return max(1, len(self._unswept))
         return 0
 
-    def switch(self, definitions: Definitions, complete: frozenset[str] = frozenset()) -> Effects:
+    def switch(
+        self,
+        definitions: Definitions,
+        complete: frozenset[str] = frozenset(),
+        skipped: Sequence[Account] = (),
+    ) -> Effects:
         """Put definitions in force: between two calls whose effects are delivered, with nothing due
         any more by the partition's time.
 
@@ -176,9 +183,14 @@ class ProfileProcessor:
         Args:
             definitions: a new version, or the one in force when more of it is complete.
             complete: slots whose history is in now, beside those that were kept up.
+            skipped: what versions defined that came and went meanwhile.
         """
         epochs = self._epochs
         before = epochs.state
+        ended: list[tuple[Wired, InForce]] = []
+        if before is not None:
+            ended = ended_connections(before.catalog, [*skipped, definitions.account])
+            epochs.forget_connections({wired.id for wired, _audience in ended})
         epochs.switch(definitions, complete, self.time)
         # Decoded rows are of the epoch before.
         self._rows.clear()
@@ -195,20 +207,25 @@ class ProfileProcessor:
         self._settle_histories()
         effects = Effects()
         if before is not None:
-            self._end_connections(before.catalog, effects)
+            self._end_connections(before.catalog, ended, effects)
         self._write_definitions(effects)
         self._close(effects)
         return effects
 
-    def _end_connections(self, before: Catalog, effects: Effects) -> None:
+    def _end_connections(
+        self, before: Catalog, ended: list[tuple[Wired, InForce]], effects: Effects
+    ) -> None:
         """Tell the connections whose audience was deleted, behind all that they were told of it."""
         state = self._epochs.state
         assert state is not None
-        for wired, audience in ended_connections(before, self._epochs.definitions.account):
+        for wired, audience in ended:
             message = self._encoder.encode_audience_delete(wired, audience, state.time)
             effects.outputs.append((wired.output, b"", message))
         now = state.catalog.connections
-        effects.started = [name for name in now if name not in before.connections]
+        again = {wired.id for wired, _audience in ended}
+        effects.started = [
+            name for name in now if name in again or name not in before.connections
+        ]  # fmt: skip
         effects.stopped = [name for name in before.connections if name not in now]
 
     @property

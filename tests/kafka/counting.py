@@ -9,6 +9,7 @@ gives one membership ``fired:INSTANT`` as that instant is passed. A value ``bad`
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
+from cdp_stream.core.definition import Account
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects, Record
 
@@ -42,7 +43,7 @@ class CountingProcessor:
     def audience_sizes(self) -> Mapping[str, int] | None:
         return {}
 
-    def switch(self, definitions: Definitions) -> Effects:
+    def switch(self, definitions: Definitions, *, skipped: Sequence[Account] = ()) -> Effects:
         self.version = definitions.version
         return self._with_meta(Effects())
 
