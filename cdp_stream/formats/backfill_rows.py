@@ -6,7 +6,7 @@ far the backfill is, and of what, is under `~backfill`. No profile id is written
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,8 +15,30 @@ from cdp_stream.errors import OutsideError
 BACKFILL_KEY: Final = b"~backfill"
 """The key of a backfill's state."""
 
+OPEN: Final = -1
+"""The end of a source that goes on."""
+
 _PREFIX: Final = b"~backfill:"
-_VERSION: Final = 1
+_OF_ONE_LOG: Final = 1
+_OF_SEVERAL: Final = 2
+
+
+class Source(NamedTuple):
+    """A part of the log that has history of a partition's profiles (partition/sources.py).
+
+    Attributes:
+        partition: of the input.
+        first: the offset of its first record.
+        end: the offset behind its last; `OPEN` where it goes on.
+        partitions: how many there were as it was written; 0 where nothing was ever moved.
+        time: the partition's time as it began, epoch ms; -1 where it had none.
+    """
+
+    partition: int
+    first: int
+    end: int = OPEN
+    partitions: int = 0
+    time: int = -1
 
 
 class BackfillState(msgspec.Struct, frozen=True, array_like=True):
@@ -32,6 +54,8 @@ class BackfillState(msgspec.Struct, frozen=True, array_like=True):
         epoch: of the partition's definitions, once it has reached the live position and rows of
             earlier epochs are handed what it read; 0 before.
         events: how many events were read, for people.
+        sources: what it reads, in order, where that is more than the partition's own log; `start`
+            and `position` are offsets in them laid end to end. Empty: those of its own log.
     """
 
     slots: tuple[str, ...]
@@ -42,6 +66,7 @@ class BackfillState(msgspec.Struct, frozen=True, array_like=True):
     log_is_shorter: bool
     epoch: int = 0
     events: int = 0
+    sources: tuple[Source, ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,7 +85,7 @@ def backfilled_mpid(key: bytes) -> int | None:
 
 def encode_backfill(state: BackfillState) -> bytes:
     """The row under `BACKFILL_KEY`."""
-    return _encode((_VERSION, state))
+    return _encode((_OF_SEVERAL if state.sources else _OF_ONE_LOG, state))
 
 
 def decode_backfill(value: bytes) -> BackfillState:
@@ -73,8 +98,8 @@ def decode_backfill(value: bytes) -> BackfillState:
         version, state = _decode(value)
     except msgspec.DecodeError as error:
         raise _unreadable("is damaged") from error
-    if version != _VERSION:
-        raise _unreadable(f"has version {version}, this release reads {_VERSION}")
+    if version not in (_OF_ONE_LOG, _OF_SEVERAL):
+        raise _unreadable(f"has version {version}, this release reads up to {_OF_SEVERAL}")
     return state
 
 

@@ -33,11 +33,6 @@ INPUT_KEY: Final = b"~input"
 REPARTITION_KEY: Final = b"~repartition"
 """The key of a row that says that profiles are being moved to other partitions."""
 
-MOVED_KEY: Final = b"~moved"
-"""The key of a row that says when they were: the time of all partitions at the last move, epoch ms,
-as text. What was published before lies in the log where profiles were before.
-"""
-
 _WITHOUT_EPOCH = 1
 _HEADER = Struct(">BqI")
 _FIRST_HEADER = Struct(">Bq")

@@ -15,13 +15,17 @@ import time
 from collections.abc import Callable, Collection
 from typing import Final
 
+from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.backfill_progress import BackfillProgress, Reading
 from cdp_stream.kafka.history_reader import HistoryReader
+from cdp_stream.kafka.history_start import Wanted
 from cdp_stream.kafka.hosted import SLICE, HostedPartition
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
+from cdp_stream.kafka.placement import Placement
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.sources import reaches_over_unknown, sources_of
 
 __all__ = ["Backfills"]
 
@@ -56,6 +60,10 @@ class _Part:
         self.held_since: float | None = None
         self.not_before = 0.0
 
+    def live(self, hosted: HostedPartition) -> int:
+        """Up to where live records are applied, in the offsets of what is read."""
+        return self.backfill.laid.live(hosted.applied)
+
 
 class Backfills:
     """The backfills of the partitions that this worker holds.
@@ -82,6 +90,7 @@ class Backfills:
         self._parts: dict[int, _Part] = {}
         self._audiences: dict[int, Collection[str]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._placement = Placement()
 
     def holds(self, hosted: HostedPartition) -> bool:
         """Whether live records wait for the partition's backfill to be through."""
@@ -103,8 +112,7 @@ class Backfills:
     def sample(self, hosted: HostedPartition) -> None:
         """Tell how far a partition's backfill is; now and then."""
         backfill = hosted.processor.backfill
-        state = None if backfill is None else backfill.state
-        if state is None:
+        if backfill is None or (state := backfill.state) is None:
             self._progress.forget(hosted.number)
             return
         if not state.epoch:
@@ -113,7 +121,7 @@ class Backfills:
             audiences=self._audiences.get(hosted.number, ()),
             start=state.start,
             position=state.position,
-            end=max(hosted.applied, state.position),
+            end=max(backfill.laid.live(hosted.applied), state.position),
             events=state.events,
             log_is_shorter=state.log_is_shorter,
             state="merging" if state.epoch else "reading",
@@ -143,36 +151,40 @@ class Backfills:
         self.forget(hosted.number)
         lookback = backfill.lookback_ms
         since = None if lookback is None else hosted.processor.time - lookback - _MARGIN_MS
-        reader = HistoryReader(
-            self._plan.client,
-            self._plan.events,
-            hosted.number,
+        wanted = Wanted(
+            _sources(hosted, backfill),
+            live=hosted.applied + 1,
             since=since,
             resume=None if backfill.state is None else backfill.position + 1,
-            wake=self._wake,
         )
+        reader = HistoryReader(self._plan.client, self._plan.events, wanted, wake=self._wake)
         part = self._parts[hosted.number] = _Part(backfill, reader, since)
         return part
 
     def _begin(self, hosted: HostedPartition, part: _Part) -> bool:
-        backfill, start = part.backfill, part.reader.start
+        backfill, start, laid = part.backfill, part.reader.start, part.reader.laid
         if not hosted.lane.has_room:
             return False
         if start is None:
             return False
+        live = laid.live(hosted.applied)
         # Live records go on from behind the last one applied: nothing beyond it is read here.
-        offset = min(start.offset, hosted.applied + 1)
-        moved = backfill.reaches_over_move(part.since)
-        effects = backfill.begin(offset, log_is_shorter=start.log_is_shorter or moved)
+        offset = min(start.offset, live + 1)
+        is_elsewhere = reaches_over_unknown(backfill.moves(), part.since)
+        effects = backfill.begin(
+            offset,
+            log_is_shorter=start.log_is_shorter or is_elsewhere,
+            sources=laid.sources if laid.sources[-1].partitions else (),
+        )
         self._submit(hosted, effects, False)
-        log("backfill_begins", partition=hosted.number, offset=offset,
-            records=max(0, hosted.applied + 1 - offset), slots=len(backfill.slots))  # fmt: skip
+        log("backfill_begins", partition=hosted.number, offset=offset, sources=len(laid.sources),
+            records=max(0, live + 1 - offset), slots=len(backfill.slots))  # fmt: skip
         if start.log_is_shorter:
             self._warn(hosted.number)
-        if moved:
+        if is_elsewhere:
             log("backfill_log_is_elsewhere", level=logging.WARNING, partition=hosted.number,
-                reason="profiles were moved here by cdp repartition within the lookback, and "
-                "their events from before are in other partitions of the log",
+                reason="profiles were moved here within the lookback, by a release that did not "
+                "keep where their events are in the log",
                 next="nothing; or publish the events anew to another --prefix, with as many "
                 "partitions")  # fmt: skip
         return True
@@ -187,16 +199,19 @@ class Backfills:
         is_due = backfill.wants_to_save or self._is_to_be_saved(hosted, part)
         worked = is_due and self._save(hosted, part)
         while not backfill.is_full and time.perf_counter() < until:
-            records, through = reader.take(_RECORDS, hosted.applied)
+            records, through, source = reader.take(_RECORDS, part.live(hosted))
             if through <= backfill.position:
                 break
-            self._progress.read(backfill.apply(records, through))
+            laid = backfill.laid
+            is_here = self._placement.here(laid.sources[source], laid.sources[-1])
+            events = backfill.apply(records, through, shift=laid.shift(source), is_here=is_here)
+            self._progress.read(events)
             worked = True
         return worked
 
     def _is_to_be_saved(self, hosted: HostedPartition, part: _Part) -> bool:
         """Whether what is written late would make live records wait."""
-        behind = hosted.applied - part.backfill.position
+        behind = part.live(hosted) - part.backfill.position
         if part.backfill.unsaved_rows <= _FEW_ROWS:
             return False
         if part.held_since is not None:
@@ -207,7 +222,8 @@ class Backfills:
         if not hosted.lane.has_room:
             return False
         self._submit(hosted, part.backfill.save(_PIECE_ROWS, _PIECE_BYTES), False)
-        if not part.backfill.is_saving and hosted.applied - part.backfill.position <= _NEAR:
+        behind = part.live(hosted) - part.backfill.position
+        if not part.backfill.is_saving and behind <= _NEAR:
             part.saves += 1
         return True
 
@@ -216,7 +232,7 @@ class Backfills:
         is.
         """
         backfill, now = part.backfill, time.monotonic()
-        behind = hosted.applied - backfill.position
+        behind = part.live(hosted) - backfill.position
         if part.held_since is None:
             is_early = behind > _NEAR or now < part.not_before
             if is_early or backfill.is_saving or self._is_to_be_saved(hosted, part):
@@ -251,3 +267,10 @@ def _is_at_rest(hosted: HostedPartition) -> bool:
     processor = hosted.processor
     due = processor.next_due()
     return hosted.lane.is_idle and hosted.fire_to is None and (due is None or due > processor.time)
+
+
+def _sources(hosted: HostedPartition, backfill: Backfill) -> tuple[Source, ...]:
+    """What is to be read; of one that is under way what it reads."""
+    if backfill.state is None:
+        return sources_of(backfill.moves(), hosted.number)
+    return backfill.state.sources or (Source(hosted.number, 0),)

@@ -27,6 +27,7 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from cdp_stream.kafka.leaving import leave_in_any_generation
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.unpacking import unpack_whole_batches
@@ -88,7 +89,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer; it reads nothing before it has subscribed."""
         await super().on_start()
-        unpack_whole_batches(self._ensure_consumer())
+        consumer = self._ensure_consumer()
+        unpack_whole_batches(consumer)
+        leave_in_any_generation(consumer)
 
     def start_pump(self, take: Callable[[Any], None]) -> Future[None]:
         """Fetch on and on in this thread; ``take`` gets, in the caller's loop, what was fetched.

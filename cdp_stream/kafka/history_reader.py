@@ -1,8 +1,9 @@
-"""Reading one partition of the log from far back, beside its live consumer: what backfills read.
+"""Reading the log from far back, beside the live consumer of a partition: what backfills read.
 
-A consumer without a group reads ahead, a little: what waits is bounded by `_AHEAD` records and one
-fetch. When the broker does not answer it is tried again: live traffic does not depend on it, and
-what was read is kept.
+One source after the other (partition/sources.py), its offsets as if all were one log. A consumer
+without a group reads ahead, a little: what waits is bounded by `_AHEAD` records and one fetch. When
+the broker does not answer it is tried again: live traffic does not depend on it, and what was read
+is kept.
 """
 
 import asyncio
@@ -10,51 +11,57 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from cdp_stream.formats.backfill_rows import OPEN, Source
+from cdp_stream.kafka.history_start import Start, Wanted, find_start, go_on_at
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 from cdp_stream.partition.effects import Record
+from cdp_stream.partition.sources import Laid
 
-__all__ = ["HistoryReader", "Start"]
+__all__ = ["HistoryReader", "Taken"]
 
 _AHEAD = 5_000
 _FETCH_BYTES = 512 * 1024
 """Unpacked at once, between two slices of live records: about 3 ms."""
 _POLL_MS = 500
 _RETRY_S = 2.0
+_CUT_OFF_S = 30.0
+"""So long a partition must tell of an end before one that it had; a new leader may do so briefly.
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where reading begins.
+class Taken(NamedTuple):
+    """Some more records.
 
     Attributes:
-        offset: of the first record.
-        log_is_shorter: whether the log began later than asked for; what was before is gone.
+        records: of one source, with the offsets of their partition.
+        through: the offset up to which all has now been taken; -1 while nothing is known.
+        source: which of the sources they are of.
     """
 
-    offset: int
-    log_is_shorter: bool
+    records: list[Record]
+    through: int
+    source: int
 
 
 class HistoryReader:
-    """Reads one partition.
+    """Reads the history of one partition.
 
     Args:
         client: Connection settings of the aiokafka client.
         topic: The log.
-        partition: Its partition.
-        since: No record of an earlier timestamp is needed, epoch ms; ``None`` reads all there is.
-        resume: The offset to go on at instead; ``None`` begins.
+        wanted: What to read of it.
         wake: Called when there is something to take.
+        cut_off_s: How long an end that is too early is not believed.
 
     Attributes:
+        laid: What is read; what is too old left out, once that is known.
         start: Where it began, or went on; ``None`` until that is known.
     """
 
@@ -62,37 +69,37 @@ class HistoryReader:
         self,
         client: Mapping[str, Any],
         topic: str,
-        partition: int,
+        wanted: Wanted,
         *,
-        since: int | None,
-        resume: int | None,
         wake: Callable[[], None],
+        cut_off_s: float = _CUT_OFF_S,
     ) -> None:
         self._client = client
-        self._tp = TopicPartition(topic, partition)
-        self._since = since
-        self._next = resume
+        self._topic = topic
+        self._wanted = wanted
+        self._next = wanted.resume
         self._wake = wake
-        self._chunks: deque[list[Any]] = deque()
+        self._cut_off_s = cut_off_s
+        self._chunks: deque[tuple[int, list[Any]]] = deque()
         self._cursor = 0
         self._held = 0
         self._has_room = asyncio.Event()
+        self.laid = Laid(wanted.sources)
         self.start: Start | None = None
         self._task = asyncio.create_task(self._run())
 
-    def take(self, limit: int, through: int) -> tuple[list[Record], int]:
-        """The next records up to an offset, at most so many.
-
-        Returns:
-            The records, and the offset up to which all has now been taken; -1 while nothing is
-            known.
-        """
+    def take(self, limit: int, through: int) -> Taken:
+        """The next records up to an offset, at most so many."""
         taken: list[Record] = []
+        index = self._chunks[0][0] if self._chunks else 0
+        shift = self.laid.shift(index)
         while self._chunks and len(taken) < limit:
-            chunk = self._chunks[0]
+            of, chunk = self._chunks[0]
+            if of != index:
+                break
             part = chunk[self._cursor : self._cursor + limit - len(taken)]
-            if part[-1].offset > through:
-                part = [record for record in part if record.offset <= through]
+            if part[-1].offset + shift > through:
+                part = [record for record in part if record.offset + shift <= through]
                 if not part:
                     break
             taken += part
@@ -103,13 +110,15 @@ class HistoryReader:
                 self._cursor = 0
         if self._held < _AHEAD:
             self._has_room.set()
-        last = taken[-1].offset if taken else -1
+        last = taken[-1].offset + shift if taken else -1
         if len(taken) == limit:
-            return taken, last
-        if self._chunks:  # the next record is behind the offset
-            return taken, through
+            return Taken(taken, last, index)
+        if self._chunks:
+            of, chunk = self._chunks[0]
+            before = chunk[self._cursor].offset + self.laid.shift(of) - 1
+            return Taken(taken, min(through, before), index)
         known = -1 if self._next is None or self.start is None else self._next - 1
-        return taken, max(last, min(through, known))
+        return Taken(taken, max(last, min(through, known)), index)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -122,13 +131,14 @@ class HistoryReader:
             try:
                 await self._read()
             except (KafkaError, OSError) as error:
-                log("backfill_waits", level=logging.WARNING, partition=self._tp.partition,
+                log("backfill_waits", level=logging.WARNING,
+                    partition=self.laid.sources[-1].partition,
                     error=str(error) or type(error).__name__,
                     next="nothing: it goes on by itself when the broker answers")  # fmt: skip
             await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
-        tp, observation = self._tp, Observation()
+        observation = Observation()
         consumer = AIOKafkaConsumer(
             **self._client,
             group_id=None,
@@ -142,39 +152,71 @@ class HistoryReader:
         await consumer.start()
         try:
             unpack_whole_batches(consumer)
-            consumer.assign([tp])
             if self.start is None:
-                self.start = await self._find_start(consumer)
-                self._next = self.start.offset
-                self._wake()
-            assert self._next is not None
-            consumer.seek(tp, self._next)
+                await self._begin(consumer)
             while True:
-                if self._held >= _AHEAD:
-                    self._has_room.clear()
-                    await self._has_room.wait()
-                fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-                if (tp.topic, tp.partition) in observation.out_of_range:
-                    # Retention was faster than we are; aiokafka goes on at the beginning.
-                    observation.forget((tp.topic, tp.partition))
-                    self.start = Start(self.start.offset, log_is_shorter=True)
-                for records in fetched.values():
-                    self._chunks.append(records)
-                    self._held += len(records)
-                self._next = await consumer.position(tp)
-                self._wake()
+                assert self._next is not None
+                await self._read_source(consumer, observation, self.laid.index(self._next))
         finally:
             await consumer.stop()
 
-    async def _find_start(self, consumer: AIOKafkaConsumer) -> Start:
-        tp = self._tp
-        beginning: int = (await consumer.beginning_offsets([tp]))[tp]
-        if self._next is not None:
-            return Start(max(self._next, beginning), log_is_shorter=self._next < beginning)
-        offset = beginning
-        if self._since is not None and self._since > 0:
-            found = (await consumer.offsets_for_times({tp: self._since}))[tp]
-            # None: nothing is as new as that.
-            offset = (await consumer.end_offsets([tp]))[tp] if found is None else found.offset
-        # A log that begins at 0 has never lost anything.
-        return Start(offset, log_is_shorter=0 < beginning >= offset)
+    async def _begin(self, consumer: AIOKafkaConsumer) -> None:
+        if self._next is None:
+            self.laid, start = await find_start(consumer, self._topic, self._wanted)
+        else:
+            start = await go_on_at(consumer, self._topic, self.laid, self._next)
+        self._next, self.start = start.offset, start
+        self._wake()
+
+    async def _read_source(
+        self, consumer: AIOKafkaConsumer, observation: Observation, index: int
+    ) -> None:
+        """Read on in a source, to its end; the last has none."""
+        source, shift = self.laid.sources[index], self.laid.shift(index)
+        tp = TopicPartition(self._topic, source.partition)
+        assert self._next is not None
+        consumer.assign([tp])
+        observation.forget((tp.topic, tp.partition))
+        consumer.seek(tp, self._next - shift)
+        cut_off_at: float | None = None
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._held >= _AHEAD:
+                self._has_room.clear()
+                await self._has_room.wait()
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+            if (tp.topic, tp.partition) in observation.out_of_range:
+                # Retention was faster than we are; aiokafka goes on at the beginning.
+                observation.forget((tp.topic, tp.partition))
+                self._note_gap()
+            for records in fetched.values():
+                self._keep(index, source, records)
+            position: int = await consumer.position(tp)
+            if source.end == OPEN or position < source.end:
+                self._next = position + shift
+                self._wake()
+            if source.end == OPEN:
+                continue
+            if position >= source.end:
+                break
+            seen = observation.ends.get((tp.topic, tp.partition))
+            if seen is None or seen.end >= source.end:
+                cut_off_at = None
+            elif cut_off_at is None:
+                cut_off_at = loop.time()
+            elif loop.time() - cut_off_at > self._cut_off_s:
+                self._note_gap()
+                break
+        self._next = self.laid.begin(index + 1)
+        self._wake()
+
+    def _keep(self, index: int, source: Source, records: list[Any]) -> None:
+        if source.end != OPEN and records[-1].offset >= source.end:
+            records = [record for record in records if record.offset < source.end]
+        if records:
+            self._chunks.append((index, records))
+            self._held += len(records)
+
+    def _note_gap(self) -> None:
+        assert self.start is not None
+        self.start = Start(self.start.offset, log_is_shorter=True)

@@ -20,7 +20,6 @@ from typing import Any, Final
 import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from cdp_stream.core.definition import Input
 from cdp_stream.errors import BrokerError
@@ -30,6 +29,7 @@ from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_records
 from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.placement import hash_of
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 
@@ -87,7 +87,7 @@ class Routing:
         if partition is None:
             if len(self._known) >= _KEYS_KEPT:
                 self._known.clear()
-            partition = self._known[key] = (murmur2(key) & 0x7FFFFFFF) % self._partitions
+            partition = self._known[key] = hash_of(key) % self._partitions
         return partition
 
     @staticmethod

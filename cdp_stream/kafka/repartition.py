@@ -11,52 +11,44 @@ have another place. The order of the steps makes each of them safe to be interru
 5. All copies are there, which the marker says now: they are *removed* from where they were.
 6. The input gets its partitions. What a producer has published meanwhile by the old number is
    forwarded, in its order.
-7. The marker goes.
+7. All partitions are told where the log was cut: what was applied before the move, and what after
+   it, of each old partition. Backfills read by that.
+8. The marker goes.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from cdp_stream.errors import BrokerError, UsageError
-from cdp_stream.formats.rows import (
-    PARTITION_KEY,
-    REPARTITION_KEY,
-    PartitionState,
-    as_moved,
-    decode_partition,
-    encode_partition,
-)
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_pairs, send_records
+from cdp_stream.formats.moved_row import MOVED_KEY, encode_moves
+from cdp_stream.formats.rows import REPARTITION_KEY
 from cdp_stream.kafka.guarantee import why_no_transactions
-from cdp_stream.kafka.produce import Routing
+from cdp_stream.kafka.moved_input import forward
+from cdp_stream.kafka.moved_rows import MovedRows
+from cdp_stream.kafka.standstill import check_input_is_read, check_nobody_works
+from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
 from cdp_stream.partition.relocation import (
     COPY,
     REMOVE,
+    SETTLE,
     Marker,
+    begun,
     check_ready,
+    is_marked,
     is_own,
+    moves_after,
     own_rows,
-    profile_of_membership,
+    time_of_all,
 )
 from cdp_stream.settings import Settings
 
 __all__ = ["Repartitioned", "repartition"]
-
-_PIECE = 5_000
-_WAIT_S = 30.0
-_NEVER = encode_partition(PartitionState(-1, -1))
-Rows = dict[bytes, bytes]
-Pair = tuple[bytes, bytes | None]
 
 
 @dataclass(slots=True)
@@ -126,17 +118,15 @@ class _Move:
         tell: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self._client = client_settings(settings)
         self._admin = admin
         self._to = partitions
         self._tell = tell
-        self._routing = Routing(partitions)
-        self._events = settings.topic("events")
-        self._changelog = settings.topic("profiles-changelog")
-        self._state = settings.topic("membership-state")
+        self._system = StoppedSystem(settings, admin)
+        self._rows = MovedRows(self._system, partitions)
         self._done = Repartitioned(partitions, partitions)
 
     async def run(self, *, dry_run: bool) -> Repartitioned:
+        system, done = self._system, self._done
         counts = await partition_counts(self._admin)
         missing = [t.suffix for t in TOPICS if self._settings.topic(t.suffix) not in counts]
         if missing:
@@ -145,22 +135,23 @@ class _Move:
                 "prefix",
                 "name the prefix of the system that you mean with --prefix",
             )
-        own = await self._own_rows(counts[self._changelog])
+        own = await self._own_rows(counts[system.changelog])
         marker = self._begun(own, counts)
-        self._done.before = marker.before
+        done.before = marker.before
         if marker.before == self._to:
-            return self._done
-        await self._check_nobody_works(counts)
+            return done
+        await check_nobody_works(system, self._settings.prefix, counts)
         transactional = not await why_no_transactions(self._settings)
         if transactional and not dry_run:
-            await self._fence(marker.before)
-        if not self._done.resumed:
-            await self._check_input_is_read(own, marker)
+            await system.fence(marker.before)
+        if not done.resumed:
+            ends = await check_input_is_read(system, own, marker.before)
+            marker = marker._replace(time=time_of_all(own), ends=ends)
         if dry_run:
             await self._count(marker)
-            return self._done
+            return done
         await self._act(counts, own, marker, transactional=transactional)
-        return self._done
+        return done
 
     async def _act(
         self,
@@ -170,289 +161,105 @@ class _Move:
         *,
         transactional: bool,
     ) -> None:
-        before = range(marker.before)
+        system = self._system
         if marker.phase == COPY:
-            async with self._producer() as producer:
+            async with system.producer() as producer:
                 await self._mark(producer, marker, marker.before)
-            await self._grow(counts, [t for t in self._topics(counts) if t != self._events])
-        async with self._producer(self._changelog, self._state) as producer:
+            topics = system.topics(counts, (marker.before, self._to))
+            others = [name for name in topics if name != system.events]
+            await system.grow(others, self._to, self._tell)
+        grown = (system.changelog, system.state)
+        async with system.producer(*grown, partitions=self._to) as producer:
             if marker.phase == COPY:
                 await self._mark(producer, marker, marker.after)
-                for number in before:
-                    self._tell(f"copying the profiles of partition {number}")
-                    await self._copy(producer, number)
-                rows = own_rows({number: own[number] for number in before}, marker)
-                for number, pairs in rows.items():
-                    await self._send(producer, self._changelog, number, pairs.items())
-                await self._mark(producer, marker._replace(phase=REMOVE), marker.after)
-            for number in before:
-                self._tell(f"removing from partition {number} what was copied")
-                await self._remove(producer, number)
-            await self._grow(await partition_counts(self._admin), [self._events])
-            await self._forward(own, marker, transactional=transactional)
-            for number in range(marker.after):
-                await self._send(producer, self._changelog, number, [(REPARTITION_KEY, None)])
+                await self._copy(producer, own, marker)
+                marker = marker._replace(phase=REMOVE)
+                await self._mark(producer, marker, marker.after)
+            if marker.phase == REMOVE:
+                await self._remove(producer, marker)
+                await system.grow([system.events], self._to, self._tell)
+                starts, self._done.forwarded = await forward(
+                    system, own, marker, transactional=transactional
+                )
+                # From here on the input is no longer read, so what it says now is kept.
+                marker = marker._replace(phase=SETTLE, starts=tuple(starts.values()))
+                await self._mark(producer, marker, marker.after)
+            await self._settle(producer, own, marker)
 
     # -- whether it may begin --------------------------------------------------------------------
 
     def _begun(self, own: Mapping[int, Rows], counts: Mapping[str, int]) -> Marker:
         """The marker of a move that was interrupted, or that of one to begin."""
-        for rows in own.values():
-            if REPARTITION_KEY in rows:
-                marker = Marker.decode(rows[REPARTITION_KEY])
-                if marker.after != self._to:
-                    raise UsageError(
-                        f"a move to {marker.after} partitions was begun and is not finished",
-                        f"finish it first: --partitions {marker.after}",
-                    )
-                self._done.resumed = True
-                return marker
-        there = counts[self._events]
+        marker = begun(own)
+        if marker is not None and marker.after != self._to:
+            raise UsageError(
+                f"a move to {marker.after} partitions was begun and is not finished",
+                f"finish it first: --partitions {marker.after}",
+            )
+        if marker is not None and is_marked(own, marker):
+            self._done.resumed = True
+            return marker
+        events = self._system.events
+        there = counts[events]
         if self._to < there:
             raise UsageError(
-                f"{self._events} has {there} partitions, and Kafka cannot make them fewer",
+                f"{events} has {there} partitions, and Kafka cannot make them fewer",
                 "start afresh with another --prefix, and publish the events there",
             )
         for plan in TOPICS:
             if counts[name := self._settings.topic(plan.suffix)] != there:
                 raise BrokerError(
-                    f"{name} has {counts[name]} partitions, but {self._events} has {there}",
+                    f"{name} has {counts[name]} partitions, but {events} has {there}",
                     f"give {name} {there} partitions first",
                 )
         check_ready(own)
         return Marker(there, self._to, COPY)
 
-    async def _check_nobody_works(self, counts: Mapping[str, int]) -> None:
-        prefix = self._settings.prefix
-        listed = {group for group, *_ in await self._admin.list_consumer_groups()}
-        ours = sorted(
-            g for g in listed if g.startswith((self._settings.group_id, f"{prefix}-sink"))
-        )
-        for response in await self._admin.describe_consumer_groups(ours) if ours else []:
-            for _error, group, state, *_ in response.groups:
-                if state not in ("Empty", "Dead"):
-                    raise BrokerError(
-                        f"workers are still running: the group {group} has members ({state})",
-                        "stop all workers (SIGTERM), wait for their session to end, and try again",
-                    )
-        outputs = self._outputs(counts)
-        for group in ours:
-            if group != self._settings.group_id:
-                await self._check_outputs_are_sent(group, outputs)
-
-    async def _check_outputs_are_sent(self, group: str, outputs: Iterable[str]) -> None:
-        known = await self._admin.list_consumer_group_offsets(group)
-        for topic in outputs:
-            starts = {tp.partition: max(0, known[tp].offset) for tp in known if tp.topic == topic}
-            waiting = await self._records(topic, starts)
-            if count := sum(map(len, waiting.values())):
-                raise BrokerError(
-                    f"{count} changes in {topic} have yet to be sent",
-                    "let workers send them (cdp outputs list shows what holds them up): moved "
-                    "profiles' later changes would overtake them",
-                )
-
-    async def _check_input_is_read(self, own: Mapping[int, Rows], marker: Marker) -> None:
-        waiting = await self._records(self._events, await self._positions(own, marker))
-        if count := sum(map(len, waiting.values())):
-            raise BrokerError(
-                f"{count} records of {self._events} have not been applied yet",
-                "stop the producers, let workers run until nothing waits "
-                "(cdp_input_lag_records), then stop them",
-            )
-
-    async def _positions(self, own: Mapping[int, Rows], marker: Marker) -> dict[int, int]:
-        """The next offset of the input that each old partition has yet to apply."""
-        consumer = AIOKafkaConsumer(
-            **self._client, group_id=self._settings.group_id, enable_auto_commit=False
-        )
-        async with consumer:
-            positions = {}
-            for number in range(marker.before):
-                tp = TopicPartition(self._events, number)
-                consumer.assign([tp])
-                state = own[number].get(PARTITION_KEY)
-                applied = -1 if state is None else decode_partition(state).position
-                positions[number] = max(await consumer.committed(tp) or 0, applied + 1)
-            return positions
-
-    async def _fence(self, before: int) -> None:
-        """Keep whoever held a partition, and does not know that it was lost, from writing."""
-        for number in range(before):
-            producer = AIOKafkaProducer(
-                **self._client, transactional_id=f"{self._settings.group_id}-{number}"
-            )
-            async with asyncio.timeout(_WAIT_S), producer:
-                pass
-
-    # -- topics ----------------------------------------------------------------------------------
-
-    def _outputs(self, counts: Mapping[str, int]) -> list[str]:
-        return sorted(name for name in counts if name.startswith(self._settings.topic("output.")))
-
-    def _topics(self, counts: Mapping[str, int]) -> list[str]:
-        """All topics that have as many partitions as the input."""
-        outputs = [n for n in self._outputs(counts) if counts[n] in (self._done.before, self._to)]
-        return [*(self._settings.topic(plan.suffix) for plan in TOPICS), *outputs]
-
-    async def _grow(self, counts: Mapping[str, int], names: Iterable[str]) -> None:
-        growing = {name: NewPartitions(self._to) for name in names if counts[name] < self._to}
-        if growing:
-            self._tell(f"giving {self._to} partitions to {', '.join(sorted(growing))}")
-            await self._admin.create_partitions(growing)
-        async with asyncio.timeout(_WAIT_S):
-            while True:
-                there = await partition_counts(self._admin)
-                if all(there[name] >= self._to for name in names):
-                    return
-                await asyncio.sleep(0.1)
-
-    # -- rows ------------------------------------------------------------------------------------
-
-    async def _newest(self, topic: str, number: int) -> Rows:
-        """The live rows of a partition."""
-        rows: Rows = {}
-
-        def take(_number: int, records: list[Any]) -> None:
-            for record in records:
-                if record.value is None:
-                    rows.pop(record.key, None)
-                else:
-                    rows[record.key] = record.value
-
-        await read_to_end(self._client, topic, [number], take)
-        return rows
-
     async def _own_rows(self, partitions: int) -> dict[int, Rows]:
         own = {}
         for number in range(partitions):
-            rows = await self._newest(self._changelog, number)
+            rows = await self._system.newest(self._system.changelog, number)
             own[number] = {key: value for key, value in rows.items() if is_own(key)}
         return own
 
-    async def _moving(self, topic: str, number: int) -> dict[int, list[Pair]]:
-        """The rows of a partition that belong elsewhere, by where."""
-        moving: dict[int, list[Pair]] = {}
-        for key, value in (await self._newest(topic, number)).items():
-            if topic == self._state:
-                place = self._routing.partition_of(profile_of_membership(key))
-            elif is_own(key):
-                continue
-            else:
-                place = self._routing.partition_of(key)
-            if place != number:
-                moving.setdefault(place, []).append((key, value))
-        return moving
-
     async def _count(self, marker: Marker) -> None:
         for number in range(marker.before):
-            rows = await self._moving(self._changelog, number)
-            members = await self._moving(self._state, number)
-            self._done.profiles += sum(map(len, rows.values()))
-            self._done.memberships += sum(map(len, members.values()))
+            moving = await self._rows.count(number)
+            self._done.profiles += moving.profiles
+            self._done.memberships += moving.memberships
 
-    async def _copy(self, producer: AIOKafkaProducer, number: int) -> None:
-        for place, pairs in (await self._moving(self._changelog, number)).items():
-            moved = [(key, None if value is None else as_moved(value))
-                     for key, value in pairs]  # fmt: skip
-            await self._send(producer, self._changelog, place, moved)
-        for place, pairs in (await self._moving(self._state, number)).items():
-            await self._send(producer, self._state, place, pairs)
-
-    async def _remove(self, producer: AIOKafkaProducer, number: int) -> None:
-        for topic in (self._changelog, self._state):
-            for pairs in (await self._moving(topic, number)).values():
-                await self._send(producer, topic, number, [(key, None) for key, _ in pairs])
-                if topic == self._changelog:
-                    self._done.profiles += len(pairs)
-                else:
-                    self._done.memberships += len(pairs)
+    # -- the steps -------------------------------------------------------------------------------
 
     async def _mark(self, producer: AIOKafkaProducer, marker: Marker, partitions: int) -> None:
+        await self._write(producer, partitions, REPARTITION_KEY, marker.encode())
+
+    async def _write(
+        self, producer: AIOKafkaProducer, partitions: int, key: bytes, value: bytes | None
+    ) -> None:
+        """Write a row to so many partitions, in their order: see `begun`."""
         for number in range(partitions):
-            pair = (REPARTITION_KEY, marker.encode())
-            await self._send(producer, self._changelog, number, [pair])
+            await self._system.send(producer, self._system.changelog, number, [(key, value)])
 
-    @asynccontextmanager
-    async def _producer(self, *grown: str, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
-        """A running producer that knows the new partitions of topics that were given some."""
-        producer = AIOKafkaProducer(
-            **self._client, acks="all", max_batch_size=MAX_BATCH_BYTES, **options
-        )
-        async with producer:
-            async with asyncio.timeout(_WAIT_S):
-                for topic in grown:
-                    while len(await producer.partitions_for(topic)) < self._to:
-                        await producer.client.force_metadata_update()
-            yield producer
-
-    async def _send(
-        self, producer: AIOKafkaProducer, topic: str, number: int, pairs: Iterable[Pair]
+    async def _copy(
+        self, producer: AIOKafkaProducer, own: Mapping[int, Rows], marker: Marker
     ) -> None:
-        """Write rows, and wait until they are there."""
-        pairs = list(pairs)
-        for start in range(0, len(pairs), _PIECE):
-            piece = pairs[start : start + _PIECE]
-            await asyncio.gather(*await send_pairs(producer, topic, number, piece))
-
-    # -- what came in meanwhile ------------------------------------------------------------------
-
-    async def _records(self, topic: str, starts: Mapping[int, int]) -> dict[int, list[Any]]:
-        found: dict[int, list[Any]] = {number: [] for number in starts}
-        await read_to_end(
-            self._client, topic, list(starts), lambda n, records: found[n].extend(records),
-            starts=starts,
-        )  # fmt: skip
-        return found
-
-    async def _forward(
-        self, own: Mapping[int, Rows], marker: Marker, *, transactional: bool
-    ) -> None:
-        """Publish again, where they belong now, the records that came in by the old number.
-
-        Those of a partition and the group's position behind them are one transaction, where there
-        are transactions.
-        """
-        group = self._settings.group_id
+        for number in range(marker.before):
+            self._tell(f"copying the profiles of partition {number}")
+            await self._rows.copy(producer, number)
         rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
-        waiting = await self._records(self._events, await self._positions(own, marker))
-        for number, records in waiting.items():
-            if all(self._is_placed(record, number) for record in records):
-                continue
-            last = records[-1].offset
-            behind = {TopicPartition(self._events, number): last + 1}
-            # A position of the group without one in the rows would tell of a lost changelog.
-            state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
-            row = [(PARTITION_KEY, encode_partition(state._replace(position=last)))]
-            if not transactional:
-                async with self._producer(self._events) as producer:
-                    await self._publish(producer, records)
-                    await self._send(producer, self._changelog, number, row)
-                await self._commit(behind)
-            else:
-                options = {"transactional_id": f"{group}-repartition"}
-                sending = self._producer(self._events, **options)
-                async with sending as producer, producer.transaction():
-                    await self._publish(producer, records)
-                    await self._send(producer, self._changelog, number, row)
-                    await producer.send_offsets_to_transaction(behind, group)
-            self._done.forwarded += len(records)
+        for number, pairs in rows.items():
+            await self._system.send(producer, self._system.changelog, number, pairs.items())
 
-    def _is_placed(self, record: Any, number: int) -> bool:
-        return record.key is None or self._routing.partition_of(record.key) == number
+    async def _remove(self, producer: AIOKafkaProducer, marker: Marker) -> None:
+        for number in range(marker.before):
+            self._tell(f"removing from partition {number} what was copied")
+            removed = await self._rows.remove(producer, number)
+            self._done.profiles += removed.profiles
+            self._done.memberships += removed.memberships
 
-    async def _publish(self, producer: AIOKafkaProducer, records: Iterable[Any]) -> None:
-        for record in records:
-            place = self._routing.partition_of(record.key)
-            item = (record.key, record.value, list(record.headers))
-            at = record.timestamp
-            sent = await send_records(producer, self._events, place, [item], timestamp=at)
-            await asyncio.gather(*sent)
-
-    async def _commit(self, behind: Mapping[TopicPartition, int]) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._client, group_id=self._settings.group_id, enable_auto_commit=False
-        )
-        async with consumer:
-            consumer.assign(list(behind))
-            await consumer.commit(dict(behind))
+    async def _settle(
+        self, producer: AIOKafkaProducer, own: Mapping[int, Rows], marker: Marker
+    ) -> None:
+        moves = encode_moves(moves_after(own, marker))
+        await self._write(producer, marker.after, MOVED_KEY, moves)
+        await self._write(producer, marker.after, REPARTITION_KEY, None)

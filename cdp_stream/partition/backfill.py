@@ -9,13 +9,16 @@ Rows are written a few at a time while reading goes on, and `~backfill` after th
 the position as the writing began. A row says up to which record it is, so that after a crash the
 records behind that position are read again and those a row has already are passed over.
 
+Offsets are those of its sources laid end to end (sources.py). Time begins anew with each of them,
+as it was there: a later one may begin before another's end.
+
 When the live position is reached, `take` hands each profile's slots over to its live row.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,20 +33,25 @@ from cdp_stream.core.row import NEVER, Row
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,
     BackfillState,
+    Source,
     backfill_key,
     encode_backfill,
 )
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rejects import Reject
-from cdp_stream.formats.rows import MOVED_KEY, decode_row, encode_row
+from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.sources import Laid
 
 __all__ = ["Backfill", "can_go_on"]
 
 _EVENTS_BETWEEN_SAVES = 1_000_000
 """So much reading is lost by a crash, at most."""
+_OWN_LOG = Laid((Source(0, 0),))
+"""Where nothing was moved; of whichever partition."""
 
 
 class Backfill:
@@ -53,6 +61,7 @@ class Backfill:
         slots: whose history it is.
         lookback_ms: no older event can count; None is unlimited.
         state: how far it is; None until it has begun.
+        laid: what it reads, in order; known once it has begun.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class Backfill:
         self.slots = frozenset(slots)
         self.lookback_ms = history.lookback_ms
         self.state: BackfillState | None = None
+        self.laid = _OWN_LOG
         self._scope = scope_of(account)
         self._engine = Engine(history.plan)
         self._decoder = BatchDecoder(history.plan.inputs)
@@ -89,23 +99,37 @@ class Backfill:
         self._store = store
         self._stored = stored
         self.state = state
+        self.laid = Laid(state.sources) if state is not None and state.sources else _OWN_LOG
 
-    def reaches_over_move(self, since: int | None) -> bool:
-        """Whether profiles came from other partitions after an instant (None: ever); what was
-        published of them before they came is in the log of those.
+    def moves(self) -> tuple[Move, ...]:
+        """How the partition's profiles came to be here.
+
+        Raises:
+            OutsideError: the row that says so is damaged, or another release's.
         """
-        moved = self._store.get(MOVED_KEY)
-        return moved is not None and (since is None or since <= int(moved))
+        return decode_moves(self._store.get(MOVED_KEY))
 
     @property
     def position(self) -> int:
         """Every record up to this offset has been read; -1 before it begins."""
         return -1 if self.state is None else self.state.position
 
-    def begin(self, start: int, *, log_is_shorter: bool) -> Effects:
-        """Begin at an offset; the effects are the state that says so."""
+    def begin(
+        self, start: int, *, log_is_shorter: bool, sources: tuple[Source, ...] = ()
+    ) -> Effects:
+        """Begin at an offset; the effects are the state that says so.
+
+        Args:
+            start: in the sources laid end to end.
+            log_is_shorter: whether something of what would count is gone.
+            sources: what is read, where profiles were moved; without, the partition's own log.
+        """
         slots = tuple(sorted(self.slots))
-        self.state = BackfillState(slots, self._scope, start, start - 1, -1, log_is_shorter)
+        self.laid = Laid(sources) if sources else _OWN_LOG
+        time = sources[0].time if sources else -1
+        self.state = BackfillState(
+            slots, self._scope, start, start - 1, time, log_is_shorter, sources=sources
+        )
         return _effects({BACKFILL_KEY: encode_backfill(self.state)})
 
     def note_gap(self) -> bool:
@@ -118,12 +142,23 @@ class Backfill:
 
     # Reading
 
-    def apply(self, records: Sequence[Record], through: int) -> int:
-        """Read records above the position, in order.
+    def apply(
+        self,
+        records: Sequence[Record],
+        through: int,
+        *,
+        shift: int = 0,
+        is_here: Callable[[int], bool] | None = None,
+    ) -> int:
+        """Read records of one source above the position, in order.
 
         Args:
+            records: with the offsets of their own partition.
             through: the position afterwards; greater than the last record's offset where no record
                 lies between.
+            shift: what makes their offsets those of the sources laid end to end.
+            is_here: whether a profile is this partition's; the others' records tell the time. None:
+                all are.
 
         Returns:
             How many events were in their batches.
@@ -135,22 +170,27 @@ class Backfill:
         decode = self._decoder.decode
         apply, wake = self._engine.apply, self._engine.wake
         rows, dirty = self._rows, self._dirty
-        time, events = state.time, 0
+        offset, events = state.position, 0
+        time = state.time
+        if records:
+            time = self.laid.time_before(records[0].offset + shift, offset, time)
         for record in records:
-            value, offset = record.value, record.offset
+            value, offset = record.value, record.offset + shift
             if not value:
                 if (moment := marker_time(record.key, value, record.headers)) is not None:
                     time = max(time, moment)
                     continue
                 if asks_erasure(record.headers):
-                    time = self._erase(record, time)
+                    time = self._erase(record, offset, time, is_here)
                     continue
             batch, _ = decode(value, record.key, record.headers, record.timestamp)
             if batch is None:
                 continue
             mpid = batch.mpid
-            row = rows.get(mpid) or self._load(mpid)
             reached, time = time, max(time, batch.arrival)
+            if is_here is not None and not is_here(mpid):
+                continue
+            row = rows.get(mpid) or self._load(mpid)
             events += len(batch.events)
             if offset <= row.position:
                 continue
@@ -163,22 +203,27 @@ class Backfill:
             row.position = offset
             dirty[mpid] = None
         self._unsaved_events += events
+        time = self.laid.time_before(through + 1, offset, time)
         self.state = replace(state, position=through, time=time, events=state.events + events)
         return events
 
-    def _erase(self, record: Record, time: int) -> int:
+    def _erase(
+        self, record: Record, offset: int, time: int, is_here: Callable[[int], bool] | None
+    ) -> int:
         """Forget a profile whose erasure was asked for; returns the time after it."""
         mpid = erased_mpid(record.key, record.value)
         if isinstance(mpid, Reject):
             return time
         asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
+        if is_here is not None and not is_here(mpid):
+            return max(time, asked_at)
         if mpid in self._rows or self._store.get(backfill_key(mpid)) is not None:
             row = self._rows.get(mpid) or self._load(mpid)
-            if record.offset > row.position:
+            if offset > row.position:
                 if row.due <= time:
                     self._engine.wake(row, time, [])
                 self._engine.erase(row, asked_at, [])
-                row.position = record.offset
+                row.position = offset
                 self._dirty[mpid] = None
         return max(time, asked_at)
 

@@ -3,7 +3,8 @@
 A profile's row and memberships go where its events will go. An input position is worth something
 in its own partition only, so a row that moves has none. All partitions then have one time, the
 greatest: no profile's time moves back. Definitions must be the same in all of them, and no row left
-to be migrated to them: then a row means the same anywhere.
+to be migrated to them: then a row means the same anywhere. At last all of them are told where the
+move cut the log, by which history is read (sources.py).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import NamedTuple
 
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
+from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rows import (
-    MOVED_KEY,
     PARTITION_KEY,
     REPARTITION_KEY,
     PartitionState,
@@ -23,13 +24,23 @@ from cdp_stream.formats.rows import (
     encode_partition,
 )
 
-__all__ = ["Marker", "check_ready", "is_own", "own_rows", "profile_of_membership"]
+__all__ = [
+    "Marker",
+    "begun",
+    "check_ready",
+    "is_marked",
+    "is_own",
+    "moves_after",
+    "own_rows",
+    "profile_of_membership",
+    "time_of_all",
+]
 
 Own = Mapping[int, Mapping[bytes, bytes]]
 """The rows of partitions that are no profile's, by partition."""
 
 _BACKFILL = b"~backfill"
-COPY, REMOVE = "copy", "remove"
+COPY, REMOVE, SETTLE = "copy", "remove", "settle"
 
 
 class Marker(NamedTuple):
@@ -39,12 +50,18 @@ class Marker(NamedTuple):
         before: How many partitions there were.
         after: How many there will be.
         phase: `COPY` while rows are written to where they go; `REMOVE` once all are there, and go
-            from where they were.
+            from where they were; `SETTLE` once all that is left is to say that it is done.
+        time: that of all partitions at the move, epoch ms.
+        ends: as in `Move`; empty in a move that was begun by a release that did not keep them.
+        starts: as in `Move`; known from `SETTLE` on.
     """
 
     before: int
     after: int
     phase: str
+    time: int = -1
+    ends: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
         """The value of the row."""
@@ -58,7 +75,8 @@ class Marker(NamedTuple):
             OutsideError: another release has written it.
         """
         try:
-            return cls(**json.loads(value))
+            marker = cls(**json.loads(value))
+            return marker._replace(ends=tuple(marker.ends), starts=tuple(marker.starts))
         except (TypeError, ValueError) as error:
             raise OutsideError(
                 "a move of profiles to other partitions was begun by another release",
@@ -93,6 +111,24 @@ def check_ready(own: Own) -> None:
         raise OutsideError("partitions are under different definitions", again)
 
 
+def begun(own: Own) -> Marker | None:
+    """The marker of a move that was interrupted, the furthest of them; None where none was."""
+    marked = [number for number in sorted(own) if REPARTITION_KEY in own[number]]
+    if not marked:
+        return None
+    # They are written, and removed, in the order of the partitions.
+    return Marker.decode(own[marked[0]][REPARTITION_KEY])
+
+
+def is_marked(own: Own, marker: Marker) -> bool:
+    """Whether the marker of an interrupted move has kept all workers from working since. One that
+    was not yet in every partition has not: the move begins anew.
+    """
+    if marker.phase != COPY:
+        return True
+    return all(REPARTITION_KEY in own[number] for number in range(marker.before))
+
+
 def own_rows(own: Own, marker: Marker) -> dict[int, dict[bytes, bytes]]:
     """The rows of their own that partitions are given, so that all have theirs after the move.
 
@@ -100,12 +136,8 @@ def own_rows(own: Own, marker: Marker) -> dict[int, dict[bytes, bytes]]:
         own: those of the partitions that were there before.
         marker: from how many partitions to how many.
     """
-    states = {
-        number: decode_partition(rows[PARTITION_KEY])
-        for number, rows in own.items()
-        if PARTITION_KEY in rows
-    }
-    time = max((state.time for state in states.values()), default=-1)
+    states = _states(own)
+    time = time_of_all(own)
     shared: dict[bytes, bytes] = {}
     for number in sorted(own, reverse=True):
         shared |= own[number]
@@ -116,6 +148,32 @@ def own_rows(own: Own, marker: Marker) -> dict[int, dict[bytes, bytes]]:
         rows = {key: value for key, value in shared.items() if key not in has}
         if time >= 0:
             rows[PARTITION_KEY] = encode_partition(PartitionState(time, position))
-            rows[MOVED_KEY] = b"%d" % time
         made[number] = rows
     return made
+
+
+def time_of_all(own: Own) -> int:
+    """The greatest time of partitions, epoch ms; -1 where none has any."""
+    return max((state.time for state in _states(own).values()), default=-1)
+
+
+def moves_after(own: Own, marker: Marker) -> tuple[Move, ...]:
+    """The moves that all partitions are to know of, this one the last.
+
+    Args:
+        own: the rows of partitions; some may have been told already.
+        marker: of this move.
+    """
+    before = max((decode_moves(rows.get(MOVED_KEY)) for rows in own.values()), key=len)
+    move = Move(marker.time, marker.before, marker.after, marker.ends, marker.starts)
+    if not marker.ends:
+        move = Move(max(time_of_all(own), 0))
+    return before if before[-1:] == (move,) else (*before, move)
+
+
+def _states(own: Own) -> dict[int, PartitionState]:
+    return {
+        number: decode_partition(rows[PARTITION_KEY])
+        for number, rows in own.items()
+        if PARTITION_KEY in rows
+    }

@@ -8,7 +8,9 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from cdp_stream.kafka.history_reader import HistoryReader, Start
+from cdp_stream.formats.backfill_rows import Source
+from cdp_stream.kafka.history_reader import HistoryReader
+from cdp_stream.kafka.history_start import Start, Wanted
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 
@@ -20,12 +22,15 @@ BROKERS = [
 ]
 
 
+OWN = (Source(1, 0),)
+
+
 class Log:
     def __init__(self, settings):
         self.client = {"bootstrap_servers": settings.brokers}
         self.topic = settings.topic("events")
 
-    async def append(self, count, at, *, transactional_id=None, abort=False):
+    async def append(self, count, at, *, partition=1, transactional_id=None, abort=False):
         """Append records of an hour each from `at` hours after T on."""
         producer = AIOKafkaProducer(**self.client, transactional_id=transactional_id)
         await producer.start()
@@ -37,7 +42,7 @@ class Log:
                     self.topic,
                     b"x" * 20,
                     key=b"%d" % number,
-                    partition=1,
+                    partition=partition,
                     timestamp_ms=T + number * HOUR,
                 )
             if transactional_id:
@@ -45,19 +50,20 @@ class Log:
         finally:
             await producer.stop()
 
-    async def cut_off(self, before):
+    async def cut_off(self, before, partition=1):
         admin = AIOKafkaAdminClient(**self.client)
         await admin.start()
         try:
-            await admin.delete_records({TopicPartition(self.topic, 1): RecordsToDelete(before)})
+            await admin.delete_records(
+                {TopicPartition(self.topic, partition): RecordsToDelete(before)}
+            )
         finally:
             await admin.close()
 
-    def reader(self, since=None, resume=None):
+    def reader(self, since=None, resume=None, sources=OWN, live=100, **options):
         self.woken = asyncio.Event()
-        return HistoryReader(
-            self.client, self.topic, 1, since=since, resume=resume, wake=self.woken.set
-        )
+        wanted = Wanted(sources, live, since, resume)
+        return HistoryReader(self.client, self.topic, wanted, wake=self.woken.set, **options)
 
     async def read(self, reader, through, limit=100):
         """Keys up to an offset; returns them and the offset that was reached."""
@@ -65,7 +71,7 @@ class Log:
         async with asyncio.timeout(30):
             while reached < through:
                 self.woken.clear()
-                records, reached = reader.take(limit, through)
+                records, reached, _source = reader.take(limit, through)
                 keys += [int(record.key) for record in records]
                 if not records and reached < through:
                     await self.woken.wait()
@@ -87,7 +93,7 @@ async def test_it_reads_from_the_first_record_that_is_new_enough(log):
         assert await log.read(reader, 12) == (list(range(5, 13)), 12)
         assert reader.start == Start(5, log_is_shorter=False)
         assert await log.read(reader, 19, limit=3) == (list(range(13, 20)), 19)
-        assert reader.take(5, 19) == ([], 19)
+        assert reader.take(5, 19)[:2] == ([], 19)
     finally:
         await reader.close()
 
@@ -165,5 +171,136 @@ async def test_aborted_transactions_are_left_out_and_do_not_hold_it_up(log):
     try:
         keys, _ = await log.read(reader, 4)
         assert keys == [10, 11]
+    finally:
+        await reader.close()
+
+
+MOVED = (Source(0, 0, 4, 2), Source(1, 0, 3, 2), Source(0, 6, 8, 3, T), Source(1, 3, -1, 4, T))
+"""Four records of partition 0, three of 1, then two more of 0, and what 1 has since."""
+
+
+async def appended(log):
+    await log.append(8, 0, partition=0)
+    await log.append(6, 100)
+
+
+@pytest.mark.parametrize("log", BROKERS, indirect=True)
+async def test_sources_are_read_one_after_the_other_as_if_they_were_one_log(log):
+    await appended(log)
+    expected = [0, 1, 2, 3, 100, 101, 102, 6, 7, 103, 104, 105]
+    for limit in (1, 3, 100):
+        reader = log.reader(sources=MOVED)
+        try:
+            assert await log.read(reader, 11, limit) == (expected, 11)
+            assert (reader.start.offset, reader.laid.sources) == (0, MOVED)
+            assert reader.laid.live(5) == 11
+        finally:
+            await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS, indirect=True)
+async def test_it_goes_on_in_the_source_where_it_was(log):
+    await appended(log)
+    whole = [0, 1, 2, 3, 100, 101, 102, 6, 7, 103, 104, 105]
+    for at in range(12):
+        reader = log.reader(sources=MOVED, resume=at)
+        try:
+            assert await log.read(reader, 11) == (whole[at:], 11)
+        finally:
+            await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS, indirect=True)
+async def test_what_is_taken_at_once_is_of_one_source(log):
+    await appended(log)
+    reader = log.reader(sources=MOVED)
+    try:
+        taken, reached = [], -1
+        async with asyncio.timeout(30):
+            while reached < 11:
+                log.woken.clear()
+                records, through, source = reader.take(100, 11)
+                if through <= reached:
+                    await log.woken.wait()
+                    continue
+                taken += [(source, int(record.key)) for record in records]
+                shift = reader.laid.shift(source)
+                assert all(reached < record.offset + shift <= through for record in records)
+                reached = through
+        assert [source for source, _ in taken] == [0] * 4 + [1] * 3 + [2] * 2 + [3] * 3
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+async def test_of_each_source_what_is_too_old_is_left_out(log):
+    await appended(log)
+    for since, expected, sources in (
+        (2, [2, 3, 100, 101, 102, 6, 7, 103], [(0, 2, 4), (1, 0, 3), (0, 6, 8), (1, 3, -1)]),
+        (5, [100, 101, 102, 6, 7, 103], [(1, 0, 3), (0, 6, 8), (1, 3, -1)]),
+        (7, [100, 101, 102, 7, 103], [(1, 0, 3), (0, 7, 8), (1, 3, -1)]),
+        (102, [102, 103], [(1, 2, 3), (1, 3, -1)]),
+        (103, [103], [(1, 3, -1)]),
+    ):
+        reader = log.reader(since=T + since * HOUR, sources=MOVED)
+        try:
+            end = len(expected) - 1 + (3 if len(sources) == 1 else 0)
+            keys, _ = await log.read(reader, end)
+            assert keys == expected
+            assert [source[:3] for source in reader.laid.sources] == sources
+            assert not reader.start.log_is_shorter
+        finally:
+            await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+async def test_reading_begins_no_later_than_live_records_go_on(log):
+    await appended(log)
+    reader = log.reader(since=T + 105 * HOUR, sources=MOVED, live=4)
+    try:
+        assert (await log.read(reader, 5))[0] == [104, 105]
+        assert reader.laid.sources == (Source(1, 4, -1, 4, T),)
+        assert reader.laid.live(3) == 3
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+async def test_a_source_that_has_lost_what_is_asked_for_says_so(log):
+    await appended(log)
+    await log.cut_off(2, partition=0)
+    for since, expected, is_shorter in (
+        (None, [2, 3, 100, 101, 102, 6, 7, 103], True),
+        (2, [2, 3, 100, 101, 102, 6, 7, 103], True),
+        (3, [3, 100, 101, 102, 6, 7, 103], False),
+    ):
+        reader = log.reader(since=since and T + since * HOUR, sources=MOVED)
+        try:
+            assert (await log.read(reader, len(expected) - 1))[0] == expected
+            assert reader.start.log_is_shorter == is_shorter
+        finally:
+            await reader.close()
+    await log.cut_off(7, partition=0)
+    for resume, expected, is_shorter in (
+        (1, [100, 101, 102, 7, 103], True),
+        (4, [100, 101, 102, 7, 103], True),
+        (8, [7, 103], False),
+    ):
+        reader = log.reader(resume=resume, sources=MOVED)
+        try:
+            assert (await log.read(reader, 9))[0] == expected
+            assert reader.start.log_is_shorter == is_shorter
+        finally:
+            await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS, indirect=True)
+async def test_a_source_that_was_cut_off_at_its_end_holds_nothing_up(log):
+    await appended(log)
+    sources = (Source(0, 6, 20, 2), Source(1, 3, -1, 4, T))
+    reader = log.reader(sources=sources, cut_off_s=0.2)
+    try:
+        assert (await log.read(reader, 16))[0] == [6, 7, 103, 104, 105]
+        assert reader.start.log_is_shorter
     finally:
         await reader.close()

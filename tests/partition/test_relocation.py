@@ -1,7 +1,5 @@
 """What partitions know of their own after a move, and that a row is moved whole."""
 
-from array import array
-
 import pytest
 
 from cdp_stream.core.transition import catalog_of
@@ -11,8 +9,8 @@ from cdp_stream.formats.definitions_row import (
     PartitionDefinitions,
     encode_definitions,
 )
+from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves, encode_moves
 from cdp_stream.formats.rows import (
-    MOVED_KEY,
     PARTITION_KEY,
     REPARTITION_KEY,
     PartitionState,
@@ -22,15 +20,19 @@ from cdp_stream.formats.rows import (
     encode_partition,
     encode_row,
 )
-from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.relocation import (
     COPY,
     REMOVE,
+    SETTLE,
     Marker,
+    begun,
     check_ready,
+    is_marked,
     is_own,
+    moves_after,
     own_rows,
     profile_of_membership,
+    time_of_all,
 )
 from tests.partition.records import plan, processor, sent
 
@@ -47,24 +49,58 @@ def test_all_partitions_get_the_greatest_time_and_old_ones_keep_their_position()
     assert states == {0: (90, 7), 1: (90, 3), 2: (90, -1), 3: (90, -1)}
 
 
-def test_all_partitions_know_when_their_profiles_came():
-    own = {
-        0: {PARTITION_KEY: encode_partition(PartitionState(50, 7)), MOVED_KEY: b"20"},
-        1: {PARTITION_KEY: encode_partition(PartitionState(90, 3))},
-    }
-    made = own_rows(own, MOVE)
-    assert {rows[MOVED_KEY] for rows in made.values()} == {b"90"}
-    assert len(made) == 4
+SETTLED = Marker(2, 4, SETTLE, 90, (8, 4), (8, 6))
+MOVED = Move(90, 2, 4, (8, 4), (8, 6))
 
 
-def test_a_backfill_knows_whether_it_reaches_back_to_before_a_move():
-    backfill = Backfill(plan().account, plan().memories)
-    backfill.restore({}, array("q"), None)
-    assert not backfill.reaches_over_move(None)
-    backfill.restore({MOVED_KEY: b"90"}, array("q"), None)
-    assert [backfill.reaches_over_move(since) for since in (None, 0, 90, 91)] == [
-        True, True, True, False,
-    ]  # fmt: skip
+def test_all_partitions_are_told_of_all_moves_where_the_log_was_cut():
+    first = Move(20, 1, 2, (3,), (3,))
+    own = {0: {MOVED_KEY: encode_moves((first,))}, 1: {MOVED_KEY: encode_moves((first,))}, 2: {}}
+    moves = moves_after(own, SETTLED)
+    assert moves == (first, MOVED)
+    # Interrupted while they were told, and done again.
+    own[0][MOVED_KEY] = own[2][MOVED_KEY] = encode_moves(moves)
+    assert moves_after(own, SETTLED) == moves
+    assert MOVED_KEY not in {key for rows in own_rows(own, SETTLED).values() for key in rows}
+
+
+def test_a_move_that_an_older_release_made_or_began_is_one_of_which_only_the_time_is_known():
+    own = {0: {PARTITION_KEY: encode_partition(PartitionState(70, 7)), MOVED_KEY: b"20"}, 1: {}}
+    assert moves_after(own, SETTLED) == (Move(20), MOVED)
+    begun_before = Marker.decode(b'{"before": 2, "after": 4, "phase": "remove"}')
+    assert moves_after(own, begun_before) == (Move(20), Move(70))
+    assert [move.is_known for move in (Move(20), MOVED)] == [False, True]
+
+
+def test_the_row_of_moves_is_read_as_it_was_written_and_no_other_is_guessed_at():
+    value = encode_moves((Move(20), MOVED))
+    assert decode_moves(value) == (Move(20), MOVED)
+    assert decode_moves(b"1700000000000") == (Move(1_700_000_000_000),)
+    assert decode_moves(None) == ()
+    with pytest.raises(OutsideError, match="has version 9"):
+        decode_moves(value[:1] + b"\x09" + value[2:])
+    for damaged in (b"", b"x", value[:-1]):
+        with pytest.raises(OutsideError, match="damaged"):
+            decode_moves(damaged)
+
+
+def test_the_marker_that_is_furthest_counts_and_a_move_that_is_not_marked_everywhere_is_none():
+    marked = {REPARTITION_KEY: MOVE.encode()}
+    assert begun({0: {}, 1: {}}) is None
+    further = {0: {REPARTITION_KEY: SETTLED.encode()}, 1: marked}
+    assert begun(further) == SETTLED
+    assert is_marked(further, SETTLED)
+    # They go in this order too, and who starts on those without goes on from what they were told.
+    assert is_marked({0: {}, 1: {REPARTITION_KEY: SETTLED.encode()}}, SETTLED)
+    assert begun({0: marked, 1: {}}) == MOVE
+    assert not is_marked({0: marked, 1: {}}, MOVE)
+    assert is_marked({0: marked, 1: marked, 2: {}}, MOVE)
+
+
+def test_the_time_of_all_is_the_greatest():
+    own = {0: {PARTITION_KEY: encode_partition(PartitionState(50, 7))}, 1: {}}
+    assert time_of_all(own) == 50
+    assert time_of_all({0: {}, 1: {}}) == -1
 
 
 def test_a_partition_that_was_never_used_gets_the_time_too():
@@ -81,8 +117,8 @@ def test_other_rows_of_their_own_are_given_to_partitions_that_lack_them():
 
 
 def test_a_marker_says_how_far_it_has_come_and_another_releases_is_refused():
-    marker = MOVE._replace(phase=REMOVE)
-    assert Marker.decode(marker.encode()) == marker
+    for marker in (MOVE._replace(phase=REMOVE), SETTLED):
+        assert Marker.decode(marker.encode()) == marker
     for value in (b"{}", b"x", b'{"before": 1, "after": 2, "phase": "copy", "more": 1}'):
         with pytest.raises(OutsideError, match="another release"):
             Marker.decode(value)

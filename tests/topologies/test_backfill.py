@@ -91,7 +91,7 @@ class Backfilled(Following):
                 )
                 if waits and float(value):
                     return False
-        return held == PARTITIONS
+        return held == self.partitions
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running
@@ -26,6 +27,7 @@ async def test_one_worker_stops_and_goes_on_where_it_was(ran):
     await eventually(lambda: ran.caught_up(2_000))
     worker.send_signal(signal.SIGTERM)
     assert await ended(worker, within=10) == 0
+    assert await members(ran) == 0
     await ran.produce(records[2_000:], timestamp_ms=2_000)
     await ran.produce([(n, None, b"") for n in range(PARTITIONS)], headers=[("time", b"9000")])
     again = ran.start_worker()
@@ -35,6 +37,18 @@ async def test_one_worker_stops_and_goes_on_where_it_was(ran):
     assert len(values) == 4_000
     assert {value.split(b":")[0] for _, value in values} == {b"%d" % n for n in range(1, 101)}
     assert again.poll() is None
+
+
+async def members(ran):
+    """How many the group has."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=ran.settings.brokers)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([ran.settings.group_id])
+    finally:
+        await admin.close()
+    ((_error, _group, _state, _type, _protocol, found, *_),) = answer.groups
+    return len(found)
 
 
 async def test_a_worker_that_was_not_told_falls_back_and_one_that_was_refuses(ran):

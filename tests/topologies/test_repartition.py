@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,18 @@ from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.produce import Publisher, Routing
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running
+from tests.topologies.test_backfill import (
+    ACTIVE,
+    BUYER,
+    KEEN,
+    LAPSED,
+    SECOND,
+    Backfilled,
+    T,
+    defined,
+)
+from tests.topologies.test_backfill import lines as visits
+from tests.topologies.test_backfill import replayed as members_of_a_replay
 from tests.topologies.test_worker_equals_replay import (
     EVERYTHING,
     CdpRunning,
@@ -159,3 +172,74 @@ async def test_input_that_waits_is_not_moved_and_fewer_partitions_are_refused(ra
     assert (code, "nothing to do" in told) == (0, True), told
     ran.start_cdp()
     await eventually(lambda: ran.caught_up(len(lines)))
+
+
+EVEN_MORE = 7
+OFTEN = "  - {id: often, criteria: {event: Visit, count: {at_least: 6}}}\n"
+"""Of all that there ever was."""
+
+
+class MovingBackfilled(Backfilled, Moving):
+    async def has_read_all(self) -> bool:
+        assert self.workers[-1].poll() is None, self.log_of(self.workers[-1])
+        committed = await self.committed()
+        last = {number: found[-1].offset for number, found in (await self.read("events")).items()}
+        return all(committed[number] > offset for number, offset in last.items())
+
+    async def members(self) -> dict[str, set[int]]:
+        """By audience; a membership has ended when no partition has it."""
+        found = defaultdict(set)
+        for rows in (await self.rows("membership-state")).values():
+            for key in rows:
+                audience, _, mpid = key.decode().rpartition(":")
+                found[audience].add(int(mpid))
+        return dict(found)
+
+
+async def test_history_of_profiles_that_were_moved_is_read_where_they_were(
+    kafka_broker, topic_prefix, tmp_path
+):
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
+    with running(settings, tmp_path, kind=MovingBackfilled) as ran:
+        await history_after_two_moves(ran, tmp_path)
+
+
+async def history_after_two_moves(ran, directory):
+    before = defined(directory, "before", ACTIVE, KEEN)
+    after = defined(directory, "after", ACTIVE, KEEN, BUYER, LAPSED, OFTEN)
+    sent = visits(9_000, profiles=1_500)
+    until = T + 14_000 * SECOND
+    await ran.create_topics()
+    await ran.publish(sent[:3_000])
+    await worked(ran, before)
+    await interrupted(ran)
+    await publish_by_the_old_number(ran, sent[3_000:3_100])
+    code, told_of = await ran.repartition("--json")
+    assert code == 0, told_of
+    assert json.loads(told_of)["forwarded"] == 100
+    ran.partitions = MORE
+    await ran.publish(sent[3_100:6_000])
+    await worked(ran, before)
+    code, told_of = await ran.repartition(to=EVEN_MORE)
+    assert code == 0, told_of
+    ran.partitions = EVEN_MORE
+    await ran.publish(sent[6_000:8_000])
+    await worked(ran, before)
+
+    worker = ran.start(after)
+    await eventually(lambda: ran.is_through(worker), within=120)
+    await ran.publish(sent[8_000:], until)
+    await eventually(ran.has_read_all)
+    expected = members_of_a_replay(after, sent, until)
+    assert min(map(len, (expected[name] for name in ("keen", "buyer", "lapsed", "often")))) > 50
+    assert await ran.members() == expected
+    begins = ran.facts(worker, "backfill_begins")
+    # All of a stretch, as no two of the counts divide each other; and the own log.
+    assert {fact["sources"] for fact in begins} == {PARTITIONS + MORE + 1}
+    assert "backfill_log_is" not in ran.log_of(worker)
+
+
+async def worked(ran, definitions):
+    worker = ran.start(definitions)
+    await eventually(ran.has_read_all)
+    await ran.stop(worker)

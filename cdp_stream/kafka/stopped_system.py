@@ -1,0 +1,155 @@
+"""The topics of a system at which nobody works: read whole, written to by partition, and grown."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
+from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_pairs
+from cdp_stream.kafka.topics import TOPICS, partition_counts
+from cdp_stream.settings import Settings
+
+__all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]
+
+WAIT_S: Final = 30.0
+"""So long the broker is given for a step."""
+_PIECE = 5_000
+Rows = dict[bytes, bytes]
+"""The rows of a partition that are live, by key."""
+Pair = tuple[bytes, bytes | None]
+"""A row to write; no value removes it."""
+
+
+class StoppedSystem:
+    """The topics under one prefix.
+
+    Args:
+        settings: Which broker, which prefix.
+        admin: A running admin client.
+
+    Attributes:
+        group: The consumer group of its workers.
+        events: Name of the input.
+        changelog: Name of the topic of rows.
+        state: Name of the topic of memberships.
+        client: Connection settings of aiokafka clients.
+        admin: The admin client.
+    """
+
+    def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
+        self._settings = settings
+        self.group = settings.group_id
+        self.events = settings.topic("events")
+        self.changelog = settings.topic("profiles-changelog")
+        self.state = settings.topic("membership-state")
+        self.client = client_settings(settings)
+        self.admin = admin
+
+    # Topics
+
+    def outputs(self, counts: Mapping[str, int]) -> list[str]:
+        """The topics of outputs, among those that there are."""
+        return sorted(name for name in counts if name.startswith(self._settings.topic("output.")))
+
+    def topics(self, counts: Mapping[str, int], either: tuple[int, int]) -> list[str]:
+        """All topics that have as many partitions as the input: so many, or so many."""
+        outputs = [name for name in self.outputs(counts) if counts[name] in either]
+        return [*(self._settings.topic(plan.suffix) for plan in TOPICS), *outputs]
+
+    async def grow(
+        self, names: Collection[str], partitions: int, tell: Callable[[str], None]
+    ) -> None:
+        """Give topics so many partitions, and wait until they have them.
+
+        Args:
+            names: of the topics.
+            partitions: how many.
+            tell: told of it where some have fewer.
+        """
+        counts = await partition_counts(self.admin)
+        growing = {name: NewPartitions(partitions) for name in names if counts[name] < partitions}
+        if growing:
+            tell(f"giving {partitions} partitions to {', '.join(sorted(growing))}")
+            await self.admin.create_partitions(growing)
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                there = await partition_counts(self.admin)
+                if all(there[name] >= partitions for name in names):
+                    return
+                await asyncio.sleep(0.1)
+
+    # Reading
+
+    async def newest(self, topic: str, number: int) -> Rows:
+        """The live rows of a partition."""
+        rows: Rows = {}
+
+        def take(_number: int, records: list[Any]) -> None:
+            for record in records:
+                if record.value is None:
+                    rows.pop(record.key, None)
+                else:
+                    rows[record.key] = record.value
+
+        await read_to_end(self.client, topic, [number], take)
+        return rows
+
+    async def records(self, topic: str, starts: Mapping[int, int]) -> dict[int, list[Any]]:
+        """What is in partitions from an offset each to their ends."""
+        found: dict[int, list[Any]] = {number: [] for number in starts}
+        await read_to_end(
+            self.client, topic, list(starts), lambda n, records: found[n].extend(records),
+            starts=starts,
+        )  # fmt: skip
+        return found
+
+    # Writing
+
+    @asynccontextmanager
+    async def producer(
+        self, *grown: str, partitions: int = 0, **options: Any
+    ) -> AsyncIterator[AIOKafkaProducer]:
+        """A running producer that knows of so many partitions of topics that were given some."""
+        producer = AIOKafkaProducer(
+            **self.client, acks="all", max_batch_size=MAX_BATCH_BYTES, **options
+        )
+        async with producer:
+            async with asyncio.timeout(WAIT_S):
+                for topic in grown:
+                    while len(await producer.partitions_for(topic)) < partitions:
+                        await producer.client.force_metadata_update()
+            yield producer
+
+    async def send(
+        self, producer: AIOKafkaProducer, topic: str, number: int, pairs: Iterable[Pair]
+    ) -> None:
+        """Write rows, and wait until they are there."""
+        pairs = list(pairs)
+        for start in range(0, len(pairs), _PIECE):
+            piece = pairs[start : start + _PIECE]
+            await asyncio.gather(*await send_pairs(producer, topic, number, piece))
+
+    async def fence(self, before: int) -> None:
+        """Keep whoever held a partition, and does not know that it was lost, from writing."""
+        for number in range(before):
+            producer = AIOKafkaProducer(**self.client, transactional_id=f"{self.group}-{number}")
+            async with asyncio.timeout(WAIT_S), producer:
+                pass
+
+    @asynccontextmanager
+    async def as_group(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A running consumer that knows the group's positions, and is no member of it."""
+        consumer = AIOKafkaConsumer(**self.client, group_id=self.group, enable_auto_commit=False)
+        async with consumer:
+            yield consumer
+
+    async def commit(self, behind: Mapping[TopicPartition, int]) -> None:
+        """Set the group's positions."""
+        async with self.as_group() as consumer:
+            consumer.assign(list(behind))
+            await consumer.commit(dict(behind))
