@@ -101,8 +101,10 @@ class Transition:
     reshared: frozenset[str] = frozenset()
 
 
-def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -> Transition:
-    """What a plan changes of what was in force."""
+def transition(
+    before: Catalog, plan: Plan, after: Catalog, *, at: int = 0, time: int = 0, epoch: int = 0
+) -> Transition:
+    """What a plan, of which `after` is the catalog, changes of what was in force."""
     places = tuple(
         place
         for place, audience in enumerate(plan.audiences)
@@ -113,7 +115,6 @@ def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -
             or before.audiences[audience.id].meaning != audience.meaning
         )
     )
-    after = catalog_of(plan)
     started, reshared = _connected(before, after)
     is_felt = bool(
         places
