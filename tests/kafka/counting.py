@@ -46,6 +46,12 @@ class CountingProcessor:
         self.version = definitions.version
         return self._with_meta(Effects())
 
+    def to_prepare(self, definitions: Definitions | None) -> None:
+        return None
+
+    def recall(self) -> bool:
+        return True
+
     def sweep(self, limit: int) -> Effects:
         return self._with_meta(Effects())
 
