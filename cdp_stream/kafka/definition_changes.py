@@ -26,7 +26,7 @@ SWEPT_AT_ONCE: Final = 250
 """Rows looked at in a turn because definitions changed, at most."""
 _SWEEP_S: Final = 0.005
 """How long that should take; fewer rows where many audiences changed."""
-_FEWEST_SWEPT: Final = 5
+_FEWEST_SWEPT: Final = 25
 _BEHIND_S = 30.0
 """So long a partition waits for definitions that another worker has read already."""
 
