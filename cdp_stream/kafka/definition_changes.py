@@ -25,8 +25,7 @@ __all__ = ["DefinitionChanges"]
 SWEPT_AT_ONCE: Final = 250
 """Rows looked at in a turn because definitions changed, at most."""
 _SWEEP_S: Final = 0.005
-"""How long that should take; fewer rows where many audiences changed."""
-_FEWEST_SWEPT: Final = 25
+"""How long that should take, roughly; fewer rows are looked at where many audiences changed."""
 _BEHIND_S = 30.0
 """So long a partition waits for definitions that another worker has read already."""
 
@@ -147,6 +146,10 @@ class DefinitionChanges:
         if rows and processor.version is not None:
             log("definitions_sweep_goes_on", partition=hosted.number, version=processor.version,
                 rows_to_sweep=rows)  # fmt: skip
+        backfill = processor.backfill
+        if backfill is not None and backfill.state is not None and not backfill.is_complete:
+            log("backfill_goes_on", partition=hosted.number, start=backfill.state.start,
+                position=backfill.position)  # fmt: skip
 
     def sweep(self, hosted: HostedPartition) -> bool:
         """Bring some more rows of a partition under its definitions, if there are any."""
@@ -156,10 +159,10 @@ class DefinitionChanges:
         started = time.perf_counter()
         effects = processor.sweep(hosted.sweep_rows)
         seconds = time.perf_counter() - started
-        if seconds > _SWEEP_S:
-            hosted.sweep_rows = max(_FEWEST_SWEPT, hosted.sweep_rows // 2)
-        else:
-            hosted.sweep_rows = min(SWEPT_AT_ONCE, hosted.sweep_rows + _FEWEST_SWEPT)
+        if seconds > 2 * _SWEEP_S:
+            hosted.sweep_rows = max(1, hosted.sweep_rows // 2)
+        elif seconds < _SWEEP_S / 2:
+            hosted.sweep_rows = min(SWEPT_AT_ONCE, 2 * hosted.sweep_rows)
         self._metrics.swept(seconds, effects)
         self._submit(hosted, effects, False)
         if not processor.rows_to_sweep():

@@ -16,8 +16,8 @@ from cdp_stream.formats.rows import OWN_ROW
 
 __all__ = ["Unswept"]
 
-_GATHERED_AT_ONCE: Final = 2_000
-"""Keys: one to two ms."""
+_GATHERED_AT_ONCE: Final = 1_000
+"""Keys: about a ms."""
 
 
 class Unswept:

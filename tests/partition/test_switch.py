@@ -236,6 +236,31 @@ def test_due_instants_are_those_of_the_new_definitions():
     assert rows.keys() == {b"~partition", b"~definitions"}
 
 
+def test_a_shorter_lifetime_ends_who_is_past_it_and_cuts_up_no_life_that_goes_on():
+    short = replace(HOME, lifetime_ms=2 * DAY)
+    wide = Window(oldest=20 * DAY)
+    often = entry("often", did("play", workspace="short", window=wide, minimum=2))
+    stream = [
+        *(sent(0, 7, 0, "play"), sent(1, 8, 0, "play", "play")),
+        sent(2, 7, 4 * DAY, "play"),
+    ]
+    rows = {}
+    made = begun(rows, version(1, often), *stream)
+    deliver(rows, made.switch(version(2, often, home=short)))
+    # The one past the new lifetime leaves; the other keeps what it did before a gap of four days.
+    assert told(rows, made) == ["delete often:8@2:0"]
+    assert decode_row(7, rows[b"7"]).members.keys() == {"often"}
+    replay = begun({}, version(1, often, home=short), *stream)
+    assert sizes(replay) == {"often": 1}
+    deliver({}, effects := replay.tick(T + 4 * DAY, 10))
+    assert [one.split(":")[:2] for one in ids(effects)] == [["delete often", "8"]]
+    assert sizes(replay) == {}
+    # From then on the new lifetime counts.
+    deliver(rows, effects := made.tick(T + 6 * DAY + 1, 10))
+    assert ids(effects) == [f"delete often:7:{6 * DAY + 1}:0"]
+    assert rows.keys() == {b"~partition", b"~definitions"}
+
+
 def test_a_workspace_that_goes_takes_what_it_knew_with_it():
     both = (SHORT, TRAVEL)
     wide = replace(entry("wide", did("x", minimum=0, maximum=3)), workspaces=("short", "travel"))
