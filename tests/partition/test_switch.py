@@ -256,7 +256,7 @@ def test_a_shorter_lifetime_ends_who_is_past_it_and_cuts_up_no_life_that_goes_on
     assert [one.split(":")[:2] for one in ids(effects)] == [["delete often", "8"]]
     assert sizes(replay) == {}
     # From then on the new lifetime counts.
-    deliver(rows, effects := made.tick(T + 6 * DAY + 1, 10))
+    deliver(rows, effects := made.tick(T + 7 * DAY, 10))
     assert ids(effects) == [f"delete often:7:{6 * DAY + 1}:0"]
     assert rows.keys() == {b"~partition", b"~definitions"}
 
