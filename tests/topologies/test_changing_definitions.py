@@ -227,7 +227,7 @@ async def test_two_workers_follow_two_versions_and_one_is_killed_as_it_takes_ove
         assert first.poll() is None
 
 
-PROFILES = 30_000
+PROFILES = 20_000
 REDS = (
     "version: 1\naccount: a\nworkspaces: [{id: w, inputs: [{id: web, kind: platform}]}]\n"
     "audiences:\n"
@@ -237,6 +237,7 @@ REDS = (
 BLUES = REDS.replace("equals: red", "equals: blue")
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 async def test_a_worker_that_is_killed_in_the_middle_of_its_rows_goes_on_with_the_rest(
     kafka_broker, topic_prefix, tmp_path, guarantee
