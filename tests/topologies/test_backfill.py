@@ -183,6 +183,7 @@ async def stopped(worker) -> None:
     assert await ended(worker) == 0
 
 
+@pytest.mark.timeout(900)
 async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ran, tmp_path):
     before = defined(tmp_path, "before", ACTIVE, KEEN)
     after = defined(tmp_path, "after", ACTIVE, KEEN, BUYER, LAPSED)
