@@ -85,8 +85,9 @@ fmt: install ## Format the code and repair what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## Measure against the budgets (the worker's part needs Java and Maven)
-	@$(BIN)/cdp bench
+SCALE ?= 1
+bench: install ## Measure everything against the budgets, SCALE=1 of its size (needs Java and Maven)
+	@$(BIN)/cdp bench --scale $(SCALE)
 
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
 EXTRAS := --extra aws --extra google --extra postgres

@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 
 from cdp_stream.bench import reference_load
-from cdp_stream.bench.live import LiveTraffic
+from cdp_stream.bench.broker import kafka_at
+from cdp_stream.bench.live import LIVE_RATE, LiveTraffic
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
-from cdp_stream.bench.worker import LIVE_RATE, publish
+from cdp_stream.bench.worker import publish
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Settings
 
@@ -43,10 +43,8 @@ def run(events: int, runs: int, profiles: int, broker: str | None) -> list[Resul
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(events, runs, profiles, broker))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(events, runs, profiles, kafka.bootstrap))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(events, runs, profiles, address))
 
 
 def definitions() -> str:

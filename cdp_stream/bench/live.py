@@ -6,23 +6,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from statistics import quantiles
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import orjson
 from aiokafka import AIOKafkaConsumer
 
+from cdp_stream.bench import reference_load
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import Publisher
 from cdp_stream.settings import Settings
 
+LIVE_RATE = 2_000
+"""Events a second at which latency is measured."""
 _STEPS_A_SECOND = 100
+_LAST_S = 1.0
 _FEWEST = 100
 """Below that a percentile says nothing."""
+
+
+def percentile(figures: list[float], percent: int) -> float:
+    """The figure that so many percent of them are not above; there are two at least."""
+    return quantiles(figures, n=100, method="inclusive")[percent - 1]
 
 
 class LiveTraffic:
@@ -33,14 +42,22 @@ class LiveTraffic:
         to: where to publish.
         records: (mpid, batch) of one event each, with a `source_message_id`.
         rate: events a second.
+        watch: told of every membership change that comes in, decoded.
     """
 
     def __init__(
-        self, settings: Settings, to: Publisher, records: Iterator[tuple[int, bytes]], rate: int
+        self,
+        settings: Settings,
+        to: Publisher,
+        records: Iterator[tuple[int, bytes]],
+        rate: int,
+        *,
+        watch: Callable[[Mapping[str, Any]], None] = lambda _change: None,
     ) -> None:
         self._to = to
         self._records = records
         self._rate = rate
+        self._watch = watch
         self._sent_at: dict[str, float] = {}
         self._taken: list[float] = []
         self._consumer = AIOKafkaConsumer(
@@ -83,12 +100,13 @@ class LiveTraffic:
                 f"only {len(self._taken)} changes came back for the latency",
                 "measure with more events, or more profiles",
             )
-        cuts = quantiles(self._taken, n=100)
-        return cuts[49], cuts[98]
+        return percentile(self._taken, 50), percentile(self._taken, 99)
 
     async def _consume(self) -> None:
         async for record in self._consumer:
-            event_id = orjson.loads(record.value)["cause"]["event_id"]
+            change = orjson.loads(record.value)
+            self._watch(change)
+            event_id = change["cause"]["event_id"]
             if event_id in self._sent_at:
                 sent_at = self._sent_at.pop(event_id)
                 self._taken.append((time.perf_counter() - sent_at) * 1000)
@@ -103,3 +121,24 @@ class LiveTraffic:
             await self._to.send([(b"%d" % mpid, batch) for mpid, batch in slice_])
             number += 1
             await asyncio.sleep(max(0.0, started + number / _STEPS_A_SECOND - time.perf_counter()))
+
+
+async def latency(
+    settings: Settings, to: Publisher, *, seconds: int, profiles: int, first: int
+) -> tuple[float, float]:
+    """p50 and p99, ms, from the send of an event to its membership change in a consumer's hands.
+
+    Args:
+        to: where to publish.
+        seconds: how long, at `LIVE_RATE`.
+        profiles: of the reference load.
+        first: the number of the first event.
+
+    Raises:
+        BrokerError: hardly any change came back.
+    """
+    events = reference_load.stream(seconds * LIVE_RATE, profiles, first=first)
+    async with LiveTraffic(settings, to, events, LIVE_RATE) as live:
+        await live.published()
+        await asyncio.sleep(_LAST_S)
+    return live.percentiles()

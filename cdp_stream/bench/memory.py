@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from cdp_stream.bench import reference_load
+from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
 from cdp_stream.bench.worker import publish
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.produce import publisher
 from cdp_stream.settings import Settings
 
+PROFILES = 1_000_000
 RESIDENT_BUDGET_MIB = 1024.0
 STATE_BUDGET_BYTES = 1024.0
 LIVE_EVENTS = 200_000
@@ -37,10 +38,8 @@ def run(profiles: int, broker: str | None) -> list[Result]:
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(profiles, broker))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(profiles, kafka.bootstrap))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(profiles, address))
 
 
 async def _measure(profiles: int, broker: str) -> list[Result]:

@@ -2,6 +2,9 @@
 
 The changes are published before the sink starts; their rate is that of the sink's own metrics
 between the first tenth and the last change. The receiver is a process of its own.
+
+Profiles are measured twice in each run, in turn: beside a sink whose partner answers nothing, and
+with no sink at all; at full speed, then live at a steady rate for the latency.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.bench import reference_load
+from cdp_stream.bench.broker import kafka_at
+from cdp_stream.bench.live import LIVE_RATE, latency
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
 from cdp_stream.bench.worker import publish
 from cdp_stream.errors import OutsideError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.produce import publisher
@@ -49,18 +53,22 @@ class Load:
     Attributes:
         changes: in batches of 500; one per request are a tenth of it.
         events: applied beside an output that hangs, and beside none; 0 leaves it out.
+        live_seconds: how long events then arrive at `LIVE_RATE` for the latency; 0 leaves it out.
     """
 
     changes: int = 200_000
     events: int = 100_000
     profiles: int = 20_000
     runs: int = 3
+    live_seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
     rates: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
 
 
 def run(load: Load, broker: str | None) -> list[Result]:
@@ -72,10 +80,8 @@ def run(load: Load, broker: str | None) -> list[Result]:
     Raises:
         OutsideError: there is no Kafka to be had, or a process ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(load, broker))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(load, kafka.bootstrap))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(load, address))
 
 
 async def _measure(load: Load, broker: str) -> list[Result]:
@@ -88,11 +94,12 @@ async def _measure(load: Load, broker: str) -> list[Result]:
             await _sink(Settings(broker=broker, prefix=f"{prefix}-single"), url,
                         load.changes // _SINGLE_SHARE, 1, single)  # fmt: skip
         if load.events:
+            beside = [("profiles,sinks", hanging), ("profiles", none)]
             with _receiver("hang") as url:
-                await _profiles(Settings(broker=broker, prefix=f"{prefix}-hang"), url, load,
-                                "profiles,sinks", hanging)  # fmt: skip
-                await _profiles(Settings(broker=broker, prefix=f"{prefix}-none"), url, load,
-                                "profiles", none)  # fmt: skip
+                # Turn about, so that what slows the machine down for a while slows both down.
+                for only, figures in beside if number % 2 == 0 else reversed(beside):
+                    settings = Settings(broker=broker, prefix=f"{prefix}-{len(only)}")
+                    await _profiles(settings, url, load, only, figures)
     return list(_lines(batches, single, hanging, none))
 
 
@@ -105,14 +112,25 @@ def _lines(
     yield result("sink, one per request, 50 connections: changes per second", single.rates, "1/s",
                  SINGLE_BUDGET, at_least=True)  # fmt: skip
     yield result("sink, one per request: CPU per change", single.cpu_us, "us")
-    if hanging.rates:
-        yield result(
-            "profiles beside an output that hangs: events per second", hanging.rates, "1/s"
-        )
-        yield result("profiles beside none: events per second", none.rates, "1/s")
-        ratios = [one / other for one, other in zip(hanging.cpu_us, none.cpu_us, strict=True)]
-        yield result("profiles: CPU per event, output that hangs to none", ratios, "1",
-                     HANGING_BUDGET)  # fmt: skip
+    if not hanging.rates:
+        return
+    yield from _side_by_side("events per second", hanging.rates, none.rates, "1/s", at_least=True)
+    yield from _side_by_side("CPU per event", hanging.cpu_us, none.cpu_us, "us")
+    if hanging.p50:
+        for which, one, other in (("p50", hanging.p50, none.p50), ("p99", hanging.p99, none.p99)):
+            yield from _side_by_side(f"latency {which} at {LIVE_RATE}/s", one, other, "ms")
+
+
+def _side_by_side(
+    what: str, hanging: list[float], none: list[float], unit: str, *, at_least: bool = False
+) -> Iterator[Result]:
+    """Both, and their ratio run by run, which should be 1 but for what any two runs differ by."""
+    ratios = [one / other for one, other in zip(hanging, none, strict=True)]
+    budget = 1 / HANGING_BUDGET if at_least else HANGING_BUDGET
+    yield result(f"profiles beside an output that hangs: {what}", hanging, unit)
+    yield result(f"profiles beside none: {what}", none, unit)
+    yield result(f"profiles: {what}, output that hangs to none", ratios, "1", budget,
+                 at_least=at_least)  # fmt: skip
 
 
 @contextmanager
@@ -195,17 +213,24 @@ async def _profiles(settings: Settings, url: str, load: Load, only: str, figures
     async with publisher(settings) as to:
         await publish(to, reference_load.warm_up(load.profiles))
         await publish(to, reference_load.stream(load.events, load.profiles))
-    async with running_worker(
-        settings,
-        definitions=_definitions(url, 500),
-        flags=("--only", only),
-        environment={"BENCH_SECRET": "a secret of benches"},
-    ) as worker:
-        started = await _until(worker, "cdp_events_total", warm)
-        ended = await _until(worker, "cdp_events_total", warm + load.events)
-        count = ended[1] - started[1]
-        figures.rates.append(count / (ended[0] - started[0]))
-        figures.cpu_us.append((ended[2] - started[2]) / count * 1e6)
+        async with running_worker(
+            settings,
+            definitions=_definitions(url, 500),
+            flags=("--only", only),
+            environment={"BENCH_SECRET": "a secret of benches"},
+        ) as worker:
+            started = await _until(worker, "cdp_events_total", warm)
+            ended = await _until(worker, "cdp_events_total", warm + load.events)
+            count = ended[1] - started[1]
+            figures.rates.append(count / (ended[0] - started[0]))
+            figures.cpu_us.append((ended[2] - started[2]) / count * 1e6)
+            if load.live_seconds:
+                p50, p99 = await latency(
+                    settings, to, seconds=load.live_seconds, profiles=load.profiles,
+                    first=load.events,
+                )  # fmt: skip
+                figures.p50.append(p50)
+                figures.p99.append(p99)
 
 
 async def _until(worker: WorkerProcess, name: str, count: float) -> tuple[float, float, float]:

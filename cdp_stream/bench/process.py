@@ -17,7 +17,7 @@ from cdp_stream.bench import reference_load
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.probe import free_port
-from cdp_stream.settings import Settings
+from cdp_stream.settings import Clock, Settings
 
 _POLL_S = 0.5
 
@@ -74,6 +74,7 @@ async def running_worker(
     data: Path | None = None,
     *,
     definitions: str | None = None,
+    clock: Clock = "stream",
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[WorkerProcess]:
@@ -83,6 +84,7 @@ async def running_worker(
         settings: its broker, prefix, guarantee and store.
         data: its data directory; None is one that goes with it.
         definitions: their text; None is the reference load's.
+        clock: by which time passes.
         flags: more of them.
         environment: more variables.
     """
@@ -92,7 +94,7 @@ async def running_worker(
         file = folder / "definitions.yaml"
         file.write_text(definitions or reference_load.definitions(), encoding="utf-8")
         command = [sys.executable, "-m", "cdp_stream", "worker", "--definitions", str(file), *flags]
-        command += ["--broker", settings.broker, "--prefix", settings.prefix, "--clock", "stream"]
+        command += ["--broker", settings.broker, "--prefix", settings.prefix, "--clock", clock]
         command += ["--guarantee", settings.guarantee, "--store", settings.store]
         command += ["--data-dir", str(data or folder / "data"), "--metrics-port", str(port)]
         child = Child("the worker", command, log=folder / "worker.log")

@@ -19,11 +19,11 @@ from pathlib import Path
 import orjson
 
 from cdp_stream.bench import reference_load
-from cdp_stream.bench.live import LiveTraffic
+from cdp_stream.bench.broker import kafka_at
+from cdp_stream.bench.live import LIVE_RATE, latency
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
 from cdp_stream.errors import BrokerError, OutsideError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Guarantee, Settings
 
@@ -33,7 +33,6 @@ LATENCY_BUDGETS_MS = (25.0, 80.0)
 RATE_BUDGET = 50_000.0
 PEER_BUDGET = 0.7
 PEER = Path(__file__).parents[2] / "bench" / "peers" / "quix_count.py"
-LIVE_RATE = 2_000
 _SLICE = 5_000
 _POLL_S = 0.5
 _LEAST_POLL_S = 0.05
@@ -68,10 +67,8 @@ def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    if broker is not None:
-        return asyncio.run(_measure(load, broker, peer))
-    with ApacheKafka(resolve_jars()) as kafka:
-        return asyncio.run(_measure(load, kafka.bootstrap, peer))
+    with kafka_at(broker) as address:
+        return asyncio.run(_measure(load, address, peer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,9 @@ async def _run_worker(settings: Settings, to: Publisher, load: Load, figures: _F
         figures.rates.append(events / (ended.at - started.at))
         figures.resident.append(ended.resident_bytes / 2**20)
         if load.live_seconds:
-            p50, p99 = await _latency(settings, to, load)
+            p50, p99 = await latency(
+                settings, to, seconds=load.live_seconds, profiles=load.profiles, first=load.events
+            )
             figures.p50.append(p50)
             figures.p99.append(p99)
 
@@ -239,15 +238,6 @@ def _reading(metrics: Metrics) -> _Reading:
         metrics.get("process_cpu_seconds_total", 0.0),
         metrics.get("process_resident_memory_bytes", 0.0),
     )
-
-
-async def _latency(settings: Settings, to: Publisher, load: Load) -> tuple[float, float]:
-    """p50 and p99, ms, from the send of an event to its membership change in a consumer's hands."""
-    events = reference_load.stream(load.live_seconds * LIVE_RATE, load.profiles, first=load.events)
-    async with LiveTraffic(settings, to, events, LIVE_RATE) as live:
-        await live.published()
-        await asyncio.sleep(1.0)
-    return live.percentiles()
 
 
 GUARANTEES: dict[str, tuple[Guarantee, ...]] = {

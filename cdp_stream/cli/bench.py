@@ -8,18 +8,52 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.bench import backfill, check, engine, memory, outputs, recovery, replay, worker
+from cdp_stream.bench import backfill, check, due, engine, memory, outputs, recovery, replay, worker
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
+from cdp_stream.bench.suite import ALL
+from cdp_stream.errors import OutsideError
 
 
 @click.group(
-    epilog="Example: cdp bench engine --runs 5",
-    help="Measure the engine, a replay, or a whole worker on the reference load, against the "
-    "budgets.",
+    epilog="Example: cdp bench --scale 0.02",
+    help="Measure everything, one benchmark after the other, or one of them, against the budgets.",
+    invoke_without_command=True,
 )
-def command() -> None:
-    """Hold the benchmarks."""
+@click.option(
+    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
+)
+@click.option("--scale", type=click.FloatRange(min=0.0, min_open=True, max=1.0), default=1.0,
+              show_default=True, help="The part of the full size.")  # fmt: skip
+@click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
+@click.pass_context
+def command(context: click.Context, broker: str | None, scale: float, as_object: bool) -> None:
+    """Run all benchmarks where none is named.
+
+    Raises:
+        OutsideError: some could not be measured; the others are shown.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    results: list[Result] = []
+    failed: dict[str, OutsideError] = {}
+    for name, measure in ALL.items():
+        click.echo(f"measuring: {name}", err=True)
+        try:
+            measured = measure(scale, broker)
+        except OutsideError as error:
+            failed[name] = error
+            click.echo(f"{name}: {error}", err=True)
+            continue
+        results += measured
+        if not as_object:
+            _show(measured, as_object=False)
+    if as_object:
+        _show(results, as_object=True)
+    if failed:
+        raise OutsideError(
+            f"not measured: {', '.join(failed)}", "see what was said of each, or run it by itself"
+        )
 
 
 _events = click.option(
@@ -120,7 +154,7 @@ _broker = click.option(
 
 @command.command("recovery", epilog="Example: cdp bench recovery --rows 200000")
 @_broker
-@click.option("--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True,
+@click.option("--rows", type=click.IntRange(min=1000), default=recovery.ROWS, show_default=True,
               help="Rows of 300 bytes in the changelog.")  # fmt: skip
 @_runs
 @_json
@@ -145,17 +179,30 @@ def measure_backfill(
     _show(backfill.run(events, runs, profiles or PROFILES, broker), as_object=as_object)
 
 
+@command.command("due", epilog="Example: cdp bench due --profiles 100000")
+@_broker
+@click.option("--profiles", type=click.IntRange(min=1000), default=due.PROFILES,
+              show_default=True, help="Windows that end in one minute.")  # fmt: skip
+@_json
+def measure_due(broker: str | None, profiles: int, as_object: bool) -> None:
+    """Changes that time makes: how late they are, one by one and all in a minute."""
+    _show(due.run(profiles, broker), as_object=as_object)
+
+
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
 @_broker
-@click.option("--profiles", type=click.IntRange(min=100), default=1_000_000, show_default=True,
-              help="Profiles of 20 touched criteria.")  # fmt: skip
+@click.option("--profiles", type=click.IntRange(min=100), default=memory.PROFILES,
+              show_default=True, help="Profiles of 20 touched criteria.")  # fmt: skip
 @_json
 def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     """A worker with a million profiles and the RocksDB store: resident memory."""
     _show(memory.run(profiles, broker), as_object=as_object)
 
 
-@command.command("outputs", epilog="Example: cdp bench outputs --changes 100000 --runs 1")
+@command.command(
+    "outputs",
+    epilog="Example: cdp bench outputs --changes 20000 --events 20000 --seconds 5 --runs 1",
+)
 @_broker
 @click.option("--changes", type=click.IntRange(min=1000), default=200_000, show_default=True,
               help="Changes sent in batches of 500; a tenth of them one per request.")  # fmt: skip
@@ -163,13 +210,17 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
               help="Events applied beside a hanging output, and beside none; 0: none.")  # fmt: skip
 @click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
               help="Profiles of those events.")  # fmt: skip
+@click.option("--seconds", type=click.IntRange(min=0), default=10, show_default=True,
+              help="How long live events then arrive for the latency; 0: none.")  # fmt: skip
 @_runs
 @_json
 def measure_outputs(
-    broker: str | None, changes: int, events: int, profiles: int, runs: int, as_object: bool
-) -> None:
+    broker: str | None, changes: int, events: int, profiles: int, seconds: int, runs: int,
+    as_object: bool,
+) -> None:  # fmt: skip
     """Sinks to a local HTTP server, and profiles beside an output that hangs."""
-    _show(outputs.run(outputs.Load(changes, events, profiles, runs), broker), as_object=as_object)
+    load = outputs.Load(changes, events, profiles, runs, seconds)
+    _show(outputs.run(load, broker), as_object=as_object)
 
 
 def _show(results: list[Result], *, as_object: bool) -> None:

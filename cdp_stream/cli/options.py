@@ -136,11 +136,16 @@ def files_of(loaded: Loaded) -> list[DefinitionFile]:
 
 
 def warn(loaded: Loaded) -> None:
-    """Print the warnings about definitions to standard error, a line each."""
+    """Print the warnings about definitions to standard error, a line each.
+
+    Where there are no outputs, that audiences are connected to none is left to `cdp check`.
+    """
     from cdp_stream.lint import warnings_of
 
+    has_outputs = loaded.account is not None and loaded.account.outputs
     for warning in warnings_of(loaded):
-        click.echo(str(warning), err=True)
+        if has_outputs or warning.code != "unconnected":
+            click.echo(str(warning), err=True)
 
 
 def known_audience(plan: Plan, audience_id: str) -> str:

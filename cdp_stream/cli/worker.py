@@ -90,7 +90,7 @@ def command(
     if "sinks" not in topologies and outputs:
         raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
     if "sinks" in topologies and read is not None:
-        _check_outputs(read[0], outputs)
+        _check_outputs(read[0], outputs, is_child=sinks_child)
     _make_data_dir(settings)
     if "profiles" not in topologies:
         return _run_sinks(settings, _source(settings, read), outputs, is_child=sinks_child)
@@ -141,14 +141,22 @@ def _topologies(only: str | None) -> list[str]:
     return named
 
 
-def _check_outputs(account: Account, only: tuple[str, ...]) -> None:
-    """Tell what is missing or wrong before anything is started."""
-    from cdp_stream.sinks.outputs import check_environment, prepare, selected
+def _check_outputs(account: Account, only: tuple[str, ...], *, is_child: bool) -> None:
+    """Tell what is missing or wrong before anything is started.
+
+    An output whose settings do not fit is told, and gets a fault as the sinks start; the others
+    run.
+
+    Raises:
+        UsageError: an output is named that is not defined, or variables are not set.
+    """
+    from cdp_stream.sinks.outputs import check_environment, faults_of, selected
 
     wanted = selected(account.outputs, only)
     check_environment(wanted, account.connections, os.environ)
-    for output in wanted:
-        prepare(output, os.environ)
+    if not is_child:  # the parent has told it
+        for fault in faults_of(wanted, os.environ):
+            click.echo(f"cdp: {fault}", err=True)
 
 
 def _run_sinks(

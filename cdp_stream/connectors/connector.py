@@ -174,8 +174,16 @@ class HttpConnector(Connector[H, C]):
         return False
 
     def create_list(self, change: OutputChange[C]) -> ListCreation:
-        """Make a list named after the audience, or find the one of that name; returns its id."""
-        raise NotImplementedError
+        """Make a list named after the audience, or find the one of that name; returns its id.
+
+        Raises:
+            Fault: it makes none, as `creates_lists` says.
+        """
+        raise Fault(
+            "connection",
+            f"{self.title} makes no lists; name one in the settings of {change.connection}, then "
+            "resume it",
+        )
 
 
 class LocalConnector(Connector[S, C]):

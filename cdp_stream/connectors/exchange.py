@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 _SUCCESS = 2
@@ -35,7 +35,7 @@ class Request:
     def with_headers(self, **headers: str) -> Request:
         """The same with more headers; `_` in a name stands for `-`."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return replace(self, headers={**self.headers, **more})
+        return Request(self.method, self.url, self.body, {**self.headers, **more})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.hashing import (
-    hashed_email,
+    email_sha256,
     normal_device_id,
     normal_phone,
     sha256_hex,
@@ -49,7 +49,7 @@ _JSON: Final = {"content-type": "application/json"}
 
 
 def _email(text: str) -> str:
-    return hashed_email(text, gmail_dots=False)
+    return email_sha256(text, gmail_dots=False)
 
 
 def _phone(text: str) -> str:

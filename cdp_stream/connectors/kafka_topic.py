@@ -108,6 +108,8 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         self, changes: Sequence[OutputChange[ConnectionSettings]], places: Sequence[int]
     ) -> dict[int, BaseException]:
         """Send some changes; place -> why, of those that did not arrive."""
+        from aiokafka.errors import KafkaError
+
         producer = await self._started()
         sent: dict[int, Any] = {}
         failed: dict[int, BaseException] = {}
@@ -116,7 +118,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             key = (change.mpid or change.connection).encode()
             try:
                 sent[place] = await producer.send(self.settings.topic, change.json(), key=key)
-            except Exception as error:  # noqa: BLE001 - told below, whatever it is
+            except (KafkaError, OSError) as error:
                 failed[place] = error
                 break
         results = await asyncio.gather(*sent.values(), return_exceptions=True)
@@ -144,7 +146,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
                 self._producer = await self._new_producer(connection, idempotent=True)
             except (errors.UnknownError, errors.UnsupportedVersionError):
                 self._producer = await self._new_producer(connection, idempotent=False)
-        except Exception as error:
+        except (errors.KafkaError, OSError, ValueError) as error:  # also an address that is none
             raise self._told(error) from error
         return self._producer
 

@@ -67,6 +67,7 @@ _MOST_LOOKED_UP: Final = 50  # of 100: they stand in the address
 _NOT_FOUND: Final = 404
 _JOB: Final = "/api/profile-bulk-import-jobs"
 _UNDER_WAY: Final = frozenset({"queued", "processing"})
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.~/-]+")
 _POINTER: Final = re.compile(r"/profiles/data/(\d+)")
 
 
@@ -251,9 +252,9 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         return answer.words()
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+_quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _filter(text: str) -> str:
-    return quote(text, errors="replace")
+    # As `quote` does it, which looks at each character of what are mostly safe ones.
+    return _UNSAFE.sub(lambda found: quote(found[0], errors="replace"), text)

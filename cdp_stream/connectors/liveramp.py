@@ -20,7 +20,7 @@ from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery, Outcome
 from cdp_stream.connectors.hashing import (
-    hashed_email,
+    email_sha256,
     normal_device_id,
     normal_phone,
     sha1_hex,
@@ -53,7 +53,7 @@ _PLACES: Final = {
 """Identity type -> the kind of file, and its row. Hashes and device ids need no quotes in CSV."""
 
 _FORMS: Final[dict[str, Form]] = {
-    "email": hashed_email,
+    "email": email_sha256,
     "mobile_number": _phone,
     "phone_number_2": _phone,
     "phone_number_3": _phone,

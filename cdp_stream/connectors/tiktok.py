@@ -197,7 +197,7 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
             "advertiser_ids": [self.settings.advertiser_id],
             "action": action,
             "id_schema": _SCHEMA,
-            "batch_data": [_row(member, list_id) for member in part],
+            "batch_data": _rows(part, list_id),
         }
         answer = yield json_request("POST", f"{self._url}/segment/mapping/", body)
         if _code(answer) == _NO_SUCH_THING:
@@ -221,10 +221,15 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
         )
 
 
-def _row(member: Member, list_id: str | None) -> list[dict[str, Any]]:
-    row: list[dict[str, Any]] = [{}, {}, {}, {}]
-    row[_COLUMN[member.identity_type]] = {"id": member.identity, "audience_ids": [list_id]}
-    return row
+def _rows(part: Sequence[Member], list_id: str | None) -> list[list[dict[str, Any]]]:
+    nothing: dict[str, Any] = {}
+    ids = [list_id]
+    rows = []
+    for member in part:
+        row = [nothing] * len(_SCHEMA)
+        row[_COLUMN[member.identity_type]] = {"id": member.identity, "audience_ids": ids}
+        rows.append(row)
+    return rows
 
 
 def _code(answer: Answer) -> int:

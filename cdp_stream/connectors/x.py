@@ -32,7 +32,7 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import (
-    hashed_email,
+    email_sha256,
     normal_device_id,
     normal_phone,
     sha256_hex,
@@ -61,7 +61,7 @@ def _twitter(text: str) -> str:
 
 
 _FORMS: Final[dict[str, Form]] = {
-    "email": hashed_email,
+    "email": email_sha256,
     "twitter": _twitter,
     "ios_advertising_id": lambda text: _hashed(normal_device_id(text)),
     "android_advertising_id": lambda text: _hashed(normal_device_id(text)),

@@ -34,7 +34,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import hashed_email, normal_device_id
+from cdp_stream.connectors.hashing import email_sha256, normal_device_id
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
@@ -50,7 +50,7 @@ _SCHEMA: Final = ("SHA256EMAIL", "IDFA", "GPADVID", "SEGMENTS")
 
 
 _FORMS: Final[dict[str, Form]] = {
-    "email": hashed_email,
+    "email": email_sha256,
     "ios_advertising_id": normal_device_id,
     "android_advertising_id": normal_device_id,
 }

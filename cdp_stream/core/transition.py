@@ -14,7 +14,7 @@ Source: docs/semantics.md, changing definitions; docs/changing-definitions.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
@@ -144,22 +144,38 @@ def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozens
     return frozenset(started), frozenset(reshared)
 
 
-def ended_connections(before: Catalog, account: Account) -> list[tuple[Wired, InForce]]:
-    """The connections whose audience, or variant of it, the definitions have no more, each with the
-    audience as it was; not those of outputs that went too, whom nobody reads.
+def ended_connections(before: Catalog, accounts: Sequence[Account]) -> list[tuple[Wired, InForce]]:
+    """The connections whose audience, or variant of it, later definitions had no more, each with
+    the audience as it was; not those of outputs that are gone too, whom nobody reads.
+
+    Args:
+        accounts: what was defined since, one after another; the last is what is in force. One in
+            between may have deleted an audience that the last has again.
     """
-    defined = {audience.id: audience for audience in account.audiences}
-    outputs = {output.id for output in account.outputs}
+    outputs = {output.id for output in accounts[-1].outputs}
+    still = [_variants_of(account) for account in accounts]
     found: list[tuple[Wired, InForce]] = []
     for wired in before.connections.values():
-        audience, was = defined.get(wired.audience), before.audiences.get(wired.audience)
-        is_gone = audience is None
-        if audience is not None and wired.variant is not None:
-            tested = () if audience.ab_test is None else audience.ab_test.variants
-            is_gone = all(variant.name != wired.variant for variant in tested)
+        was = before.audiences.get(wired.audience)
+        is_gone = any((wired.audience, wired.variant) not in there for there in still)
         if is_gone and was is not None and wired.output in outputs:
             found.append((wired, was))
     return found
+
+
+def _variants_of(account: Account) -> set[tuple[str, str | None]]:
+    """Every audience, and every variant of those that are tested."""
+    found: set[tuple[str, str | None]] = set()
+    for audience in account.audiences:
+        tested = () if audience.ab_test is None else audience.ab_test.variants
+        found |= {(audience.id, None), *((audience.id, variant.name) for variant in tested)}
+    return found
+
+
+def without_connections(catalog: Catalog, gone: Collection[str]) -> Catalog:
+    """A catalog as if these connections had been told of nothing."""
+    left = {name: one for name, one in catalog.connections.items() if name not in gone}
+    return replace(catalog, connections=left)
 
 
 def migrate(

@@ -7,9 +7,10 @@ the partition goes on under the definitions that it has. The switch itself then 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from cdp_stream.core.definition import Account
 from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.hosted import HostedPartition
@@ -58,6 +59,7 @@ class DefinitionChanges:
         self._wake = wake
         self._fail = fail
         self._backfills = Backfills(plan, metrics.backfill, submit=submit, wake=wake)
+        self._skipped: dict[tuple[str, str], Sequence[Account]] = {}
         # One after the other: what was worked out for one partition serves the next.
         self._one_at_a_time = asyncio.Lock()
 
@@ -83,10 +85,28 @@ class DefinitionChanges:
         """
         if hosted.preparing is not None:
             return False
-        work = hosted.processor.to_prepare(definitions)
+        work = self._to_prepare(hosted, definitions)
         if work is not None:
             hosted.preparing = asyncio.create_task(self._prepare(hosted, work))
         return work is None
+
+    def _to_prepare(
+        self, hosted: HostedPartition, definitions: Definitions | None
+    ) -> Callable[[], object] | None:
+        processor = hosted.processor
+        if definitions is None or processor.version is None:
+            return processor.to_prepare(definitions)
+        span = processor.version, definitions.version
+        if span not in self._skipped:
+            for other in [one for one in list(self._skipped) if one[1] != span[1]]:
+                del self._skipped[other]
+            return lambda: self._look_up(span)
+        return processor.to_prepare(definitions, self._skipped[span])
+
+    def _look_up(self, span: tuple[str, str]) -> None:
+        """The versions in between may have to be compiled."""
+        assert self._source is not None
+        self._skipped[span] = self._source.between(*span)
 
     async def _prepare(self, hosted: HostedPartition, work: Callable[[], object]) -> None:
         try:
@@ -129,7 +149,8 @@ class DefinitionChanges:
         processor = hosted.processor
         version = processor.version
         started = time.perf_counter()
-        effects = processor.switch(wanted)
+        skipped = () if version is None else self._skipped[version, wanted.version]
+        effects = processor.switch(wanted, skipped=skipped)
         seconds = time.perf_counter() - started
         self._submit(hosted, effects, True)
         log("definitions_in_force", partition=hosted.number, version=wanted.version,

@@ -58,6 +58,10 @@ class DefinitionsSource(Protocol):
         """Whether a version is one that has not been read yet."""
         ...
 
+    def between(self, version: str | None, later: str) -> list[Account]:
+        """What the versions between two defined, in order, as far as they are to be had."""
+        ...
+
     async def start(self, changed: Callable[[], None]) -> None:
         """Return as soon as there is a ``latest``; ``changed`` is called for each later one."""
         ...
@@ -84,6 +88,10 @@ class FileDefinitions:
     def is_newer(self, version: str) -> bool:
         """Never: what the files say is what counts."""
         return False
+
+    def between(self, version: str | None, later: str) -> list[Account]:
+        """Nothing is known of files that were not run."""
+        return []
 
     async def start(self, changed: Callable[[], None]) -> None:
         """Make the topics of outputs that are missing."""
@@ -128,6 +136,16 @@ class AppliedDefinitions:
     def is_newer(self, version: str) -> bool:
         """Whether a version's number is above all that were read."""
         return version.isdecimal() and int(version) > self._newest
+
+    def between(self, version: str | None, later: str) -> list[Account]:
+        """Those that the topic still had, and that can be used; may be asked in another thread, as
+        each may have to be compiled.
+        """
+        if version is None or not version.isdecimal():
+            return []
+        numbers = [one for one in list(self._applied) if int(version) < int(one) < int(later)]
+        found = (self.known(one) for one in numbers)
+        return [definitions.account for definitions in found if definitions is not None]
 
     async def start(self, changed: Callable[[], None]) -> None:
         """Read the topic to its end, wait if it holds nothing to work by, and go on following."""

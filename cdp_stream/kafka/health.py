@@ -1,9 +1,11 @@
-"""What a worker answers over HTTP: ``/metrics``, ``/healthz``, ``/readyz``, ``/backfill``.
+"""What a worker answers over HTTP: ``/metrics``, ``/healthz``, ``/readyz``, and reports.
 
 A thread of its own answers, so that a worker whose loop hangs can still say so. Live means that the
 loop turns: a process that is not ought to be ended and started anew. Ready means that the group has
 given the worker its partitions (or none, when there are more workers than partitions) and that
-their rows are recovered; while they change hands it is not.
+their rows are recovered; while they change hands it is not. Where the sinks are a process beside
+it, ready means that this runs too; that it does not is no reason to end the worker, which starts it
+again by itself.
 """
 
 import asyncio
@@ -31,13 +33,19 @@ class Health:
 
     Args:
         recovered: Whether partitions are assigned and recovered now.
+        sinks: Whether the process of the sinks runs now; None where there is none beside this one.
         now: A monotonic clock, seconds.
     """
 
     def __init__(
-        self, recovered: Callable[[], bool], now: Callable[[], float] = time.monotonic
+        self,
+        recovered: Callable[[], bool],
+        now: Callable[[], float] = time.monotonic,
+        *,
+        sinks: Callable[[], bool] | None = None,
     ) -> None:
         self._recovered = recovered
+        self._sinks = sinks
         self._now = now
         self._beat_at = now()
         self._stopping = False
@@ -60,7 +68,8 @@ class Health:
     @property
     def is_ready(self) -> bool:
         """Whether records flow, or would if there were any."""
-        return self.is_live and not self._stopping and self._recovered()
+        has_sinks = self._sinks is None or self._sinks()
+        return self.is_live and not self._stopping and has_sinks and self._recovered()
 
     def answer(self, path: str) -> tuple[HTTPStatus, dict[str, Any]] | None:
         """Status and body for a path; ``None`` for one that is not of health."""
@@ -69,6 +78,8 @@ class Health:
         elif path == "/readyz":
             holds = self.is_ready
             body = {"ready": holds, "stopping": self._stopping}
+            if self._sinks is not None:
+                body["sinks"] = self._sinks()
         else:
             return None
         return HTTPStatus.OK if holds else HTTPStatus.SERVICE_UNAVAILABLE, body

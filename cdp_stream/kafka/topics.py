@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from cdp_stream.errors import BrokerError
+from cdp_stream.errors import BrokerError, UsageError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
@@ -165,16 +165,24 @@ async def definitions_topic_is_there(settings: Settings) -> bool:
 
 
 async def ensure_sink_topics(settings: Settings) -> list[str]:
-    """Make what the sinks share, if it is missing, and nothing else.
+    """Make what the sinks share, if it is missing, and nothing else; not where nothing has run.
 
     Returns:
         The ids of the outputs that have a topic.
 
     Raises:
+        UsageError: No topic begins with the prefix.
         BrokerError: The broker does not answer, or refuses.
     """
     async with _admin(settings) as admin:
         there = await partition_counts(admin)
+        own = {plan.suffix for plan in (DEFINITIONS, *TOPICS, *SINK_TOPICS)}
+        if not any(settings.topic(suffix) in there for suffix in own):
+            raise UsageError(
+                f"there is no system with the prefix `{settings.prefix}` on {settings.broker}",
+                "name the prefix of the one that you mean with --prefix; or apply definitions, or "
+                "start a worker, first",
+            )
         missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
         if missing:
             await _create(admin, settings, missing, 1)

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -45,6 +45,15 @@ class Companion(Protocol):
     @property
     def metrics(self) -> Collector:
         """What it tells of itself."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs now; asked by another thread."""
+        ...
+
+    def report(self) -> Mapping[str, Any]:
+        """How what it runs stands; asked by another thread."""
         ...
 
     async def run(self) -> BaseException:
@@ -108,7 +117,10 @@ async def _run(
     # In a list, for it is asked before there is one: a worker may wait for its first definitions.
     apps: list[ChunkApp] = []
     metrics = Metrics()
-    health = Health(lambda: bool(apps) and apps[0].hosting.ready)
+    health = Health(
+        lambda: bool(apps) and apps[0].hosting.ready,
+        sinks=None if companion is None else lambda: companion.is_up,
+    )
     metrics.describe_worker(
         version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
         ready=lambda: health.is_ready,
@@ -116,7 +128,11 @@ async def _run(
     if companion is not None:
         metrics.registry.register(companion.metrics)
     if settings.metrics_port is not None:
-        reports = {"/backfill": metrics.backfill.as_json}
+        reports: dict[str, Callable[[], Mapping[str, Any]]] = {
+            "/backfill": metrics.backfill.as_json
+        }
+        if companion is not None:
+            reports["/outputs"] = companion.report
         serve(settings.metrics_port, metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
     if definitions is not None and not await _have(definitions, apps, stopping):

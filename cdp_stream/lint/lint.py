@@ -49,8 +49,7 @@ class _Linter:
         finally:
             memberships.close()
         yield from self._about_state()
-        if self._account.outputs:
-            yield from self._unconnected()
+        yield from self._unconnected()
 
     # memberships
 

@@ -4,15 +4,18 @@ under them, as they are loaded (profiles.py) or, the rest, by `sweep`, a slice a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
+from cdp_stream.core.definition import Account
 from cdp_stream.core.forwarding import Emission
+from cdp_stream.core.plan import InForce
 from cdp_stream.core.row import FOREVER
+from cdp_stream.core.transition import Wired, ended_connections
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, encode_definitions
 from cdp_stream.formats.rows import decode_row, encode_row, is_same_but_epoch
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
-from cdp_stream.partition.epochs import Epochs
+from cdp_stream.partition.epochs import Epochs, forgetting
 from cdp_stream.partition.histories import Histories
 from cdp_stream.partition.profiles import Profiles
 from cdp_stream.partition.sizes import AudienceSizes
@@ -64,23 +67,42 @@ class Changeover:
         if self._epochs.is_sweeping:
             self._unswept.begin(self._profiles.store)
 
-    def to_prepare(self, definitions: Definitions | None) -> Callable[[], object] | None:
+    def to_prepare(
+        self, definitions: Definitions | None, skipped: Sequence[Account]
+    ) -> Callable[[], object] | None:
         """What would make `switch` (None: `complete_backfill`) quick; None when nothing is left."""
         epochs, complete = self._epochs, frozenset[str]()
+        before = epochs.state
+        if before is None:
+            return None
         if definitions is None:
             backfill = self._histories.current
             if backfill is None or backfill.is_complete:
                 return None
-            definitions, complete = epochs.definitions, backfill.slots
-        wanted, before = definitions, epochs.state
-        if before is None or epochs.prepared(wanted, complete) is not None:
+            # No connection ends by it: the account is the one in force.
+            wanted, complete = epochs.definitions, backfill.slots
+        else:
+            wanted = definitions
+            ended = ended_connections(before.catalog, [*skipped, wanted.account])
+            before = forgetting(before, {wired.id for wired, _audience in ended})
+        if epochs.prepared(wanted, complete, before) is not None:
             return None
         return lambda: epochs.prepare(wanted, complete, before)
 
-    def switch(self, definitions: Definitions, complete: frozenset[str], time: int) -> Effects:
+    def switch(
+        self,
+        definitions: Definitions,
+        complete: frozenset[str],
+        time: int,
+        skipped: Sequence[Account] = (),
+    ) -> Effects:
         """Put definitions in force; the effects lack the end of the write."""
         epochs = self._epochs
         before = epochs.state
+        ended: list[tuple[Wired, InForce]] = []
+        if before is not None:
+            ended = ended_connections(before.catalog, [*skipped, definitions.account])
+            epochs.forget_connections({wired.id for wired, _audience in ended})
         epochs.switch(definitions, complete, time)
         self._profiles.outdate()
         self._unswept.clear()
@@ -93,12 +115,11 @@ class Changeover:
             self._sizes.include(epochs.counted)
             self._sizes.keep(epochs.counted)
         self.settle_histories()
-        plan = epochs.engine.plan
-        self._telling.speak_for(plan)
+        self._telling.speak_for(epochs.engine.plan)
         effects = Effects()
         if before is not None:
             assert epochs.state is not None
-            self._telling.connections(before.catalog, epochs.state, plan, effects)
+            self._telling.connections(before.catalog, epochs.state, ended, effects)
         self._write_definitions(effects)
         return effects
 

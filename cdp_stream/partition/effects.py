@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from cdp_stream.core.definition import Account
 from cdp_stream.formats.rows import PARTITION_KEY
 from cdp_stream.partition.definitions import Definitions
 
@@ -149,14 +150,20 @@ class Processor(Protocol):
         """Slots of the definitions in force whose history is not in."""
         ...
 
-    def switch(self, definitions: Definitions) -> Effects:
+    def switch(self, definitions: Definitions, *, skipped: Sequence[Account] = ()) -> Effects:
         """Put definitions in force, with all earlier effects delivered and nothing due.
 
         The effects must be durable before any later ones are sent.
+
+        Args:
+            definitions: The version to go on with.
+            skipped: What versions defined that came and went meanwhile, in order.
         """
         ...
 
-    def to_prepare(self, definitions: Definitions | None) -> Callable[[], object] | None:
+    def to_prepare(
+        self, definitions: Definitions | None, skipped: Sequence[Account] = ()
+    ) -> Callable[[], object] | None:
         """What makes a :meth:`switch` to these (``None``: :meth:`complete_backfill`) quick.
 
         It may be called in another thread; ``None`` when nothing is left to be done.

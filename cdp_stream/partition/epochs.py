@@ -24,6 +24,7 @@ from cdp_stream.core.transition import (
     migrate,
     narrowed,
     transition,
+    without_connections,
 )
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.rows import epoch_of, members_of
@@ -34,6 +35,10 @@ __all__ = ["Epochs", "Known", "Prepared"]
 
 Known = Callable[[str], Definitions | None]
 """Gives the definitions of a version, None when they are not to be had any more."""
+
+
+Wanted = tuple[str, frozenset[str], int, frozenset[str]]
+"""A version, what is complete, the epoch that a switch ends, and its connections that go on."""
 
 
 class Epochs:
@@ -92,12 +97,14 @@ class Epochs:
         """The audiences of which rows may have been told."""
         return set(self.told).union(*self._told.values())
 
-    def prepared(self, definitions: Definitions, complete: frozenset[str]) -> Prepared | None:
+    def prepared(
+        self, definitions: Definitions, complete: frozenset[str], before: PartitionDefinitions
+    ) -> Prepared | None:
         """What was kept for a switch to these definitions; None when it has yet to be worked out,
-        or rows were switched since.
+        or there was another switch since.
         """
         found = self._prepared
-        wanted = definitions.version, complete, self.epoch
+        wanted = _wanted(before, definitions, complete)
         return found if found is not None and found.wanted == wanted else None
 
     def prepare(
@@ -129,10 +136,16 @@ class Epochs:
             self.state = PartitionDefinitions(definitions.version, 0, at, 0, 0, catalog, {})
             self._enter(definitions, definitions.plan, {})
             return
-        made = self.prepared(definitions, complete) or self.prepare(definitions, complete, before)
+        made = self.prepared(definitions, complete, before)
+        made = made or self.prepare(definitions, complete, before)
         self._prepared = None
         self.state, shifts = made.begun(before, at)
         self._enter(definitions, made.plan, shifts)
+
+    def forget_connections(self, connections: Collection[str]) -> None:
+        """Take it that these were told of nothing: what is told of them next begins anew."""
+        if self.state is not None:
+            self.state = forgetting(self.state, connections)
 
     def finish(self) -> None:
         """Every row of an earlier epoch has been migrated, or need not be."""
@@ -181,7 +194,7 @@ class Prepared:
     """All of a switch that takes long to work out, and does not depend on when it comes.
 
     Attributes:
-        wanted: the version, what is complete, and the epoch that the switch ends.
+        wanted: what tells it from what another switch needs.
         plan: what will be in force.
         time: that of the definitions.
         catalog: its catalog.
@@ -189,7 +202,7 @@ class Prepared:
         is_felt: whether any row of the epoch before may have to change.
     """
 
-    wanted: tuple[str, frozenset[str], int]
+    wanted: Wanted
     time: int
     plan: Plan
     catalog: Catalog
@@ -212,7 +225,7 @@ class Prepared:
         if missing:
             definitions.history_of(missing)
         return cls(
-            (definitions.version, complete, before.epoch),
+            _wanted(before, definitions, complete),
             definitions.time,
             plan,
             catalog,
@@ -245,6 +258,25 @@ class Prepared:
             PartitionDefinitions(version, time, at, epoch, before.swept, self.catalog, past),
             shifts,
         )
+
+
+def forgetting(state: PartitionDefinitions, connections: Collection[str]) -> PartitionDefinitions:
+    """What is in force, as if these connections had been told of nothing."""
+    if not connections:
+        return state
+    return state._replace(
+        catalog=without_connections(state.catalog, connections),
+        past={
+            epoch: without_connections(catalog, connections)
+            for epoch, catalog in state.past.items()
+        },
+    )
+
+
+def _wanted(
+    before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
+) -> Wanted:
+    return definitions.version, complete, before.epoch, frozenset(before.catalog.connections)
 
 
 def _told_in(catalog: Catalog) -> frozenset[str]:

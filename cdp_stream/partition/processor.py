@@ -11,25 +11,18 @@ loaded, and the rest of them by `sweep`, a slice at a time (changeover.py).
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cdp_stream.core.change import Change
+from cdp_stream.core.definition import Account
 from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
-from cdp_stream.errors import OutsideError
-from cdp_stream.formats.backfill_rows import backfilled_mpid
-from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.rejects import Reject, too_large_for_profile
 from cdp_stream.formats.rows import (
-    OWN_ROW,
     PARTITION_KEY,
-    REPARTITION_KEY,
     PartitionState,
-    decode_partition,
-    due_of,
     encode_partition,
     encode_row,
 )
@@ -40,6 +33,7 @@ from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.epochs import Epochs, Known
 from cdp_stream.partition.histories import Histories
 from cdp_stream.partition.profiles import Profiles
+from cdp_stream.partition.restored import read_rows
 from cdp_stream.partition.room import RowRoom
 from cdp_stream.partition.sizes import AudienceSizes
 from cdp_stream.partition.telling import Telling
@@ -97,30 +91,14 @@ class ProfileProcessor:
             OutsideError: a row is damaged, or of another release's format, or profiles are being
                 moved to other partitions.
         """
-        self.time = self.position = -1
         self._profiles.restore(rows)
-        due_instants = self._profiles.due
-        mpids, backfilled = array("q"), array("q")
-        state = None
-        for key, value in rows.items():
-            if key[0] == OWN_ROW:
-                if key == PARTITION_KEY:
-                    self.time, self.position = decode_partition(value)
-                elif key == DEFINITIONS_KEY:
-                    state = decode_definitions(value)
-                elif (owner := backfilled_mpid(key)) is not None:
-                    backfilled.append(owner)
-                elif key == REPARTITION_KEY:
-                    raise _repartition_unfinished()
-                continue  # of another, whoever wrote it reads it
-            mpids.append(mpid := int(key))
-            if (due := due_of(value)) < FOREVER:
-                due_instants.add(due, mpid)
-        self._epochs.restore(state)
-        self._histories.restore(rows, backfilled)
+        found = read_rows(rows, self._profiles.due.add)
+        self.time, self.position = found.time, found.position
+        self._epochs.restore(found.definitions)
+        self._histories.restore(rows, found.backfilled)
         self._take_plan()
-        self._changeover.restore(mpids)
-        self._sizes.begin(self._epochs.counted if self.is_able else (), mpids)
+        self._changeover.restore(found.mpids)
+        self._sizes.begin(self._epochs.counted if self.is_able else (), found.mpids)
 
     # Definitions
 
@@ -152,20 +130,28 @@ class ProfileProcessor:
         """
         return self._epochs.missing
 
-    def to_prepare(self, definitions: Definitions | None) -> Callable[[], object] | None:
+    def to_prepare(
+        self, definitions: Definitions | None, skipped: Sequence[Account] = ()
+    ) -> Callable[[], object] | None:
         """What is to be worked out before a `switch` to definitions is quick: with a thousand
         audiences that takes a good part of a second. It may be called in another thread while
         everything else goes on; a `switch` that is not prepared does the same itself.
 
         Args:
             definitions: those to be switched to; None is for `complete_backfill`.
+            skipped: as for `switch`.
 
         Returns:
             None when nothing is left to be prepared.
         """
-        return self._changeover.to_prepare(definitions)
+        return self._changeover.to_prepare(definitions, skipped)
 
-    def switch(self, definitions: Definitions, complete: frozenset[str] = frozenset()) -> Effects:
+    def switch(
+        self,
+        definitions: Definitions,
+        complete: frozenset[str] = frozenset(),
+        skipped: Sequence[Account] = (),
+    ) -> Effects:
         """Put definitions in force: between two calls whose effects are delivered, with nothing due
         any more by the partition's time.
 
@@ -175,8 +161,9 @@ class ProfileProcessor:
         Args:
             definitions: a new version, or the one in force when more of it is complete.
             complete: slots whose history is in now, beside those that were kept up.
+            skipped: what versions defined that came and went meanwhile.
         """
-        effects = self._changeover.switch(definitions, complete, self.time)
+        effects = self._changeover.switch(definitions, complete, self.time, skipped)
         self._take_plan()
         self._close(effects)
         return effects
@@ -384,10 +371,3 @@ class ProfileProcessor:
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
     return {b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in rows.items()}
-
-
-def _repartition_unfinished() -> OutsideError:
-    return OutsideError(
-        "profiles are being moved to other partitions, and that is not finished",
-        "wait for cdp repartition, or run it again with the same --partitions: it goes on",
-    )

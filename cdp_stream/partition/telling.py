@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cdp_stream.core.change import ADD
 from cdp_stream.core.forwarding import Emission
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.transition import Catalog, ended_connections
+from cdp_stream.core.plan import InForce, Plan
+from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.output import OutputEncoder
@@ -68,12 +68,17 @@ class Telling:
             effects.rejected.append((record.key, reject.value, headers))
 
     def connections(
-        self, before: Catalog, state: PartitionDefinitions, plan: Plan, effects: Effects
+        self,
+        before: Catalog,
+        state: PartitionDefinitions,
+        ended: Sequence[tuple[Wired, InForce]],
+        effects: Effects,
     ) -> None:
         """Tell the connections whose audience was deleted, behind all that they were told of it."""
-        for wired, audience in ended_connections(before, plan.account):
+        for wired, audience in ended:
             message = self._encoder.encode_audience_delete(wired, audience, state.time)
             effects.outputs.append((wired.output, b"", message))
         now = state.catalog.connections
-        effects.started = [name for name in now if name not in before.connections]
+        again = {wired.id for wired, _audience in ended}
+        effects.started = [name for name in now if name in again or name not in before.connections]
         effects.stopped = [name for name in before.connections if name not in now]

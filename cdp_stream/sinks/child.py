@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -41,6 +42,10 @@ class ChildMetrics(Collector):
         self.port: int | None = None
         self.restarts = 0
 
+    def url(self, path: str) -> str:
+        """Where the child answers."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
     def describe(self) -> Iterable[Metric]:
         """Nothing: what there is depends on the child."""
         return ()
@@ -54,10 +59,9 @@ class ChildMetrics(Collector):
         yield restarts
         if self.port is None:
             return
-        url = f"http://127.0.0.1:{self.port}/metrics"
         with (
             contextlib.suppress(URLError, OSError, ValueError),
-            urlopen(url, timeout=_SCRAPE_S) as answer,
+            urlopen(self.url("/metrics"), timeout=_SCRAPE_S) as answer,
         ):
             yield from text_string_to_metric_families(answer.read().decode())
 
@@ -75,6 +79,22 @@ class SinksChild:
         self.metrics = metrics
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs, and has told where it answers."""
+        return self.metrics.port is not None
+
+    def report(self) -> Mapping[str, Any]:
+        """How its outputs stand, as it says itself; none while it does not answer."""
+        said: dict[str, Any] = {"outputs": []}
+        if self.metrics.port is not None:
+            with (
+                contextlib.suppress(URLError, OSError, ValueError),
+                urlopen(self.metrics.url("/outputs"), timeout=_SCRAPE_S) as answer,
+            ):
+                said = json.loads(answer.read())
+        return {"sinks": {"up": self.is_up, "restarts": self.metrics.restarts}, **said}
 
     async def run(self) -> CdpError:
         """Keep it running; returns the user's mistake that it ended with."""

@@ -1,32 +1,36 @@
-"""Deletions of audiences: passed on once nothing of the audience is left to be sent.
+"""Deletions of audiences: passed on once nothing of the audience is left to be sent, and before
+anything is that comes after.
 
-Its message is in every partition of the output's topic. Each worker reports the partitions of its
-own whose committed position has come to it (`cdp.sink-state`), and lets them go on; who holds
-partition 0 waits for all of these, then has the connector delete. The reports are forgotten when
-that has been committed: until then a crash does it again.
+Its message is in every partition of the output's topic. Each partition holds the connection behind
+it, and says so in `cdp.sink-state` once all before it is delivered and that is durable. Who holds
+partition 0 waits for all of these, has the connector delete, and writes that it was done; then
+every partition lets the connection go on. So what a connection of the same name is told afterwards,
+because the audience was defined again, never overtakes the deletion.
+
+A partition's messages need not have the same id: definitions from files are told at each
+partition's own time. A deletion is known by its place and its id.
 
 Source: docs/memberships.md, deleting an audience.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from cdp_stream.sinks.memory import Memory
-from cdp_stream.sinks.progress import Progress
 from cdp_stream.sinks.taken import Taken
 
 __all__ = ["Deletions"]
 
 
 class Deletions:
-    """The deletions that one output's sink has come to.
+    """The deletions that one output's sink has come to; their connections are held behind them.
 
     Args:
-        memory: Holds the reports.
+        memory: Holds what partitions say of them.
         partitions: Of the output's topic.
-        confirm: Lets a partition go on behind a deletion.
-        act: Has the connector delete.
+        act: Has the connector delete; `acted` is called when it has.
+        done: Confirms a deletion in its partition, and lets its connection go on.
     """
 
     def __init__(
@@ -34,71 +38,86 @@ class Deletions:
         memory: Memory,
         partitions: int,
         *,
-        confirm: Callable[[Taken], None],
         act: Callable[[Taken], None],
+        done: Callable[[Taken], None],
     ) -> None:
         self._memory = memory
         self._partitions = partitions
-        self._confirm = confirm
         self._act = act
+        self._done = done
         self._waiting: list[Taken] = []
         self._acting: list[Taken] = []
+        self._acted: list[Taken] = []
 
     def add(self, item: Taken) -> None:
         """Take a deletion; everything before it in its partition has been taken."""
         self._waiting.append(item)
 
+    def acted(self, items: Collection[Taken]) -> list[Taken]:
+        """Note of what the partner has taken that it is a deletion; returns the rest."""
+        if not self._acting:
+            return list(items)
+        self._acted += [item for item in items if item in self._acting]
+        self._acting = [item for item in self._acting if item not in items]
+        return [item for item in items if item not in self._acted]
+
     def drop(self, connection: str) -> None:
         """Forget those of a connection that is stopped; they will be read again."""
-        self._waiting = [i for i in self._waiting if i.change.connection != connection]
-        self._acting = [i for i in self._acting if i.change.connection != connection]
+        for items in (self._waiting, self._acting, self._acted):
+            items[:] = [item for item in items if item.change.connection != connection]
 
     def clear(self) -> None:
         """Forget all; they will be read again."""
-        self._waiting.clear()
-        self._acting.clear()
+        for items in (self._waiting, self._acting, self._acted):
+            items.clear()
 
-    async def advance(self, committed: Callable[[int], int], progress: dict[int, Progress]) -> None:
-        """Go as far as what is committed now allows.
+    async def advance(self, durable: Callable[[Taken], bool]) -> None:
+        """Go as far as what has been delivered now allows.
 
         Args:
-            committed: The group's committed position of a partition.
-            progress: Of the partitions held.
+            durable: whether everything of a deletion's connection before it has been delivered,
+                and is known as that after a crash.
         """
-        for item in [i for i in self._acting if committed(i.partition) > i.offset]:
-            self._acting.remove(item)
-            await self._forget(item)
+        for item in list(self._acted):
+            await self._note_deleted(item)
+            if item in self._acted:  # not if it was stopped while that was written
+                self._acted.remove(item)
+                self._done(item)
         for item in list(self._waiting):
-            course = progress.get(item.partition)
-            connection, message_id = item.change.connection, item.change.message_id
-            if (
-                course is None
-                or course.position_of(connection) != item.offset
-                or committed(item.partition) < item.offset
-            ):
-                continue
-            if item.partition != 0:
-                await self._memory.note_passed(connection, message_id, item.partition)
-            elif not self._all_passed(connection, message_id):
-                continue
+            connection, partition = item.change.connection, item.partition
             if item not in self._waiting:
-                continue  # stopped while that was written
-            self._waiting.remove(item)
-            if item.partition == 0:
+                continue  # stopped meanwhile
+            if self._memory.deleted(connection, partition) == _name(item):
+                self._waiting.remove(item)
+                self._done(item)
+            elif not durable(item):
+                continue
+            elif partition != 0:
+                await self._memory.note_waits(connection, partition, _name(item))
+            elif self._all_wait(connection):
+                self._waiting.remove(item)
                 self._acting.append(item)
                 self._act(item)
-            else:
-                self._confirm(item)
 
-    def _all_passed(self, connection: str, message_id: str) -> bool:
+    def _all_wait(self, connection: str) -> bool:
+        """Whether every other partition holds the connection behind a deletion not yet done."""
         return all(
-            self._memory.has_passed(connection, message_id, other)
+            self._memory.waits(connection, other)
+            not in {None, self._memory.deleted(connection, other)}
             for other in range(1, self._partitions)
         )
 
-    async def _forget(self, item: Taken) -> None:
-        connection, message_id = item.change.connection, item.change.message_id
+    async def _note_deleted(self, item: Taken) -> None:
+        memory, connection = self._memory, item.change.connection
+        if memory.list_of(connection) is not None:
+            await memory.note_list(connection, None)
+        deletions = {0: _name(item)}
         for other in range(1, self._partitions):
-            await self._memory.note_passed(connection, message_id, other, passed=False)
-        if self._memory.list_of(connection) is not None:
-            await self._memory.note_list(connection, None)
+            deletions[other] = memory.waits(connection, other) or ""
+        await memory.note_deleted(connection, deletions)
+        for other in range(1, self._partitions):
+            await memory.note_waits(connection, other, None)
+
+
+def _name(item: Taken) -> str:
+    return f"{item.offset}:{item.change.message_id}"

@@ -9,10 +9,12 @@ from typing import Any
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.sinks.progress import Progress
 
-__all__ = ["SLICE", "HeldPartition"]
+__all__ = ["SLICE", "WAITING_RECORDS", "HeldPartition"]
 
 SLICE = 500
 """Records taken at a time: a few ms of blocked loop."""
+WAITING_RECORDS = 10_000
+"""A partition that holds more records is not fetched until it is down to half."""
 
 
 class HeldPartition:
@@ -24,6 +26,7 @@ class HeldPartition:
         paused: Whether fetching is paused, as too many wait.
         last: Offset of the last record looked at since the last seek; -1 when none was.
         written: What was last kept of its progress.
+        written_at: When, on a steady clock, seconds.
         dated: When what was taken and not confirmed was written, by offset.
         first_seen: When the first record that waits was written, while nothing is taken.
     """
@@ -32,6 +35,7 @@ class HeldPartition:
         self.number = number
         self.progress = progress
         self.written = written
+        self.written_at = 0.0
         self.epoch = -1
         self.chunks: deque[Chunk] = deque()
         self._cursor = 0
@@ -67,5 +71,12 @@ class HeldPartition:
         self.paused = False
 
     def oldest(self) -> int | None:
-        """When the oldest change that was not confirmed was written, epoch ms."""
+        """When the oldest change was written that was taken, or waits to be, and was not confirmed;
+        epoch ms.
+        """
         return next(iter(self.dated.values()), self.first_seen)
+
+    def oldest_unsent(self) -> int | None:
+        """The same, with what waits for connections that stand still."""
+        known = (at for at in (self.oldest(), self.progress.owed_since) if at is not None)
+        return min(known, default=None)

@@ -1,32 +1,25 @@
-"""The partitions of one output's topic that this worker holds, from taking to committing.
+"""The partitions of one output's topic that this worker holds, from assignment to release.
 
-One task takes records and forms batches; `Deliveries` sends them; one task commits what has been
-confirmed, at once and over and over, so that a crash re-sends what had no answer and little more;
-one task follows `cdp.faults` and stops or goes on. Their order of writing is what loses nothing:
-what Kafka's own position cannot say (`progress.py`) is durable before that position passes it.
+Each part of the work has a task and a module of its own: records are taken and form batches
+(`taking.py`), which `Outgoing` delivers; what has been confirmed is committed (`committing.py`);
+`cdp.faults` is followed, and stops or lets go on (`stops.py`). Their order of writing is what loses
+nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-import logging
 import time
 from collections.abc import Collection
 from typing import Any, Final
 
-import orjson
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from faust.types import TP
 
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector
-from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.committing import Committing
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.destination import Destination, HttpDestination
 from cdp_stream.sinks.held import HeldPartition
@@ -34,24 +27,20 @@ from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
+from cdp_stream.sinks.partitions import Partitions
 from cdp_stream.sinks.positions import SinkPlan, starting_positions
 from cdp_stream.sinks.progress import Progress
-from cdp_stream.sinks.reading import Reader, UnreadableError
-from cdp_stream.sinks.showing import show_standing, show_waiting
-from cdp_stream.sinks.standing import Standings, faulted
+from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.showing import show_waiting
+from cdp_stream.sinks.standing import Standings
+from cdp_stream.sinks.stops import PATIENCE_S, Stops
 from cdp_stream.sinks.taken import Taken
+from cdp_stream.sinks.taking import Taking
 
 __all__ = ["SinkHosting"]
 
-_WAITING_RECORDS: Final = 10_000
-"""A partition that holds more records is not fetched until it is down to half."""
 _TICK_S: Final = 1.0
-_COMMIT_GAP_S: Final = 0.02
-"""Between two commits: each costs as much as sending a change."""
-_RESUME_POLL_S: Final = 0.02
 _SAMPLE_S: Final = 5.0
-_PATIENCE_S: Final = 5.0
-"""How long requests that are on their way may take to be answered once the sink has to stop."""
 
 
 class SinkHosting:
@@ -81,44 +70,38 @@ class SinkHosting:
         producer: AIOKafkaProducer,
         metrics: OutputMetrics,
     ) -> None:
-        self._app = app
         self._plan = plan
-        self._connector = connector
         self._reader = reader
         self._destination = destination
         self._standings = standings
         self._memory = memory
         self._metrics = metrics
+        self._partitions = partitions = Partitions(app, plan)
         self._lists: Lists | None = None
         if isinstance(destination, HttpDestination) and destination.connector.creates_lists:
-            self._lists = Lists(plan.output, destination, memory, lambda: 0 in self._partitions)
-        self._outgoing = Outgoing(
+            self._lists = Lists(plan.output, destination, memory, lambda: 0 in partitions.held)
+        outgoing = Outgoing(
             Outlet(
                 destination, connector.gathering, self._lists, producer, plan.rejected, plan.output
             ),
-            Reports(self._goes_on, self._confirm, self._fault, self.fail),
+            Reports(partitions.goes_on, self._delivered, self._fault, self.fail),
             metrics,
         )
         self._deletions = Deletions(
-            memory,
-            plan.partitions,
-            confirm=lambda item: self._confirm([item]),
-            act=self._outgoing.add_alone,
+            memory, plan.partitions, act=outgoing.add_alone, done=self._deletion_done
         )
-        self._partitions: dict[int, HeldPartition] = {}
-        self._epochs = itertools.count(1)
+        self._committing = Committing(plan, partitions, memory, self._deletions)
+        self._stops = Stops(
+            plan, partitions, standings, outgoing, self._deletions, self._committing, metrics,
+            self._write,
+        )  # fmt: skip
+        self._taking = Taking(
+            partitions, connector, reader, outgoing, self._deletions, metrics, self._stops.fault,
+            self._write,
+        )  # fmt: skip
         self._releases = 0
-        self._open = False
-        self._halted = self._at_rest = False
-        self._stopped: set[str] = set()
-        self._wake = asyncio.Event()
-        self._standing_changed = asyncio.Event()
-        self._confirmed = asyncio.Event()
-        self._commits = asyncio.Lock()
-        self._changes = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._writes: set[asyncio.Task[None]] = set()
-        self._faulting: set[str] = set()
         self._unlisten: list[Any] = []
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
@@ -127,31 +110,17 @@ class SinkHosting:
     # -- what Faust calls ------------------------------------------------------------------------
 
     def accept(self, partition: int, chunk: Chunk) -> None:
-        """Take a chunk over from the agent; one fetched before the last seek is dropped."""
-        held = self._partitions.get(partition)
-        if held is None:
-            return
-        if self._halted:
-            if held.first_seen is None:
-                held.first_seen = chunk.records[0].timestamp
-            self._app.consumer.pause_partitions({self._tp(partition)})
-            return
-        if chunk.epoch != held.epoch:
-            return
-        held.add(chunk)
-        if held.waiting > _WAITING_RECORDS and not held.paused:
-            held.paused = True
-            self._app.consumer.pause_partitions({self._tp(partition)})
-        self._wake.set()
+        """Take a chunk over from the agent."""
+        self._partitions.accept(partition, chunk)
 
     async def release(self) -> None:
         """Let what is on its way be answered, commit that, and hold nothing any more."""
         self._releases += 1
-        self._open = self.ready = False
-        async with self._changes:
-            await self._come_to_rest()
-            await self._commit(final=True)
-            self._partitions.clear()
+        self._partitions.is_open = self.ready = False
+        async with self._stops.changes:
+            await self._stops.come_to_rest()
+            await self._committing.commit(final=True)
+            self._partitions.held.clear()
 
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
         """Hold exactly these partitions, each going on where it was.
@@ -160,35 +129,33 @@ class SinkHosting:
             Whether they are held now; not if they were released again meanwhile.
         """
         del generation
-        releases = self._releases
+        releases, partitions = self._releases, self._partitions
         await self._standings.topic.caught_up()
         await self._memory.topic.caught_up()
-        async with self._changes:
+        async with self._stops.changes:
             positions = await starting_positions(
-                self._app.consumer, self._plan, self._memory, sorted(assigned)
+                partitions.consumer, self._plan, self._memory, sorted(assigned)
             )
             if self._releases != releases or self.failure is not None:
                 return False
-            self._stopped = set(self._standings.stopped_connections(self._plan.output))
-            self._halted = self._standings.record(self._plan.output) is not None
-            self._at_rest = False
-            self._partitions = {}
+            self._stops.begin()
+            partitions.held = {}
             for number, position in positions.items():
                 kept = self._memory.kept(self._plan.output, number)
-                progress = Progress(position, kept, self._stopped)
-                self._partitions[number] = HeldPartition(number, progress, kept)
-            await self._seek(self._partitions)
+                progress = Progress(position, kept, partitions.stopped)
+                partitions.held[number] = HeldPartition(number, progress, kept)
+            await partitions.seek(partitions.held)
         self._start_tasks()
-        self._open = self.ready = True
-        self._standing_changed.set()
-        self._wake.set()
+        partitions.is_open = self.ready = True
+        self._stops.changed.set()
+        partitions.wake.set()
         log("output_partitions_assigned", output=self._plan.output, partitions=sorted(assigned))
         return True
 
     async def stop(self) -> None:
         """Release everything, for good."""
         if self._writes:
-            await asyncio.wait(self._writes, timeout=_PATIENCE_S)
+            await asyncio.wait(self._writes, timeout=PATIENCE_S)
         await self.release()
         for unlisten in self._unlisten:
             unlisten()
@@ -200,39 +167,25 @@ class SinkHosting:
 
     def wake_up(self) -> None:
         """Look again whether there is something to do."""
-        self._wake.set()
+        self._partitions.wake.set()
 
     def fail(self, error: BaseException) -> None:
         """End the sink: nothing more is started, and the position stays where it is."""
-        self._open = self.ready = False
+        self._partitions.is_open = self.ready = False
         self.failure = self.failure or error
         self.failed.set()
-        self._wake.set()
+        self._partitions.wake.set()
 
-    def _tp(self, number: int) -> TP:
-        return TP(self._plan.topic, number)
-
-    async def _seek(self, partitions: dict[int, HeldPartition]) -> None:
-        """Read partitions from where their progress says."""
-        if not partitions:
-            return
-        epoch = next(self._epochs)
-        starts = {}
-        for number, held in partitions.items():
-            held.drop_waiting()
-            # Before the seek: what is fetched behind it may be here before we go on.
-            held.epoch = epoch
-            starts[self._tp(number)] = held.progress.start
-        await self._app.consumer.start_at(starts, epoch)
+    # -- the tasks -------------------------------------------------------------------------------
 
     def _start_tasks(self) -> None:
         if self._tasks:
             return
-        works = (self._take_on(), self._commit_on(), self._follow_standing(), self._tick())
+        works = (self._taking.run(), self._committing.run(), self._stops.run(), self._tick())
         self._tasks = [asyncio.create_task(self._guarded(work)) for work in works]
         self._unlisten = [
-            self._standings.topic.listen(lambda _key: self._standing_changed.set()),
-            self._memory.topic.listen(lambda _key: self._confirmed.set()),
+            self._standings.topic.listen(lambda _key: self._stops.changed.set()),
+            self._memory.topic.listen(lambda _key: self._partitions.confirmed.set()),
         ]
 
     async def _guarded(self, work: Any) -> None:
@@ -241,280 +194,36 @@ class SinkHosting:
         except Exception as error:  # noqa: BLE001 - the outer edge: it ends the sink, told once
             self.fail(error)
 
-    # -- taking ------------------------------------------------------------------------------------
-
-    async def _take_on(self) -> None:
-        while self.failure is None:
-            self._wake.clear()
-            if not await self._round():
-                await self._wait_for_work()
-
-    async def _round(self) -> bool:
-        worked = False
-        for held in list(self._partitions.values()):
-            if not self._may_take():
-                break
-            records = held.take_slice()
-            if records:
-                worked = True
-                self._take(held, records)
-                await asyncio.sleep(0)
-            if held.paused and held.waiting <= _WAITING_RECORDS // 2:
-                held.paused = False
-                self._app.consumer.resume_partitions({self._tp(held.number)})
-        if self._open and not self._halted:
-            self._outgoing.send_due(time.monotonic())
-        return worked
-
-    def _may_take(self) -> bool:
-        return self._open and not self._halted and self._outgoing.has_room
-
-    async def _wait_for_work(self) -> None:
-        due = self._outgoing.next_due
-        wait = _TICK_S if due is None else max(0.0, min(_TICK_S, due - time.monotonic()))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._wake.wait()
-
-    def _take(self, held: HeldPartition, records: list[Any]) -> None:
-        now, progress = time.monotonic(), held.progress
-        held.first_seen = None
-        for record in records:
-            offset = record.offset
-            try:
-                change = self._reader.read(record.value)
-            except UnreadableError as error:
-                self._put_aside(held, record, str(error))
-                continue
-            except Fault as fault:
-                connection = _connection_of(record.value)
-                self._fault(fault, connection)
-                progress.take(offset, connection)
-                continue
-            if not progress.take(offset, change.connection):
-                continue
-            held.dated[offset] = record.timestamp
-            item = Taken(change, held.number, offset, record.timestamp, record.key, record.value)
-            if change.action == AUDIENCE_DELETE:
-                self._take_deletion(item)
-            else:
-                self._outgoing.add(item, now)
-        held.last = records[-1].offset
-        progress.read(held.last + 1)
-        self._confirmed.set()
-
-    def _put_aside(self, held: HeldPartition, record: Any, why: str) -> None:
-        """A record that is no change is rejected; it waits like one until that is written."""
-        if not held.progress.take(record.offset, ""):
-            return
-        held.dated[record.offset] = record.timestamp
-        nothing = OutputChange("", "unreadable", "", "", "", 0, None, (), {}, "", None, None, {})
-        item = Taken(nothing, held.number, record.offset, record.timestamp, record.key,
-                     record.value or b"")  # fmt: skip
-
-        async def reject() -> None:
-            await self._outgoing.reject([item], Outcome({0: why}))
-            self._metrics.unreadable()
-            self._confirm([item])
-
-        self._write(reject())
-
-    # -- what came of it ---------------------------------------------------------------------------
-
-    def _goes_on(self, connection: str) -> bool:
-        return self._open and not self._halted and connection not in self._stopped
-
-    def _confirm(self, items: Collection[Taken]) -> None:
-        for item in items:
-            held = self._partitions.get(item.partition)
-            if held is not None:
-                held.progress.confirm(item.offset, item.change.connection)
-                held.dated.pop(item.offset, None)
-        self._confirmed.set()
-        self._wake.set()
-
-    def _take_deletion(self, item: Taken) -> None:
-        action = item.change.message.get("on_audience_delete", self._connector.on_audience_delete)
-        self._outgoing.flush(item.change.connection)
-        if action == "keep":
-            self._confirm([item])
-        else:
-            self._deletions.add(item)
-
-    # -- committing --------------------------------------------------------------------------------
-
-    async def _commit_on(self) -> None:
-        while self.failure is None:
-            await self._confirmed.wait()
-            self._confirmed.clear()
-            if self._open:
-                await self._commit()
-                await self._deletions.advance(
-                    self._committed, {n: held.progress for n, held in self._partitions.items()}
-                )
-                await asyncio.sleep(_COMMIT_GAP_S)
-
-    def _committed(self, number: int) -> int:
-        return self._app.consumer._committed_offset.get(self._tp(number)) or 0
-
-    async def _commit(self, *, final: bool = False) -> None:
-        """Keep what must be kept, then move the group's position."""
-        consumer = self._app.consumer
-        async with self._commits:
-            for held in list(self._partitions.values()):
-                self._note_end(held)
-                progress = held.progress
-                progress.settle()
-                position = progress.position
-                kept = progress.kept(all_confirmed=self._halted or final)
-                if kept != held.written:
-                    await self._memory.keep(self._plan.output, held.number, kept)
-                    held.written = kept
-                if self._partitions.get(held.number) is held:
-                    consumer.advance(self._tp(held.number), position)
-            try:
-                await consumer.commit()
-            except KafkaError as error:
-                log("output_commit_failed", level=logging.WARNING, output=self._plan.output,
-                    reason=type(error).__name__, next="nothing: it is tried again")  # fmt: skip
-
-    def _note_end(self, held: HeldPartition) -> None:
-        """Pass over what is behind the last record and handed to nobody: ends of transactions."""
-        end = self._app.consumer.observation.ends.get((self._plan.topic, held.number))
-        # An answer to a question from before a seek may come behind it; it speaks of the same only
-        # where a record that has been looked at since is the last.
-        if end is None or held.chunks or self._halted or held.last < 0:
-            return
-        if end.after == held.last and end.end > held.last + 1:
-            held.progress.read(end.end)
-
-    # -- stopping and going on ---------------------------------------------------------------------
-
-    def _fault(self, fault: Fault, connection: str) -> None:
-        """Stop what the fault stops, at once, and have it written."""
-        output = self._plan.output
-        whole = fault.scope == "output"
-        if self._halted or (not whole and connection in self._stopped):
-            return
-        if whole:
-            self._halted = True
-        else:
-            self._stop_connection(connection)
-        self._metrics.faulted(fault.scope)
-        log("output_fault", level=logging.ERROR, output=output,
-            connection=None if whole else connection, reason=fault.message,
-            next=f"cdp outputs resume {output}"
-            + ("" if whole else f" --connection '{connection}'"))  # fmt: skip
-        record = faulted(output, None if whole else connection, fault.message, wall_ms())
-        self._faulting.add(record["id"])
-
-        async def write() -> None:
-            await self._standings.put(record)
-            self._faulting.discard(record["id"])
-            self._standing_changed.set()
-
-        self._write(write())
-
     def _write(self, work: Any) -> None:
         """Have something written that must not be cut short."""
         task = asyncio.create_task(self._guarded(work))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _follow_standing(self) -> None:
-        while self.failure is None:
-            await self._standing_changed.wait()
-            self._standing_changed.clear()
-            if self._open:
-                async with self._changes:
-                    await self._apply_standing()
-
-    async def _apply_standing(self) -> None:
-        output = self._plan.output
-        halt = self._standings.record(output) is not None or output in self._faulting
-        if halt and not (self._halted and self._at_rest):
-            self._halted = self._at_rest = True
-            await self._come_to_rest()
-            await self._commit()
-            log("output_stopped", output=output)
-        stopped = self._standings.stopped_connections(output) | (self._faulting - {output})
-        for connection in stopped - self._stopped:
-            self._stop_connection(connection)
-            log("output_connection_stopped", output=output, connection=connection)
-        if resumed := self._stopped - stopped:
-            await self._resume_connections(resumed, seek=not halt)
-        if self._halted and not halt and self._open:
-            self._halted = self._at_rest = False
-            await self._seek(self._partitions)
-            self._app.consumer.resume_partitions({self._tp(n) for n in self._partitions})
-            log("output_resumed", output=output)
-        self._confirmed.set()
-        self._wake.set()
-        self._show_standing()
-
-    async def _come_to_rest(self) -> None:
-        """Deliver nothing more; what has not been confirmed by the end will be read again."""
-        # One of which nothing has been seen is fetched until it is known since when it waits.
-        seen = {self._tp(n) for n, held in self._partitions.items() if held.oldest() is not None}
-        if seen and self._halted:
-            self._app.consumer.pause_partitions(seen)
-        await self._outgoing.come_to_rest(_PATIENCE_S)
-        for held in self._partitions.values():
-            held.first_seen = held.oldest()
-            held.drop_waiting()
-            held.progress.step_back()
-            held.dated.clear()
-        self._deletions.clear()
-
-    def _stop_connection(self, connection: str) -> None:
-        self._stopped.add(connection)
-        for item in self._outgoing.stop_connection(connection):
-            held = self._partitions.get(item.partition)
-            if held is not None:
-                held.dated.pop(item.offset, None)
-        for held in self._partitions.values():
-            held.progress.stop(connection)
-        self._deletions.drop(connection)
-        self._confirmed.set()
-
-    async def _resume_connections(self, connections: set[str], *, seek: bool) -> None:
-        """Go on where each was; first what is on its way of them must have come to its end."""
-        while self._outgoing.has(connections):
-            if not self._open:
-                return  # it is looked at again when partitions are assigned
-            await asyncio.sleep(_RESUME_POLL_S)
-        again: dict[int, HeldPartition] = {}
-        for connection in sorted(connections):
-            self._stopped.discard(connection)
-            log("output_connection_resumed", output=self._plan.output, connection=connection)
-        for number, held in self._partitions.items():
-            for connection in connections:
-                if held.progress.resume(connection):
-                    again[number] = held
-        if seek and again:
-            await self._seek(again)
-            self._app.consumer.resume_partitions({self._tp(number) for number in again})
-
-    # -- what is shown -----------------------------------------------------------------------------
-
     async def _tick(self) -> None:
-        sampled = 0.0
+        """Once a second what has to be looked at from time to time."""
+        sampled, partitions = 0.0, self._partitions
         while self.failure is None:
             await asyncio.sleep(_TICK_S)
-            self._confirmed.set()
+            partitions.confirmed.set()
             await self._destination.idle()
-            if self._lists is not None and self._open and not self._halted:
-                self._lists.make_wanted(self._reader, self._fault)
-            if self._open and time.monotonic() - sampled >= _SAMPLE_S:
+            if self._lists is not None and partitions.is_open and not partitions.halted:
+                self._lists.make_wanted(self._reader, self._stops.fault)
+            if partitions.is_open and time.monotonic() - sampled >= _SAMPLE_S:
                 sampled = time.monotonic()
                 await show_waiting(
-                    self._app.consumer, self._plan.topic, self._partitions, self._metrics
+                    partitions.consumer, self._plan.topic, partitions.held, self._metrics
                 )
-                self._show_standing()
+                self._stops.show()
 
-    def _show_standing(self) -> None:
-        show_standing(self._standings, self._plan.output, self._metrics)
+    # -- what came of it -------------------------------------------------------------------------
 
+    def _delivered(self, items: Collection[Taken]) -> None:
+        self._partitions.confirm(self._deletions.acted(items))
 
-def _connection_of(value: bytes | None) -> str:
-    return str(orjson.loads(value or b"{}").get("connection", ""))
+    def _fault(self, fault: Fault, connection: str) -> None:
+        self._stops.fault(fault, connection)
+
+    def _deletion_done(self, item: Taken) -> None:
+        self._partitions.confirm([item])
+        self._stops.let_go(item)

@@ -2,7 +2,7 @@
 
 Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
 connection: the partner's list that was made for it, and that one is wanted. Per deletion of an
-audience: which partitions have nothing left to send before it. Per output: its connector.
+audience: which partitions wait for it, and that it was done. Per output: its connector.
 """
 
 from __future__ import annotations
@@ -82,14 +82,24 @@ class Memory:
 
     # -- deletions of audiences --------------------------------------------------------------------
 
-    def has_passed(self, connection: str, message_id: str, partition: int) -> bool:
-        """Whether a partition has nothing left to send before a deletion."""
-        return f"audience-delete:{connection}:{message_id}:{partition}" in self.topic.values
+    def waits(self, connection: str, partition: int) -> str | None:
+        """Behind which deletion a partition holds the connection, all before it delivered."""
+        value = self.topic.values.get(f"audience-delete:{connection}:{partition}")
+        return None if value is None else str(value["deletion"])
 
-    async def note_passed(
-        self, connection: str, message_id: str, partition: int, *, passed: bool = True
-    ) -> None:
-        """Remember that it has not, or forget it as the deletion has been done."""
-        key = f"audience-delete:{connection}:{message_id}:{partition}"
-        if passed != (key in self.topic.values):
-            await self.topic.put(key, {"passed": True} if passed else None)
+    async def note_waits(self, connection: str, partition: int, deletion: str | None) -> None:
+        """Remember it; None forgets it."""
+        if self.waits(connection, partition) != deletion:
+            value = None if deletion is None else {"deletion": deletion}
+            await self.topic.put(f"audience-delete:{connection}:{partition}", value)
+
+    def deleted(self, connection: str, partition: int) -> str | None:
+        """A partition's part in the connection's last deletion that was done."""
+        value = self.topic.values.get(f"audience-deleted:{connection}") or {}
+        deletion = value.get("deletions", {}).get(str(partition))
+        return None if deletion is None else str(deletion)
+
+    async def note_deleted(self, connection: str, deletions: Mapping[int, str]) -> None:
+        """Remember that a deletion was done: what it was in each partition."""
+        value = {"deletions": {str(number): one for number, one in deletions.items()}}
+        await self.topic.put(f"audience-deleted:{connection}", value)

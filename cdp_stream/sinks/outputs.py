@@ -15,7 +15,7 @@ from cdp_stream.errors import CdpError, UsageError
 from cdp_stream.sinks.environment import Redaction, filled, names_in
 from cdp_stream.sinks.reading import settings_problems
 
-__all__ = ["PreparedOutput", "check_environment", "prepare", "selected"]
+__all__ = ["PreparedOutput", "check_environment", "faults_of", "prepare", "selected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def prepare(
     if missing:
         raise UsageError(
             f"output {output.id}: not set in the environment: {', '.join(missing)}",
-            "set them where the worker starts, then start it again",
+            "set them where the worker starts, start it again, then resume the output",
         )
     redaction = Redaction(environment[name] for name in names_in(output.settings))
     try:
@@ -106,13 +106,25 @@ def prepare(
     except ValidationError as error:
         raise UsageError(
             redaction(f"output {output.id}: its settings do not fit: {settings_problems(error)}"),
-            f"see `cdp connectors` for the settings of {output.connector}",
+            f"see `cdp connectors --connector {output.connector}`; correct the settings or what "
+            "they take from the environment, start the worker again, then resume the output",
         ) from None
     except ImportError as error:
         raise _lacks_extra(output, kind.extra, error) from error
     except CdpError as error:
         raise type(error)(redaction(error.message), redaction(error.next_step)) from None
     return PreparedOutput(output, connector, redaction)
+
+
+def faults_of(outputs: Sequence[Output], environment: Mapping[str, str]) -> list[str]:
+    """Why outputs cannot run, in a sentence each; without any secret."""
+    found: list[str] = []
+    for output in outputs:
+        try:
+            prepare(output, environment)
+        except CdpError as error:
+            found.append(str(error))
+    return found
 
 
 def _class_of(output: Output, find: Callable[[str], type[Any]]) -> type[Any]:

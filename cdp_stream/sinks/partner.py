@@ -33,6 +33,8 @@ _NOT_CONNECTED: Final = re.compile(r"Cannot connect to host .* \[(.*)\]", re.DOT
 _PLAIN: Final = (OSError, PermissionError)
 _CONNECT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
+_HEADERS: Final = {"accept-encoding": "identity", "user-agent": "cdp-stream"}
+_EXTENSIONS: Final = {"timeout": {"connect": _CONNECT_S, "read": None, "pool": None}}
 
 
 class InsideAddressError(Exception):
@@ -101,20 +103,23 @@ class Partner:
             httpx.TransportError, OSError, TimeoutError: it could not be asked, or did not answer.
         """
         assert self._transport is not None, "entered"
+        # With a stream httpx adds no headers of its own; those of host and length are aiohttp's.
         sent = httpx.Request(
             request.method,
             _url(request.url),
-            headers={"accept-encoding": "identity", "user-agent": "cdp-stream", **request.headers},
-            content=request.body,
-            extensions={"timeout": {"connect": _CONNECT_S, "read": None, "pool": None}},
+            headers={**_HEADERS, **request.headers},
+            stream=httpx.ByteStream(request.body),
+            extensions=_EXTENSIONS,
         )
+        sent.read()
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._transport.handle_async_request(sent)
+                assert isinstance(response.stream, httpx.AsyncByteStream)
                 try:
-                    body = await _body(response)
+                    body = await _body(response.stream)
                 finally:
-                    await response.aclose()
+                    await response.stream.aclose()
         except Exception as error:
             raise _named(error) from error
         headers = {
@@ -138,9 +143,9 @@ def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def _body(stream: httpx.AsyncByteStream) -> bytes:
     parts, size = [], 0
-    async for part in response.aiter_raw():
+    async for part in stream:
         parts.append(part)
         size += len(part)
         if size >= LARGEST_ANSWER:

@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.connectors.registry import connector_class
-from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.connection import Output
 from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
@@ -34,7 +34,7 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
-from cdp_stream.sinks.outputs import check_environment, prepare, selected
+from cdp_stream.sinks.outputs import selected
 from cdp_stream.sinks.readying import Readying
 from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings
 from cdp_stream.sinks.standing import Standings
@@ -125,8 +125,9 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     metrics = SinkMetrics(of_process=not job.is_child)
     # In a list, for it is asked before there are any.
     sinks: list[Sinks] = []
+    told: list[Callable[[], list[dict[str, Any]]]] = []
     health = Health(lambda: bool(sinks) and sinks[0].ready)
-    _serve(job, metrics, health)
+    _serve(job, metrics, health, lambda: {"outputs": [one for report in told for one in report()]})
     beat = asyncio.create_task(health.beat())
     changed = asyncio.Event()
     failure: BaseException | None = None
@@ -134,21 +135,20 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     try:
         if not await _have(definitions, changed, stopping):
             return 0
-        outputs, connections = _wanted(job, definitions.latest.account)
-        check_environment(outputs, connections, job.environment)
-        prepared = [prepare(output, job.environment, job.find) for output in outputs]
+        outputs = _wanted(job, definitions.latest.account)
         await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
                 job.settings, job.create_sink, job.environment, standings, memory, producer, metrics
             )
             sinks.append(Sinks(around))
+            readying = Readying(job.environment, job.find, standings, memory, metrics)
+            told += [sinks[0].report, readying.report]
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip
             try:
                 defined = None if job.only else [output.id for output in outputs]
-                await sinks[0].apply(prepared, defined=defined)
-                readying = Readying(job.environment, job.find, standings, memory, metrics)
+                await sinks[0].apply(await readying.ready(outputs), defined=defined)
                 failure = await _follow(job, definitions, sinks[0], readying, changed, stopping)
             except Exception as error:  # noqa: BLE001 - told once, as the process ends
                 failure = error
@@ -214,39 +214,43 @@ async def _follow(
 ) -> BaseException | None:
     """Run whatever is defined next, until told to stop; returns what failed."""
     while not (stopping.is_set() or sinks.failed.is_set()):
-        events = (stopping, sinks.failed, changed)
+        events = (stopping, sinks.failed, changed, readying.resumed)
         waits = {asyncio.ensure_future(event.wait()) for event in events}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
-        if changed.is_set() and not (stopping.is_set() or sinks.failed.is_set()):
+        if stopping.is_set() or sinks.failed.is_set():
+            break
+        if changed.is_set() or readying.resumed.is_set():
             changed.clear()
-            outputs, _ = _wanted(job, definitions.latest.account, strict=False)
+            readying.resumed.clear()
+            outputs = _wanted(job, definitions.latest.account, strict=False)
             ready = await readying.ready(outputs)
             await sinks.apply(ready, defined=None if job.only else [o.id for o in outputs])
     return None if stopping.is_set() else sinks.failure
 
 
-def _wanted(
-    job: SinkJob, account: Account, *, strict: bool = True
-) -> tuple[list[Output], tuple[Connection, ...]]:
+def _wanted(job: SinkJob, account: Account, *, strict: bool = True) -> list[Output]:
     only: Collection[str] = job.only
     if not strict:
         only = set(only) & {output.id for output in account.outputs}
         if job.only and not only:
-            return [], ()
-    return selected(account.outputs, only), account.connections
+            return []
+    return selected(account.outputs, only)
 
 
-def _serve(job: SinkJob, metrics: SinkMetrics, health: Health) -> None:
+def _serve(
+    job: SinkJob, metrics: SinkMetrics, health: Health, report: Callable[[], Mapping[str, Any]]
+) -> None:
+    reports = {"/outputs": report}
     if job.is_child:
-        server = serve(0, metrics.registry, health, host="127.0.0.1")
+        server = serve(0, metrics.registry, health, reports, host="127.0.0.1")
         sys.stdout.write(f"{server.server_address[1]}\n")
         sys.stdout.flush()
     elif job.settings.metrics_port is not None:
-        serve(job.settings.metrics_port, metrics.registry, health)
+        serve(job.settings.metrics_port, metrics.registry, health, reports)
 
 
 async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:

@@ -11,6 +11,9 @@ position, or known as confirmed, or delivered (again).
 
 A connection that goes on makes the partition be read again from its own position; of what is read
 twice, the others' changes are passed over, being not new to them.
+
+A connection may also be *held* behind one record, in this partition alone, as behind the deletion
+of its audience: what follows is passed over until it is let go.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "says_more"]
 
 _PRUNED_ABOVE = 2_000
 
@@ -33,21 +36,37 @@ class _Course:
         handed: the offset from which on records are new to it.
         waiting: offsets taken and not confirmed, with their connection, in order.
         confirmed: offsets confirmed above one that waits, with their connection.
+        seen: of a connection of its own: the offset below which its records have been counted.
+        owed: how many of these are not confirmed.
+        since: when the first of them was written, epoch ms.
     """
 
     handed: int
     waiting: OrderedDict[int, str] = field(default_factory=OrderedDict)
     confirmed: dict[int, str] = field(default_factory=dict)
+    seen: int = 0
+    owed: int = 0
+    since: int | None = None
 
     @property
     def position(self) -> int:
         """Everything below it is confirmed."""
         return next(iter(self.waiting), self.handed)
 
+    def count(self, offset: int, dated: int) -> None:
+        """Note one of its records that is looked at, if it has not been before."""
+        if offset >= self.seen:
+            if not self.owed:
+                self.since = dated
+            self.owed += 1
+
     def confirm(self, offset: int) -> None:
         connection = self.waiting.pop(offset, None)
         if connection is None:
             return
+        self.owed -= 1
+        if self.owed <= 0:
+            self.owed, self.since = 0, None
         if self.waiting and next(iter(self.waiting)) < offset:
             self.confirmed[offset] = connection
         if len(self.confirmed) > _PRUNED_ABOVE:
@@ -88,35 +107,52 @@ class Progress:
         for connection, entry in kept.get("connections", {}).items():
             offset = int(entry["offset"])
             course = _Course(offset, confirmed=_offsets(entry.get("confirmed", ()), offset))
+            # What was kept without a count is counted anew.
+            course.seen = int(entry.get("seen", offset))
+            course.owed, course.since = int(entry.get("owed", 0)), entry.get("since")
             self._own[connection] = course
         for connection in self._stopped:
-            self._own.setdefault(connection, _Course(position))
+            self._own.setdefault(connection, _Course(position, seen=position))
         self._implied = {c for c in self._stopped if c not in kept.get("connections", {})}
+        self._held: set[str] = set()
 
     # -- reading -----------------------------------------------------------------------------------
 
     @property
     def start(self) -> int:
         """Where to begin to read."""
-        running = [c.handed for name, c in self._own.items() if name not in self._stopped]
-        return min([self._others.handed, *running])
+        own = (
+            course.seen if name in self._stopped else course.handed
+            for name, course in self._own.items()
+        )  # fmt: skip
+        return min([self._others.handed, *own])
 
-    def take(self, offset: int, connection: str) -> bool:
-        """Whether a record is to be delivered now; if so it waits for :meth:`confirm`."""
+    def take(self, offset: int, connection: str, dated: int = 0) -> bool:
+        """Whether a record is to be delivered now; if so it waits for :meth:`confirm`.
+
+        Args:
+            dated: when it was written, epoch ms.
+        """
         course = self._own.get(connection) if self._own else None
         if course is None:
             course = self._others
         elif connection in self._stopped:
             self._implied.discard(connection)
+            if not course.owed and offset >= course.seen:
+                course.handed = max(course.handed, offset)  # the first that it misses
+            course.count(offset, dated)
             return False
         if offset < course.handed or (course.confirmed and offset in course.confirmed):
             return False
         course.waiting[offset] = connection
+        if course is not self._others:
+            course.count(offset, dated)
         return True
 
     def read(self, end: int) -> None:
         """Note that every record below `end` has been looked at."""
         for name, course in self._own.items():
+            course.seen = max(course.seen, end)
             if name not in self._stopped and course.handed < end:
                 course.handed = end
         self._others.handed = max(self._others.handed, end)
@@ -138,6 +174,17 @@ class Progress:
         """Whether anything was taken and is not confirmed."""
         return bool(self._others.waiting) or any(c.waiting for c in self._own.values())
 
+    @property
+    def owed(self) -> int:
+        """How many records of connections with a position of their own are not confirmed."""
+        return sum(course.owed for course in self._own.values())
+
+    @property
+    def owed_since(self) -> int | None:
+        """When the oldest of them was written, epoch ms, as far as is known."""
+        known = (course.since for course in self._own.values() if course.since)
+        return min(known, default=None)
+
     def position_of(self, connection: str) -> int:
         """Everything of a connection below it is confirmed."""
         course = self._own.get(connection)
@@ -148,15 +195,20 @@ class Progress:
 
     # -- stopping and going on ---------------------------------------------------------------------
 
-    def stop(self, connection: str) -> None:
-        """Deliver nothing more of a connection; what is on its way may still be confirmed."""
+    def stop(self, connection: str, dated: Mapping[int, int] | None = None) -> None:
+        """Deliver nothing more of a connection; what is on its way may still be confirmed.
+
+        Args:
+            dated: when what waits was written, by offset, epoch ms.
+        """
+        self._held.discard(connection)
         if connection in self._stopped:
             return
         self._stopped.add(connection)
         if connection in self._own:
             return
         self._others.prune()
-        course = _Course(self._others.handed)
+        course = _Course(self._others.handed, seen=self._others.handed)
         for source, target in (
             (self._others.waiting, course.waiting),
             (self._others.confirmed, course.confirmed),
@@ -164,6 +216,9 @@ class Progress:
             for offset in [o for o, name in source.items() if name == connection]:
                 target[offset] = source.pop(offset)
         self._own[connection] = course
+        course.owed = len(course.waiting)
+        if course.waiting:
+            course.since = (dated or {}).get(next(iter(course.waiting)))
         if not (course.waiting or course.confirmed):
             self._implied.add(connection)
 
@@ -176,16 +231,35 @@ class Progress:
         if connection not in self._stopped:
             return False
         self._stopped.discard(connection)
+        self._held.discard(connection)
         course = self._own[connection]
-        if connection in self._implied and not course.waiting:
+        if not course.owed and course.seen >= self._others.handed:
             # Nothing of it was passed over, so it has missed nothing.
             course.handed = max(course.handed, self._others.handed)
         self._implied.discard(connection)
         course.step_back()
         return course.handed < self._others.handed
 
+    def hold(self, connection: str, offset: int, dated: Mapping[int, int] | None = None) -> None:
+        """Deliver nothing of a running connection behind the record at `offset`, just taken."""
+        self.read(offset + 1)
+        self.stop(connection, dated)
+        self._held.add(connection)
+
+    def let_go(self, connection: str) -> bool:
+        """Deliver a connection again that was held; as :meth:`resume`, but for one stopped since.
+
+        Returns:
+            Whether the partition has to be read again, from :attr:`start`.
+        """
+        return connection in self._held and self.resume(connection)
+
     def step_back(self) -> None:
-        """Take everything that is not confirmed as not handed out: it will be read again."""
+        """Take everything that is not confirmed as not handed out: it will be read again, and
+        whatever held a connection will hold it again.
+        """
+        self._stopped -= self._held
+        self._held.clear()
         for course in (self._others, *self._own.values()):
             course.step_back()
 
@@ -215,7 +289,9 @@ class Progress:
             if name in self._implied:
                 continue
             course.prune()
-            connections[name] = {"offset": course.position}
+            connections[name] = {"offset": course.position, "seen": course.seen}
+            if course.owed:
+                connections[name] |= {"owed": course.owed, "since": course.since}
             if course.confirmed:
                 connections[name]["confirmed"] = _ranges(course.confirmed)
         kept: dict[str, Any] = {"connections": connections} if connections else {}
@@ -224,6 +300,19 @@ class Progress:
             if self._others.confirmed:
                 kept["confirmed"] = _ranges(self._others.confirmed)
         return kept or None
+
+
+def says_more(kept: Mapping[str, Any] | None, written: Mapping[str, Any] | None) -> bool:
+    """Whether what is to be kept has other positions than what was written, not counts alone."""
+    return _positions(kept) != _positions(written)
+
+
+def _positions(kept: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    kept = kept or {}
+    connections = kept.get("connections", {})
+    return kept.get("confirmed"), {
+        name: (entry["offset"], entry.get("confirmed")) for name, entry in connections.items()
+    }
 
 
 def _ranges(offsets: Iterable[int]) -> list[list[int]]:

@@ -1,10 +1,11 @@
-"""Outputs that come with new definitions while sinks run: made ready, or given a fault.
+"""Outputs as they come with definitions: made ready, or given a fault.
 
-At a process's start what is missing ends it; later it must not, for the others' sake.
+One that cannot run stops nobody else, neither at a process's start nor later.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput, prepare
+from cdp_stream.sinks.showing import standing_of
 from cdp_stream.sinks.standing import Standings, faulted
 
 __all__ = ["Readying"]
@@ -27,6 +29,9 @@ class Readying:
     Args:
         environment: fills in `${NAME}`.
         find: a connector's class by its name.
+
+    Attributes:
+        resumed: set when one that cannot run is resumed: it is to be looked at again.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Readying:
         self._memory = memory
         self._metrics = metrics
         self._unready: dict[str, OutputMetrics] = {}
+        self.resumed = asyncio.Event()
+        standings.topic.listen(self._look)
 
     async def ready(self, outputs: Sequence[Output]) -> list[PreparedOutput]:
         """Those that can run; the others have a fault, in all places where faults are."""
@@ -57,14 +64,26 @@ class Readying:
                 await self._tell(output, str(error))
         return found
 
+    def report(self) -> list[dict[str, Any]]:
+        """How those stand that cannot run; asked by another thread."""
+        return [
+            standing_of(self._standings, output, is_ready=False)
+            for output in sorted(self._unready.copy())
+        ]
+
+    def _look(self, key: str) -> None:
+        if key in self._unready and self._standings.record(key) is None:
+            self.resumed.set()
+
     async def _tell(self, output: Output, why: str) -> None:
-        record = self._standings.record(output.id)
-        if record is None:
-            record = faulted(output.id, None, why, wall_ms())
-            await self._standings.put(record)
-        metrics = self._unready.get(output.id) or self._metrics.of(output.id)
-        if output.id not in self._unready:
-            self._unready[output.id] = metrics
+        is_new = self._standings.record(output.id) is None
+        if is_new:
+            await self._standings.put(faulted(output.id, None, why, wall_ms()))
+        metrics = self._unready.get(output.id)
+        if metrics is None:
+            metrics = self._unready[output.id] = self._metrics.of(output.id)
+            is_new = True
+        if is_new:
             metrics.faulted("output")
             log("output_fault", level=logging.ERROR, output=output.id, connection=None, reason=why,
                 next=f"cdp outputs resume {output.id}")  # fmt: skip

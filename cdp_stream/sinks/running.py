@@ -25,6 +25,7 @@ from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
 from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.showing import standing_of
 from cdp_stream.sinks.standing import Standings
 
 __all__ = ["CreateSink", "Sinks", "Surroundings"]
@@ -78,6 +79,13 @@ class Sinks:
     def ready(self) -> bool:
         """Whether every output's partitions are assigned, and nothing has failed."""
         return self.failure is None and all(r.app.hosting.ready for r in self._running.values())
+
+    def report(self) -> list[dict[str, Any]]:
+        """How each output stands here, without a partner's words; asked by another thread."""
+        return [
+            standing_of(self._around.standings, output, is_ready=running.app.hosting.ready)
+            for output, running in sorted(self._running.copy().items())
+        ]
 
     async def apply(
         self, outputs: Sequence[PreparedOutput], *, defined: Collection[str] | None

@@ -80,6 +80,7 @@ class Sender:
         self._draw = draw
         self._token: Token | None = None
         self._token_made_at = 0
+        self._needs_token = True
         self._token_lock = asyncio.Lock()
 
     async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
@@ -212,13 +213,14 @@ class Sender:
     # -- tokens ------------------------------------------------------------------------------------
 
     async def _valid_token(self, stopping: Stopping) -> Token | None:
-        if self._is_fresh(self._token):
+        if not self._needs_token or self._is_fresh(self._token):
             return self._token
         async with self._token_lock:
             if self._is_fresh(self._token):
                 return self._token
             fetch = self._connector.fetch_token(self._wall_ms())
             if fetch is None:
+                self._needs_token = False
                 return None
             token = await self._run(fetch, stopping, token=True)
             self._redaction.add(token.value)

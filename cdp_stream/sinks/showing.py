@@ -1,4 +1,4 @@
-"""What an output's metrics show of its partitions and of what stands still."""
+"""What an output's metrics and its line at `/outputs` show of what waits and what stands still."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.standing import Standings
 
-__all__ = ["show_standing", "show_waiting"]
+__all__ = ["show_standing", "show_waiting", "standing_of"]
 
 
 async def show_waiting(
@@ -30,9 +30,9 @@ async def show_waiting(
         ends = await consumer.highwaters(*tps) if tps else {}
         lag, oldest = 0, None
         for tp, held in tps.items():
-            behind = max(0, (ends.get(tp) or 0) - held.progress.position)
+            behind = max(0, (ends.get(tp) or 0) - held.progress.position) + held.progress.owed
             lag += behind
-            at = held.oldest()
+            at = held.oldest_unsent()
             if behind and at is not None:
                 oldest = at if oldest is None else min(at, oldest)
         age = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000
@@ -45,3 +45,20 @@ def show_standing(standings: Standings, output: str, metrics: OutputMetrics) -> 
     records = map(standings.record, standings.stopped_connections(output))
     connections = Counter(record["state"] for record in records if record is not None)
     metrics.standing(None if own is None else own["state"], dict(connections))
+
+
+def standing_of(standings: Standings, output: str, *, is_ready: bool) -> dict[str, Any]:
+    """How an output stands, for `/outputs`; a partner's words are left to `cdp outputs show`."""
+    own = standings.record(output)
+    stopped = sorted(standings.stopped_connections(output))
+    records = [(name, standings.record(name)) for name in stopped]
+    return {
+        "id": output,
+        "state": own["state"] if own is not None else "running" if is_ready else "starting",
+        "since": None if own is None else own["since"],
+        "connections": [
+            {"id": name, "state": record["state"], "since": record["since"]}
+            for name, record in records
+            if record is not None
+        ],
+    }

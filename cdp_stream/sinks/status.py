@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -45,7 +45,8 @@ class OutputStatus:
         connector: None when nobody has told yet.
         status: `degraded` when it runs, and a connection of it stands still.
         since: of what stopped it, epoch ms; None while it runs.
-        lag: records in its topic that the partner has not confirmed.
+        lag: records in its topic that the partner has not confirmed, those included that wait for a
+            connection that stands still; of these as many as its sink has counted lately.
         oldest_unsent_ms: how long the oldest of them has waited; 0 when there is none.
         fault: the partner's words and what to do: of the output, else of its first connection.
         next_step: the command to go on with; None while nothing stands still.
@@ -78,7 +79,7 @@ async def read_status(
         connector: as defined, where that is known; else what its sink remembered.
         now_ms: the wall clock.
     """
-    lag, oldest = await _waiting(settings, output)
+    lag, oldest = await _waiting(settings, output, memory)
     connections = tuple(
         ConnectionStatus(key, record["state"], record["since"], record.get("message"))
         for key in sorted(standings.stopped_connections(output))
@@ -116,8 +117,10 @@ def _next_step(record: Mapping[str, Any]) -> str:
     return f"cdp outputs resume {record['output']}{where}"
 
 
-async def _waiting(settings: Settings, output: str) -> tuple[int, int | None]:
-    """How many records lie above the group's positions, and when the oldest was written."""
+async def _waiting(settings: Settings, output: str, memory: Memory) -> tuple[int, int | None]:
+    """How many records lie above the group's positions, and above those of connections that have
+    some of their own; and when the oldest was written.
+    """
     topic = settings.topic(f"output.{output}")
     observation = Observation()
     consumer = AIOKafkaConsumer(
@@ -142,9 +145,18 @@ async def _waiting(settings: Settings, output: str) -> tuple[int, int | None]:
         positions = {tp: max(await consumer.committed(tp) or 0, starts[tp]) for tp in tps}
         behind = {tp: ends[tp] - at for tp, at in positions.items() if ends[tp] > at}
         oldest = await _first_dates(consumer, observation, {tp: positions[tp] for tp in behind})
-        return sum(behind[tp] for tp in oldest), min(oldest.values(), default=None)
+        owed = [one for number in numbers for one in _owed(memory.kept(output, number))]
+        lag = sum(behind[tp] for tp in oldest) + sum(count for count, _ in owed)
+        dates = [*oldest.values(), *(since for _, since in owed if since is not None)]
+        return lag, min(dates, default=None)
     finally:
         await consumer.stop()
+
+
+def _owed(kept: Mapping[str, Any] | None) -> Iterator[tuple[int, int | None]]:
+    """How many records wait for each connection with a position of its own, and since when."""
+    for entry in (kept or {}).get("connections", {}).values():
+        yield int(entry.get("owed", 0)), entry.get("since")
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:

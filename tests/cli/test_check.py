@@ -19,6 +19,11 @@ journeys:
       - {id: start, criteria: {event: Sign Up}}
       - {id: rest, remaining: true}
 """
+CONNECTED = """outputs:
+  - {id: seen, connector: log}
+connections:
+  - {audience: buyers, output: seen}
+"""
 BAD = GOOD.replace("commerce: purchase", "user_attribute: status, contain: x").replace(
     "event: Sign Up", "event: Sign Up, count: {at_least: 0}"
 )
@@ -35,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_good_definitions_exit_0_and_say_what_they_are(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "good.yaml").write_text(GOOD + CONNECTED)
     assert main(["check", "good.yaml"]) == 0
     out, err = capsys.readouterr()
     assert out == "ok: 1 audience, 1 journey with 2 milestones, 1 workspace\n"
@@ -79,6 +85,7 @@ def test_json_is_one_object_with_every_field(
 def test_json_of_good_definitions_has_no_problems(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "good.yaml").write_text(GOOD + CONNECTED)
     assert main(["check", "good.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"problems": []}
 

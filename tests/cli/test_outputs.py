@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cdp_stream.cli.main import cli
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics import ensure_topics, partition_counts, started_admin
 from cdp_stream.settings import Settings
 
 pytestmark = pytest.mark.embedded
@@ -26,6 +26,14 @@ outputs:
   - {id: seen, connector: log}
 """
 MORE = "  - {id: kept, connector: file, settings: {directory: kept}}\n"
+
+
+async def topics_of(settings: Settings) -> list[str]:
+    admin = await started_admin(settings)
+    try:
+        return [name for name in await partition_counts(admin) if name.startswith(settings.prefix)]
+    finally:
+        await admin.close()
 
 
 def test_they_are_those_that_were_applied_and_not_removed(
@@ -51,5 +59,14 @@ def test_they_are_those_that_were_applied_and_not_removed(
     file.write_text(DEFINITIONS)
     cdp("apply", str(file), "--yes")
     assert listed() == {"seen": "log"}
+    elsewhere = ("--broker", embedded_broker, "--prefix", f"{topic_prefix}-not")
+    for words in (("list",), ("pause", "seen"), ("show", "seen")):
+        refused = CliRunner().invoke(cli, ["outputs", *words, *elsewhere])
+        assert str(refused.exception).startswith(
+            f"there is no system with the prefix `{topic_prefix}-not` on {embedded_broker}; "
+        )
+    assert not asyncio.run(
+        topics_of(Settings(broker=embedded_broker, prefix=f"{topic_prefix}-not"))
+    )
     cdp("outputs", "pause", "kept")
     assert set(listed()) == {"kept", "seen"}, "what stands still is never hidden"

@@ -13,6 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from cdp_stream.collector import calm_collector
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Answer, Request
@@ -63,6 +64,7 @@ def _next_of(said: Iterator[Answer], _request: Request) -> Answer:
 
 def main(names: list[str]) -> None:
     """Print a line a connector."""
+    calm_collector()  # as sinks do
     for name in names or CONNECTORS:
         if not issubclass(connector_class(name), HttpConnector):
             continue

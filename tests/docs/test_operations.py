@@ -47,4 +47,4 @@ def test_the_limits_are_those_of_the_worker():
 
 def test_every_path_is_listed():
     listed = set(re.findall(r"^\| `(/\w+)` \|", section("Health"), re.MULTILINE))
-    assert listed == {"/healthz", "/readyz", "/metrics"}
+    assert listed == {"/healthz", "/readyz", "/metrics", "/outputs"}

@@ -9,6 +9,7 @@ gives one membership ``fired:INSTANT`` as that instant is passed. A value ``bad`
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
+from cdp_stream.core.definition import Account
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects, Record
 
@@ -42,11 +43,11 @@ class CountingProcessor:
     def audience_sizes(self) -> Mapping[str, int] | None:
         return {}
 
-    def switch(self, definitions: Definitions) -> Effects:
+    def switch(self, definitions: Definitions, *, skipped: Sequence[Account] = ()) -> Effects:
         self.version = definitions.version
         return self._with_meta(Effects())
 
-    def to_prepare(self, definitions: Definitions | None) -> None:
+    def to_prepare(self, definitions: Definitions | None, skipped: Sequence[Account] = ()) -> None:
         return None
 
     def recall(self) -> bool:

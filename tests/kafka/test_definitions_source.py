@@ -78,6 +78,13 @@ async def test_it_waits_for_the_first_version_and_takes_over_each_later_one(sett
     assert source.is_newer("3")
     assert not source.is_newer("2")
     assert not source.is_newer("files-99")
+    changes.event.clear()
+    await publish(settings, "acme", files("c"), after=2)
+    await changes.next()
+    assert [[one.id for one in account.audiences] for account in source.between("1", "3")] == [
+        ["b"]
+    ]
+    assert source.between("2", "3") == source.between(None, "3") == []
     await source.stop()
 
 

@@ -79,3 +79,15 @@ def test_metrics_and_health_are_served_on_one_port(worker):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_it_is_ready_only_while_the_sinks_beside_it_run_and_live_without_them():
+    up = [False]
+    health = Health(lambda: True, sinks=lambda: up[0])
+    assert health.answer("/readyz") == (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        {"ready": False, "stopping": False, "sinks": False},
+    )
+    assert health.answer("/healthz") == (HTTPStatus.OK, {"live": True})
+    up[0] = True
+    assert health.is_ready

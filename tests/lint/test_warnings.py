@@ -2,7 +2,7 @@
 
 from cdp_stream.definitions import load_text
 from cdp_stream.lint import warnings_of
-from tests.lint.accounts import warnings_in
+from tests.lint.accounts import all_warnings_in, warnings_in
 
 
 def lines_of(body: str, lookback: str = "30d") -> list[str]:
@@ -158,21 +158,24 @@ def test_the_window_of_a_calculated_attribute_may_lie_beyond_the_lookback() -> N
     ]
 
 
-def test_unconnected_audiences_are_told_where_there_are_outputs() -> None:
+def test_unconnected_audiences_are_told_with_outputs_and_without() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A}}
   - {id: b, criteria: {event: B}}
   - {id: c, status: draft, criteria: {event: C}}
   - {id: d, criteria: {event: D}}
 """
-    assert warnings_in(body) == []
+    found = all_warnings_in(body)
+    assert [(w.code, w.related) for w in found] == [
+        ("unconnected", ("a",)), ("unconnected", ("b",)), ("unconnected", ("d",)),
+    ]  # fmt: skip
     body += """outputs:
   - {id: all, connector: webhook, settings: {url: "https://example.com", secret: "${SECRET}"}}
 connections:
   - {audience: a, output: all}
   - {audience: d, output: all, status: inactive}
 """
-    assert [(w.code, w.related) for w in warnings_in(body)] == [("unconnected", ("b",))]
+    assert [(w.code, w.related) for w in all_warnings_in(body)] == [("unconnected", ("b",))]
 
 
 def test_definitions_with_errors_have_no_warnings_yet() -> None:

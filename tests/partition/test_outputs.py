@@ -304,6 +304,31 @@ def test_deleting_an_audience_is_told_once_and_no_member_is() -> None:
     assert effects.outputs == []
 
 
+def test_a_deletion_between_two_switches_is_told_and_every_member_is_told_again() -> None:
+    rows: Rows = {}
+    made = processor(account(LOG), rows)
+    deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
+    switched = made.switch(definitions(account(LOG), 3, at=9), skipped=[account(audiences=())])
+    (message,) = told(switched)
+    assert (message["action"], switched.started) == ("audience_delete", ["played@log"])
+    deliver(rows, switched)
+    again = ProfileProcessor(definitions(account(LOG), 3, at=9), "cdp.events", 0)
+    again.restore(rows)
+    effects = again.sweep(10)
+    assert [one["action"] for one in told(effects)] == ["add"]
+    assert effects.memberships == []
+
+
+def test_nobody_is_told_where_the_output_goes_too_or_the_connection_was_inactive() -> None:
+    gone = account(audiences=())
+    without = replace(gone, outputs=())
+    for before, after in ((account(LOG), without), (account(replace(LOG, active=False)), gone)):
+        rows: Rows = {}
+        made = processor(before, rows)
+        deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
+        assert made.switch(definitions(after, 2, at=9)).outputs == []
+
+
 def test_the_end_of_a_test_is_told_to_its_variants_alone() -> None:
     rows: Rows = {}
     split = replace(PLAYED, ab_test=TEST)

@@ -108,17 +108,10 @@ opt_outs = st.sampled_from([True, True, False]).map(
 
 @st.composite
 def batches(draw: st.DrawFn, around: Surroundings) -> Json:
-    """One batch, at times a copy of an earlier one.
-
-    How long ids are known is open but for the first 24 hours, and those run by arrival: what
-    arrives on another day than the newest arrivals has none, lest it has one that is forgotten.
-    """
+    """One batch, at times a copy of an earlier one."""
     if around.batches and draw(st.integers(0, 11)) == 11:
         copied = deepcopy(draw(st.sampled_from(around.batches)))
-        if arrival(copied) // DAY != around.newest_day:
-            copied.pop("source_request_id", None)
-            for event in copied.get("events", ()):
-                event["data"].pop("source_message_id", None)
+        keep_known_ids(around, copied)
         return copied
     found: Json = {"mpid": draw(st.sampled_from([*[12] * 14, "12", 0, -7, 2**63 - 1, -(2**63)]))}
     if key := draw(st.sampled_from(around.inputs)).get("api_key"):
@@ -131,13 +124,12 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     if events:
         found["events"] = events
     day = arrival(found) // DAY
-    around.newest_day = max(day, around.newest_day)
-    if day == around.newest_day:
-        for event in events:
-            if draw(st.integers(0, 3)) == 3:
-                event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
-        if draw(st.integers(0, 5)) == 5:
-            found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
+    for event in events:
+        if draw(st.integers(0, 3)) == 3:
+            event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
+    if draw(st.integers(0, 5)) == 5:
+        found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
+    keep_known_ids(around, found)
     values = draw(user_attributes_near(around, found)) if draw(st.integers(0, 2)) == 2 else {}
     if values:
         found["user_attributes"] = values
@@ -153,6 +145,20 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     add_profile_parts(draw, around.tests, found)
     around.batches.append(found)
     return found
+
+
+def keep_known_ids(around: Surroundings, batch: Json) -> None:
+    """Take the ids off a batch that arrives on an earlier day than another did.
+
+    How long ids are known is open but for the first 24 hours, and those run by arrival: an id that
+    comes again with such a batch may be forgotten, or not.
+    """
+    day = arrival(batch) // DAY
+    if day < around.newest_day:
+        batch.pop("source_request_id", None)
+        for event in batch.get("events", ()):
+            event["data"].pop("source_message_id", None)
+    around.newest_day = max(day, around.newest_day)
 
 
 @st.composite

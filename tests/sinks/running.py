@@ -168,6 +168,17 @@ class Running:
         finally:
             await producer.stop()
 
+    async def produce_to(self, placed: Iterable[tuple[int, bytes]]) -> None:
+        """Append messages each to a partition."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.settings.brokers)
+        await producer.start()
+        try:
+            topic = self.settings.topic("output.out")
+            for partition, value in placed:
+                await producer.send_and_wait(topic, value, partition=partition)
+        finally:
+            await producer.stop()
+
     async def read(self, suffix: str, partitions: int = PARTITIONS) -> list[Any]:
         found: list[Any] = []
         await read_to_end(

@@ -15,6 +15,8 @@ import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = b'# TYPE cdp_output_sent_total counter\\ncdp_output_sent_total{output="x"} 3.0\\n'
+        if self.path == "/outputs":
+            body = b'{"outputs": [{"id": "x"}]}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -50,9 +52,16 @@ async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None
         async with asyncio.timeout(30):
             while metrics.port is None:  # noqa: ASYNC110 - another process is waited for
                 await asyncio.sleep(0.02)
+            assert sinks.is_up
             values = await asyncio.to_thread(told, metrics)
             assert values == {"cdp_sinks_restarts_total": 0, "cdp_output_sent_total": 3.0}
+            report = await asyncio.to_thread(sinks.report)
+            assert report == {"sinks": {"up": True, "restarts": 0}, "outputs": [{"id": "x"}]}
             await sinks.stop()
+            while metrics.port is not None:  # noqa: ASYNC110 - another process is waited for
+                await asyncio.sleep(0.02)
+            assert not sinks.is_up
+            assert sinks.report() == {"sinks": {"up": False, "restarts": 0}, "outputs": []}
             while not metrics.restarts:  # noqa: ASYNC110 - another process is waited for
                 await asyncio.sleep(0.02)
     finally:

@@ -155,7 +155,11 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             assert {connection for _, connection in there.taken} == {"b@out"}
             await eventually(lambda: ran.state_is("a@out", "faulted"))
             assert await ran.standing("out") is None
+            # What it leaves undone is counted, though the group's position is past it.
+            await eventually(ran.all_committed)
+            await eventually(lambda: _lag_is(ran, 40))
             shown = json.loads(await ran.cdp("outputs", "show", "out", "--json"))
+            assert shown["oldest_unsent_ms"] > 0
             assert shown["status"] == "degraded"
             assert shown["connections"][0]["id"] == "a@out"
             assert "410 no such list" in shown["fault"]
@@ -163,11 +167,17 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             there.gone = set()
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
             await taken(there, 80)
+            await eventually(lambda: _lag_is(ran, 0))
         assert max(Counter(there.taken).values()) == 1
         of_a = [i for i, connection in there.taken if connection == "a@out"]
         for mpid in range(1, 21):
             of_this = [i for i in of_a if i.split(":")[1] == str(mpid)]
             assert of_this == [f"a:{mpid}:1:0", f"a:{mpid}:2:0"]
+
+
+async def _lag_is(ran: Running, lag: int) -> bool:
+    (row,) = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
+    return bool(row["lag"] == lag)
 
 
 async def test_outputs_come_and_go_with_the_definitions(
@@ -195,8 +205,38 @@ async def test_outputs_come_and_go_with_the_definitions(
             assert record is not None
             assert "MISSING" in record["message"]
             facts = [one.facts for one in caplog.records if one.msg == "output_fault"]
-            assert [fact["output"] for fact in facts] == ["other"]
+            assert {fact["output"] for fact in facts} == {"other"}
             rows = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
             assert {row["id"]: row["connector"] for row in rows}["other"] == "post"
+            # Resumed as it is, it has its fault again.
+            before = record["since"]
+            await ran.cdp("outputs", "resume", "other")
+
+            async def again() -> bool:
+                record = await ran.standing("other")
+                assert record is not None
+                return bool(record["state"] == "faulted" and record["since"] > before)
+
+            await eventually(again)
             await ran.produce([message(1, mpid=4)])
             await taken(elsewhere, 2)
+
+
+async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics("out", "other", "third")
+    async with lists() as there:
+        unset = Output("other", "post", {"url": there.url, "key": "${MISSING}"})
+        wrong = Output("third", "post", {"url": there.url, "timeout": "${KEY}"})
+        definitions = Changing(output(there.url), unset, wrong)
+        await ran.produce([message(1, mpid=1)])
+        async with serving(ran.settings, definitions, Post, tmp_path):
+            await taken(there, 1)
+            record = await ran.standing("third")
+            assert record is not None
+            assert record["state"] == "faulted"
+            assert record["message"].startswith("output third: its settings do not fit: timeout")
+            assert "a-secret-key" not in record["message"]
+            assert await ran.state_is("other", "faulted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 from collections import Counter
@@ -291,3 +292,53 @@ async def test_an_audience_is_deleted_after_all_its_changes(
         assert [i for i, _ in there.taken].index("a:0:50:0") == len(there.taken) - 1
         await eventually(ran.all_committed)
         assert there.taken.count(("a:0:50:0", "a@out")) == 1
+
+
+async def test_what_comes_after_a_deletion_does_not_overtake_it(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with (
+        partner() as there,
+        running(kafka_broker, topic_prefix, tmp_path, there.url) as ran,
+    ):
+        may_delete = asyncio.Event()
+
+        async def take_its_time(changes: Any) -> web.Response | None:
+            if any(change["action"] == "audience_delete" for change in changes):
+                await may_delete.wait()
+            return None
+
+        there.answer = take_its_time
+        # As where definitions are files, each partition tells it at a time of its own.
+        gone = [message(50 + number, mpid=0, action="audience_delete") for number in range(4)]
+        again = [message(60, mpid=mpid) for mpid in range(1, 21)]
+        others = [message(1, mpid=mpid, audience="b") for mpid in range(1, 41)]
+        await ran.produce(message(1, mpid=mpid) for mpid in range(1, 41))
+        await ran.produce_to(enumerate(gone))
+        await ran.produce([*again, *others])
+        workers = [ran.start(), ran.start()]
+        await have(there, 80)
+        await eventually(lambda: _seen(there, ("a:0:50:0", "a@out")))
+        # What the held connection leaves undone is counted, and is still there after a crash.
+        await eventually(lambda: _lag_is(ran, 20 + len(gone)))
+        workers[0].kill()
+        third = ran.start()
+        await eventually(lambda: _assigned(ran, third))
+        assert not any(i.split(":")[2] == "60" for i, _ in there.seen)
+        may_delete.set()
+        await have(there, 80 + 1 + 20)
+        assert there.members["a"] == {str(mpid) for mpid in range(1, 21)}
+        await eventually(ran.all_committed)
+        # And once more, as partitions have forgotten nothing of the first time.
+        await ran.produce([message(70, mpid=0, action="audience_delete"), message(80, mpid=9)])
+        await have(there, 80 + 1 + 20 + 2)
+        assert there.members["a"] == {"9"}
+
+
+async def _seen(there: Partner, one: tuple[str, str]) -> bool:
+    return one in there.seen
+
+
+async def _lag_is(ran: Running, lag: int) -> bool:
+    (row,) = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
+    return bool(row["lag"] == lag)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.sinks.progress import Progress
+from cdp_stream.sinks.progress import Progress, says_more
 
 
 def taken(progress: Progress, *records: tuple[int, str]) -> list[int]:
@@ -38,8 +38,13 @@ def test_a_stopped_connection_is_kept_and_the_others_go_on() -> None:
     progress.confirm(1, "b")
     progress.confirm(3, "b")
     assert progress.position == 4
-    assert progress.kept() == {"connections": {"a": {"offset": 0, "confirmed": [[2, 2]]}}}
+    assert progress.kept() == {
+        "connections": {
+            "a": {"offset": 0, "seen": 4, "owed": 1, "since": None, "confirmed": [[2, 2]]}
+        }
+    }
     assert taken(progress, (4, "a"), (5, "b")) == [5]
+    assert progress.owed == 2
 
 
 def test_a_resumed_connection_is_read_again_and_only_it() -> None:
@@ -53,7 +58,11 @@ def test_a_resumed_connection_is_read_again_and_only_it() -> None:
     assert progress.start == 0
     assert taken(progress, (0, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "b")) == [0, 3]
     progress.settle()
-    assert progress.kept() == {"connections": {"a": {"offset": 0, "confirmed": [[2, 2]]}}}
+    assert progress.kept() == {
+        "connections": {
+            "a": {"offset": 0, "seen": 5, "owed": 2, "since": None, "confirmed": [[2, 2]]}
+        }
+    }
     for offset, name in ((0, "a"), (3, "a"), (4, "b")):
         progress.confirm(offset, name)
     progress.settle()
@@ -87,12 +96,68 @@ def test_what_was_not_confirmed_is_taken_again_after_stepping_back() -> None:
     assert taken(progress, (0, "a"), (1, "a"), (2, "a"), (3, "a")) == [0, 2, 3]
 
 
+def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
+    progress = Progress(0, None, {"a"})
+    for offset, name in enumerate("babba"):
+        assert progress.take(offset, name, dated=100 + offset) == (name == "b")
+        progress.read(offset + 1)
+        progress.confirm(offset, name)
+    assert (progress.position, progress.owed, progress.owed_since) == (5, 2, 101)
+    kept = progress.kept()
+    assert kept == {"connections": {"a": {"offset": 1, "seen": 5, "owed": 2, "since": 101}}}
+    # What was read since the counts were kept is read again, and counted once.
+    again = Progress(7, kept, {"a"})
+    assert again.start == 5
+    assert taken(again, (5, "a"), (6, "b"), (7, "a")) == []
+    assert (again.owed, again.owed_since) == (4, 101)
+    assert not says_more(again.kept(), kept)
+    assert again.resume("a")
+    assert again.start == 1
+    assert taken(again, (1, "a"), (2, "b"), (4, "a"), (5, "a"), (7, "a")) == [1, 4, 5, 7]
+    for offset in (1, 4, 5, 7):
+        assert again.owed
+        again.confirm(offset, "a")
+    assert (again.owed, again.owed_since) == (0, None)
+
+
+def test_a_held_connection_goes_on_behind_what_held_it() -> None:
+    progress = Progress(0, None, ())
+    assert progress.take(0, "a")
+    assert progress.take(1, "b")
+    assert progress.take(2, "a")
+    progress.hold("a", 2)
+    assert taken(progress, (3, "a"), (4, "b")) == [4]
+    for offset, name in ((0, "a"), (1, "b"), (4, "b")):
+        progress.confirm(offset, name)
+    assert progress.position == 5
+    assert progress.position_of("a") == 2
+    progress.confirm(2, "a")
+    assert progress.let_go("a")
+    assert not progress.let_go("a")
+    assert progress.start == 3
+    assert taken(progress, (3, "a"), (4, "b")) == [3]
+
+
+def test_one_that_was_stopped_while_it_was_held_is_not_let_go() -> None:
+    progress = Progress(0, None, ())
+    progress.take(0, "a")
+    progress.hold("a", 0)
+    progress.stop("a")
+    assert not progress.let_go("a")
+    progress.step_back()
+    assert not progress.take(0, "a")
+    assert progress.resume("a")
+    assert progress.take(0, "a")
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("read"), st.integers(1, 6)),
         st.tuples(st.just("confirm"), st.integers(0, 50)),
         st.tuples(st.just("stop"), st.sampled_from("abc")),
         st.tuples(st.just("resume"), st.sampled_from("abc")),
+        st.tuples(st.just("hold"), st.just(0)),
+        st.tuples(st.just("let go"), st.sampled_from("abc")),
         st.tuples(st.just("commit"), st.just(0)),
         st.tuples(st.just("crash"), st.just(0)),
         st.tuples(st.just("halt"), st.just(0)),
@@ -148,11 +213,27 @@ class Simulated:
             if self.progress.resume(name):
                 self.cursor = self.progress.start
 
+    def hold(self) -> None:
+        """Hold the connection of the record read last behind it."""
+        last = self.cursor - 1
+        if last in self.on_its_way and self.names[last] not in self.stopped:
+            self.progress.hold(self.names[last], last)
+
+    def let_go(self, name: str) -> None:
+        """Let go one of which nothing is on its way."""
+        on_its_way = any(self.names[offset] == name for offset in self.on_its_way)
+        if not on_its_way and self.progress.let_go(name):
+            self.cursor = self.progress.start
+
     def commit(self, *, everything: bool = False) -> None:
         self.progress.settle()
         position = self.progress.position
         self.kept = self.progress.kept(all_confirmed=everything)
         self.committed = position
+        if not self.crashed_with:
+            for name, entry in (self.kept or {}).get("connections", {}).items():
+                below = {o for o in range(entry["seen"]) if self.names[o] == name}
+                assert entry.get("owed", 0) == len(below - set(self.delivered))
 
     def crash(self) -> None:
         # What was confirmed and not committed comes again, with the same ids.
@@ -182,6 +263,10 @@ def test_every_record_is_delivered_in_order_whatever_happens(  # noqa: PLR0912 -
                 sink.stop(value)
             case "resume":
                 sink.resume(value)
+            case "hold":
+                sink.hold()
+            case "let go":
+                sink.let_go(value)
             case "commit":
                 sink.commit()
             case "crash":
@@ -194,6 +279,8 @@ def test_every_record_is_delivered_in_order_whatever_happens(  # noqa: PLR0912 -
         sink.read(100)
         while sink.on_its_way:
             sink.confirm(0)
+        for name in "abc":
+            sink.let_go(name)
         sink.commit()
     assert set(sink.delivered) == set(range(40))
     assert sink.committed == 40

@@ -80,6 +80,10 @@ async def test_events_in_changes_out_and_the_sinks_are_looked_after(
         assert "cdp_input_records_total" in told
         assert "cdp_sinks_restarts_total 0.0" in told
         assert told.count("# TYPE process_cpu_seconds_total") == 1
+        (shown,) = (await client.get(f"http://127.0.0.1:{port}/outputs")).json()["outputs"]
+        assert shown == {"id": "out", "state": "running", "since": None, "connections": []}
+        ready = await client.get(f"http://127.0.0.1:{port}/readyz")
+        assert ready.json() == {"ready": True, "stopping": False, "sinks": True}
         # The sinks are killed: they come back, and the worker does not go.
         (child,) = children_of(worker.pid)
         os.kill(child, signal.SIGKILL)
@@ -130,6 +134,19 @@ def test_a_variable_that_is_not_set_ends_it_before_anything_starts(
         "worker starts, then start it again"
     )
     assert result.exception.exit_code == 2  # type: ignore[attr-defined]
+
+
+def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
+    definitions: str, tmp_path: Path
+) -> None:
+    file = Path(definitions)
+    file.write_text(file.read_text().replace('url: "https://example.com"', 'url: "${HOOK_URL}"'))
+    env = {"HOOK_SECRET": "a-secret", "HOOK_URL": "ftp://not-shown"}
+    flags = ["--definitions", definitions, "--broker", "127.0.0.1:1", "--data-dir", str(tmp_path)]
+    result = CliRunner(env=env).invoke(cli, ["worker", *flags])
+    assert "cdp: output out: its settings do not fit: url" in result.stderr
+    assert "not-shown" not in result.stderr
+    assert "127.0.0.1:1" in str(result.exception), "it went on, to where there is no broker"
 
 
 @pytest.mark.parametrize(

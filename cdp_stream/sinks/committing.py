@@ -1,0 +1,110 @@
+"""Committing what has been confirmed, at once and over and over.
+
+What Kafka's own position cannot say (`progress.py`) is durable before that position passes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from cdp_stream.kafka.log import log
+from cdp_stream.sinks.deletions import Deletions
+from cdp_stream.sinks.held import HeldPartition
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.partitions import Partitions
+from cdp_stream.sinks.positions import SinkPlan
+from cdp_stream.sinks.progress import says_more
+from cdp_stream.sinks.taken import Taken
+
+__all__ = ["Committing"]
+
+_GAP_S: Final = 0.02
+"""Between two commits: each costs as much as sending a change."""
+_COUNTS_S: Final = 5.0
+"""Between two records that differ in counts alone."""
+
+
+class Committing:
+    """Writes how far the partitions have been delivered.
+
+    Args:
+        plan: Topics.
+        partitions: What is held.
+        memory: Where what Kafka cannot say is kept.
+        deletions: Go on as what is before them is durable.
+    """
+
+    def __init__(
+        self, plan: SinkPlan, partitions: Partitions, memory: Memory, deletions: Deletions
+    ) -> None:
+        self._plan = plan
+        self._partitions = partitions
+        self._memory = memory
+        self._deletions = deletions
+        self._one_at_a_time = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Commit what is confirmed, until cancelled."""
+        partitions = self._partitions
+        while True:
+            await partitions.confirmed.wait()
+            partitions.confirmed.clear()
+            if partitions.is_open:
+                await self.commit()
+                await self._deletions.advance(self._is_next)
+                await asyncio.sleep(_GAP_S)
+
+    async def commit(self, *, final: bool = False) -> None:
+        """Keep what must be kept, then move the group's position.
+
+        Args:
+            final: nothing more will be taken of what is held.
+        """
+        consumer = self._partitions.consumer
+        async with self._one_at_a_time:
+            for held in list(self._partitions.held.values()):
+                self._note_end(held)
+                progress = held.progress
+                progress.settle()
+                position = progress.position
+                await self._keep(held, at_rest=self._partitions.halted or final)
+                if self._partitions.held.get(held.number) is held:
+                    consumer.advance(self._partitions.tp(held.number), position)
+            try:
+                await consumer.commit()
+            except KafkaError as error:
+                log("output_commit_failed", level=logging.WARNING, output=self._plan.output,
+                    reason=type(error).__name__, next="nothing: it is tried again")  # fmt: skip
+
+    async def _keep(self, held: HeldPartition, *, at_rest: bool) -> None:
+        kept = held.progress.kept(all_confirmed=at_rest)
+        if kept == held.written:
+            return
+        waited = time.monotonic() - held.written_at
+        # Counts alone are not worth a record each time.
+        if at_rest or says_more(kept, held.written) or waited >= _COUNTS_S:
+            await self._memory.keep(self._plan.output, held.number, kept)
+            held.written, held.written_at = kept, time.monotonic()
+
+    def _is_next(self, item: Taken) -> bool:
+        """Whether what is kept says that a connection has come to this item of its own."""
+        held = self._partitions.held.get(item.partition)
+        kept = {} if held is None or held.written is None else held.written.get("connections", {})
+        entry = kept.get(item.change.connection)
+        return entry is not None and entry["offset"] == item.offset
+
+    def _note_end(self, held: HeldPartition) -> None:
+        """Pass over what is behind the last record and handed to nobody: ends of transactions."""
+        ends = self._partitions.consumer.observation.ends
+        end = ends.get((self._plan.topic, held.number))
+        # An answer to a question from before a seek may come behind it; it speaks of the same only
+        # where a record that has been looked at since is the last.
+        if end is None or held.chunks or self._partitions.halted or held.last < 0:
+            return
+        if end.after == held.last and end.end > held.last + 1:
+            held.progress.read(end.end)

@@ -1,0 +1,201 @@
+"""Stopping an output or one connection, and going on: by faults, and by what `cdp.faults` says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from cdp_stream.connectors.exchange import Fault
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.committing import Committing
+from cdp_stream.sinks.deletions import Deletions
+from cdp_stream.sinks.held import HeldPartition
+from cdp_stream.sinks.metrics import OutputMetrics
+from cdp_stream.sinks.outgoing import Outgoing
+from cdp_stream.sinks.partitions import Partitions
+from cdp_stream.sinks.positions import SinkPlan
+from cdp_stream.sinks.showing import show_standing
+from cdp_stream.sinks.standing import Standings, faulted
+from cdp_stream.sinks.taken import Taken
+
+__all__ = ["PATIENCE_S", "Stops"]
+
+_RESUME_POLL_S: Final = 0.02
+PATIENCE_S: Final = 5.0
+"""How long requests that are on their way may take to be answered once the sink has to stop."""
+
+
+class Stops:
+    """Stops what a fault or an operator stops, and lets it go on.
+
+    Args:
+        plan: Topics.
+        partitions: What is held.
+        standings: Who stands still.
+        outgoing: What is on its way.
+        deletions: Those under way.
+        committing: Commits what is confirmed as the output comes to rest.
+        metrics: Where to count.
+        write: Runs what must not be cut short.
+
+    Attributes:
+        changes: Held by whoever takes partitions over, gives them up, stops or goes on.
+        changed: Set when `cdp.faults` may say something else, or something may go on.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - put together in one place
+        self,
+        plan: SinkPlan,
+        partitions: Partitions,
+        standings: Standings,
+        outgoing: Outgoing,
+        deletions: Deletions,
+        committing: Committing,
+        metrics: OutputMetrics,
+        write: Callable[[Any], None],
+    ) -> None:
+        self._plan = plan
+        self._partitions = partitions
+        self._standings = standings
+        self._outgoing = outgoing
+        self._deletions = deletions
+        self._committing = committing
+        self._metrics = metrics
+        self._write = write
+        self._at_rest = False
+        self._faulting: set[str] = set()
+        self._to_let_go: list[Taken] = []
+        self.changes = asyncio.Lock()
+        self.changed = asyncio.Event()
+
+    def begin(self) -> None:
+        """Take over how output and connections stand, before partitions are held."""
+        output = self._plan.output
+        self._partitions.stopped = set(self._standings.stopped_connections(output))
+        self._partitions.halted = self._standings.record(output) is not None
+        self._at_rest = False
+
+    async def run(self) -> None:
+        """Follow what is said, until cancelled."""
+        while True:
+            await self.changed.wait()
+            self.changed.clear()
+            if self._partitions.is_open:
+                async with self.changes:
+                    await self._apply()
+
+    def fault(self, fault: Fault, connection: str) -> None:
+        """Stop what the fault stops, at once, and have it written."""
+        output, partitions = self._plan.output, self._partitions
+        whole = fault.scope == "output"
+        if partitions.halted or (not whole and connection in partitions.stopped):
+            return
+        if whole:
+            partitions.halted = True
+        else:
+            self._stop_connection(connection)
+        self._metrics.faulted(fault.scope)
+        log("output_fault", level=logging.ERROR, output=output,
+            connection=None if whole else connection, reason=fault.message,
+            next=f"cdp outputs resume {output}"
+            + ("" if whole else f" --connection '{connection}'"))  # fmt: skip
+        record = faulted(output, None if whole else connection, fault.message, wall_ms())
+        self._faulting.add(record["id"])
+
+        async def write() -> None:
+            await self._standings.put(record)
+            self._faulting.discard(record["id"])
+            self.changed.set()
+
+        self._write(write())
+
+    def let_go(self, deletion: Taken) -> None:
+        """Go on with a connection behind the deletion that held it."""
+        self._to_let_go.append(deletion)
+        self.changed.set()
+
+    async def come_to_rest(self) -> None:
+        """Deliver nothing more; what has not been confirmed by the end will be read again."""
+        partitions = self._partitions
+        # One of which nothing has been seen is fetched until it is known since when it waits.
+        if partitions.halted:
+            partitions.pause(n for n, held in partitions.held.items() if held.oldest() is not None)
+        await self._outgoing.come_to_rest(PATIENCE_S)
+        for held in partitions.held.values():
+            held.first_seen = held.oldest()
+            held.drop_waiting()
+            held.progress.step_back()
+            held.dated.clear()
+        self._deletions.clear()
+        self._to_let_go.clear()
+
+    def show(self) -> None:
+        """Set the metrics of what stands still."""
+        show_standing(self._standings, self._plan.output, self._metrics)
+
+    async def _apply(self) -> None:
+        output, partitions = self._plan.output, self._partitions
+        halt = self._standings.record(output) is not None or output in self._faulting
+        if halt and not (partitions.halted and self._at_rest):
+            partitions.halted = self._at_rest = True
+            await self.come_to_rest()
+            await self._committing.commit()
+            log("output_stopped", output=output)
+        stopped = self._standings.stopped_connections(output) | (self._faulting - {output})
+        for connection in stopped - partitions.stopped:
+            self._stop_connection(connection)
+            log("output_connection_stopped", output=output, connection=connection)
+        if resumed := partitions.stopped - stopped:
+            await self._resume_connections(resumed, seek=not halt)
+        if self._to_let_go:
+            await self._let_go(seek=not halt)
+        if partitions.halted and not halt and partitions.is_open:
+            partitions.halted = self._at_rest = False
+            await partitions.seek(partitions.held)
+            partitions.fetch(partitions.held)
+            log("output_resumed", output=output)
+        partitions.confirmed.set()
+        partitions.wake.set()
+        self.show()
+
+    def _stop_connection(self, connection: str) -> None:
+        partitions = self._partitions
+        partitions.stopped.add(connection)
+        for held in partitions.held.values():
+            held.progress.stop(connection, held.dated)
+        for item in self._outgoing.stop_connection(connection):
+            if item.partition in partitions.held:
+                partitions.held[item.partition].dated.pop(item.offset, None)
+        self._deletions.drop(connection)
+        partitions.confirmed.set()
+
+    async def _resume_connections(self, connections: set[str], *, seek: bool) -> None:
+        """Go on where each was; first what is on its way of them must have come to its end."""
+        partitions = self._partitions
+        while self._outgoing.has(connections):
+            if not partitions.is_open:
+                return  # it is looked at again when partitions are assigned
+            await asyncio.sleep(_RESUME_POLL_S)
+        again: dict[int, HeldPartition] = {}
+        for connection in sorted(connections):
+            partitions.stopped.discard(connection)
+            log("output_connection_resumed", output=self._plan.output, connection=connection)
+        for number, held in partitions.held.items():
+            for connection in connections:
+                if held.progress.resume(connection):
+                    again[number] = held
+        if seek:
+            await partitions.read_again(again)
+
+    async def _let_go(self, *, seek: bool) -> None:
+        again: dict[int, HeldPartition] = {}
+        for item in self._to_let_go:
+            held = self._partitions.held.get(item.partition)
+            if held is not None and held.progress.let_go(item.change.connection):
+                again[item.partition] = held
+        self._to_let_go.clear()
+        if seek:
+            await self._partitions.read_again(again)

@@ -1,0 +1,154 @@
+"""Taking records of an output's topic, a slice at a time, and giving them to be delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
+from cdp_stream.connectors.connector import AnyConnector
+from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.sinks.deletions import Deletions
+from cdp_stream.sinks.held import WAITING_RECORDS, HeldPartition
+from cdp_stream.sinks.metrics import OutputMetrics
+from cdp_stream.sinks.outgoing import Outgoing
+from cdp_stream.sinks.partitions import Partitions
+from cdp_stream.sinks.reading import Reader, UnreadableError
+from cdp_stream.sinks.taken import Taken
+
+__all__ = ["Taking"]
+
+_LONGEST_WAIT_S: Final = 1.0
+
+
+class Taking:
+    """Takes what was fetched, as long as there is room for it on the way out.
+
+    Args:
+        partitions: What is held.
+        connector: Says what the deletion of an audience does.
+        reader: Reads records.
+        outgoing: Is given changes.
+        deletions: Is given deletions of audiences.
+        metrics: Where to count.
+        fault: Told what has to stop, and the connection that it was about.
+        write: Runs what must not be cut short.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - put together in one place
+        self,
+        partitions: Partitions,
+        connector: AnyConnector,
+        reader: Reader,
+        outgoing: Outgoing,
+        deletions: Deletions,
+        metrics: OutputMetrics,
+        fault: Callable[[Fault, str], None],
+        write: Callable[[Any], None],
+    ) -> None:
+        self._partitions = partitions
+        self._connector = connector
+        self._reader = reader
+        self._outgoing = outgoing
+        self._deletions = deletions
+        self._metrics = metrics
+        self._fault = fault
+        self._write = write
+
+    async def run(self) -> None:
+        """Take on, until cancelled."""
+        while True:
+            self._partitions.wake.clear()
+            if not await self._round():
+                await self._wait_for_work()
+
+    async def _round(self) -> bool:
+        worked = False
+        for held in list(self._partitions.held.values()):
+            if not self._may_take():
+                break
+            records = held.take_slice()
+            if records:
+                worked = True
+                self._take(held, records)
+                await asyncio.sleep(0)
+            if held.paused and held.waiting <= WAITING_RECORDS // 2:
+                held.paused = False
+                self._partitions.fetch([held.number])
+        if self._partitions.is_open and not self._partitions.halted:
+            self._outgoing.send_due(time.monotonic())
+        return worked
+
+    def _may_take(self) -> bool:
+        partitions = self._partitions
+        return partitions.is_open and not partitions.halted and self._outgoing.has_room
+
+    async def _wait_for_work(self) -> None:
+        due = self._outgoing.next_due
+        longest = _LONGEST_WAIT_S
+        wait = longest if due is None else max(0.0, min(longest, due - time.monotonic()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._partitions.wake.wait()
+
+    def _take(self, held: HeldPartition, records: list[Any]) -> None:
+        now, progress = time.monotonic(), held.progress
+        held.first_seen = None
+        for record in records:
+            offset = record.offset
+            try:
+                change = self._reader.read(record.value)
+            except UnreadableError as error:
+                self._put_aside(held, record, str(error))
+                continue
+            except Fault as fault:
+                connection = _connection_of(record.value)
+                self._fault(fault, connection)
+                progress.take(offset, connection, record.timestamp)
+                continue
+            if not progress.take(offset, change.connection, record.timestamp):
+                continue
+            held.dated[offset] = record.timestamp
+            item = Taken(change, held.number, offset, record.timestamp, record.key, record.value)
+            if change.action == AUDIENCE_DELETE:
+                self._take_deletion(held, item)
+            else:
+                self._outgoing.add(item, now)
+        held.last = records[-1].offset
+        progress.read(held.last + 1)
+        self._partitions.confirmed.set()
+
+    def _take_deletion(self, held: HeldPartition, item: Taken) -> None:
+        connection = item.change.connection
+        action = item.change.message.get("on_audience_delete", self._connector.on_audience_delete)
+        self._outgoing.flush(connection)
+        if action == "keep":
+            self._partitions.confirm([item])
+            return
+        held.progress.hold(connection, item.offset, held.dated)
+        self._deletions.add(item)
+
+    def _put_aside(self, held: HeldPartition, record: Any, why: str) -> None:
+        """A record that is no change is rejected; it waits like one until that is written."""
+        if not held.progress.take(record.offset, ""):
+            return
+        held.dated[record.offset] = record.timestamp
+        nothing = OutputChange("", "unreadable", "", "", "", 0, None, (), {}, "", None, None, {})
+        item = Taken(nothing, held.number, record.offset, record.timestamp, record.key,
+                     record.value or b"")  # fmt: skip
+
+        async def reject() -> None:
+            await self._outgoing.reject([item], Outcome({0: why}))
+            self._metrics.unreadable()
+            self._partitions.confirm([item])
+
+        self._write(reject())
+
+
+def _connection_of(value: bytes | None) -> str:
+    return str(orjson.loads(value or b"{}").get("connection", ""))
