@@ -13,7 +13,7 @@ from typing import Final
 from cdp_stream.core.definition import Account
 from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.hosted import HostedPartition
+from cdp_stream.kafka.hosted import FIRST_SWEPT, HostedPartition
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
@@ -152,6 +152,7 @@ class DefinitionChanges:
         skipped = () if version is None else self._skipped[version, wanted.version]
         effects = processor.switch(wanted, skipped=skipped)
         seconds = time.perf_counter() - started
+        hosted.sweep_rows = FIRST_SWEPT
         self._submit(hosted, effects, True)
         log("definitions_in_force", partition=hosted.number, version=wanted.version,
             before=version, rows_to_sweep=processor.rows_to_sweep(),

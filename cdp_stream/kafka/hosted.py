@@ -8,7 +8,7 @@ from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.delivery import Lane
 from cdp_stream.partition.effects import Processor, Record
 
-__all__ = ["SLICE", "HostedPartition", "is_time_marker"]
+__all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "is_time_marker"]
 
 SLICE = 500
 """Records, or due instants, taken at a time: a few ms of blocked loop."""
@@ -16,8 +16,8 @@ BACKLOG_SLICE = 1_000
 """Records taken at a time from a backlog, where rate counts more than latency: each slice costs
 requests and tasks. Twice that gained nothing more."""
 _BACKLOG = 5_000
-_SWEEP_ROWS = 50
-"""To begin with."""
+FIRST_SWEPT = 5
+"""Rows looked at in the first turn after a change of definitions; how long one takes is not known."""
 
 
 def is_time_marker(record: Record) -> bool:
@@ -65,7 +65,7 @@ class HostedPartition:
         self.marker: int | None = None
         self.switching = False
         self.preparing: asyncio.Task[None] | None = None
-        self.sweep_rows = _SWEEP_ROWS
+        self.sweep_rows = FIRST_SWEPT
         self.lost_at: float | None = None
         self.behind_since: float | None = None
 
