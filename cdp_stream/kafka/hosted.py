@@ -17,7 +17,7 @@ BACKLOG_SLICE = 1_000
 requests and tasks. Twice that gained nothing more."""
 _BACKLOG = 5_000
 FIRST_SWEPT = 5
-"""Rows looked at in the first turn after a change of definitions; how long one takes is not known."""
+"""Rows looked at in the first turn after a change of definitions."""
 
 
 def is_time_marker(record: Record) -> bool:
