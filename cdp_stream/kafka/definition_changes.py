@@ -164,8 +164,9 @@ class DefinitionChanges:
     def taken_over(self, hosted: HostedPartition) -> None:
         """Say what a partition that comes to this worker has left to do of a change."""
         processor = hosted.processor
-        rows = processor.rows_to_sweep()
-        if rows and processor.version is not None:
+        if not processor.is_able or processor.version is None:
+            return
+        if rows := processor.rows_to_sweep():
             log("definitions_sweep_goes_on", partition=hosted.number, version=processor.version,
                 rows_to_sweep=rows)  # fmt: skip
         backfill = processor.backfill

@@ -135,8 +135,12 @@ class Changeover:
     # Bringing rows under them
 
     def rows_to_sweep(self) -> int:
-        """How many rows are known to wait; at least 1 while `sweep` has anything to do."""
+        """How many rows are known to wait; at least 1 while `sweep` has anything to do, or will
+        have once definitions are in force that can be had.
+        """
         epochs, histories = self._epochs, self._histories
+        if not epochs.is_known:
+            return 1
         waits = bool(epochs.missing) and histories.current is None
         if epochs.is_sweeping or histories.has_leftovers or waits:
             return max(1, len(self._unswept))

@@ -170,7 +170,7 @@ class ProfileProcessor:
 
     def rows_to_sweep(self) -> int:
         """How many rows are known that have yet to be looked at because definitions changed; at
-        least 1 while `sweep` has anything to do.
+        least 1 while `sweep` has anything to do, or it is not able.
         """
         return self._changeover.rows_to_sweep()
 

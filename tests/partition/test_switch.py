@@ -378,6 +378,7 @@ def test_definitions_that_are_not_to_be_had_any_more_are_left_by_a_switch():
     made = made_of(rows, version(5, RED))
     assert not made.is_able
     assert made.version == "1"
+    assert made.rows_to_sweep() == 1
     deliver(rows, made.switch(version(5, RED)))
     assert made.is_able
     assert told(rows, made) == ["delete played:7@5:0"]
