@@ -94,18 +94,25 @@ class HistoryPlan:
     lookback_ms: int | None
 
 
-def build_history_plan(account: Account, slots: Collection[str]) -> HistoryPlan:
+def build_history_plan(
+    account: Account, slots: Collection[str], whole: Plan | None = None
+) -> HistoryPlan:
     """The plan of the criteria and calculated attributes that keep their state in these slots.
 
     A criterion over several workspaces has a slot in each, and comes with all of them.
+
+    Args:
+        whole: a plan of this very account, whose identities need not be worked out again.
     """
     wanted = frozenset(slots)
     plan = Plan(account)
+    if whole is not None:
+        plan.identities = whole.identities
     leaves = _Leaves(plan)
     oldest: list[int | None] = []
     for audience in account.audiences:
         for criterion in leaves_of(audience.expression):
-            if not wanted.isdisjoint(slots_of(criterion, plan.workspaces)):
+            if not wanted.isdisjoint(leaves.slots_of(criterion)):
                 leaves.leaf_of(criterion)
                 oldest += (window.oldest for window in _windows_of(criterion))
     for attribute in account.calculated_attributes:

@@ -87,6 +87,7 @@ class Transition:
         epoch: that of the plan.
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
+        gone: places in the order of emission of audiences that are not defined any more, by id.
         started: ids of the connections that were not active before, or had other settings.
         reshared: ids of those that shared other attributes.
     """
@@ -97,12 +98,15 @@ class Transition:
     epoch: int
     places: tuple[int, ...]
     is_felt: bool
+    gone: Mapping[str, int] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
     reshared: frozenset[str] = frozenset()
 
 
-def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -> Transition:
-    """What a plan changes of what was in force."""
+def transition(
+    before: Catalog, plan: Plan, after: Catalog, *, at: int = 0, time: int = 0, epoch: int = 0
+) -> Transition:
+    """What a plan, of which `after` is the catalog, changes of what was in force."""
     places = tuple(
         place
         for place, audience in enumerate(plan.audiences)
@@ -113,7 +117,6 @@ def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -
             or before.audiences[audience.id].meaning != audience.meaning
         )
     )
-    after = catalog_of(plan)
     started, reshared = _connected(before, after)
     is_felt = bool(
         places
@@ -124,7 +127,8 @@ def transition(before: Catalog, plan: Plan, *, at: int, time: int, epoch: int) -
         or {entry.id: _told(entry) for entry in before.audiences.values()}
         != {entry.id: _told(entry) for entry in after.audiences.values()}
     )
-    return Transition(before, at, time, epoch, places, is_felt, started, reshared)
+    gone = {name: order for order, name in enumerate(before.audiences) if name not in plan.places}
+    return Transition(before, at, time, epoch, places, is_felt, gone, started, reshared)
 
 
 def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozenset[str]]:
@@ -277,7 +281,7 @@ def _tell(
     ordinal = row.ordinal_at(at)
     for action, some, others in ((DELETE, told, held), (ADD, held, told)):
         names = {name for name, variant in some.items() if others.get(name, ...) != variant}
-        for entry in _in_order(plan, shift.before, names):
+        for entry in _in_order(plan, shift, names):
             variant = some[entry.id]
             name = entry.name if variant is None else f"{entry.name} - {variant}"
             changes.append(
@@ -303,12 +307,9 @@ def narrowed(catalog: Catalog, newest: Catalog) -> Catalog:
     return replace(catalog, slots=catalog.slots & newest.slots, connections=connections)
 
 
-def _in_order(plan: Plan, before: Catalog, names: set[str]) -> Iterator[InForce]:
-    yield from (
-        entry
-        for entry in before.audiences.values()
-        if entry.id in names and entry.id not in plan.places
-    )
+def _in_order(plan: Plan, shift: Transition, names: set[str]) -> Iterator[InForce]:
+    gone = sorted((name for name in names if name in shift.gone), key=shift.gone.__getitem__)
+    yield from (shift.before.audiences[name] for name in gone)
     defined = [_planned(plan, name) for name in names if name in plan.places]
     yield from map(_in_force, sorted(defined, key=_order))
 

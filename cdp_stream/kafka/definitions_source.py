@@ -138,10 +138,12 @@ class AppliedDefinitions:
         return version.isdecimal() and int(version) > self._newest
 
     def between(self, version: str | None, later: str) -> list[Account]:
-        """Those that the topic still had, and that can be used."""
+        """Those that the topic still had, and that can be used; may be asked in another thread, as
+        each may have to be compiled.
+        """
         if version is None or not version.isdecimal():
             return []
-        numbers = [one for one in self._applied if int(version) < int(one) < int(later)]
+        numbers = [one for one in list(self._applied) if int(version) < int(one) < int(later)]
         found = (self.known(one) for one in numbers)
         return [definitions.account for definitions in found if definitions is not None]
 

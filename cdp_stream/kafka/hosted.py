@@ -1,5 +1,6 @@
 """One assigned partition: its processor, the records that wait for it, what is on its way."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.delivery import Lane
 from cdp_stream.partition.effects import Processor, Record
 
-__all__ = ["SLICE", "HostedPartition", "is_time_marker"]
+__all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "is_time_marker"]
 
 SLICE = 500
 """Records, or due instants, taken at a time: a few ms of blocked loop."""
@@ -15,6 +16,8 @@ BACKLOG_SLICE = 1_000
 """Records taken at a time from a backlog, where rate counts more than latency: each slice costs
 requests and tasks. Twice that gained nothing more."""
 _BACKLOG = 5_000
+FIRST_SWEPT = 5
+"""Rows looked at in the first turn after a change of definitions."""
 
 
 def is_time_marker(record: Record) -> bool:
@@ -40,6 +43,8 @@ class HostedPartition:
         fire_to: Records wait until no instant up to this is due; ``None``: they may go.
         marker: Input position to commit then, behind a time marker.
         switching: Whether other definitions were taken over that are not durable yet.
+        preparing: What works out its next switch; ``None`` when nothing does.
+        sweep_rows: How many rows to look at in a turn because definitions changed.
         lost_at: ``time.monotonic()`` as another worker's taking over was noticed; ``None``: not.
         behind_since: ``time.monotonic()`` as its definitions were found to be newer than all that
             were read; ``None``: they are not.
@@ -59,6 +64,8 @@ class HostedPartition:
         self.fire_to: int | None = processor.time
         self.marker: int | None = None
         self.switching = False
+        self.preparing: asyncio.Task[None] | None = None
+        self.sweep_rows = FIRST_SWEPT
         self.lost_at: float | None = None
         self.behind_since: float | None = None
 

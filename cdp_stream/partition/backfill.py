@@ -28,7 +28,7 @@ from cdp_stream.core.change import Change
 from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.meaning import digest_of, meaning_text
-from cdp_stream.core.planning import build_history_plan
+from cdp_stream.core.planning import HistoryPlan, build_history_plan
 from cdp_stream.core.row import NEVER, Row
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,
@@ -65,9 +65,13 @@ class Backfill:
     """
 
     def __init__(
-        self, account: Account, slots: Collection[str], room: RowRoom | None = None
+        self,
+        account: Account,
+        slots: Collection[str],
+        room: RowRoom | None = None,
+        history: HistoryPlan | None = None,
     ) -> None:
-        history = build_history_plan(account, slots)
+        history = history or build_history_plan(account, slots)
         self.slots = frozenset(slots)
         self.lookback_ms = history.lookback_ms
         self.state: BackfillState | None = None

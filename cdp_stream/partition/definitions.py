@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from cdp_stream.core.definition import Account
 from cdp_stream.core.plan import InForce, Plan, Stage
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.transition import Catalog
+from cdp_stream.core.planning import HistoryPlan, build_history_plan, build_plan
+from cdp_stream.core.transition import Catalog, catalog_of
 
 __all__ = ["Definitions", "stage_of"]
+
+_Slots = frozenset[str]
 
 
 class Definitions:
     """One version of the definitions; shared by the partitions of a worker.
+
+    What is worked out for one partition is kept for the others. That may be done in another thread
+    than that of the partitions: all that is kept is only read afterwards.
 
     Attributes:
         version: that of the topic, a decimal number; or the digest of files.
@@ -25,20 +32,50 @@ class Definitions:
         self.time = time
         self.account = account
         self.plan = build_plan(account)
-        self._staged: dict[tuple[frozenset[str], frozenset[InForce]], Plan] = {}
+        self._pending: dict[_Slots, Collection[str]] = {}
+        self._staged: dict[tuple[_Slots, frozenset[InForce]], Plan] = {}
+        self._catalogs: dict[int, Catalog] = {}
+        self._histories: dict[_Slots, HistoryPlan] = {}
 
     def plan_at(self, stage: Stage) -> Plan:
         """What can be in force at a stage; all partitions at the same stage share it."""
-        if not stage.missing:
+        missing = stage.missing
+        if not missing:
             return self.plan
-        key = stage.missing, frozenset(stage.frozen.values())
-        plan = self._staged.get(key)
+        pending = self._pending.get(missing)
+        plan = None if pending is None else self._staged.get((missing, _frozen(stage, pending)))
         if plan is None:
-            plan = self._staged[key] = build_plan(self.account, stage, self.plan)
+            plan = build_plan(self.account, stage, self.plan)
+            self._pending[missing] = plan.pending
+            plan = self._staged.setdefault((missing, _frozen(stage, plan.pending)), plan)
         return plan
+
+    def catalog_at(self, stage: Stage) -> Catalog:
+        """The catalog of what can be in force at a stage."""
+        plan = self.plan_at(stage)
+        catalog = self._catalogs.get(id(plan))
+        if catalog is None:
+            catalog = self._catalogs[id(plan)] = catalog_of(plan)
+        return catalog
+
+    def history_of(self, slots: Collection[str]) -> HistoryPlan:
+        """What reads the history of some slots."""
+        wanted = frozenset(slots)
+        history = self._histories.get(wanted)
+        if history is None:
+            history = build_history_plan(self.account, wanted, self.plan)
+            self._histories[wanted] = history
+        return history
 
 
 def stage_of(definitions: Definitions, before: Catalog, complete: frozenset[str]) -> Stage:
     """The stage at which definitions are in force where only these slots are complete."""
     missing = frozenset(definitions.plan.memories) - complete
     return Stage(missing, before.audiences) if missing else Stage()
+
+
+def _frozen(stage: Stage, pending: Iterable[str]) -> frozenset[InForce]:
+    """What a stage's plan depends on beside the missing slots; a frozen audience has no meaning."""
+    return frozenset(
+        stage.frozen[name]._replace(meaning="") for name in pending if name in stage.frozen
+    )

@@ -5,7 +5,7 @@ The Kafka edge reads records, asks the partition's :class:`Processor`, and deliv
 run can be repeated: a processor's answers are a function of the calls made to it, in their order.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -159,6 +159,19 @@ class Processor(Protocol):
             definitions: The version to go on with.
             skipped: What versions defined that came and went meanwhile, in order.
         """
+        ...
+
+    def to_prepare(
+        self, definitions: Definitions | None, skipped: Sequence[Account] = ()
+    ) -> Callable[[], object] | None:
+        """What makes a :meth:`switch` to these (``None``: :meth:`complete_backfill`) quick.
+
+        It may be called in another thread; ``None`` when nothing is left to be done.
+        """
+        ...
+
+    def recall(self) -> bool:
+        """Ask again for definitions that were not to be had; whether it can do all things now."""
         ...
 
     def sweep(self, limit: int) -> Effects:

@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cdp_stream.core.definition import Account
 from cdp_stream.core.row import Row
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,
@@ -20,6 +19,7 @@ from cdp_stream.formats.backfill_rows import (
     decode_backfill,
 )
 from cdp_stream.partition.backfill import Backfill, can_go_on
+from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.room import RowRoom
 
 __all__ = ["Histories"]
@@ -51,7 +51,9 @@ class Histories:
         self._is_settled = False
         self.current = None
 
-    def settle(self, account: Account, missing: Collection[str], *, is_sweeping: bool) -> None:
+    def settle(
+        self, definitions: Definitions, missing: Collection[str], *, is_sweeping: bool
+    ) -> None:
         """Find out what there is to do under the definitions in force.
 
         Args:
@@ -64,16 +66,19 @@ class Histories:
         value = self._store.get(BACKFILL_KEY)
         state = None if value is None else decode_backfill(value)
         if state is not None and state.epoch and is_sweeping:
-            self._go_on(account, state.slots, state)
-        elif missing and state is not None and can_go_on(state, account, missing):
-            self._go_on(account, missing, state)
+            self._go_on(definitions, state.slots, state)
+        elif missing and state is not None and can_go_on(state, definitions.account, missing):
+            self._go_on(definitions, missing, state)
         elif missing and state is None and not self._stored:
-            self._go_on(account, missing, None)
+            self._go_on(definitions, missing, None)
         else:
             self.current = None
 
-    def _go_on(self, account: Account, slots: Collection[str], state: BackfillState | None) -> None:
-        self.current = Backfill(account, slots, self._room)
+    def _go_on(
+        self, definitions: Definitions, slots: Collection[str], state: BackfillState | None
+    ) -> None:
+        history = definitions.history_of(slots)
+        self.current = Backfill(definitions.account, slots, self._room, history)
         self.current.restore(self._store, self._stored, state)
 
     def take(self, row: Row, until: int) -> Mapping[str, Any]:

@@ -1,58 +1,42 @@
 """Everything that one partition of `cdp.events` decides, with no Kafka: records and passing time
 in, effects out.
 
-Rows are bytes in the partition's store; those that were touched lately are kept decoded. The
-effects of a call are a function of the rows and of the call: whoever delivers them in order, and
-starts again from the delivered rows, loses and doubles nothing.
+Rows are bytes in the partition's store; those that were touched lately are kept decoded
+(profiles.py). The effects of a call are a function of the rows and of the call: whoever delivers
+them in order, and starts again from the delivered rows, loses and doubles nothing.
 
 Definitions change by `switch`, at a point between two calls. Rows are then migrated as they are
-loaded, and the rest of them by `sweep`, a slice at a time (epochs.py).
+loaded, and the rest of them by `sweep`, a slice at a time (changeover.py).
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from cdp_stream.core.change import ADD, Change
+from cdp_stream.core.change import Change
 from cdp_stream.core.definition import Account
-from cdp_stream.core.due import DueInstants
 from cdp_stream.core.forwarding import Emission
-from cdp_stream.core.plan import InForce
 from cdp_stream.core.row import FOREVER, Row
-from cdp_stream.core.transition import Catalog, Wired, ended_connections
-from cdp_stream.errors import OutsideError
-from cdp_stream.formats.backfill_rows import backfilled_mpid
-from cdp_stream.formats.definitions_row import (
-    DEFINITIONS_KEY,
-    decode_definitions,
-    encode_definitions,
-)
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
-from cdp_stream.formats.membership import encode_change, mpid_key, state_key
-from cdp_stream.formats.output import OutputEncoder
-from cdp_stream.formats.rejects import Reject, reject_headers, too_large_for_profile
+from cdp_stream.formats.rejects import Reject, too_large_for_profile
 from cdp_stream.formats.rows import (
-    OWN_ROW,
     PARTITION_KEY,
-    REPARTITION_KEY,
     PartitionState,
-    decode_partition,
-    decode_row,
-    due_of,
     encode_partition,
     encode_row,
-    is_same_but_epoch,
 )
 from cdp_stream.partition.backfill import Backfill
+from cdp_stream.partition.changeover import Changeover
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.epochs import Epochs, Known
 from cdp_stream.partition.histories import Histories
+from cdp_stream.partition.profiles import Profiles
+from cdp_stream.partition.restored import read_rows
 from cdp_stream.partition.room import RowRoom
 from cdp_stream.partition.sizes import AudienceSizes
+from cdp_stream.partition.telling import Telling
 
 _COUNTED_AT_ONCE = 1_000
 """Rows whose memberships are counted in one call: about 3 ms."""
@@ -83,17 +67,15 @@ class ProfileProcessor:
     ) -> None:
         self.time = -1
         self.position = -1
+        room = room if room is not None else RowRoom()
         self._epochs = Epochs(definitions, known or {definitions.version: definitions}.get)
-        self._topic = topic
-        self._partition = partition
-        self._store: Mapping[bytes, bytes] = {}
-        self._rows: dict[int, Row] = {}
-        self._room = room if room is not None else RowRoom()
-        self._room.join(self)
-        self._due = DueInstants()
-        self._unswept = array("q")
-        self._histories = Histories(self._room.beside)
+        self._histories = Histories(room.beside)
+        self._profiles = Profiles(self._epochs, self._histories, room)
         self._sizes = AudienceSizes((), self._epochs.told_of)
+        self._telling = Telling(topic, partition, self._sizes)
+        self._changeover = Changeover(
+            self._epochs, self._histories, self._profiles, self._sizes, self._telling
+        )
         self._take_plan()
         self._sizes.begin(self._epochs.counted, ())
 
@@ -109,32 +91,14 @@ class ProfileProcessor:
             OutsideError: a row is damaged, or of another release's format, or profiles are being
                 moved to other partitions.
         """
-        self._store = rows
-        self.time = self.position = -1
-        self._rows.clear()
-        self._due = DueInstants()
-        mpids, backfilled = array("q"), array("q")
-        state = None
-        for key, value in rows.items():
-            if key[0] == OWN_ROW:
-                if key == PARTITION_KEY:
-                    self.time, self.position = decode_partition(value)
-                elif key == DEFINITIONS_KEY:
-                    state = decode_definitions(value)
-                elif (owner := backfilled_mpid(key)) is not None:
-                    backfilled.append(owner)
-                elif key == REPARTITION_KEY:
-                    raise _repartition_unfinished()
-                continue  # of another, whoever wrote it reads it
-            mpids.append(mpid := int(key))
-            if (due := due_of(value)) < FOREVER:
-                self._due.add(due, mpid)
-        self._epochs.restore(state)
-        self._histories.restore(rows, backfilled)
+        self._profiles.restore(rows)
+        found = read_rows(rows, self._profiles.due.add)
+        self.time, self.position = found.time, found.position
+        self._epochs.restore(found.definitions)
+        self._histories.restore(rows, found.backfilled)
         self._take_plan()
-        self._settle_histories()
-        self._unswept = array("q", mpids if self._epochs.is_sweeping else ())
-        self._sizes.begin(self._epochs.counted, mpids)
+        self._changeover.restore(found.mpids)
+        self._sizes.begin(self._epochs.counted if self.is_able else (), found.mpids)
 
     # Definitions
 
@@ -146,10 +110,18 @@ class ProfileProcessor:
 
     @property
     def is_able(self) -> bool:
-        """Whether it can evaluate at all; if not, a `switch` comes first: the definitions in force
-        are not to be had any more.
+        """Whether it can evaluate at all; if not, `recall`, or a `switch`, comes first: the
+        definitions in force are not to be had, or were not when it was restored.
         """
         return self._epochs.is_known
+
+    def recall(self) -> bool:
+        """Ask again for the definitions in force; whether they are to be had now."""
+        self._epochs.restore(self._epochs.state)
+        if self.is_able:
+            self._take_plan()
+            self._changeover.recall()
+        return self.is_able
 
     @property
     def missing(self) -> frozenset[str]:
@@ -158,15 +130,21 @@ class ProfileProcessor:
         """
         return self._epochs.missing
 
-    def rows_to_sweep(self) -> int:
-        """How many rows have yet to be looked at because definitions changed; at least 1 while
-        `sweep` has anything to do.
+    def to_prepare(
+        self, definitions: Definitions | None, skipped: Sequence[Account] = ()
+    ) -> Callable[[], object] | None:
+        """What is to be worked out before a `switch` to definitions is quick: with a thousand
+        audiences that takes a good part of a second. It may be called in another thread while
+        everything else goes on; a `switch` that is not prepared does the same itself.
+
+        Args:
+            definitions: those to be switched to; None is for `complete_backfill`.
+            skipped: as for `switch`.
+
+        Returns:
+            None when nothing is left to be prepared.
         """
-        epochs, histories = self._epochs, self._histories
-        waits = bool(epochs.missing) and histories.current is None
-        if epochs.is_sweeping or histories.has_leftovers or waits:
-            return max(1, len(self._unswept))
-        return 0
+        return self._changeover.to_prepare(definitions, skipped)
 
     def switch(
         self,
@@ -185,48 +163,22 @@ class ProfileProcessor:
             complete: slots whose history is in now, beside those that were kept up.
             skipped: what versions defined that came and went meanwhile.
         """
-        epochs = self._epochs
-        before = epochs.state
-        ended: list[tuple[Wired, InForce]] = []
-        if before is not None:
-            ended = ended_connections(before.catalog, [*skipped, definitions.account])
-            epochs.forget_connections({wired.id for wired, _audience in ended})
-        epochs.switch(definitions, complete, self.time)
-        # Decoded rows are of the epoch before.
-        self._rows.clear()
+        effects = self._changeover.switch(definitions, complete, self.time, skipped)
         self._take_plan()
-        self._unswept = array("q")
-        if epochs.is_sweeping:
-            self._unswept.extend(int(key) for key in self._store if key[0] != OWN_ROW)
-            self._sizes.include(epochs.counted)
-            if not self._unswept:
-                epochs.finish()
-        if not epochs.is_sweeping:
-            self._sizes.include(epochs.counted)
-            self._sizes.keep(epochs.counted)
-        self._settle_histories()
-        effects = Effects()
-        if before is not None:
-            self._end_connections(before.catalog, ended, effects)
-        self._write_definitions(effects)
         self._close(effects)
         return effects
 
-    def _end_connections(
-        self, before: Catalog, ended: list[tuple[Wired, InForce]], effects: Effects
-    ) -> None:
-        """Tell the connections whose audience was deleted, behind all that they were told of it."""
-        state = self._epochs.state
-        assert state is not None
-        for wired, audience in ended:
-            message = self._encoder.encode_audience_delete(wired, audience, state.time)
-            effects.outputs.append((wired.output, b"", message))
-        now = state.catalog.connections
-        again = {wired.id for wired, _audience in ended}
-        effects.started = [
-            name for name in now if name in again or name not in before.connections
-        ]  # fmt: skip
-        effects.stopped = [name for name in before.connections if name not in now]
+    def rows_to_sweep(self) -> int:
+        """How many rows are known that have yet to be looked at because definitions changed; at
+        least 1 while `sweep` has anything to do, or it is not able.
+        """
+        return self._changeover.rows_to_sweep()
+
+    def sweep(self, limit: int) -> Effects:
+        """Migrate the rows among the next `limit` that are of earlier definitions."""
+        effects = self._changeover.sweep(limit)
+        self._close(effects)
+        return effects
 
     @property
     def backfill(self) -> Backfill | None:
@@ -243,96 +195,47 @@ class ProfileProcessor:
         """The backfill has read up to `position`: put the definitions in force in full. As for
         `switch`, nothing is on its way and nothing due.
         """
-        backfill = self._histories.current
-        assert backfill is not None
-        rows = backfill.complete(self._epochs.epoch + 1).rows
-        effects = self.switch(self._epochs.definitions, backfill.slots)
-        effects.rows = {**rows, **effects.rows}
-        return effects
-
-    def sweep(self, limit: int) -> Effects:
-        """Migrate the rows among the next `limit` that are of earlier definitions."""
-        effects = Effects()
-        changes = Emission()
-        epochs, rows, store = self._epochs, self._rows, self._store
-        unswept = self._unswept
-        for _ in range(min(limit, len(unswept))):
-            mpid = unswept.pop()
-            key = b"%d" % mpid
-            # A row that is decoded was loaded since, and so migrated.
-            value = None if mpid in rows else store.get(key)
-            if value is None or not epochs.is_behind(value):
-                continue
-            row = decode_row(mpid, value)
-            due = row.due
-            epochs.migrate(row, changes, self._histories)
-            encoded = encode_row(row)
-            # Once all are swept a row counts as of the newest epoch: what is as it was stays.
-            if not is_same_but_epoch(encoded, value):
-                effects.rows[key] = encoded
-                if row.due != due and row.due < FOREVER:
-                    self._due.add(row.due, mpid)
-        self._emit(changes, effects)
-        if not unswept and epochs.is_sweeping:
-            # What was taken last is removed behind the rows that have it now.
-            effects.rows.update(self._histories.taken())
-            epochs.finish()
-            self._sizes.keep(epochs.counted)
-            self._write_definitions(effects)
-            self._settle_histories()
-        elif self._histories.has_leftovers:
-            effects.rows.update(self._histories.remove(limit))
-        elif epochs.missing and self._histories.current is None:
-            self._settle_histories()
+        effects = self._changeover.complete_backfill(self.time)
+        self._take_plan()
         self._close(effects)
         return effects
-
-    def _settle_histories(self) -> None:
-        epochs = self._epochs
-        if epochs.is_known:
-            self._histories.settle(
-                epochs.definitions.account, epochs.missing, is_sweeping=epochs.is_sweeping
-            )
 
     def _take_plan(self) -> None:
         self._engine = self._epochs.engine
         plan = self._engine.plan
-        self._account_id = plan.account_id
         self._decoder = BatchDecoder(plan.inputs)
-        self._encoder = OutputEncoder(plan.account_id)
-
-    def _write_definitions(self, effects: Effects) -> None:
-        state = self._epochs.state
-        assert state is not None
-        effects.rows[DEFINITIONS_KEY] = encode_definitions(state)
+        self._telling.speak_for(plan)
 
     # Records and time
 
     def next_due(self) -> int | None:
         """The earliest instant at which a profile may change by itself; None when there is none."""
-        return self._due.first()
+        return self._profiles.due.first()
 
     def due_waiting(self) -> int:
         """How many due instants wait, those included that became later since."""
-        return len(self._due)
+        return len(self._profiles.due)
 
     def audience_sizes(self) -> Mapping[str, int] | None:
         """How many members each audience has in this partition; None until all rows that were
         restored are counted, which each call does for some more of them.
         """
-        return self._sizes.count(self._store, _COUNTED_AT_ONCE)
+        if not self._epochs.is_known:
+            return None
+        return self._sizes.count(self._profiles.store, _COUNTED_AT_ONCE)
 
     def apply(self, records: Sequence[Record]) -> Effects:
         """Apply records above `position`, in order; those of a row that has them already only move
         time.
         """
-        self._make_room()
+        self._profiles.make_room()
         effects = Effects()
         touched: dict[int, Row | None] = {}
         changes = Emission()
         decode = self._decoder.decode
         apply, wake = self._engine.apply, self._engine.wake
-        rows = self._rows
+        profiles = self._profiles
+        rows, load, is_due = profiles.decoded, profiles.load_for_event, profiles.due.add
         time = self.time
         for record in records:
             value = record.value
@@ -346,11 +249,11 @@ class ProfileProcessor:
                     continue
             batch, rejects = decode(value, record.key, record.headers, record.timestamp)
             if rejects:
-                self._reject(record, rejects, effects)
+                self._telling.rejects(record, rejects, effects)
             if batch is None:
                 continue
             mpid = batch.mpid
-            row = rows.get(mpid) or self._load_for_event(mpid, changes, touched)
+            row = rows.get(mpid) or load(mpid, self.time, changes, touched)
             reached, time = time, max(time, batch.arrival)
             offset = record.offset
             if offset <= row.position:
@@ -364,15 +267,16 @@ class ProfileProcessor:
             refused = apply(row, batch, changes)
             row.position = offset
             if row.due != due:
-                self._due.add(row.due, mpid)
+                is_due(row.due, mpid)
             if refused:
-                self._reject(record, too_large_for_profile(value or b"", refused), effects)
+                too_large = too_large_for_profile(value or b"", refused)
+                self._telling.rejects(record, too_large, effects)
             touched[mpid] = row
             effects.events += len(batch.events)
         self.time = time
         if records:
             self.position = records[-1].offset
-        self._emit(changes, effects)
+        self._telling.changes(changes, effects)
         effects.rows = _encoded(touched)
         self._close(effects)
         return effects
@@ -392,18 +296,21 @@ class ProfileProcessor:
         """
         mpid = erased_mpid(record.key, record.value)
         if isinstance(mpid, Reject):
-            self._reject(record, (mpid,), effects)
+            self._telling.rejects(record, (mpid,), effects)
             return time
         asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
-        if mpid not in self._rows and self._store.get(b"%d" % mpid) is None:
+        profiles = self._profiles
+        if not profiles.is_known(mpid):
             return max(time, asked_at)
-        row = self._rows.get(mpid) or self._load_for_event(mpid, changes, touched)
+        row = profiles.decoded.get(mpid) or profiles.load_for_event(
+            mpid, self.time, changes, touched
+        )
         if record.offset > row.position:
             if row.due <= time:
                 self._engine.wake(row, time, changes)
             self._engine.erase(row, asked_at, changes)
             row.position = record.offset
-            self._due.add(row.due, mpid)
+            profiles.due.add(row.due, mpid)
             touched[mpid] = row
         return max(time, asked_at)
 
@@ -420,99 +327,41 @@ class ProfileProcessor:
         """Move time to `until` and wake at most `limit` profiles that are due by then, the earliest
         first.
         """
-        self._make_room()
+        self._profiles.make_room()
         self.time = max(self.time, until)
         effects = Effects()
         changes = Emission()
         woken: dict[int, Row | None] = {}
+        rows, due_instants = self._profiles.decoded, self._profiles.due
         for _ in range(limit):
-            entry = self._due.pop(until)
+            entry = due_instants.pop(until)
             if entry is None:
                 break
             due, mpid = entry
             if mpid in woken and woken[mpid] is None:
                 # Forgotten by this very call; the store still shows its row.
                 continue
-            row = self._rows.get(mpid) or self._load(mpid, changes, woken)
+            row = rows.get(mpid) or self._profiles.load(mpid, changes, woken)
             if row.due > due:
                 # It became later, or went; an entry of its own waits for the later instant.
                 continue
             clock = row.clock
             if not self._engine.wake(row, until, changes):
-                del self._rows[mpid]
+                del rows[mpid]
                 woken[mpid] = None
                 continue
             if row.due < FOREVER:
-                self._due.add(row.due, mpid)
+                due_instants.add(row.due, mpid)
             if row.clock != clock:
                 # A row whose due instant was merely early need not be written: found early again,
                 # it does no harm.
                 woken[mpid] = row
-        self._emit(changes, effects)
+        self._telling.changes(changes, effects)
         effects.rows = _encoded(woken)
-        first = self._due.first()
+        first = due_instants.first()
         effects.more = first is not None and first <= until
         self._close(effects)
         return effects
-
-    def _load(self, mpid: int, changes: list[Change], touched: dict[int, Row | None]) -> Row:
-        """A row, of the definitions in force."""
-        value = self._store.get(b"%d" % mpid)
-        if value is None:
-            row = self._rows[mpid] = Row(mpid, self._epochs.epoch)
-            return row
-        row = self._rows[mpid] = decode_row(mpid, value)
-        if self._epochs.migrate(row, changes, self._histories):
-            touched[mpid] = row
-            if row.due < FOREVER:
-                self._due.add(row.due, mpid)
-        return row
-
-    def _load_for_event(
-        self, mpid: int, changes: list[Change], touched: dict[int, Row | None]
-    ) -> Row:
-        """A row whose wake was too early was not written: its entry for that instant is gone, and
-        the event may keep the row from getting another.
-        """
-        row = self._load(mpid, changes, touched)
-        if row.due <= self.time:
-            self._due.add(row.due, mpid)
-        return row
-
-    def _make_room(self) -> None:
-        """Let the rows that were decoded first go, a tenth at a time; between calls all are in the
-        store.
-        """
-        rows, most = self._rows, self._room.share()
-        if len(rows) >= most:
-            for old in list(islice(rows, most // 10 + 1)):
-                del rows[old]
-
-    def _emit(self, changes: Emission, effects: Effects) -> None:
-        state: dict[bytes, bytes | None] = {}
-        counts = effects.changes
-        self._sizes.change(changes)
-        for change in changes:
-            message = encode_change(change, self._account_id)
-            effects.memberships.append((mpid_key(change.mpid), message))
-            state[state_key(change.audience_id, change.mpid)] = (
-                message if change.action == ADD else None
-            )
-            counted = (change.audience_id, change.action)
-            counts[counted] = counts.get(counted, 0) + 1
-        effects.state.extend(state.items())
-        if changes.told:
-            encode = self._encoder.encode
-            effects.outputs += [
-                (told.connection.output, mpid_key(told.change.mpid), encode(told))
-                for told in changes.told
-            ]
-        effects.unidentified = changes.unidentified
-
-    def _reject(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
-        for reject in rejects:
-            headers = reject_headers(reject, self._topic, self._partition, record.offset)
-            effects.rejected.append((record.key, reject.value, headers))
 
     def _close(self, effects: Effects) -> None:
         """End the write with the partition's own row: who has read it has read the whole write."""
@@ -522,10 +371,3 @@ class ProfileProcessor:
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
     return {b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in rows.items()}
-
-
-def _repartition_unfinished() -> OutsideError:
-    return OutsideError(
-        "profiles are being moved to other partitions, and that is not finished",
-        "wait for cdp repartition, or run it again with the same --partitions: it goes on",
-    )

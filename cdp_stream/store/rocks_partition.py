@@ -26,6 +26,8 @@ _POSITION = b"\x00position"
 _OWN = frozenset({_IDENTITY, _POSITION})
 _STATE = Struct(">qq")
 _READAHEAD = 1024 * 1024
+_PAGE = 1_000
+"""Keys looked at together where rows may be written in between: a ms."""
 _REWRITTEN = {"periodic_compaction_seconds": "86400"}
 """Every file is written anew once a day, so that what was deleted is off the disk by then."""
 
@@ -159,8 +161,17 @@ class RocksPartition(Mapping[bytes, bytes]):
         return value
 
     def __iter__(self) -> Iterator[bytes]:
-        """The keys of all rows."""
-        return (key for key, _ in self._scan())
+        """The keys of all rows. Rows may be written meanwhile: a key that stays comes once.
+
+        Raises:
+            StoreDamagedError: A checksum is wrong.
+        """
+        last: bytes | None = None
+        while True:
+            keys, last = self._page_behind(last)
+            yield from keys
+            if last is None:
+                return
 
     def __len__(self) -> int:
         """How many rows there are, by counting them."""
@@ -170,10 +181,49 @@ class RocksPartition(Mapping[bytes, bytes]):
         """All rows. Each block is checked against its checksum, as everywhere."""
         return _Items(self)
 
-    def _scan(self) -> Iterator[tuple[bytes, bytes]]:
+    def _page_behind(self, last: bytes | None) -> tuple[list[bytes], bytes | None]:
+        """The next keys in their order, and the last that was looked at; ``None`` at the end.
+
+        No iterator of the database stays open in between: it would keep files that are not needed
+        any more, and a closed database open.
+        """
+        pending = self._pending_rows()
+        found: list[bytes] = []
+        options = ReadOptions()
+        options.fill_cache(False)  # type: ignore[call-arg]
+        iterator = self._db.iter(options)
+        try:
+            if last is None:
+                iterator.seek_to_first()
+            else:
+                iterator.seek(last)
+            while iterator.valid() and len(found) < _PAGE:
+                if (key := iterator.key()) != last:
+                    found.append(key)
+                iterator.next()
+            is_end = not iterator.valid()
+            with translated(self.path, self._number):
+                iterator.status()
+        finally:
+            del iterator
+        end = None if is_end else found[-1]
+        hidden = _OWN | pending.keys()
+        keys = [key for key in found if key not in hidden]
+        keys += [
+            key
+            for key, value in pending.items()
+            if value is not None and (last is None or key > last) and (end is None or key <= end)
+        ]
+        return keys, end
+
+    def _pending_rows(self) -> dict[bytes, bytes | None]:
         pending: dict[bytes, bytes | None] = {}
         for rows in self._pending:
             pending.update(rows)
+        return pending
+
+    def _scan(self) -> Iterator[tuple[bytes, bytes]]:
+        pending = self._pending_rows()
         hidden = _OWN | pending.keys()
         options = ReadOptions()
         options.set_readahead_size(_READAHEAD)

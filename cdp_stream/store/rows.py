@@ -65,7 +65,9 @@ class RowStore(Protocol):
         ...
 
     def rows(self, partition: int) -> Mapping[bytes, bytes]:
-        """The live rows of a partition: later writes show."""
+        """The live rows of a partition: later writes show. While its keys are iterated rows may be
+        written, unless it is a dict; those that stay are given once.
+        """
         ...
 
     def write(self, partition: int, rows: Rows) -> None:

@@ -47,6 +47,12 @@ class CountingProcessor:
         self.version = definitions.version
         return self._with_meta(Effects())
 
+    def to_prepare(self, definitions: Definitions | None, skipped: Sequence[Account] = ()) -> None:
+        return None
+
+    def recall(self) -> bool:
+        return True
+
     def sweep(self, limit: int) -> Effects:
         return self._with_meta(Effects())
 

@@ -17,7 +17,7 @@ from cdp_stream.kafka.recreation import ReplacedError
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.rows import MemoryRows
-from tests.core.accounts import DAY, SHORT, audience, has
+from tests.core.accounts import DAY, SHORT, audience, did, has
 from tests.partition.records import ids, marker, plan, sent
 
 RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
@@ -98,18 +98,30 @@ class Hosting:
         self.lane, self.rows = Lane(), store.rows(0)
         self.hosted = HostedPartition(0, processor, self.lane)
         self.hosting._partitions[0] = self.hosted
+        self.loop = self.hosting._turns
 
     def brings(self, *records):
         self.hosted.chunks.append(Chunk(list(records), 0))
         self.hosted.held += len(records)
 
-    def turns(self):
+    async def turns(self):
         """Turns until there is nothing to do; gives the pieces that they made."""
         before = len(self.lane.pieces)
         for _ in range(500):
-            if not self.hosting._may_go(self.hosted) or not self.hosting._turn(self.hosted):
+            if self.loop._may_go(self.hosted) and self.loop._turn(self.hosted):
+                continue
+            if self.hosted.preparing is None:
                 return self.lane.pieces[before:]
+            await self.hosted.preparing
         raise AssertionError("it never ends")
+
+    async def takes_over(self, definitions):
+        """Definitions come, and are put in force; the partition does nothing else meanwhile."""
+        self.source.latest = definitions
+        while self.hosted.processor.version != definitions.version:
+            if self.loop._changes.wanted(self.hosted) is None:
+                await self.hosted.preparing
+            self.loop._turn(self.hosted)
 
 
 def said(pieces):
@@ -117,96 +129,136 @@ def said(pieces):
 
 
 @pytest.fixture
-def hosting():
+async def hosting():
     made = Hosting(version(1))
-    made.turns()
+    await made.turns()
     return made
 
 
-def test_definitions_come_first_of_all_and_are_durable_before_anything_else(hosting):
+async def test_definitions_come_first_of_all_and_are_durable_before_anything_else(hosting):
     fresh = Hosting(version(1))
     fresh.brings(sent(0, 7, 0, "play"))
-    assert fresh.hosting._turn(fresh.hosted)
+    assert fresh.loop._turn(fresh.hosted)
     ((effects, next_offset, barrier),) = fresh.lane.pieces
     assert (list(effects.rows), next_offset, barrier) == (
         [b"~definitions", b"~partition"], None, True,
     )  # fmt: skip
     fresh.lane.busy = True
-    assert fresh.turns() == []
+    assert await fresh.turns() == []
     fresh.lane.busy = False
-    assert "add played:7:0:0" in said(fresh.turns())
+    assert "add played:7:0:0" in said(await fresh.turns())
 
 
-def test_a_switch_waits_for_what_is_on_its_way_and_for_what_is_due(hosting):
+async def test_a_switch_waits_for_what_is_on_its_way_and_for_what_is_due(hosting):
     hosting.brings(sent(0, 7, 0, "play"))
-    hosting.turns()
+    await hosting.turns()
     hosting.brings(sent(1, 8, 4 * DAY))
-    hosting.hosting._apply(hosting.hosted)
+    hosting.loop._apply(hosting.hosted)
     hosting.source.latest = version(2, RED)
     hosting.lane.busy = True
-    assert hosting.turns() == []
+    assert await hosting.turns() == []
     hosting.lane.busy = False
-    pieces = hosting.turns()
+    pieces = await hosting.turns()
     assert hosting.hosted.processor.version == "2"
     switch = next(n for n, piece in enumerate(pieces) if b"~definitions" in piece[0].rows)
     assert f"delete played:7:{3 * DAY + 1}:0" in said(pieces[:switch])
     assert said(pieces[switch:]) == []
 
 
-def test_records_and_sweeps_take_turns(hosting):
+async def test_records_and_sweeps_take_turns(hosting):
     red = {"user_attributes": {"color": "red"}}
     hosting.brings(*(sent(n, n, 0, "play", **red) for n in range(600)))
-    hosting.turns()
-    hosting.source.latest = version(2, RED)
-    hosting.hosting._turn(hosting.hosted)
+    await hosting.turns()
+    await hosting.takes_over(version(2, RED))
     hosting.brings(*(sent(600 + n, 1, 1, "buy") for n in range(1_200)))
     for _ in range(2):
         waiting, held = hosting.hosted.processor.rows_to_sweep(), hosting.hosted.held
-        hosting.hosting._turn(hosting.hosted)
-        assert hosting.hosted.processor.rows_to_sweep() == waiting - 250
+        looked_at = hosting.hosted.sweep_rows
+        hosting.loop._turn(hosting.hosted)
+        assert hosting.hosted.processor.rows_to_sweep() == waiting - looked_at
         assert hosting.hosted.held == held - 500
-    assert sum("red" in one for one in said(hosting.turns())) > 0
+    assert sum("red" in one for one in said(await hosting.turns())) > 0
 
 
-def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(hosting):
+async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(hosting):
     red = {"user_attributes": {"color": "red"}}
     hosting.brings(*(sent(n, n, 0, "play", **red) for n in range(600)))
-    hosting.turns()
-    hosting.source.latest = version(2, RED)
-    hosting.hosting._turn(hosting.hosted)
+    await hosting.turns()
+    await hosting.takes_over(version(2, RED))
+    looked_at = hosting.hosted.sweep_rows
     hosting.brings(marker(600, DAY))
-    hosting.hosting._turn(hosting.hosted)
+    hosting.loop._turn(hosting.hosted)
     assert hosting.hosted.marker == 601
     hosting.source.latest = version(3)
-    pieces = hosting.turns()
+    pieces = await hosting.turns()
     assert hosting.hosted.processor.version == "3"
     committed = [next_offset for _effects, next_offset, _barrier in pieces]
     switch = next(n for n, piece in enumerate(pieces) if b"~definitions" in piece[0].rows and n)
     assert 601 in committed
-    assert sum(one.startswith("add red") for one in said(pieces)) == 600 - 250
+    assert sum(one.startswith("add red") for one in said(pieces)) == 600 - looked_at
     assert sum(one.startswith("delete red") for one in said(pieces[switch:])) == 600
 
 
-def test_definitions_that_are_newer_than_what_was_read_are_waited_for(hosting):
+async def test_definitions_that_are_newer_than_what_was_read_are_waited_for(hosting):
     hosting.source.latest = version(5, RED)
-    hosting.turns()
+    await hosting.turns()
     late = Hosting(version(4), dict(hosting.rows))
     late.brings(sent(0, 7, 0, "play"))
-    assert late.turns() == []
+    assert await late.turns() == []
     assert late.hosted.held == 1
     late.source.latest = version(5, RED)
-    assert "add played:7:0:0" in said(late.turns())
+    assert "add played:7:0:0" in said(await late.turns())
 
 
-def test_definitions_that_do_not_come_are_not_waited_for_for_ever(hosting):
+async def test_definitions_that_do_not_come_are_not_waited_for_for_ever(hosting):
     hosting.source.latest = version(5, RED)
-    hosting.turns()
+    await hosting.turns()
     late = Hosting(version(4), dict(hosting.rows))
-    late.turns()
+    await late.turns()
     assert late.hosted.behind_since is not None
     late.hosted.behind_since -= 60
     with pytest.raises(ReplacedError, match="under version 5, and the newest there is 4"):
-        late.turns()
+        await late.turns()
     late.source.latest = version(5, RED)
-    late.turns()
+    await late.turns()
     assert late.hosted.behind_since is None
+
+
+async def test_records_go_on_under_the_old_definitions_while_a_switch_is_prepared(hosting):
+    hosting.source.latest = version(2, RED)
+    hosting.brings(sent(0, 7, 0, "play", user_attributes={"color": "red"}))
+    before = len(hosting.lane.pieces)
+    assert hosting.loop._turn(hosting.hosted)
+    assert hosting.hosted.preparing is not None
+    assert said(hosting.lane.pieces[before:]) == ["add played:7:0:0", "add not-bought:7:0:1"]
+    assert hosting.hosted.processor.version == "1"
+    await hosting.hosted.preparing
+    assert [one.split(":")[0] for one in said(await hosting.turns())] == ["add red"]
+    assert hosting.hosted.processor.version == "2"
+
+
+async def test_a_version_that_comes_while_another_is_prepared_is_the_one_taken_over(hosting):
+    hosting.brings(sent(0, 7, 0, "play", user_attributes={"color": "red"}))
+    await hosting.turns()
+    hosting.source.latest = version(2)
+    assert not hosting.loop._turn(hosting.hosted)
+    hosting.source.latest = version(3, RED)
+    before = len(hosting.lane.pieces)
+    assert [one.split(":")[0] for one in said(await hosting.turns())] == ["add red"]
+    switches = [one for one in hosting.lane.pieces[before:] if one[2]]
+    assert len(switches) == 1
+    assert hosting.hosted.processor.version == "3"
+
+
+async def test_what_a_switch_needs_is_worked_out_once_for_all_partitions():
+    made = [Hosting(version(1)) for _ in range(2)]
+    latest = version(2, RED, audience("new", did("open", workspace="short"), workspace="short"))
+    for one in made:
+        await one.turns()
+        one.source.latest = latest
+        await one.turns()
+        assert one.hosted.processor.version == "2"
+    first, second = (one.hosted.processor for one in made)
+    assert len(first.missing) == 1
+    assert first._epochs.engine.plan is second._epochs.engine.plan
+    assert first.backfill._engine.plan is second.backfill._engine.plan

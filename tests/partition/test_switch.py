@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdp_stream.core.definition import AbTest, Account, All, EventTier, Tier, Variant
@@ -18,6 +18,7 @@ from cdp_stream.formats.definitions_row import (
     encode_definitions,
 )
 from cdp_stream.formats.rows import decode_row, epoch_of
+from cdp_stream.partition import unswept
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.core.accounts import DAY, SHORT, TRAVEL, audience, did, has, member
@@ -235,6 +236,31 @@ def test_due_instants_are_those_of_the_new_definitions():
     assert rows.keys() == {b"~partition", b"~definitions"}
 
 
+def test_a_shorter_lifetime_ends_who_is_past_it_and_cuts_up_no_life_that_goes_on():
+    short = replace(HOME, lifetime_ms=2 * DAY)
+    wide = Window(oldest=20 * DAY)
+    often = entry("often", did("play", workspace="short", window=wide, minimum=2))
+    stream = [
+        *(sent(0, 7, 0, "play"), sent(1, 8, 0, "play", "play")),
+        sent(2, 7, 4 * DAY, "play"),
+    ]
+    rows = {}
+    made = begun(rows, version(1, often), *stream)
+    deliver(rows, made.switch(version(2, often, home=short)))
+    # The one past the new lifetime leaves; the other keeps what it did before a gap of four days.
+    assert told(rows, made) == ["delete often:8@2:0"]
+    assert decode_row(7, rows[b"7"]).members.keys() == {"often"}
+    replay = begun({}, version(1, often, home=short), *stream)
+    assert sizes(replay) == {"often": 1}
+    deliver({}, effects := replay.tick(T + 4 * DAY, 10))
+    assert [one.split(":")[:2] for one in ids(effects)] == [["delete often", "8"]]
+    assert sizes(replay) == {}
+    # From then on the new lifetime counts.
+    deliver(rows, effects := made.tick(T + 7 * DAY, 10))
+    assert ids(effects) == [f"delete often:7:{6 * DAY + 1}:0"]
+    assert rows.keys() == {b"~partition", b"~definitions"}
+
+
 def test_a_workspace_that_goes_takes_what_it_knew_with_it():
     both = (SHORT, TRAVEL)
     wide = replace(entry("wide", did("x", minimum=0, maximum=3)), workspaces=("short", "travel"))
@@ -352,6 +378,7 @@ def test_definitions_that_are_not_to_be_had_any_more_are_left_by_a_switch():
     made = made_of(rows, version(5, RED))
     assert not made.is_able
     assert made.version == "1"
+    assert made.rows_to_sweep() == 1
     deliver(rows, made.switch(version(5, RED)))
     assert made.is_able
     assert told(rows, made) == ["delete played:7@5:0"]
@@ -372,6 +399,92 @@ def test_the_row_of_definitions_comes_back_as_it_was_and_damage_is_told():
             decode_definitions(damaged)
     with pytest.raises(OutsideError, match="version 9"):
         decode_definitions(b"\x09")
+
+
+# keys that are gathered while rows are written
+
+
+def test_rows_that_are_made_changed_or_removed_while_keys_are_gathered(gathered_one_by_one):
+    rows = {}
+    red = {"user_attributes": {"color": "red"}}
+    made = begun(
+        rows,
+        version(1, RED, home=replace(HOME, lifetime_ms=10 * DAY)),
+        sent(0, 4, 0, "play", **red),
+        *(sent(n, n, 5 * DAY, "play", **red) for n in (1, 2, 3)),
+    )
+    edited = entry("red", has("color", "equals", "blue", "short"))
+    deliver(rows, made.switch(version(2, edited, home=replace(HOME, lifetime_ms=10 * DAY))))
+    deliver(rows, effects := made.sweep(1))
+    said = ids(effects)
+    # One ends before its turn, one is loaded, one is new, and one says what it says twice.
+    deliver(rows, effects := made.tick(T + 10 * DAY + 1, 10))
+    said += ids(effects)
+    blue = {"user_attributes": {"color": "blue"}}
+    later = [sent(4, 3, 11 * DAY, **blue), sent(5, 5, 11 * DAY, **blue)]
+    for record in later:
+        deliver(rows, effects := made.apply([record]))
+        said += ids(effects)
+    said += swept(rows, made)
+    told_of = sorted(one.split(":")[0] + ":" + one.split(":")[1] for one in said)
+    assert told_of == [
+        *("add red:3", "add red:5"),
+        *("delete red:1", "delete red:2", "delete red:3", "delete red:4"),
+    ]
+    assert decode_definitions(rows[DEFINITIONS_KEY]).past == {}
+
+
+def test_a_crash_between_two_pieces_goes_on_with_the_rows_that_are_left(gathered_one_by_one):
+    rows = {}
+    red = {"user_attributes": {"color": "red"}}
+    made = begun(rows, version(1, RED), *(sent(n, n, 0, **red) for n in range(6)))
+    v2 = version(2, entry("red", has("color", "equals", "blue", "short")))
+    deliver(rows, made.switch(v2))
+    said = []
+    for _ in range(2):
+        deliver(rows, effects := made.sweep(1))
+        said += ids(effects)
+    made.sweep(1)  # its effects are lost
+    again = made_of(rows, v2)
+    assert again.rows_to_sweep() == 6
+    said += swept(rows, again)
+    assert sorted(said) == sorted(f"delete red:{n}:{FAR + 2 - T}:0" for n in range(6))
+    assert sizes(again) == {}
+
+
+def test_what_was_prepared_serves_though_all_rows_were_swept_meanwhile():
+    def lived(*, is_prepared):
+        rows = {}
+        red = {"user_attributes": {"color": "red"}}
+        made = begun(rows, version(1, RED, PLAYED), *(sent(n, n, 0, "play", **red) for n in (1, 2)))
+        deliver(rows, made.switch(version(2, entry("red", has("c", "exists", True, "short")))))
+        third = version(3, RED, PLAYED)
+        if is_prepared:
+            made.to_prepare(third)()
+            assert made.to_prepare(third) is None
+        said = swept(rows, made)
+        assert (made.to_prepare(third) is None) == is_prepared
+        deliver(rows, made.switch(third))
+        return said + swept(rows, made), rows
+
+    assert lived(is_prepared=True) == lived(is_prepared=False)
+
+
+def test_definitions_that_come_to_be_known_after_the_restore_are_recalled():
+    rows = {}
+    red = {"user_attributes": {"color": "red"}}
+    made = begun(rows, version(1, RED), sent(0, 7, 0, **red), sent(1, 8, 0, **red))
+    v2 = version(2, entry("red", has("color", "equals", "blue", "short")))
+    deliver(rows, made.switch(v2))
+    known = {}
+    late = ProfileProcessor(version(1, RED), "cdp.events", 0, known=known.get)
+    late.restore(rows)
+    assert (late.is_able, late.recall(), late.audience_sizes()) == (False, False, None)
+    known["2"] = v2
+    assert late.recall()
+    assert sizes(late) == {"red": 2}
+    assert sorted(told(rows, late)) == ["delete red:7@2:0", "delete red:8@2:0"]
+    assert sizes(late) == {}
 
 
 # a crash anywhere
@@ -441,7 +554,13 @@ def lived(records, switches, *, at_least_once=False, crash=None):
             return said, rows
 
 
-@settings(max_examples=60)
+@pytest.fixture
+def gathered_one_by_one(monkeypatch):
+    """Rows are written, and crashes come, between any two keys that are gathered."""
+    monkeypatch.setattr(unswept, "_GATHERED_AT_ONCE", 1)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=streams(),
     switches=st.lists(st.integers(0, 12), min_size=2, max_size=2).map(sorted),
@@ -449,7 +568,7 @@ def lived(records, switches, *, at_least_once=False, crash=None):
     at_least_once=st.booleans(),
 )
 def test_a_crash_anywhere_says_the_same_with_the_same_message_ids(
-    records, switches, crash, at_least_once
+    gathered_one_by_one, records, switches, crash, at_least_once
 ):
     switches = [min(switch, len(records)) for switch in switches]
     said, rows = lived(records, switches)
@@ -469,9 +588,9 @@ def test_a_crash_anywhere_says_the_same_with_the_same_message_ids(
     assert ends[0] == ends[1]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=streams(), switches=st.lists(st.integers(0, 12), min_size=2, max_size=2).map(sorted))
-def test_the_changes_of_a_profile_and_audience_alternate(records, switches):
+def test_the_changes_of_a_profile_and_audience_alternate(gathered_one_by_one, records, switches):
     switches = [min(switch, len(records)) for switch in switches]
     said, _rows = lived(records, switches)
     assert len(said) == len({one.split(" ")[1] for one in said})

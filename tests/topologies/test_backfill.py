@@ -15,6 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
+from cdp_stream.formats.backfill_rows import BACKFILL_KEY, decode_backfill
+from cdp_stream.formats.rows import PARTITION_KEY, decode_partition
 from cdp_stream.kafka.probe import free_port
 from cdp_stream.offline.replay import Replay
 from cdp_stream.settings import Settings
@@ -74,6 +76,19 @@ class Backfilled(Following):
         answer = await self.asked(worker, "/backfill")
         found = {} if answer is None else answer.json()
         return {one["audience"]: one for one in found.get("audiences", ())}
+
+    async def half_read(self) -> dict[int, int]:
+        """How far the reading has been kept, in partitions where it is neither at its beginning nor
+        near its end.
+        """
+        found = {}
+        for number, rows in (await self.own_rows()).items():
+            if BACKFILL_KEY not in rows:
+                continue
+            state, end = decode_backfill(rows[BACKFILL_KEY]), decode_partition(rows[PARTITION_KEY])
+            if not state.epoch and state.start < state.position < 0.9 * end.position:
+                found[number] = state.position
+        return found
 
     async def is_through(self, *workers) -> bool:
         """Whether they hold all partitions, and nothing of any is left to be done."""
@@ -168,6 +183,7 @@ async def stopped(worker) -> None:
     assert await ended(worker) == 0
 
 
+@pytest.mark.timeout(900)
 async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ran, tmp_path):
     before = defined(tmp_path, "before", ACTIVE, KEEN)
     after = defined(tmp_path, "after", ACTIVE, KEEN, BUYER, LAPSED)
@@ -183,20 +199,21 @@ async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ra
     total += await ran.publish(first)
     sent += first
 
-    async def in_the_middle() -> bool:
-        found = await ran.backfills(worker)
-        return bool(found) and 20 < found["buyer"]["percent"] < 95
-
-    await eventually(in_the_middle, within=120)
+    saved = await ran.killed_when(worker, ran.half_read)
     assert not {"buyer", "lapsed"} & set(await changes(ran))
-    worker.kill()
-    await ended(worker)
 
     worker, other = ran.start(after), ran.start(after)
     more = lines(500, first=60_500)
     total += await ran.publish(more)
     sent += more
     await eventually(lambda: ran.is_through(worker, other), within=180)
+    # Reading went on behind what was kept, and began anew nowhere.
+    went_on = [line for one in (worker, other) for line in ran.facts(one, "backfill_goes_on")]
+    for number, position in saved.items():
+        positions = [line["position"] for line in went_on if line["partition"] == number]
+        assert min(positions) == position
+    began = [line for one in (worker, other) for line in ran.facts(one, "backfill_begins")]
+    assert not saved.keys() & {line["partition"] for line in began}
     last = lines(2_000, first=61_000)
     until = T + 64_000 * SECOND
     total += await ran.publish(last, until)

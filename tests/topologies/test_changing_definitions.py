@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.formats.definitions_record import DefinitionFile
+from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
+from cdp_stream.formats.rows import OWN_ROW, epoch_of
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.definitions_topic import AppliedElsewhereError, publish, read_applied
 from cdp_stream.kafka.topics import ensure_definitions_topic
@@ -27,6 +31,8 @@ from tests.topologies.test_worker_equals_replay import (
     generated,
     replayed,
 )
+
+Found = TypeVar("Found", bound=Collection[int])
 
 FIRST = EVERYTHING.read_text()
 KEPT = """\
@@ -99,6 +105,50 @@ class Following(CdpRunning):
     def facts(self, worker: subprocess.Popen[bytes], fact: str) -> list[dict]:
         lines = [json.loads(line) for line in self.log_of(worker).splitlines() if line[:1] == "{"]
         return [line for line in lines if line.get("fact") == fact]
+
+    async def own_rows(self) -> dict[int, dict[bytes, bytes]]:
+        """The newest rows of each partition's changelog that were committed."""
+        found: dict[int, dict[bytes, bytes]] = {}
+        for number, records in (await self.read("profiles-changelog")).items():
+            rows = {record.key: record.value for record in records}
+            found[number] = {key: value for key, value in rows.items() if value is not None}
+        return found
+
+    async def half_swept(self) -> set[int]:
+        """The partitions of which some rows have been written under the newest definitions, and
+        others have yet to be looked at.
+        """
+        found = set()
+        for number, rows in (await self.own_rows()).items():
+            if DEFINITIONS_KEY not in rows:
+                continue
+            state = decode_definitions(rows[DEFINITIONS_KEY])
+            epochs = {epoch_of(value) for key, value in rows.items() if key[0] != OWN_ROW}
+            if state.swept < state.epoch and len(epochs) > 1 and state.epoch in epochs:
+                found.add(number)
+        return found
+
+    async def killed_when(
+        self, worker: subprocess.Popen[bytes], asked: Callable[[], Awaitable[Found]]
+    ) -> Found:
+        """Kill a worker as soon as something holds, and give what it was as the worker ended."""
+        seen: list[Found] = []
+
+        async def holds() -> bool:
+            assert worker.poll() is None, self.log_of(worker)
+            if not await asked():
+                return False
+            # It is stopped while it is looked at again, so that it still holds when it is killed.
+            worker.send_signal(signal.SIGSTOP)
+            if found := await asked():
+                seen.append(found)
+                worker.kill()
+            worker.send_signal(signal.SIGCONT)
+            return bool(seen)
+
+        await eventually(holds, within=180)
+        await ended(worker)
+        return seen[0]
 
     async def in_force(self, version: int) -> bool:
         """Whether every partition has been told to be under a version, by some worker."""
@@ -175,6 +225,79 @@ async def test_two_workers_follow_two_versions_and_one_is_killed_as_it_takes_ove
         await eventually(lambda: ran.caught_up(total))
         await check(ran, lines, until, tmp_path)
         assert first.poll() is None
+
+
+PROFILES = 20_000
+REDS = (
+    "version: 1\naccount: a\nworkspaces: [{id: w, inputs: [{id: web, kind: platform}]}]\n"
+    "audiences:\n"
+    "  - {id: red, criteria: {user_attribute: color, equals: red}}\n"
+    "  - {id: other, criteria: {not: {user_attribute: color, equals: red}}}\n"
+)
+BLUES = REDS.replace("equals: red", "equals: blue")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+async def test_a_worker_that_is_killed_in_the_middle_of_its_rows_goes_on_with_the_rest(
+    kafka_broker, topic_prefix, tmp_path, guarantee
+):
+    settings = Settings(
+        broker=kafka_broker, prefix=topic_prefix, clock="stream", guarantee=guarantee
+    )
+    lines = [
+        json.dumps(
+            {
+                "mpid": mpid,
+                "timestamp_unixtime_ms": 1_700_000_000_000 + mpid,
+                "events": [],
+                "user_attributes": {"color": "blue" if mpid % 2 else "red"},
+            }
+        ).encode()
+        for mpid in range(PROFILES)
+    ]
+    with running(settings, tmp_path, kind=Following) as ran:
+        await ran.create_topics()
+        await ran.apply(REDS, 1)
+        total = await ran.publish(lines)
+        first = ran.follow()
+        await eventually(lambda: ran.caught_up(total), within=180)
+        await ran.apply(BLUES, 2)
+        half = await ran.killed_when(first, ran.half_swept)
+
+        second = ran.follow()
+
+        def told(fact: str) -> set[int]:
+            return {line["partition"] for line in ran.facts(second, fact)}
+
+        async def is_through() -> bool:
+            assert second.poll() is None, ran.log_of(second)
+            return half <= told("definitions_swept") and not await unswept()
+
+        async def unswept() -> set[int]:
+            states = [rows[DEFINITIONS_KEY] for rows in (await ran.own_rows()).values()]
+            found = [decode_definitions(state) for state in states]
+            return {n for n, one in enumerate(found)
+                    if one.version != "2" or one.swept < one.epoch}  # fmt: skip
+
+        await eventually(is_through, within=180)
+        # It went on under the definitions that were in force, and did not take them over again.
+        assert half <= told("definitions_sweep_goes_on")
+        assert not half & told("definitions_in_force")
+
+        state = await ran.published_state()
+        assert state.keys() == {
+            f"{'red' if mpid % 2 else 'other'}:{mpid}" for mpid in range(PROFILES)
+        }
+        said = Counter(
+            json.loads(record.value)["message_id"]
+            for records in (await ran.read("memberships")).values()
+            for record in records
+        )
+        # One add as it came; then one delete and one add.
+        assert len(said) == 3 * PROFILES
+        if guarantee == "exactly-once":
+            assert set(said.values()) == {1}
 
 
 @pytest.mark.embedded

@@ -1,0 +1,287 @@
+"""Whose turn it is among the partitions that a worker holds, and what is in a turn.
+
+One loop takes turns: from each partition a slice of records, then a slice of due instants, then the
+event loop's other work. So ticks and events never interleave within a slice, and neither starves
+the other, nor one partition another. What may be in a slice follows from semantics.md (Instants):
+
+* after a restart the due instants up to the durable time come first, before any record;
+* a time marker ends a slice; records behind it wait, and its offset is committed, when every due
+  instant up to it has fired;
+* the clock goes no further than ``clock.time_limit`` allows, and that limit is durable before the
+  outputs of its tick are sent;
+* a partition takes over other definitions between two slices, when nothing of it is on its way and
+  nothing is due by its time; nothing further is done before that is durable. Its rows follow in
+  slices of their own, one a turn, and when a marker waits all of them before its end.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.clock import time_limit
+from cdp_stream.kafka.definition_changes import DefinitionChanges
+from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
+from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.recreation import input_was_replaced
+from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.effects import Effects
+
+__all__ = ["HELD_RECORDS", "Submit", "Turns"]
+
+HELD_RECORDS = 30_000
+"""A partition that holds more is not fetched until it is down to half."""
+_SAMPLE_S = 1.0
+_POLL_S = 0.05
+"""How often an idle loop looks whether the clock may go on."""
+
+
+class Submit(Protocol):
+    """Lets effects of a partition show, and has them delivered."""
+
+    def __call__(
+        self,
+        hosted: HostedPartition,
+        effects: Effects,
+        next_offset: int | None,
+        *,
+        barrier: bool = False,
+    ) -> None:
+        """As :meth:`Lane.submit`."""
+        ...
+
+
+class Turns:
+    """The loop that gives partitions their turns.
+
+    Args:
+        app: The Faust app; its consumer is used once it runs.
+        partitions: Those that are held, by number; live.
+        plan: Which topics, and how time goes.
+        metrics: Where to count.
+        changes: The definitions of partitions, and how they take over others.
+        submit: Takes the effects of a turn.
+
+    Attributes:
+        is_open: Whether turns may be taken.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        partitions: Mapping[int, HostedPartition],
+        plan: HostingPlan,
+        metrics: Metrics,
+        *,
+        changes: DefinitionChanges,
+        submit: Submit,
+    ) -> None:
+        self._app = app
+        self._partitions = partitions
+        self._plan = plan
+        self._events = plan.events
+        self._metrics = metrics
+        self._changes = changes
+        self._submit = submit
+        self._wake = asyncio.Event()
+        self._sampled_at = 0.0
+        self._has_ended = False
+        self.is_open = False
+
+    def wake_up(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def end(self) -> None:
+        """Take no turn any more."""
+        self.is_open = False
+        self._has_ended = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take turns until the :meth:`end`."""
+        while not self._has_ended:
+            if not await self._round():
+                await self._wait_for_work()
+            self._sample()
+
+    async def _round(self) -> bool:
+        worked = False
+        for hosted in list(self._partitions.values()):
+            if not self.is_open or not self._holds_lease():
+                return False
+            if self._may_go(hosted):
+                worked |= self._turn(hosted)
+                await asyncio.sleep(0)
+            if self._backfill(hosted):
+                worked = True
+                await asyncio.sleep(0)
+        return worked
+
+    async def _wait_for_work(self) -> None:
+        self._wake.clear()
+        if self._work_waits():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_S):
+                await self._wake.wait()
+
+    def _work_waits(self) -> bool:
+        # Work may have come between the last round and the clearing of the event.
+        return (
+            self.is_open
+            and self._holds_lease()
+            and any(hosted.chunks and self._may_go(hosted) for hosted in self._partitions.values())
+        )
+
+    def _may_go(self, hosted: HostedPartition) -> bool:
+        """Under low load one piece at a time, so that records gather instead of batches of one;
+        around a change of definitions too.
+        """
+        if hosted.held >= SLICE and not hosted.switching and self._changes.wanted(hosted) is None:
+            return hosted.lane.has_room
+        return hosted.lane.is_idle
+
+    def _turn(self, hosted: HostedPartition) -> bool:
+        """One slice of records if they may go, then one slice of due instants if any is due, then
+        one of rows that definitions have yet to reach.
+        """
+        self.check_in_range(hosted.number)
+        hosted.switching = False
+        wanted = self._changes.wanted(hosted)
+        if wanted is not None:
+            return self._turn_to(hosted, wanted)
+        hosted.behind_since = None
+        if not hosted.processor.is_able:
+            # It was restored before its definitions were read, and has done nothing since.
+            hosted.processor.recall()
+        may_apply = hosted.fire_to is None and not self._changes.holds_records(hosted)
+        worked = may_apply and self._apply(hosted)
+        worked = self._tick(hosted) or worked
+        return self._changes.sweep(hosted) or worked
+
+    def _turn_to(self, hosted: HostedPartition, wanted: Definitions) -> bool:
+        """Take over definitions, as soon as nothing is due by the partition's time."""
+        processor = hosted.processor
+        if self._changes.must_wait(hosted, wanted):
+            return False
+        if processor.version is not None and processor.is_able:
+            due = processor.next_due()
+            if hosted.fire_to is not None or (due is not None and due <= processor.time):
+                # A marker waits for the rows that the definitions before have yet to reach.
+                return self._tick(hosted) or self._changes.sweep(hosted)
+        self._changes.put_in_force(hosted, wanted)
+        return True
+
+    def _backfill(self, hosted: HostedPartition) -> bool:
+        """A few ms of the partition's backfill, if it has one; none around a switch."""
+        may_go = self.is_open and not hosted.switching and not hosted.lane.failed
+        return may_go and self._changes.backfill(hosted)
+
+    def _apply(self, hosted: HostedPartition) -> bool:
+        records = hosted.take_slice()
+        if not records:
+            self._maybe_resume(hosted)
+            return False
+        started = time.perf_counter()
+        effects = hosted.processor.apply(records)
+        self._metrics.applied(hosted.number, len(records), time.perf_counter() - started, effects)
+        last = records[-1]
+        hosted.applied = last.offset
+        next_offset: int | None = last.offset + 1
+        if last.key is None and is_time_marker(last):
+            hosted.marker, hosted.fire_to = next_offset, hosted.processor.time
+            next_offset = last.offset  # all but the marker itself
+        self._submit(hosted, effects, next_offset)
+        self._maybe_resume(hosted)
+        return True
+
+    def _tick(self, hosted: HostedPartition) -> bool:
+        processor = hosted.processor
+        due = processor.next_due()
+        if hosted.fire_to is not None:
+            if due is None or due > hosted.fire_to:
+                if hosted.marker is not None and processor.rows_to_sweep():
+                    return False  # what is due in rows that wait to be swept fires before
+                self._end_of_firing(hosted)
+                return True
+            limit = hosted.fire_to
+        else:
+            limit = self._time_limit(hosted)
+        if due is None or due > limit or not hosted.lane.has_room:
+            return False
+        if limit > processor.time:
+            self._submit(hosted, processor.mark_time(limit), None)
+        started = time.perf_counter()
+        effects = processor.tick(limit, SLICE)
+        self._metrics.ticked(hosted.number, limit - due, time.perf_counter() - started, effects)
+        self._submit(hosted, effects, None, barrier=True)
+        return True
+
+    def _end_of_firing(self, hosted: HostedPartition) -> None:
+        hosted.fire_to = None
+        if hosted.marker is not None:
+            self._submit(hosted, Effects(), hosted.marker)
+            hosted.marker = None
+
+    def _maybe_resume(self, hosted: HostedPartition) -> None:
+        if hosted.paused and hosted.held <= HELD_RECORDS // 2:
+            hosted.paused = False
+            self._app.consumer.resume_partitions({TP(self._events, hosted.number)})
+
+    # -- what the broker said --------------------------------------------------------------------
+
+    def _time_limit(self, hosted: HostedPartition) -> int:
+        return time_limit(
+            self._plan.clock,
+            time=hosted.processor.time,
+            grace_ms=self._plan.grace_ms,
+            applied=hosted.applied,
+            end=self._app.consumer.observation.ends.get((self._events, hosted.number)),
+        )
+
+    def _holds_lease(self) -> bool:
+        lease_at: float = self._app.consumer.observation.lease_at
+        return time.monotonic() - lease_at < self._plan.session_timeout_s
+
+    def check_in_range(self, number: int) -> None:
+        """Notice that the input was made anew.
+
+        Raises:
+            ReplacedError: It was.
+        """
+        out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))
+        if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
+            raise input_was_replaced(self._events, f"as partition {number}, which was read up to "
+                                     f"offset {hosted.applied}, has nothing there")  # fmt: skip
+
+    def _check_lost(self) -> None:
+        for number, hosted in self._partitions.items():
+            patience_s = self._plan.session_timeout_s
+            if hosted.lost_at is not None and time.monotonic() - hosted.lost_at > patience_s:
+                raise BrokerError(
+                    f"{self._events} partition {number} was taken from this worker, and in "
+                    f"{patience_s:.0f} s the group has not given out partitions anew",
+                    "nothing is lost: start the worker again",
+                )
+
+    def _sample(self) -> None:
+        if time.monotonic() - self._sampled_at < _SAMPLE_S:
+            return
+        self._sampled_at = time.monotonic()
+        self._check_lost()
+        highwaters = self._app.consumer.observation.highwaters
+        for number, hosted in self._partitions.items():
+            self._changes.sample(hosted)
+            processor = hosted.processor
+            lag = highwaters.get((self._events, number), 0) - hosted.applied - 1
+            self._metrics.sample(
+                number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
+            )
+        self._metrics.backfill.log_now_and_then()
+        self._metrics.definitions_invalid(self._changes.invalid)

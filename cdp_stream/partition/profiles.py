@@ -1,0 +1,115 @@
+"""The profiles of one partition: their rows, as bytes in its store and decoded while they are in
+use, each under the definitions in force; and when each is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Final
+
+from cdp_stream.core.change import Change
+from cdp_stream.core.due import DueInstants
+from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.formats.rows import decode_row
+from cdp_stream.partition.epochs import Epochs
+from cdp_stream.partition.histories import Histories
+from cdp_stream.partition.room import RowRoom
+
+__all__ = ["Profiles"]
+
+_LET_GO_AT_ONCE: Final = 1_000
+"""Decoded rows of earlier definitions: about 2 ms."""
+
+
+class Profiles:
+    """The rows of one partition.
+
+    Args:
+        epochs: the definitions, under which rows are brought as they are loaded.
+        histories: what was read of the history of rows.
+        room: how many decoded rows may be kept.
+
+    Attributes:
+        decoded: those that were touched lately, by profile; the oldest first. Between two calls
+            they are as in the store.
+        store: all of them, encoded.
+        due: the instants at which rows may change by themselves.
+    """
+
+    def __init__(self, epochs: Epochs, histories: Histories, room: RowRoom) -> None:
+        self._epochs = epochs
+        self._histories = histories
+        self._room = room
+        self._room.join(self)
+        self._outdated: list[dict[int, Row]] = []
+        self.decoded: dict[int, Row] = {}
+        self.store: Mapping[bytes, bytes] = {}
+        self.due = DueInstants()
+
+    def restore(self, store: Mapping[bytes, bytes]) -> None:
+        """Begin with a store; its due instants are to be added."""
+        self.store = store
+        self.decoded = {}
+        self.due = DueInstants()
+
+    def is_known(self, mpid: int) -> bool:
+        """Whether a profile has a row."""
+        return mpid in self.decoded or self.store.get(b"%d" % mpid) is not None
+
+    def load(self, mpid: int, changes: list[Change], touched: dict[int, Row | None]) -> Row:
+        """Decode a row, and bring it under the definitions in force.
+
+        Args:
+            mpid: a profile that is not among the decoded ones; may be new.
+            changes: what that changes is appended.
+            touched: the row is put there if it has to be written for that.
+        """
+        value = self.store.get(b"%d" % mpid)
+        if value is None:
+            row = self.decoded[mpid] = Row(mpid, self._epochs.epoch)
+            return row
+        row = self.decoded[mpid] = decode_row(mpid, value)
+        if self._epochs.migrate(row, changes, self._histories):
+            touched[mpid] = row
+            if row.due < FOREVER:
+                self.due.add(row.due, mpid)
+        return row
+
+    def load_for_event(
+        self, mpid: int, reached: int, changes: list[Change], touched: dict[int, Row | None]
+    ) -> Row:
+        """As `load`. A row whose wake was too early was not written: its entry for that instant is
+        gone, and the event may keep the row from getting another.
+
+        Args:
+            reached: the partition's time.
+        """
+        row = self.load(mpid, changes, touched)
+        if row.due <= reached:
+            self.due.add(row.due, mpid)
+        return row
+
+    def make_room(self) -> None:
+        """Let the rows that were decoded first go, a tenth at a time; only between two calls."""
+        if self._outdated:
+            self.let_go_outdated()
+        rows, most = self.decoded, self._room.share()
+        if len(rows) >= most:
+            for old in list(islice(rows, most // 10 + 1)):
+                del rows[old]
+
+    def outdate(self) -> None:
+        """The decoded rows are of definitions that are not in force any more."""
+        self._outdated.append(self.decoded)
+        self.decoded = {}
+
+    def let_go_outdated(self) -> None:
+        """Free some more of those rows; all of them at once would take tens of ms."""
+        if not self._outdated:
+            return
+        rows = self._outdated[-1]
+        for _ in range(min(_LET_GO_AT_ONCE, len(rows))):
+            rows.popitem()
+        if not rows:
+            self._outdated.pop()

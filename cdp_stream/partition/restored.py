@@ -1,0 +1,77 @@
+"""What a partition's rows say of it as it is taken over."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cdp_stream.core.row import FOREVER
+from cdp_stream.errors import OutsideError
+from cdp_stream.formats.backfill_rows import backfilled_mpid
+from cdp_stream.formats.definitions_row import (
+    DEFINITIONS_KEY,
+    PartitionDefinitions,
+    decode_definitions,
+)
+from cdp_stream.formats.rows import (
+    OWN_ROW,
+    PARTITION_KEY,
+    REPARTITION_KEY,
+    decode_partition,
+    due_of,
+)
+
+__all__ = ["Restored", "read_rows"]
+
+
+@dataclass(slots=True)
+class Restored:
+    """What rows say.
+
+    Attributes:
+        time: the partition's, epoch ms; -1 before the first record.
+        position: offset of the last record applied; -1 before the first.
+        definitions: which are in force; None before the first.
+        mpids: whose rows there are.
+        backfilled: whose rows of a backfill.
+    """
+
+    time: int = -1
+    position: int = -1
+    definitions: PartitionDefinitions | None = None
+    mpids: array[int] = field(default_factory=lambda: array("q"))
+    backfilled: array[int] = field(default_factory=lambda: array("q"))
+
+
+def read_rows(rows: Mapping[bytes, bytes], due_at: Callable[[int, int], None]) -> Restored:
+    """Read all rows once.
+
+    Args:
+        rows: the partition's.
+        due_at: told the due instant of each profile that has one, and whose.
+
+    Raises:
+        OutsideError: a row is damaged, or of another release's format, or profiles are being
+            moved to other partitions.
+    """
+    found = Restored()
+    for key, value in rows.items():
+        if key[0] == OWN_ROW:
+            if key == PARTITION_KEY:
+                found.time, found.position = decode_partition(value)
+            elif key == DEFINITIONS_KEY:
+                found.definitions = decode_definitions(value)
+            elif (owner := backfilled_mpid(key)) is not None:
+                found.backfilled.append(owner)
+            elif key == REPARTITION_KEY:
+                raise OutsideError(
+                    "profiles are being moved to other partitions, and that is not finished",
+                    "wait for cdp repartition, or run it again with the same --partitions: it goes "
+                    "on",
+                )
+            continue  # of another, whoever wrote it reads it
+        found.mpids.append(mpid := int(key))
+        if (due := due_of(value)) < FOREVER:
+            due_at(due, mpid)
+    return found
