@@ -110,7 +110,7 @@ class Shift(NamedTuple):
     Attributes:
         at: the instant at which a row's changes are told, not before its clock.
         read_at: the instant up to which the row was evaluated.
-        started: ids of the connections that were not active before, or had other settings.
+        started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
     """
 
@@ -258,7 +258,8 @@ class Forwarding:
         if not shift.started and not shift.reshared:
             return
         joined = {change.audience_id for change in made if change.action == ADD}
-        for route, variant in self._staying(row, joined):
+        # Whom the end of an A/B test took nowhere, as connections of the whole audience see it.
+        for route, variant in self._staying(row, joined - _rejoined(made)):
             if route.connection.id in shift.started:
                 telling.activation(route, variant, _BY_DEFINITION)
             elif route.connection.id in shift.reshared:
@@ -274,16 +275,7 @@ class Forwarding:
         """Changes of connected audiences; a connection that has only `started` has no member that
         could be deleted.
         """
-        split = {
-            change.audience_id
-            for change in made
-            if change.action == DELETE and change.variant is not None
-        }
-        rejoined = {
-            change.audience_id
-            for change in made
-            if change.action == ADD and change.variant is None and change.audience_id in split
-        }
+        rejoined = _rejoined(made)
         for change in made:
             for route in self.routes[change.audience_id]:
                 variant = route.connection.variant
@@ -431,6 +423,20 @@ class _Telling:
             output = route.connection.output
             unidentified = self._emission.unidentified
             unidentified[output] = unidentified.get(output, 0) + 1
+
+
+def _rejoined(made: list[Change]) -> set[str]:
+    """The audiences whose A/B test ended with the profile in them."""
+    split = {
+        change.audience_id
+        for change in made
+        if change.action == DELETE and change.variant is not None
+    }
+    return {
+        change.audience_id
+        for change in made
+        if change.action == ADD and change.variant is None and change.audience_id in split
+    }
 
 
 def _next_number(row: Row, at: int, key: str) -> int:

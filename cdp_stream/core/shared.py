@@ -34,6 +34,11 @@ class SharedAttribute:
                 return space.attributes[self.key]
         return MISSING
 
+    @property
+    def read_in(self) -> tuple[str, ...]:
+        """What its value is read in; together with the key, what it means."""
+        return self.workspaces
+
     def reads(self, workspace: str) -> bool:
         """Whether its value may be of this workspace."""
         return workspace in self.workspaces
@@ -59,6 +64,11 @@ class SharedCalculation:
     def value(self, row: Row, at: int) -> Any:
         """Its value at an instant that is not before the row's clock, or MISSING."""
         return self.memory.value(row, at)
+
+    @property
+    def read_in(self) -> tuple[str, ...]:
+        """The slot of its state, which says what it means."""
+        return ("", self.memory.slot)
 
     def reads(self, workspace: str) -> bool:
         """Whether its value is of this workspace."""

@@ -130,14 +130,7 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     events = draw(events_of_a_batch(around, found, count))
     if events:
         found["events"] = events
-    day = arrival(found) // DAY
-    around.newest_day = max(day, around.newest_day)
-    if day == around.newest_day:
-        for event in events:
-            if draw(st.integers(0, 3)) == 3:
-                event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
-        if draw(st.integers(0, 5)) == 5:
-            found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
+    add_ids(draw, around, found)
     values = draw(user_attributes_near(around, found)) if draw(st.integers(0, 2)) == 2 else {}
     if values:
         found["user_attributes"] = values
@@ -153,6 +146,19 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     add_profile_parts(draw, around.tests, found)
     around.batches.append(found)
     return found
+
+
+def add_ids(draw: st.DrawFn, around: Surroundings, batch: Json) -> None:
+    """Ids that may come again, on the newest day alone: for a day they are surely known."""
+    day = arrival(batch) // DAY
+    around.newest_day = max(day, around.newest_day)
+    if day < around.newest_day:
+        return
+    for event in batch.get("events", ()):
+        if draw(st.integers(0, 3)) == 3:
+            event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
+    if draw(st.integers(0, 5)) == 5:
+        batch["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
 
 
 @st.composite
