@@ -20,13 +20,12 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from cdp_stream.core.change import Change
+from cdp_stream.core.change import Change, Occasion
 from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.profile_value import ProfileValue
 from cdp_stream.core.definition import Facet
 from cdp_stream.core.event import Batch, Event, ProfilePart
-from cdp_stream.core.flips import Flips, Occasion, Touch
-from cdp_stream.core.forwarding import Before
+from cdp_stream.core.flips import Flips, Touch
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.profile_writing import (
     has_room_for,
@@ -38,6 +37,7 @@ from cdp_stream.core.profile_writing import (
 from cdp_stream.core.recording import need_of, opt_out, record_more
 from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.settlement import Why, settle
+from cdp_stream.core.shared import Before
 from cdp_stream.core.subject import OPT_OUT
 
 PROFILE_PART: Final = -1

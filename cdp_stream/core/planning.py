@@ -41,12 +41,13 @@ from cdp_stream.core.definition import (
     SequenceCriterion,
 )
 from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
-from cdp_stream.core.forwarding import Forwarding, Route
+from cdp_stream.core.forwarding import Forwarding
 from cdp_stream.core.meaning import digest_of, expression_digest, slot_of
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Reader, Stage
 from cdp_stream.core.row import NEVER, Row, Space
 from cdp_stream.core.scope import identity_of, slots_of
 from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
+from cdp_stream.core.telling import Route
 from cdp_stream.core.windows import Window
 
 WHOLE: Final = Stage()

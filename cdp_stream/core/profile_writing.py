@@ -62,8 +62,7 @@ def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
     row, attributes = touch.row, touch.space.attributes
     before: dict[str, Any] = {}
     if touch.before is not None and plan.forwarding is not None:
-        keys = (*part.attributes, *part.deleted)
-        plan.forwarding.note_attributes(touch.before, row, touch.workspace, keys, touch.occasion)
+        plan.forwarding.note_attributes(touch.before, row, touch.workspace, part, touch.occasion)
     for key, value in part.attributes.items():
         before[key] = attributes.get(key, MISSING)
         attributes[key] = value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cdp_stream.core.change import Occasion
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.row import FOREVER, Row
@@ -18,13 +19,15 @@ class SharedAttribute:
 
     Attributes:
         workspaces: ids, in the order of the account.
+        audiences: ids of those with a connection that shares it.
     """
 
-    __slots__ = ("key", "workspaces")
+    __slots__ = ("audiences", "key", "workspaces")
 
     def __init__(self, workspaces: tuple[str, ...], key: str) -> None:
         self.workspaces = workspaces
         self.key = key
+        self.audiences: set[str] = set()
 
     def value(self, row: Row, _at: int) -> Any:
         """Its value as decoded JSON, or MISSING."""
@@ -80,6 +83,11 @@ class SharedCalculation:
 
 
 Shared = SharedAttribute | SharedCalculation
+
+Before = dict[Shared | None, tuple[Any, Occasion]]
+"""What held before the instant that is being evaluated, of what is written in it, and what writes
+it: shared attributes that may have changed, and under None the identities.
+"""
 
 
 def is_same(one: Any, other: Any) -> bool:

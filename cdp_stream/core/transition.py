@@ -22,9 +22,10 @@ from cdp_stream.core.ab_test import variant_of
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.forwarding import Route, Shift
+from cdp_stream.core.forwarding import Shift
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience
 from cdp_stream.core.row import Row, measure
+from cdp_stream.core.telling import Route
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)
 _NOTHING: Final[Mapping[str, Any]] = {}

@@ -17,8 +17,8 @@ from itertools import islice
 
 from cdp_stream.core.change import ADD, Change
 from cdp_stream.core.due import DueInstants
-from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.telling import Emission
 from cdp_stream.core.transition import Catalog, ended_connections
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.backfill_rows import backfilled_mpid
