@@ -82,6 +82,13 @@ def _split(draw: st.DrawFn, new: Json) -> None:
         one.pop("ab_test", None)
 
 
+def _end_tests(draw: st.DrawFn, new: Json) -> None:
+    """A/B tests end, all or some; the audiences stay."""
+    for one in new["audiences"]:
+        if "ab_test" in one and draw(st.integers(0, 3)):
+            del one["ab_test"]
+
+
 def _negate(draw: st.DrawFn, new: Json) -> None:
     one = draw(st.sampled_from(new["audiences"]))
     one["criteria"] = {"not": one["criteria"]}
@@ -137,6 +144,7 @@ _EDITS = [
     _remove,
     _status,
     _split,
+    _end_tests,
     _negate,
     _add,
     _add,

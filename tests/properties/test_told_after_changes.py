@@ -45,7 +45,7 @@ class Version:
     time: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """Versions of definitions, and a stream in time order.
 
@@ -58,6 +58,10 @@ class Case:
     stream: list[Json]
     pace: int
     crashes: set[int]
+
+    def __repr__(self) -> str:
+        """The test notes what is in it; hypothesis warns of long ones, which is an error here."""
+        return f"a case of {len(self.versions)} versions and {len(self.stream)} batches"
 
 
 @st.composite
