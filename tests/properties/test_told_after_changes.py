@@ -20,7 +20,7 @@ from cdp_stream.definitions import load_text
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.partition.records import Sent, deliver
-from tests.properties.connection_strategies import connections, outputs
+from tests.properties.connection_strategies import SHARED, connections, outputs
 from tests.properties.edits import edited, edits
 from tests.properties.partner import Partner, as_sent
 from tests.properties.profile_strategies import IDENTITY_TYPES
@@ -68,6 +68,8 @@ class Case:
 def cases(draw: st.DrawFn) -> Case:
     """Two or three versions; profiles often have, and change, identities."""
     old, new = draw(edits())
+    if draw(st.booleans()):
+        old, new = draw(tested(old)), draw(tested(new))
     last = draw(edited(new))
     files = draw(
         st.sampled_from([[old, new], [old, new, last], [old, old, new], [old, new, new], [new] * 3])
@@ -84,6 +86,17 @@ def cases(draw: st.DrawFn) -> Case:
         versions.append(Version(found, connectors, connected, places[number], time))
     pace, moves = draw(st.integers(0, 3)), st.sets(st.integers(0, len(stream)), max_size=2)
     return Case(versions, stream, pace, draw(moves))
+
+
+@st.composite
+def tested(draw: st.DrawFn, definitions: Json) -> Json:
+    """With other A/B tests: half of the audiences have one."""
+    found = deepcopy(definitions)
+    for one in found["audiences"]:
+        one.pop("ab_test", None)
+        if draw(st.booleans()):
+            one["ab_test"] = {"variants": [{"percent": draw(st.sampled_from([30, 100]))}]}
+    return found
 
 
 def with_kept(definitions: Json) -> Json:
@@ -109,6 +122,8 @@ def streams(draw: st.DrawFn, definitions: Json) -> list[Json]:
             if draw(st.booleans()):
                 kinds = draw(st.lists(st.sampled_from(IDENTITY_TYPES), min_size=1, max_size=2))
                 batch["user_identities"] = {kind: draw(values) for kind in kinds}
+            if draw(st.booleans()):
+                batch["user_attributes"] = {draw(st.sampled_from(SHARED)): draw(st.integers(0, 2))}
             stream.append(batch)
             latest = max(latest, arrival(batch))
     return stream
