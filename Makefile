@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later; everything else goes into .venv.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka chaos lint check fmt lock bench clean
+.PHONY: help install demo test test-kafka chaos soak lint check fmt lock bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -62,6 +62,12 @@ SCHEDULES ?= 100
 SEED ?= 1
 chaos: install ## Kill workers and brokers on SCHEDULES=100 schedules from SEED=1 (30 s each; needs Java and Maven)
 	@$(BIN)/python -m tests.chaos --schedules $(SCHEDULES) --seed $(SEED)
+
+EXAMPLES ?= 5000
+soak: SEED = $(shell $(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')
+soak: install ## Run the property tests at EXAMPLES=5000 random examples each, from SEED if given (hours)
+	@seed=$(SEED); echo "==> soaking: EXAMPLES=$(EXAMPLES) SEED=$$seed"; \
+	HYPOTHESIS_PROFILE=soak EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/properties --hypothesis-seed=$$seed $(PYTEST_ARGS)
 
 lint: install ## Check format, style, types and import rules
 	@echo "==> checking format and style"

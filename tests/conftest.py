@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.brokers.fixtures"]
@@ -14,6 +15,20 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# What `make soak` runs: examples that nobody has seen, as many as asked for.
+settings.register_profile(
+    "soak",
+    max_examples=int(os.environ.get("EXAMPLES") or 5_000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev")
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A soak takes as long as it takes: the tests' own time limits are for fewer examples."""
+    if settings.get_current_profile_name() == "soak":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0), append=False)

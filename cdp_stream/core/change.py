@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 ADD: Final = "add"
 DELETE: Final = "delete"
 
+Occasion = tuple[str, str | None, int | None]
+"""What happened: the kind of a cause, its event id and event time."""
+
 
 class Cause(NamedTuple):
     """What made a membership change.

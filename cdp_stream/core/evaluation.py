@@ -18,33 +18,19 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.criteria.leaf import Leaf
-from cdp_stream.core.criteria.profile_value import ProfileValue
-from cdp_stream.core.definition import Facet
+from cdp_stream.core.change import Change, Occasion
+from cdp_stream.core.ending import end
 from cdp_stream.core.event import Batch, Event, ProfilePart
-from cdp_stream.core.flips import Flips, Occasion, Touch
-from cdp_stream.core.forwarding import Before
+from cdp_stream.core.flips import Flips, Touch
+from cdp_stream.core.passing_time import PassingTime
 from cdp_stream.core.plan import Plan
-from cdp_stream.core.profile_writing import (
-    has_room_for,
-    write_attributes,
-    write_facts,
-    write_identities,
-    write_seen,
-)
+from cdp_stream.core.profile_writing import NO_SPACE, seen_leaves, write_profile, write_seen
 from cdp_stream.core.recording import need_of, opt_out, record_more
-from cdp_stream.core.row import FOREVER, ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
+from cdp_stream.core.row import ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.settlement import Why, settle
+from cdp_stream.core.shared import Before
 from cdp_stream.core.subject import OPT_OUT
-
-PROFILE_PART: Final = -1
-"""Stands for the profile part among the refused events of a batch."""
-
-_NO_SPACE = Space(0, 0, {})
-"""Where nothing is written: identities belong to no workspace."""
 
 _occurred_at = attrgetter("occurred_at")
 
@@ -54,16 +40,15 @@ class Engine:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._lifetimes = {
-            workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()
-        }
+        self._time = PassingTime(plan)
+        self._lifetimes = self._time.lifetimes
         self._workspace_of = {entry.id: entry.workspace for entry in plan.inputs.values()}
         self._readings = plan.readings
         self._forwarding = plan.forwarding
         self._seen = {
             workspace: found
             for workspace in plan.workspaces
-            if (found := _seen_leaves(plan, workspace))
+            if (found := seen_leaves(plan, workspace))
         }
 
     def apply(self, row: Row, batch: Batch, changes: list[Change]) -> list[int]:
@@ -110,11 +95,12 @@ class Engine:
         ended = [
             workspace
             for workspace, space in row.spaces.items()
-            if workspace not in self._lifetimes or self._end_of(workspace, space) <= row.clock
+            if workspace not in self._lifetimes or self._time.end_of(workspace, space) <= row.clock
         ]
         if ended:
-            self._end(row, ended, {}, ("definition", None, row.clock), untold, None)
-        row.due = self._next_due(row, row.clock)
+            why = Why({}, ended, ("definition", None, row.clock))
+            end(self.plan, row, why, untold, None)
+        row.due = self._time.next_due(row, row.clock)
         while row.due <= until and row.spaces:
             self._fire(row, row.due, untold)
 
@@ -134,8 +120,8 @@ class Engine:
         if time > row.clock:
             row.clock = time
             row.ordinal = 0 if time != row.told_at else row.told
-        self._end(row, list(row.spaces), {}, ("erasure", None, time), changes, None)
-        row.due = self._next_due(row, row.clock)
+        end(self.plan, row, Why({}, list(row.spaces), ("erasure", None, time)), changes, None)
+        row.due = self._time.next_due(row, row.clock)
 
     # The steps of one instant
 
@@ -143,7 +129,7 @@ class Engine:
         """Whether the batch's id is seen for the first time."""
         # Forgetting comes before remembering: what comes after a profile's end starts a new one.
         first = batch.events[0].occurred_at if batch.events else batch.arrival
-        if row.due <= first and self._ends_by(row, first):
+        if row.due <= first and self._time.ends_by(row, first):
             self._advance(row, first, changes)
         if not row.spaces:
             # A batch so late that it began no life was seen by nobody.
@@ -193,8 +179,8 @@ class Engine:
                 write_seen(Touch(row, workspace, space, (kind, message_id, time), flips), seen)
         if part is not None:
             written = ("profile", None, time)
-            touch = Touch(row, workspace, space or _NO_SPACE, written, flips, before)
-            self._write_profile(touch, part, refused)
+            touch = Touch(row, workspace, space or NO_SPACE, written, flips, before)
+            refused += write_profile(self.plan, touch, part)
         for event in together:
             if space is not None:
                 self._record(row, batch, event, flips, refused, before)
@@ -264,24 +250,6 @@ class Engine:
             touch = Touch(row, workspace, row.spaces[workspace], occasion, flips, before)
             record_more(self.plan, touch, readings, batch, event)
 
-    def _write_profile(self, touch: Touch, part: ProfilePart, refused: list[int]) -> None:
-        """Write a profile part; identities as long as the profile lives in any workspace."""
-        row = touch.row
-        if not row.spaces:
-            return
-        if not has_room_for(row, part):
-            refused.append(PROFILE_PART)
-            return
-        row.weight += part.size
-        row.warm()
-        if part.identities:
-            write_identities(self.plan, touch, part.identities)
-        if touch.space is not _NO_SPACE:
-            if part.attributes or part.deleted:
-                write_attributes(self.plan, touch, part)
-            if part.facts is not None:
-                write_facts(self.plan, touch, part.facts)
-
     def _record_outside(self, row: Row, batch: Batch, event: Event, flips: Flips) -> None:
         """An event of a workspace in which the profile has ended: it is seen, and enters no
         history. An opt-out is the account's, so it counts as long as the profile lives anywhere.
@@ -313,13 +281,13 @@ class Engine:
             return
         occasion = ("time", None, at)
         flips: Flips = {}
-        for leaf in self._timed_leaves(row):
+        for leaf in self._time.timed_leaves(row):
             if leaf.holds(row, at - 1) != leaf.holds(row, at):
                 flips[leaf] = occasion
         ended = [
             workspace
             for workspace, space in row.spaces.items()
-            if self._end_of(workspace, space) <= at
+            if self._time.end_of(workspace, space) <= at
         ]
         before: Before | None = None
         if self._forwarding is not None:
@@ -329,107 +297,12 @@ class Engine:
             row.clock = at
             row.ordinal = 0 if at != row.told_at else row.told
         if ended:
-            self._end(row, ended, flips, ("profile_expiry", None, row.clock), changes, before)
+            why = Why(flips, ended, ("profile_expiry", None, row.clock))
+            end(self.plan, row, why, changes, before)
         elif flips or before:
             self._settle(row, flips, None, occasion, changes, before)
-        self._prune(row, at)
-        row.due = self._next_due(row, at)
-
-    def _timed_leaves(self, row: Row) -> list[Leaf]:
-        """The leaves whose value passing time can change, of what the profile has touched."""
-        by_slot = self.plan.memories
-        leaves: list[Leaf] = []
-        for slot in row.slots:
-            memory = by_slot.get(slot)
-            if memory is not None:
-                leaves += memory.leaves
-        for workspace, dated_leaves in self.plan.dated_leaves.items():
-            if workspace in row.spaces:
-                leaves += dated_leaves
-        for workspace, dated in self.plan.dated_attributes.items():
-            space = row.spaces.get(workspace)
-            if space is not None:
-                attributes = space.attributes
-                for key in dated if len(dated) < len(attributes) else attributes:
-                    if key in attributes and key in dated:
-                        leaves.extend(dated[key])
-        return leaves
-
-    def _end_of(self, workspace: str, space: Space) -> int:
-        # A row may know a workspace that the definitions have no more.
-        lifetime = self._lifetimes.get(workspace)
-        return FOREVER if lifetime is None else space.last_seen + lifetime + 1
-
-    def _ends_by(self, row: Row, time: int) -> bool:
-        return all(
-            self._end_of(workspace, space) <= time for workspace, space in row.spaces.items()
-        )
-
-    def _next_due(self, row: Row, after: int) -> int:
-        if not row.spaces:
-            # Ordinals go on within the instant of the end, so the row stays for that instant.
-            return after + 1
-        due = min((leaf.next_due(row, after) for leaf in self._timed_leaves(row)), default=FOREVER)
-        for workspace, space in row.spaces.items():
-            due = min(due, self._end_of(workspace, space))
-        if self._forwarding is not None:
-            due = self._forwarding.next_change(row, after, due)
-        return due
-
-    def _prune(self, row: Row, at: int) -> None:
-        by_slot = self.plan.memories
-        for slot in list(row.slots):
-            leaf = by_slot.get(slot)
-            if leaf is None:
-                del row.slots[slot]
-            else:
-                leaf.prune(row, at)
-
-    def _end(
-        self,
-        row: Row,
-        ended: list[str],
-        flips: Flips,
-        occasion: Occasion,
-        changes: list[Change],
-        before: Before | None,
-    ) -> None:
-        """The profile leaves all audiences of these workspaces, and what they know of it is
-        forgotten.
-        """
-        plan = self.plan
-        places: set[int] = set()
-        row.warm()
-        if self._forwarding is not None and before is not None:
-            self._forwarding.note_end(before, row, ended)
-        for workspace in ended:
-            del row.spaces[workspace]
-            # An erasure, or other definitions, may end one that there is no more.
-            places.update(plan.dependants.get(workspace, ()))
-        by_slot = plan.memories
-        for slot in list(row.slots):
-            if slot not in by_slot or by_slot[slot].workspace in ended:
-                del row.slots[slot]
-        own = [
-            plan.places[audience_id] for audience_id in row.members if audience_id in plan.places
-        ]
-        places.update(
-            place for place in own if not set(plan.audiences[place].workspaces).isdisjoint(ended)
-        )
-        for leaf in flips:
-            places.update(leaf.audiences)
-        start = len(changes)
-        settle(plan, row, places, Why(flips, ended, occasion), changes)
-        if self._forwarding is not None:
-            self._forwarding.forward(row, before, changes, start)
-        if not row.spaces:
-            row.identities = {}
-            row.members = {}
-            row.variants = {}
-            row.opt_out = 0
-            row.slots = {}
-            row.event_ids.clear()
-            row.batch_ids.clear()
+        self._time.prune(row, at)
+        row.due = self._time.next_due(row, at)
 
     # Audiences
 
@@ -455,10 +328,3 @@ class Engine:
             settle(self.plan, row, places, Why(flips, [], occasion), changes)
         if self._forwarding is not None:
             self._forwarding.forward(row, before, changes, start)
-
-
-def _seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
-    """The leaves that read first or last seen in a workspace."""
-    facets = (Facet.FIRST_SEEN, Facet.LAST_SEEN)
-    found = [leaf for facet in facets for leaf in plan.profile_leaves.get((workspace, facet), ())]
-    return tuple(leaf for leaf in found if isinstance(leaf, ProfileValue))

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cdp_stream.core.change import Occasion
 from cdp_stream.core.criteria.leaf import Leaf
-from cdp_stream.core.forwarding import Before
 from cdp_stream.core.row import Row, Space
-
-Occasion = tuple[str, str | None, int | None]
-"""Why a leaf flipped: the kind of a cause, its event id and event time."""
+from cdp_stream.core.shared import Before
 
 Flips = dict[Leaf, Occasion]
 

@@ -11,97 +11,16 @@ Source: docs/outputs.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from cdp_stream.core.change import ADD, DELETE, Cause, Change
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.change import ADD, DELETE, Cause, Change, Occasion
+from cdp_stream.core.event import ProfilePart
 from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import Row, sent_size
-from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation, is_same
-
-ATTRIBUTE_UPDATE: Final = "attribute_update"
-AUDIENCE_DELETE: Final = "audience_delete"
-
-OF_IDENTITY: Final = "identity"
-OF_ATTRIBUTES: Final = "attributes"
-OF_ACTIVATION: Final = "activation"
-"""Kinds, in the ids of messages that have no counterpart in `cdp.memberships`."""
+from cdp_stream.core.row import Row
+from cdp_stream.core.shared import Before, Shared, SharedAttribute, SharedCalculation, is_same
+from cdp_stream.core.telling import Emission, Identity, Route, Telling
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)
-
-Identity = tuple[str, str]
-_Occasion = tuple[str, str | None, int | None]
-
-Before = dict[Shared | None, tuple[Any, _Occasion]]
-"""What held before the instant that is being evaluated, of what is written in it, and what writes
-it: shared attributes that may have changed, and under None the identities.
-"""
-
-
-class Told(NamedTuple):
-    """One thing that an output is told.
-
-    Attributes:
-        change: with the identities that the connector accepts; `ordinal` is the number in
-            `message_id` where there is no counterpart in `cdp.memberships`.
-        attributes: shared attributes that have a value: decoded JSON, integers of any size.
-    """
-
-    connection: Connection
-    message_id: str
-    change: Change
-    attributes: dict[str, Any]
-
-
-class Emission(list[Change]):
-    """The changes of some evaluations, and what the outputs are told of them.
-
-    Attributes:
-        told: in the order in which each output must be told.
-        unidentified: output id -> messages that were for nobody, the profile having none of the
-            identities that the connector accepts.
-    """
-
-    __slots__ = ("told", "unidentified")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[Told] = []
-        self.unidentified: dict[str, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """An active connection, with what is needed of its audience.
-
-    Attributes:
-        key: of the connection in rows.
-        order: the audience's place in the order of emission.
-        emits: False of a draft: nothing is told of it, save that it was none before.
-        shared: what it shares, by name.
-    """
-
-    connection: Connection
-    key: str
-    audience_id: str
-    name: str
-    digest: str
-    order: int
-    emits: bool
-    shared: tuple[tuple[str, Shared], ...]
-
-    def attributes(self, row: Row, at: int) -> dict[str, Any]:
-        """The shared attributes that have a value at the row's clock."""
-        read = ((name, shared.value(row, at)) for name, shared in self.shared)
-        return {name: value for name, value in read if value is not MISSING}
-
-    def accepted(self, identities: Iterable[Identity]) -> tuple[Identity, ...]:
-        """The identities that the connector accepts."""
-        types = self.connection.identities
-        if types is None:
-            return tuple(identities)
-        return tuple(identity for identity in identities if identity[0] in types)
 
 
 class Shift(NamedTuple):
@@ -110,7 +29,7 @@ class Shift(NamedTuple):
     Attributes:
         at: the instant at which a row's changes are told, not before its clock.
         read_at: the instant up to which the row was evaluated.
-        started: ids of the connections that were not active before, or had other settings.
+        started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
     """
 
@@ -132,39 +51,52 @@ class Forwarding:
         for route in routes:
             by_audience.setdefault(route.audience_id, []).append(route)
         self.routes = {name: tuple(found) for name, found in by_audience.items()}
-        self._attributes: dict[tuple[str, str], dict[SharedAttribute, None]] = {}
+        self._attributes: dict[str, dict[str, dict[SharedAttribute, None]]] = {}
         self._calculations: dict[str, SharedCalculation] = {}
         calculating: dict[str, dict[SharedCalculation, None]] = {}
         for route in self._all():
             for _name, shared in route.shared:
+                shared.audiences.add(route.audience_id)
                 if isinstance(shared, SharedCalculation):
-                    shared.audiences.add(route.audience_id)
                     self._calculations[shared.memory.slot] = shared
                     calculating.setdefault(route.audience_id, {})[shared] = None
                 else:
                     for workspace in shared.workspaces:
-                        known = self._attributes.setdefault((workspace, shared.key), {})
-                        known[shared] = None
+                        known = self._attributes.setdefault(workspace, {})
+                        known.setdefault(shared.key, {})[shared] = None
         self._calculating = {name: tuple(found) for name, found in calculating.items()}
 
     # before something is written
 
-    def note_identities(self, before: Before, row: Row, occasion: _Occasion) -> None:
+    def note_identities(self, before: Before, row: Row, occasion: Occasion) -> None:
         """The profile's identities are about to be written."""
-        if None not in before:
+        if None not in before and not self.routes.keys().isdisjoint(row.members):
             before[None] = dict(row.identities), occasion
 
     def note_attributes(
-        self, before: Before, row: Row, workspace: str, keys: Iterable[str], occasion: _Occasion
+        self, before: Before, row: Row, workspace: str, part: ProfilePart, occasion: Occasion
     ) -> None:
-        """User attributes are about to be written in a workspace."""
-        for key in keys:
-            for shared in self._attributes.get((workspace, key), ()):
-                if shared not in before:
-                    before[shared] = shared.value(row, row.clock), occasion
+        """User attributes are about to be written in a workspace; most are what they were."""
+        read = self._attributes.get(workspace)
+        if read is None:
+            return
+        known = row.spaces[workspace].attributes
+        for key, value in part.attributes.items():
+            if key in read and not is_same(known.get(key, MISSING), value):
+                self._note_attribute(before, row, read[key], occasion)
+        for key in part.deleted:
+            if key in read and key in known:
+                self._note_attribute(before, row, read[key], occasion)
+
+    def _note_attribute(
+        self, before: Before, row: Row, found: Iterable[SharedAttribute], occasion: Occasion
+    ) -> None:
+        for shared in found:
+            if shared not in before and not shared.audiences.isdisjoint(row.members):
+                before[shared] = shared.value(row, row.clock), occasion
 
     def note_event(
-        self, before: Before, row: Row, slot: str, occasion: _Occasion
+        self, before: Before, row: Row, slot: str, occasion: Occasion
     ) -> SharedCalculation | None:
         """An event is about to enter the state of a slot; what of it a member's outputs know."""
         shared = self._calculations.get(slot)
@@ -223,13 +155,17 @@ class Forwarding:
         if not connected and not before:
             return
         emission = changes if isinstance(changes, Emission) else None
-        telling = _Telling(row, emission, row.clock, row.clock)
+        telling = Telling(row, emission, row.clock, row.clock)
         if not before:
+            self._tell_changes(telling, row, connected)
+            return
+        gone, fresh, cause = _identities(row, before)
+        changed = _changed(row, before)
+        if not gone and not fresh and not changed:
             self._tell_changes(telling, row, connected)
             return
         joined = {change.audience_id for change in made if change.action == ADD}
         staying = list(self._staying(row, joined))
-        gone, fresh, cause = _identities(row, before)
         if gone:
             left = list(self._leaving(connected))
             for route, variant in sorted((*staying, *left), key=_order):
@@ -237,7 +173,6 @@ class Forwarding:
         self._tell_changes(telling, row, connected)
         for route, variant in staying if fresh else ():
             telling.identities(ADD, route, variant, fresh, cause)
-        changed = _changed(row, before)
         for route, variant in staying if changed else ():
             telling.update(route, variant, changed)
 
@@ -253,12 +188,13 @@ class Forwarding:
         made = changes[start:]
         connected = [change for change in made if change.audience_id in self.routes]
         emission = changes if isinstance(changes, Emission) else None
-        telling = _Telling(row, emission, shift.at, shift.read_at)
+        telling = Telling(row, emission, shift.at, shift.read_at)
         self._tell_changes(telling, row, connected, shift.started)
         if not shift.started and not shift.reshared:
             return
         joined = {change.audience_id for change in made if change.action == ADD}
-        for route, variant in self._staying(row, joined):
+        # Whom the end of an A/B test took nowhere, as connections of the whole audience see it.
+        for route, variant in self._staying(row, joined - _rejoined(made)):
             if route.connection.id in shift.started:
                 telling.activation(route, variant, _BY_DEFINITION)
             elif route.connection.id in shift.reshared:
@@ -266,7 +202,7 @@ class Forwarding:
 
     def _tell_changes(
         self,
-        telling: _Telling,
+        telling: Telling,
         row: Row,
         made: list[Change],
         started: frozenset[str] = frozenset(),
@@ -274,16 +210,7 @@ class Forwarding:
         """Changes of connected audiences; a connection that has only `started` has no member that
         could be deleted.
         """
-        split = {
-            change.audience_id
-            for change in made
-            if change.action == DELETE and change.variant is not None
-        }
-        rejoined = {
-            change.audience_id
-            for change in made
-            if change.action == ADD and change.variant is None and change.audience_id in split
-        }
+        rejoined = _rejoined(made)
         for change in made:
             for route in self.routes[change.audience_id]:
                 variant = route.connection.variant
@@ -327,126 +254,18 @@ class Forwarding:
             yield from routes
 
 
-class _Telling:
-    """Notes what outputs are told of one evaluation of a row.
-
-    Args:
-        emission: where; nowhere when it is None.
-        at: the instant at which it is told, not before the row's clock.
-        read_at: the instant up to which the row was evaluated.
-    """
-
-    def __init__(self, row: Row, emission: Emission | None, at: int, read_at: int) -> None:
-        self._row = row
-        self._emission = emission
-        self._at = at
-        self._read_at = read_at
-
-    def change(self, route: Route, change: Change) -> None:
-        """A change, as `cdp.memberships` has it."""
-        accepted = route.accepted(change.identities)
-        if not accepted:
-            self._nobody(route)
-        elif self._emission is not None:
-            attributes = route.attributes(self._row, self._read_at)
-            told = Told(
-                route.connection,
-                change.message_id,
-                change._replace(identities=accepted),
-                attributes,
-            )
-            self._emission.told.append(told)
-
-    def identities(
-        self,
-        action: str,
-        route: Route,
-        variant: str | None,
-        identities: list[Identity],
-        cause: Cause,
-    ) -> None:
-        """Identities that came or went, each by itself."""
-        for identity in route.accepted(identities):
-            self._own(OF_IDENTITY, action, route, variant, (identity,), cause)
-
-    def update(self, route: Route, variant: str | None, changed: dict[Shared, _Occasion]) -> None:
-        """All shared attributes, if any of them changed."""
-        found = [changed[shared] for _name, shared in route.shared if shared in changed]
-        if not found:
-            return
-        kind, event_id, event_time = found[0]
-        cause = Cause(kind, None, event_id, event_time)
-        self._all_identities(OF_ATTRIBUTES, ATTRIBUTE_UPDATE, route, variant, cause)
-
-    def reshared(self, route: Route, variant: str | None, cause: Cause) -> None:
-        """All shared attributes, as the connection shares others than before."""
-        self._all_identities(OF_ATTRIBUTES, ATTRIBUTE_UPDATE, route, variant, cause)
-
-    def activation(self, route: Route, variant: str | None, cause: Cause) -> None:
-        """That the profile is a member, as its connection has become active."""
-        self._all_identities(OF_ACTIVATION, ADD, route, variant, cause)
-
-    def _all_identities(
-        self, kind: str, action: str, route: Route, variant: str | None, cause: Cause
-    ) -> None:
-        accepted = route.accepted(sorted(self._row.identities.items()))
-        if accepted:
-            self._own(kind, action, route, variant, accepted, cause)
-        else:
-            self._nobody(route)
-
-    def _own(
-        self,
-        kind: str,
-        action: str,
-        route: Route,
-        variant: str | None,
-        identities: tuple[Identity, ...],
-        cause: Cause,
-    ) -> None:
-        if self._emission is None:
-            return
-        row, at = self._row, self._at
-        number = _next_number(row, at, route.key)
-        name = route.name if variant is None else f"{route.name} - {variant}"
-        change = Change(
-            action,
-            route.audience_id,
-            name,
-            row.mpid,
-            at,
-            number,
-            variant,
-            cause,
-            route.digest,
-            identities,
-        )
-        connection = route.connection
-        message_id = f"{route.audience_id}:{row.mpid}:{at}:{connection.id}:{kind}:{number}"
-        told = Told(connection, message_id, change, route.attributes(row, self._read_at))
-        self._emission.told.append(told)
-
-    def _nobody(self, route: Route) -> None:
-        if self._emission is not None:
-            output = route.connection.output
-            unidentified = self._emission.unidentified
-            unidentified[output] = unidentified.get(output, 0) + 1
-
-
-def _next_number(row: Row, at: int, key: str) -> int:
-    """How many messages of its own the connection had of the profile at this instant."""
-    row.warm()
-    for past in [instant for instant in row.sent if instant < row.clock]:
-        row.weight -= sent_size(row.sent.pop(past))
-    sent = row.sent.get(at)
-    if sent is None:
-        sent = row.sent[at] = {}
-        row.weight += sent_size(sent)
-    number = sent.get(key, 0)
-    row.weight -= sent_size(sent)
-    sent[key] = number + 1
-    row.weight += sent_size(sent)
-    return number
+def _rejoined(made: list[Change]) -> set[str]:
+    """The audiences whose A/B test ended with the profile in them."""
+    split = {
+        change.audience_id
+        for change in made
+        if change.action == DELETE and change.variant is not None
+    }
+    return {
+        change.audience_id
+        for change in made
+        if change.action == ADD and change.variant is None and change.audience_id in split
+    }
 
 
 def _identities(row: Row, before: Before) -> tuple[list[Identity], list[Identity], Cause]:
@@ -458,7 +277,7 @@ def _identities(row: Row, before: Before) -> tuple[list[Identity], list[Identity
     return gone, fresh, Cause("profile", None, None, time)
 
 
-def _changed(row: Row, before: Before) -> dict[Shared, _Occasion]:
+def _changed(row: Row, before: Before) -> dict[Shared, Occasion]:
     return {
         shared: occasion
         for shared, (old, occasion) in before.items()

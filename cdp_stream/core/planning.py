@@ -1,5 +1,6 @@
-"""From checked definitions to a plan: one leaf per distinct criterion, the index of who reads
-which event, and which audiences each leaf, each activity and each end can change.
+"""From checked definitions to a plan: one leaf per distinct criterion and the index of who reads
+which event (leaves.py), which audiences each leaf, each activity and each end can change
+(linking.py), and the audiences and connections in force.
 
 Audiences are evaluated in an order in which each comes after those it refers to, and changes are
 emitted in the order of the definition files.
@@ -7,53 +8,36 @@ emitted in the order of the definition files.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.criteria.calculated_attribute import (
-    CalculatedAttributeTest,
-    CalculatedMemory,
-)
-from cdp_stream.core.criteria.cart_abandonment import CartAbandonment
-from cdp_stream.core.criteria.count_across import CountAcross
-from cdp_stream.core.criteria.event_count import event_count
-from cdp_stream.core.criteria.leaf import EventLeaf, EventMemory, Leaf
-from cdp_stream.core.criteria.membership import Activity, Membership
-from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance, profile_leaf
-from cdp_stream.core.criteria.sequence import Sequence
-from cdp_stream.core.criteria.user_attribute import UserAttribute
-from cdp_stream.core.criteria.where import compile_where
+from cdp_stream.core.criteria.membership import Membership
 from cdp_stream.core.definition import (
     Account,
     Audience,
-    CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
     Criterion,
-    DistanceCriterion,
     EventCriterion,
-    Facet,
     MemberOf,
-    ProfileCriterion,
-    Reach,
     SequenceCriterion,
 )
 from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
-from cdp_stream.core.forwarding import Forwarding, Route
+from cdp_stream.core.forwarding import Forwarding
+from cdp_stream.core.leaves import Leaves
+from cdp_stream.core.linking import link
 from cdp_stream.core.meaning import digest_of, expression_digest, slot_of
-from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Reader, Stage
-from cdp_stream.core.row import NEVER, Row, Space
-from cdp_stream.core.scope import identity_of, slots_of
+from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Stage
+from cdp_stream.core.scope import identity_of
 from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
+from cdp_stream.core.telling import Route
 from cdp_stream.core.windows import Window
 
 WHOLE: Final = Stage()
 """All of the definitions is in force."""
 
 _MEANING_LENGTH: Final = 16
-_SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
 
 def build_plan(account: Account, stage: Stage = WHOLE, whole: Plan | None = None) -> Plan:
@@ -70,11 +54,11 @@ def build_plan(account: Account, stage: Stage = WHOLE, whole: Plan | None = None
     plan = Plan(account)
     if whole is not None:
         plan.meanings, plan.identities = whole.meanings, whole.identities
-    leaves = _Leaves(plan)
+    leaves = Leaves(plan)
     order = {audience.id: place for place, audience in enumerate(account.audiences)}
     plan.audiences = tuple(_all_planned(account, order, leaves, stage))
     plan.places = {audience.id: place for place, audience in enumerate(plan.audiences)}
-    _link(plan, leaves)
+    link(plan, leaves)
     routes = list(_routes(plan, leaves, stage.missing))
     plan.forwarding = Forwarding(routes) if routes else None
     return plan
@@ -108,7 +92,7 @@ def build_history_plan(
     plan = Plan(account)
     if whole is not None:
         plan.identities = whole.identities
-    leaves = _Leaves(plan)
+    leaves = Leaves(plan)
     oldest: list[int | None] = []
     for audience in account.audiences:
         for criterion in leaves_of(audience.expression):
@@ -120,7 +104,7 @@ def build_history_plan(
         if slot_of(identity_of(attribute, plan.workspaces)) in wanted:
             leaves.memory_of(attribute)
             oldest.append(attribute.window.oldest)
-    _link(plan, leaves)
+    link(plan, leaves)
     lookback = None if None in oldest else max(filter(None, oldest), default=0)
     return HistoryPlan(plan, lookback)
 
@@ -135,110 +119,8 @@ def _windows_of(criterion: Criterion) -> list[Window]:
             return []
 
 
-class _Leaves:
-    """The run-time leaves, one per distinct criterion."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.by_identity: dict[str, Leaf] = {}
-        self.activities: dict[tuple[str, ...], Activity] = {}
-        self.memberships: dict[str, Membership] = {}
-        self.calculated: dict[str, CalculatedMemory] = {}
-
-    def identity_of(self, criterion: Criterion) -> str:
-        """Asked of each criterion several times, which lives as long as the account."""
-        identities = self.plan.identities
-        known = identities.get(id(criterion))
-        if known is None:
-            known = identities[id(criterion)] = identity_of(criterion, self.plan.workspaces)
-        return known
-
-    def slots_of(self, criterion: Criterion) -> tuple[str, ...]:
-        """The slots in which a criterion keeps what it has seen of events."""
-        if isinstance(criterion, MemberOf):
-            return ()
-        return slots_of(criterion, self.plan.workspaces, self.identity_of(criterion))
-
-    def activity_in(self, workspaces: tuple[str, ...]) -> Activity:
-        return self.activities.setdefault(workspaces, Activity(workspaces))
-
-    def leaf_of(self, criterion: Criterion) -> Leaf:
-        if isinstance(criterion, MemberOf):
-            audience_id = criterion.audience_id
-            return self.memberships.setdefault(audience_id, Membership(audience_id))
-        identity = self.identity_of(criterion)
-        leaf = self.by_identity.get(identity)
-        if leaf is None:
-            leaf = self.by_identity[identity] = self._new(criterion, identity)
-        return leaf
-
-    def _new(self, criterion: Criterion, identity: str) -> Leaf:
-        match criterion:
-            case EventCriterion():
-                return self._event_leaf(criterion, identity)
-            case CalculatedCriterion():
-                memory = self.memory_of(criterion.attribute)
-                test = CalculatedAttributeTest(memory, criterion.test)
-                memory.leaves = (*memory.leaves, test)
-                return test
-            case CartCriterion():
-                return self._with_memories(CartAbandonment(criterion, identity))
-            case SequenceCriterion():
-                return self._with_memories(Sequence(criterion, identity))
-            case ProfileCriterion(facet=Facet.USER_ATTRIBUTE):
-                return UserAttribute(criterion.workspace, criterion.key, criterion.test)
-            case ProfileCriterion() | DistanceCriterion():
-                return profile_leaf(criterion)
-            case MemberOf():
-                raise AssertionError("references are no criteria of their own")
-
-    def _event_leaf(self, criterion: EventCriterion, identity: str) -> Leaf:
-        where = compile_where(criterion.where)
-        if len(criterion.reaches) > 1:
-            return self._with_memories(CountAcross(criterion, identity))
-        (reach,) = criterion.reaches
-        leaf = event_count(
-            slot_of(identity),
-            reach.workspace,
-            reach.window,
-            criterion.minimum,
-            criterion.maximum,
-        )
-        self._claim(leaf)
-        reader = Reader(criterion.subject, reach.inputs, where, leaf, None)
-        self.plan.add_reader(reach, reader)
-        return leaf
-
-    def _with_memories(self, leaf: CartAbandonment | Sequence | CountAcross) -> Leaf:
-        for memory in leaf.memories:
-            self._claim(memory)
-            for reach, subject in memory.reads:
-                self.plan.add_reader(reach, Reader(subject, reach.inputs, None, None, memory))
-        return leaf
-
-    def memory_of(self, attribute: CalculatedAttribute) -> CalculatedMemory:
-        """Where the state of a calculated attribute is kept: one place, whoever reads it."""
-        identity = identity_of(attribute, self.plan.workspaces)
-        memory = self.calculated.get(identity)
-        if memory is None:
-            memory = CalculatedMemory(slot_of(identity), attribute)
-            self.calculated[identity] = memory
-            self._claim(memory)
-            reach = Reach(attribute.workspace, attribute.window, None)
-            where = compile_where(attribute.where)
-            self.plan.add_reader(reach, Reader(attribute.subject, None, where, None, memory))
-        return memory
-
-    def _claim(self, memory: EventLeaf | EventMemory) -> None:
-        if memory.slot in self.plan.memories:
-            raise ValueError(
-                f"two criteria share the slot {memory.slot}; change a detail of one of them"
-            )
-        self.plan.memories[memory.slot] = memory
-
-
 def _all_planned(
-    account: Account, order: Mapping[str, int], leaves: _Leaves, stage: Stage
+    account: Account, order: Mapping[str, int], leaves: Leaves, stage: Stage
 ) -> Iterator[PlannedAudience]:
     """The audiences in the order of evaluation; a pending one only as it was before, if it was."""
     meanings = leaves.plan.meanings
@@ -266,7 +148,7 @@ def _all_planned(
     leaves.plan.pending = frozenset(pending)
 
 
-def _meaning(audience: Audience, needs: Mapping[str, str], leaves: _Leaves) -> str:
+def _meaning(audience: Audience, needs: Mapping[str, str], leaves: Leaves) -> str:
     """The digest of who is a member, with that of all it refers to; over-careful at most: what is
     written in another order may differ.
     """
@@ -274,7 +156,7 @@ def _meaning(audience: Audience, needs: Mapping[str, str], leaves: _Leaves) -> s
     return digest_of([sorted(audience.workspaces), body])[:_MEANING_LENGTH]
 
 
-def _planned(audience: Audience, order: int, leaves: _Leaves, meaning: str) -> PlannedAudience:
+def _planned(audience: Audience, order: int, leaves: Leaves, meaning: str) -> PlannedAudience:
     activity = leaves.activity_in(audience.workspaces)
     written = leaves_of(audience.expression)
     body = compile_expression(audience.expression, leaves.leaf_of)
@@ -293,7 +175,7 @@ def _planned(audience: Audience, order: int, leaves: _Leaves, meaning: str) -> P
     )
 
 
-def _frozen(before: InForce, order: int, leaves: _Leaves) -> PlannedAudience:
+def _frozen(before: InForce, order: int, leaves: Leaves) -> PlannedAudience:
     """Who is a member stays one while active, and nobody joins."""
     activity = leaves.activity_in(before.workspaces)
     return PlannedAudience(
@@ -329,7 +211,7 @@ def _evaluated(audiences: tuple[Audience, ...]) -> tuple[Audience, ...]:
     return tuple(audience for audience in audiences if audience.id in needed)
 
 
-def _routes(plan: Plan, leaves: _Leaves, missing: frozenset[str]) -> Iterator[Route]:
+def _routes(plan: Plan, leaves: Leaves, missing: frozenset[str]) -> Iterator[Route]:
     """The active connections of audiences in force, with what they share; a calculated attribute is
     shared as soon as its history is in.
     """
@@ -384,89 +266,3 @@ def _after_references(audiences: tuple[Audience, ...]) -> list[Audience]:
                 placed.setdefault(current.id, current)
                 pending.pop()
     return list(placed.values())
-
-
-def _link(plan: Plan, leaves: _Leaves) -> None:
-    """Tell each leaf the audiences it can flip, and each workspace those that activity and its end
-    can flip.
-    """
-    direct: dict[int, set[int]] = defaultdict(set)
-    referrers: dict[str, set[int]] = defaultdict(set)
-    for place, audience in enumerate(plan.audiences):
-        for leaf, _text in audience.leaves:
-            if isinstance(leaf, Membership):
-                referrers[leaf.audience_id].add(place)
-            else:
-                direct[id(leaf)].add(place)
-    reach: dict[int, set[int]] = {}
-    for place in range(len(plan.audiences) - 1, -1, -1):
-        following = referrers.get(plan.audiences[place].id, set())
-        reach[place] = following.union(*(reach[next_place] for next_place in following))
-    for leaf in leaves.by_identity.values():
-        own = direct[id(leaf)]
-        leaf.audiences = tuple(sorted(own.union(*(reach[place] for place in own))))
-    plan.opted_out.audiences = tuple(range(len(plan.audiences)))
-    _index_attributes(plan, leaves.by_identity.values())
-    _index_profile_values(plan, leaves.by_identity.values())
-    for workspace in plan.workspaces:
-        _link_activity(plan, workspace, reach)
-
-
-def _index_attributes(plan: Plan, leaves: Iterable[Leaf]) -> None:
-    attributes: dict[tuple[str, str], list[UserAttribute]] = defaultdict(list)
-    for leaf in leaves:
-        if isinstance(leaf, UserAttribute):
-            attributes[leaf.workspace, leaf.key].append(leaf)
-    for (workspace, key), tests in attributes.items():
-        plan.attribute_leaves[workspace, key] = tuple(tests)
-        dated = tuple(test for test in tests if test.is_dated)
-        if dated:
-            plan.dated_attributes.setdefault(workspace, {})[key] = dated
-
-
-def _index_profile_values(plan: Plan, leaves: Iterable[Leaf]) -> None:
-    values: dict[tuple[str, Facet], list[ProfileValue | WithinDistance]] = defaultdict(list)
-    dated: dict[str, list[Leaf]] = defaultdict(list)
-    for leaf in leaves:
-        if isinstance(leaf, ProfileValue | WithinDistance):
-            values[leaf.workspace, leaf.facet].append(leaf)
-            if leaf.is_dated:
-                dated[leaf.workspace].append(leaf)
-    plan.profile_leaves = {key: tuple(found) for key, found in values.items()}
-    plan.dated_leaves = {workspace: tuple(found) for workspace, found in dated.items()}
-
-
-def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> None:
-    """What a profile's first activity in a workspace can make true, without asking every audience
-    each time.
-
-    Criteria start at their default and flip by themselves, so of the workspace's own audiences only
-    those can become true by activity alone that hold by default, that refer to one that another
-    workspace can have made true, or that read what does not start at its default: first and last
-    seen, which activity brings, and identities, which another workspace may have brought.
-    """
-    own = {
-        place for place, audience in enumerate(plan.audiences) if workspace in audience.workspaces
-    }
-    asked = {
-        place
-        for place in own
-        for leaf, _text in plan.audiences[place].leaves
-        if (
-            isinstance(leaf, Membership)
-            and plan.audiences[plan.places[leaf.audience_id]].workspaces != (workspace,)
-        )
-        or (isinstance(leaf, ProfileValue) and (leaf.facet in _SEEN or not leaf.workspace))
-    }
-    elsewhere = {following for place in own for following in reach[place] if following not in own}
-    newcomer = Row(0)
-    newcomer.spaces[workspace] = Space(0, 0, {})
-    for audience in plan.audiences:
-        if audience.expression.holds(newcomer, NEVER):
-            newcomer.members[audience.id] = NEVER
-    default = {place for place in own if plan.audiences[place].id in newcomer.members}
-    following_asked = {following for place in asked for following in reach[place]}
-    plan.activations[workspace] = tuple(sorted(default | asked | following_asked | elsewhere))
-    shared = {place for place in own if len(plan.audiences[place].workspaces) > 1}
-    following_shared = {following for place in shared for following in reach[place]}
-    plan.dependants[workspace] = tuple(sorted(elsewhere | shared | following_shared))

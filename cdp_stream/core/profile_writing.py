@@ -17,7 +17,13 @@ from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.flips import Touch
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.plan import Plan
-from cdp_stream.core.row import CONSENT, DEVICES, INSTALL, LOCATION, UNINSTALL, Row
+from cdp_stream.core.row import CONSENT, DEVICES, INSTALL, LOCATION, UNINSTALL, Row, Space
+
+PROFILE_PART: Final = -1
+"""Stands for the profile part among the refused events of a batch."""
+
+NO_SPACE: Final = Space(0, 0, {})
+"""Where nothing is written: identities belong to no workspace."""
 
 _FACETS: Final = {
     LOCATION: Facet.LOCATION,
@@ -26,7 +32,40 @@ _FACETS: Final = {
 }
 
 
-def has_room_for(row: Row, part: ProfilePart) -> bool:
+def write_profile(plan: Plan, touch: Touch, part: ProfilePart) -> tuple[int, ...]:
+    """Write a profile part; identities as long as the profile lives in any workspace.
+
+    Args:
+        touch: its space is `NO_SPACE` where the profile does not live in the input's workspace.
+
+    Returns:
+        What did not fit any more: nothing, or `PROFILE_PART`.
+    """
+    row = touch.row
+    if not row.spaces:
+        return ()
+    if not _has_room_for(row, part):
+        return (PROFILE_PART,)
+    row.weight += part.size
+    row.warm()
+    if part.identities:
+        write_identities(plan, touch, part.identities)
+    if touch.space is not NO_SPACE:
+        if part.attributes or part.deleted:
+            write_attributes(plan, touch, part)
+        if part.facts is not None:
+            write_facts(plan, touch, part.facts)
+    return ()
+
+
+def seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
+    """The leaves that read first or last seen in a workspace."""
+    facets = (Facet.FIRST_SEEN, Facet.LAST_SEEN)
+    found = [leaf for facet in facets for leaf in plan.profile_leaves.get((workspace, facet), ())]
+    return tuple(leaf for leaf in found if isinstance(leaf, ProfileValue))
+
+
+def _has_room_for(row: Row, part: ProfilePart) -> bool:
     """Whether a profile part fits; one that only deletes always does."""
     says_more = part.attributes or part.identities or part.facts is not None
     return not says_more or row.has_room(part.size)
@@ -62,8 +101,7 @@ def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
     row, attributes = touch.row, touch.space.attributes
     before: dict[str, Any] = {}
     if touch.before is not None and plan.forwarding is not None:
-        keys = (*part.attributes, *part.deleted)
-        plan.forwarding.note_attributes(touch.before, row, touch.workspace, keys, touch.occasion)
+        plan.forwarding.note_attributes(touch.before, row, touch.workspace, part, touch.occasion)
     for key, value in part.attributes.items():
         before[key] = attributes.get(key, MISSING)
         attributes[key] = value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cdp_stream.core.change import Occasion
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.row import FOREVER, Row
@@ -18,13 +19,15 @@ class SharedAttribute:
 
     Attributes:
         workspaces: ids, in the order of the account.
+        audiences: ids of those with a connection that shares it.
     """
 
-    __slots__ = ("key", "workspaces")
+    __slots__ = ("audiences", "key", "workspaces")
 
     def __init__(self, workspaces: tuple[str, ...], key: str) -> None:
         self.workspaces = workspaces
         self.key = key
+        self.audiences: set[str] = set()
 
     def value(self, row: Row, _at: int) -> Any:
         """Its value as decoded JSON, or MISSING."""
@@ -33,6 +36,11 @@ class SharedAttribute:
             if space is not None and self.key in space.attributes:
                 return space.attributes[self.key]
         return MISSING
+
+    @property
+    def read_in(self) -> tuple[str, ...]:
+        """What its value is read in; together with the key, what it means."""
+        return self.workspaces
 
     def reads(self, workspace: str) -> bool:
         """Whether its value may be of this workspace."""
@@ -60,6 +68,11 @@ class SharedCalculation:
         """Its value at an instant that is not before the row's clock, or MISSING."""
         return self.memory.value(row, at)
 
+    @property
+    def read_in(self) -> tuple[str, ...]:
+        """The slot of its state, which says what it means."""
+        return ("", self.memory.slot)
+
     def reads(self, workspace: str) -> bool:
         """Whether its value is of this workspace."""
         return self.memory.workspace == workspace
@@ -70,6 +83,11 @@ class SharedCalculation:
 
 
 Shared = SharedAttribute | SharedCalculation
+
+Before = dict[Shared | None, tuple[Any, Occasion]]
+"""What held before the instant that is being evaluated, of what is written in it, and what writes
+it: shared attributes that may have changed, and under None the identities.
+"""
 
 
 def is_same(one: Any, other: Any) -> bool:

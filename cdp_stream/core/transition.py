@@ -22,9 +22,10 @@ from cdp_stream.core.ab_test import variant_of
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.forwarding import Route, Shift
+from cdp_stream.core.forwarding import Shift
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience
 from cdp_stream.core.row import Row, measure
+from cdp_stream.core.telling import Route
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -34,19 +35,25 @@ class Wired(NamedTuple):
     """What a change of definitions must know of a connection that was active before.
 
     Attributes:
+        connector: that of the output.
         on_audience_delete: what is done when the audience is deleted, where the connection
             overrides its connector.
         settings: as JSON text.
-        shared: names of the attributes that it shares.
+        shared: the attributes that it shares, each its name and then where it is read.
     """
 
     id: str
     audience: str
     output: str
+    connector: str
     variant: str | None
     on_audience_delete: str | None
     settings: str
-    shared: tuple[str, ...]
+    shared: tuple[tuple[str, ...], ...]
+
+    def is_other(self, now: Wired) -> bool:
+        """Whether the connection is no more to the same list of the same partner."""
+        return (self.settings, self.connector) != (now.settings, now.connector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ def catalog_of(plan: Plan) -> Catalog:
         {audience.id: _in_force(audience) for audience in sorted(plan.audiences, key=_order)},
         {workspace.id: workspace.lifetime_ms for workspace in plan.workspaces.values()},
         frozenset(plan.memories),
-        {route.connection.id: _wired(route) for route in _routes(plan)},
+        _wires(plan),
     )
 
 
@@ -88,7 +95,7 @@ class Transition:
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
         gone: places in the order of emission of audiences that are not defined any more, by id.
-        started: ids of the connections that were not active before, or had other settings.
+        started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
     """
 
@@ -137,7 +144,7 @@ def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozens
     reshared: set[str] = set()
     for wired in after.connections.values():
         known = before.connections.get(wired.id)
-        if known is None or known.settings != wired.settings:
+        if known is None or known.is_other(wired):
             started.add(wired.id)
         elif known.shared != wired.shared:
             reshared.add(wired.id)
@@ -146,19 +153,20 @@ def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozens
 
 def ended_connections(before: Catalog, accounts: Sequence[Account]) -> list[tuple[Wired, InForce]]:
     """The connections whose audience, or variant of it, later definitions had no more, each with
-    the audience as it was; not those of outputs that are gone too, whom nobody reads.
+    the audience as it was; not those of outputs that are gone too, whom nobody reads, or have
+    become another partner's.
 
     Args:
         accounts: what was defined since, one after another; the last is what is in force. One in
             between may have deleted an audience that the last has again.
     """
-    outputs = {output.id for output in accounts[-1].outputs}
+    connectors = {output.id: output.connector for output in accounts[-1].outputs}
     still = [_variants_of(account) for account in accounts]
     found: list[tuple[Wired, InForce]] = []
     for wired in before.connections.values():
         was = before.audiences.get(wired.audience)
         is_gone = any((wired.audience, wired.variant) not in there for there in still)
-        if is_gone and was is not None and wired.output in outputs:
+        if is_gone and was is not None and connectors.get(wired.output) == wired.connector:
             found.append((wired, was))
     return found
 
@@ -303,7 +311,11 @@ def narrowed(catalog: Catalog, newest: Catalog) -> Catalog:
     told only their own connections.
     """
     active = newest.connections
-    connections = {name: one for name, one in catalog.connections.items() if name in active}
+    connections = {
+        name: one
+        for name, one in catalog.connections.items()
+        if name in active and not one.is_other(active[name])
+    }
     return replace(catalog, slots=catalog.slots & newest.slots, connections=connections)
 
 
@@ -330,22 +342,28 @@ def _in_force(audience: PlannedAudience) -> InForce:
     )
 
 
-def _routes(plan: Plan) -> Iterator[Route]:
-    if plan.forwarding is not None:
-        for routes in plan.forwarding.routes.values():
-            yield from routes
+def _wires(plan: Plan) -> dict[str, Wired]:
+    if plan.forwarding is None:
+        return {}
+    connectors = {output.id: output.connector for output in plan.account.outputs}
+    return {
+        route.connection.id: _wired(route, connectors.get(route.connection.output, ""))
+        for routes in plan.forwarding.routes.values()
+        for route in routes
+    }
 
 
-def _wired(route: Route) -> Wired:
+def _wired(route: Route, connector: str) -> Wired:
     connection = route.connection
     return Wired(
         connection.id,
         connection.audience,
         connection.output,
+        connector,
         connection.variant,
         connection.on_audience_delete,
         json.dumps(connection.settings, sort_keys=True),
-        tuple(name for name, _shared in route.shared),
+        tuple((name, *shared.read_in) for name, shared in route.shared),
     )
 
 

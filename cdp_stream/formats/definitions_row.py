@@ -23,7 +23,7 @@ from cdp_stream.errors import OutsideError
 DEFINITIONS_KEY: Final = b"~definitions"
 """Its key; no profile id is written so."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class PartitionDefinitions(NamedTuple):
@@ -50,7 +50,7 @@ class PartitionDefinitions(NamedTuple):
 
 _Entry = tuple[str, str, tuple[str, ...], bool, str, str, AbTest | None]
 _Lifetimes = dict[str, int | None]
-_Wire = tuple[str, str, str, str | None, str | None, str, tuple[str, ...]]
+_Wire = tuple[str, str, str, str, str | None, str | None, str, tuple[tuple[str, ...], ...]]
 _Past = tuple[int, list[str | _Entry], _Lifetimes, list[str], list[str | _Wire]]
 _Stored = tuple[
     str, int, int, int, int, list[_Entry], _Lifetimes, list[str], list[_Wire], list[_Past]

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from cdp_stream.core.definition import Account
-from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.plan import InForce
 from cdp_stream.core.row import FOREVER
+from cdp_stream.core.telling import Emission
 from cdp_stream.core.transition import Wired, ended_connections
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, encode_definitions
 from cdp_stream.formats.rows import decode_row, encode_row, is_same_but_epoch

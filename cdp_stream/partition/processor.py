@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.definition import Account
-from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.telling import Emission
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.rejects import Reject, too_large_for_profile

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cdp_stream.core.change import ADD
-from cdp_stream.core.forwarding import Emission
 from cdp_stream.core.plan import InForce, Plan
+from cdp_stream.core.telling import Emission
 from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key

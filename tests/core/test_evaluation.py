@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from cdp_stream.core.change import Cause
 from cdp_stream.core.definition import All, AnyOf, Condition, Input, Not, Source, Workspace
-from cdp_stream.core.evaluation import PROFILE_PART
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
+from cdp_stream.core.profile_writing import PROFILE_PART
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.core.windows import Window
 from tests.core.accounts import (

@@ -359,3 +359,53 @@ def test_a_draft_is_told_of_no_more_once_its_members_are_deleted() -> None:
     assert [one["action"] for one in told(effects)] == ["delete"]
     deliver(rows, effects)
     assert made.apply([sent(1, 7, 1, user_identities={"email": "x"})]).outputs == []
+
+
+def switched(
+    first: Account, *others: Account, batch: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """What a member with identities is told of when definitions change, once or several times
+    before its turn comes.
+    """
+    rows: Rows = {}
+    made = processor(first, rows)
+    deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL, **(batch or {}))]))
+    for number, other in enumerate(others, start=2):
+        deliver(rows, made.switch(definitions(other, number)))
+    return told(made.sweep(10))
+
+
+def test_as_a_test_ends_a_connection_of_all_hears_what_else_has_changed() -> None:
+    split = (replace(PLAYED, ab_test=TEST),)
+    (add,) = switched(account(replace(LOG, active=False), audiences=split), account(LOG))
+    assert (add["action"], add["cause"]["kind"]) == ("add", "definition")
+    tier = account(replace(LOG, user_attributes=("tier",)))
+    (update,) = switched(account(LOG, audiences=split), tier)
+    assert (update["action"], update["user_attributes"]) == ("attribute_update", {})
+
+
+def test_a_list_that_another_stood_for_meanwhile_hears_of_every_member_again() -> None:
+    other = account(replace(LOG, settings={"list": "b2"}))
+    (add,) = switched(account(LOG), other, account(LOG))
+    assert (add["action"], add["settings"]) == ("add", {"list": "a1"})
+
+
+def test_another_connector_is_another_partner_that_hears_of_every_member() -> None:
+    outputs = (Output("list", "webhook"), Output("log", "kafka"))
+    (add,) = switched(account(LOG), account(LOG, outputs=outputs))
+    assert (add["action"], add["output"]) == ("add", "log")
+    made = processor(account(LOG), {})
+    gone = account(outputs=outputs, audiences=())
+    assert made.switch(definitions(gone, 2)).outputs == []
+
+
+def test_what_is_shared_under_a_name_may_be_something_else() -> None:
+    most = replace(SPENT, id="most", calculation=Calculation.MAX)
+    swapped = (replace(SPENT, id="most"), replace(most, id="spent"))
+    both = (replace(LOG, user_attributes=("spent",)), replace(LIST, user_attributes=("most",)))
+    (one, other) = switched(
+        account(*both, calculated_attributes=(SPENT, most)),
+        account(*both, calculated_attributes=swapped),
+    )
+    assert (one["action"], one["user_attributes"]) == ("attribute_update", {})
+    assert (other["action"], other["user_attributes"]) == ("attribute_update", {"most": 0})

@@ -394,7 +394,7 @@ def test_the_row_of_definitions_comes_back_as_it_was_and_damage_is_told():
         "played", "PLAYED", ("short",), True, "d1", state.catalog.audiences["played"].meaning, SPLIT
     )
     assert encode_definitions(state) == rows[DEFINITIONS_KEY]
-    for damaged in (b"\x01", b"\x01xx", rows[DEFINITIONS_KEY][:-9]):
+    for damaged in (b"\x02", b"\x02xx", rows[DEFINITIONS_KEY][:-9]):
         with pytest.raises(OutsideError, match="damaged"):
             decode_definitions(damaged)
     with pytest.raises(OutsideError, match="version 9"):

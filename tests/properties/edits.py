@@ -34,6 +34,15 @@ def edits(draw: st.DrawFn) -> tuple[Json, Json]:
     return old, new
 
 
+@st.composite
+def edited(draw: st.DrawFn, definitions: Json) -> Json:
+    """Definitions after some more edits; what they read of events may be new."""
+    new = deepcopy(definitions)
+    for _ in range(draw(st.integers(1, 3))):
+        draw(st.sampled_from(_EDITS))(draw, new)
+    return new
+
+
 def referred_to(definitions: Json) -> set[str]:
     """The ids that criteria refer to."""
     found: set[str] = set()
@@ -73,6 +82,13 @@ def _split(draw: st.DrawFn, new: Json) -> None:
         one.pop("ab_test", None)
 
 
+def _end_tests(draw: st.DrawFn, new: Json) -> None:
+    """A/B tests end, all or some; the audiences stay."""
+    for one in new["audiences"]:
+        if "ab_test" in one and draw(st.integers(0, 3)):
+            del one["ab_test"]
+
+
 def _negate(draw: st.DrawFn, new: Json) -> None:
     one = draw(st.sampled_from(new["audiences"]))
     one["criteria"] = {"not": one["criteria"]}
@@ -105,4 +121,35 @@ def _move(draw: st.DrawFn, new: Json) -> None:
         journey["milestones"] = [*draw(st.permutations(splits)), *rest]
 
 
-_EDITS = [_remove, _status, _split, _negate, _add, _add, _reorder, _move]
+def _exchange(draw: st.DrawFn, new: Json) -> None:
+    """Two calculated attributes of one workspace change names."""
+    found = new.get("calculated_attributes", [])
+    pairs = [
+        (one, other)
+        for place, one in enumerate(found)
+        for other in found[:place]
+        if one["workspace"] == other["workspace"]
+    ]
+    if pairs:
+        one, other = draw(st.sampled_from(pairs))
+        one["id"], other["id"] = other["id"], one["id"]
+
+
+def _other_first(_draw: st.DrawFn, new: Json) -> None:
+    """Workspaces in another order."""
+    new["workspaces"] = new["workspaces"][::-1]
+
+
+_EDITS = [
+    _remove,
+    _status,
+    _split,
+    _end_tests,
+    _negate,
+    _add,
+    _add,
+    _reorder,
+    _move,
+    _exchange,
+    _other_first,
+]

@@ -77,6 +77,14 @@ class Audience:
     excluded_siblings: list[str] = field(default_factory=list)
     ab_test: Json = None
 
+    def variants(self) -> list[str]:
+        """The names of the variants of its test, Control the last; none where there is no test."""
+        if self.ab_test is None:
+            return []
+        written = enumerate(self.ab_test["variants"], 1)
+        found = [str(one.get("name", f"Variant {number}")) for number, one in written]
+        return [*found, "Control"]
+
     def variant_of(self, mpid: int) -> str | None:
         """semantics.md, A/B tests: the first variant whose cumulative share exceeds the bucket."""
         if self.ab_test is None:

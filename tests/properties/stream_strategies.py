@@ -111,7 +111,8 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     """One batch, at times a copy of an earlier one."""
     if around.batches and draw(st.integers(0, 11)) == 11:
         copied = deepcopy(draw(st.sampled_from(around.batches)))
-        keep_known_ids(around, copied)
+        if arrival(copied) // DAY != around.newest_day:
+            take_ids(copied)
         return copied
     found: Json = {"mpid": draw(st.sampled_from([*[12] * 14, "12", 0, -7, 2**63 - 1, -(2**63)]))}
     if key := draw(st.sampled_from(around.inputs)).get("api_key"):
@@ -123,13 +124,7 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     events = draw(events_of_a_batch(around, found, count))
     if events:
         found["events"] = events
-    day = arrival(found) // DAY
-    for event in events:
-        if draw(st.integers(0, 3)) == 3:
-            event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
-    if draw(st.integers(0, 5)) == 5:
-        found["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
-    keep_known_ids(around, found)
+    add_ids(draw, around, found)
     values = draw(user_attributes_near(around, found)) if draw(st.integers(0, 2)) == 2 else {}
     if values:
         found["user_attributes"] = values
@@ -147,18 +142,24 @@ def batches(draw: st.DrawFn, around: Surroundings) -> Json:
     return found
 
 
-def keep_known_ids(around: Surroundings, batch: Json) -> None:
-    """Take the ids off a batch that arrives on an earlier day than another did.
+def take_ids(batch: Json) -> None:
+    """Ids that come again after more than a day may be forgotten, or not."""
+    batch.pop("source_request_id", None)
+    for event in batch.get("events", ()):
+        event["data"].pop("source_message_id", None)
 
-    How long ids are known is open but for the first 24 hours, and those run by arrival: an id that
-    comes again with such a batch may be forgotten, or not.
-    """
+
+def add_ids(draw: st.DrawFn, around: Surroundings, batch: Json) -> None:
+    """Ids that may come again, on the newest day alone: for a day they are surely known."""
     day = arrival(batch) // DAY
-    if day < around.newest_day:
-        batch.pop("source_request_id", None)
-        for event in batch.get("events", ()):
-            event["data"].pop("source_message_id", None)
     around.newest_day = max(day, around.newest_day)
+    if day < around.newest_day:
+        return
+    for event in batch.get("events", ()):
+        if draw(st.integers(0, 3)) == 3:
+            event["data"]["source_message_id"] = f"m{draw(st.integers(0, 2))}-{day}"
+    if draw(st.integers(0, 5)) == 5:
+        batch["source_request_id"] = f"r{draw(st.integers(0, 2))}-{day}"
 
 
 @st.composite

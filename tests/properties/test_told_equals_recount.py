@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from cdp_stream.core.connection import Connection
 from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.forwarding import Emission, Told
 from cdp_stream.core.planning import build_plan
 from cdp_stream.core.row import Row
+from cdp_stream.core.telling import Emission, Told
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.rows import decode_row, encode_row
