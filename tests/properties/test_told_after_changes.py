@@ -69,7 +69,7 @@ def cases(draw: st.DrawFn) -> Case:
     """Two or three versions; profiles often have, and change, identities."""
     old, new = draw(edits())
     if draw(st.booleans()):
-        old, new = draw(tested(old)), draw(tested(new))
+        old, new = draw(other_splits(old)), draw(other_splits(new))
     last = draw(edited(new))
     files = draw(
         st.sampled_from([[old, new], [old, new, last], [old, old, new], [old, new, new], [new] * 3])
@@ -89,7 +89,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def tested(draw: st.DrawFn, definitions: Json) -> Json:
+def other_splits(draw: st.DrawFn, definitions: Json) -> Json:
     """With other A/B tests: half of the audiences have one."""
     found = deepcopy(definitions)
     for one in found["audiences"]:
