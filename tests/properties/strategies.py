@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tests.properties.definition_strategies import definition_files
@@ -12,6 +13,16 @@ from tests.properties.stream_strategies import Surroundings, batches
 from tests.properties.value_strategies import DAY
 
 Json = Any
+
+UNHURRIED = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
+)
+"""Of tests whose cases are large, and often none."""
 
 
 @st.composite

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
 from cdp_stream.core.change import Change
@@ -32,7 +32,7 @@ from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.room import RowRoom
 from tests.properties.recount_events import arrival
-from tests.properties.strategies import cases
+from tests.properties.strategies import UNHURRIED, cases
 
 Rows = dict[bytes, bytes]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -164,21 +164,10 @@ def profiles(rows: Rows, plan: Plan, until: int) -> dict[int, Row]:
     return found
 
 
-# A case that fails is made smaller for up to five minutes.
-@pytest.mark.timeout(900)
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-    ],
-)
-@given(case=cases(), data=st.data())
-def test_history_read_beside_live_traffic_is_the_history_of_live_traffic(
-    case: tuple[Any, list[Any], int | None], data: st.DataObject
-) -> None:
-    definitions, stream, _until = case
+def with_new_audiences(
+    definitions: Any, stream: list[Any], data: st.DataObject
+) -> tuple[Definitions, Definitions]:
+    """The definitions without some audiences, and with all of them, which then need history."""
     text = json.dumps(definitions, ensure_ascii=False, indent=1)
     note(text)
     note("\n".join(json.dumps(batch) for batch in stream))
@@ -189,6 +178,19 @@ def test_history_read_beside_live_traffic_is_the_history_of_live_traffic(
     after = Definitions("2", 0, account)
     before = Definitions("1", 0, without(account, gone))
     assume(set(after.plan.memories) - set(before.plan.memories))
+    return before, after
+
+
+# A case that fails is made smaller for up to five minutes.
+@pytest.mark.timeout(900)
+@UNHURRIED
+@given(case=cases(), data=st.data())
+def test_history_read_beside_live_traffic_is_the_history_of_live_traffic(
+    case: tuple[Any, list[Any], int | None], data: st.DataObject
+) -> None:
+    definitions, stream, _until = case
+    before, after = with_new_audiences(definitions, stream, data)
+    account = after.account
     log = published(stream)
     switch_at = data.draw(st.integers(0, len(log)), label="switch at")
 

@@ -8,19 +8,16 @@ definitions from the beginning, over the same moves; and, where records arrive i
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
-from cdp_stream.definitions import load_text
 from cdp_stream.formats.rows import OWN_ROW
 from cdp_stream.offline.replay import Replay
-from cdp_stream.partition.definitions import Definitions
 from tests.properties.moved_system import System, catch_up
-from tests.properties.strategies import cases
+from tests.properties.strategies import UNHURRIED, cases
 from tests.properties.test_backfill import (
     compare,
     is_in_order,
@@ -28,36 +25,20 @@ from tests.properties.test_backfill import (
     members_by_audience,
     profiles,
     published,
-    without,
+    with_new_audiences,
 )
 
 
 # A case that fails is made smaller for up to five minutes.
 @pytest.mark.timeout(900)
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-    ],
-)
+@UNHURRIED
 @given(case=cases(), data=st.data())
 def test_history_is_read_where_profiles_were(
     case: tuple[Any, list[Any], int | None], data: st.DataObject
 ) -> None:
     definitions, stream, _until = case
-    text = json.dumps(definitions, ensure_ascii=False, indent=1)
-    note(text)
-    note("\n".join(json.dumps(batch) for batch in stream))
-    account = load_text(text).account
-    assert account is not None
-    draw = data.draw
-    names = [audience.id for audience in account.audiences]
-    gone = draw(st.sets(st.sampled_from(names), min_size=1), label="new audiences")
-    after = Definitions("2", 0, account)
-    before = Definitions("1", 0, without(account, gone))
-    assume(set(after.plan.memories) - set(before.plan.memories))
+    before, after = with_new_audiences(definitions, stream, data)
+    account, draw = after.account, data.draw
     counts = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4, unique=True).map(sorted))
     note(f"partitions: {counts}")
     rows_kept = draw(st.sampled_from([2, 100]))

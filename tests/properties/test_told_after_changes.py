@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
 from cdp_stream.core.connection import Connection, Output
@@ -28,6 +28,7 @@ from tests.properties.recount_account import Account
 from tests.properties.recount_events import arrival, event_time
 from tests.properties.recount_life import apply_identities
 from tests.properties.recount_told import accepted, recount_told
+from tests.properties.strategies import UNHURRIED
 from tests.properties.stream_strategies import Surroundings, batches
 
 Json = Any
@@ -221,14 +222,7 @@ def is_there(account: Account, one: Json) -> bool:
 
 # A case that fails is made smaller for up to five minutes.
 @pytest.mark.timeout(900)
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-    ],
-)
+@UNHURRIED
 @given(case=cases())
 def test_after_changes_of_definitions_outputs_have_been_told_what_holds(case: Case) -> None:
     for version in case.versions:
