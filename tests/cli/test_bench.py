@@ -17,14 +17,11 @@ def test_one_benchmark_prints_its_figures_and_the_machine() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     found = json.loads(ran.stdout)
     assert found["machine"]["cores"] >= 1
-    (figure,) = found["results"]
-    assert set(figure) == {"name", "value", "unit", "budget", "holds", "runs"}
-    assert (figure["name"], figure["unit"], figure["budget"]) == (
-        "engine: CPU per event",
-        "us",
-        8.0,
-    )
-    assert len(figure["runs"]) == 2
+    figures = {figure.pop("name"): figure for figure in found["results"]}
+    cpu = figures["engine: CPU per event"]
+    assert set(cpu) == {"value", "unit", "budget", "holds", "runs"}
+    assert (cpu["unit"], cpu["budget"], len(cpu["runs"])) == ("us", 8.0, 2)
+    assert min(cpu["runs"]) <= cpu["value"] <= max(cpu["runs"])
 
 
 def test_what_cannot_be_measured_is_said_and_the_rest_goes_on() -> None:
