@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
@@ -42,7 +42,7 @@ _OUTPUT: Final = "bench"
 _SINGLE_SHARE: Final = 10
 _CONNECTIONS: Final = 50
 _PATIENCE_S: Final = 600.0
-_POLL_S: Final = 0.1
+_POLL_S: Final = 0.02
 _WARM: Final = 0.1
 
 
@@ -63,12 +63,35 @@ class Load:
     live_seconds: int = 10
 
 
+class _Look(NamedTuple):
+    """When, on a steady clock, how many and at how much CPU a counter had come so far."""
+
+    at: float
+    counted: float
+    cpu_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class _Figures:
     rates: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
+
+    def note(self, started: _Look, ended: _Look) -> None:
+        """What was done between two looks at a worker.
+
+        Raises:
+            OutsideError: all was done before the first.
+        """
+        count = ended.counted - started.counted
+        if not count:
+            raise OutsideError(
+                f"all {ended.counted:.0f} were through at the first look",
+                "measure more: --changes, --events",
+            )
+        self.rates.append(count / (ended.at - started.at))
+        self.cpu_us.append((ended.cpu_s - started.cpu_s) / count * 1e6)
 
 
 def run(load: Load, broker: str | None) -> list[Result]:
@@ -203,9 +226,7 @@ async def _sink(settings: Settings, url: str, changes: int, batch: int, figures:
     ) as worker:
         started = await _until(worker, "cdp_output_sent_total", changes * _WARM)
         ended = await _until(worker, "cdp_output_sent_total", changes)
-        count = ended[1] - started[1]
-        figures.rates.append(count / (ended[0] - started[0]))
-        figures.cpu_us.append((ended[2] - started[2]) / count * 1e6)
+        figures.note(started, ended)
 
 
 async def _profiles(settings: Settings, url: str, load: Load, only: str, figures: _Figures) -> None:
@@ -221,9 +242,7 @@ async def _profiles(settings: Settings, url: str, load: Load, only: str, figures
         ) as worker:
             started = await _until(worker, "cdp_events_total", warm)
             ended = await _until(worker, "cdp_events_total", warm + load.events)
-            count = ended[1] - started[1]
-            figures.rates.append(count / (ended[0] - started[0]))
-            figures.cpu_us.append((ended[2] - started[2]) / count * 1e6)
+            figures.note(started, ended)
             if load.live_seconds:
                 p50, p99 = await latency(
                     settings, to, seconds=load.live_seconds, profiles=load.profiles,
@@ -233,12 +252,13 @@ async def _profiles(settings: Settings, url: str, load: Load, only: str, figures
                 figures.p99.append(p99)
 
 
-async def _until(worker: WorkerProcess, name: str, count: float) -> tuple[float, float, float]:
-    """When, how many and at how much CPU a counter had come so far."""
+async def _until(worker: WorkerProcess, name: str, count: float) -> _Look:
+    """The first look at which a counter has come so far."""
     metrics = await worker.until(
         lambda told: _sum(told, name) >= count, _PATIENCE_S, poll_s=_POLL_S
     )
-    return time.monotonic(), _sum(metrics, name), metrics.get("process_cpu_seconds_total", 0.0)
+    cpu_s = metrics.get("process_cpu_seconds_total", 0.0)
+    return _Look(time.monotonic(), _sum(metrics, name), cpu_s)
 
 
 def _sum(metrics: Metrics, name: str) -> float:

@@ -55,7 +55,7 @@ def _memory(scale: float, broker: str | None) -> list[Result]:
 
 def _outputs(scale: float, broker: str | None) -> list[Result]:
     full = outputs.Load()
-    changes, events = _of(full.changes, scale, 1_000), _of(full.events, scale, 20_000)
+    changes, events = _of(full.changes, scale, 20_000), _of(full.events, scale, 20_000)
     return outputs.run(outputs.Load(changes, events), broker)
 
 

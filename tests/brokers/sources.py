@@ -117,4 +117,5 @@ def container_settings(port: int) -> dict[str, str]:
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
         "KAFKA_LOG_RETENTION_CHECK_INTERVAL_MS": "86400000",
+        "KAFKA_LOG_INITIAL_TASK_DELAY_MS": "86400000",
     }

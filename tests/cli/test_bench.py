@@ -43,7 +43,7 @@ def test_what_cannot_be_measured_is_said_and_the_rest_goes_on() -> None:
         ("due --profiles 1000", 7),
         ("memory --profiles 100", 3),
         ("backfill --events 100000 --profiles 1000", 3),
-        ("outputs --changes 1000 --events 20000 --profiles 1000 --seconds 5 --runs 1", 16),
+        ("outputs --changes 20000 --events 20000 --profiles 1000 --seconds 5 --runs 1", 16),
     ],
 )
 def test_each_benchmark_measures(kafka_broker: str, arguments: str, figures: int) -> None:

@@ -34,7 +34,9 @@ def on_disk(folder):
 
 
 @pytest.mark.parametrize("store_of", [in_memory, on_disk])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(data=st.data())
 def test_who_has_a_row_throughout_is_found_once(small_pieces, store_of, data):
     before = data.draw(st.sets(MPIDS, max_size=3) | st.sets(MPIDS, min_size=15))
