@@ -29,10 +29,12 @@ PROFILES = 1_000_000
 LATENESS_BUDGET_MS = 1_000.0
 LATENCY_BUDGET_MS = 500.0
 EMITTED_BUDGET_S = 60.0
-_CALM_S = 20
+SECONDS = 60
+"""The minute; how long it is may be set."""
+_CALM_PART = 3
+"""The time before it in which windows end one by one is this part of it."""
 _CALM_RATE = 100
-"""Windows that end in each second before the minute."""
-_MINUTE_MS = 60_000
+"""Windows that end in each second of that."""
 _DAY_MS = 86_400_000
 _LOADED_A_SECOND = 4_000
 """Events a second that a slow machine applies: how long before the minute loading begins."""
@@ -41,17 +43,19 @@ _LIVE_PROFILES = 100_000
 _LIVE_CATEGORIES = 20
 
 
-def run(profiles: int, broker: str | None) -> list[Result]:
+def run(profiles: int, broker: str | None, seconds: int = SECONDS) -> list[Result]:
     """Measure windows that end, of so many profiles in one minute.
 
     Args:
+        profiles: How many.
+        seconds: How long the minute is.
         broker: Kafka's address; None starts Apache Kafka from its jars.
 
     Raises:
         BrokerError: there is no Kafka to be had, the worker ended, or the machine is too slow.
     """
     with kafka_at(broker) as address:
-        return asyncio.run(_measure(profiles, address))
+        return asyncio.run(_measure(profiles, address, seconds))
 
 
 def definitions() -> str:
@@ -101,24 +105,25 @@ class _Drops:
             self.all_seen.set()
 
 
-async def _measure(profiles: int, broker: str) -> list[Result]:
+async def _measure(profiles: int, broker: str, seconds: int) -> list[Result]:
     settings = Settings(broker=broker, prefix=f"bench-{os.getpid()}-due")
-    calm = _CALM_S * _CALM_RATE
+    calm_s = seconds / _CALM_PART
+    calm = int(calm_s * _CALM_RATE)
     total = profiles + calm
     loading_s = _LEAST_LOADING_S + total / _LOADED_A_SECOND
-    minute = int((time.time() + loading_s + _CALM_S) * 1000)
+    minute = int((time.time() + loading_s + calm_s) * 1000)
     drops = _Drops(minute, total)
     async with (
         publisher(settings) as to,
         running_worker(settings, definitions=definitions(), clock="wall") as worker,
     ):
-        await publish(to, _seen(profiles, calm, minute))
+        await publish(to, _seen(profiles, calm, minute, seconds))
 
         def all_applied(metrics: Metrics) -> bool:
             return metrics.get("cdp_events_total", 0.0) >= total
 
         await worker.until(all_applied, loading_s)
-        first_due = minute / 1000 - _CALM_S
+        first_due = minute / 1000 - calm_s
         if time.time() > first_due:
             raise BrokerError(
                 f"{total} events were not applied within {loading_s:.0f} s",
@@ -126,7 +131,7 @@ async def _measure(profiles: int, broker: str) -> list[Result]:
             )
         live = _live(total)
         async with LiveTraffic(settings, to, live, LIVE_RATE, watch=drops.note) as traffic:
-            patience_s = first_due - time.time() + _CALM_S + 2 * EMITTED_BUDGET_S
+            patience_s = first_due - time.time() + calm_s + 2 * EMITTED_BUDGET_S
             try:
                 async with asyncio.timeout(patience_s + EMITTED_BUDGET_S):
                     await drops.all_seen.wait()
@@ -136,7 +141,7 @@ async def _measure(profiles: int, broker: str) -> list[Result]:
                     f"{seen} of {total} drops were seen in time", "measure fewer --profiles"
                 ) from None
             p50, p99 = traffic.percentiles()
-    title = f"{profiles:,} due in a minute"
+    title = f"{profiles:,} due in {'a minute' if seconds == SECONDS else f'{seconds} s'}"
     return [
         result("time-driven change, lateness p50", [percentile(drops.calm_ms, 50)], "ms"),
         result("time-driven change, lateness p99", [percentile(drops.calm_ms, 99)], "ms",
@@ -150,14 +155,14 @@ async def _measure(profiles: int, broker: str) -> list[Result]:
     ]  # fmt: skip
 
 
-def _seen(profiles: int, calm: int, minute: int) -> Iterator[tuple[int, bytes]]:
+def _seen(profiles: int, calm: int, minute: int, seconds: int) -> Iterator[tuple[int, bytes]]:
     """One event of each profile, in the order of their ids: its window's end is not."""
     random = Random(profiles)
     for mpid in range(1, profiles + calm + 1):
         if mpid <= calm:
-            due = minute - random.randrange(1, _CALM_S * 1000)
+            due = minute - random.randrange(1, seconds * 1000 // _CALM_PART)
         else:
-            due = minute + random.randrange(_MINUTE_MS)
+            due = minute + random.randrange(seconds * 1000)
         # A window holds an event that is as old as it is long.
         yield mpid, _batch(mpid, "Seen", due - 1 - _DAY_MS, f"seen-{mpid}", "category 0")
 

@@ -183,10 +183,12 @@ def measure_backfill(
 @_broker
 @click.option("--profiles", type=click.IntRange(min=1000), default=due.PROFILES,
               show_default=True, help="Windows that end in one minute.")  # fmt: skip
+@click.option("--seconds", type=click.IntRange(min=3), default=due.SECONDS, show_default=True,
+              help="How long that minute is.")  # fmt: skip
 @_json
-def measure_due(broker: str | None, profiles: int, as_object: bool) -> None:
+def measure_due(broker: str | None, profiles: int, seconds: int, as_object: bool) -> None:
     """Changes that time makes: how late they are, one by one and all in a minute."""
-    _show(due.run(profiles, broker), as_object=as_object)
+    _show(due.run(profiles, broker, seconds), as_object=as_object)
 
 
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")

@@ -135,10 +135,10 @@ async def test_six_seconds_without_a_network_lose_and_double_nothing(ran, proxie
 
 
 async def test_a_slow_network_changes_nothing(ran, proxied_kafka):
-    lines, until = generated(4_000, seed=43)
+    lines, until = generated(2_000, seed=43)
     await ran.create_topics()
     total = await ran.publish(lines, until)
-    proxied_kafka.proxy.delay_s = 0.3
+    proxied_kafka.proxy.delay_s = 0.1
     worker = ran.start_through(proxied_kafka)
     await eventually(lambda: ran.caught_up(total))
     await equals_replay(ran, lines, until)

@@ -40,7 +40,7 @@ def test_what_cannot_be_measured_is_said_and_the_rest_goes_on() -> None:
     [
         ("worker --events 20000 --profiles 1000 --runs 1", 5),
         ("recovery --rows 1000 --runs 2", 4),
-        ("due --profiles 1000", 7),
+        ("due --profiles 1000 --seconds 6", 7),
         ("memory --profiles 100", 3),
         ("backfill --events 100000 --profiles 1000", 3),
         ("outputs --changes 20000 --events 20000 --profiles 1000 --seconds 5 --runs 1", 16),

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,20 @@ def test_an_interrupted_demo_stops_what_it_started(stop: signal.Signals) -> None
     assert processes_with(address) == []
 
 
+def worker_of(address: str) -> int:
+    """The process id of the demo's worker, as soon as it runs."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for pid, line in processes_with(address):
+            if " worker " in line:
+                return pid
+    raise AssertionError("the demo has no worker")
+
+
 def test_a_worker_that_ends_fails_the_demo_with_its_last_words() -> None:
     process = demo("--seconds", "60")
     address = broker_address(process)
-    (worker,) = (pid for pid, line in processes_with(address) if " worker " in line)
+    worker = worker_of(address)
     os.kill(worker, signal.SIGKILL)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err

@@ -2,6 +2,7 @@
 once, in either store.
 """
 
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -35,13 +36,15 @@ def on_disk(folder):
 
 @pytest.mark.parametrize("store_of", [in_memory, on_disk])
 @settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(data=st.data())
 def test_who_has_a_row_throughout_is_found_once(small_pieces, store_of, data):
     before = data.draw(st.sets(MPIDS, max_size=3) | st.sets(MPIDS, min_size=15))
-    with tempfile.TemporaryDirectory() as folder:
-        store = store_of(folder)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(store_of(folder)) as store,
+    ):
         store.load(0, {**OWN, **{b"%d" % mpid: b"row" for mpid in before}}, 1)
         rows = store.rows(0)
         unswept, found, unconfirmed = Unswept(), [], 0
@@ -62,8 +65,6 @@ def test_who_has_a_row_throughout_is_found_once(small_pieces, store_of, data):
             if data.draw(st.booleans()):
                 store.confirm(0, unconfirmed, -1)
                 unconfirmed = 0
-        if store_of is on_disk:
-            store.close()
     assert len(found) == len(set(found))
     assert stayed <= set(found) <= seen
 

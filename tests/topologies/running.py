@@ -87,6 +87,26 @@ class Running:
         )
         return found
 
+    async def read_committed(self, suffix: str) -> dict[int, list[Any]]:
+        """What is committed of a topic now, by partition; what is still open is not waited for."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.brokers, enable_auto_commit=False,
+            isolation_level="read_committed", auto_offset_reset="earliest",
+        )  # fmt: skip
+        await consumer.start()
+        try:
+            topic = self.settings.topic(suffix)
+            tps = [TopicPartition(topic, number) for number in range(self.partitions)]
+            consumer.assign(tps)
+            ends = await consumer.end_offsets(tps)
+            found: dict[int, list[Any]] = {number: [] for number in range(self.partitions)}
+            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                for tp, records in (await consumer.getmany(timeout_ms=100)).items():
+                    found[tp.partition].extend(records)
+            return found
+        finally:
+            await consumer.stop()
+
     async def values(self, suffix: str = "memberships") -> Counter[tuple[bytes, bytes]]:
         """How often each ``(key, value)`` is in a topic."""
         read = await self.read(suffix)

@@ -109,7 +109,7 @@ class Following(CdpRunning):
     async def own_rows(self) -> dict[int, dict[bytes, bytes]]:
         """The newest rows of each partition's changelog that were committed."""
         found: dict[int, dict[bytes, bytes]] = {}
-        for number, records in (await self.read("profiles-changelog")).items():
+        for number, records in (await self.read_committed("profiles-changelog")).items():
             rows = {record.key: record.value for record in records}
             found[number] = {key: value for key, value in rows.items() if value is not None}
         return found
