@@ -6,6 +6,7 @@ the partition goes on under the definitions that it has. The switch itself then 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -28,7 +29,9 @@ SWEPT_AT_ONCE: Final = 250
 _SWEEP_S: Final = 0.005
 """How long that should take, roughly; fewer rows are looked at where many audiences changed."""
 _BEHIND_S = 30.0
-"""So long a partition waits for definitions that another worker has read already."""
+"""So long a partition waits for definitions that another worker has read already; and so often it
+is said that it waits for some that this worker has read and cannot use.
+"""
 
 
 class DefinitionChanges:
@@ -132,12 +135,23 @@ class DefinitionChanges:
         return not self.is_prepared(hosted, wanted)
 
     def _wait_for(self, hosted: HostedPartition, version: str, latest: Definitions) -> None:
-        """Another worker has read more of the topic; so shall we in a moment, if it is the same."""
+        """Another worker has read more of the topic; so shall we in a moment, if it is the same.
+
+        One that was read and is not in force here is still being made ready, or a newer release has
+        applied it. To go back would tell all that it changed again, and backwards.
+        """
+        assert self._source is not None
         now = time.monotonic()
         if hosted.behind_since is None:
             hosted.behind_since = now
+        elif now - hosted.behind_since > _BEHIND_S and self._source.has_read(version):
+            hosted.behind_since = now
+            log("partition_waits_for_definitions", level=logging.ERROR, partition=hosted.number,
+                version=version, newest_usable=latest.version,
+                next="see why they cannot be used (definitions_invalid, outputs_without_topics); "
+                "run the release that applied them, or apply others that this one can use",
+            )  # fmt: skip
         elif now - hosted.behind_since > _BEHIND_S:
-            assert self._source is not None
             raise definitions_were_replaced(
                 self._source.topic or "",
                 f"as partition {hosted.number} is under version {version}, and the newest there is "

@@ -55,7 +55,11 @@ class DefinitionsSource(Protocol):
         ...
 
     def is_newer(self, version: str) -> bool:
-        """Whether a version is one that has not been read yet."""
+        """Whether a version comes after the latest: nobody may go back from it to that."""
+        ...
+
+    def has_read(self, version: str) -> bool:
+        """Whether a newer version is known of, and is not ready yet or cannot be used here."""
         ...
 
     def between(self, version: str | None, later: str) -> list[Account]:
@@ -89,6 +93,10 @@ class FileDefinitions:
         """Never: what the files say is what counts."""
         return False
 
+    def has_read(self, version: str) -> bool:
+        """There is no other."""
+        return False
+
     def between(self, version: str | None, later: str) -> list[Account]:
         """Nothing is known of files that were not run."""
         return []
@@ -119,6 +127,7 @@ class AppliedDefinitions:
         self._next = 0
         self._newest = 0
         self._task: asyncio.Task[None] | None = None
+        self._has_stopped = False
         self.invalid = 0
 
     @property
@@ -129,13 +138,21 @@ class AppliedDefinitions:
 
     def known(self, version: str) -> Definitions | None:
         """Those of a version that the topic still had as it was read."""
-        if version not in self._compiled and version in self._applied:
-            self._compiled[version] = _compiled(self._applied[version])
+        if self._latest is not None and version == self._latest.version:
+            return self._latest
+        # It may be called in another thread, while the oldest are let go.
+        applied = self._applied.get(version)
+        if version not in self._compiled and applied is not None:
+            self._compiled[version] = _compiled(applied)
         return self._compiled.get(version)
 
     def is_newer(self, version: str) -> bool:
-        """Whether a version's number is above all that were read."""
-        return version.isdecimal() and int(version) > self._newest
+        """Whether a version's number is above that of the latest that can be used."""
+        return version.isdecimal() and int(version) > int(self.latest.version)
+
+    def has_read(self, version: str) -> bool:
+        """Whether the topic had it: it is being made ready, or this release cannot use it."""
+        return version.isdecimal() and int(version) <= self._newest
 
     def between(self, version: str | None, later: str) -> list[Account]:
         """Those that the topic still had, and that can be used; may be asked in another thread, as
@@ -144,8 +161,13 @@ class AppliedDefinitions:
         if version is None or not version.isdecimal():
             return []
         numbers = [one for one in list(self._applied) if int(version) < int(one) < int(later)]
-        found = (self.known(one) for one in numbers)
-        return [definitions.account for definitions in found if definitions is not None]
+        found = []
+        for one in numbers:
+            if self._has_stopped:
+                break
+            if (definitions := self.known(one)) is not None:
+                found.append(definitions.account)
+        return found
 
     async def start(self, changed: Callable[[], None]) -> None:
         """Read the topic to its end, wait if it holds nothing to work by, and go on following."""
@@ -166,6 +188,7 @@ class AppliedDefinitions:
 
     async def stop(self) -> None:
         """Follow no more."""
+        self._has_stopped = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -2,8 +2,7 @@
 
 Outputs, rows and the input position of a few pieces are one Kafka transaction: they take effect
 together or not at all. While a transaction is under way the next pieces gather, and are the next
-one. Nothing needs an order of its own inside: a tick's outputs and the partition's time that they
-belong to are never apart.
+one. A tick, and a switch of definitions, is one of its own.
 
 Being fenced is no failure: another worker goes on from what was committed.
 """
@@ -65,7 +64,7 @@ class ExactlyOnceLane:
         self._fail = fail
         self._freed = freed
         self._confirm = confirm
-        self._waiting: list[tuple[Effects, int | None]] = []
+        self._waiting: list[tuple[Effects, int | None, bool]] = []
         self._task: asyncio.Task[None] | None = None
         self.failed = False
 
@@ -93,9 +92,9 @@ class ExactlyOnceLane:
         Args:
             effects: What to deliver; it may be empty.
             next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
-            barrier: Makes no difference, as nothing takes effect before what was submitted earlier.
+            barrier: It is a transaction of its own, which nothing else may share.
         """
-        self._waiting.append((effects, next_offset))
+        self._waiting.append((effects, next_offset, barrier))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
             self._task.add_done_callback(self._finished)
@@ -125,9 +124,17 @@ class ExactlyOnceLane:
 
     async def _run(self) -> None:
         while self._waiting and not self.failed:
-            pieces, self._waiting = self._waiting, []
+            count = self._together()
+            pieces, self._waiting = self._waiting[:count], self._waiting[count:]
             self._freed()
-            await self._commit(pieces)
+            await self._commit([(effects, next_offset) for effects, next_offset, _ in pieces])
+
+    def _together(self) -> int:
+        """How many of the pieces that wait are the next transaction."""
+        for number, (_effects, _next_offset, is_alone) in enumerate(self._waiting):
+            if is_alone:
+                return max(1, number)
+        return len(self._waiting)
 
     async def _commit(self, pieces: Sequence[tuple[Effects, int | None]]) -> None:
         effects = _merged([effects for effects, _ in pieces])

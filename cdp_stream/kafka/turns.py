@@ -106,6 +106,8 @@ class Turns:
     async def run(self) -> None:
         """Take turns until the :meth:`end`."""
         while not self._has_ended:
+            # Before the round: what comes during it is not slept over.
+            self._wake.clear()
             if not await self._round():
                 await self._wait_for_work()
             self._sample()
@@ -124,20 +126,9 @@ class Turns:
         return worked
 
     async def _wait_for_work(self) -> None:
-        self._wake.clear()
-        if self._work_waits():
-            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL_S):
                 await self._wake.wait()
-
-    def _work_waits(self) -> bool:
-        # Work may have come between the last round and the clearing of the event.
-        return (
-            self.is_open
-            and self._holds_lease()
-            and any(hosted.chunks and self._may_go(hosted) for hosted in self._partitions.values())
-        )
 
     def _may_go(self, hosted: HostedPartition) -> bool:
         """Under low load one piece at a time, so that records gather instead of batches of one;
@@ -157,9 +148,9 @@ class Turns:
         if wanted is not None:
             return self._turn_to(hosted, wanted)
         hosted.behind_since = None
-        if not hosted.processor.is_able:
-            # It was restored before its definitions were read, and has done nothing since.
-            hosted.processor.recall()
+        # It was restored before its definitions were read, and has done nothing since.
+        if not hosted.processor.is_able and not hosted.processor.recall():
+            return False
         may_apply = hosted.fire_to is None and not self._changes.holds_records(hosted)
         worked = may_apply and self._apply(hosted)
         worked = self._tick(hosted) or worked

@@ -107,6 +107,13 @@ async def test_what_cannot_be_used_is_passed_over_and_counted(settings, capsys):
     assert names(source) == ["b"]
     assert source.known("2") is None
     assert source.known("3") is None
+    assert not source.is_newer("4")
+    await send(settings, (b"acme", encode_record(5, unknown)))
+    while not source.has_read("5"):
+        await asyncio.sleep(0.05)
+    # A partition that a newer release put under the fifth does not go back to the fourth.
+    assert source.is_newer("5")
+    assert (source.latest.version, source.has_read("6")) == ("4", False)
     await source.stop()
     again = AppliedDefinitions(settings)
     await again.start(Changes())

@@ -140,6 +140,19 @@ async def test_pieces_that_gather_are_one_transaction_in_their_order(partition):
 
 
 @pytest.mark.kafka
+async def test_a_tick_is_a_transaction_of_its_own(partition):
+    owner = await partition.owner()
+    for number, is_tick in enumerate([False, False, True, True, False, False]):
+        owner.lane.submit(Effects(memberships=[(b"m", b"%d" % number)]), None, barrier=is_tick)
+    await owner.submit()
+    assert [value for _, value, _ in await partition.read("memberships")] == [
+        b"%d" % number for number in range(6)
+    ]
+    assert [pieces for pieces, _offset in owner.confirmed] == [2, 1, 1, 2]
+    assert owner.ended("committed") == 4
+
+
+@pytest.mark.kafka
 async def test_transactions_follow_one_another_whatever_their_size(partition):
     owner = await partition.owner()
     for number, size in enumerate([1, 6_000, 3]):

@@ -30,12 +30,14 @@ def version(number, *audiences):
 
 
 class Versions:
-    """Definitions that a test replaces, of which those with greater numbers have not been read."""
+    """Definitions that a test replaces; those with numbers above ``newest`` have not been read."""
 
     topic = "cdp.definitions"
 
     def __init__(self, latest):
         self.latest = latest
+        self.newest = 0
+        self.are_lost = False
         self.invalid = 0
 
     async def start(self, changed):
@@ -45,10 +47,14 @@ class Versions:
         pass
 
     def known(self, version):
-        return self.latest if version == self.latest.version else None
+        is_there = version == self.latest.version and not self.are_lost
+        return self.latest if is_there else None
 
     def is_newer(self, version):
         return int(version) > int(self.latest.version)
+
+    def has_read(self, version):
+        return int(version) <= self.newest
 
     def between(self, version, later):
         return []
@@ -222,6 +228,34 @@ async def test_definitions_that_do_not_come_are_not_waited_for_for_ever(hosting)
     late.source.latest = version(5, RED)
     await late.turns()
     assert late.hosted.behind_since is None
+
+
+async def test_nobody_goes_back_from_a_version_that_this_release_cannot_use(hosting, caplog):
+    hosting.source.latest = version(5, RED)
+    await hosting.turns()
+    older = Hosting(version(4), dict(hosting.rows))
+    older.source.newest = 5
+    older.brings(sent(0, 7, 0, "play"))
+    for _ in range(2):
+        assert await older.turns() == []
+        older.hosted.behind_since -= 60
+    assert await older.turns() == []
+    assert caplog.messages.count("partition_waits_for_definitions") == 2
+    # Until others are applied that it can use.
+    older.source.latest = version(6, RED)
+    assert "add played:7:0:0" in said(await older.turns())
+    assert older.hosted.processor.version == "6"
+
+
+async def test_a_partition_whose_definitions_are_not_to_be_had_does_nothing_under_others(hosting):
+    lost = Hosting(version(2), dict(hosting.rows))
+    assert not lost.hosted.processor.is_able
+    lost.source.latest, lost.source.are_lost = version(1), True
+    lost.brings(sent(0, 7, 0, "play"))
+    assert await lost.turns() == []
+    assert lost.hosted.held == 1
+    lost.source.are_lost = False
+    assert "add played:7:0:0" in said(await lost.turns())
 
 
 async def test_records_go_on_under_the_old_definitions_while_a_switch_is_prepared(hosting):
