@@ -53,6 +53,7 @@ async def sender(
     context: ssl.SSLContext | None = None,
     now: Callable[[], float] = time.monotonic,
     waits: list[float] | None = None,
+    pace: Pace | None = None,
 ) -> AsyncIterator[Sender]:
     """A sender that draws the shortest pause each time."""
     settings = PostSettings(url=url, allow_private=allow_private)
@@ -63,7 +64,7 @@ async def sender(
         yield Sender(
             kind("out", settings),
             partner,
-            pace=Pace(None, now=now),
+            pace=pace or Pace(None, now=now),
             retry_for_s=retry_for_s,
             redaction=Redaction(["a-secret-key"]),
             wall_ms=lambda: time.time_ns() // 1_000_000,
@@ -197,6 +198,25 @@ async def test_retry_after_holds_every_request_of_the_output() -> None:
         await asyncio.sleep(0.05)
         await asyncio.gather(first, deliver(to))
     assert all(one["at"] - asked[0]["at"] >= 0.95 for one in asked[1:])
+
+
+async def test_patience_begins_with_the_first_attempt_not_with_the_wait_for_it() -> None:
+    at = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal at
+        at += seconds
+
+    pace = Pace(None, now=lambda: at, sleep=sleep)
+    pace.hold(900)
+    handler, asked = answers(web.Response(status=503), web.Response())
+    async with (
+        server(handler) as port,
+        sender(f"http://127.0.0.1:{port}", retry_for_s=600, now=lambda: at, pace=pace) as to,
+    ):
+        assert await deliver(to) == Outcome()
+    assert at == 900
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("status", [401, 403])
