@@ -117,11 +117,14 @@ class Outgoing:
                 stopping.set()
         return self._gathering.drop(connection)
 
-    def has(self, connections: Collection[str]) -> bool:
-        """Whether anything of these is on its way."""
-        return self._deliveries.runs(
-            lambda batch: any(item.change.connection in connections for item in batch.items)
-        )
+    def on_their_way(self, connections: Collection[str]) -> set[str]:
+        """Those of these connections of which something is on its way, or waits for its turn."""
+        return {
+            item.change.connection
+            for batch in (self._deliveries.batches if connections else ())
+            for item in batch.items
+            if item.change.connection in connections
+        }
 
     async def come_to_rest(self, patience_s: float) -> None:
         """Let what is being asked be answered, within reason, and forget the rest.
