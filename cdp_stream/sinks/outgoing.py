@@ -133,7 +133,10 @@ class Outgoing:
         """
         for stopping in self._stoppings:
             stopping.set()
-        await self._deliveries.drain(patience_s)
+        works = [self._deliveries.drain(patience_s)]
+        if self._outlet.lists is not None:
+            works.append(self._outlet.lists.come_to_rest(patience_s))
+        await asyncio.gather(*works)
         self._gathering.clear()
 
     async def reject(self, items: list[Taken], outcome: Outcome) -> None:
