@@ -75,10 +75,14 @@ class SinksChild:
     Args:
         command: Starts it.
         metrics: Told where it tells its own.
+        again: What the command has besides, each time but the first.
     """
 
-    def __init__(self, command: Sequence[str], metrics: ChildMetrics) -> None:
+    def __init__(
+        self, command: Sequence[str], metrics: ChildMetrics, again: Sequence[str] = ()
+    ) -> None:
         self._command = list(command)
+        self._again = list(again)
         self.metrics = metrics
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -134,6 +138,7 @@ class SinksChild:
     async def _run_once(self) -> tuple[int, str]:
         process = self._process = await asyncio.create_subprocess_exec(
             *self._command,
+            *(self._again if self.metrics.restarts else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

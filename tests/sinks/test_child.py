@@ -71,6 +71,15 @@ async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None
     assert told(metrics)["cdp_sinks_restarts_total"] == 1
 
 
+async def test_what_it_is_started_with_again() -> None:
+    program = "import sys; sys.stderr.write('cdp: ' + sys.argv[-1]); sys.exit(len(sys.argv) - 1)"
+    metrics = ChildMetrics()
+    sinks = SinksChild([sys.executable, "-c", program, "one"], metrics, again=["another"])
+    assert str(await sinks.run()) == "one"
+    metrics.restarts = 1
+    assert str(await sinks.run()) == "another"
+
+
 LONG = """
 import sys, time
 print("1", flush=True)
