@@ -62,7 +62,7 @@ class Sink:
     def __init__(self) -> None:
         self.app, self.partner, producer = App(), Slow(), Producer()
         self.standings, memory = state_topics(producer)
-        plan = SinkPlan("out", "cdp.output.out", "cdp.output.out.rejected", 1, {})
+        plan = SinkPlan("out", "cdp.output.out", "cdp.output.out.rejected", 1, {}, 10.0)
         self.partitions = partitions = Partitions(self.app, plan)
         partitions.held = {0: HeldPartition(0, Progress(0, None, ()), None)}
         partitions.is_open = True

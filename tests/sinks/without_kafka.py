@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,7 @@ class App:
     def __init__(self) -> None:
         self.consumer = self
         self.observation = Observation()
+        self.observation.lease_at = time.monotonic()
         self.started: list[dict[int, int]] = []
         self.positions: dict[int, int] = {}
         self.seeking: Callable[[], None] = lambda: None
