@@ -57,6 +57,7 @@ TOPOLOGIES = ("profiles", "sinks")
     "--output", "outputs", multiple=True, metavar="ID", help="Run only the sinks of these outputs."
 )
 @click.option("--sinks-child", is_flag=True, hidden=True)
+@click.option("--sinks-restarted", is_flag=True, hidden=True)
 @click.option(
     "--guarantee",
     metavar="NAME",
@@ -79,6 +80,7 @@ def command(
     only: str | None,
     outputs: tuple[str, ...],
     sinks_child: bool,
+    sinks_restarted: bool,
     **flags: str | None,
 ) -> int:
     """Evaluate profiles from Kafka, and send changes to outputs, until SIGTERM; several workers
@@ -93,7 +95,10 @@ def command(
         _check_outputs(read[0], outputs, is_child=sinks_child)
     _make_data_dir(settings)
     if "profiles" not in topologies:
-        return _run_sinks(settings, _source(settings, read), outputs, is_child=sinks_child)
+        return _run_sinks(
+            settings, _source(settings, read), outputs, is_child=sinks_child,
+            may_lack=sinks_restarted and read is None,
+        )  # fmt: skip
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
@@ -160,12 +165,17 @@ def _check_outputs(account: Account, only: tuple[str, ...], *, is_child: bool) -
 
 
 def _run_sinks(
-    settings: Settings, source: DefinitionsSource, outputs: tuple[str, ...], *, is_child: bool
+    settings: Settings,
+    source: DefinitionsSource,
+    outputs: tuple[str, ...],
+    *,
+    is_child: bool,
+    may_lack: bool,
 ) -> int:
     from cdp_stream.sinks.process import SinkJob, run_sinks
     from topologies.sinks import create_sink
 
-    job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child)
+    job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child, may_lack=may_lack)
     return run_sinks(job, source)
 
 
@@ -182,7 +192,7 @@ def _sinks_child(
     for name, flag in flags.items():
         if flag is not None and name != "metrics_port":
             command += [f"--{name.replace('_', '-')}", flag]
-    return SinksChild(command, ChildMetrics())
+    return SinksChild(command, ChildMetrics(), again=["--sinks-restarted"])
 
 
 def _make_data_dir(settings: Settings) -> None:

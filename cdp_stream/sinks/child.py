@@ -9,11 +9,12 @@ worker's own.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -32,6 +33,8 @@ _LONGEST_PAUSE_S: Final = 30.0
 _STEADY_S: Final = 60.0
 _PATIENCE_S: Final = 9.0
 _SCRAPE_S: Final = 2.0
+_LONGEST: Final = 1 << 16
+"""Of what the child says in one line, more is passed on in parts."""
 _MISTAKES: Final[dict[int, type[CdpError]]] = {1: InputError, 2: UsageError}
 
 
@@ -72,10 +75,14 @@ class SinksChild:
     Args:
         command: Starts it.
         metrics: Told where it tells its own.
+        again: What the command has besides, each time but the first.
     """
 
-    def __init__(self, command: Sequence[str], metrics: ChildMetrics) -> None:
+    def __init__(
+        self, command: Sequence[str], metrics: ChildMetrics, again: Sequence[str] = ()
+    ) -> None:
         self._command = list(command)
+        self._again = list(again)
         self.metrics = metrics
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -131,6 +138,7 @@ class SinksChild:
     async def _run_once(self) -> tuple[int, str]:
         process = self._process = await asyncio.create_subprocess_exec(
             *self._command,
+            *(self._again if self.metrics.restarts else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -139,25 +147,59 @@ class SinksChild:
         )
         assert process.stdout is not None
         assert process.stderr is not None
+        # They go on until the child has ended: it could not write, nor end, were its pipes full.
+        answers = asyncio.create_task(self._learn_port(process, process.stdout))
         words = asyncio.create_task(_pass_on(process.stderr))
-        port = (await process.stdout.readline()).strip()
-        self.metrics.port = int(port) if port.isdigit() else None
         try:
             code = await process.wait()
+            await answers
         finally:
             self.metrics.port = None
         return code, await words
+
+    async def _learn_port(
+        self, process: asyncio.subprocess.Process, stream: asyncio.StreamReader
+    ) -> None:
+        """Take the port from the first line; whatever else is said there is passed on."""
+        is_first = True
+        async for text, _ in _parts(stream):
+            if not is_first:
+                _show(text)
+            elif process.returncode is None and text.strip().isdecimal():
+                self.metrics.port = int(text)
+            is_first = False
 
 
 async def _pass_on(stream: asyncio.StreamReader) -> str:
     """Pass on what the child says; returns the words that it ended with, if it did."""
     last = ""
-    while line := await stream.readline():
-        text = line.decode("utf-8", "replace")
-        last = ""
-        if text.startswith("cdp: "):
-            last = text.removeprefix("cdp: ").strip()
-            continue  # told by whoever ends, or in a fact
+    async for text, begins in _parts(stream):
+        if begins:
+            last = ""
+            if text.startswith("cdp: "):
+                last = text.removeprefix("cdp: ").strip()
+        if not last:  # else told by whoever ends, or in a fact
+            _show(text)
+    return last
+
+
+async def _parts(stream: asyncio.StreamReader) -> AsyncIterator[tuple[str, bool]]:
+    """Lines with their ends, and whether it is the beginning of one: long ones come in parts."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    left, begins = "", True
+    while read := await stream.read(_LONGEST):
+        *lines, left = (left + decoder.decode(read)).split("\n")
+        for line in lines:
+            yield f"{line}\n", begins
+            begins = True
+        if len(left) >= _LONGEST:
+            yield left, begins
+            left, begins = "", False
+    if left:
+        yield left, begins
+
+
+def _show(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody listens: it is read all the same
         sys.stderr.write(text)
         sys.stderr.flush()
-    return last

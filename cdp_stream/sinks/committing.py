@@ -72,8 +72,8 @@ class Committing:
                 progress = held.progress
                 progress.settle()
                 position = progress.position
-                await self._keep(held, at_rest=self._partitions.halted or final)
-                if self._partitions.held.get(held.number) is held:
+                is_kept = await self._keep(held, at_rest=self._partitions.halted or final)
+                if is_kept and self._partitions.held.get(held.number) is held:
                     consumer.advance(self._partitions.tp(held.number), position)
             try:
                 await consumer.commit()
@@ -81,15 +81,28 @@ class Committing:
                 log("output_commit_failed", level=logging.WARNING, output=self._plan.output,
                     reason=type(error).__name__, next="nothing: it is tried again")  # fmt: skip
 
-    async def _keep(self, held: HeldPartition, *, at_rest: bool) -> None:
+    async def _keep(self, held: HeldPartition, *, at_rest: bool) -> bool:
+        """Write what must be kept; returns whether the group's position may pass it."""
+        output, number = self._plan.output, held.number
         kept = held.progress.kept(all_confirmed=at_rest)
-        if kept == held.written:
-            return
+        # Who held the partition before us may have been slow, and have written over what is ours.
+        is_there = self._memory.kept(output, number) == held.written
+        if is_there and kept == held.written:
+            return True
         waited = time.monotonic() - held.written_at
         # Counts alone are not worth a record each time.
-        if at_rest or says_more(kept, held.written) or waited >= _COUNTS_S:
-            await self._memory.keep(self._plan.output, held.number, kept)
-            held.written, held.written_at = kept, time.monotonic()
+        if is_there and not (at_rest or says_more(kept, held.written) or waited >= _COUNTS_S):
+            return True
+        if not self._holds_lease():
+            return False
+        await self._memory.keep(output, number, kept)
+        held.written, held.written_at = kept, time.monotonic()
+        return True
+
+    def _holds_lease(self) -> bool:
+        """Whether nobody else can hold our partitions; Kafka itself guards the group's position."""
+        lease_at: float = self._partitions.consumer.observation.lease_at
+        return time.monotonic() - lease_at < self._plan.session_timeout_s
 
     def _is_next(self, item: Taken) -> bool:
         """Whether what is kept says that a connection has come to this item of its own."""

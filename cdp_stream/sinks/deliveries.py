@@ -90,10 +90,11 @@ class Deliveries:
                 await asyncio.wait(self._running)
                 await asyncio.sleep(0)  # the ends of tasks are noted by callbacks
 
-    def runs(self, wanted: Callable[[Batch], bool]) -> bool:
-        """Whether such a batch is on its way or waits."""
+    @property
+    def batches(self) -> list[Batch]:
+        """Those that are on their way or wait."""
         every = (*self._running.values(), *self._ready, *self._waiting)
-        return any(wanted(delivery.batch) for delivery in every)
+        return [delivery.batch for delivery in every]
 
     def _start(self) -> None:
         while self._ready and len(self._running) < self._most:

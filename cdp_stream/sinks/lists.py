@@ -48,6 +48,7 @@ class Lists:
         self._is_maker = is_maker
         self._making: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = Stopping()
 
     async def list_for(self, change: OutputChange[Any], stopping: Stopping) -> str:
         """The id of the list of a change's connection, made if there is none.
@@ -71,17 +72,37 @@ class Lists:
         if not self._is_maker() or self._tasks:
             return
         for message in self._memory.lists_wanted(self._output):
-            task = asyncio.create_task(self._make_wanted(message, reader, fault))
+            task = asyncio.create_task(self._make_wanted(message, reader, fault, self._stopping))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def come_to_rest(self, patience_s: float) -> None:
+        """Leave the making of what others wait for to whoever comes next; return as it has ended.
+
+        Args:
+            patience_s: How long a partner may take to answer what is being asked.
+        """
+        self._stopping.set()
+        self._stopping = Stopping()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=patience_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
     async def _make_wanted(
-        self, message: Any, reader: Reader, fault: Callable[[Fault, str], None]
+        self,
+        message: Any,
+        reader: Reader,
+        fault: Callable[[Fault, str], None],
+        stopping: Stopping,
     ) -> None:
         connection = str(message["connection"])
         try:
-            await self._make(reader.read(orjson.dumps(message)), Stopping())
+            await self._make(reader.read(orjson.dumps(message)), stopping)
         except Fault as error:
+            if stopping.is_set:  # it may be another's by now, whose settings are correct
+                return
             await self._memory.list_made(self._output, connection)
             fault(error, connection)
         except AbandonedError:

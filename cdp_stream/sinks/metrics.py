@@ -62,10 +62,16 @@ class SinkMetrics:
             "cdp_output_request_seconds", "Duration of each attempt", label, buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
+        self._latest: dict[str, OutputMetrics] = {}
 
     def of(self, output: str) -> OutputMetrics:
-        """Those of one output, all there at 0."""
-        return OutputMetrics(self, output)
+        """Those of one output, all there at 0; whoever had them before gives them up."""
+        latest = self._latest[output] = OutputMetrics(self, output)
+        return latest
+
+    def is_latest(self, output: str, those: OutputMetrics) -> bool:
+        """Whether nobody else has asked for an output's metrics since."""
+        return self._latest.get(output) is those
 
 
 class OutputMetrics:
@@ -113,11 +119,16 @@ class OutputMetrics:
         self._metrics.oldest.labels(self._output).set(oldest_s)
 
     def forget(self) -> None:
-        """Drop the gauges of an output that does not run here any more."""
+        """Drop the gauges of an output that does not run here any more.
+
+        How it stands is left to who has its metrics now, as where it cannot run as it is defined.
+        """
         metrics, output = self._metrics, self._output
         for gauge in (metrics.lag, metrics.oldest):
             if (output,) in gauge._metrics:
                 gauge.remove(output)
+        if not metrics.is_latest(output, self):
+            return
         for state in ("faulted", "paused"):
             metrics.stopped.remove(output, state)
             metrics.connections_stopped.remove(output, state)

@@ -117,11 +117,14 @@ class Outgoing:
                 stopping.set()
         return self._gathering.drop(connection)
 
-    def has(self, connections: Collection[str]) -> bool:
-        """Whether anything of these is on its way."""
-        return self._deliveries.runs(
-            lambda batch: any(item.change.connection in connections for item in batch.items)
-        )
+    def on_their_way(self, connections: Collection[str]) -> set[str]:
+        """Those of these connections of which something is on its way, or waits for its turn."""
+        return {
+            item.change.connection
+            for batch in (self._deliveries.batches if connections else ())
+            for item in batch.items
+            if item.change.connection in connections
+        }
 
     async def come_to_rest(self, patience_s: float) -> None:
         """Let what is being asked be answered, within reason, and forget the rest.
@@ -130,7 +133,10 @@ class Outgoing:
         """
         for stopping in self._stoppings:
             stopping.set()
-        await self._deliveries.drain(patience_s)
+        works = [self._deliveries.drain(patience_s)]
+        if self._outlet.lists is not None:
+            works.append(self._outlet.lists.come_to_rest(patience_s))
+        await asyncio.gather(*works)
         self._gathering.clear()
 
     async def reject(self, items: list[Taken], outcome: Outcome) -> None:

@@ -26,6 +26,8 @@ class SinkPlan:
         rejected: Topic of those that the partner will never take.
         partitions: Of both.
         client: Connection settings of the aiokafka client.
+        session_timeout_s: After so long without the coordinator's word nothing is kept: another
+            worker may hold the partitions by then.
     """
 
     output: str
@@ -33,6 +35,7 @@ class SinkPlan:
     rejected: str
     partitions: int
     client: Any
+    session_timeout_s: float
 
 
 async def starting_positions(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -79,6 +80,8 @@ class SinkJob:
         find: a connector's class by its name.
         is_child: whether a parent waits for the port of its metrics on standard output, and ends
             standard input as it ends.
+        may_lack: whether ids in `only` may be unknown at its start too: it is started again, and
+            they may have been removed meanwhile.
     """
 
     settings: Settings
@@ -87,6 +90,22 @@ class SinkJob:
     only: Sequence[str] = ()
     find: Callable[[str], type[Any]] = connector_class
     is_child: bool = False
+    may_lack: bool = False
+
+    def wanted(self, account: Account, *, at_start: bool = False) -> list[Output]:
+        """The outputs to run, of those that are defined.
+
+        Raises:
+            UsageError: As the process starts: one is named that is not defined.
+        """
+        known = {output.id for output in account.outputs}
+        unknown = [output for output in self.only if output not in known]
+        if not unknown or (at_start and not self.may_lack):
+            return selected(account.outputs, self.only)
+        log("outputs_not_defined", level=logging.WARNING, outputs=unknown,
+            next="nothing: they run as soon as they are defined; "
+            "if they are not to, take them out of --output")  # fmt: skip
+        return [output for output in account.outputs if output.id in self.only]
 
 
 def run_sinks(job: SinkJob, definitions: Definitions) -> int:
@@ -135,7 +154,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     try:
         if not await _have(definitions, changed, stopping):
             return 0
-        outputs = _wanted(job, definitions.latest.account)
+        outputs = job.wanted(definitions.latest.account, at_start=True)
         await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
@@ -226,19 +245,10 @@ async def _follow(
         if changed.is_set() or readying.resumed.is_set():
             changed.clear()
             readying.resumed.clear()
-            outputs = _wanted(job, definitions.latest.account, strict=False)
+            outputs = job.wanted(definitions.latest.account)
             ready = await readying.ready(outputs)
             await sinks.apply(ready, defined=None if job.only else [o.id for o in outputs])
     return None if stopping.is_set() else sinks.failure
-
-
-def _wanted(job: SinkJob, account: Account, *, strict: bool = True) -> list[Output]:
-    only: Collection[str] = job.only
-    if not strict:
-        only = set(only) & {output.id for output in account.outputs}
-        if job.only and not only:
-            return []
-    return selected(account.outputs, only)
 
 
 def _serve(

@@ -43,14 +43,17 @@ class Pace:
 
     async def turn(self) -> None:
         """Return when a request may go."""
-        if self._step:
+        while True:
             now = self._now()
-            at = max(self._next, now - _BURST_S)
-            self._next = at + self._step
+            at = self._not_before
+            if self._step:
+                at = max(at, self._next, now - _BURST_S)
+                self._next = at + self._step
             if at > now:
                 await self._sleep(at - now)
-        while (wait := self._not_before - self._now()) > 0:
-            await self._sleep(wait)
+            if at >= self._not_before:
+                return
+            # Held meanwhile. Whoever is must not go together with all the others as it ends.
 
 
 _BURST_S = 0.1

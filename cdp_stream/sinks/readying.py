@@ -17,7 +17,7 @@ from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput, prepare
-from cdp_stream.sinks.showing import standing_of
+from cdp_stream.sinks.showing import show_standing, standing_of
 from cdp_stream.sinks.standing import Standings, faulted
 
 __all__ = ["Readying"]
@@ -87,5 +87,5 @@ class Readying:
             metrics.faulted("output")
             log("output_fault", level=logging.ERROR, output=output.id, connection=None, reason=why,
                 next=f"cdp outputs resume {output.id}")  # fmt: skip
-        metrics.standing("faulted", {})
+        show_standing(self._standings, output.id, metrics)
         await self._memory.note_connector(output.id, output.connector)

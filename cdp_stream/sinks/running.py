@@ -156,6 +156,7 @@ class Sinks:
             settings.topic(f"output.{output}.rejected"),
             partitions,
             client_settings(settings),
+            settings.session_timeout,
         )
         reader = Reader(
             prepared.connector, around.environment, prepared.redaction, around.memory.list_of

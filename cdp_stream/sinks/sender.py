@@ -142,11 +142,13 @@ class Sender:
         self, request: Request, stopping: Stopping, *, fetching_token: bool = False
     ) -> Answer:
         """The answer to a request, tried as often as it takes."""
-        started, attempt, renewed = self._now(), 0, False
+        started, attempt, renewed = 0.0, 0, False
         while True:
             attempt += 1
             token = None if fetching_token else await self._valid_token(stopping)
             await self._turn(stopping)
+            if attempt == 1:  # a token and a turn may have taken long, and are no attempts
+                started = self._now()
             try:
                 answer = await self._attempt(request, token, bare=fetching_token)
             except InsideAddressError as error:

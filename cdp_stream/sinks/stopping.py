@@ -23,6 +23,11 @@ class Stopping:
         """Make no further attempt."""
         self._event.set()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether no further attempt is to be made."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Go on, or not.
 

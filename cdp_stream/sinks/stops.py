@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,7 +24,7 @@ from cdp_stream.sinks.taken import Taken
 
 __all__ = ["PATIENCE_S", "Stops"]
 
-_RESUME_POLL_S: Final = 0.02
+_RESUME_POLL_S: Final = 0.05
 PATIENCE_S: Final = 5.0
 """How long requests that are on their way may take to be answered once the sink has to stop."""
 
@@ -68,6 +69,7 @@ class Stops:
         self._at_rest = False
         self._faulting: set[str] = set()
         self._to_let_go: list[Taken] = []
+        self._resuming: set[str] = set()
         self.changes = asyncio.Lock()
         self.changed = asyncio.Event()
 
@@ -81,11 +83,13 @@ class Stops:
     async def run(self) -> None:
         """Follow what is said, until cancelled."""
         while True:
-            await self.changed.wait()
+            await self._wait_for_work()
             self.changed.clear()
             if self._partitions.is_open:
                 async with self.changes:
                     await self._apply()
+            else:
+                self._resuming.clear()  # it is looked at again when partitions are assigned
 
     def fault(self, fault: Fault, connection: str) -> None:
         """Stop what the fault stops, at once, and have it written."""
@@ -136,10 +140,23 @@ class Stops:
         """Set the metrics of what stands still."""
         show_standing(self._standings, self._plan.output, self._metrics)
 
+    async def _wait_for_work(self) -> None:
+        """Return when `changed` is set, or one that is to go on has nothing on its way."""
+        while not self.changed.is_set():
+            if self._resuming - self._outgoing.on_their_way(self._resuming):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RESUME_POLL_S if self._resuming else None):
+                    await self.changed.wait()
+
+    def _is_to_halt(self) -> bool:
+        output = self._plan.output
+        return self._standings.record(output) is not None or output in self._faulting
+
     async def _apply(self) -> None:
         output, partitions = self._plan.output, self._partitions
-        halt = self._standings.record(output) is not None or output in self._faulting
-        if halt and not (partitions.halted and self._at_rest):
+        halt = self._is_to_halt()
+        if (halt or partitions.halted) and not self._at_rest:
             partitions.halted = self._at_rest = True
             await self.come_to_rest()
             await self._committing.commit()
@@ -148,11 +165,15 @@ class Stops:
         for connection in stopped - partitions.stopped:
             self._stop_connection(connection)
             log("output_connection_stopped", output=output, connection=connection)
-        if resumed := partitions.stopped - stopped:
-            await self._resume_connections(resumed, seek=not halt)
+        resumed = partitions.stopped - stopped
+        # What is on its way of one must have come to its end, which may take as long as `retry_for`
+        # where it goes together with others: meanwhile whatever else is said has to be heard.
+        self._resuming = self._outgoing.on_their_way(resumed)
+        await self._resume_connections(resumed - self._resuming, seek=not halt)
         if self._to_let_go:
             await self._let_go(seek=not halt)
-        if partitions.halted and not halt and partitions.is_open:
+        # Asked again, for it may have faulted while something was awaited.
+        if self._at_rest and partitions.is_open and not self._is_to_halt():
             partitions.halted = self._at_rest = False
             await partitions.seek(partitions.held)
             partitions.fetch(partitions.held)
@@ -173,12 +194,8 @@ class Stops:
         partitions.confirmed.set()
 
     async def _resume_connections(self, connections: set[str], *, seek: bool) -> None:
-        """Go on where each was; first what is on its way of them must have come to its end."""
+        """Go on where each was; nothing of them may be on its way."""
         partitions = self._partitions
-        while self._outgoing.has(connections):
-            if not partitions.is_open:
-                return  # it is looked at again when partitions are assigned
-            await asyncio.sleep(_RESUME_POLL_S)
         again: dict[int, HeldPartition] = {}
         for connection in sorted(connections):
             partitions.stopped.discard(connection)

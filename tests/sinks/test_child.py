@@ -69,3 +69,55 @@ async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None
         await asyncio.gather(running, return_exceptions=True)
         await sinks.stop()
     assert told(metrics)["cdp_sinks_restarts_total"] == 1
+
+
+async def test_what_it_is_started_with_again() -> None:
+    program = "import sys; sys.stderr.write('cdp: ' + sys.argv[-1]); sys.exit(len(sys.argv) - 1)"
+    metrics = ChildMetrics()
+    sinks = SinksChild([sys.executable, "-c", program, "one"], metrics, again=["another"])
+    assert str(await sinks.run()) == "one"
+    metrics.restarts = 1
+    assert str(await sinks.run()) == "another"
+
+
+LONG = """
+import sys, time
+print("1", flush=True)
+sys.stderr.write("cdp: a mistake\\n" + "\u00e4" * 300_000 + "\\n")
+sys.stdout.write("o" * 300_000 + "\\n")
+sys.stdout.flush()
+sys.stderr.write("heard\\n")
+sys.stderr.flush()
+time.sleep(60)
+"""
+
+
+async def test_a_very_long_line_is_passed_on_and_keeps_nobody_from_ending(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sinks, metrics = child(LONG)
+    running = asyncio.create_task(sinks.run())
+    said = ""
+    try:
+        async with asyncio.timeout(20):
+            while "heard\n" not in said:
+                await asyncio.sleep(0.02)
+                said += capsys.readouterr().err
+            assert metrics.port == 1
+            await sinks.stop()
+            while metrics.port is not None:  # noqa: ASYNC110 - another process is waited for
+                await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await sinks.stop()
+    assert said.count("\u00e4") == 300_000
+    assert said.count("o") == 300_000
+    assert "cdp: a mistake" not in said, "it is told by whoever ends, and nobody has"
+
+
+async def test_the_words_that_it_ends_with_may_be_long() -> None:
+    program = "import sys; sys.stderr.write('cdp: ' + 'name ' * 30_000); sys.exit(2)"
+    error = await child(program)[0].run()
+    assert str(error).startswith("name name")
+    assert len(str(error)) > 60_000

@@ -1,0 +1,112 @@
+"""Lists that are made for connections, without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import web
+
+from cdp_stream.connectors.connector import Batching
+from cdp_stream.connectors.exchange import Fault
+from cdp_stream.sinks.destination import HttpDestination, Watch
+from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.lists import Lists
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.metrics import SinkMetrics
+from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
+from cdp_stream.sinks.reading import Reader
+from tests.sinks.connectors import Listed, PostSettings, message
+from tests.sinks.without_kafka import Producer, state_topics, until
+
+
+@dataclass
+class Making:
+    """A sink that makes a list that another worker wants; its partner answers when it is let.
+
+    Attributes:
+        asked: set as the partner is asked.
+        may: the partner answers from then on.
+    """
+
+    lists: Lists
+    outgoing: Outgoing
+    memory: Memory
+    faults: list[str]
+    asked: asyncio.Event
+    may: asyncio.Event
+
+
+@asynccontextmanager
+async def making(status: int) -> AsyncIterator[Making]:
+    asked, may = asyncio.Event(), asyncio.Event()
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await may.wait()
+        return web.json_response({"id": 42}, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    producer = Producer()
+    _, memory = state_topics(producer)
+    faults: list[str] = []
+
+    def fault(found: Fault, connection: str) -> None:
+        faults.append(connection)
+
+    settings = PostSettings(url=f"http://127.0.0.1:{runner.addresses[0][1]}", allow_private=True)
+    connector, redaction = Listed("out", settings), Redaction([])
+    destination = HttpDestination(connector, redaction, Watch())
+    await destination.open()
+    lists = Lists("out", destination, memory, lambda: True)
+    outlet = Outlet(destination, Batching(), lists, producer, "rejected", "out")  # type: ignore[arg-type]
+    reports = Reports(lambda _: True, lambda _: None, fault, faults.append)  # type: ignore[arg-type]
+    await memory.want_list("out", "a@out", json.loads(message(1, mpid=7)))
+    lists.make_wanted(Reader(connector, {}, redaction, memory.list_of), fault)
+    try:
+        yield Making(
+            lists, Outgoing(outlet, reports, SinkMetrics().of("out")), memory, faults, asked, may
+        )
+    finally:
+        may.set()
+        await destination.close()
+        await runner.cleanup()
+
+
+async def test_a_list_that_another_worker_wants_is_made() -> None:
+    async with making(200) as made:
+        made.may.set()
+        await until(lambda: not made.memory.lists_wanted("out"))
+        assert made.memory.list_of("a@out") == "42"
+
+
+async def test_a_fault_of_it_stops_its_connection() -> None:
+    async with making(401) as made:
+        made.may.set()
+        await until(lambda: bool(made.faults))
+        assert made.faults == ["a@out"]
+        assert made.memory.lists_wanted("out") == []
+
+
+@pytest.mark.parametrize("answers_in_time", [True, False])
+async def test_coming_to_rest_ends_it_without_a_fault(answers_in_time: bool) -> None:
+    async with making(401) as made:
+        await made.asked.wait()
+        resting = asyncio.create_task(made.outgoing.come_to_rest(5.0 if answers_in_time else 0.0))
+        if answers_in_time:
+            await asyncio.sleep(0)
+            made.may.set()
+        await resting
+        works = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+        assert "Lists._make_wanted" not in works
+        made.may.set()
+        assert made.faults == []
+        assert len(made.memory.lists_wanted("out")) == 1, "it is made by whoever comes next"

@@ -1,0 +1,78 @@
+"""What a sink stands on, as far as it can do without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from cdp_stream.kafka.observation import Observation
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.standing import Standings
+from cdp_stream.sinks.state_topic import StateTopic
+
+
+class Producer:
+    """Writes to topics that are lists of (topic, key, value)."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, str, Any]] = []
+
+    async def send_and_wait(
+        self, topic: str, value: bytes | None, *, key: bytes, partition: int
+    ) -> Any:
+        assert partition == 0
+        await asyncio.sleep(0)
+        self.written.append((topic, key.decode(), None if value is None else orjson.loads(value)))
+        return SimpleNamespace(offset=len(self.written))
+
+
+class App:
+    """An app whose consumer notes what is asked of it.
+
+    Attributes:
+        started: the positions of each time that partitions were to be read again.
+        seeking: called each time before it is.
+    """
+
+    def __init__(self) -> None:
+        self.consumer = self
+        self.observation = Observation()
+        self.observation.lease_at = time.monotonic()
+        self.started: list[dict[int, int]] = []
+        self.positions: dict[int, int] = {}
+        self.seeking: Callable[[], None] = lambda: None
+
+    async def start_at(self, offsets: Any, epoch: int) -> None:
+        self.seeking()
+        await asyncio.sleep(0)
+        self.started.append({tp.partition: offset for tp, offset in offsets.items()})
+
+    def pause_partitions(self, tps: Any) -> None:
+        return None
+
+    def resume_partitions(self, tps: Any) -> None:
+        return None
+
+    def advance(self, tp: Any, offset: int) -> None:
+        self.positions[tp.partition] = offset
+
+    async def commit(self) -> None:
+        await asyncio.sleep(0)
+
+
+def state_topics(producer: Any) -> tuple[Standings, Memory]:
+    """Faults and memory, both empty."""
+    topics = [StateTopic({}, name, producer) for name in ("faults", "sink-state")]
+    return Standings(topics[0]), Memory(topics[1])
+
+
+async def until(wanted: Callable[[], bool]) -> None:
+    """Let others go on until something holds."""
+    async with asyncio.timeout(5):
+        while not wanted():  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0)
