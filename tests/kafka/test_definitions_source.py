@@ -10,6 +10,7 @@ from cdp_stream.kafka.definitions_source import AppliedDefinitions
 from cdp_stream.kafka.definitions_topic import publish
 from cdp_stream.kafka.topics import ensure_definitions_topic
 from cdp_stream.settings import Settings
+from tests.topologies.running import eventually
 
 pytestmark = pytest.mark.embedded
 
@@ -109,8 +110,11 @@ async def test_what_cannot_be_used_is_passed_over_and_counted(settings, capsys):
     assert source.known("3") is None
     assert not source.is_newer("4")
     await send(settings, (b"acme", encode_record(5, unknown)))
-    while not source.has_read("5"):
-        await asyncio.sleep(0.05)
+
+    async def has_read() -> bool:
+        return source.has_read("5")
+
+    await eventually(has_read)
     # A partition that a newer release put under the fifth does not go back to the fourth.
     assert source.is_newer("5")
     assert (source.latest.version, source.has_read("6")) == ("4", False)
