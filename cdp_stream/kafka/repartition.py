@@ -3,8 +3,10 @@
 Kafka places a profile by its id and the number of partitions, so with another number most profiles
 have another place. The order of the steps makes each of them safe to be interrupted and done again:
 
-1. Nobody works: the groups have no members, old owners are fenced, the input is read to its end.
-2. A marker is written to every partition of the changelog. No worker starts on one.
+1. A marker is written to every partition of the changelog. No worker starts on one.
+2. From here on nobody works: the groups have no members, old owners are fenced. So what is read now
+   stays as it is: no definitions are on their way, the input is read to its end. Else the marker is
+   taken back.
 3. All topics but the input get their partitions. From here on the counts differ, which no worker
    starts on either.
 4. Rows and memberships that move are *copied* to where they go.
@@ -24,7 +26,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from cdp_stream.errors import BrokerError, UsageError
+from cdp_stream.errors import BrokerError, CdpError, UsageError
 from cdp_stream.formats.moved_row import MOVED_KEY, encode_moves
 from cdp_stream.formats.rows import REPARTITION_KEY
 from cdp_stream.kafka.guarantee import why_no_transactions
@@ -34,6 +36,7 @@ from cdp_stream.kafka.standstill import check_input_is_read, check_nobody_works
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
 from cdp_stream.partition.relocation import (
+    BEGIN,
     COPY,
     REMOVE,
     SETTLE,
@@ -139,19 +142,47 @@ class _Move:
         marker = self._begun(own, counts)
         done.before = marker.before
         if marker.before == self._to:
+            if begun(own) is not None and not dry_run:
+                async with system.producer() as producer:
+                    await self._write(producer, marker.before, REPARTITION_KEY, None)
             return done
         await check_nobody_works(system, self._settings.prefix, counts)
-        transactional = not await why_no_transactions(self._settings)
-        if transactional and not dry_run:
-            await system.fence(marker.before)
-        if not done.resumed:
-            ends = await check_input_is_read(system, own, marker.before)
-            marker = marker._replace(time=time_of_all(own), ends=ends)
         if dry_run:
+            if not done.resumed:
+                await self._standing_still(marker)
             await self._count(marker)
             return done
+        transactional = not await why_no_transactions(self._settings)
+        if not done.resumed:
+            own, marker = await self._begin(counts, marker, transactional=transactional)
+        elif transactional:
+            await system.fence(marker.before)
         await self._act(counts, own, marker, transactional=transactional)
         return done
+
+    async def _begin(
+        self, counts: Mapping[str, int], marker: Marker, *, transactional: bool
+    ) -> tuple[dict[int, Rows], Marker]:
+        """Keep workers from starting, and see that all is as it has to be for a move.
+
+        Returns:
+            The partitions' own rows, and the marker that is in all of them.
+        """
+        system = self._system
+        self._tell("keeping workers from starting")
+        async with system.producer() as producer:
+            await self._mark(producer, marker, marker.before)
+            try:
+                # One may have begun since this was asked, on rows that it read before the marker.
+                await check_nobody_works(system, self._settings.prefix, counts)
+                if transactional:
+                    await system.fence(marker.before)
+                own, marker = await self._standing_still(marker)
+            except CdpError:
+                await self._write(producer, marker.before, REPARTITION_KEY, None)
+                raise
+            await self._mark(producer, marker, marker.before)
+        return own, marker
 
     async def _act(
         self,
@@ -163,8 +194,6 @@ class _Move:
     ) -> None:
         system = self._system
         if marker.phase == COPY:
-            async with system.producer() as producer:
-                await self._mark(producer, marker, marker.before)
             topics = system.topics(counts, (marker.before, self._to))
             others = [name for name in topics if name != system.events]
             await system.grow(others, self._to, self._tell)
@@ -191,12 +220,12 @@ class _Move:
     def _begun(self, own: Mapping[int, Rows], counts: Mapping[str, int]) -> Marker:
         """The marker of a move that was interrupted, or that of one to begin."""
         marker = begun(own)
-        if marker is not None and marker.after != self._to:
-            raise UsageError(
-                f"a move to {marker.after} partitions was begun and is not finished",
-                f"finish it first: --partitions {marker.after}",
-            )
         if marker is not None and is_marked(own, marker):
+            if marker.after != self._to:
+                raise UsageError(
+                    f"a move to {marker.after} partitions was begun and is not finished",
+                    f"finish it first: --partitions {marker.after}",
+                )
             self._done.resumed = True
             return marker
         events = self._system.events
@@ -212,8 +241,14 @@ class _Move:
                     f"{name} has {counts[name]} partitions, but {events} has {there}",
                     f"give {name} {there} partitions first",
                 )
+        return Marker(there, self._to, BEGIN)
+
+    async def _standing_still(self, marker: Marker) -> tuple[dict[int, Rows], Marker]:
+        """The partitions' own rows as the last worker left them, and the marker that says so."""
+        own = await self._own_rows(marker.before)
         check_ready(own)
-        return Marker(there, self._to, COPY)
+        ends = await check_input_is_read(self._system, own, marker.before)
+        return own, marker._replace(phase=COPY, time=time_of_all(own), ends=ends)
 
     async def _own_rows(self, partitions: int) -> dict[int, Rows]:
         own = {}

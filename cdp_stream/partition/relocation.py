@@ -40,7 +40,7 @@ Own = Mapping[int, Mapping[bytes, bytes]]
 """The rows of partitions that are no profile's, by partition."""
 
 _BACKFILL = b"~backfill"
-COPY, REMOVE, SETTLE = "copy", "remove", "settle"
+BEGIN, COPY, REMOVE, SETTLE = "begin", "copy", "remove", "settle"
 
 
 class Marker(NamedTuple):
@@ -49,8 +49,9 @@ class Marker(NamedTuple):
     Attributes:
         before: How many partitions there were.
         after: How many there will be.
-        phase: `COPY` while rows are written to where they go; `REMOVE` once all are there, and go
-            from where they were; `SETTLE` once all that is left is to say that it is done.
+        phase: `BEGIN` until it is certain that nobody works; `COPY` while rows are written to where
+            they go; `REMOVE` once all are there, and go from where they were; `SETTLE` once all
+            that is left is to say that it is done.
         time: that of all partitions at the move, epoch ms.
         ends: as in `Move`; empty in a move that was begun by a release that did not keep them.
         starts: as in `Move`; known from `SETTLE` on.
@@ -122,10 +123,11 @@ def begun(own: Own) -> Marker | None:
 
 def is_marked(own: Own, marker: Marker) -> bool:
     """Whether the marker of an interrupted move has kept all workers from working since. One that
-    was not yet in every partition has not: the move begins anew.
+    was not yet in every partition, or was written while one might have worked, has not: the move
+    begins anew.
     """
     if marker.phase != COPY:
-        return True
+        return marker.phase != BEGIN
     return all(REPARTITION_KEY in own[number] for number in range(marker.before))
 
 

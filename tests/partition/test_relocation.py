@@ -21,6 +21,7 @@ from cdp_stream.formats.rows import (
     encode_row,
 )
 from cdp_stream.partition.relocation import (
+    BEGIN,
     COPY,
     REMOVE,
     SETTLE,
@@ -95,6 +96,15 @@ def test_the_marker_that_is_furthest_counts_and_a_move_that_is_not_marked_everyw
     assert begun({0: marked, 1: {}}) == MOVE
     assert not is_marked({0: marked, 1: {}}, MOVE)
     assert is_marked({0: marked, 1: marked, 2: {}}, MOVE)
+
+
+def test_a_marker_does_not_count_until_it_is_certain_that_nobody_works():
+    first = {REPARTITION_KEY: MOVE._replace(phase=BEGIN).encode()}
+    assert not is_marked({0: first, 1: first}, begun({0: first, 1: first}))
+    # Nobody worked from the first of these on; the others keep workers from starting as well.
+    own = {0: {REPARTITION_KEY: MOVE.encode()}, 1: first}
+    assert begun(own) == MOVE
+    assert is_marked(own, MOVE)
 
 
 def test_the_time_of_all_is_the_greatest():
