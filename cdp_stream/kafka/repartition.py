@@ -32,7 +32,11 @@ from cdp_stream.formats.rows import REPARTITION_KEY
 from cdp_stream.kafka.guarantee import why_no_transactions
 from cdp_stream.kafka.moved_input import forward
 from cdp_stream.kafka.moved_rows import MovedRows
-from cdp_stream.kafka.standstill import check_input_is_read, check_nobody_works
+from cdp_stream.kafka.standstill import (
+    check_input_is_read,
+    check_nobody_works,
+    check_outputs_are_sent,
+)
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
 from cdp_stream.partition.relocation import (
@@ -146,10 +150,10 @@ class _Move:
                 async with system.producer() as producer:
                     await self._write(producer, marker.before, REPARTITION_KEY, None)
             return done
-        await check_nobody_works(system, self._settings.prefix, counts)
+        await check_nobody_works(system)
         if dry_run:
             if not done.resumed:
-                await self._standing_still(marker)
+                await self._standing_still(counts, marker)
             await self._count(marker)
             return done
         transactional = not await why_no_transactions(self._settings)
@@ -174,10 +178,10 @@ class _Move:
             await self._mark(producer, marker, marker.before)
             try:
                 # One may have begun since this was asked, on rows that it read before the marker.
-                await check_nobody_works(system, self._settings.prefix, counts)
+                await check_nobody_works(system)
                 if transactional:
                     await system.fence(marker.before)
-                own, marker = await self._standing_still(marker)
+                own, marker = await self._standing_still(counts, marker)
             except CdpError:
                 await self._write(producer, marker.before, REPARTITION_KEY, None)
                 raise
@@ -243,10 +247,13 @@ class _Move:
                 )
         return Marker(there, self._to, BEGIN)
 
-    async def _standing_still(self, marker: Marker) -> tuple[dict[int, Rows], Marker]:
+    async def _standing_still(
+        self, counts: Mapping[str, int], marker: Marker
+    ) -> tuple[dict[int, Rows], Marker]:
         """The partitions' own rows as the last worker left them, and the marker that says so."""
         own = await self._own_rows(marker.before)
         check_ready(own)
+        await check_outputs_are_sent(self._system, own, counts)
         ends = await check_input_is_read(self._system, own, marker.before)
         return own, marker._replace(phase=COPY, time=time_of_all(own), ends=ends)
 

@@ -34,6 +34,7 @@ class StoppedSystem:
 
     Attributes:
         group: The consumer group of its workers.
+        group_names: What the names of its groups begin with.
         events: Name of the input.
         changelog: Name of the topic of rows.
         state: Name of the topic of memberships.
@@ -44,6 +45,7 @@ class StoppedSystem:
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self._settings = settings
         self.group = settings.group_id
+        self.group_names = (settings.group_id, f"{settings.prefix}-sink")
         self.events = settings.topic("events")
         self.changelog = settings.topic("profiles-changelog")
         self.state = settings.topic("membership-state")
@@ -52,13 +54,19 @@ class StoppedSystem:
 
     # Topics
 
-    def outputs(self, counts: Mapping[str, int]) -> list[str]:
-        """The topics of outputs, among those that there are."""
-        return sorted(name for name in counts if name.startswith(self._settings.topic("output.")))
+    def outputs(self, counts: Mapping[str, int]) -> dict[str, str]:
+        """The topics of outputs, and of what they rejected, among those that there are.
+
+        Returns:
+            Their names, by the output, or the output and `.rejected`.
+        """
+        prefix = self._settings.topic("output.")
+        names = sorted(name for name in counts if name.startswith(prefix))
+        return {name.removeprefix(prefix): name for name in names}
 
     def topics(self, counts: Mapping[str, int], either: tuple[int, int]) -> list[str]:
         """All topics that have as many partitions as the input: so many, or so many."""
-        outputs = [name for name in self.outputs(counts) if counts[name] in either]
+        outputs = [name for name in self.outputs(counts).values() if counts[name] in either]
         return [*(self._settings.topic(plan.suffix) for plan in TOPICS), *outputs]
 
     async def grow(
@@ -83,6 +91,16 @@ class StoppedSystem:
                     return
                 await asyncio.sleep(0.1)
 
+    # Groups
+
+    def sink_group(self, output: str) -> str:
+        """The consumer group of an output's sink."""
+        return self._settings.sink_group_id(output)
+
+    async def groups(self) -> set[str]:
+        """All groups that the broker knows."""
+        return {group for group, *_ in await self.admin.list_consumer_groups()}
+
     # Reading
 
     async def newest(self, topic: str, number: int) -> Rows:
@@ -98,6 +116,17 @@ class StoppedSystem:
 
         await read_to_end(self.client, topic, [number], take)
         return rows
+
+    async def count(self, topic: str, starts: Mapping[int, int]) -> int:
+        """How many records are in partitions from an offset each to their ends."""
+        found = 0
+
+        def take(_number: int, records: list[Any]) -> None:
+            nonlocal found
+            found += len(records)
+
+        await read_to_end(self.client, topic, list(starts), take, starts=starts)
+        return found
 
     async def records(self, topic: str, starts: Mapping[int, int]) -> dict[int, list[Any]]:
         """What is in partitions from an offset each to their ends."""

@@ -14,7 +14,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cdp_stream.errors import OutsideError
-from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
+from cdp_stream.formats.definitions_row import (
+    DEFINITIONS_KEY,
+    PartitionDefinitions,
+    decode_definitions,
+)
 from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -28,6 +32,7 @@ __all__ = [
     "Marker",
     "begun",
     "check_ready",
+    "connected_outputs",
     "is_marked",
     "is_own",
     "moves_after",
@@ -104,12 +109,22 @@ def check_ready(own: Own) -> None:
     again = "let workers run until it is done, then stop them again"
     if any(key.startswith(_BACKFILL) for rows in own.values() for key in rows):
         raise OutsideError("a backfill is under way", again)
-    kept = [rows[DEFINITIONS_KEY] for rows in own.values() if DEFINITIONS_KEY in rows]
-    found = [decode_definitions(value) for value in kept]
+    found = _in_force(own)
     if any(state.swept != state.epoch for state in found):
         raise OutsideError("profiles are being brought under new definitions", again)
     if len({(state.version, state.catalog.slots) for state in found}) > 1:
         raise OutsideError("partitions are under different definitions", again)
+
+
+def connected_outputs(own: Own) -> set[str]:
+    """The outputs that changes go to under the definitions in force."""
+    catalogs = [state.catalog for state in _in_force(own)]
+    return {wired.output for catalog in catalogs for wired in catalog.connections.values()}
+
+
+def _in_force(own: Own) -> list[PartitionDefinitions]:
+    kept = [rows[DEFINITIONS_KEY] for rows in own.values() if DEFINITIONS_KEY in rows]
+    return [decode_definitions(value) for value in kept]
 
 
 def begun(own: Own) -> Marker | None:

@@ -5,8 +5,8 @@ import threading
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.rows import (
@@ -18,8 +18,11 @@ from cdp_stream.formats.rows import (
 )
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.repartition import repartition
-from cdp_stream.kafka.topics import ensure_topics, partition_counts
+from cdp_stream.kafka.standstill import check_outputs_are_sent
+from cdp_stream.kafka.stopped_system import StoppedSystem
+from cdp_stream.kafka.topics import ensure_topics, partition_counts, started_admin
 from cdp_stream.settings import Settings
+from tests.partition.test_relocation import in_force
 
 pytestmark = pytest.mark.kafka
 
@@ -113,3 +116,30 @@ async def test_what_the_last_worker_wrote_while_it_was_asked_who_works_is_what_i
     found = await system.rows()
     assert [decode_partition(found[n][PARTITION_KEY]).time for n in range(AFTER)] == [90] * AFTER
     assert REPARTITION_KEY not in {key for rows in found.values() for key in rows}
+
+
+async def test_changes_that_an_output_was_not_sent_wait_whether_a_sink_ever_ran_or_not(system):
+    topic = system.settings.topic("output.log")
+    admin = await started_admin(system.settings)
+    try:
+        await admin.create_topics([NewTopic(topic, BEFORE, 1)])
+        await system.write(topic, 1, *[(b"7", b"{}")] * 3)
+        stopped, counts = StoppedSystem(system.settings, admin), {topic: BEFORE}
+        await check_outputs_are_sent(stopped, {0: {}}, counts)
+        with pytest.raises(BrokerError, match=r"^3 changes in .* have yet to be sent") as refused:
+            await check_outputs_are_sent(stopped, {0: in_force("2", outputs=("log",))}, counts)
+        assert "delete" not in str(refused.value)
+        await commit(system, "log", TopicPartition(topic, 1), 2)
+        with pytest.raises(BrokerError, match=f"^1 changes in (?s:.*)delete {topic}"):
+            await check_outputs_are_sent(stopped, {0: in_force("2")}, counts)
+        await commit(system, "log", TopicPartition(topic, 1), 3)
+        await check_outputs_are_sent(stopped, {0: in_force("2", outputs=("log",))}, counts)
+    finally:
+        await admin.close()
+
+
+async def commit(system, output, tp, offset):
+    group = system.settings.sink_group_id(output)
+    async with AIOKafkaConsumer(**system.client, group_id=group) as consumer:
+        consumer.assign([tp])
+        await consumer.commit({tp: offset})

@@ -1,8 +1,10 @@
 """What partitions know of their own after a move, and that a row is moved whole."""
 
+from dataclasses import replace
+
 import pytest
 
-from cdp_stream.core.transition import catalog_of
+from cdp_stream.core.transition import Wired, catalog_of
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
@@ -28,6 +30,7 @@ from cdp_stream.partition.relocation import (
     Marker,
     begun,
     check_ready,
+    connected_outputs,
     is_marked,
     is_own,
     moves_after,
@@ -162,8 +165,14 @@ def test_a_damaged_row_is_not_moved(value):
         as_moved(value)
 
 
-def in_force(version, epoch=1, swept=1):
-    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog_of(plan()), {})
+def in_force(version, epoch=1, swept=1, outputs=()):
+    catalog = catalog_of(plan())
+    connections = {
+        f"played@{output}": Wired(f"played@{output}", "played", output, "log", None, None, "{}", ())
+        for output in outputs
+    }
+    catalog = replace(catalog, connections=connections)
+    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog, {})
     return {DEFINITIONS_KEY: encode_definitions(state)}
 
 
@@ -183,3 +192,8 @@ def test_partitions_that_have_switched_differently_often_are_ready():
 def test_what_is_under_way_comes_to_its_end_first(own, reason):
     with pytest.raises(OutsideError, match=reason):
         check_ready(own)
+
+
+def test_outputs_are_those_that_connections_in_force_lead_to():
+    own = {0: in_force("2", outputs=("log", "hook")), 1: in_force("2", outputs=("log",)), 2: {}}
+    assert connected_outputs(own) == {"log", "hook"}
