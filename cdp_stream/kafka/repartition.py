@@ -12,7 +12,7 @@ have another place. The order of the steps makes each of them safe to be interru
 4. Rows and memberships that move are *copied* to where they go.
 5. All copies are there, which the marker says now: they are *removed* from where they were.
 6. The input gets its partitions. What a producer has published meanwhile by the old number is
-   forwarded, in its order.
+   forwarded, in its order: up to where, the marker says first, then it goes piece by piece.
 7. All partitions are told where the log was cut: what was applied before the move, and what after
    it, of each old partition. Backfills read by that.
 8. The marker goes.
@@ -30,7 +30,7 @@ from cdp_stream.errors import BrokerError, CdpError, UsageError
 from cdp_stream.formats.moved_row import MOVED_KEY, encode_moves
 from cdp_stream.formats.rows import REPARTITION_KEY
 from cdp_stream.kafka.guarantee import why_no_transactions
-from cdp_stream.kafka.moved_input import forward
+from cdp_stream.kafka.moved_input import forward, starts_after
 from cdp_stream.kafka.moved_rows import MovedRows
 from cdp_stream.kafka.standstill import (
     check_input_is_read,
@@ -42,6 +42,7 @@ from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
 from cdp_stream.partition.relocation import (
     BEGIN,
     COPY,
+    FORWARD,
     REMOVE,
     SETTLE,
     Marker,
@@ -211,11 +212,15 @@ class _Move:
             if marker.phase == REMOVE:
                 await self._remove(producer, marker)
                 await system.grow([system.events], self._to, self._tell)
-                starts, self._done.forwarded = await forward(
-                    system, own, marker, transactional=transactional
+                # What comes to an old partition from here on is applied in it: see `Move`.
+                starts = await starts_after(system, own, marker)
+                marker = marker._replace(phase=FORWARD, starts=starts)
+                await self._mark(producer, marker, marker.after)
+            if marker.phase == FORWARD:
+                self._done.forwarded = await forward(
+                    system, own, marker, self._tell, transactional=transactional
                 )
-                # From here on the input is no longer read, so what it says now is kept.
-                marker = marker._replace(phase=SETTLE, starts=tuple(starts.values()))
+                marker = marker._replace(phase=SETTLE)
                 await self._mark(producer, marker, marker.after)
             await self._settle(producer, own, marker)
 

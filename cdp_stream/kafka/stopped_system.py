@@ -1,7 +1,7 @@
 """The topics of a system at which nobody works: read whole, written to by partition, and grown."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]
 WAIT_S: Final = 30.0
 """So long the broker is given for a step."""
 _PIECE = 5_000
+_RECORDS = 1_000
+"""In one transaction, which then takes far less time than a broker lets it."""
 Rows = dict[bytes, bytes]
 """The rows of a partition that are live, by key."""
 Pair = tuple[bytes, bytes | None]
@@ -128,14 +130,33 @@ class StoppedSystem:
         await read_to_end(self.client, topic, list(starts), take, starts=starts)
         return found
 
-    async def records(self, topic: str, starts: Mapping[int, int]) -> dict[int, list[Any]]:
-        """What is in partitions from an offset each to their ends."""
-        found: dict[int, list[Any]] = {number: [] for number in starts}
-        await read_to_end(
-            self.client, topic, list(starts), lambda n, records: found[n].extend(records),
-            starts=starts,
-        )  # fmt: skip
-        return found
+    async def pieces(
+        self, topic: str, number: int, start: int, end: int
+    ) -> AsyncGenerator[list[Any]]:
+        """The records of a partition between two offsets, some at a time.
+
+        Raises:
+            TimeoutError: There is an end to what the broker sends before that.
+        """
+        tp = TopicPartition(topic, number)
+        consumer = AIOKafkaConsumer(
+            **self.client,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        async with consumer:
+            consumer.assign([tp])
+            consumer.seek(tp, start)
+            while await consumer.position(tp) < end:
+                fetched = await consumer.getmany(
+                    tp, timeout_ms=int(WAIT_S * 1000), max_records=_RECORDS
+                )
+                if not fetched and await consumer.position(tp) < end:
+                    raise TimeoutError(f"nothing came of {topic} {number} before {end}")
+                records = [one for one in fetched.get(tp, ()) if one.offset < end]
+                if records:
+                    yield records
 
     # Writing
 

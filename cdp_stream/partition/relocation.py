@@ -45,7 +45,7 @@ Own = Mapping[int, Mapping[bytes, bytes]]
 """The rows of partitions that are no profile's, by partition."""
 
 _BACKFILL = b"~backfill"
-BEGIN, COPY, REMOVE, SETTLE = "begin", "copy", "remove", "settle"
+BEGIN, COPY, REMOVE, FORWARD, SETTLE = "begin", "copy", "remove", "forward", "settle"
 
 
 class Marker(NamedTuple):
@@ -55,11 +55,12 @@ class Marker(NamedTuple):
         before: How many partitions there were.
         after: How many there will be.
         phase: `BEGIN` until it is certain that nobody works; `COPY` while rows are written to where
-            they go; `REMOVE` once all are there, and go from where they were; `SETTLE` once all
-            that is left is to say that it is done.
+            they go; `REMOVE` once all are there, and go from where they were; `FORWARD`
+            while input that came in by the old number is published again; `SETTLE` once all that is
+            left is to say that it is done.
         time: that of all partitions at the move, epoch ms.
         ends: as in `Move`; empty in a move that was begun by a release that did not keep them.
-        starts: as in `Move`; known from `SETTLE` on.
+        starts: as in `Move`; known from `FORWARD` on.
     """
 
     before: int
