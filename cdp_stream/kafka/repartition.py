@@ -174,6 +174,9 @@ class _Move:
             The partitions' own rows, and the marker that is in all of them.
         """
         system = self._system
+        # Once the marker counts there is no way back.
+        topics = system.topics(counts, (marker.before, marker.before))
+        await system.ask_to_grow(topics, self._to)
         self._tell("keeping workers from starting")
         async with system.producer() as producer:
             await self._mark(producer, marker, marker.before)

@@ -71,6 +71,15 @@ class StoppedSystem:
         outputs = [name for name in self.outputs(counts).values() if counts[name] in either]
         return [*(self._settings.topic(plan.suffix) for plan in TOPICS), *outputs]
 
+    async def ask_to_grow(self, names: Iterable[str], partitions: int) -> None:
+        """Ask whether topics can be given so many partitions; they have fewer.
+
+        Raises:
+            KafkaError: They cannot.
+        """
+        wanted = {name: NewPartitions(partitions) for name in names}
+        await self.admin.create_partitions(wanted, validate_only=True)
+
     async def grow(
         self, names: Collection[str], partitions: int, tell: Callable[[str], None]
     ) -> None:

@@ -28,8 +28,6 @@ from cdp_stream.partition.relocation import BEGIN, Marker
 from cdp_stream.settings import Settings
 from tests.partition.test_relocation import in_force
 
-pytestmark = pytest.mark.kafka
-
 BEFORE, AFTER = 1, 2
 
 
@@ -105,6 +103,7 @@ async def system(kafka_broker, topic_prefix):
     return System(settings)
 
 
+@pytest.mark.kafka
 async def test_who_began_to_work_after_the_first_look_keeps_it_from_moving_anything(system):
     async with system.with_a_worker_from("keeping workers") as move:
         with pytest.raises(BrokerError, match="workers are still running"):
@@ -112,6 +111,7 @@ async def test_who_began_to_work_after_the_first_look_keeps_it_from_moving_anyth
     assert await system.rows() == {0: {}}
 
 
+@pytest.mark.kafka
 async def test_what_the_last_worker_wrote_while_it_was_asked_who_works_is_what_is_moved(system):
     state = PartitionState(90, -1)
     async with system.moving("keeping workers") as move:
@@ -123,6 +123,7 @@ async def test_what_the_last_worker_wrote_while_it_was_asked_who_works_is_what_i
     assert REPARTITION_KEY not in {key for rows in found.values() for key in rows}
 
 
+@pytest.mark.kafka
 async def test_a_move_that_was_interrupted_before_it_began_can_be_taken_back(system):
     marker = Marker(BEFORE, AFTER, BEGIN).encode()
     await system.write(system.changelog, 0, (REPARTITION_KEY, marker))
@@ -131,6 +132,18 @@ async def test_a_move_that_was_interrupted_before_it_began_can_be_taken_back(sys
     assert await system.rows() == {0: {}}
 
 
+@pytest.mark.embedded
+async def test_nothing_is_begun_where_topics_cannot_be_given_more_partitions(
+    embedded_broker, topic_prefix
+):
+    settings = Settings(broker=embedded_broker, prefix=topic_prefix, partitions=BEFORE)
+    await ensure_topics(settings)
+    with pytest.raises(BrokerError, match="CreatePartitions"):
+        await repartition(settings, AFTER)
+    assert await System(settings).rows() == {0: {}}
+
+
+@pytest.mark.kafka
 async def test_what_came_by_the_old_number_is_forwarded_once_and_in_order_though_interrupted(
     system,
 ):
@@ -167,6 +180,7 @@ async def test_what_came_by_the_old_number_is_forwarded_once_and_in_order_though
             assert [v for k, v in there if k == key] == (theirs if number == place else [])
 
 
+@pytest.mark.kafka
 async def test_changes_that_an_output_was_not_sent_wait_whether_a_sink_ever_ran_or_not(system):
     topic = system.settings.topic("output.log")
     admin = await started_admin(system.settings)
