@@ -5,7 +5,8 @@ Source: docs/operations.md, more partitions.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing, nullcontext
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -16,12 +17,12 @@ from cdp_stream.formats.rows import (
     decode_partition,
     encode_partition,
 )
-from cdp_stream.kafka.delivery import send_records
+from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.partition.relocation import Marker, own_rows
 
-__all__ = ["forward", "positions"]
+__all__ = ["by_place", "forward", "positions", "starts_after"]
 
 _NEVER = encode_partition(PartitionState(-1, -1))
 
@@ -45,56 +46,112 @@ async def positions(system: StoppedSystem, own: Mapping[int, Rows], before: int)
         return found
 
 
-async def forward(
-    system: StoppedSystem, own: Mapping[int, Rows], marker: Marker, *, transactional: bool
-) -> tuple[dict[int, int], int]:
-    """Publish again, where they belong now, the records that came in by the old number.
+async def starts_after(
+    system: StoppedSystem, own: Mapping[int, Rows], marker: Marker
+) -> tuple[int, ...]:
+    """The next offset that each old partition has to apply once all before it was forwarded: behind
+    what is there now where some of that belongs elsewhere; otherwise all of it stays.
+    """
+    starts = await positions(system, own, marker.before)
+    routing = Routing(marker.after)
+    found = dict(starts)
+    behind: dict[int, int] = {}
 
-    Those of a partition and the group's position behind them are one transaction, where there are
-    transactions.
+    def take(number: int, records: list[Any]) -> None:
+        behind[number] = records[-1].offset + 1
+        if found[number] != starts[number] or by_place(records, number, routing).keys() != {number}:
+            found[number] = behind[number]
+
+    await read_to_end(system.client, system.events, list(starts), take, starts=starts)
+    return tuple(found.values())
+
+
+async def forward(
+    system: StoppedSystem,
+    own: Mapping[int, Rows],
+    marker: Marker,
+    tell: Callable[[str], None],
+    *,
+    transactional: bool,
+) -> int:
+    """Publish again, where they belong now, the records that came in by the old number: all that
+    no partition has applied before `marker.starts`.
+
+    It goes piece by piece. A piece and the group's position behind it are one transaction, where
+    there are transactions; so it is gone on with where it was interrupted.
+
+    Args:
+        system: Its topics.
+        own: The partitions' own rows.
+        marker: It knows where to end.
+        tell: Told how far it is.
+        transactional: Whether there are transactions.
 
     Returns:
-        The next offset that each old partition has to apply now, and how many records were
-        published again.
+        How many records were published again.
     """
-    group, events, routing = system.group, system.events, Routing(marker.after)
+    events, routing = system.events, Routing(marker.after)
     rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
     starts = await positions(system, own, marker.before)
+    waiting = {n: end for n, end in enumerate(marker.starts) if starts[n] < end}
+    if not waiting:
+        return 0
     forwarded = 0
-    for number, records in (await system.records(events, starts)).items():
-        if all(_is_placed(routing, record, number) for record in records):
-            continue
-        last = records[-1].offset
-        starts[number] = last + 1
-        behind = {TopicPartition(events, number): last + 1}
-        # A position of the group without one in the rows would tell of a lost changelog.
-        state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
-        row = [(PARTITION_KEY, encode_partition(state._replace(position=last)))]
-        if not transactional:
-            async with system.producer(events, partitions=marker.after) as producer:
-                await _publish(producer, events, routing, records)
-                await system.send(producer, system.changelog, number, row)
-            await system.commit(behind)
-        else:
-            options = {"transactional_id": f"{group}-repartition"}
-            sending = system.producer(events, partitions=marker.after, **options)
-            async with sending as producer, producer.transaction():
-                await _publish(producer, events, routing, records)
-                await system.send(producer, system.changelog, number, row)
-                await producer.send_offsets_to_transaction(behind, group)
-        forwarded += len(records)
-    return starts, forwarded
+    options = {"transactional_id": f"{system.group}-repartition"} if transactional else {}
+    async with system.producer(events, partitions=marker.after, **options) as producer:
+        for number, end in waiting.items():
+            # A position of the group without one in the rows would tell of a lost changelog.
+            state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
+            async with aclosing(system.pieces(events, number, starts[number], end)) as pieces:
+                async for records in pieces:
+                    tell(f"forwarding what came to partition {number}: {forwarded:,} so far")
+                    last = records[-1].offset
+                    row = (PARTITION_KEY, encode_partition(state._replace(position=last)))
+                    behind = {TopicPartition(events, number): last + 1}
+                    async with producer.transaction() if transactional else nullcontext():
+                        await _publish(producer, events, by_place(records, number, routing))
+                        await system.send(producer, system.changelog, number, [row])
+                        if transactional:
+                            await producer.send_offsets_to_transaction(behind, system.group)
+                    if not transactional:
+                        await system.commit(behind)
+                    forwarded += len(records)
+    return forwarded
 
 
-def _is_placed(routing: Routing, record: Any, number: int) -> bool:
-    return record.key is None or routing.partition_of(record.key) == number
+def by_place(records: Iterable[Any], number: int, routing: Routing) -> dict[int, list[Any]]:
+    """Records of a partition by where they belong, in their order each.
+
+    Args:
+        records: Of the input.
+        number: The partition. What has no key is meant for it, as a time marker is.
+        routing: By the new number.
+    """
+    places: dict[int, list[Any]] = {}
+    for record in records:
+        place = number if record.key is None else routing.partition_of(record.key)
+        places.setdefault(place, []).append(record)
+    return places
 
 
 async def _publish(
-    producer: AIOKafkaProducer, events: str, routing: Routing, records: Iterable[Any]
+    producer: AIOKafkaProducer, topic: str, places: Mapping[int, Iterable[Any]]
 ) -> None:
-    for record in records:
-        place = routing.partition_of(record.key)
-        item = (record.key, record.value, list(record.headers))
-        sent = await send_records(producer, events, place, [item], timestamp=record.timestamp)
-        await asyncio.gather(*sent)
+    """Publish records with their timestamps, and wait until they are there."""
+    sent = []
+    for place, records in places.items():
+        batch = producer.create_batch()
+        for record in records:
+            item = {
+                "key": record.key,
+                "value": record.value,
+                "timestamp": record.timestamp,
+                "headers": list(record.headers),
+            }
+            if batch.append(**item) is None:
+                sent.append(await producer.send_batch(batch, topic, partition=place))
+                batch = producer.create_batch()
+                batch.append(**item)
+        batch.close()
+        sent.append(await producer.send_batch(batch, topic, partition=place))
+    await asyncio.gather(*sent)

@@ -3,14 +3,16 @@
 Kafka places a profile by its id and the number of partitions, so with another number most profiles
 have another place. The order of the steps makes each of them safe to be interrupted and done again:
 
-1. Nobody works: the groups have no members, old owners are fenced, the input is read to its end.
-2. A marker is written to every partition of the changelog. No worker starts on one.
+1. A marker is written to every partition of the changelog. No worker starts on one.
+2. From here on nobody works: the groups have no members, old owners are fenced. So what is read now
+   stays as it is: no definitions are on their way, the input is read to its end. Else the marker is
+   taken back.
 3. All topics but the input get their partitions. From here on the counts differ, which no worker
    starts on either.
 4. Rows and memberships that move are *copied* to where they go.
 5. All copies are there, which the marker says now: they are *removed* from where they were.
 6. The input gets its partitions. What a producer has published meanwhile by the old number is
-   forwarded, in its order.
+   forwarded, in its order: up to where, the marker says first, then it goes piece by piece.
 7. All partitions are told where the log was cut: what was applied before the move, and what after
    it, of each old partition. Backfills read by that.
 8. The marker goes.
@@ -24,17 +26,23 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from cdp_stream.errors import BrokerError, UsageError
+from cdp_stream.errors import BrokerError, CdpError, UsageError
 from cdp_stream.formats.moved_row import MOVED_KEY, encode_moves
 from cdp_stream.formats.rows import REPARTITION_KEY
 from cdp_stream.kafka.guarantee import why_no_transactions
-from cdp_stream.kafka.moved_input import forward
+from cdp_stream.kafka.moved_input import forward, starts_after
 from cdp_stream.kafka.moved_rows import MovedRows
-from cdp_stream.kafka.standstill import check_input_is_read, check_nobody_works
+from cdp_stream.kafka.standstill import (
+    check_input_is_read,
+    check_nobody_works,
+    check_outputs_are_sent,
+)
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
 from cdp_stream.partition.relocation import (
+    BEGIN,
     COPY,
+    FORWARD,
     REMOVE,
     SETTLE,
     Marker,
@@ -139,19 +147,50 @@ class _Move:
         marker = self._begun(own, counts)
         done.before = marker.before
         if marker.before == self._to:
+            if begun(own) is not None and not dry_run:
+                async with system.producer() as producer:
+                    await self._write(producer, marker.before, REPARTITION_KEY, None)
             return done
-        await check_nobody_works(system, self._settings.prefix, counts)
-        transactional = not await why_no_transactions(self._settings)
-        if transactional and not dry_run:
-            await system.fence(marker.before)
-        if not done.resumed:
-            ends = await check_input_is_read(system, own, marker.before)
-            marker = marker._replace(time=time_of_all(own), ends=ends)
+        await check_nobody_works(system)
         if dry_run:
+            if not done.resumed:
+                await self._standing_still(counts, marker)
             await self._count(marker)
             return done
+        transactional = not await why_no_transactions(self._settings)
+        if not done.resumed:
+            own, marker = await self._begin(counts, marker, transactional=transactional)
+        elif transactional:
+            await system.fence(marker.before)
         await self._act(counts, own, marker, transactional=transactional)
         return done
+
+    async def _begin(
+        self, counts: Mapping[str, int], marker: Marker, *, transactional: bool
+    ) -> tuple[dict[int, Rows], Marker]:
+        """Keep workers from starting, and see that all is as it has to be for a move.
+
+        Returns:
+            The partitions' own rows, and the marker that is in all of them.
+        """
+        system = self._system
+        # Once the marker counts there is no way back.
+        topics = system.topics(counts, (marker.before, marker.before))
+        await system.ask_to_grow(topics, self._to)
+        self._tell("keeping workers from starting")
+        async with system.producer() as producer:
+            await self._mark(producer, marker, marker.before)
+            try:
+                # One may have begun since this was asked, on rows that it read before the marker.
+                await check_nobody_works(system)
+                if transactional:
+                    await system.fence(marker.before)
+                own, marker = await self._standing_still(counts, marker)
+            except CdpError:
+                await self._write(producer, marker.before, REPARTITION_KEY, None)
+                raise
+            await self._mark(producer, marker, marker.before)
+        return own, marker
 
     async def _act(
         self,
@@ -163,8 +202,6 @@ class _Move:
     ) -> None:
         system = self._system
         if marker.phase == COPY:
-            async with system.producer() as producer:
-                await self._mark(producer, marker, marker.before)
             topics = system.topics(counts, (marker.before, self._to))
             others = [name for name in topics if name != system.events]
             await system.grow(others, self._to, self._tell)
@@ -178,11 +215,15 @@ class _Move:
             if marker.phase == REMOVE:
                 await self._remove(producer, marker)
                 await system.grow([system.events], self._to, self._tell)
-                starts, self._done.forwarded = await forward(
-                    system, own, marker, transactional=transactional
+                # What comes to an old partition from here on is applied in it: see `Move`.
+                starts = await starts_after(system, own, marker)
+                marker = marker._replace(phase=FORWARD, starts=starts)
+                await self._mark(producer, marker, marker.after)
+            if marker.phase == FORWARD:
+                self._done.forwarded = await forward(
+                    system, own, marker, self._tell, transactional=transactional
                 )
-                # From here on the input is no longer read, so what it says now is kept.
-                marker = marker._replace(phase=SETTLE, starts=tuple(starts.values()))
+                marker = marker._replace(phase=SETTLE)
                 await self._mark(producer, marker, marker.after)
             await self._settle(producer, own, marker)
 
@@ -191,12 +232,12 @@ class _Move:
     def _begun(self, own: Mapping[int, Rows], counts: Mapping[str, int]) -> Marker:
         """The marker of a move that was interrupted, or that of one to begin."""
         marker = begun(own)
-        if marker is not None and marker.after != self._to:
-            raise UsageError(
-                f"a move to {marker.after} partitions was begun and is not finished",
-                f"finish it first: --partitions {marker.after}",
-            )
         if marker is not None and is_marked(own, marker):
+            if marker.after != self._to:
+                raise UsageError(
+                    f"a move to {marker.after} partitions was begun and is not finished",
+                    f"finish it first: --partitions {marker.after}",
+                )
             self._done.resumed = True
             return marker
         events = self._system.events
@@ -212,8 +253,17 @@ class _Move:
                     f"{name} has {counts[name]} partitions, but {events} has {there}",
                     f"give {name} {there} partitions first",
                 )
+        return Marker(there, self._to, BEGIN)
+
+    async def _standing_still(
+        self, counts: Mapping[str, int], marker: Marker
+    ) -> tuple[dict[int, Rows], Marker]:
+        """The partitions' own rows as the last worker left them, and the marker that says so."""
+        own = await self._own_rows(marker.before)
         check_ready(own)
-        return Marker(there, self._to, COPY)
+        await check_outputs_are_sent(self._system, own, counts)
+        ends = await check_input_is_read(self._system, own, marker.before)
+        return own, marker._replace(phase=COPY, time=time_of_all(own), ends=ends)
 
     async def _own_rows(self, partitions: int) -> dict[int, Rows]:
         own = {}

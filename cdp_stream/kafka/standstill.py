@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.moved_input import positions
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
+from cdp_stream.partition.relocation import connected_outputs
 
-__all__ = ["check_input_is_read", "check_nobody_works"]
+__all__ = ["check_input_is_read", "check_nobody_works", "check_outputs_are_sent", "unsent_from"]
 
 
-async def check_nobody_works(system: StoppedSystem, prefix: str, counts: Mapping[str, int]) -> None:
-    """Check that all workers have left, and have sent all there was for outputs.
+async def check_nobody_works(system: StoppedSystem) -> None:
+    """Check that all workers have left.
 
     Raises:
         BrokerError: They have not.
     """
-    listed = {group for group, *_ in await system.admin.list_consumer_groups()}
-    ours = sorted(g for g in listed if g.startswith((system.group, f"{prefix}-sink")))
+    ours = sorted(g for g in await system.groups() if g.startswith(system.group_names))
     for response in await system.admin.describe_consumer_groups(ours) if ours else []:
         for _error, group, state, *_ in response.groups:
             if state not in ("Empty", "Dead"):
@@ -26,22 +26,49 @@ async def check_nobody_works(system: StoppedSystem, prefix: str, counts: Mapping
                     f"workers are still running: the group {group} has members ({state})",
                     "stop all workers (SIGTERM), wait for their session to end, and try again",
                 )
-    for group in ours:
-        if group != system.group:
-            await _check_outputs_are_sent(system, group, system.outputs(counts))
 
 
-async def _check_outputs_are_sent(system: StoppedSystem, group: str, outputs: list[str]) -> None:
-    known = await system.admin.list_consumer_group_offsets(group)
-    for topic in outputs:
-        starts = {tp.partition: max(0, known[tp].offset) for tp in known if tp.topic == topic}
-        waiting = await system.records(topic, starts)
-        if count := sum(map(len, waiting.values())):
+async def check_outputs_are_sent(
+    system: StoppedSystem, own: Mapping[int, Rows], counts: Mapping[str, int]
+) -> None:
+    """Check that all there was for outputs has been sent.
+
+    Args:
+        system: Its topics.
+        own: The partitions' own rows.
+        counts: How many partitions each topic has.
+
+    Raises:
+        BrokerError: Some of it waits.
+    """
+    connected = connected_outputs(own)
+    groups = await system.groups()
+    for output, topic in system.outputs(counts).items():
+        group, sent = system.sink_group(output), {}
+        if group in groups:
+            known = await system.admin.list_consumer_group_offsets(group)
+            sent = {tp.partition: known[tp].offset for tp in known if tp.topic == topic}
+        is_connected = output in connected
+        starts = unsent_from(sent, counts[topic], is_connected=is_connected)
+        if count := await system.count(topic, starts):
             raise BrokerError(
                 f"{count} changes in {topic} have yet to be sent",
                 "let workers send them (cdp outputs list shows what holds them up): moved "
-                "profiles' later changes would overtake them",
+                "profiles' later changes would overtake them"
+                + ("" if is_connected else f"; if no definition has the output, delete {topic}"),
             )
+
+
+def unsent_from(sent: Mapping[int, int], partitions: int, *, is_connected: bool) -> dict[int, int]:
+    """Where what an output has yet to be sent begins, in the partitions that count.
+
+    Args:
+        sent: The positions that its group has.
+        partitions: How many its topic has.
+        is_connected: Whether changes go there now. Otherwise nobody sends what no group knows of.
+    """
+    known = {number: max(0, at) for number, at in sent.items() if number < partitions}
+    return dict.fromkeys(range(partitions), 0) | known if is_connected else known
 
 
 async def check_input_is_read(
@@ -56,8 +83,7 @@ async def check_input_is_read(
         BrokerError: Some of it waits.
     """
     ends = await positions(system, own, before)
-    waiting = await system.records(system.events, ends)
-    if count := sum(map(len, waiting.values())):
+    if count := await system.count(system.events, ends):
         raise BrokerError(
             f"{count} records of {system.events} have not been applied yet",
             "stop the producers, let workers run until nothing waits "

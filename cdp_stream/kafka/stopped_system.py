@@ -1,7 +1,7 @@
 """The topics of a system at which nobody works: read whole, written to by partition, and grown."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]
 WAIT_S: Final = 30.0
 """So long the broker is given for a step."""
 _PIECE = 5_000
+_RECORDS = 1_000
+"""In one transaction, which then takes far less time than a broker lets it."""
 Rows = dict[bytes, bytes]
 """The rows of a partition that are live, by key."""
 Pair = tuple[bytes, bytes | None]
@@ -34,6 +36,7 @@ class StoppedSystem:
 
     Attributes:
         group: The consumer group of its workers.
+        group_names: What the names of its groups begin with.
         events: Name of the input.
         changelog: Name of the topic of rows.
         state: Name of the topic of memberships.
@@ -44,6 +47,7 @@ class StoppedSystem:
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self._settings = settings
         self.group = settings.group_id
+        self.group_names = (settings.group_id, f"{settings.prefix}-sink")
         self.events = settings.topic("events")
         self.changelog = settings.topic("profiles-changelog")
         self.state = settings.topic("membership-state")
@@ -52,14 +56,29 @@ class StoppedSystem:
 
     # Topics
 
-    def outputs(self, counts: Mapping[str, int]) -> list[str]:
-        """The topics of outputs, among those that there are."""
-        return sorted(name for name in counts if name.startswith(self._settings.topic("output.")))
+    def outputs(self, counts: Mapping[str, int]) -> dict[str, str]:
+        """The topics of outputs, and of what they rejected, among those that there are.
+
+        Returns:
+            Their names, by the output, or the output and `.rejected`.
+        """
+        prefix = self._settings.topic("output.")
+        names = sorted(name for name in counts if name.startswith(prefix))
+        return {name.removeprefix(prefix): name for name in names}
 
     def topics(self, counts: Mapping[str, int], either: tuple[int, int]) -> list[str]:
         """All topics that have as many partitions as the input: so many, or so many."""
-        outputs = [name for name in self.outputs(counts) if counts[name] in either]
+        outputs = [name for name in self.outputs(counts).values() if counts[name] in either]
         return [*(self._settings.topic(plan.suffix) for plan in TOPICS), *outputs]
+
+    async def ask_to_grow(self, names: Iterable[str], partitions: int) -> None:
+        """Ask whether topics can be given so many partitions; they have fewer.
+
+        Raises:
+            KafkaError: They cannot.
+        """
+        wanted = {name: NewPartitions(partitions) for name in names}
+        await self.admin.create_partitions(wanted, validate_only=True)
 
     async def grow(
         self, names: Collection[str], partitions: int, tell: Callable[[str], None]
@@ -83,6 +102,16 @@ class StoppedSystem:
                     return
                 await asyncio.sleep(0.1)
 
+    # Groups
+
+    def sink_group(self, output: str) -> str:
+        """The consumer group of an output's sink."""
+        return self._settings.sink_group_id(output)
+
+    async def groups(self) -> set[str]:
+        """All groups that the broker knows."""
+        return {group for group, *_ in await self.admin.list_consumer_groups()}
+
     # Reading
 
     async def newest(self, topic: str, number: int) -> Rows:
@@ -99,14 +128,44 @@ class StoppedSystem:
         await read_to_end(self.client, topic, [number], take)
         return rows
 
-    async def records(self, topic: str, starts: Mapping[int, int]) -> dict[int, list[Any]]:
-        """What is in partitions from an offset each to their ends."""
-        found: dict[int, list[Any]] = {number: [] for number in starts}
-        await read_to_end(
-            self.client, topic, list(starts), lambda n, records: found[n].extend(records),
-            starts=starts,
-        )  # fmt: skip
+    async def count(self, topic: str, starts: Mapping[int, int]) -> int:
+        """How many records are in partitions from an offset each to their ends."""
+        found = 0
+
+        def take(_number: int, records: list[Any]) -> None:
+            nonlocal found
+            found += len(records)
+
+        await read_to_end(self.client, topic, list(starts), take, starts=starts)
         return found
+
+    async def pieces(
+        self, topic: str, number: int, start: int, end: int
+    ) -> AsyncGenerator[list[Any]]:
+        """The records of a partition between two offsets, some at a time.
+
+        Raises:
+            TimeoutError: There is an end to what the broker sends before that.
+        """
+        tp = TopicPartition(topic, number)
+        consumer = AIOKafkaConsumer(
+            **self.client,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        async with consumer:
+            consumer.assign([tp])
+            consumer.seek(tp, start)
+            while await consumer.position(tp) < end:
+                fetched = await consumer.getmany(
+                    tp, timeout_ms=int(WAIT_S * 1000), max_records=_RECORDS
+                )
+                if not fetched and await consumer.position(tp) < end:
+                    raise TimeoutError(f"nothing came of {topic} {number} before {end}")
+                records = [one for one in fetched.get(tp, ()) if one.offset < end]
+                if records:
+                    yield records
 
     # Writing
 

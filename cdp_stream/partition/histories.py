@@ -99,12 +99,15 @@ class Histories:
         return left and self.current is None and self._is_settled
 
     def remove(self, limit: int) -> Rows:
-        """Remove some more of those rows; the state goes with the last of them."""
-        rows: Rows = {}
-        while self._stored and len(rows) < limit:
-            key = backfill_key(self._stored.pop())
-            if key in self._store:
-                rows[key] = None
+        """Remove some more of those rows; the state goes with the last of them.
+
+        Args:
+            limit: how many are looked at, at most: most were taken, and are gone already.
+        """
+        looked_at = self._stored[-limit:]
+        del self._stored[-limit:]
+        keys = map(backfill_key, looked_at)
+        rows: Rows = {key: None for key in keys if key in self._store}
         if not self._stored:
             rows[BACKFILL_KEY] = None
         return rows

@@ -14,7 +14,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cdp_stream.errors import OutsideError
-from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
+from cdp_stream.formats.definitions_row import (
+    DEFINITIONS_KEY,
+    PartitionDefinitions,
+    decode_definitions,
+)
 from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -28,6 +32,7 @@ __all__ = [
     "Marker",
     "begun",
     "check_ready",
+    "connected_outputs",
     "is_marked",
     "is_own",
     "moves_after",
@@ -40,7 +45,7 @@ Own = Mapping[int, Mapping[bytes, bytes]]
 """The rows of partitions that are no profile's, by partition."""
 
 _BACKFILL = b"~backfill"
-COPY, REMOVE, SETTLE = "copy", "remove", "settle"
+BEGIN, COPY, REMOVE, FORWARD, SETTLE = "begin", "copy", "remove", "forward", "settle"
 
 
 class Marker(NamedTuple):
@@ -49,11 +54,13 @@ class Marker(NamedTuple):
     Attributes:
         before: How many partitions there were.
         after: How many there will be.
-        phase: `COPY` while rows are written to where they go; `REMOVE` once all are there, and go
-            from where they were; `SETTLE` once all that is left is to say that it is done.
+        phase: `BEGIN` until it is certain that nobody works; `COPY` while rows are written to where
+            they go; `REMOVE` once all are there, and go from where they were; `FORWARD`
+            while input that came in by the old number is published again; `SETTLE` once all that is
+            left is to say that it is done.
         time: that of all partitions at the move, epoch ms.
         ends: as in `Move`; empty in a move that was begun by a release that did not keep them.
-        starts: as in `Move`; known from `SETTLE` on.
+        starts: as in `Move`; known from `FORWARD` on.
     """
 
     before: int
@@ -103,12 +110,22 @@ def check_ready(own: Own) -> None:
     again = "let workers run until it is done, then stop them again"
     if any(key.startswith(_BACKFILL) for rows in own.values() for key in rows):
         raise OutsideError("a backfill is under way", again)
-    kept = [rows[DEFINITIONS_KEY] for rows in own.values() if DEFINITIONS_KEY in rows]
-    found = [decode_definitions(value) for value in kept]
+    found = _in_force(own)
     if any(state.swept != state.epoch for state in found):
         raise OutsideError("profiles are being brought under new definitions", again)
     if len({(state.version, state.catalog.slots) for state in found}) > 1:
         raise OutsideError("partitions are under different definitions", again)
+
+
+def connected_outputs(own: Own) -> set[str]:
+    """The outputs that changes go to under the definitions in force."""
+    catalogs = [state.catalog for state in _in_force(own)]
+    return {wired.output for catalog in catalogs for wired in catalog.connections.values()}
+
+
+def _in_force(own: Own) -> list[PartitionDefinitions]:
+    kept = [rows[DEFINITIONS_KEY] for rows in own.values() if DEFINITIONS_KEY in rows]
+    return [decode_definitions(value) for value in kept]
 
 
 def begun(own: Own) -> Marker | None:
@@ -122,10 +139,11 @@ def begun(own: Own) -> Marker | None:
 
 def is_marked(own: Own, marker: Marker) -> bool:
     """Whether the marker of an interrupted move has kept all workers from working since. One that
-    was not yet in every partition has not: the move begins anew.
+    was not yet in every partition, or was written while one might have worked, has not: the move
+    begins anew.
     """
     if marker.phase != COPY:
-        return True
+        return marker.phase != BEGIN
     return all(REPARTITION_KEY in own[number] for number in range(marker.before))
 
 

@@ -1,8 +1,10 @@
 """What partitions know of their own after a move, and that a row is moved whole."""
 
+from dataclasses import replace
+
 import pytest
 
-from cdp_stream.core.transition import catalog_of
+from cdp_stream.core.transition import Wired, catalog_of
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
@@ -21,12 +23,14 @@ from cdp_stream.formats.rows import (
     encode_row,
 )
 from cdp_stream.partition.relocation import (
+    BEGIN,
     COPY,
     REMOVE,
     SETTLE,
     Marker,
     begun,
     check_ready,
+    connected_outputs,
     is_marked,
     is_own,
     moves_after,
@@ -97,6 +101,15 @@ def test_the_marker_that_is_furthest_counts_and_a_move_that_is_not_marked_everyw
     assert is_marked({0: marked, 1: marked, 2: {}}, MOVE)
 
 
+def test_a_marker_does_not_count_until_it_is_certain_that_nobody_works():
+    first = {REPARTITION_KEY: MOVE._replace(phase=BEGIN).encode()}
+    assert not is_marked({0: first, 1: first}, begun({0: first, 1: first}))
+    # Nobody worked from the first of these on; the others keep workers from starting as well.
+    own = {0: {REPARTITION_KEY: MOVE.encode()}, 1: first}
+    assert begun(own) == MOVE
+    assert is_marked(own, MOVE)
+
+
 def test_the_time_of_all_is_the_greatest():
     own = {0: {PARTITION_KEY: encode_partition(PartitionState(50, 7))}, 1: {}}
     assert time_of_all(own) == 50
@@ -152,8 +165,14 @@ def test_a_damaged_row_is_not_moved(value):
         as_moved(value)
 
 
-def in_force(version, epoch=1, swept=1):
-    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog_of(plan()), {})
+def in_force(version, epoch=1, swept=1, outputs=()):
+    catalog = catalog_of(plan())
+    connections = {
+        f"played@{output}": Wired(f"played@{output}", "played", output, "log", None, None, "{}", ())
+        for output in outputs
+    }
+    catalog = replace(catalog, connections=connections)
+    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog, {})
     return {DEFINITIONS_KEY: encode_definitions(state)}
 
 
@@ -173,3 +192,8 @@ def test_partitions_that_have_switched_differently_often_are_ready():
 def test_what_is_under_way_comes_to_its_end_first(own, reason):
     with pytest.raises(OutsideError, match=reason):
         check_ready(own)
+
+
+def test_outputs_are_those_that_connections_in_force_lead_to():
+    own = {0: in_force("2", outputs=("log", "hook")), 1: in_force("2", outputs=("log",)), 2: {}}
+    assert connected_outputs(own) == {"log", "hook"}

@@ -129,7 +129,8 @@ async def interrupted(ran):
         assert process.poll() is None, process.communicate()
         return await ran.count("profiles-changelog") > before
 
-    before = await ran.count("profiles-changelog") + MORE + 5
+    markers = 3 * ran.partitions
+    before = await ran.count("profiles-changelog") + markers + 2
     process = ran.begin()
     await eventually(copies)
     process.kill()
