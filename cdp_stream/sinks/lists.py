@@ -49,6 +49,10 @@ class Lists:
         self._making: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def known(self, connection: str) -> str | None:
+        """The list that was made for a connection."""
+        return self._memory.list_of(connection)
+
     async def list_for(self, change: OutputChange[Any], stopping: Stopping) -> str:
         """The id of the list of a change's connection, made if there is none.
 

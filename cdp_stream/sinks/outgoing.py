@@ -78,7 +78,8 @@ class Outgoing:
         self._reports = reports
         self._metrics = metrics
         batching, most = outlet.batching, outlet.destination.most
-        self._gathering = Gathering(batching)
+        made = {} if outlet.lists is None else {"list_of": outlet.lists.known}
+        self._gathering = Gathering(batching, **made)
         self._deliveries = Deliveries(self._perform, most, per_connection=batching.per_connection)
         self._most_held = min(_MOST_HELD, max(_LEAST_HELD, 2 * batching.count * most))
         self._stoppings: dict[Stopping, frozenset[str]] = {}
