@@ -111,6 +111,7 @@ class Deletions:
         memory, connection = self._memory, item.change.connection
         if memory.list_of(connection) is not None:
             await memory.note_list(connection, None)
+        await memory.note_refused(connection, ())
         deletions = {0: _name(item)}
         for other in range(1, self._partitions):
             deletions[other] = memory.waits(connection, other) or ""

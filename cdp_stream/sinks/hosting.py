@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
+from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.chunks import Chunk
@@ -23,6 +24,7 @@ from cdp_stream.sinks.committing import Committing
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.destination import Destination, HttpDestination
 from cdp_stream.sinks.held import HeldPartition
+from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics
@@ -54,6 +56,7 @@ class SinkHosting:
         destination: Takes batches; opened.
         standings: Who stands still.
         memory: What sinks remember.
+        in_force: Told which settings a fault was about.
         producer: For rejected changes.
         metrics: Where to count.
     """
@@ -67,6 +70,7 @@ class SinkHosting:
         destination: Destination,
         standings: Standings,
         memory: Memory,
+        in_force: InForce,
         producer: AIOKafkaProducer,
         metrics: OutputMetrics,
     ) -> None:
@@ -75,6 +79,7 @@ class SinkHosting:
         self._destination = destination
         self._standings = standings
         self._memory = memory
+        self._in_force = in_force
         self._metrics = metrics
         self._partitions = partitions = Partitions(app, plan)
         self._lists: Lists | None = None
@@ -84,7 +89,7 @@ class SinkHosting:
             Outlet(
                 destination, connector.gathering, self._lists, producer, plan.rejected, plan.output
             ),
-            Reports(partitions.goes_on, self._delivered, self._fault, self.fail),
+            Reports(partitions.goes_on, self._delivered, self._delivery_fault, self.fail),
             metrics,
         )
         self._deletions = Deletions(
@@ -96,7 +101,7 @@ class SinkHosting:
             self._write,
         )  # fmt: skip
         self._taking = Taking(
-            partitions, connector, reader, outgoing, self._deletions, metrics, self._stops.fault,
+            partitions, connector, reader, outgoing, self._deletions, metrics, self._fault,
             self._write,
         )  # fmt: skip
         self._releases = 0
@@ -208,7 +213,7 @@ class SinkHosting:
             partitions.confirmed.set()
             await self._destination.idle()
             if self._lists is not None and partitions.is_open and not partitions.halted:
-                self._lists.make_wanted(self._reader, self._stops.fault)
+                self._lists.make_wanted(self._reader, self._fault)
             if partitions.is_open and time.monotonic() - sampled >= _SAMPLE_S:
                 sampled = time.monotonic()
                 await show_waiting(
@@ -221,8 +226,22 @@ class SinkHosting:
     def _delivered(self, items: Collection[Taken]) -> None:
         self._partitions.confirm(self._deletions.acted(items))
 
-    def _fault(self, fault: Fault, connection: str) -> None:
+    def _fault(self, fault: Fault, message: Mapping[str, Any]) -> None:
+        connection = message["connection"]
+        if self._stops_connection(fault, connection):
+            self._write(self._in_force.refuse(message))
         self._stops.fault(fault, connection)
+
+    def _delivery_fault(self, fault: Fault, change: OutputChange[Any]) -> None:
+        if self._lists is not None and self._stops_connection(fault, change.connection):
+            self._write(self._lists.forget(change))
+        self._fault(fault, change.message)
+
+    def _stops_connection(self, fault: Fault, connection: str) -> bool:
+        """Whether a fault is the one that makes a connection stand still."""
+        partitions = self._partitions
+        goes_on = not partitions.halted and connection not in partitions.stopped
+        return fault.scope == "connection" and goes_on
 
     def _deletion_done(self, item: Taken) -> None:
         self._partitions.confirm([item])

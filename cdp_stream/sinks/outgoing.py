@@ -54,13 +54,13 @@ class Reports:
     Attributes:
         wanted: Asked, as a change's turn comes, whether its connection goes on.
         confirmed: Changes that the partner has taken, or never will.
-        fault: What has to stop, and a connection that it was about.
+        fault: What has to stop, and a change that it was about.
         failed: Kafka took no rejected change: the sink cannot go on.
     """
 
     wanted: Callable[[str], bool]
     confirmed: Callable[[Collection[Taken]], None]
-    fault: Callable[[Fault, str], None]
+    fault: Callable[[Fault, OutputChange[Any]], None]
     failed: Callable[[BaseException], None]
 
 
@@ -175,7 +175,7 @@ class Outgoing:
             if fault.scope == "connection" and len(connections) > 1:
                 await self._perform_apart(items)
             else:
-                self._reports.fault(fault, items[0].change.connection)
+                self._reports.fault(fault, items[0].change)
             return
         except Exception as error:  # noqa: BLE001 - Kafka took no rejected change
             self._reports.failed(error)

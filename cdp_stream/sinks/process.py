@@ -135,7 +135,8 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     try:
         if not await _have(definitions, changed, stopping):
             return 0
-        outputs = _wanted(job, definitions.latest.account)
+        account = definitions.latest.account
+        outputs = _wanted(job, account)
         await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
@@ -148,7 +149,8 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
                 version=version("cdp-stream"))  # fmt: skip
             try:
                 defined = None if job.only else [output.id for output in outputs]
-                await sinks[0].apply(await readying.ready(outputs), defined=defined)
+                ready = await readying.ready(outputs)
+                await sinks[0].apply(ready, account.connections, defined=defined)
                 failure = await _follow(job, definitions, sinks[0], readying, changed, stopping)
             except Exception as error:  # noqa: BLE001 - told once, as the process ends
                 failure = error
@@ -226,9 +228,11 @@ async def _follow(
         if changed.is_set() or readying.resumed.is_set():
             changed.clear()
             readying.resumed.clear()
-            outputs = _wanted(job, definitions.latest.account, strict=False)
+            account = definitions.latest.account
+            outputs = _wanted(job, account, strict=False)
             ready = await readying.ready(outputs)
-            await sinks.apply(ready, defined=None if job.only else [o.id for o in outputs])
+            defined = None if job.only else [output.id for output in outputs]
+            await sinks.apply(ready, account.connections, defined=defined)
     return None if stopping.is_set() else sinks.failure
 
 
