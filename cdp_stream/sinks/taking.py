@@ -59,6 +59,7 @@ class Taking:
         self._metrics = metrics
         self._fault = fault
         self._write = write
+        self._last_served = -1
 
     async def run(self) -> None:
         """Take on, until cancelled."""
@@ -69,12 +70,13 @@ class Taking:
 
     async def _round(self) -> bool:
         worked = False
-        for held in list(self._partitions.held.values()):
+        for held in self._in_turn():
             if not self._may_take():
                 break
             records = held.take_slice()
             if records:
                 worked = True
+                self._last_served = held.number
                 self._take(held, records)
                 await asyncio.sleep(0)
             if held.paused and held.waiting <= WAITING_RECORDS // 2:
@@ -83,6 +85,12 @@ class Taking:
         if self._partitions.is_open and not self._partitions.halted:
             self._outgoing.send_due(time.monotonic())
         return worked
+
+    def _in_turn(self) -> list[HeldPartition]:
+        """Every partition, beginning behind the one that was served last."""
+        held = sorted(self._partitions.held.items())
+        last = self._last_served
+        return [one for _, one in sorted(held, key=lambda item: item[0] <= last)]
 
     def _may_take(self) -> bool:
         partitions = self._partitions
