@@ -15,8 +15,10 @@ Source: docs/memberships.md, deleting an audience.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 
+from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.taken import Taken
 
@@ -46,30 +48,30 @@ class Deletions:
         self._act = act
         self._done = done
         self._waiting: list[Taken] = []
-        self._acting: list[Taken] = []
         self._acted: list[Taken] = []
+        self._noting = asyncio.Lock()
 
     def add(self, item: Taken) -> None:
         """Take a deletion; everything before it in its partition has been taken."""
         self._waiting.append(item)
 
     def acted(self, items: Collection[Taken]) -> list[Taken]:
-        """Note of what the partner has taken that it is a deletion; returns the rest."""
-        if not self._acting:
-            return list(items)
-        self._acted += [item for item in items if item in self._acting]
-        self._acting = [item for item in self._acting if item not in items]
-        return [item for item in items if item not in self._acted]
+        """Note which deletions the partner has taken; returns the rest."""
+        rest: list[Taken] = []
+        for item in items:
+            (self._acted if item.change.action == AUDIENCE_DELETE else rest).append(item)
+        return rest
+
+    # Neither forgets what the partner has taken: that is noted whatever has stopped meanwhile, as
+    # every partition waits for it.
 
     def drop(self, connection: str) -> None:
         """Forget those of a connection that is stopped; they will be read again."""
-        for items in (self._waiting, self._acting, self._acted):
-            items[:] = [item for item in items if item.change.connection != connection]
+        self._waiting = [item for item in self._waiting if item.change.connection != connection]
 
     def clear(self) -> None:
-        """Forget all; they will be read again."""
-        for items in (self._waiting, self._acting, self._acted):
-            items.clear()
+        """Forget those of every connection; they will be read again."""
+        self._waiting.clear()
 
     async def advance(self, durable: Callable[[Taken], bool]) -> None:
         """Go as far as what has been delivered now allows.
@@ -78,11 +80,7 @@ class Deletions:
             durable: whether everything of a deletion's connection before it has been delivered,
                 and is known as that after a crash.
         """
-        for item in list(self._acted):
-            await self._note_deleted(item)
-            if item in self._acted:  # not if it was stopped while that was written
-                self._acted.remove(item)
-                self._done(item)
+        await self.note_acted()
         for item in list(self._waiting):
             connection, partition = item.change.connection, item.partition
             if item not in self._waiting:
@@ -96,8 +94,19 @@ class Deletions:
                 await self._memory.note_waits(connection, partition, _name(item))
             elif self._all_wait(connection):
                 self._waiting.remove(item)
-                self._acting.append(item)
                 self._act(item)
+
+    async def note_acted(self) -> None:
+        """Write which deletions the partner has taken, and let their connections go on."""
+        async with self._noting:
+            while self._acted:
+                item = self._acted[0]
+                if self._memory.deleted(item.change.connection, 0) != _name(item):
+                    await self._note_deleted(item)
+                self._acted.remove(item)
+                # It may have been read again, after its connection was stopped and went on.
+                self._waiting = [other for other in self._waiting if other != item]
+                self._done(item)
 
     def _all_wait(self, connection: str) -> bool:
         """Whether every other partition holds the connection behind a deletion not yet done."""

@@ -124,6 +124,7 @@ class SinkHosting:
         self._partitions.is_open = self.ready = False
         async with self._stops.changes:
             await self._stops.come_to_rest()
+            await self._deletions.note_acted()
             await self._committing.commit(final=True)
             self._partitions.held.clear()
 
