@@ -9,11 +9,13 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector
@@ -221,6 +223,24 @@ class SinkHosting:
                     partitions.consumer, self._plan.topic, partitions.held, self._metrics
                 )
                 self._stops.show()
+                if not partitions.halted:
+                    await self._deletions.look(time.monotonic(), self._reached, self._stops.fault)
+
+    async def _reached(
+        self, connection: str, numbers: Collection[int]
+    ) -> Mapping[int, tuple[int, int]]:
+        """How far a connection has been delivered in partitions, anybody's, and where they end."""
+        tps = {self._partitions.tp(number): number for number in numbers}
+        found: dict[int, tuple[int, int]] = {}
+        with contextlib.suppress(KafkaError):
+            ends = await self._partitions.consumer.highwaters(*tps)
+            committed = await self._partitions.consumer.committed(list(tps))
+            for tp, number in tps.items():
+                kept = self._memory.kept(self._plan.output, number) or {}
+                own = kept.get("connections", {}).get(connection, {})
+                at = committed.get(tp) or 0
+                found[number] = min(at, own.get("offset", at)), ends[tp]
+        return found
 
     # -- what came of it -------------------------------------------------------------------------
 

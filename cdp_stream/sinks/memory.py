@@ -107,8 +107,31 @@ class Memory:
 
     def waits(self, connection: str, partition: int) -> str | None:
         """Behind which deletion a partition holds the connection, all before it delivered."""
-        value = self.topic.values.get(f"audience-delete:{connection}:{partition}")
-        return None if value is None else str(value["deletion"])
+        value = self._deletion(connection, partition)
+        return None if value.get("passed") else value.get("deletion")
+
+    def is_overdue(self, connection: str, partition: int, deletion: str) -> bool:
+        """Whether a fault has told that others lack the deletion that a partition waits for."""
+        value = self._deletion(connection, partition)
+        return bool(value.get("overdue")) and value["deletion"] == deletion
+
+    def has_passed(self, connection: str, partition: int, deletion: str) -> bool:
+        """Whether a partition has gone on behind a deletion that was not done."""
+        value = self._deletion(connection, partition)
+        return bool(value.get("passed")) and value["deletion"] == deletion
+
+    def _deletion(self, connection: str, partition: int) -> Mapping[str, Any]:
+        return self.topic.values.get(f"audience-delete:{connection}:{partition}", {})
+
+    async def note_overdue(self, connection: str, partition: int, deletion: str) -> None:
+        """Remember that others lack it."""
+        value = {"deletion": deletion, "overdue": True}
+        await self.topic.put(f"audience-delete:{connection}:{partition}", value)
+
+    async def note_passed(self, connection: str, partition: int, deletion: str) -> None:
+        """Remember that a partition goes on without it."""
+        value = {"deletion": deletion, "passed": True}
+        await self.topic.put(f"audience-delete:{connection}:{partition}", value)
 
     async def note_waits(self, connection: str, partition: int, deletion: str | None) -> None:
         """Remember it; None forgets it."""
