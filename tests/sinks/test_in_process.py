@@ -189,6 +189,36 @@ async def _lag_is(ran: Running, lag: int) -> bool:
     return bool(row["lag"] == lag)
 
 
+class Told(Post):
+    """Is told of deletions."""
+
+    on_audience_delete = "pass"
+
+
+async def test_a_deletion_that_partitions_lack_goes_on_when_it_is_resumed(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cdp_stream.sinks.deletions.PATIENCE_S", 0.5)
+    monkeypatch.setattr("cdp_stream.sinks.hosting._SAMPLE_S", 0.0)
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics()
+    gone = message(50, mpid=0, action="audience_delete")
+    await ran.produce(message(1, mpid=mpid) for mpid in range(1, 9))
+    await ran.produce_to([(0, gone), (2, gone)])
+    await ran.produce(message(60, mpid=mpid) for mpid in range(1, 9))
+    async with lists() as there:
+        async with serving(ran.settings, Changing(output(there.url)), Told, tmp_path):
+            await eventually(lambda: ran.state_is("a@out", "faulted"))
+            record = await ran.standing("a@out")
+            assert record is not None
+            assert "partitions 1, 3 of the output's topic did not get that" in record["message"]
+            assert "a:0:50:0" not in {i for i, _ in there.taken}
+            await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
+            await taken(there, 17)
+            await eventually(ran.all_committed)
+        assert max(Counter(there.taken).values()) == 1
+
+
 async def test_outputs_come_and_go_with_the_definitions(
     kafka_broker: str, topic_prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
