@@ -7,6 +7,11 @@ partition 0 waits for all of these, has the connector delete, and writes that it
 every partition lets the connection go on. So what a connection of the same name is told afterwards,
 because the audience was defined again, never overtakes the deletion.
 
+Where definitions are files, a partition may lack a deletion that others have: it was given back to
+a worker with an older file, say. Then they wait for something that does not come. After a while
+that is a fault of the connection (:meth:`Deletions.look`); as it is resumed, the deletion is done
+without those that lack it still, or passed over where partition 0 is the one.
+
 A partition's messages need not have the same id: definitions from files are told at each
 partition's own time. A deletion is known by its place and its id.
 
@@ -15,12 +20,23 @@ Source: docs/memberships.md, deleting an audience.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final
 
+from cdp_stream.connectors.change import AUDIENCE_DELETE
+from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.taken import Taken
 
-__all__ = ["Deletions"]
+__all__ = ["PATIENCE_S", "Deletions"]
+
+PATIENCE_S: Final = 600.0
+"""How long others may lack a deletion, with all that they had delivered, before it is a fault."""
+
+Reached = Callable[[str, Collection[int]], Awaitable[Mapping[int, tuple[int, int]]]]
+"""For a connection and partitions: below which offset everything has been delivered, and where the
+partition ends; without those that cannot be asked now."""
 
 
 class Deletions:
@@ -46,30 +62,40 @@ class Deletions:
         self._act = act
         self._done = done
         self._waiting: list[Taken] = []
-        self._acting: list[Taken] = []
         self._acted: list[Taken] = []
+        self._noting = asyncio.Lock()
+        # Those that were read again after a fault had told that others lack them.
+        self._resumed: list[Taken] = []
+        # Since when it has been known of a connection that partitions lack a deletion, and where
+        # these ended then.
+        self._lacking: dict[str, tuple[float, Mapping[int, int]]] = {}
 
     def add(self, item: Taken) -> None:
         """Take a deletion; everything before it in its partition has been taken."""
         self._waiting.append(item)
+        if self._memory.is_overdue(item.change.connection, item.partition, _name(item)):
+            self._resumed.append(item)
 
     def acted(self, items: Collection[Taken]) -> list[Taken]:
-        """Note of what the partner has taken that it is a deletion; returns the rest."""
-        if not self._acting:
-            return list(items)
-        self._acted += [item for item in items if item in self._acting]
-        self._acting = [item for item in self._acting if item not in items]
-        return [item for item in items if item not in self._acted]
+        """Note which deletions the partner has taken; returns the rest."""
+        rest: list[Taken] = []
+        for item in items:
+            (self._acted if item.change.action == AUDIENCE_DELETE else rest).append(item)
+        return rest
+
+    # Neither forgets what the partner has taken: that is noted whatever has stopped meanwhile, as
+    # every partition waits for it.
 
     def drop(self, connection: str) -> None:
         """Forget those of a connection that is stopped; they will be read again."""
-        for items in (self._waiting, self._acting, self._acted):
+        for items in (self._waiting, self._resumed):
             items[:] = [item for item in items if item.change.connection != connection]
 
     def clear(self) -> None:
-        """Forget all; they will be read again."""
-        for items in (self._waiting, self._acting, self._acted):
-            items.clear()
+        """Forget those of every connection; they will be read again."""
+        self._waiting.clear()
+        self._resumed.clear()
+        self._lacking.clear()
 
     async def advance(self, durable: Callable[[Taken], bool]) -> None:
         """Go as far as what has been delivered now allows.
@@ -78,46 +104,116 @@ class Deletions:
             durable: whether everything of a deletion's connection before it has been delivered,
                 and is known as that after a crash.
         """
-        for item in list(self._acted):
-            await self._note_deleted(item)
-            if item in self._acted:  # not if it was stopped while that was written
-                self._acted.remove(item)
-                self._done(item)
+        await self.note_acted()
         for item in list(self._waiting):
             connection, partition = item.change.connection, item.partition
             if item not in self._waiting:
                 continue  # stopped meanwhile
-            if self._memory.deleted(connection, partition) == _name(item):
-                self._waiting.remove(item)
+            if self._is_over(item):
+                self._drop(item)
                 self._done(item)
             elif not durable(item):
                 continue
-            elif partition != 0:
-                await self._memory.note_waits(connection, partition, _name(item))
-            elif self._all_wait(connection):
-                self._waiting.remove(item)
-                self._acting.append(item)
+            elif partition == 0 and (item in self._resumed or self._lack(connection) <= {0}):
+                self._drop(item)
                 self._act(item)
+            elif partition != 0 and item in self._resumed and 0 in self._lack(connection):
+                await self._memory.note_passed(connection, partition, _name(item))
+            else:
+                await self._memory.note_waits(connection, partition, _name(item))
 
-    def _all_wait(self, connection: str) -> bool:
-        """Whether every other partition holds the connection behind a deletion not yet done."""
-        return all(
-            self._memory.waits(connection, other)
-            not in {None, self._memory.deleted(connection, other)}
-            for other in range(1, self._partitions)
-        )
+    async def note_acted(self) -> None:
+        """Write which deletions the partner has taken, and let their connections go on."""
+        async with self._noting:
+            while self._acted:
+                item = self._acted[0]
+                if self._memory.deleted(item.change.connection, 0) != _name(item):
+                    await self._note_deleted(item)
+                self._acted.remove(item)
+                # It may have been read again, after its connection was stopped and went on.
+                self._drop(item)
+                self._done(item)
+
+    def _drop(self, item: Taken) -> None:
+        for items in (self._waiting, self._resumed):
+            items[:] = [other for other in items if other != item]
+
+    async def look(self, now: float, reached: Reached, fault: Callable[[Fault, str], None]) -> None:
+        """Have connections stand still that wait for a deletion which partitions lack.
+
+        Args:
+            now: On a steady clock, in seconds.
+            reached: How far a connection has been delivered in partitions, and where these end.
+            fault: Told what stands still.
+        """
+        waiting = {item.change.connection: item for item in self._waiting}
+        for connection in self._lacking.keys() - waiting.keys():
+            del self._lacking[connection]
+        for connection, item in waiting.items():
+            lack = self._lack(connection)
+            if not self._waits(connection, item.partition) or not lack:
+                self._lacking.pop(connection, None)
+                continue
+            at = await reached(connection, lack)
+            if not lack <= at.keys() or lack != self._lack(connection):
+                continue
+            since, ends = self._lacking.setdefault(
+                connection, (now, {number: end for number, (_, end) in at.items()})
+            )
+            have_passed = all(at[n][0] >= ends.get(n, at[n][1]) for n in lack)
+            if now - since >= PATIENCE_S and have_passed:
+                del self._lacking[connection]
+                fault(Fault("connection", _told(item, lack)), connection)
+                await self._note_overdue(connection)
+
+    def _is_over(self, item: Taken) -> bool:
+        connection, partition, name = item.change.connection, item.partition, _name(item)
+        done = self._memory.deleted(connection, partition) == name
+        return done or self._memory.has_passed(connection, partition, name)
+
+    def _lack(self, connection: str) -> frozenset[int]:
+        """The partitions that do not hold the connection behind a deletion not yet done."""
+        numbers = range(self._partitions)
+        return frozenset(n for n in numbers if not self._waits(connection, n))
+
+    def _waits(self, connection: str, number: int) -> bool:
+        deletion = self._memory.waits(connection, number)
+        return deletion not in {None, self._memory.deleted(connection, number)}
+
+    async def _note_overdue(self, connection: str) -> None:
+        for number in range(self._partitions):
+            deletion = self._memory.waits(connection, number)
+            if deletion is not None and self._waits(connection, number):
+                await self._memory.note_overdue(connection, number, deletion)
 
     async def _note_deleted(self, item: Taken) -> None:
         memory, connection = self._memory, item.change.connection
         if memory.list_of(connection) is not None:
             await memory.note_list(connection, None)
+        await memory.note_refused(connection, ())
         deletions = {0: _name(item)}
         for other in range(1, self._partitions):
-            deletions[other] = memory.waits(connection, other) or ""
+            deletion = memory.waits(connection, other) or memory.deleted(connection, other)
+            deletions[other] = deletion or ""
         await memory.note_deleted(connection, deletions)
-        for other in range(1, self._partitions):
-            await memory.note_waits(connection, other, None)
+        for number in range(self._partitions):
+            await memory.note_waits(connection, number, None)
 
 
 def _name(item: Taken) -> str:
     return f"{item.offset}:{item.change.message_id}"
+
+
+def _told(item: Taken, lack: Collection[int]) -> str:
+    numbers = ", ".join(map(str, sorted(lack)))
+    noun = "partition" if len(lack) == 1 else "partitions"
+    then = (
+        "the others go on, and the partner is not told: see whether its audience is to be deleted"
+        if 0 in lack
+        else "the partner is told without waiting for more"
+    )
+    return (
+        f"audience {item.change.audience_id} was deleted, but {noun} {numbers} of the output's "
+        f"topic did not get that, as workers had different definitions; give all workers the same, "
+        f"then resume connection {item.change.connection}: {then}"
+    )

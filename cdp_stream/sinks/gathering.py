@@ -5,7 +5,9 @@ Source: docs/memberships.md, batching: count, bytes, interval, whichever is firs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.connectors.connector import Batching
@@ -16,22 +18,35 @@ __all__ = ["Gathering"]
 
 @dataclass(slots=True)
 class _Open:
-    """What has gathered; `due` on the caller's steady clock, in seconds."""
+    """What has gathered.
+
+    Attributes:
+        due: On the caller's steady clock, in seconds.
+        lists: By connection, the settings and the list of its changes.
+    """
 
     due: float
     items: list[Taken] = field(default_factory=list)
+    lists: dict[str, tuple[Any, str | None]] = field(default_factory=dict)
     size: int = 0
 
 
 class Gathering:
     """What has gathered of one output.
 
+    Changes of one connection with other settings, or for another list, never gather together: what
+    waits may be of before and after a change of the definitions.
+
     Args:
         batching: when it is enough.
+        list_of: the list that was made for a connection, where a change does not name it yet.
     """
 
-    def __init__(self, batching: Batching) -> None:
+    def __init__(
+        self, batching: Batching, list_of: Callable[[str], str | None] = lambda _connection: None
+    ) -> None:
         self._batching = batching
+        self._list_of = list_of
         self._interval_s = batching.interval_ms / 1000
         self._open: dict[str, _Open] = {}
 
@@ -47,16 +62,33 @@ class Gathering:
         gathered = self._open.get(key)
         size = len(item.value)
         done: list[Batch] = []
-        if gathered is not None and gathered.size + size > self._batching.size:
+        if gathered is not None and (
+            gathered.size + size > self._batching.size or not self._goes_with(gathered, item)
+        ):
             done = self.flush(key)
             gathered = None
         if gathered is None:
             gathered = self._open[key] = _Open(now + self._interval_s)
         gathered.items.append(item)
         gathered.size += size
+        gathered.lists.setdefault(change.connection, (change.settings, change.list_id))
         if len(gathered.items) >= self._batching.count or gathered.size >= self._batching.size:
             done += self.flush(key)
         return done
+
+    def _goes_with(self, gathered: _Open, item: Taken) -> bool:
+        """Whether a change is for the same list as those of its connection that have gathered."""
+        change = item.change
+        before = gathered.lists.get(change.connection)
+        if before is None:
+            return True
+        settings, list_id = before
+        if settings is not change.settings and settings != change.settings:
+            return False
+        if list_id == change.list_id:
+            return True
+        made = self._list_of(change.connection)
+        return (list_id or made) == (change.list_id or made)
 
     def flush(self, key: str) -> list[Batch]:
         """What has gathered under a key, if anything."""

@@ -9,12 +9,15 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
+from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.chunks import Chunk
@@ -23,6 +26,7 @@ from cdp_stream.sinks.committing import Committing
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.destination import Destination, HttpDestination
 from cdp_stream.sinks.held import HeldPartition
+from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics
@@ -54,6 +58,7 @@ class SinkHosting:
         destination: Takes batches; opened.
         standings: Who stands still.
         memory: What sinks remember.
+        in_force: Told which settings a fault was about.
         producer: For rejected changes.
         metrics: Where to count.
     """
@@ -67,6 +72,7 @@ class SinkHosting:
         destination: Destination,
         standings: Standings,
         memory: Memory,
+        in_force: InForce,
         producer: AIOKafkaProducer,
         metrics: OutputMetrics,
     ) -> None:
@@ -75,6 +81,7 @@ class SinkHosting:
         self._destination = destination
         self._standings = standings
         self._memory = memory
+        self._in_force = in_force
         self._metrics = metrics
         self._partitions = partitions = Partitions(app, plan)
         self._lists: Lists | None = None
@@ -84,7 +91,7 @@ class SinkHosting:
             Outlet(
                 destination, connector.gathering, self._lists, producer, plan.rejected, plan.output
             ),
-            Reports(partitions.goes_on, self._delivered, self._fault, self.fail),
+            Reports(partitions.goes_on, self._delivered, self._delivery_fault, self.fail),
             metrics,
         )
         self._deletions = Deletions(
@@ -96,7 +103,7 @@ class SinkHosting:
             self._write,
         )  # fmt: skip
         self._taking = Taking(
-            partitions, connector, reader, outgoing, self._deletions, metrics, self._stops.fault,
+            partitions, connector, reader, outgoing, self._deletions, metrics, self._fault,
             self._write,
         )  # fmt: skip
         self._releases = 0
@@ -119,6 +126,7 @@ class SinkHosting:
         self._partitions.is_open = self.ready = False
         async with self._stops.changes:
             await self._stops.come_to_rest()
+            await self._deletions.note_acted()
             await self._committing.commit(final=True)
             self._partitions.held.clear()
 
@@ -208,21 +216,53 @@ class SinkHosting:
             partitions.confirmed.set()
             await self._destination.idle()
             if self._lists is not None and partitions.is_open and not partitions.halted:
-                self._lists.make_wanted(self._reader, self._stops.fault)
+                self._lists.make_wanted(self._reader, self._fault)
             if partitions.is_open and time.monotonic() - sampled >= _SAMPLE_S:
                 sampled = time.monotonic()
                 await show_waiting(
                     partitions.consumer, self._plan.topic, partitions.held, self._metrics
                 )
                 self._stops.show()
+                if not partitions.halted:
+                    await self._deletions.look(time.monotonic(), self._reached, self._stops.fault)
+
+    async def _reached(
+        self, connection: str, numbers: Collection[int]
+    ) -> Mapping[int, tuple[int, int]]:
+        """How far a connection has been delivered in partitions, anybody's, and where they end."""
+        tps = {self._partitions.tp(number): number for number in numbers}
+        found: dict[int, tuple[int, int]] = {}
+        with contextlib.suppress(KafkaError):
+            ends = await self._partitions.consumer.highwaters(*tps)
+            committed = await self._partitions.consumer.committed(list(tps))
+            for tp, number in tps.items():
+                kept = self._memory.kept(self._plan.output, number) or {}
+                own = kept.get("connections", {}).get(connection, {})
+                at = committed.get(tp) or 0
+                found[number] = min(at, own.get("offset", at)), ends[tp]
+        return found
 
     # -- what came of it -------------------------------------------------------------------------
 
     def _delivered(self, items: Collection[Taken]) -> None:
         self._partitions.confirm(self._deletions.acted(items))
 
-    def _fault(self, fault: Fault, connection: str) -> None:
+    def _fault(self, fault: Fault, message: Mapping[str, Any]) -> None:
+        connection = message["connection"]
+        if self._stops_connection(fault, connection):
+            self._write(self._in_force.refuse(message))
         self._stops.fault(fault, connection)
+
+    def _delivery_fault(self, fault: Fault, change: OutputChange[Any]) -> None:
+        if self._lists is not None and self._stops_connection(fault, change.connection):
+            self._write(self._lists.forget(change))
+        self._fault(fault, change.message)
+
+    def _stops_connection(self, fault: Fault, connection: str) -> bool:
+        """Whether a fault is the one that makes a connection stand still."""
+        partitions = self._partitions
+        goes_on = not partitions.halted and connection not in partitions.stopped
+        return fault.scope == "connection" and goes_on
 
     def _deletion_done(self, item: Taken) -> None:
         self._partitions.confirm([item])

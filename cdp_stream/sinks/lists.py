@@ -8,12 +8,12 @@ name, a crash between the making and the writing makes no second one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
 
-from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.destination import HttpDestination
 from cdp_stream.sinks.memory import Memory
@@ -50,6 +50,10 @@ class Lists:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = Stopping()
 
+    def known(self, connection: str) -> str | None:
+        """The list that was made for a connection."""
+        return self._memory.list_of(connection)
+
     async def list_for(self, change: OutputChange[Any], stopping: Stopping) -> str:
         """The id of the list of a change's connection, made if there is none.
 
@@ -67,8 +71,24 @@ class Lists:
             await self._memory.want_list(self._output, connection, change.message)
             await stopping.unless(asyncio.sleep(_LOOK_S))
 
-    def make_wanted(self, reader: Reader, fault: Callable[[Fault, str], None]) -> None:
-        """Make the lists that other workers wait for, if that is ours to do."""
+    async def forget(self, change: OutputChange[Any]) -> None:
+        """Know the list no more that was made for a change's connection, if the change was for it.
+
+        Whoever has the next change makes one, or finds it. What is to be deleted is kept in mind.
+        """
+        made = self._memory.list_of(change.connection)
+        is_for_it = change.list_id in {None, made} and change.action != AUDIENCE_DELETE
+        if made is not None and is_for_it:
+            await self._memory.note_list(change.connection, None)
+
+    def make_wanted(
+        self, reader: Reader, fault: Callable[[Fault, Mapping[str, Any]], None]
+    ) -> None:
+        """Make the lists that other workers wait for, if that is ours to do.
+
+        Args:
+            fault: Told what has to stop, and the message that it was about.
+        """
         if not self._is_maker() or self._tasks:
             return
         for message in self._memory.lists_wanted(self._output):
@@ -92,9 +112,9 @@ class Lists:
 
     async def _make_wanted(
         self,
-        message: Any,
+        message: Mapping[str, Any],
         reader: Reader,
-        fault: Callable[[Fault, str], None],
+        fault: Callable[[Fault, Mapping[str, Any]], None],
         stopping: Stopping,
     ) -> None:
         connection = str(message["connection"])
@@ -104,7 +124,7 @@ class Lists:
             if stopping.is_set:  # it may be another's by now, whose settings are correct
                 return
             await self._memory.list_made(self._output, connection)
-            fault(error, connection)
+            fault(error, message)
         except AbandonedError:
             return
 

@@ -1,13 +1,14 @@
 """What sinks remember in `cdp.sink-state`, beside what Kafka keeps of their groups.
 
 Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
-connection: the partner's list that was made for it, and that one is wanted. Per deletion of an
-audience: which partitions wait for it, and that it was done. Per output: its connector.
+connection: the partner's list that was made for it, that one is wanted, and the settings that
+faults were about. Per deletion of an audience: which partitions wait for it, and that it was done.
+Per output: its connector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cdp_stream.sinks.state_topic import StateTopic
@@ -44,10 +45,20 @@ class Memory:
         return sorted(name for kind, _, name in known if kind == "output")
 
     async def note_connector(self, output: str, connector: str | None) -> None:
-        """Remember an output's connector; None forgets it."""
-        if self.connector(output) != connector:
-            value = None if connector is None else {"connector": connector}
-            await self.topic.put(f"output:{output}", value)
+        """Remember an output's connector; None forgets it.
+
+        Lists that were made at the partner of another connector are forgotten.
+        """
+        before = self.connector(output)
+        if before == connector:
+            return
+        if before is not None and connector is not None:
+            lists = [key for key in self.topic.values if key.startswith("list:")]
+            for key in lists:
+                if key.rpartition("@")[2] == output:
+                    await self.topic.put(key, None)
+        value = None if connector is None else {"connector": connector}
+        await self.topic.put(f"output:{output}", value)
 
     # -- lists -------------------------------------------------------------------------------------
 
@@ -80,12 +91,47 @@ class Memory:
         if key in self.topic.values:
             await self.topic.put(key, None)
 
+    # -- settings that a fault was about -----------------------------------------------------------
+
+    def refused(self, connection: str) -> frozenset[str]:
+        """Digests of the settings of a connection that faults were about."""
+        return frozenset(self.topic.values.get(f"refused:{connection}", {}).get("settings", ()))
+
+    async def note_refused(self, connection: str, settings: Collection[str]) -> None:
+        """Remember them; none forgets them."""
+        value = {"settings": sorted(settings)} if settings else None
+        if value != self.topic.values.get(f"refused:{connection}"):
+            await self.topic.put(f"refused:{connection}", value)
+
     # -- deletions of audiences --------------------------------------------------------------------
 
     def waits(self, connection: str, partition: int) -> str | None:
         """Behind which deletion a partition holds the connection, all before it delivered."""
-        value = self.topic.values.get(f"audience-delete:{connection}:{partition}")
-        return None if value is None else str(value["deletion"])
+        value = self._deletion(connection, partition)
+        return None if value.get("passed") else value.get("deletion")
+
+    def is_overdue(self, connection: str, partition: int, deletion: str) -> bool:
+        """Whether a fault has told that others lack the deletion that a partition waits for."""
+        value = self._deletion(connection, partition)
+        return bool(value.get("overdue")) and value["deletion"] == deletion
+
+    def has_passed(self, connection: str, partition: int, deletion: str) -> bool:
+        """Whether a partition has gone on behind a deletion that was not done."""
+        value = self._deletion(connection, partition)
+        return bool(value.get("passed")) and value["deletion"] == deletion
+
+    def _deletion(self, connection: str, partition: int) -> Mapping[str, Any]:
+        return self.topic.values.get(f"audience-delete:{connection}:{partition}", {})
+
+    async def note_overdue(self, connection: str, partition: int, deletion: str) -> None:
+        """Remember that others lack it."""
+        value = {"deletion": deletion, "overdue": True}
+        await self.topic.put(f"audience-delete:{connection}:{partition}", value)
+
+    async def note_passed(self, connection: str, partition: int, deletion: str) -> None:
+        """Remember that a partition goes on without it."""
+        value = {"deletion": deletion, "passed": True}
+        await self.topic.put(f"audience-delete:{connection}:{partition}", value)
 
     async def note_waits(self, connection: str, partition: int, deletion: str | None) -> None:
         """Remember it; None forgets it."""

@@ -54,13 +54,13 @@ class Reports:
     Attributes:
         wanted: Asked, as a change's turn comes, whether its connection goes on.
         confirmed: Changes that the partner has taken, or never will.
-        fault: What has to stop, and a connection that it was about.
+        fault: What has to stop, and a change that it was about.
         failed: Kafka took no rejected change: the sink cannot go on.
     """
 
     wanted: Callable[[str], bool]
     confirmed: Callable[[Collection[Taken]], None]
-    fault: Callable[[Fault, str], None]
+    fault: Callable[[Fault, OutputChange[Any]], None]
     failed: Callable[[BaseException], None]
 
 
@@ -78,7 +78,8 @@ class Outgoing:
         self._reports = reports
         self._metrics = metrics
         batching, most = outlet.batching, outlet.destination.most
-        self._gathering = Gathering(batching)
+        made = {} if outlet.lists is None else {"list_of": outlet.lists.known}
+        self._gathering = Gathering(batching, **made)
         self._deliveries = Deliveries(self._perform, most, per_connection=batching.per_connection)
         self._most_held = min(_MOST_HELD, max(_LEAST_HELD, 2 * batching.count * most))
         self._stoppings: dict[Stopping, frozenset[str]] = {}
@@ -180,7 +181,7 @@ class Outgoing:
             if fault.scope == "connection" and len(connections) > 1:
                 await self._perform_apart(items)
             else:
-                self._reports.fault(fault, items[0].change.connection)
+                self._reports.fault(fault, items[0].change)
             return
         except Exception as error:  # noqa: BLE001 - Kafka took no rejected change
             self._reports.failed(error)

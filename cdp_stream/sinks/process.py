@@ -154,7 +154,8 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     try:
         if not await _have(definitions, changed, stopping):
             return 0
-        outputs = job.wanted(definitions.latest.account, at_start=True)
+        account = definitions.latest.account
+        outputs = job.wanted(account, at_start=True)
         await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
@@ -167,7 +168,8 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
                 version=version("cdp-stream"))  # fmt: skip
             try:
                 defined = None if job.only else [output.id for output in outputs]
-                await sinks[0].apply(await readying.ready(outputs), defined=defined)
+                ready = await readying.ready(outputs)
+                await sinks[0].apply(ready, account.connections, defined=defined)
                 failure = await _follow(job, definitions, sinks[0], readying, changed, stopping)
             except Exception as error:  # noqa: BLE001 - told once, as the process ends
                 failure = error
@@ -245,9 +247,11 @@ async def _follow(
         if changed.is_set() or readying.resumed.is_set():
             changed.clear()
             readying.resumed.clear()
-            outputs = job.wanted(definitions.latest.account)
+            account = definitions.latest.account
+            outputs = job.wanted(account)
             ready = await readying.ready(outputs)
-            await sinks.apply(ready, defined=None if job.only else [o.id for o in outputs])
+            defined = None if job.only else [output.id for output in outputs]
+            await sinks.apply(ready, account.connections, defined=defined)
     return None if stopping.is_set() else sinks.failure
 
 

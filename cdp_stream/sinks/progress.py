@@ -9,6 +9,10 @@ The last two are kept in `cdp.sink-state` (:meth:`Progress.kept`), written befor
 position passes what they speak of. So after a crash at any instant each change is either below a
 position, or known as confirmed, or delivered (again).
 
+A connection that has caught up goes with the others again. Where it is *ahead* of them by then, as
+something of theirs still waits, that is remembered until they are as far: what it has delivered,
+the deletion of its audience say, is not done again whatever happens.
+
 A connection that goes on makes the partition be read again from its own position; of what is read
 twice, the others' changes are passed over, being not new to them.
 
@@ -73,10 +77,10 @@ class _Course:
             self.prune()
 
     def prune(self) -> None:
-        """Forget what lies below the position."""
+        """Forget what lies below the position and will not be handed out again."""
         if self.confirmed:
-            position = self.position
-            self.confirmed = {o: c for o, c in self.confirmed.items() if o >= position}
+            least = min(self.position, self.handed)
+            self.confirmed = {o: c for o, c in self.confirmed.items() if o >= least}
 
     def step_back(self) -> None:
         """Take nothing as handed out that was not confirmed."""
@@ -94,6 +98,9 @@ class Progress:
         stopped: the connections that are stopped now.
     """
 
+    # `_before` are offsets confirmed before this one began, whose connections are not known.
+    # `_ahead` says of those that went with the others again before these were as far, how far they
+    # were.
     # `_implied` are stopped connections of which nothing has been passed over yet: there is nothing
     # to be kept of them.
 
@@ -101,7 +108,9 @@ class Progress:
         self, position: int, kept: Mapping[str, Any] | None, stopped: Collection[str]
     ) -> None:
         kept = kept or {}
-        self._others = _Course(position, confirmed=_offsets(kept.get("confirmed", ()), position))
+        self._others = _Course(position)
+        self._before = _offsets(kept.get("confirmed", ()), 0)
+        self._ahead: dict[str, int] = {}
         self._own: dict[str, _Course] = {}
         self._stopped = set(stopped)
         for connection, entry in kept.get("connections", {}).items():
@@ -133,10 +142,16 @@ class Progress:
         Args:
             dated: when it was written, epoch ms.
         """
+        if self._before and offset in self._before:
+            return False
         course = self._own.get(connection) if self._own else None
         if course is None:
             course = self._others
+            if self._ahead and offset < self._ahead.get(connection, 0):
+                return False
         elif connection in self._stopped:
+            if offset in course.confirmed:
+                return False
             self._implied.discard(connection)
             if not course.owed and offset >= course.seen:
                 course.handed = max(course.handed, offset)  # the first that it misses
@@ -208,7 +223,8 @@ class Progress:
         if connection in self._own:
             return
         self._others.prune()
-        course = _Course(self._others.handed, seen=self._others.handed)
+        handed = max(self._others.handed, self._ahead.pop(connection, 0))
+        course = _Course(handed, seen=handed)
         for source, target in (
             (self._others.waiting, course.waiting),
             (self._others.confirmed, course.confirmed),
@@ -270,15 +286,23 @@ class Progress:
             if course.handed < self._others.handed or course.position < self._others.position:
                 continue
             del self._own[name]
+            self._ahead[name] = course.position
             if course.waiting:
                 together = {**self._others.waiting, **course.waiting}
                 self._others.waiting = OrderedDict(sorted(together.items()))
             self._others.confirmed.update(course.confirmed)
+        position = self._others.position
+        self._ahead = {name: at for name, at in self._ahead.items() if at > position}
+        if self._before:
+            least = min([position, *(course.position for course in self._own.values())])
+            if least > next(reversed(self._before)):
+                self._before = {}
 
     # -- what is kept ------------------------------------------------------------------------------
 
     def kept(self, *, all_confirmed: bool = False) -> dict[str, Any] | None:
-        """What must be durable before the group's position is moved; None when nothing must.
+        """What must be durable before the group's position is moved, once things are settled; None
+        when nothing must.
 
         Args:
             all_confirmed: with what the others have confirmed above their position, too; as they
@@ -294,11 +318,15 @@ class Progress:
                 connections[name] |= {"owed": course.owed, "since": course.since}
             if course.confirmed:
                 connections[name]["confirmed"] = _ranges(course.confirmed)
+        for name, at in sorted(self._ahead.items()):
+            connections[name] = {"offset": at, "seen": at}
         kept: dict[str, Any] = {"connections": connections} if connections else {}
+        confirmed = set(self._before)
         if all_confirmed:
             self._others.prune()
-            if self._others.confirmed:
-                kept["confirmed"] = _ranges(self._others.confirmed)
+            confirmed.update(self._others.confirmed)
+        if confirmed:
+            kept["confirmed"] = _ranges(confirmed)
         return kept or None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.environment import Redaction, filled, names_in
@@ -27,6 +27,7 @@ class Reader:
         connector: The output's.
         environment: Fills in `${NAME}` of connections' settings.
         redaction: Told their secrets.
+        settings_of: The settings that count for a record, as written.
         list_of: The list that was made for a connection; None when none was.
     """
 
@@ -35,11 +36,13 @@ class Reader:
         connector: AnyConnector,
         environment: Mapping[str, str],
         redaction: Redaction,
+        settings_of: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         list_of: Callable[[str], str | None],
     ) -> None:
         self._connector = connector
         self._environment = environment
         self._redaction = redaction
+        self._settings_of = settings_of
         self._list_of = list_of
         self._known: dict[str, tuple[Any, Any, str | None]] = {}
 
@@ -47,13 +50,13 @@ class Reader:
         """The change in a record.
 
         Raises:
-            UnreadableError: There is none.
+            UnreadableError: There is none, or it deletes an audience with settings that do not fit.
             Fault: Its connection's settings cannot be used.
         """
         try:
             message = orjson.loads(value or b"")
             connection = message["connection"]
-            settings, list_id = self._settings(connection, message.get("settings") or {})
+            settings, list_id = self._settings(message)
             identities = [
                 (entry["identity_type"], entry["identity"]) for entry in message["user_identities"]
             ]
@@ -68,10 +71,11 @@ class Reader:
         except (KeyError, TypeError, AttributeError) as error:
             raise UnreadableError(f"it lacks {error}, or has it in another form") from error
 
-    def _settings(self, connection: str, raw: Mapping[str, Any]) -> tuple[Any, str | None]:
+    def _settings(self, message: Mapping[str, Any]) -> tuple[Any, str | None]:
+        connection, raw = message["connection"], self._settings_of(message)
         known = self._known.get(connection)
         if known is None or known[0] != raw:
-            settings = self._checked(connection, raw)
+            settings = self._checked(connection, raw, message["action"])
             named = (
                 self._connector.list_of(settings)
                 if isinstance(self._connector, HttpConnector)
@@ -80,7 +84,7 @@ class Reader:
             known = self._known[connection] = (raw, settings, named)
         return known[1], known[2] or self._list_of(connection)
 
-    def _checked(self, connection: str, raw: Mapping[str, Any]) -> Any:
+    def _checked(self, connection: str, raw: Mapping[str, Any], action: str) -> Any:
         missing = [name for name in dict.fromkeys(names_in(raw)) if name not in self._environment]
         if missing:
             raise Fault(
@@ -95,12 +99,11 @@ class Reader:
                 filled(raw, self._environment)
             )
         except ValidationError as error:
+            why = f"the settings of connection {connection} do not fit: {settings_problems(error)}"
+            if action == AUDIENCE_DELETE:  # about a list that this connector knows nothing of
+                raise UnreadableError(self._redaction(why)) from None
             raise Fault(
-                "connection",
-                self._redaction(
-                    f"the settings of connection {connection} do not fit: "
-                    f"{settings_problems(error)}; correct the definitions, then resume it"
-                ),
+                "connection", self._redaction(f"{why}; correct the definitions, then resume it")
             ) from None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from cdp_stream.core.connection import Connection
 from cdp_stream.errors import CdpError
 from cdp_stream.kafka.app import ChunkApp, Hosting
 from cdp_stream.kafka.connection import client_settings
@@ -20,6 +21,7 @@ from cdp_stream.kafka.worker import serve_app, stop_app
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.destination import Destination, destination_of
 from cdp_stream.sinks.hosting import SinkHosting
+from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
@@ -71,6 +73,7 @@ class Sinks:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self._in_force = InForce(around.memory)
         self._running: dict[str, _Running] = {}
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
@@ -88,15 +91,21 @@ class Sinks:
         ]
 
     async def apply(
-        self, outputs: Sequence[PreparedOutput], *, defined: Collection[str] | None
+        self,
+        outputs: Sequence[PreparedOutput],
+        connections: Sequence[Connection],
+        *,
+        defined: Collection[str] | None,
     ) -> None:
         """Run exactly these outputs; those that are as they were go on undisturbed.
 
         Args:
             outputs: What is to run here.
+            connections: All that are defined.
             defined: The ids of all that are defined, so that others can be forgotten; None where
                 this process runs but some.
         """
+        self._in_force.define(connections)
         wanted = {prepared.definition.id: prepared for prepared in outputs}
         gone = [
             output
@@ -159,11 +168,12 @@ class Sinks:
             settings.session_timeout,
         )
         reader = Reader(
-            prepared.connector, around.environment, prepared.redaction, around.memory.list_of
-        )
+            prepared.connector, around.environment, prepared.redaction,
+            self._in_force.settings_of, around.memory.list_of,
+        )  # fmt: skip
         return SinkHosting(
             app, plan, prepared.connector, reader, destination, around.standings, around.memory,
-            around.producer, metrics,
+            self._in_force, around.producer, metrics,
         )  # fmt: skip
 
     def _ended(self, running: _Running, task: asyncio.Task[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -36,7 +36,7 @@ class Taking:
         outgoing: Is given changes.
         deletions: Is given deletions of audiences.
         metrics: Where to count.
-        fault: Told what has to stop, and the connection that it was about.
+        fault: Told what has to stop, and the message that it was about.
         write: Runs what must not be cut short.
     """
 
@@ -48,7 +48,7 @@ class Taking:
         outgoing: Outgoing,
         deletions: Deletions,
         metrics: OutputMetrics,
-        fault: Callable[[Fault, str], None],
+        fault: Callable[[Fault, Mapping[str, Any]], None],
         write: Callable[[Any], None],
     ) -> None:
         self._partitions = partitions
@@ -59,6 +59,7 @@ class Taking:
         self._metrics = metrics
         self._fault = fault
         self._write = write
+        self._last_served = -1
 
     async def run(self) -> None:
         """Take on, until cancelled."""
@@ -69,12 +70,13 @@ class Taking:
 
     async def _round(self) -> bool:
         worked = False
-        for held in list(self._partitions.held.values()):
+        for held in self._in_turn():
             if not self._may_take():
                 break
             records = held.take_slice()
             if records:
                 worked = True
+                self._last_served = held.number
                 self._take(held, records)
                 await asyncio.sleep(0)
             if held.paused and held.waiting <= WAITING_RECORDS // 2:
@@ -83,6 +85,12 @@ class Taking:
         if self._partitions.is_open and not self._partitions.halted:
             self._outgoing.send_due(time.monotonic())
         return worked
+
+    def _in_turn(self) -> list[HeldPartition]:
+        """Every partition, beginning behind the one that was served last."""
+        held = sorted(self._partitions.held.items())
+        last = self._last_served
+        return [one for _, one in sorted(held, key=lambda item: item[0] <= last)]
 
     def _may_take(self) -> bool:
         partitions = self._partitions
@@ -107,9 +115,7 @@ class Taking:
                 self._put_aside(held, record, str(error))
                 continue
             except Fault as fault:
-                connection = _connection_of(record.value)
-                self._fault(fault, connection)
-                progress.take(offset, connection, record.timestamp)
+                self._stand_still(held, record, fault)
                 continue
             if not progress.take(offset, change.connection, record.timestamp):
                 continue
@@ -133,6 +139,15 @@ class Taking:
         held.progress.hold(connection, item.offset, held.dated)
         self._deletions.add(item)
 
+    def _stand_still(self, held: HeldPartition, record: Any, fault: Fault) -> None:
+        """A connection cannot go on at a record, unless that has been delivered before."""
+        progress, message = held.progress, orjson.loads(record.value)
+        progress.read(record.offset)  # so that it goes on right here
+        if progress.take(record.offset, message["connection"], record.timestamp):
+            held.dated[record.offset] = record.timestamp
+            self._fault(fault, message)
+            held.dated.pop(record.offset, None)
+
     def _put_aside(self, held: HeldPartition, record: Any, why: str) -> None:
         """A record that is no change is rejected; it waits like one until that is written."""
         if not held.progress.take(record.offset, ""):
@@ -148,7 +163,3 @@ class Taking:
             self._partitions.confirm([item])
 
         self._write(reject())
-
-
-def _connection_of(value: bytes | None) -> str:
-    return str(orjson.loads(value or b"{}").get("connection", ""))

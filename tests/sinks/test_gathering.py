@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.sinks.gathering import Gathering
 from cdp_stream.sinks.taken import Batch, Taken
-from tests.sinks.connectors import change
+from tests.sinks.connectors import ListSettings, change
 
 
 def item(number: int, *, connection: str = "a@out", size: int = 10, action: str = "add") -> Taken:
@@ -62,3 +64,44 @@ def test_a_stopped_connection_is_dropped() -> None:
         gathering.add(item(number, connection=connection), 0.0)
     assert [one.offset for one in gathering.drop("a@out")] == [0, 2]
     assert offsets(gathering.due(9.0)) == [[1]]
+
+
+def listed(number: int, settings: str | None, *, made: str | None = None,
+           connection: str = "a@out") -> Taken:  # fmt: skip
+    what = change(number, connection=connection, list_id=settings or made)
+    what = replace(what, settings=ListSettings(list_id=settings))
+    return Taken(what, 0, number, 0, b"7", b"x")
+
+
+def test_a_batch_is_for_one_list() -> None:
+    gathering = Gathering(Batching(count=100))
+    assert gathering.add(listed(1, "old"), 0.0) == []
+    assert gathering.add(listed(2, "old"), 0.0) == []
+    assert offsets(gathering.add(listed(3, "new"), 0.0)) == [[1, 2]]
+    assert offsets(gathering.add(listed(4, "old"), 0.0)) == [[3]]
+    assert offsets(gathering.due(9.0)) == [[4]]
+
+
+def test_other_settings_are_never_mixed_even_for_the_same_list() -> None:
+    gathering = Gathering(Batching(count=100))
+    gathering.add(listed(1, "one"), 0.0)
+    assert offsets(gathering.add(listed(2, None, made="one"), 0.0)) == [[1]]
+
+
+def test_of_connections_together_each_is_for_one_list() -> None:
+    gathering = Gathering(Batching(count=100, per_connection=False))
+    gathering.add(listed(1, "old"), 0.0)
+    assert gathering.add(listed(2, "other", connection="b@out"), 0.0) == []
+    assert offsets(gathering.add(listed(3, "new"), 0.0)) == [[1, 2]]
+
+
+def test_a_list_that_was_made_meanwhile_is_the_same_and_one_made_anew_another() -> None:
+    made: dict[str, str] = {}
+    gathering = Gathering(Batching(count=100), made.get)
+    assert gathering.add(listed(1, None), 0.0) == []
+    made["a@out"] = "first"
+    assert gathering.add(listed(2, None, made="first"), 0.0) == []
+    assert gathering.add(listed(3, None), 0.0) == []
+    made["a@out"] = "second"
+    assert offsets(gathering.add(listed(4, None, made="first"), 0.0)) == [[1, 2, 3]]
+    assert offsets(gathering.add(listed(5, None, made="second"), 0.0)) == [[4]]

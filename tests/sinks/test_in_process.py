@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from cdp_stream.core.connection import Output
+from cdp_stream.core.connection import Connection, Output
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.process import SinkJob, serve_sinks
 from tests.sinks.connectors import Listed, Post, message
@@ -74,8 +74,9 @@ class Changing:
         self.changed: Callable[[], None] = lambda: None
         self.define(*outputs)
 
-    def define(self, *outputs: Output) -> None:
-        self.latest: Any = SimpleNamespace(account=SimpleNamespace(outputs=outputs, connections=()))
+    def define(self, *outputs: Output, connections: Sequence[Connection] = ()) -> None:
+        account = SimpleNamespace(outputs=outputs, connections=connections)
+        self.latest: Any = SimpleNamespace(account=account)
         self.changed()
 
     async def start(self, changed: Callable[[], None]) -> None:
@@ -150,7 +151,7 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             message(number, mpid=mpid, audience=audience)
             for number in (1, 2) for mpid in range(1, 21) for audience in "ab"
         )  # fmt: skip
-        async with serving(ran.settings, definitions, Post, tmp_path):
+        async with serving(ran.settings, definitions, Listed, tmp_path):
             await taken(there, 40)
             assert {connection for _, connection in there.taken} == {"b@out"}
             await eventually(lambda: ran.state_is("a@out", "faulted"))
@@ -164,10 +165,18 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             assert shown["connections"][0]["id"] == "a@out"
             assert "410 no such list" in shown["fault"]
             assert shown["next_step"] == "cdp outputs resume out --connection 'a@out'"
+            # It goes on with another list, what waits too.
             there.gone = set()
+            another = Connection("a@out", "a", "out", settings={"list_id": "another"})
+            definitions.define(output(there.url), connections=[another])
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
             await taken(there, 80)
             await eventually(lambda: _lag_is(ran, 0))
+        everybody = {str(mpid) for mpid in range(1, 21)}
+        assert there.members == {there.lists["B"]: everybody, "another": everybody}
+        # The list that was made for it at first, and is gone, is forgotten.
+        state = {record.key: record.value for record in await ran.read("sink-state", 1)}
+        assert (b"list:a@out" in state, state[b"list:a@out"]) == (True, None)
         assert max(Counter(there.taken).values()) == 1
         of_a = [i for i, connection in there.taken if connection == "a@out"]
         for mpid in range(1, 21):
@@ -178,6 +187,36 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
 async def _lag_is(ran: Running, lag: int) -> bool:
     (row,) = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
     return bool(row["lag"] == lag)
+
+
+class Told(Post):
+    """Is told of deletions."""
+
+    on_audience_delete = "pass"
+
+
+async def test_a_deletion_that_partitions_lack_goes_on_when_it_is_resumed(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cdp_stream.sinks.deletions.PATIENCE_S", 0.5)
+    monkeypatch.setattr("cdp_stream.sinks.hosting._SAMPLE_S", 0.0)
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics()
+    gone = message(50, mpid=0, action="audience_delete")
+    await ran.produce(message(1, mpid=mpid) for mpid in range(1, 9))
+    await ran.produce_to([(0, gone), (2, gone)])
+    await ran.produce(message(60, mpid=mpid) for mpid in range(1, 9))
+    async with lists() as there:
+        async with serving(ran.settings, Changing(output(there.url)), Told, tmp_path):
+            await eventually(lambda: ran.state_is("a@out", "faulted"))
+            record = await ran.standing("a@out")
+            assert record is not None
+            assert "partitions 1, 3 of the output's topic did not get that" in record["message"]
+            assert "a:0:50:0" not in {i for i, _ in there.taken}
+            await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
+            await taken(there, 17)
+            await eventually(ran.all_committed)
+        assert max(Counter(there.taken).values()) == 1
 
 
 async def test_outputs_come_and_go_with_the_definitions(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,12 +16,14 @@ from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.destination import HttpDestination, Watch
 from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
 from cdp_stream.sinks.reading import Reader
-from tests.sinks.connectors import Listed, PostSettings, message
+from tests.sinks import topic
+from tests.sinks.connectors import Listed, PostSettings, change, message
 from tests.sinks.without_kafka import Producer, state_topics, until
 
 
@@ -59,8 +62,8 @@ async def making(status: int) -> AsyncIterator[Making]:
     _, memory = state_topics(producer)
     faults: list[str] = []
 
-    def fault(found: Fault, connection: str) -> None:
-        faults.append(connection)
+    def fault(found: Fault, message: Mapping[str, Any]) -> None:
+        faults.append(str(message["connection"]))
 
     settings = PostSettings(url=f"http://127.0.0.1:{runner.addresses[0][1]}", allow_private=True)
     connector, redaction = Listed("out", settings), Redaction([])
@@ -70,7 +73,8 @@ async def making(status: int) -> AsyncIterator[Making]:
     outlet = Outlet(destination, Batching(), lists, producer, "rejected", "out")  # type: ignore[arg-type]
     reports = Reports(lambda _: True, lambda _: None, fault, faults.append)  # type: ignore[arg-type]
     await memory.want_list("out", "a@out", json.loads(message(1, mpid=7)))
-    lists.make_wanted(Reader(connector, {}, redaction, memory.list_of), fault)
+    reader = Reader(connector, {}, redaction, InForce(memory).settings_of, memory.list_of)
+    lists.make_wanted(reader, fault)
     try:
         yield Making(
             lists, Outgoing(outlet, reports, SinkMetrics().of("out")), memory, faults, asked, may
@@ -110,3 +114,24 @@ async def test_coming_to_rest_ends_it_without_a_fault(answers_in_time: bool) -> 
         made.may.set()
         assert made.faults == []
         assert len(made.memory.lists_wanted("out")) == 1, "it is made by whoever comes next"
+
+
+def lists_of(known: Memory) -> Lists:
+    connector = Listed("out", PostSettings(url="https://partner.example"))
+    destination = HttpDestination(connector, Redaction(()), Watch())
+    return Lists("out", destination, known, lambda: True)
+
+
+async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
+    known = topic.memory()
+    of_out = lists_of(known)
+    await known.note_list("a@out", "made")
+    await of_out.forget(change(list_id="named"))
+    await of_out.forget(change(list_id="made", connection="b@out"))
+    await of_out.forget(change(list_id="made", action="audience_delete"))
+    assert of_out.known("a@out") == "made"
+    await of_out.forget(change(list_id="made"))
+    assert of_out.known("a@out") is None
+    await known.note_list("a@out", "again")
+    await of_out.forget(change(list_id=None))  # taken before there was one
+    assert of_out.known("a@out") is None

@@ -150,10 +150,49 @@ def test_one_that_was_stopped_while_it_was_held_is_not_let_go() -> None:
     assert progress.take(0, "a")
 
 
+def test_what_one_confirmed_before_a_restart_is_not_sent_again_after_a_stop() -> None:
+    progress = Progress(0, {"confirmed": [[1, 1], [3, 3]]}, ())
+    progress.stop("a")
+    assert taken(progress, (0, "b"), (1, "a"), (2, "a"), (3, "b")) == [0]
+    assert progress.owed == 1
+    progress.resume("a")
+    assert taken(progress, (1, "a"), (2, "a"), (3, "b"), (4, "a")) == [2, 4]
+
+
+def test_what_one_delivered_ahead_of_the_others_stays_delivered() -> None:
+    progress = Progress(0, None, ())
+    taken(progress, (0, "b"), (1, "a"), (2, "a"))
+    progress.stop("a")
+    progress.resume("a")
+    assert taken(progress, (1, "a"), (2, "a"), (3, "a")) == [1, 2, 3]
+    for offset in (1, 2):
+        progress.confirm(offset, "a")
+    progress.settle()
+    assert progress.position == 0
+    kept = progress.kept()
+    # Neither after a crash,
+    again = Progress(0, kept, ())
+    again.settle()
+    assert taken(again, (0, "b"), (1, "a"), (2, "a"), (3, "a"), (4, "b")) == [0, 3, 4]
+    # nor after the output was stopped, nor after the connection was.
+    progress.step_back()
+    assert taken(progress, (0, "b"), (1, "a")) == [0]
+    progress.stop("a")
+    assert taken(progress, (2, "a"), (3, "a")) == []
+    assert progress.owed == 1
+    progress.resume("a")
+    assert taken(progress, (1, "a"), (2, "a"), (3, "a")) == [3]
+    for offset, name in ((0, "b"), (3, "a")):
+        progress.confirm(offset, name)
+    progress.settle()
+    assert (progress.position, progress.kept()) == (4, None)
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("read"), st.integers(1, 6)),
         st.tuples(st.just("confirm"), st.integers(0, 50)),
+        st.tuples(st.just("fault"), st.integers(0, 6)),
         st.tuples(st.just("stop"), st.sampled_from("abc")),
         st.tuples(st.just("resume"), st.sampled_from("abc")),
         st.tuples(st.just("hold"), st.just(0)),
@@ -182,16 +221,22 @@ class Simulated:
         self.on_its_way: list[int] = []
         self.cursor = self.progress.start
 
-    def read(self, count: int) -> None:
-        for _ in range(count):
+    def read(self, count: int, faulty: int = -1) -> None:
+        """Take a slice; at the record of that place its connection stops, if it is new to it."""
+        for place in range(count):
             if self.cursor >= len(self.names):
-                return
+                break
             name = self.names[self.cursor]
+            if place == faulty:
+                self.progress.read(self.cursor)
             if self.progress.take(self.cursor, name):
                 assert self.cursor not in self.delivered or self.cursor in self.crashed_with
-                self.on_its_way.append(self.cursor)
-            self.progress.read(self.cursor + 1)
+                if place == faulty:
+                    self.stop(name)
+                else:
+                    self.on_its_way.append(self.cursor)
             self.cursor += 1
+        self.progress.read(self.cursor)
 
     def confirm(self, place: int) -> None:
         """Confirm one on its way; per connection in order, as deliveries are."""
@@ -259,6 +304,8 @@ def test_every_record_is_delivered_in_order_whatever_happens(  # noqa: PLR0912 -
                 sink.read(value)
             case "confirm":
                 sink.confirm(value)
+            case "fault":
+                sink.read(6, value)
             case "stop":
                 sink.stop(value)
             case "resume":

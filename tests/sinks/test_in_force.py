@@ -1,0 +1,113 @@
+"""Which list a change goes to: that which it is about, until a fault says that it is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.exchange import Fault
+from cdp_stream.core.connection import Connection
+from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.in_force import InForce
+from cdp_stream.sinks.memory import Memory
+from cdp_stream.sinks.reading import Reader, UnreadableError
+from tests.sinks.connectors import Listed, PostSettings, message
+from tests.sinks.topic import Log, memory
+
+OLD, NEW, NEWER = {"list_id": "old"}, {"list_id": "new"}, {"list_id": "newer"}
+
+
+class Reading:
+    """A reader of one output, and what its connections are defined to be."""
+
+    def __init__(self, known: Memory) -> None:
+        self.memory = known
+        self.in_force = InForce(known)
+        connector = Listed("out", PostSettings(url="https://partner.example"))
+        self.reader = Reader(connector, {}, Redaction(()), self.in_force.settings_of, known.list_of)
+
+    def define(self, settings: dict[str, Any] | None) -> None:
+        self.in_force.define(
+            [] if settings is None else [Connection("a@out", "a", "out", settings=settings)]
+        )
+
+    def read(self, settings: dict[str, Any], action: str = "add") -> OutputChange[Any]:
+        return self.reader.read(message(1, mpid=7, action=action, settings=settings))
+
+    def list_of(self, settings: dict[str, Any], action: str = "add") -> str | None:
+        return self.read(settings, action).list_id
+
+
+def told(settings: dict[str, Any], action: str = "add") -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(message(1, mpid=7, action=action, settings=settings))
+    return found
+
+
+async def test_what_waits_goes_to_the_list_that_it_is_about() -> None:
+    reading = Reading(memory())
+    reading.define(NEW)
+    assert [reading.list_of(OLD), reading.list_of(NEW), reading.list_of(OLD)] == [
+        "old", "new", "old",
+    ]  # fmt: skip
+
+
+async def test_after_a_fault_about_its_list_what_waits_goes_to_the_one_that_is_defined() -> None:
+    log = Log()
+    reading = Reading(memory(log))
+    reading.define(OLD)
+    await reading.in_force.refuse(told(OLD))
+    assert reading.list_of(OLD) == "old"
+    reading.define(NEW)
+    assert reading.list_of(OLD) == "new"
+    assert b"old" not in b"".join(value or b"" for _, value in log.written)
+    # That one is gone too.
+    await reading.in_force.refuse(told(OLD))
+    reading.define(NEWER)
+    assert (reading.list_of(OLD), reading.list_of(NEW)) == ("newer", "newer")
+    written = len(log.written)
+    await reading.in_force.refuse(told(NEW))
+    await reading.in_force.refuse(told(NEW))
+    assert len(log.written) == written + 1
+
+
+async def test_the_deletion_of_an_audience_is_about_the_list_that_it_had() -> None:
+    reading = Reading(memory())
+    reading.define(NEW)
+    await reading.in_force.refuse(told(OLD))
+    assert reading.list_of(OLD, "audience_delete") == "old"
+    await reading.in_force.refuse(told(NEW, "audience_delete"))
+    reading.define(NEWER)
+    assert reading.list_of(NEW) == "new"
+
+
+async def test_a_connection_that_is_not_defined_any_more_keeps_its_settings() -> None:
+    reading = Reading(memory())
+    await reading.in_force.refuse(told(OLD))
+    reading.define(None)
+    assert reading.list_of(OLD) == "old"
+
+
+async def test_settings_of_another_connector_are_a_fault_that_can_be_resumed() -> None:
+    reading = Reading(memory())
+    reading.define(NEW)
+    other = {"segment": 7}
+    with pytest.raises(Fault, match="segment"):
+        reading.read(other)
+    await reading.in_force.refuse(told(other))
+    assert reading.list_of(other) == "new"
+    with pytest.raises(UnreadableError, match="do not fit: segment"):
+        reading.read(other, "audience_delete")
+
+
+async def test_lists_made_at_another_connector_s_partner_are_forgotten() -> None:
+    known = memory()
+    await known.note_connector("out", "facebook")
+    await known.note_list("a@out", "17")
+    await known.note_list("a@other", "18")
+    await known.note_connector("out", "facebook")
+    assert known.list_of("a@out") == "17"
+    await known.note_connector("out", "tiktok")
+    assert (known.list_of("a@out"), known.list_of("a@other")) == (None, "18")

@@ -1,0 +1,154 @@
+"""What is taken of what was fetched, in which turn, and what stops it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching
+from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.sinks.deletions import Deletions
+from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.held import SLICE, HeldPartition
+from cdp_stream.sinks.in_force import InForce
+from cdp_stream.sinks.metrics import SinkMetrics
+from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
+from cdp_stream.sinks.partitions import Partitions
+from cdp_stream.sinks.positions import SinkPlan
+from cdp_stream.sinks.progress import Progress
+from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.stopping import Stopping
+from cdp_stream.sinks.taking import Taking
+from tests.sinks.connectors import Post, PostSettings, message
+from tests.sinks.topic import memory
+
+
+class Place:
+    """A destination that keeps what it is given."""
+
+    most = 1
+
+    def __init__(self) -> None:
+        self.taken: list[OutputChange[Any]] = []
+        self.added = asyncio.Event()
+
+    async def open(self) -> None:
+        return None
+
+    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
+        stopping.check()
+        self.taken += changes
+        self.added.set()
+        return Outcome()
+
+    async def idle(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    async def has(self, count: int) -> None:
+        while len(self.taken) < count:
+            self.added.clear()
+            await asyncio.wait_for(self.added.wait(), 10)
+
+
+class Sink:
+    """One output's taking and delivering, of partitions that a test fills."""
+
+    def __init__(self, *progress: Progress) -> None:
+        consumer = SimpleNamespace(resume_partitions=lambda _tps: None)
+        plan = SinkPlan("out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0)
+        self.place, self.faults = Place(), list[tuple[Fault, Mapping[str, Any]]]()
+        self.partitions = partitions = Partitions(SimpleNamespace(consumer=consumer), plan)
+        partitions.is_open = True
+        partitions.held = {
+            number: HeldPartition(number, one, None) for number, one in enumerate(progress)
+        }
+        known, metrics = memory(), SinkMetrics().of("out")
+        connector = Post("out", PostSettings(url="https://partner.example"))
+        reader = Reader(connector, {}, Redaction(()), InForce(known).settings_of, known.list_of)
+        outgoing = Outgoing(
+            Outlet(self.place, Batching(count=100, interval_ms=1), None, None, "", "out"),  # type: ignore[arg-type] # nothing is rejected
+            Reports(partitions.goes_on, partitions.confirm, self.fault, self.fail),
+            metrics,
+        )
+        deletions = Deletions(known, len(progress), act=outgoing.add_alone, done=self.fail)
+        self.taking = Taking(
+            partitions, connector, reader, outgoing, deletions, metrics, self.fault, self.fail
+        )
+
+    def fault(self, fault: Fault, about: Any) -> None:
+        self.faults.append((fault, about))
+        self.partitions.stopped.add(about["connection"])
+        for held in self.partitions.held.values():
+            held.progress.stop(about["connection"], held.dated)
+
+    @staticmethod
+    def fail(what: Any) -> None:
+        raise AssertionError(what)
+
+    def fill(self, number: int, first: int, values: Sequence[bytes]) -> None:
+        records = [
+            SimpleNamespace(offset=first + place, value=value, key=b"", timestamp=1)
+            for place, value in enumerate(values)
+        ]
+        self.partitions.held[number].add(Chunk(records, -1))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Place]:
+        task = asyncio.create_task(self.taking.run())
+        try:
+            yield self.place
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_partitions_are_served_in_turn_while_there_is_little_room() -> None:
+    sink = Sink(*(Progress(0, None, ()) for _ in range(8)))
+    for number in range(8):
+        sink.fill(number, 0, [message(n, mpid=number) for n in range(2 * SLICE)])
+    async with sink.running() as place:
+        await place.has(8 * SLICE)
+        assert {change.mpid for change in place.taken[: 8 * SLICE]} == set("01234567")
+        await place.has(16 * SLICE)
+
+
+UNSET = {"list_id": "${NOT_SET}"}
+
+
+async def test_what_was_delivered_before_is_no_fault_when_it_is_read_again() -> None:
+    # b catches up; a is past the record with settings that could not be used now.
+    sink = Sink(Progress(3, {"connections": {"b@out": {"offset": 0}}}, ()))
+    sink.fill(0, 0, [
+        message(1, mpid=1, settings=UNSET), message(2, mpid=1, audience="b"), message(3, mpid=1),
+        message(4, mpid=1),
+    ])  # fmt: skip
+    async with sink.running() as place:
+        await place.has(2)
+    assert [change.effective_at for change in place.taken] == [2, 4]
+    assert sink.faults == []
+
+
+async def test_a_connection_stops_at_the_record_that_it_cannot_go_on_at() -> None:
+    sink = Sink(Progress(0, {"confirmed": [[1, 1]]}, ()))
+    sink.fill(0, 0, [
+        message(1, mpid=1, audience="b"), message(2, mpid=1), message(3, mpid=1, settings=UNSET),
+        message(4, mpid=1), message(5, mpid=1, audience="b"),
+    ])  # fmt: skip
+    progress = sink.partitions.held[0].progress
+    async with sink.running() as place:
+        await place.has(2)
+    assert [change.effective_at for change in place.taken] == [1, 5]
+    ((fault, about),) = sink.faults
+    assert "NOT_SET is not set" in fault.message
+    assert about["effective_at"] == 3
+    assert (progress.owed, progress.owed_since) == (2, 1)
+    assert progress.resume("a@out")
+    assert progress.start == 2
