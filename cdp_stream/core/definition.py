@@ -140,7 +140,7 @@ class ProfileCriterion:
     |---|---|---|
     | user attribute | its key, case-folded where it begins with `$` | as written |
     | identity | identity type | text |
-    | device | a field of `device_info` | of each device; some device must pass |
+    | device | a field of `device_info` | of each device; some must pass a positive test |
     | consent | `gdpr:PURPOSE` (folded) or `ccpa` | whether consented; of `ccpa`, opted out |
     | location | `city_name`, `region_code`, `postal_code`, ... | of the newest |
     | attribution | `publisher` or `campaign` | of the newest |

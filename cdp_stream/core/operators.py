@@ -282,6 +282,24 @@ value.
 """
 
 
+NEGATIVE: Final = {
+    "does_not_equal": "equals",
+    "does_not_contain": "contains",
+    "does_not_match_pattern": "pattern",
+    "not_one_of": "one_of",
+    "does_not_include": "includes",
+}
+"""Operators that are the exact complement of another, and that other."""
+
+
+def positive_of(test: Test) -> Test | None:
+    """The test of which this one is the complement; None for one that is no complement."""
+    if test.operator == "exists":
+        return None if test.operand else Test("exists", True)
+    positive = NEGATIVE.get(test.operator)
+    return None if positive is None else Test(positive, test.operand)
+
+
 def value_test(test: Test) -> ValueTest:
     """The test on a value that an operator (not a date operator) and its operand mean.
 

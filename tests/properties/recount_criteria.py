@@ -28,6 +28,7 @@ from tests.properties.recount_values import (
     in_dates,
     keyed,
     number_of,
+    positive_form,
     text_of,
     value_holds,
 )
@@ -71,11 +72,10 @@ def criterion_holds(criterion: Json, scope: Audience, history: History) -> bool:
     if "user_attribute" in criterion:
         return value_holds(criterion, keyed(life.attributes, criterion["user_attribute"]), now)
     if "device" in criterion:
+        positive, wanted = positive_form(criterion)
         field = criterion["device"]
-        return any(
-            value_holds(criterion, device.get(field, MISSING), now)
-            for device in life.devices.values()
-        )
+        values = [device.get(field, MISSING) for device in life.devices.values()]
+        return any(value_holds(positive, value, now) for value in values) == wanted
     if "consent" in criterion:
         return consent_holds(criterion, life)
     if "first_seen" in criterion or "last_seen" in criterion:

@@ -186,6 +186,18 @@ def value_holds(test: Json, value: Json, now: int) -> bool:
     return held if positive == operator else not held
 
 
+def positive_form(test: Json) -> tuple[Json, bool]:
+    """A test with its operator's positive form, and whether that is to hold: a negative operator is
+    the exact complement.
+    """
+    (operator,) = [key for key in test if key in OPERATORS]
+    rest = {key: value for key, value in test.items() if key != operator}
+    if operator == "exists":
+        return {**rest, "exists": True}, test["exists"]
+    positive = COMPLEMENTS.get(operator, operator)
+    return {**rest, positive: test[operator]}, positive == operator
+
+
 def keyed(mapping: Json, key: str) -> Json:
     """An attribute by its exact key; a key that begins with `$` ignores case."""
     found = MISSING
