@@ -54,7 +54,8 @@ def text_of(value: Json) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return repr(value)
+        # The shortest: an exponent has no `+`, and no zeros before it.
+        return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), repr(value))
     return value if isinstance(value, str) else None
 
 
