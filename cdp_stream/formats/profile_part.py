@@ -164,7 +164,7 @@ def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
     identities: dict[str, str | None] = {}
     if type(written) is dict:
         for identity_type, identity in written.items():
-            if type(identity) in SCALARS:
+            if _is_identity(identity):
                 identities[identity_type] = _identity_text(identity)
             else:
                 problems.append(
@@ -187,9 +187,14 @@ def _entry_problem(entry: Any) -> str | None:
         return ": expected an object"
     if type(entry.get("identity_type")) is not str:
         return ".identity_type: expected text"
-    if "identity" not in entry or type(entry["identity"]) not in SCALARS:
+    if "identity" not in entry or not _is_identity(entry["identity"]):
         return f".identity: {SCALAR_EXPECTED}"
     return None
+
+
+def _is_identity(identity: Any) -> bool:
+    """Whether it is a scalar; an infinity has no text, and must not pass for a null."""
+    return type(identity) in SCALARS and (type(identity) is not float or identity - identity == 0)
 
 
 def _identity_text(identity: Any) -> str | None:
