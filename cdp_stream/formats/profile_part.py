@@ -165,7 +165,7 @@ def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
     if type(written) is dict:
         for identity_type, identity in written.items():
             if _is_identity(identity):
-                identities[identity_type] = _identity_text(identity)
+                _note(identities, identity_type, identity)
             else:
                 problems.append(
                     f"{child_path('$.user_identities', identity_type)}: {SCALAR_EXPECTED}"
@@ -176,7 +176,7 @@ def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
             if problem:
                 problems.append(f"$.user_identities[{index}]{problem}")
             else:
-                identities[entry["identity_type"]] = _identity_text(entry["identity"])
+                _note(identities, entry["identity_type"], entry["identity"])
     else:
         problems.append("$.user_identities: expected an object, or a list of objects")
     return identities
@@ -197,15 +197,23 @@ def _is_identity(identity: Any) -> bool:
     return type(identity) in SCALARS and (type(identity) is not float or identity - identity == 0)
 
 
-def _identity_text(identity: Any) -> str | None:
-    """Text as it came, a number or a boolean in its JSON form."""
-    return identity if type(identity) is str else text_of(identity)
+def _note(identities: dict[str, str | None], identity_type: str, identity: Any) -> None:
+    """Note an identity: text as it came, a number or a boolean in its JSON form, null to remove it;
+    an advertising id of zeros is absent.
+    """
+    text = identity if type(identity) is str else text_of(identity)
+    if identity_type not in ADVERTISING_IDS or not _is_zeros(text):
+        identities[identity_type] = text
+
+
+def _is_zeros(identifier: Any) -> bool:
+    """Whether an advertising id is all zeros: senders fill the unused ones so."""
+    return type(identifier) is str and "0" in identifier and not identifier.strip("0-")
 
 
 def _device(device: dict[str, Any]) -> dict[str, Any]:
-    """The device without advertising ids that are all zeros: senders fill the unused ones so."""
+    """The device without advertising ids that are all zeros."""
     for field in ADVERTISING_IDS:
-        identifier = device.get(field)
-        if type(identifier) is str and "0" in identifier and not identifier.strip("0-"):
+        if _is_zeros(device.get(field)):
             del device[field]
     return device

@@ -178,6 +178,21 @@ def test_advertising_ids_of_zeros_are_absent(zeros):
     }
 
 
+@pytest.mark.parametrize("zeros", ["00000000-0000-0000-0000-000000000000", "0" * 32, 0])
+def test_identities_that_are_advertising_ids_of_zeros_are_absent(zeros):
+    names = ["ios", "android", "roku", "microsoft", "fire"]
+    given = {f"{name}_advertising_id": zeros for name in names} | {"other": str(zeros)}
+    listed = [{"identity_type": name, "identity": value} for name, value in given.items()]
+    listed.insert(0, {"identity_type": "ios_advertising_id", "identity": "a"})
+    assert profile_of(user_identities=given).identities == {"other": str(zeros)}
+    assert profile_of(user_identities=listed).identities == {
+        "ios_advertising_id": "a",
+        "other": str(zeros),
+    }
+    removed = {"ios_advertising_id": None, "fire_advertising_id": "0a"}
+    assert profile_of(user_identities=removed).identities == removed
+
+
 @pytest.mark.parametrize("identifier", ["00000000-0000-0000-0000-000000000001", "", "-", 0, None])
 def test_other_advertising_ids_stay(identifier):
     device = {"ios_advertising_id": identifier}
