@@ -125,6 +125,9 @@ def test_attribution_is_that_of_the_newest_install_or_uninstall():
     assert profile.does("install", 4, arrival=6, **attributed) == []
     assert profile.does("install", 7, **attributed) == ["-a@7#0"]
     assert profile.does("", 8, kind="uninstall", **custom) == ["+b@8#0"]
+    back = {"custom_event_type": "attribution", "custom_attributes": {"publisher": "news"}}
+    assert profile.does("home", 9, kind="screen_view", **back) == []
+    assert profile.does("home", 10, **back) == ["+a@10#0"]
 
 
 def test_first_and_last_seen_follow_activity_and_time():
