@@ -125,11 +125,11 @@ def sequence_holds(criterion: Json, scope: Audience, history: History) -> bool:
     """Some events in the order of the steps, each later than the one before, the last no more than
     `within` after the first.
     """
-    events = reachable(criterion, scope, history, criterion.get("when", DAY_30))
+    own = {key: criterion[key] for key in ("workspace", "inputs") if key in criterion}
     steps = [
         [
             one.time
-            for one in events
+            for one in reachable({**own, **step}, scope, history, criterion.get("when", DAY_30))
             if subject_matches(step, one.event) and where_holds(step.get("where", []), one)
         ]
         for step in criterion["sequence"]
