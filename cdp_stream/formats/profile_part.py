@@ -62,6 +62,7 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
     deleted = _deleted(batch.get("deleted_user_attributes"), problems)
     identities = _identities(batch.get("user_identities"), problems)
     device = _device(_object(batch, "device_info", problems))
+    stamp = _stamp(batch, problems)
     application = _object(batch, "application_info", problems)
     consent = read_consent(_object(batch, "consent_state", problems), problems)
     location = _object(batch, "context", problems).get("location")
@@ -72,7 +73,7 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
     attribution = read_attribution(_object(batch, "attribution_info", problems), problems)
     part = None
     facts = Facts(
-        device=device_of(batch.get("mp_deviceid"), device),
+        device=device_of(stamp, device),
         consent=consent,
         location=location_of(location),
         attribution=attribution,
@@ -96,6 +97,17 @@ def _object(batch: Mapping[str, Any], member: str, problems: list[str]) -> dict[
         return found
     problems.append(f"$.{member}: expected an object")
     return {}
+
+
+def _stamp(batch: Mapping[str, Any], problems: list[str]) -> str | None:
+    """What the sender tells the device apart by; nothing where the batch has no device."""
+    stamp = batch.get("mp_deviceid")
+    if stamp is None or type(batch.get("device_info")) is not dict:
+        return None
+    if type(stamp) is str:
+        return stamp
+    problems.append("$.mp_deviceid: expected text")
+    return None
 
 
 def _folded(key: str) -> str:

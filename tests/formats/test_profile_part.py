@@ -291,7 +291,8 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
     ("members", "device_id"),
     [
         ({"mp_deviceid": "s", "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "0:s"),
-        ({"mp_deviceid": 7, "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
+        ({"mp_deviceid": "", "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
+        ({"mp_deviceid": None, "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
         ({"device_info": {"android_uuid": "v", "android_advertising_id": "a"}}, "2:v"),
         ({"device_info": {"ios_advertising_id": "a", "platform": "iOS"}}, "6:a"),
         ({"device_info": {"ios_advertising_id": ZEROS, "platform": "iOS"}}, "11:iOS"),
@@ -300,3 +301,14 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 )
 def test_a_device_is_told_apart_by_its_stamp_its_ids_or_its_platform(members, device_id):
     assert profile_of(**members).facts.device[0] == device_id
+
+
+def test_a_stamp_that_is_no_text_is_named_and_the_device_told_apart_without_it():
+    batch, detail = part_and_detail(mp_deviceid=5, device_info={"platform": "iOS"})
+    assert detail == "$.mp_deviceid: expected text"
+    assert batch.profile.facts.device == ("11:iOS", {"platform": "iOS"})
+
+
+@pytest.mark.parametrize("device", [{}, {"unknown": 1}, {"ios_advertising_id": ZEROS}])
+def test_a_device_with_a_stamp_of_which_nothing_is_known_any_more_replaces_its_earlier(device):
+    assert profile_of(mp_deviceid="s", device_info=device).facts == Facts(device=("0:s", {}))

@@ -155,6 +155,8 @@ def draw_device(draw: st.DrawFn, tests: ProfileTests, at: int) -> Json:
     told_apart = draw(st.integers(0, 3))
     if told_apart == 1:
         parts["mp_deviceid"] = draw(st.sampled_from(["s1", "s2"]))
+        if draw(st.integers(0, 4)) == 4:
+            device.clear()
     elif told_apart == 2:
         device["ios_idfv"] = draw(st.sampled_from(["d1", ZERO_ID]))
     if told_apart >= 2 and draw(st.booleans()):

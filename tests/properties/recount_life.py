@@ -49,7 +49,7 @@ class Life:
             self.attributes[fold(key) if key.startswith("$") else key] = value
         for key in batch.get("deleted_user_attributes") or []:
             self.attributes.pop(fold(key) if key.startswith("$") else key, None)
-        if batch.get("device_info"):
+        if batch.get("device_info") or (batch.get("mp_deviceid") and "device_info" in batch):
             device = without_zero_ids(batch["device_info"])
             self.devices[device_key(batch.get("mp_deviceid"), device)] = device
         self._apply_consents(batch.get("consent_state") or {})
