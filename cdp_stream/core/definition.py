@@ -7,12 +7,12 @@ themselves: their windows are already cut by the lookback, their inputs resolved
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.operators import Test
-from cdp_stream.core.subject import Subject
+from cdp_stream.core.subject import WORKSPACE_WIDE, Subject
 from cdp_stream.core.windows import Window
 
 
@@ -140,7 +140,7 @@ class ProfileCriterion:
     |---|---|---|
     | user attribute | its key, case-folded where it begins with `$` | as written |
     | identity | identity type | text |
-    | device | a field of `device_info` | of each device; some device must pass |
+    | device | a field of `device_info` | of each device; some must pass a positive test |
     | consent | `gdpr:PURPOSE` (folded) or `ccpa` | whether consented; of `ccpa`, opted out |
     | location | `city_name`, `region_code`, `postal_code`, ... | of the newest |
     | attribution | `publisher` or `campaign` | of the newest |
@@ -254,6 +254,9 @@ class SequenceCriterion:
     """Events in this order, each later than the one before, the last at most `within_ms` after the
     first, all of them in the window.
 
+    Attributes:
+        reaches: where it reads; with no inputs where only workspace-wide steps are read.
+
     Source: docs/definitions.md, sequence.
     """
 
@@ -262,6 +265,12 @@ class SequenceCriterion:
     within_ms: int
     text: str = field(compare=False)
     path: str = field(compare=False)
+
+    def reaches_of(self, subject: Subject) -> tuple[Reach, ...]:
+        """Where steps with a subject are read: workspace-wide ones by every input."""
+        if subject.kind in WORKSPACE_WIDE:
+            return tuple(replace(reach, inputs=None) for reach in self.reaches)
+        return tuple(reach for reach in self.reaches if reach.inputs != frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,16 @@ class Engine:
             self._advance(row, until, changes)
         return row.clock != NEVER
 
+    def outlives(self, batch: Batch, time: int) -> bool:
+        """Whether a profile that a batch begins lives beyond an instant.
+
+        What began and ended before live time has no place in the stream of changes: if the profile
+        was known and is forgotten, its last delete may have had the same id.
+        """
+        lifetime = self._lifetimes[self._workspace_of[batch.input]]
+        newest = batch.events[-1].occurred_at if batch.events else batch.arrival
+        return lifetime is None or newest + lifetime + 1 > time
+
     def catch_up(self, row: Row, until: int) -> None:
         """Bring a row that was settled under another plan to what this one makes of it at `until`:
         what has ended, when it is due, every due instant up to then.

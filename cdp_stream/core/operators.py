@@ -62,8 +62,8 @@ DATED: Final = "dated"
 
 
 def text_of(value: Any) -> str | None:
-    """The case-folded text of a scalar in its JSON form, None for null, lists and whatever else has
-    no text.
+    """The case-folded text of a scalar in its JSON form, None for null, infinities, lists and
+    whatever else has no text.
     """
     if type(value) is str:
         return value.casefold()
@@ -71,9 +71,19 @@ def text_of(value: Any) -> str | None:
         return "true"
     if value is False:
         return "false"
-    if type(value) is int or type(value) is float:
+    if type(value) is int:
         return repr(value)
-    return None
+    return float_text(value) if type(value) is float else None
+
+
+def float_text(number: float) -> str | None:
+    """The shortest JSON form that reads back as the same float; None for what JSON has not."""
+    text = repr(number)
+    if "e" in text:
+        # Python writes `1e-07` and `1e+16`.
+        mantissa, _, exponent = text.partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return text if number - number == 0 else None
 
 
 def number_of(value: Any) -> int | float | None:
@@ -280,6 +290,24 @@ OPERATORS: Final[dict[str, Callable[[Any], ValueTest]]] = {
 """Every operator but the date ones: a function from the operand of the definition to the test on a
 value.
 """
+
+
+NEGATIVE: Final = {
+    "does_not_equal": "equals",
+    "does_not_contain": "contains",
+    "does_not_match_pattern": "pattern",
+    "not_one_of": "one_of",
+    "does_not_include": "includes",
+}
+"""Operators that are the exact complement of another, and that other."""
+
+
+def positive_of(test: Test) -> Test | None:
+    """The test of which this one is the complement; None for one that is no complement."""
+    if test.operator == "exists":
+        return None if test.operand else Test("exists", True)
+    positive = NEGATIVE.get(test.operator)
+    return None if positive is None else Test(positive, test.operand)
 
 
 def value_test(test: Test) -> ValueTest:

@@ -30,7 +30,7 @@ from cdp_stream.core.definition import (
 )
 from cdp_stream.core.expression import DecisionList
 from cdp_stream.core.forwarding import Forwarding
-from cdp_stream.core.subject import ATTRIBUTION, OPT_OUT, SUBJECTS, UNINSTALL, Subject
+from cdp_stream.core.subject import ATTRIBUTION, EVENT, OPT_OUT, SUBJECTS, UNINSTALL, Subject
 
 ACTIVITY_TEXT: Final = "activity"
 
@@ -234,7 +234,8 @@ class Plan:
         return Readings(
             tuple((one.leaf, one.where) for one in told if one.leaf),
             tuple(memories.values()),
-            says_more=kind in (OPT_OUT, UNINSTALL) or folded_type == ATTRIBUTION,
+            says_more=kind in (OPT_OUT, UNINSTALL)
+            or (kind == EVENT and folded_type == ATTRIBUTION),
             is_personalized=True,
         )
 

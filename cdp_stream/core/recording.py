@@ -15,7 +15,7 @@ from cdp_stream.core.flips import Flips, Touch
 from cdp_stream.core.plan import Plan, Readings
 from cdp_stream.core.profile_writing import write_newest
 from cdp_stream.core.row import INSTALL, LOCATION, UNINSTALL, Row, size_of
-from cdp_stream.core.subject import ATTRIBUTION, OPT_OUT
+from cdp_stream.core.subject import ATTRIBUTION, EVENT, OPT_OUT
 from cdp_stream.core.subject import UNINSTALL as UNINSTALL_EVENT
 
 LOCATION_FIELDS: Final = (
@@ -67,7 +67,7 @@ def record_more(plan: Plan, touch: Touch, readings: Readings, batch: Batch, even
     name = None
     if event.kind == UNINSTALL_EVENT:
         name = UNINSTALL
-    elif event.custom_event_type.casefold() == ATTRIBUTION:
+    elif event.kind == EVENT and event.custom_event_type.casefold() == ATTRIBUTION:
         name = INSTALL
     if name is not None:
         attribution = attribution_of(event)

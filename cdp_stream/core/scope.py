@@ -23,7 +23,7 @@ from cdp_stream.core.definition import (
     Workspace,
 )
 from cdp_stream.core.meaning import meaning_text, slot_of
-from cdp_stream.core.subject import COMMERCE, Subject
+from cdp_stream.core.subject import COMMERCE, WORKSPACE_WIDE, Subject
 
 _Scope = tuple[str, frozenset[str] | None, tuple[Subject, ...]]
 """A workspace, the inputs read of it (None: all), and the subjects read."""
@@ -79,6 +79,15 @@ def _scopes_of(definition: Criterion | CalculatedAttribute) -> list[_Scope]:
             subjects = _CART
         case SequenceCriterion():
             subjects = tuple(step.subject for step in definition.steps)
+            wide = tuple(one for one in subjects if one.kind in WORKSPACE_WIDE)
+            if wide:
+                narrow = tuple(one for one in subjects if one not in wide)
+                return [
+                    (reach.workspace, reach.inputs, some)
+                    for some in (narrow, wide)
+                    if some
+                    for reach in definition.reaches_of(some[0])
+                ]
         case _:
             return []
     return [(reach.workspace, reach.inputs, subjects) for reach in definition.reaches]

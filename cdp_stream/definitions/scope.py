@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cdp_stream.core.definition import CalculatedAttribute, Reach, Workspace
-from cdp_stream.core.subject import Subject
+from cdp_stream.core.subject import WORKSPACE_WIDE, Subject
 from cdp_stream.core.windows import Window
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.problems import Problems
@@ -50,7 +50,8 @@ class Place:
     """Inputs of one workspace that an event criterion reads.
 
     Attributes:
-        inputs: None is every input of the workspace.
+        inputs: None is every input of the workspace. Workspace-wide subjects are read by every
+            input whatever these are.
         lookback_ms: the one that applies here; None is unlimited.
     """
 
@@ -63,7 +64,7 @@ class Place:
         read = [
             source
             for source in self.workspace.inputs
-            if self.inputs is None or source.id in self.inputs
+            if self.inputs is None or subject.kind in WORKSPACE_WIDE or source.id in self.inputs
         ]
         return may_be_read(subject, read, self.workspace.event_tiers)
 

@@ -5,16 +5,17 @@ Source: docs/definitions.md, criteria.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from cdp_stream.core.definition import Expression, SequenceCriterion, Step
-from cdp_stream.core.subject import SUBJECTS
+from cdp_stream.core.subject import SUBJECTS, WORKSPACE_WIDE, Subject
 from cdp_stream.definitions.conditions import read_where
 from cdp_stream.definitions.criterion_keys import WHERE, WITHIN, takes_only
 from cdp_stream.definitions.event_parts import Named, are_read, read_required_duration, read_window
 from cdp_stream.definitions.nodes import Mapping, Node, Sequence, shown
 from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.scope import reaches_of
+from cdp_stream.definitions.scope import Place, reaches_of
 from cdp_stream.definitions.subjects import read_subject, subject_text
 from cdp_stream.definitions.written import Written, read_places
 
@@ -29,7 +30,7 @@ def read_sequence(criterion: Written) -> Expression | None:
     read = _read_steps(criterion.value, criterion.at(), problems)
     top = f"{criterion.scope.prefix}{criterion.path}"
     within_ms = read_required_duration(criterion.node, WITHIN, top, problems)
-    places = read_places(criterion)
+    places = _read_places(criterion, [step.subject for step, _ in read])
     window = read_window(criterion, places)
     if len(problems.found) > before or within_ms is None or window is None or not places:
         return None
@@ -42,6 +43,23 @@ def read_sequence(criterion: Written) -> Expression | None:
         within_ms,
         f"{criterion.head}: {' > '.join(name.text for name in names)}",
         criterion.path,
+    )
+
+
+def _read_places(criterion: Written, subjects: list[Subject]) -> tuple[Place, ...] | None:
+    """Where a sequence reads: of workspaces without an input of its own, workspace-wide steps
+    alone.
+    """
+    wide = [subject.kind in WORKSPACE_WIDE for subject in subjects]
+    if subjects and all(wide):
+        return read_places(criterion, every_input=True)
+    places = read_places(criterion)
+    if places is None or not any(wide):
+        return places
+    own = {place.workspace.id: place for place in places}
+    return tuple(
+        own.get(place.workspace.id, replace(place, inputs=frozenset()))
+        for place in read_places(criterion, every_input=True) or ()
     )
 
 

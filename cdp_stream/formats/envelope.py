@@ -9,6 +9,7 @@ Source: docs/events.md, record.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -33,6 +34,16 @@ _KEY_EXPECTED = "key: expected the mpid as decimal text of a signed 64-bit integ
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _TIME = re.compile(rb"[0-9]{1,15}")
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_ESCAPES = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    r"|\\.",
+    re.DOTALL,
+)
+"""The escapes of JSON text: whole surrogate pairs, halves of one, all others."""
+_EXACT_DIGITS = 20
+_LEAST_INTEGER = -(2**63)
+_GREATEST_INTEGER = 2**64 - 1
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _CONTAINERS = (dict, list)
@@ -56,7 +67,10 @@ def parse_object(value: bytes) -> tuple[dict[str, Any], int] | Reject:
         # orjson has a recursion limit of its own, so valid but deep JSON ends here too.
         if _is_text_deep(value):
             return _too_deep(value)
-        return Reject(Reason.NOT_JSON, f"value: expected JSON in UTF-8 ({error})", value)
+        try:
+            batch = _read_unusual(value)
+        except ValueError:
+            return Reject(Reason.NOT_JSON, f"value: expected JSON in UTF-8 ({error})", value)
     # Only text of more than 64 opening brackets can be nested deeper. Taking them out is how they
     # are counted at the least cost: `bytes.count` looks at one byte at a time.
     brackets = len(value) - len(value.replace(b"{", b"").replace(b"[", b""))
@@ -65,6 +79,49 @@ def parse_object(value: bytes) -> tuple[dict[str, Any], int] | Reject:
     if type(batch) is not dict:
         return Reject(Reason.NOT_AN_OBJECT, "$: expected an object", value)
     return batch, brackets
+
+
+def read_json(value: bytes) -> Any:
+    """What the JSON of a record says, as `parse_object` reads it, of any length.
+
+    Raises:
+        ValueError: it is no JSON, or none that could be a batch.
+    """
+    try:
+        return _loads(value)
+    except orjson.JSONDecodeError:
+        if _is_text_deep(value):
+            raise
+        return _read_unusual(value)
+
+
+def _read_unusual(value: bytes) -> Any:
+    """JSON that orjson refuses: a number beyond the range of doubles is an infinity, half a
+    surrogate pair U+FFFD. All else is read as orjson does.
+
+    Nesting must be within the limit.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    text = _ESCAPES.sub(_whole, value.decode())
+    return json.loads(text, parse_int=_integer, parse_constant=_refuse)
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return r"\ufffd" if escape["half"] else escape[0]
+
+
+def _integer(text: str) -> int | float:
+    if len(text) <= _EXACT_DIGITS:
+        number = int(text)
+        if _LEAST_INTEGER <= number <= _GREATEST_INTEGER:
+            return number
+    return float(text)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
 
 
 def _too_deep(value: bytes) -> Reject:

@@ -84,19 +84,20 @@ GDPR_PREFIX: Final = "gdpr:"
 _OPT_OUT_OF_SALE: Final = "data_sale_opt_out"
 
 
-def device_of(stamp: Any, device: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """What a device is told apart by, and what is kept of it; None when that is nothing.
+def device_of(stamp: str | None, device: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """What a device is told apart by, and what is kept of it; None when that is nothing at all.
 
     Args:
-        stamp: the batch's `mp_deviceid`, whatever it is.
-        device: its `device_info`, without ids that are all zeros.
+        stamp: the batch's `mp_deviceid`; None where it has none, or no device.
+        device: its `device_info`, without ids that are all zeros. With a stamp it may be empty: it
+            takes the place of what was known of that device.
     """
     known = {
         field: value
         for field, value in device.items()
         if field in DEVICE_FIELDS and type(value) in _SCALARS
     }
-    if not known:
+    if not known and not stamp:
         return None
     ids = [stamp, *(device.get(field) for field in (*_VENDOR_IDS, *ADVERTISING_IDS, "platform"))]
     # The same text as another kind of id is another device's.

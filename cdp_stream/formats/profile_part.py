@@ -62,6 +62,7 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
     deleted = _deleted(batch.get("deleted_user_attributes"), problems)
     identities = _identities(batch.get("user_identities"), problems)
     device = _device(_object(batch, "device_info", problems))
+    stamp = _stamp(batch, problems)
     application = _object(batch, "application_info", problems)
     consent = read_consent(_object(batch, "consent_state", problems), problems)
     location = _object(batch, "context", problems).get("location")
@@ -72,7 +73,7 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
     attribution = read_attribution(_object(batch, "attribution_info", problems), problems)
     part = None
     facts = Facts(
-        device=device_of(batch.get("mp_deviceid"), device),
+        device=device_of(stamp, device),
         consent=consent,
         location=location_of(location),
         attribution=attribution,
@@ -96,6 +97,17 @@ def _object(batch: Mapping[str, Any], member: str, problems: list[str]) -> dict[
         return found
     problems.append(f"$.{member}: expected an object")
     return {}
+
+
+def _stamp(batch: Mapping[str, Any], problems: list[str]) -> str | None:
+    """What the sender tells the device apart by; nothing where the batch has no device."""
+    stamp = batch.get("mp_deviceid")
+    if stamp is None or type(batch.get("device_info")) is not dict:
+        return None
+    if type(stamp) is str:
+        return stamp
+    problems.append("$.mp_deviceid: expected text")
+    return None
 
 
 def _folded(key: str) -> str:
@@ -164,8 +176,8 @@ def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
     identities: dict[str, str | None] = {}
     if type(written) is dict:
         for identity_type, identity in written.items():
-            if type(identity) in SCALARS:
-                identities[identity_type] = _identity_text(identity)
+            if _is_identity(identity):
+                _note(identities, identity_type, identity)
             else:
                 problems.append(
                     f"{child_path('$.user_identities', identity_type)}: {SCALAR_EXPECTED}"
@@ -176,7 +188,7 @@ def _identities(written: Any, problems: list[str]) -> dict[str, str | None]:
             if problem:
                 problems.append(f"$.user_identities[{index}]{problem}")
             else:
-                identities[entry["identity_type"]] = _identity_text(entry["identity"])
+                _note(identities, entry["identity_type"], entry["identity"])
     else:
         problems.append("$.user_identities: expected an object, or a list of objects")
     return identities
@@ -187,20 +199,33 @@ def _entry_problem(entry: Any) -> str | None:
         return ": expected an object"
     if type(entry.get("identity_type")) is not str:
         return ".identity_type: expected text"
-    if "identity" not in entry or type(entry["identity"]) not in SCALARS:
+    if "identity" not in entry or not _is_identity(entry["identity"]):
         return f".identity: {SCALAR_EXPECTED}"
     return None
 
 
-def _identity_text(identity: Any) -> str | None:
-    """Text as it came, a number or a boolean in its JSON form."""
-    return identity if type(identity) is str else text_of(identity)
+def _is_identity(identity: Any) -> bool:
+    """Whether it is a scalar; an infinity has no text, and must not pass for a null."""
+    return type(identity) in SCALARS and (type(identity) is not float or identity - identity == 0)
+
+
+def _note(identities: dict[str, str | None], identity_type: str, identity: Any) -> None:
+    """Note an identity: text as it came, a number or a boolean in its JSON form, null to remove it;
+    an advertising id of zeros is absent.
+    """
+    text = identity if type(identity) is str else text_of(identity)
+    if identity_type not in ADVERTISING_IDS or not _is_zeros(text):
+        identities[identity_type] = text
+
+
+def _is_zeros(identifier: Any) -> bool:
+    """Whether an advertising id is all zeros: senders fill the unused ones so."""
+    return type(identifier) is str and "0" in identifier and not identifier.strip("0-")
 
 
 def _device(device: dict[str, Any]) -> dict[str, Any]:
-    """The device without advertising ids that are all zeros: senders fill the unused ones so."""
+    """The device without advertising ids that are all zeros."""
     for field in ADVERTISING_IDS:
-        identifier = device.get(field)
-        if type(identifier) is str and "0" in identifier and not identifier.strip("0-"):
+        if _is_zeros(device.get(field)):
             del device[field]
     return device

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -109,17 +109,17 @@ def _events_alone(
     """A small record of many events beside a large profile part would multiply into gigabytes: once
     the rejects hold `REJECTED_BYTES`, the events that are left share one.
     """
-    batch = _exact(value)
+    batch, written = _exact(value)
     events = batch["events"]
     rejects: list[Reject] = []
     size = 0
     for count, (index, detail) in enumerate(problems):
         if size > limits.REJECTED_BYTES:
             left = problems[count:]
-            alone = _with_events(batch, [events[index] for index, _ in left])
+            alone = written(batch | {"events": [events[index] for index, _ in left]})
             rejects.append(Reject(reason, joined([detail for _, detail in left]), alone))
             break
-        alone = _with_events(batch, [events[index]])
+        alone = written(batch | {"events": [events[index]]})
         rejects.append(Reject(reason, detail, alone))
         size += len(alone)
     return rejects
@@ -155,12 +155,36 @@ def rejected_line(reject: Reject, number: int, line: bytes) -> bytes:
     )
 
 
-def _exact(value: bytes) -> dict[str, Any]:
-    """The decoded batch, numbers kept whole: orjson would make floats of integers over 64 bits."""
-    batch: dict[str, Any] = json.loads(value)
-    return batch
+class _Number(str):
+    """A number as it was written."""
+
+    __slots__ = ()
 
 
-def _with_events(batch: dict[str, Any], events: Iterable[Any]) -> bytes:
-    alone = batch | {"events": list(events)}
-    return json.dumps(alone, ensure_ascii=False, separators=(",", ":")).encode()
+def _exact(value: bytes) -> tuple[dict[str, Any], Callable[[Any], bytes]]:
+    """The decoded batch, numbers kept whole (orjson would make floats of integers over 64 bits),
+    and what encodes such again.
+    """
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        # A number beyond doubles, or half a surrogate pair: both are handed back as they came.
+        return json.loads(value, parse_int=_Number, parse_float=_Number), _unusual
+    return json.loads(value), _usual
+
+
+def _usual(node: Any) -> bytes:
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _unusual(node: Any) -> bytes:
+    return _as_written(node).encode()
+
+
+def _as_written(node: Any) -> str:
+    if type(node) is dict:
+        members = (f"{json.dumps(key)}:{_as_written(child)}" for key, child in node.items())
+        return f"{{{','.join(members)}}}"
+    if type(node) is list:
+        return f"[{','.join(map(_as_written, node))}]"
+    return str(node) if type(node) is _Number else json.dumps(node)

@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.core.definition import Input
 from cdp_stream.errors import BrokerError
-from cdp_stream.formats.envelope import ERASE, mpid_of
+from cdp_stream.formats.envelope import ERASE, mpid_of, read_json
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
@@ -94,8 +93,8 @@ class Routing:
     def key_of(value: bytes) -> bytes | None:
         """The key of a batch: its ``mpid`` in decimal; None where none can be read."""
         try:
-            batch = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            batch = read_json(value)
+        except ValueError:
             return None
         mpid = mpid_of(batch.get("mpid")) if type(batch) is dict else None
         return None if mpid is None else b"%d" % mpid

@@ -42,7 +42,7 @@ class Sequences:
         return self._literals.setdefault(sequence, self._circuit.atom(sequence))
 
     def _set_of(self, criterion: SequenceCriterion, step: Step) -> EventSet | None:
-        return self._events.set_of(criterion.reaches, step.subject, step.where)
+        return self._events.set_of(criterion.reaches_of(step.subject), step.subject, step.where)
 
     def state_facts(self) -> None:
         """Note that a sequence has its steps' events, and every sequence within it."""

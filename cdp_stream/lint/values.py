@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from cdp_stream.core.operators import DATED, Test, number_of, text_of, value_test
+from cdp_stream.core.operators import DATED, Test, number_of, positive_of, text_of, value_test
 from cdp_stream.core.windows import Window
 
 
@@ -108,22 +108,13 @@ class Form:
     properties: frozenset[Property] = frozenset()
 
 
-_NEGATIVE: Final = {
-    "does_not_equal": "equals",
-    "does_not_contain": "contains",
-    "does_not_match_pattern": "pattern",
-    "not_one_of": "one_of",
-    "does_not_include": "includes",
-}
-
-
 def form_of(test: Test) -> Form:
     """The form of a test; tests that mean the same mostly have the same."""
-    if test.operator == "exists":
-        return Form(Shape.PRESENT if test.operand else Shape.ABSENT)
-    positive = _NEGATIVE.get(test.operator)
+    positive = positive_of(test)
     if positive is not None:
-        return Form(Shape.NONE, _properties(positive, test.operand))
+        return complement_of(form_of(positive))
+    if test.operator == "exists":
+        return Form(Shape.PRESENT)
     return Form(Shape.SOME, _properties(test.operator, test.operand))
 
 

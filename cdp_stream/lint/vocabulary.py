@@ -33,7 +33,7 @@ from cdp_stream.core.definition import (
 from cdp_stream.core.operators import Test
 from cdp_stream.core.windows import Window
 from cdp_stream.lint.circuit import TRUE, Circuit
-from cdp_stream.lint.devices import Devices, Disc, state_discs
+from cdp_stream.lint.discs import Disc, state_discs
 from cdp_stream.lint.events import Events
 from cdp_stream.lint.profile_value import Nature, Value
 from cdp_stream.lint.sequences import Carts, Sequences
@@ -77,7 +77,6 @@ class Vocabulary:
         self._carts = Carts(self.circuit, self._events)
         self._values: dict[tuple[Facet, str, str], Value] = {}
         self._calculated: dict[CalculatedAttribute, Value] = {}
-        self._devices: dict[str, Devices] = {}
         self._discs: dict[str, dict[Disc, int]] = {}
         self.activities = {
             workspace.id: self.circuit.atom(("active", workspace.id))
@@ -140,20 +139,14 @@ class Vocabulary:
 
     def _profile(self, criterion: ProfileCriterion) -> int:
         form = form_of(criterion.test)
-        if criterion.facet is Facet.DEVICE:
-            devices = self._devices.get(criterion.workspace)
-            if devices is None:
-                active = self.activities[criterion.workspace]
-                devices = Devices(self.circuit, criterion.workspace, active)
-                self._devices[criterion.workspace] = devices
-            return devices.passes(criterion.key, form)
         return self._value(criterion.facet, criterion.workspace, criterion.key).passes(form)
 
     def _value(self, facet: Facet, workspace: str, key: str) -> Value:
         identity = (facet, workspace, key)
         found = self._values.get(identity)
         if found is None:
-            nature = Nature(is_single=facet is not Facet.USER_ATTRIBUTE)
+            # Devices are like a list: a test holds when some device passes it.
+            nature = Nature(is_single=facet not in (Facet.USER_ATTRIBUTE, Facet.DEVICE))
             present = self.circuit.atom((identity, "present"))
             if facet in _SEEN:
                 nature = self._seen_nature(facet, workspace)
@@ -217,8 +210,6 @@ class Vocabulary:
         for value in (*self._values.values(), *self._calculated.values()):
             value.state_facts()
         self._events.state_facts(self.activities.__getitem__)
-        for devices in self._devices.values():
-            devices.state_facts()
         for workspace, discs in self._discs.items():
             state_discs(circuit, discs)
             for literal in discs.values():

@@ -81,14 +81,14 @@ class Replay:
         if not line or line.isspace():
             return
         batch, rejects = self._decoder.decode_line(line, input_id or self._input_id)
+        if batch is not None and self._until is not None and batch.arrival > self._until:
+            return
         if rejects and self._on_reject is not None:
             for reject in rejects:
                 self._on_reject(self.lines, reject)
         if batch is None:
             return
         arrival = batch.arrival
-        if self._until is not None and arrival > self._until:
-            return
         if self._keep is not None and not self._keep(batch):
             return
         if self.greatest_arrival is None or arrival > self.greatest_arrival:

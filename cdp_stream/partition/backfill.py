@@ -172,7 +172,7 @@ class Backfill:
         self._make_room()
         changes: list[Change] = []
         decode = self._decoder.decode
-        apply, wake = self._engine.apply, self._engine.wake
+        apply, wake, outlives = self._engine.apply, self._engine.wake, self._engine.outlives
         rows, dirty = self._rows, self._dirty
         offset, events = state.position, 0
         time = state.time
@@ -201,6 +201,9 @@ class Backfill:
             if row.due <= reached:
                 # As live time does before each record.
                 wake(row, reached, changes)
+                dirty[mpid] = None
+            if row.clock == NEVER and not outlives(batch, reached):
+                continue
             # What a batch says of the profile itself is in the live row.
             batch.profile = None
             apply(row, batch, changes)

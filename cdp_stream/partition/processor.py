@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.definition import Account
-from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.event import Batch
+from cdp_stream.core.row import FOREVER, NEVER, Row
 from cdp_stream.core.telling import Emission
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
@@ -258,12 +259,15 @@ class ProfileProcessor:
             offset = record.offset
             if offset <= row.position:
                 continue
+            touched[mpid] = row
             due = row.due
             if due <= reached:
                 # Ticks lag behind the partition's time by as much as chance has it. What was due
                 # before this record fires before it, or a late event would have another effect
                 # after a crash than before it.
                 wake(row, reached, changes)
+            if row.clock == NEVER and self._is_past(batch, reached, record is records[0]):
+                continue
             refused = apply(row, batch, changes)
             row.position = offset
             if row.due != due:
@@ -271,7 +275,6 @@ class ProfileProcessor:
             if refused:
                 too_large = too_large_for_profile(value or b"", refused)
                 self._telling.rejects(record, too_large, effects)
-            touched[mpid] = row
             effects.events += len(batch.events)
         self.time = time
         if records:
@@ -280,6 +283,14 @@ class ProfileProcessor:
         effects.rows = _encoded(touched)
         self._close(effects)
         return effects
+
+    def _is_past(self, batch: Batch, reached: int, is_first: bool) -> bool:
+        """Whether a batch of a profile without a row can only begin a life that has ended by live
+        time. Before the first record nothing was forgotten, so no id can come twice.
+        """
+        if self.position < 0 and is_first:
+            return False
+        return not self._engine.outlives(batch, reached)
 
     def _erase(
         self,
@@ -370,4 +381,8 @@ class ProfileProcessor:
 
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
-    return {b"%d" % mpid: None if row is None else encode_row(row) for mpid, row in rows.items()}
+    """Rows as they are written; nothing of a profile that was forgotten."""
+    return {
+        b"%d" % mpid: None if row is None or row.clock == NEVER else encode_row(row)
+        for mpid, row in rows.items()
+    }

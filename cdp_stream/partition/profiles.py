@@ -10,7 +10,7 @@ from typing import Final
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.due import DueInstants
-from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.row import FOREVER, NEVER, Row
 from cdp_stream.formats.rows import decode_row
 from cdp_stream.partition.epochs import Epochs
 from cdp_stream.partition.histories import Histories
@@ -55,7 +55,10 @@ class Profiles:
 
     def is_known(self, mpid: int) -> bool:
         """Whether a profile has a row."""
-        return mpid in self.decoded or self.store.get(b"%d" % mpid) is not None
+        row = self.decoded.get(mpid)
+        if row is not None:
+            return row.clock != NEVER
+        return self.store.get(b"%d" % mpid) is not None
 
     def load(self, mpid: int, changes: list[Change], touched: dict[int, Row | None]) -> Row:
         """Decode a row, and bring it under the definitions in force.

@@ -1,7 +1,9 @@
 """Every operator on every kind of value: one row each."""
 
+import json
 import math
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,10 +99,39 @@ def test_an_unknown_operator_is_refused():
 
 
 def test_values_of_no_scalar_kind_have_no_text_and_no_number():
-    for value in (None, {}, [], MISSING, object()):
+    for value in (None, {}, [], MISSING, object(), math.inf, -math.inf):
         assert text_of(value) is None
         assert number_of(value) is None
         assert instant_of(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((1e-7, "1e-7"), (1e16, "1e16"), (-1.5e-7, "-1.5e-7"), (1e-300, "1e-300")),
+        *((0.0001, "0.0001"), (1e15, "1000000000000000.0"), (1.0, "1.0"), (-0.0, "-0.0")),
+    ],
+)
+def test_the_text_of_a_number_is_its_shortest_form(value, text):
+    assert text_of(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_the_text_of_a_number_reads_back_and_none_that_encoders_write_is_shorter(value):
+    text = text_of(value)
+    assert repr(json.loads(text)) == repr(value)
+    assert len(text) <= min(len(repr(value)), len(orjson.dumps(value)))
+
+
+def test_an_infinity_is_there_and_passes_no_positive_test():
+    for operator, operand in [
+        *(("equals", "inf"), ("contains", ""), ("pattern", "*"), ("one_of", ("inf", 5))),
+        *(("greater_than", 5), ("less_than", 5), ("between", (0, 5)), ("is", True)),
+        ("exists", False),
+    ]:
+        assert not value_test(Operator(operator, operand))(math.inf)
+    assert value_test(Operator("exists", True))(math.inf)
+    assert value_test(Operator("does_not_contain", ""))(math.inf)
 
 
 @pytest.mark.parametrize(

@@ -53,12 +53,35 @@ def test_an_identity_is_the_accounts():
 def test_some_device_must_pass_and_a_newer_info_replaces_the_devices_whole():
     profile = under(
         checks(Facet.DEVICE, "platform", "equals", "iOS"),
-        checks(Facet.DEVICE, "brand", "does_not_equal", "x"),
+        checks(Facet.DEVICE, "brand", "equals", "x"),
     )
     assert profile.does("play", 0) == []
-    assert says(profile, 1, device=("0:1", {"platform": "ios", "brand": "X"})) == ["+a@1#0"]
-    assert says(profile, 2, device=("0:2", {"platform": "web"})) == ["+b@2#0"]
-    assert says(profile, 3, device=("0:1", {"platform": "web", "brand": "x"})) == ["-a@3#0"]
+    assert says(profile, 1, device=("0:1", {"platform": "ios"})) == ["+a@1#0"]
+    assert says(profile, 2, device=("0:2", {"platform": "web", "brand": "X"})) == ["+b@2#0"]
+    assert says(profile, 3, device=("0:1", {"platform": "web"})) == ["-a@3#0"]
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "operand"),
+    [
+        ("equals", "does_not_equal", "ios"),
+        ("contains", "does_not_contain", "o"),
+        ("pattern", "does_not_match_pattern", "i*"),
+        ("one_of", "not_one_of", ("ios", "tvos")),
+        ("includes", "does_not_include", "ios"),
+        ("exists", "exists", True),
+    ],
+)
+def test_a_negative_test_on_devices_is_the_exact_complement(positive, negative, operand):
+    unwanted = False if positive == negative else operand
+    profile = under(
+        checks(Facet.DEVICE, "platform", positive, operand),
+        checks(Facet.DEVICE, "platform", negative, unwanted),
+    )
+    assert profile.does("play", 0) == ["+b@0#0"]
+    assert says(profile, 1, device=("0:1", {"brand": "y"})) == []
+    assert says(profile, 2, device=("0:2", {"platform": "iOS"})) == ["-b@2#0", "+a@2#1"]
+    assert says(profile, 3, device=("0:2", {"brand": "x"})) == ["-a@3#0", "+b@3#1"]
 
 
 def test_a_dated_test_on_a_device_changes_by_passing_time():
@@ -102,6 +125,9 @@ def test_attribution_is_that_of_the_newest_install_or_uninstall():
     assert profile.does("install", 4, arrival=6, **attributed) == []
     assert profile.does("install", 7, **attributed) == ["-a@7#0"]
     assert profile.does("", 8, kind="uninstall", **custom) == ["+b@8#0"]
+    back = {"custom_event_type": "attribution", "custom_attributes": {"publisher": "news"}}
+    assert profile.does("home", 9, kind="screen_view", **back) == []
+    assert profile.does("home", 10, **back) == ["+a@10#0"]
 
 
 def test_first_and_last_seen_follow_activity_and_time():

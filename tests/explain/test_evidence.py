@@ -101,6 +101,7 @@ def test_what_happened_before_the_profile_ended_is_forgotten_with_it() -> None:
             'platform = "iOS"',
         ),
         ({"device": "platform", "equals": "ios"}, {}, "no device is known"),
+        ({"device": "platform", "does_not_equal": "ios"}, {}, "no device is known"),
         (
             {"consent": {"regulation": "gdpr", "purpose": "Ads"}, "state": "given"},
             {"consent_state": {"gdpr": {"ads": {"consented": False}}}},

@@ -1,5 +1,7 @@
 """Changes to a good record, and the values to put into it."""
 
+import json
+
 from hypothesis import strategies as st
 
 numbers = (
@@ -9,12 +11,21 @@ numbers = (
     )
     | st.floats(allow_nan=False, allow_infinity=False)
 )
+RARE = {
+    "<1e400>": "1e400",
+    "<-1e400>": "-1e400",
+    "<digits>": "9" * 400,
+    "<half a pair>": r'"\ud800"',
+    "<its other half>": r'"a\udfffb"',
+}
+"""Texts that stand for JSON that few parsers take: `written` puts that in their place."""
 scalars = (
     st.none()
     | st.booleans()
     | numbers
     | st.text(max_size=8)
     | st.sampled_from(["\x00", "é" * 300, "v" * 5000])
+    | st.sampled_from(sorted(RARE))
 )
 values = st.recursive(
     scalars,
@@ -53,3 +64,10 @@ def without(document, path):
     else:
         copy[path[0]] = without(document[path[0]], path[1:])
     return copy
+
+
+def written(document) -> bytes:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    for mark, rare in RARE.items():
+        text = text.replace(f'"{mark}"', rare)
+    return text.encode()

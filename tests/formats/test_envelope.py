@@ -1,8 +1,15 @@
-"""Time markers, and text that is too deep to parse."""
+"""Time markers, and JSON that few parsers take."""
 
+import json
+
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cdp_stream.formats.envelope import marker_time
+from cdp_stream.formats.envelope import marker_time, parse_object
+from cdp_stream.formats.rejects import Reason
+from tests.formats.mutations import values
 
 
 @pytest.mark.parametrize(("key", "value"), [(None, b""), (None, None), (b"", b"")])
@@ -30,3 +37,63 @@ def test_other_records_are_no_markers(key, value, headers):
 
 def test_the_last_of_several_times_counts():
     assert marker_time(None, b"", [("time", b"5"), ("time", b"6"), ("trace", b"x")]) == 6
+
+
+INF = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1e400", INF),
+        ("-1e400", -INF),
+        ("9" * 310, INF),
+        ("-" + "9" * 5000, -INF),
+        ("[1e400,18446744073709551615,18446744073709551616]", [INF, 2**64 - 1, 2.0**64]),
+        ("[1e400,-9223372036854775808,-9223372036854775809]", [INF, -(2**63), -(2.0**63)]),
+        (r'"a\ud800"', "a\ufffd"),
+        (r'"\uDC00\uD83D\uDE00"', "\ufffd\U0001f600"),
+        (r'"\uD83D\uD83D\uDE00"', "\ufffd\U0001f600"),
+        (r'"\uD83D\u0041"', "\ufffdA"),
+        (r'"\\ud800\udfff"', "\\ud800\ufffd"),
+        (r'{"\ud800": 1}', {"\ufffd": 1}),
+    ],
+)
+def test_valid_json_is_read_whatever_its_numbers_and_escapes(written, read):
+    found = parse_object(b'{"a":%b}' % written.encode())
+    assert isinstance(found, tuple), found
+    assert found[0] == {"a": read}
+    assert repr(found[0]) == repr({"a": read})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("NaN", "Infinity", "-Infinity", "1e400,", "01e400", "1.e400", "+1e400", "[1e400"),
+        *(r'"\ud800', r'"\ud8"', '"\ud800\n"', "\ufeff1e400", "1e400 NaN"),
+    ],
+)
+def test_what_is_no_json_stays_so(written):
+    value = b'{"a":%b}' % written.encode("utf-8", "surrogatepass")
+    assert parse_object(value).reason is Reason.NOT_JSON
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-32"])
+def test_other_encodings_are_no_json(code):
+    assert parse_object('{"a":1e400}'.encode(code)).reason is Reason.NOT_JSON
+
+
+def test_depth_is_bounded_before_anything_is_read():
+    assert parse_object(b'{"a":1e400,"b":' + b"[" * 64 + b"]" * 64 + b"}").reason is (
+        Reason.TOO_LARGE
+    )
+    assert parse_object(b"[1e400," * 5000).reason is Reason.TOO_LARGE
+
+
+@given(st.dictionaries(st.text(max_size=4), values, max_size=4), st.booleans())
+def test_an_infinity_beside_it_changes_the_reading_of_nothing(members, is_escaped):
+    plain = json.dumps(members, ensure_ascii=is_escaped).encode()
+    expected = orjson.loads(plain)
+    found = parse_object(b'{"a":%b,"b":1e400}' % plain)
+    assert isinstance(found, tuple), found
+    assert repr(found[0]) == repr({"a": expected, "b": INF})

@@ -178,6 +178,21 @@ def test_advertising_ids_of_zeros_are_absent(zeros):
     }
 
 
+@pytest.mark.parametrize("zeros", ["00000000-0000-0000-0000-000000000000", "0" * 32, 0])
+def test_identities_that_are_advertising_ids_of_zeros_are_absent(zeros):
+    names = ["ios", "android", "roku", "microsoft", "fire"]
+    given = {f"{name}_advertising_id": zeros for name in names} | {"other": str(zeros)}
+    listed = [{"identity_type": name, "identity": value} for name, value in given.items()]
+    listed.insert(0, {"identity_type": "ios_advertising_id", "identity": "a"})
+    assert profile_of(user_identities=given).identities == {"other": str(zeros)}
+    assert profile_of(user_identities=listed).identities == {
+        "ios_advertising_id": "a",
+        "other": str(zeros),
+    }
+    removed = {"ios_advertising_id": None, "fire_advertising_id": "0a"}
+    assert profile_of(user_identities=removed).identities == removed
+
+
 @pytest.mark.parametrize("identifier", ["00000000-0000-0000-0000-000000000001", "", "-", 0, None])
 def test_other_advertising_ids_stay(identifier):
     device = {"ios_advertising_id": identifier}
@@ -276,7 +291,8 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
     ("members", "device_id"),
     [
         ({"mp_deviceid": "s", "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "0:s"),
-        ({"mp_deviceid": 7, "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
+        ({"mp_deviceid": "", "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
+        ({"mp_deviceid": None, "device_info": {"ios_idfv": "v", "platform": "iOS"}}, "1:v"),
         ({"device_info": {"android_uuid": "v", "android_advertising_id": "a"}}, "2:v"),
         ({"device_info": {"ios_advertising_id": "a", "platform": "iOS"}}, "6:a"),
         ({"device_info": {"ios_advertising_id": ZEROS, "platform": "iOS"}}, "11:iOS"),
@@ -285,3 +301,14 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 )
 def test_a_device_is_told_apart_by_its_stamp_its_ids_or_its_platform(members, device_id):
     assert profile_of(**members).facts.device[0] == device_id
+
+
+def test_a_stamp_that_is_no_text_is_named_and_the_device_told_apart_without_it():
+    batch, detail = part_and_detail(mp_deviceid=5, device_info={"platform": "iOS"})
+    assert detail == "$.mp_deviceid: expected text"
+    assert batch.profile.facts.device == ("11:iOS", {"platform": "iOS"})
+
+
+@pytest.mark.parametrize("device", [{}, {"unknown": 1}, {"ios_advertising_id": ZEROS}])
+def test_a_device_with_a_stamp_of_which_nothing_is_known_any_more_replaces_its_earlier(device):
+    assert profile_of(mp_deviceid="s", device_info=device).facts == Facts(device=("0:s", {}))

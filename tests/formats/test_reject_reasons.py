@@ -68,10 +68,10 @@ def test_brackets_in_text_are_not_nesting():
         b'{"mpid":7}{}',
         b'{"mpid":7,}',
         b'{"mpid":7,"x":"\xff"}',
-        b'{"mpid":7,"x":"\\ud800"}',
         b'\xef\xbb\xbf{"mpid":7}',
         b"{'mpid':7}",
-        b'{"mpid":7,"x":1e999}',
+        b'{"mpid":7,"x":1e999,"y":NaN}',
+        b'{"mpid":7,"x":"\\ud800}',
     ],
 )
 def test_what_is_not_json_in_utf_8_is_not_json(value):
@@ -420,3 +420,24 @@ def test_the_checks_come_in_the_order_of_the_reasons():
     assert only_reject(as_bytes(document), decoder=decoder).reason is Reason.FUTURE_TIME
     document["timestamp_unixtime_ms"] = AT
     assert only_reject(as_bytes(document), decoder=decoder).reason is Reason.BAD_EVENT
+
+
+def test_infinities_and_half_surrogate_pairs_leave_the_rest_of_a_batch_as_it_is():
+    value = (
+        b'{"mpid":7,"timestamp_unixtime_ms":5,"user_attributes":{"a":1e400,"b":"x\\ud800"},'
+        b'"user_identities":{"email":-1e400,"other":"\\udfff"},"events":['
+        b'{"event_type":"custom_event","data":{"event_name":"A","custom_attributes":{"k":1e400}}},'
+        b'{"event_type":"custom_event","data":{"event_name":"B","timestamp_unixtime_ms":1e400}},'
+        b'{"event_type":"custom_event","data":{"event_name":1e400}}]}'
+    )
+    for batch, rejects in (one_input().decode(value, b"7", (), AT), one_input().decode_line(value)):
+        assert [event.data for event in batch.events] == [
+            {"event_name": "A", "custom_attributes": {"k": float("inf")}}
+        ]
+        assert batch.profile.attributes == {"a": float("inf"), "b": "x\ufffd"}
+        assert batch.profile.identities == {"other": "\ufffd"}
+        assert [(reject.reason, reject.detail.partition(":")[0]) for reject in rejects] == [
+            (Reason.BAD_PROFILE, "$.user_identities.email"),
+            (Reason.BAD_EVENT, "$.events[1].data.timestamp_unixtime_ms"),
+            (Reason.BAD_EVENT, "$.events[2].data.event_name"),
+        ]

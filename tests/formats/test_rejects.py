@@ -47,6 +47,13 @@ def test_an_event_alone_keeps_its_numbers(number):
     assert list(json.loads(alone)) == ["mpid", "events", "z"]
 
 
+@pytest.mark.parametrize("odd", ["1e400", "9" * 5000, r'"\ud800"', r'{"\ud800":1.50}', "-0"])
+def test_an_event_alone_keeps_what_few_parsers_take(odd):
+    value = f'{{"mpid":7,"events":[1,{{"x":{odd}}},"ü"],"z":[1e400]}}'.encode()
+    (reject,) = bad_events(value, [(1, "no")])
+    assert reject.value == f'{{"mpid":7,"events":[{{"x":{odd}}}],"z":[1e400]}}'.encode()
+
+
 def test_what_a_profile_has_no_room_for_comes_back_alone():
     value = b'{"mpid":7,"events":["a","b"],"user_attributes":{"k":1}}'
     limit = "expected at most 524288 bytes of profile"

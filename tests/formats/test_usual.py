@@ -10,7 +10,7 @@ from cdp_stream.formats.envelope import parse_object
 from cdp_stream.formats.events import read_batch
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.usual import usual_batch
-from tests.formats.mutations import paths, replaced, scalars, values, without
+from tests.formats.mutations import paths, replaced, scalars, values, without, written
 from tests.formats.records import AT, as_bytes, batch_of, custom_event, one_input
 
 USUAL = {
@@ -104,7 +104,7 @@ def event_with(**data):
 
 @given(batches)
 def test_any_batch(document):
-    is_usual(as_bytes(document))
+    is_usual(written(document))
 
 
 @given(st.lists(st.tuples(st.sampled_from(PATHS), values), min_size=1, max_size=3))
@@ -113,7 +113,7 @@ def test_any_value_in_any_place(changes):
     for path, value in changes:
         if path in set(paths(document)):
             document = replaced(document, path, value)
-    is_usual(as_bytes(document))
+    is_usual(written(document))
 
 
 @given(st.data())

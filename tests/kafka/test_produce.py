@@ -40,6 +40,9 @@ PARTITIONS = 4
         (b"{", None),
         (b"\xff", None),
         (b"[" * 2000, None),
+        (b'{"mpid":7,"x":1e400,"y":"\\ud800"}', b"7"),
+        (b'{"mpid":7,"x":1e400,"y":NaN}', None),
+        (b'{"mpid":1e400}', None),
     ],
 )
 def test_the_key_is_the_mpid_in_decimal(value: bytes, key: bytes | None) -> None:

@@ -70,6 +70,12 @@ RELATED = [
     ("{last_seen: {last: 7d}}", "{first_seen: {last: 3d}}", CONTAINS),
     ("{last_seen: {last: 7d}}", "{event: X, when: {last: 7d}}", CONTAINS),
     ("{device: platform, exists: true}", "{device: platform, equals: iOS}", CONTAINS),
+    ("{device: platform, does_not_equal: iOS}", "{device: platform, exists: false}", CONTAINS),
+    (
+        "{device: platform, does_not_contain: a}",
+        "{not: {device: platform, contains: A}}",
+        EQUAL,
+    ),
     (
         "{location: {within: 50km, of: [48.85, 2.35]}}",
         "{location: {within: 10km, of: [48.9, 2.4]}}",
@@ -153,8 +159,7 @@ def test_what_holds_one_way_is_not_taken_for_equal() -> None:
         "{all: [{first_seen: {last: 3d}}, {last_seen: {before: 2020-01-01}},"
         " {first_seen: {after: 2020-01-01}}]}",
         "{all: [{event: X, when: {last: 3d}}, {not: {last_seen: {last: 4d}}}]}",
-        "{all: [{device: platform, equals: iOS}, {device: platform, does_not_equal: iOS}],"
-        " exclude: [{device: platform, equals: IOS}]}",
+        "{all: [{device: platform, equals: iOS}, {device: platform, does_not_equal: IOS}]}",
     ],
 )
 def test_criteria_that_contradict_each_other_are_never_true(criteria: str) -> None:
@@ -166,9 +171,10 @@ def test_criteria_that_contradict_each_other_are_never_true(criteria: str) -> No
     [
         "{all: [{user_attribute: k, equals: a}, {user_attribute: k, equals: b}]}",
         "{all: [{user_attribute: k, greater_than: 5}, {user_attribute: k, less_than: 3}]}",
-        "{all: [{device: platform, equals: iOS}, {device: platform, does_not_equal: iOS}]}",
+        "{all: [{device: platform, equals: iOS}, {device: platform, equals: Android}]}",
+        "{all: [{device: platform, exists: true}, {device: platform, does_not_equal: iOS}]}",
         "{any: [{user_attribute: k, at_least: 5}, {user_attribute: k, less_than: 5}]}",
-        "{any: [{device: platform, equals: iOS}, {device: platform, does_not_equal: iOS}]}",
+        "{any: [{device: platform, equals: iOS}, {device: brand, does_not_equal: iOS}]}",
         "{all: [{commerce: purchase, where: [{product: id, equals: a}]},"
         " {commerce: purchase, where: [{product: id, equals: b}]}]}",
         "{any: [{event: X}, {event: any, count: {at_most: 0}}]}",

@@ -88,6 +88,16 @@ def test_a_bad_event_is_handed_back_and_the_rest_of_its_batch_applied(plan: Plan
     assert "trial/vip" in replay.rows[7].members
 
 
+def test_of_a_batch_that_arrives_after_until_nothing_is_handed_back(plan: Plan) -> None:
+    handed_back: list[int] = []
+    replay = Replay(
+        plan, until=START + 4, on_reject=lambda number, _reject: handed_back.append(number)
+    )
+    for line in (batch(5), batch(4), b"{"):
+        replay.feed(line.replace(b'"custom_event"', b'"custom"'), [])
+    assert handed_back == [2, 3]
+
+
 def test_what_a_full_profile_has_no_room_for_is_handed_back(plan: Plan) -> None:
     rejects: list[tuple[int, Reject]] = []
     replay = Replay(plan, on_reject=lambda number, reject: rejects.append((number, reject)))

@@ -35,6 +35,15 @@ def sent(offset: int, mpid: int, at: int, *names: str, **batch: Any) -> Sent:
     return Sent(b"%d" % mpid, json.dumps(whole).encode(), (), T + at, offset)
 
 
+def late(offset: int, mpid: int, at: int, *occurred_at: int) -> Sent:
+    """A batch that arrives `at` ms after T with a play for each of these earlier times."""
+    record = sent(offset, mpid, at, *("play" for _ in occurred_at))
+    whole = json.loads(record.value or b"")
+    for event, time in zip(whole["events"], occurred_at, strict=True):
+        event["data"]["timestamp_unixtime_ms"] = T + time
+    return record._replace(value=json.dumps(whole).encode())
+
+
 def marker(offset: int, at: int) -> Sent:
     """A time marker, `at` ms after T."""
     return Sent(None, b"", (("time", b"%d" % (T + at)),), T, offset)

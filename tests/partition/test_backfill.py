@@ -21,7 +21,7 @@ from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.room import RowRoom
 from tests.core.accounts import DAY, SHORT, audience, did, has
-from tests.partition.records import T, deliver, ids, marker, sent
+from tests.partition.records import T, deliver, ids, late, marker, sent
 
 HOME = replace(SHORT, lifetime_ms=30 * DAY)
 RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
@@ -212,6 +212,20 @@ def test_a_profile_that_ended_brings_nothing_into_its_next_life():
     assert partition.live(sent(4, 8, 40 * DAY, "play")) == []
     assert partition.swept() == []
     assert partition.own_rows() == {b"~definitions", b"~partition"}
+
+
+def test_a_late_batch_brings_no_life_that_ended_before_live_time():
+    partition = begun(
+        sent(0, 7, 0, "play"),
+        sent(1, 8, 31 * DAY),
+        late(2, 7, 31 * DAY, 0),
+        late(3, 9, 31 * DAY, 0),
+    )
+    partition.read(4)
+    partition.save()
+    assert backfill_key(7) not in partition.rows
+    assert backfill_key(9) not in partition.rows
+    assert backfill_key(8) in partition.rows
 
 
 def test_a_row_that_began_after_the_switch_is_not_given_older_history_by_a_later_one():

@@ -18,6 +18,7 @@ from tests.partition.records import (
     T,
     deliver,
     ids,
+    late,
     marker,
     processor,
     sent,
@@ -160,19 +161,7 @@ def test_an_early_row_that_was_let_go_still_wakes_in_time_for_a_late_event():
 def test_a_late_event_finds_what_was_due_before_it_fired_whether_or_not_a_tick_came_between():
     first = sent(0, 7, 0, "play")
     others = sent(1, 8, 4 * DAY)
-    late = json.dumps(
-        {
-            "mpid": 7,
-            "timestamp_unixtime_ms": T + 4 * DAY,
-            "events": [
-                {
-                    "event_type": "custom_event",
-                    "data": {"event_name": "play", "timestamp_unixtime_ms": T + 2 * DAY},
-                }
-            ],
-        }
-    ).encode()
-    after = Sent(b"7", late, (), T + 4 * DAY, 2)
+    after = late(2, 7, 4 * DAY, 2 * DAY)
     at_once = processor({})
     together = ids(at_once.apply([first, others, after]))
     ticked = processor({})
@@ -181,6 +170,52 @@ def test_a_late_event_finds_what_was_due_before_it_fired_whether_or_not_a_tick_c
     assert f"delete played:7:{3 * DAY + 1}:0" in together
     assert f"add played:7:{3 * DAY + 1}:1" in together
     assert sorted(together) == sorted(between)
+
+
+END = 10 * DAY + 1
+
+
+def test_a_late_batch_brings_no_life_that_ended_before_live_time():
+    rows = {}
+    made = processor(rows)
+    said = []
+
+    def do(effects):
+        said.extend(ids(effects))
+        deliver(rows, effects)
+
+    do(made.apply([sent(0, 7, 0, "play"), sent(1, 7, 100)]))
+    do(made.apply([sent(2, 8, END + 101)]))
+    do(made.tick(made.time, 100))
+    assert b"7" not in rows
+    # Its delete would have the id of the one before.
+    do(made.apply([late(3, 7, END + 102, 100), late(4, 7, END + 102, 50, 100)]))
+    assert b"7" not in rows
+    assert len(said) == len(set(said)) == 5
+    # One that is alive still is a new profile's.
+    do(made.apply([late(5, 7, END + 103, 103)]))
+    assert said[5:] == ["add played:7:103:0", "add not-bought:7:103:1"]
+    assert b"7" in rows
+
+
+def test_a_profile_that_is_forgotten_by_the_late_batch_itself_leaves_its_row():
+    rows = {}
+    made = processor(rows)
+    deliver(rows, made.apply([sent(0, 7, 0, "play"), sent(1, 8, END + 1)]))
+    effects = made.apply([late(2, 7, END + 2, 0), late(3, 7, END + 2, 0)])
+    deliver(rows, effects)
+    assert ids(effects) == [
+        f"delete played:7:{3 * DAY + 1}:0",
+        f"delete not-bought:7:{END}:0",
+    ]
+    assert b"7" not in rows
+
+
+def test_nothing_was_forgotten_before_the_first_record():
+    made = processor({})
+    made.mark_time(T + 30 * DAY)
+    effects = made.apply([late(0, 7, 30 * DAY, 0)])
+    assert ids(effects) == ["add played:7:0:0", "add not-bought:7:0:1"]
 
 
 def test_records_that_a_row_has_already_only_move_time():

@@ -123,11 +123,9 @@ EVERY_INPUT = ("install", "upgrade", "uninstall", "crash")
 
 
 @st.composite
-def subjects_with_where(draw: st.DrawFn, every_input: bool = True) -> Json:
+def subjects_with_where(draw: st.DrawFn) -> Json:
     """A subject and, at times, conditions on its events."""
     subject, wanted = draw(draw(st.sampled_from(SUBJECTS)))
-    if subject in EVERY_INPUT and not every_input:
-        subject, wanted = "event", "any"
     found: Json = {subject: wanted}
     if draw(st.integers(0, 4)) == 4:
         found["where"] = draw(st.lists(conditions(subject, wanted), min_size=1, max_size=2))
@@ -196,13 +194,14 @@ def carts(draw: st.DrawFn, scope: Scope) -> Json:
 def sequences(draw: st.DrawFn, scope: Scope) -> Json:
     """A sequence whose steps fit into its duration."""
     size = draw(st.sampled_from([2, 2, 2, 3]))
-    steps = [draw(subjects_with_where(every_input=False)) for _ in range(size)]
+    steps = [draw(subjects_with_where()) for _ in range(size)]
     lengths = [one for one in draw(some_durations) if duration(one) >= size - 1]
     criterion: Json = {"sequence": steps, "within": draw(st.sampled_from(lengths or ["5ms"]))}
     # Those that enter their window late are the hardest to keep.
     if draw(st.integers(0, 2)):
         criterion["when"] = draw(whens(scope, draw(st.sampled_from([any_windows, ago_windows]))))
-    return draw(read_from(scope, criterion))
+    every_input = all(any(subject in step for subject in EVERY_INPUT) for step in steps)
+    return draw(read_from(scope, criterion, every_input))
 
 
 @st.composite

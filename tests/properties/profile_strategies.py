@@ -19,7 +19,7 @@ from tests.properties.value_strategies import (
 )
 
 Json = Any
-IDENTITY_TYPES = ["email", "customer_id", "other"]
+IDENTITY_TYPES = ["email", "customer_id", "ios_advertising_id"]
 PURPOSES = [["ads", "ADS"], ["ß", "SS"], ["ads", "ADS", "ß"]]
 FIELDS = sorted(PLACES)
 TEXT_FIELDS_OF_DEVICES = ["platform", "os_version", "device_model"]
@@ -130,7 +130,8 @@ def draw_identities(draw: st.DrawFn, tests: ProfileTests, at: int) -> Json:
     for _ in range(draw(st.integers(1, 2))):
         kind = draw(st.sampled_from(IDENTITY_TYPES))
         text = texts_near(draw, _keyed(tests.of("identity"), "identity", kind), at)
-        pairs.append((kind, draw(st.sampled_from([text, text, text, None, 42, True]))))
+        unusual = ZERO_ID if kind == "ios_advertising_id" else True
+        pairs.append((kind, draw(st.sampled_from([text, text, text, None, 42, unusual]))))
     if draw(st.booleans()):
         return dict(pairs)
     return [{"identity_type": kind, "identity": value} for kind, value in pairs]
@@ -154,6 +155,8 @@ def draw_device(draw: st.DrawFn, tests: ProfileTests, at: int) -> Json:
     told_apart = draw(st.integers(0, 3))
     if told_apart == 1:
         parts["mp_deviceid"] = draw(st.sampled_from(["s1", "s2"]))
+        if draw(st.integers(0, 4)) == 4:
+            device.clear()
     elif told_apart == 2:
         device["ios_idfv"] = draw(st.sampled_from(["d1", ZERO_ID]))
     if told_apart >= 2 and draw(st.booleans()):

@@ -28,6 +28,7 @@ from tests.properties.recount_values import (
     in_dates,
     keyed,
     number_of,
+    positive_form,
     text_of,
     value_holds,
 )
@@ -71,11 +72,10 @@ def criterion_holds(criterion: Json, scope: Audience, history: History) -> bool:
     if "user_attribute" in criterion:
         return value_holds(criterion, keyed(life.attributes, criterion["user_attribute"]), now)
     if "device" in criterion:
+        positive, wanted = positive_form(criterion)
         field = criterion["device"]
-        return any(
-            value_holds(criterion, device.get(field, MISSING), now)
-            for device in life.devices.values()
-        )
+        values = [device.get(field, MISSING) for device in life.devices.values()]
+        return any(value_holds(positive, value, now) for value in values) == wanted
     if "consent" in criterion:
         return consent_holds(criterion, life)
     if "first_seen" in criterion or "last_seen" in criterion:
@@ -125,11 +125,11 @@ def sequence_holds(criterion: Json, scope: Audience, history: History) -> bool:
     """Some events in the order of the steps, each later than the one before, the last no more than
     `within` after the first.
     """
-    events = reachable(criterion, scope, history, criterion.get("when", DAY_30))
+    own = {key: criterion[key] for key in ("workspace", "inputs") if key in criterion}
     steps = [
         [
             one.time
-            for one in events
+            for one in reachable({**own, **step}, scope, history, criterion.get("when", DAY_30))
             if subject_matches(step, one.event) and where_holds(step.get("where", []), one)
         ]
         for step in criterion["sequence"]

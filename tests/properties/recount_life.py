@@ -49,7 +49,7 @@ class Life:
             self.attributes[fold(key) if key.startswith("$") else key] = value
         for key in batch.get("deleted_user_attributes") or []:
             self.attributes.pop(fold(key) if key.startswith("$") else key, None)
-        if batch.get("device_info"):
+        if batch.get("device_info") or (batch.get("mp_deviceid") and "device_info" in batch):
             device = without_zero_ids(batch["device_info"])
             self.devices[device_key(batch.get("mp_deviceid"), device)] = device
         self._apply_consents(batch.get("consent_state") or {})
@@ -109,7 +109,9 @@ def device_key(stamp: Json, device: Json) -> tuple[str, str]:
 
 
 def apply_identities(known: dict[str, str], batch: Json) -> None:
-    """events.md: values are coerced to text, null removes; in a list the last of a type counts."""
+    """events.md: values are coerced to text, null removes; in a list the last of a type counts. An
+    advertising id of zeros counts as absent.
+    """
     given = batch.get("user_identities") or {}
     pairs = (
         [(one["identity_type"], one["identity"]) for one in given]
@@ -119,7 +121,7 @@ def apply_identities(known: dict[str, str], batch: Json) -> None:
     for kind, value in pairs:
         if value is None:
             known.pop(kind, None)
-        else:
+        elif without_zero_ids({kind: value}):
             known[kind] = str(text_of(value))
 
 

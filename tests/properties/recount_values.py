@@ -54,7 +54,8 @@ def text_of(value: Json) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return repr(value)
+        # The shortest: an exponent has no `+`, and no zeros before it.
+        return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), repr(value))
     return value if isinstance(value, str) else None
 
 
@@ -184,6 +185,18 @@ def value_holds(test: Json, value: Json, now: int) -> bool:
     elements = value if isinstance(value, list) else [] if value is MISSING else [value]
     held = any(element_holds(positive, operand, element, now) for element in elements)
     return held if positive == operator else not held
+
+
+def positive_form(test: Json) -> tuple[Json, bool]:
+    """A test with its operator's positive form, and whether that is to hold: a negative operator is
+    the exact complement.
+    """
+    (operator,) = [key for key in test if key in OPERATORS]
+    rest = {key: value for key, value in test.items() if key != operator}
+    if operator == "exists":
+        return {**rest, "exists": True}, test["exists"]
+    positive = COMPLEMENTS.get(operator, operator)
+    return {**rest, positive: test[operator]}, positive == operator
 
 
 def keyed(mapping: Json, key: str) -> Json:

@@ -56,9 +56,9 @@ TEXTS = [
     str(START),
     str(START + 5),
 ]
-NUMBERS = [0, 1, 7, 42, -1, 0.5, 42.0, START, START + 5, START + DAY]
+NUMBERS = [0, 1, 7, 42, -1, 0.5, 42.0, 1e-7, START, START + 5, START + DAY]
 PATTERNS = ["", "*", "?", "??", "a*", "*S", "?b", "i?", "s*s", "4?*", "*-01-*"]
-OPERANDS = ["", "a", "B", "ß", "ß", "SS", "İ", "İ", "4", "42", "42.0", "true", "-"]
+OPERANDS = ["", "a", "B", "ß", "ß", "SS", "İ", "İ", "4", "42", "42.0", "1e-7", "true", "-"]
 
 texts = st.sampled_from(TEXTS)
 scalars = st.one_of(texts, st.sampled_from(NUMBERS), st.booleans())

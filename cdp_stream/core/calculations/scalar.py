@@ -11,7 +11,7 @@ from base64 import b64encode
 from hashlib import blake2b
 from typing import Any, Final
 
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.operators import MISSING, float_text
 
 NAME_SIZE: Final = 10
 """Bytes of a name."""
@@ -31,7 +31,7 @@ def key_of(value: Any) -> str | None:
     if kind is int:
         return repr(value)
     if kind is float:
-        return repr(value) if value - value == 0 else None
+        return float_text(value)
     if value is None or value is MISSING:
         return None
     return json.dumps(value, ensure_ascii=False)

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from cdp_stream.core.definition import DistanceCriterion, Facet, ProfileCriterion
 from cdp_stream.core.geo import coordinates_of, distance_m
-from cdp_stream.core.operators import DATED, MISSING, Test, dated_change, dated_test, value_test
+from cdp_stream.core.operators import (
+    DATED,
+    MISSING,
+    Test,
+    dated_change,
+    dated_test,
+    positive_of,
+    value_test,
+)
 from cdp_stream.core.row import CONSENT, DEVICES, FOREVER, INSTALL, LOCATION, UNINSTALL, Row, Space
 
 _NOTHING: Final[dict[str, Any]] = {}
@@ -26,13 +34,26 @@ _NEWEST: Final = {
 class ProfileValue:
     """A test on one value, or on some of several values, of the profile.
 
+    A negative test is the complement of the positive one on all the values: none of them passes
+    that.
+
     Attributes:
         facet: what it reads; a write of it asks this leaf before and after.
         key: of the value within the facet.
         is_dated: whether its value can change by itself.
     """
 
-    __slots__ = ("_at", "_test", "_window", "audiences", "facet", "is_dated", "key", "workspace")
+    __slots__ = (
+        "_at",
+        "_is_positive",
+        "_test",
+        "_window",
+        "audiences",
+        "facet",
+        "is_dated",
+        "key",
+        "workspace",
+    )
 
     def __init__(self, facet: Facet, workspace: str, key: str, test: Test) -> None:
         self.facet = facet
@@ -44,13 +65,15 @@ class ProfileValue:
             self._window = test.operand
             self._at = dated_test(test.operand)
         else:
-            self._test = value_test(test)
+            positive = positive_of(test)
+            self._is_positive = positive is None
+            self._test = value_test(positive or test)
 
     def holds(self, row: Row, at: int) -> bool:
         values = self.values(row)
         if self.is_dated:
             return any(self._at(value, at) for value in values)
-        return any(map(self._test, values))
+        return any(map(self._test, values)) is self._is_positive
 
     def next_due(self, row: Row, after: int) -> int:
         if not self.is_dated:
@@ -63,7 +86,7 @@ class ProfileValue:
         return due
 
     def values(self, row: Row) -> tuple[Any, ...] | list[Any]:
-        """The values of which some must pass; MISSING where there is none to test."""
+        """The values to test: of devices one each, perhaps none; MISSING where a key is absent."""
         facet = self.facet
         if facet is Facet.IDENTITY:
             return (row.identities.get(self.key, MISSING),)

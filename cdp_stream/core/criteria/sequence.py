@@ -126,7 +126,12 @@ class SequenceMemory:
         self._within_ms = criterion.within_ms
         self._steps = tuple((step.subject, compile_where(step.where)) for step in criterion.steps)
         subjects = dict.fromkeys(step.subject for step in criterion.steps)
-        self.reads = tuple((reach, subject) for subject in subjects)
+        self.reads = tuple(
+            (read, subject)
+            for subject in subjects
+            for read in criterion.reaches_of(subject)
+            if read.workspace == reach.workspace
+        )
 
     @property
     def leaves(self) -> tuple[Sequence, ...]:

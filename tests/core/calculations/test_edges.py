@@ -182,6 +182,7 @@ def test_values_are_told_apart_by_their_json():
     timed = [(1, 1), (2, 1.0), (3, "1"), (4, "a"), (5, "A"), (6, "a"), (7, True), (8, "true")]
     assert of("unique_values_count", *timed) == 7
     assert of("unique_list", *timed) == ["1", 1, 1.0, "A", "a", "true", True]
+    assert of("unique_list", (1, 1e-7), (2, 1e-10), (3, 1e16)) == [1e-10, 1e-7, 1e16]
 
 
 @pytest.mark.parametrize("window", [Window(newest=0), Window(oldest=1_000, newest=0)])
