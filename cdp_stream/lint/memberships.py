@@ -93,7 +93,8 @@ class Memberships:
     def _read(self, audience: Audience) -> _Truths:
         vocabulary = self._vocabulary
         member, gate = vocabulary.member(audience.id), vocabulary.gate(audience)
-        own, parts = member, []
+        # A remaining-users split has no criteria: everyone active would meet them.
+        own, parts = gate, list[tuple[str, int]]()
         written = _own_criteria(audience)
         if written is not None:
             own = vocabulary.circuit.conjunction((gate, vocabulary.expression(written)))

@@ -71,6 +71,28 @@ def test_milestones_whose_own_criteria_contradict_are_never_true_and_unreachable
     assert found == [("unreachable-milestone", ("j/m",)), ("never-true", ("j/m",))]
 
 
+def test_a_remaining_split_that_is_left_empty_contradicts_nothing() -> None:
+    body = """journeys:
+  - id: j
+    milestones:
+      - id: top
+        criteria: {event: X}
+        then:
+          - {id: all, criteria: {event: X}}
+          - {id: rest, remaining: true}
+  - id: k
+    milestones:
+      - {id: always, criteria: {any: [{event: X}, {not: {event: X}}]}}
+      - {id: rest, remaining: true}
+"""
+    found = [w for w in warnings_in(body) if w.code in ("never-true", "unreachable-milestone")]
+    assert [(w.code, w.related) for w in found] == [
+        ("unreachable-milestone", ("j/rest",)),
+        ("unreachable-milestone", ("k/rest",)),
+    ]
+    assert all("and the splits before it leave nobody over" in w.message for w in found)
+
+
 def test_a_window_beyond_the_lookback_says_what_is_really_evaluated() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A, when: {last: 60d}}}
