@@ -169,6 +169,22 @@ def test_fields_that_differ_are_named(old, new, expected):
     assert expected in said(changed((old, new)))
 
 
+def test_a_draft_is_calculated_from_when_it_becomes_active():
+    draft = "  - {id: idea, status: draft, criteria: {event: Play}}\n"
+    text = BASE.replace("audiences:\n", "audiences:\n" + draft, 1)
+    assert said(changed(base=text)) == ["+audience idea"]
+    edited = text.replace("draft, criteria: {event: Play}", "draft, criteria: {event: Look}")
+    assert said(changes_between(load_text(text), load_text(edited))) == [
+        "~audience idea (criteria)"
+    ]
+    active = text.replace("status: draft, ", "")
+    assert said(changes_between(load_text(text), load_text(active))) == [
+        "~audience idea (status) anew"
+    ]
+    (back,) = changes_between(load_text(active), load_text(text))
+    assert (back.recalculates, back.stops) == (False, True)
+
+
 def test_another_order_alone_is_a_change_of_the_account():
     buyers = "  - id: buyers\n    criteria: {commerce: purchase}\n"
     without = BASE.replace(buyers, "")
