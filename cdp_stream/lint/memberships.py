@@ -121,12 +121,11 @@ class Memberships:
         for place in found.always:
             self.always += same[place]
         trivial = {*found.never, *found.always}
+        first_of = {other: one for one, other in found.equal}
         for place, names in enumerate(same):
             if place not in trivial:
-                self.equal += [(names[0], other) for other in names[1:]]
-        self.equal += [
-            (same[one][0], name) for one, other in found.equal for name in same[other][:1]
-        ]
+                first = same[first_of.get(place, place)][0]
+                self.equal += [(first, other) for other in names if other != first]
         self.within += [(same[one][0], same[other][0]) for one, other in found.within]
 
     def _groups(self) -> list[tuple[list[str], list[list[int]]]]:

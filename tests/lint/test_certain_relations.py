@@ -283,3 +283,16 @@ def test_only_direct_containments_are_reported() -> None:
 def test_of_equal_audiences_each_is_reported_with_the_first() -> None:
     found = about("{event: X}", "{event: x}", "{any: [{event: X}]}", "{event: X, when: {last: 1d}}")
     assert sorted(found) == [("contains", "a", "d"), ("equal", "a", "b"), ("equal", "a", "c")]
+    both = "{all: [{event: X}, {event: any}]}"
+    assert sorted(about("{event: X}", both, both)) == [("equal", "a", "b"), ("equal", "a", "c")]
+
+
+def test_long_chains_of_references_are_compared_link_by_link() -> None:
+    lines = ["audiences:", "  - {id: a0, criteria: {event: E0}}"]
+    for number in range(1, 120):
+        further = f"{{all: [{{event: E{number}}}, {{audience: a{number - 1}}}]}}"
+        lines.append(f"  - {{id: a{number}, criteria: {further}}}")
+    lines.append("  - {id: same, criteria: {audience: a119}}")
+    found = {(w.code, *w.related) for w in warnings_in("\n".join(lines) + "\n")}
+    links = {("contains", f"a{number - 1}", f"a{number}") for number in range(1, 120)}
+    assert found == links | {("equal", "a119", "same")}
