@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.definition import Account, SequenceCriterion
 from cdp_stream.definitions import Loaded, Problem
-from cdp_stream.definitions.nodes import shown
+from cdp_stream.definitions.nodes import Scalar, shown
+from cdp_stream.definitions.schema import span_ms
 from cdp_stream.lint.memberships import Memberships
 from cdp_stream.lint.source import Place, parents_of, places_of, written_leaves
 from cdp_stream.lint.state import unbounded_state
 from cdp_stream.lint.written_windows import (
     beyond_lookback,
     calculated_beyond_lookback,
-    fading_window,
+    fading_windows,
+    sequence_beyond_lookback,
     written_windows,
 )
 
@@ -135,12 +138,28 @@ class _Linter:
     # criteria by themselves
 
     def _about_windows(self, memberships: Memberships) -> Iterator[Problem]:
-        for written in written_windows(self._account, self._places):
-            about = (beyond_lookback(written), fading_window(written, memberships.needs))
-            yield from filter(None, about)
+        windows = written_windows(self._account, self._places)
+        for _, own in groupby(windows, key=lambda written: written.audience.id):
+            together = list(own)
+            for written in together:
+                yield from beyond_lookback(written)
+            yield from fading_windows(together, memberships.is_empty_without)
+        yield from self._about_sequences()
         for attribute in self._account.calculated_attributes:
             place = self._calculated[attribute.id]
             yield from filter(None, [calculated_beyond_lookback(attribute, place)])
+
+    def _about_sequences(self) -> Iterator[Problem]:
+        lookbacks = {one.id: one.lookback_ms for one in self._account.workspaces}
+        for audience in self._account.audiences:
+            place = self._places[audience.id]
+            own = place.key("lookback").node
+            span = span_ms(own.raw) if isinstance(own, Scalar) else None
+            for leaf in written_leaves(audience.expression):
+                if isinstance(leaf, SequenceCriterion):
+                    read = [span or lookbacks[reach.workspace] for reach in leaf.reaches]
+                    found = sequence_beyond_lookback(audience, leaf, place.at(leaf.path), read)
+                    yield from filter(None, [found])
 
     def _about_state(self) -> Iterator[Problem]:
         for audience in self._account.audiences:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
-from cdp_stream.core.definition import Account, All, Audience, Criterion, Expression
+from cdp_stream.core.definition import Account, All, Audience, Criterion, EventCriterion, Expression
 from cdp_stream.lint.circuit import FALSE
 from cdp_stream.lint.relations import relations_of
 from cdp_stream.lint.solver import Effort, Solver
@@ -71,11 +71,14 @@ class Memberships:
         for solver in set(self._solvers.values()):
             solver.close()
 
-    def needs(self, audience: Audience, criterion: Criterion) -> bool:
-        """Whether every member of the audience surely meets the criterion."""
-        literal = self._vocabulary.expression(criterion)
-        member = self._truths[audience.id].member
-        return self._solvers[audience.id].may_hold(member, -literal) is False
+    def is_empty_without(self, audience: Audience, criteria: list[Criterion]) -> bool:
+        """Whether the audience surely has no members when no event counts for these criteria."""
+        literals = [self._truths[audience.id].member]
+        for criterion in criteria:
+            literal = self._vocabulary.expression(criterion)
+            none_will_do = isinstance(criterion, EventCriterion) and criterion.minimum <= 0
+            literals.append(literal if none_will_do else -literal)
+        return self._solvers[audience.id].may_hold(*literals) is False
 
     def contradiction_of(self, audience_id: str) -> list[str]:
         """The paths of those criteria, of a list of which all must hold, that contradict each

@@ -149,6 +149,84 @@ def test_a_calendar_window_names_the_date_from_which_the_audience_is_empty() -> 
     ]
 
 
+def fading(body: str, lookback: str = "30d") -> list[str]:
+    found = [w for w in warnings_in(body, lookback) if w.code == "fading-window"]
+    return [w.message.partition(": ")[2] for w in found]
+
+
+def test_of_several_calendar_windows_the_date_is_when_the_audience_is_empty() -> None:
+    january, march = "{event: A, when: {on: 2026-01-01}}", "{event: B, when: {on: 2026-03-01}}"
+    first, last = "from 2026-01-04 on", "from 2026-03-04 on"
+    few = "{event: C, when: {on: 2026-01-01}, count: {at_most: 3}}"
+    body = f"""audiences:
+  - {{id: a, criteria: {{any: [{january}, {march}]}}}}
+  - {{id: b, criteria: {{all: [{march}, {january}]}}}}
+  - {{id: c, criteria: {{any: [{january}, {{event: C, when: {{last: 2d}}}}]}}}}
+  - {{id: d, criteria: {few}}}
+"""
+    assert fading(body, "2d") == [
+        f"{first} no event counts for this, and {last} the audience `a` is empty",
+        f"{last} the audience `a` is empty",
+        f"{last} no event counts for this, and {first} the audience `b` is empty",
+        f"{first} the audience `b` is empty",
+        f"{first} no event counts for this",
+        f"{first} no event counts for this",
+    ]
+
+
+def test_dates_are_written_in_full() -> None:
+    body = "audiences: [{id: a, criteria: {event: A, when: {on: 0001-01-01}}}]\n"
+    assert fading(body, "1d") == ["from 0001-01-03 on the audience `a` is empty"]
+    assert fading(body, "1500ms") == ["from 0001-01-02T00:00:01.500Z on the audience `a` is empty"]
+
+
+def test_each_workspace_whose_lookback_is_exceeded_is_named() -> None:
+    head = """version: 1
+account: shop
+workspaces:
+  - {id: w, lookback: 30d, inputs: [{id: web, kind: platform, api_key: k}]}
+  - {id: v, lookback: 7d, inputs: [{id: crm, kind: feed, api_key: l}]}
+audiences:
+"""
+    for name, window in zip("abc", ["last: 10d", "last: 60d", "last: 7d"], strict=True):
+        head += f"  - {{id: {name}, criteria: {{event: A, when: {{{window}}}}}}}\n"
+    head += "  - {id: e, lookback: 3d, criteria: {event: A, when: {last: 5d}}}\n"
+    loaded = load_text(head)
+    assert loaded.problems == []
+    found = [(*w.related, w.message) for w in warnings_of(loaded) if w.code == "beyond-lookback"]
+    rest = "what is really evaluated there is"
+    assert found == [
+        ("a", f"the window reaches back 10d, but the lookback of `v` is 7d: {rest} the last 7d"),
+        ("b", f"the window reaches back 60d, but the lookback of `w` is 30d: {rest} the last 30d"),
+        ("b", f"the window reaches back 60d, but the lookback of `v` is 7d: {rest} the last 7d"),
+        ("e", "the window reaches back 5d, but the lookback is 3d: what is really evaluated is the"
+         " last 3d"),
+    ]  # fmt: skip
+
+
+def test_a_sequence_that_may_take_longer_than_the_lookback_is_told() -> None:
+    steps = "sequence: [{event: A}, {event: B}]"
+    body = f"""audiences:
+  - {{id: a, criteria: {{{steps}, within: 60d}}}}
+  - {{id: b, criteria: {{{steps}, within: 30d}}}}
+  - {{id: c, lookback: 7d, criteria: {{{steps}, within: 8d}}}}
+"""
+    found = [w for w in warnings_in(body) if w.code == "beyond-lookback"]
+    assert [(w.line, w.path, w.message) for w in found] == [
+        (
+            11,
+            "audiences[0].criteria.within",
+            "the sequence may take 60d, but the lookback is 30d, so in 30d it must be over",
+        ),
+        (
+            13,
+            "audiences[2].criteria.within",
+            "the sequence may take 8d, but the lookback is 7d, so in 7d it must be over",
+        ),
+    ]
+    assert "beyond-lookback" not in {w.code for w in warnings_in(body, "unlimited")[:2]}
+
+
 def test_criteria_whose_state_grows_are_named() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A, when: {between: [6d, 4d]}}}
