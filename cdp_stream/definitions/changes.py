@@ -16,6 +16,7 @@ from typing import Any, Final
 from cdp_stream.core.definition import Account
 from cdp_stream.core.meaning import meaning_text
 from cdp_stream.core.planning import build_plan, calculated_audiences
+from cdp_stream.definitions.journeys import REMAINING_NAME
 from cdp_stream.definitions.load import Loaded
 from cdp_stream.definitions.nodes import Mapping as MappingNode
 from cdp_stream.definitions.nodes import Node, Scalar, Sequence
@@ -247,11 +248,20 @@ def _id(node: MappingNode) -> str:
 
 def _fields(node: MappingNode, model: type[Record], *without: str) -> _Fields:
     """The keys of a record but its id, those that are not written at their defaults."""
-    return {
+    found = {
         name: _plain(value) if (value := node.get(name)) is not None else described.default
         for name, described in model.model_fields.items()
         if name != "id" and name not in without
     }
+    # A name that is written as it would be without is no difference.
+    default = REMAINING_NAME if found.get("remaining") is True else _id(node)
+    if found.get("external_name") == (found.get("name") or default):
+        found["external_name"] = None
+    if found.get("name") == default:
+        found["name"] = None
+    if found.get("profile_lifetime", "") == found.get("lookback"):
+        found["profile_lifetime"] = None
+    return found
 
 
 def _plain(node: Node) -> Any:
