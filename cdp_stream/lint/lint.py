@@ -14,6 +14,7 @@ from cdp_stream.definitions import Loaded, Problem
 from cdp_stream.definitions.nodes import Scalar, shown
 from cdp_stream.definitions.schema import span_ms
 from cdp_stream.lint.memberships import Memberships
+from cdp_stream.lint.sound_part import sound_part
 from cdp_stream.lint.source import Place, parents_of, places_of, written_leaves
 from cdp_stream.lint.state import unbounded_state
 from cdp_stream.lint.written_windows import (
@@ -26,10 +27,13 @@ from cdp_stream.lint.written_windows import (
 
 
 def warnings_of(loaded: Loaded) -> list[Problem]:
-    """Every warning about definitions without errors, by file, line and column."""
-    if loaded.account is None:
+    """Every warning about definitions, by file, line and column; where some have errors, those
+    about the rest that no mending of them changes.
+    """
+    account = sound_part(loaded)
+    if account is None:
         return []
-    linter = _Linter(loaded.account, loaded)
+    linter = _Linter(account, loaded)
     found = dict.fromkeys(linter.warnings())
     return sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
 
@@ -39,8 +43,10 @@ class _Linter:
 
     def __init__(self, account: Account, loaded: Loaded) -> None:
         self._account = account
-        self._places, self._calculated = places_of(loaded.documents)
         self._audiences = {audience.id: audience for audience in account.audiences}
+        places, self._calculated = places_of(loaded.documents)
+        self._places = {name: place for name, place in places.items() if name in self._audiences}
+        self._is_whole = loaded.account is not None
         self._parents = parents_of(self._places)
 
     def warnings(self) -> Iterator[Problem]:
@@ -52,7 +58,8 @@ class _Linter:
         finally:
             memberships.close()
         yield from self._about_state()
-        yield from self._unconnected()
+        if self._is_whole:
+            yield from self._unconnected()
 
     # memberships
 

@@ -43,7 +43,11 @@ def last(days: int) -> Window:
 
 
 def test_the_default_is_every_workspace_in_the_order_of_the_account() -> None:
-    assert audience_in("{event: A}", own="status: active").workspaces == ("short", "long", "endless")
+    assert audience_in("{event: A}", own="status: active").workspaces == (
+        "short",
+        "long",
+        "endless",
+    )
     assert audience_in("{event: A}", own="workspaces: [long, short, long]").workspaces == (
         "short",
         "long",

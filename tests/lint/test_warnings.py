@@ -278,5 +278,57 @@ connections:
     assert [(w.code, w.related) for w in all_warnings_in(body)] == [("unconnected", ("b",))]
 
 
-def test_definitions_with_errors_have_no_warnings_yet() -> None:
+HEAD_OF_ONE = """version: 1
+account: shop
+workspaces:
+  - {id: main, inputs: [{id: web, kind: platform}]}
+"""
+
+
+def warned(body: str) -> list[tuple[str, int, tuple[str, ...]]]:
+    loaded = load_text(HEAD_OF_ONE + body)
+    assert loaded.errors
+    found = warnings_of(loaded)
+    assert all(w.path.split(".")[0] for w in found)
+    return [(w.code, w.line, w.related) for w in found]
+
+
+def test_what_has_no_error_is_warned_about_where_other_definitions_have() -> None:
+    body = """audiences:
+  - {id: wrong, criteria: {event: A, wher: []}}
+  - {id: never, criteria: {all: [{event: A}, {not: {event: A}}]}}
+  - {id: refers, criteria: {all: [{audience: wrong}, {not: {audience: wrong}}]}}
+  - {id: again, criteria: {not: {audience: refers}}}
+  - {id: below, criteria: {not: {any: [{audience: trial/paid}, {audience: trial/paid}]}}}
+  - {id: some, criteria: {event: B, when: {last: 60d}}}
+  - {id: more, criteria: {calculated_attribute: broken, at_least: 1}}
+  - {id: more, criteria: {event: B}}
+journeys:
+  - id: trial
+    milestones:
+      - {id: paid, criteria: {evnt: A}}
+      - {criteria: {event: A}, then: [{id: deep, criteria: {event: C}}]}
+  - id: fine
+    milestones:
+      - {id: all, criteria: {any: [{event: C}, {not: {event: C}}]}}
+      - {id: rest, remaining: true}
+calculated_attributes:
+  - {id: broken, calculation: total, of: {event: A}}
+connections:
+  - {audience: nobody, output: nowhere}
+"""
+    assert warned(body) == [
+        ("never-true", 7, ("never",)),
+        ("beyond-lookback", 11, ("some",)),
+        ("always-true", 21, ("fine/all",)),
+        ("unreachable-milestone", 22, ("fine/rest",)),
+    ]
+
+
+def test_an_error_of_all_definitions_leaves_nothing_to_warn_about() -> None:
+    never = "  - {id: never, criteria: {all: [{event: A}, {not: {event: A}}]}}\n"
+    assert warned("audience: []\naudiences:\n" + never) == []
+    assert warned("audiences:\n" + never + "  - {id: never, criteria: {event: A}}\n") == []
+    assert warned("event_tiers: []\naudiences:\n" + never) == []
     assert warnings_of(load_text("version: 1")) == []
+    assert warnings_of(load_text("version: [")) == []
