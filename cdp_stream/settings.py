@@ -149,7 +149,22 @@ def load_settings(
     environment: Mapping[str, str],
     file: Path | None = None,
 ) -> tuple[Settings, list[SettingSource]]:
-    """Put settings together and tell where each came from.
+    """Put settings together, see that they fit each other, and tell where each came from.
+
+    Raises:
+        UsageError: As `gathered_settings`, or settings of TLS and SASL that do not fit each other.
+    """
+    settings, sources = gathered_settings(flags, environment, file)
+    check_security(settings)
+    return settings, sources
+
+
+def gathered_settings(
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    file: Path | None = None,
+) -> tuple[Settings, list[SettingSource]]:
+    """Put settings together, whether they fit each other or not, and tell where each came from.
 
     Args:
         flags: Values given on the command line, by setting name; ``None`` means not given.
@@ -157,8 +172,7 @@ def load_settings(
         file: A ``cdp.toml``; one that does not exist counts as empty.
 
     Raises:
-        UsageError: An unknown name, a value that does not fit its setting, or settings of TLS and
-            SASL that do not fit each other.
+        UsageError: An unknown name, or a value that does not fit its setting.
     """
     names = {f.name for f in dataclasses.fields(Settings)}
     from_file = _read_file(file, names)
@@ -177,9 +191,7 @@ def load_settings(
             raw, source = setting.default, "default"
         values[name] = raw if source == "default" else _checked(name, raw, source)
         sources.append(SettingSource(name, values[name], source))
-    settings = Settings(**values)
-    _check_security(settings)
-    return settings, sources
+    return Settings(**values), sources
 
 
 def _read_environment(environment: Mapping[str, str], names: set[str]) -> dict[str, str]:
@@ -228,8 +240,12 @@ def _checked(name: str, raw: object, source: str) -> object:
         raise UsageError(f"{name} ({source}): {shown} is not {wanted}", "correct it") from error
 
 
-def _check_security(settings: Settings) -> None:
-    """Refuse settings of TLS and SASL that would be passed over in silence, or lack one another."""
+def check_security(settings: Settings) -> None:
+    """Refuse settings of TLS and SASL that would be passed over in silence, or lack one another.
+
+    Raises:
+        UsageError: There are such.
+    """
     for name in ("tls_ca", "tls_certificate"):
         if getattr(settings, name) is not None and not settings.tls:
             raise UsageError(f"{name} is set, but tls is off", "set tls = true, or unset it")

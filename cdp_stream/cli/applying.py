@@ -154,6 +154,8 @@ def _said(change: DefinitionChange) -> str:
         return "its members leave it" if change.kind in ("audience", "milestone") else ""
     if change.stops and change.kind == "milestone":
         return "it stops: no active connection needs it, and its members leave it"
+    if change.stops and change.kind == "audience":
+        return f"{said}; it stops: a draft is never calculated, and its members leave it"
     if change.stops:
         return f"{said}; it stops: its output is told nothing more of it"
     if not change.recalculates:

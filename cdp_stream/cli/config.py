@@ -8,16 +8,16 @@ import os
 import click
 
 from cdp_stream.cli.worker import SETTINGS_FILE
-from cdp_stream.settings import load_settings
+from cdp_stream.settings import check_security, gathered_settings
 
 
 @click.command(epilog="Example: cdp config --json")
 @click.option("--json", "as_json", is_flag=True, help='One {"name", "value", "source"} a line.')
 def command(as_json: bool) -> None:
     """Print every setting with its value and where it came from: a flag, the environment, cdp.toml
-    or the default.
+    or the default. Then, on standard error, what does not fit together.
     """
-    _settings, sources = load_settings({}, os.environ, SETTINGS_FILE)
+    settings, sources = gathered_settings({}, os.environ, SETTINGS_FILE)
     width = max(len(source.name) for source in sources)
     for source in sources:
         value = (
@@ -31,3 +31,4 @@ def command(as_json: bool) -> None:
             click.echo(
                 f"{source.name:<{width}}  {'' if value is None else value}  ({source.source})"
             )
+    check_security(settings)

@@ -102,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
+        return _fail(_command_missing(error.ctx), error.exit_code)
     except click.ClickException as error:
         return _fail(_usage_line(error), error.exit_code)
     except CdpError as error:
@@ -117,6 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(f"{line}; run it again with --debug for the traceback", EXIT_OUTSIDE)
     return code if isinstance(code, int) else 0
+
+
+def _command_missing(context: click.Context | None) -> str:
+    assert context is not None
+    assert isinstance(context.command, click.Group)
+    choices = ", ".join(f"`{name}`" for name in context.command.list_commands(context))
+    path = context.command_path
+    return f"`{path}` needs a command: {choices}; see `{path} --help`"
 
 
 def _usage_line(error: click.ClickException) -> str:

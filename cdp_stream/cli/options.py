@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from cdp_stream.core.definition import Account
 from cdp_stream.core.operators import instant_of
 from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.planning import build_plan, calculated_audiences
 from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
@@ -152,7 +152,7 @@ def known_audience(plan: Plan, audience_id: str) -> str:
     """The id, if the plan has that audience or milestone.
 
     Raises:
-        UsageError: it has not; a near miss is suggested.
+        UsageError: it has not, and a near miss is suggested; or it is not calculated.
     """
     known = [audience.id for audience in plan.audiences]
     if any(one.id == audience_id and not one.computed for one in plan.account.audiences):
@@ -160,6 +160,11 @@ def known_audience(plan: Plan, audience_id: str) -> str:
             f"`{audience_id}` is not computed: its journey is activated `by_connection`, and no "
             "active connection needs it",
             "connect it, or write `activation: always`",
+        )
+    if audience_id in known and audience_id not in calculated_audiences(plan.account.audiences):
+        raise UsageError(
+            f"`{audience_id}` is a draft, which is checked and never calculated",
+            "delete its `status: draft`",
         )
     if audience_id not in known:
         raise unknown("audience or milestone", audience_id, known)

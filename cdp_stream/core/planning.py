@@ -196,9 +196,25 @@ def _evaluated(audiences: tuple[Audience, ...]) -> tuple[Audience, ...]:
     """The audiences that are computed, and those that these refer to, however far."""
     if all(audience.computed for audience in audiences):
         return audiences
+    needed = _with_references(audiences, [one.id for one in audiences if one.computed])
+    return tuple(audience for audience in audiences if audience.id in needed)
+
+
+def calculated_audiences(audiences: tuple[Audience, ...]) -> set[str]:
+    """Those that have members: the ones that emit, and drafts that these refer to, however far.
+
+    A draft that none of them refers to is followed silently, so that it is at once itself when it
+    becomes active; nothing is said of it.
+    """
+    computed = {audience.id for audience in audiences if audience.computed}
+    return computed & _with_references(audiences, [one.id for one in audiences if one.emits])
+
+
+def _with_references(audiences: tuple[Audience, ...], wanted: list[str]) -> set[str]:
+    """The wanted audiences, and those that these refer to, however far."""
     by_id = {audience.id: audience for audience in audiences}
     needed: set[str] = set()
-    pending = [audience.id for audience in audiences if audience.computed]
+    pending = list(wanted)
     while pending:
         name = pending.pop()
         if name not in needed:
@@ -208,7 +224,7 @@ def _evaluated(audiences: tuple[Audience, ...]) -> tuple[Audience, ...]:
                 for leaf in leaves_of(by_id[name].expression)
                 if isinstance(leaf, MemberOf)
             ]
-    return tuple(audience for audience in audiences if audience.id in needed)
+    return needed
 
 
 def _routes(plan: Plan, leaves: Leaves, missing: frozenset[str]) -> Iterator[Route]:

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from cdp_stream.core.definition import Account
 from cdp_stream.core.meaning import meaning_text
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.planning import build_plan, calculated_audiences
+from cdp_stream.definitions.journeys import REMAINING_NAME
 from cdp_stream.definitions.load import Loaded
 from cdp_stream.definitions.nodes import Mapping as MappingNode
 from cdp_stream.definitions.nodes import Node, Scalar, Sequence
@@ -58,8 +59,8 @@ class DefinitionChange:
         recalculates: whether memberships are worked out anew, from the event history as far as
             criteria that were not there before read it.
         fields: the keys that differ, of a change; none where only what it refers to does.
-        stops: whether it is a connection that tells its output nothing from now on, or a milestone
-            that no active connection needs any more.
+        stops: whether it is a connection that tells its output nothing from now on, a milestone
+            that no active connection needs any more, or an audience that became a draft.
     """
 
     kind: str
@@ -139,7 +140,8 @@ def _changed(
     before, after = (known.get(key) for known in meanings)
     anew = before != after and after is not None
     anew |= not _RECALCULATING.get(key[0], frozenset()).isdisjoint(names)
-    # A milestone that no connection needs any more, or a connection that is made inactive.
+    # A milestone that no connection needs any more, an audience that became a draft, or a
+    # connection that is made inactive.
     stops = before is not None and after is None
     stops |= key[0] == "connection" and "status" in names and new["status"] == "inactive"
     if not names and not anew and not stops:
@@ -168,11 +170,11 @@ def _meanings(loaded: Loaded | None) -> dict[_Key, str]:
     if loaded is None or loaded.account is None:
         return {}
     account = loaded.account
-    computed = {audience.id for audience in account.audiences if audience.computed}
+    calculated = calculated_audiences(account.audiences)
     found = {
         ("milestone" if "/" in audience.id else "audience", audience.id): audience.meaning
         for audience in build_plan(account).audiences
-        if audience.id in computed
+        if audience.id in calculated
     }
     for attribute in account.calculated_attributes:
         found["calculated_attribute", attribute.id] = meaning_text(attribute)
@@ -246,11 +248,20 @@ def _id(node: MappingNode) -> str:
 
 def _fields(node: MappingNode, model: type[Record], *without: str) -> _Fields:
     """The keys of a record but its id, those that are not written at their defaults."""
-    return {
+    found = {
         name: _plain(value) if (value := node.get(name)) is not None else described.default
         for name, described in model.model_fields.items()
         if name != "id" and name not in without
     }
+    # A name that is written as it would be without is no difference.
+    default = REMAINING_NAME if found.get("remaining") is True else _id(node)
+    if found.get("external_name") == (found.get("name") or default):
+        found["external_name"] = None
+    if found.get("name") == default:
+        found["name"] = None
+    if found.get("profile_lifetime", "") == found.get("lookback"):
+        found["profile_lifetime"] = None
+    return found
 
 
 def _plain(node: Node) -> Any:

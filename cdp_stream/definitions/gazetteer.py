@@ -95,9 +95,22 @@ class Gazetteer:
             return None
         return f"there is `{elsewhere.name}, {elsewhere.country}`"
 
-    def like(self, text: str) -> set[str]:
-        """The names that begin with the same letter."""
-        return self._by_letter.get(folded(text)[:1], set())
+    def like(self, text: str) -> tuple[str, set[str], str]:
+        """What of the text stands for a name, the names that begin with the same letter, and what
+        must follow them: of `Pariss, FR` the names are those of France, and `, FR` follows.
+        """
+        *front, last = (part.strip() for part in text.split(","))
+        names = self._by_letter.get(folded(text)[:1], set())
+        code = self._country_codes.get(folded(last), last.upper())
+        code = _OTHER_CODES.get(folded(code), code).upper()
+        if not front or folded(code) not in self._codes:
+            return text, names, ""
+        name, *region = front
+        query = _Query("", folded(", ".join(region)), folded(code))
+        there = {
+            known for known in names if any(map(query.fits, self._by_name.get(folded(known), ())))
+        }
+        return name, there, ", ".join(("", *region, code))
 
     def _cities(self) -> Iterator[tuple[City, list[str]]]:
         """The cities with their other names, the most populous first."""

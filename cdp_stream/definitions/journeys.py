@@ -135,6 +135,12 @@ class _MilestoneReader:
             or (REMAINING_NAME if record.remaining else record.id)
         )
         ab_test = read_ab_test(read.node.get("ab_test"), f"{path}.ab_test", full_id, self._problems)
+        below = read.node.get("then")
+        if isinstance(below, Sequence) and not below.items:
+            advice = "add a milestone, or leave `then` out"
+            self._problems.error(
+                "empty-list", below.mark, f"{path}.then", "the list is empty", advice
+            )
         then = self.siblings(read.items("then"), full_id)
         tags, tested = tuple(record.tags), "ab_test" in read.node.entries
         return MilestoneRead(record.id, definition, name, expression, ab_test, tested, tags, then)

@@ -97,7 +97,7 @@ def _read_city(
         return city.latitude, city.longitude
     advice = cities.hint(text)
     if advice is None:
-        advice = problems.near(text, cities.like(text)) or (
+        advice = problems.near(*cities.like(text)) or (
             "cities of 15,000 people and more are known; write `[latitude, longitude]`"
         )
     problems.error("unknown-city", node.mark, path, f"there is no city `{shown(text)}`", advice)

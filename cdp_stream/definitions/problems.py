@@ -195,8 +195,10 @@ class Problems:
             suggestion,
         )
 
-    def near(self, word: str, known: Collection[str]) -> str | None:
-        """`did you mean ...?` for a word that is almost one of the known ones, else None."""
+    def near(self, word: str, known: Collection[str], then: str = "") -> str | None:
+        """`did you mean ...?` for a word that is almost one of the known ones, else None; `then`
+        follows each of those.
+        """
         if len(word) > MAX_WORD or self._compared + len(known) > MAX_COMPARED:
             return None
         self._compared += len(known)
@@ -207,7 +209,7 @@ class Problems:
         match = get_close_matches(
             lowered, candidates, n=1, cutoff=0.6 if len(word) <= SHORT_WORD else 0.7
         )
-        return f"did you mean `{candidates[match[0]]}`?" if match else None
+        return f"did you mean `{candidates[match[0]]}{then}`?" if match else None
 
     def near_or_list(self, word: str, known: Collection[str]) -> str:
         """A near miss, or all that would be right."""

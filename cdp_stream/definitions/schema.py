@@ -105,6 +105,7 @@ Tag = Annotated[str, AfterValidator(_checked_tag)]
 Span = Annotated[str, PlainValidator(_checked_span)]
 Ids = Annotated[list[str], AfterValidator(_not_empty)]
 Listed = Annotated[list[str], AfterValidator(_says_something)]
+Tags = Annotated[list[Tag], AfterValidator(_says_something)]
 Nodes = InstanceOf[Sequence]
 AnyNode = Any
 """Its own reader says what is wrong with it, whatever kind of node it is."""
@@ -220,7 +221,7 @@ class AudienceRecord(Record):
     inputs: Ids | None = None
     lookback: Span | None = None
     status: Literal["active", "draft"] = "active"
-    tags: list[Tag] = []
+    tags: Tags = []
     criteria: AnyNode
     ab_test: AnyNode = None
 
@@ -246,7 +247,7 @@ class MilestoneRecord(Record):
     id: Id
     name: Name | None = None
     external_name: Name | None = None
-    tags: list[Tag] = []
+    tags: Tags = []
     criteria: AnyNode = None
     remaining: bool = False
     ab_test: AnyNode = None

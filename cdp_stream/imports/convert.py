@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from cdp_stream.imports import audience_sdk as sdk
 from cdp_stream.imports.event_rows import (
-    ROW_PATHS,
-    TIMES,
     Rows,
     alternatives,
     is_about,
+    is_in_every_row,
     normalized,
     place_of,
 )
@@ -251,9 +250,10 @@ class Converter:
         operator: str,
         constant: sdk.Constant,
     ) -> Criterion:
-        if isinstance(operand, sdk.ModelPath) and operand.path not in ROW_PATHS | TIMES:
-            for one in rows:
-                one.where.append(place_of(one.model, operand.path) | {"exists": True})
+        path = operand.path if isinstance(operand, sdk.ModelPath) else None
+        for one in rows:
+            if path is not None and not is_in_every_row(one.model, path):
+                one.where.append(place_of(one.model, path) | {"exists": True})
         found = [one.criterion() for one in rows]
         if operator == "not_equals":
             return {"not": _counted(found, _count_form("equals", constant))}

@@ -24,11 +24,13 @@ from cdp_stream.imports.windows import Bounds, about, bounds_of
 MAX_ALTERNATIVES: Final = 16
 
 ROW_PATHS: Final = frozenset({"id", "event_id", "source_message_id"})
-"""Every row has these, so counting them is counting rows."""
+"""Every row has these."""
 TIMES: Final = frozenset(
     {"timestamp", "timestamp_unixtime_ms", "event_timestamp", "event_time", "occurred_at"}
 )
 _NAMES: Final = frozenset({"name", "event_name", "screen_name"})
+_NAMED: Final = {EVENT: "event_name", SCREEN_VIEW: "screen_name", ATTRIBUTION: "event_name"}
+"""The kinds of events that have a name of their own, each with the field that has it."""
 _TYPES: Final = frozenset({"event_type", "type", "message_type"})
 _ACTIONS: Final = frozenset({"action", "product_action", "product_action.action"})
 _CUSTOM_TYPE: Final = "custom_event_type"
@@ -154,6 +156,12 @@ def place_of(model: EventModel, path: str) -> dict[str, str]:
     for prefix, place in _PREFIXES:
         if path.startswith(prefix):
             return {place: path.removeprefix(prefix)}
+    if path in _NAMES and model.kind in _NAMED:
+        return {"field": _NAMED[model.kind]}
+    if path == _CUSTOM_TYPE:
+        return {"field": path}
+    if path in _TYPES:
+        raise InexpressibleError(f"the value of `{path}`")
     if path.split(".", maxsplit=1)[0] in {
         "location",
         "context",
@@ -161,7 +169,12 @@ def place_of(model: EventModel, path: str) -> dict[str, str]:
         "product_impressions",
     }:
         raise InexpressibleError(f"`{path}` of an event")
-    return {"attribute" if model.kind in {EVENT, SCREEN_VIEW, ATTRIBUTION} else "field": path}
+    return {"attribute" if model.kind in _NAMED else "field": path}
+
+
+def is_in_every_row(model: EventModel, path: str) -> bool:
+    """Whether every row of the model has a value there: counting those is counting rows."""
+    return path in ROW_PATHS | TIMES | _TYPES or (path in _NAMES and model.kind in _NAMED)
 
 
 def is_about(expression: sdk.Expression) -> str | None:
@@ -227,7 +240,7 @@ def _narrow(rows: Rows, path: str, text: str) -> bool:
     if path == _CUSTOM_TYPE and kind == EVENT and rows.custom_event_type is None:
         rows.custom_event_type = text
         return True
-    named = _NAMES if kind in {EVENT, SCREEN_VIEW, ATTRIBUTION} else _ACTIONS
+    named = _NAMES if kind in _NAMED else _ACTIONS
     if path not in named or kind in LIFECYCLE or kind == SESSION:
         return False
     if name != ANY or text == ANY:

@@ -28,6 +28,7 @@ class Circuit:
         self.variables = 1
         self._atoms: dict[Hashable, int] = {}
         self._gates: dict[tuple[int, ...], int] = {}
+        self._inputs: dict[int, tuple[int, ...]] = {}
 
     def atom(self, key: Hashable) -> int:
         """The variable of an elementary truth; equal keys are the same truth."""
@@ -42,6 +43,9 @@ class Circuit:
         parts.discard(TRUE)
         if FALSE in parts or any(-part in parts for part in parts):
             return FALSE
+        for part in tuple(parts):
+            # What one of them has for a part itself need not be said again.
+            parts.difference_update(self._inputs.get(part, ()))
         if not parts:
             return TRUE
         inputs = tuple(sorted(parts))
@@ -50,6 +54,7 @@ class Circuit:
         gate = self._gates.get(inputs)
         if gate is None:
             gate = self._gates[inputs] = self._new()
+            self._inputs[gate] = inputs
             self.clauses.extend([-gate, part] for part in inputs)
             self.clauses.append([gate, *(-part for part in inputs)])
         return gate

@@ -17,17 +17,15 @@ from functools import cache
 from itertools import islice, pairwise, product
 from typing import Final
 
-from cdp_stream.core.definition import Condition, Reach, Source, Workspace
+from cdp_stream.core.definition import Condition, Reach, Workspace
 from cdp_stream.core.subject import ATTRIBUTION, EVENT, Subject
-from cdp_stream.core.windows import Window
 from cdp_stream.definitions.tiers import may_be_read
 from cdp_stream.lint.circuit import FALSE, TRUE, Circuit
-from cdp_stream.lint.values import Form, Shape, form_excludes, form_implies, form_of, window_within
+from cdp_stream.lint.conditions import Where, is_empty, where_implies, where_of
+from cdp_stream.lint.values import window_within
 
 MAX_COMPARED: Final = 1_000_000
 """So many pairs of event sets are compared; what lies beyond is not known of."""
-
-Where = frozenset[tuple[Source, str, Form]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +64,15 @@ class Events:
         self, reaches: tuple[Reach, ...], subject: Subject, where: tuple[Condition, ...]
     ) -> EventSet | None:
         """The events that a criterion is about, None when there can be none."""
-        conditions = frozenset((c.source, c.key, form_of(c.test)) for c in where)
-        if _is_contradiction(conditions):
+        conditions = where_of(subject.kind, where)
+        if conditions is None:
             return None
         read = []
         for reach in reaches:
             inputs = self._inputs(reach.workspace, subject, reach.inputs)
             newest = reach.window.newest or 0
             window = replace(reach.window, newest=newest)
-            if inputs and not _is_empty(window):
+            if inputs and not is_empty(window):
                 read.append(Reach(reach.workspace, window, inputs))
         return EventSet(frozenset(read), subject, conditions) if read else None
 
@@ -141,7 +139,7 @@ def wider_subjects(subject: Subject) -> set[Subject]:
 
 def is_within(smaller: EventSet, larger: EventSet) -> bool:
     """Whether the one set's events surely are the other's too, their subjects being so."""
-    return where_implies(smaller.where, larger.where) and all(
+    return where_implies(smaller.subject.kind, smaller.where, larger.where) and all(
         any(_reach_within(own, wanted) for wanted in larger.reaches) for own in smaller.reaches
     )
 
@@ -154,31 +152,3 @@ def _reach_within(one: Reach, other: Reach) -> bool:
         and other.inputs is not None
         and one.inputs <= other.inputs
     )
-
-
-def where_implies(one: Where, other: Where) -> bool:
-    """Whether every event (and product of it) that meets the one's conditions meets the other's.
-
-    Product conditions are met by one and the same product, so each may be taken by itself.
-    """
-    return other <= one or all(
-        wanted in one
-        or any(own[:2] == wanted[:2] and form_implies(own[2], wanted[2]) for own in one)
-        for wanted in other
-    )
-
-
-def _is_contradiction(where: Where) -> bool:
-    """Whether no event meets all the conditions."""
-    return any(
-        (own[2].shape is Shape.SOME and not own[2].properties)
-        or any(own[:2] == other[:2] and form_excludes(own[2], other[2]) for other in where)
-        for own in where
-    )
-
-
-def _is_empty(window: Window) -> bool:
-    ages = window.oldest is not None and window.newest is not None
-    if ages and window.oldest < window.newest:  # type: ignore[operator]
-        return True
-    return window.start is not None and window.end is not None and window.start >= window.end

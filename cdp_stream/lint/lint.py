@@ -7,26 +7,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.definition import Account, SequenceCriterion
 from cdp_stream.definitions import Loaded, Problem
-from cdp_stream.definitions.nodes import shown
+from cdp_stream.definitions.nodes import Scalar, shown
+from cdp_stream.definitions.schema import span_ms
 from cdp_stream.lint.memberships import Memberships
+from cdp_stream.lint.sound_part import sound_part
 from cdp_stream.lint.source import Place, parents_of, places_of, written_leaves
 from cdp_stream.lint.state import unbounded_state
 from cdp_stream.lint.written_windows import (
     beyond_lookback,
     calculated_beyond_lookback,
-    fading_window,
+    fading_windows,
+    sequence_beyond_lookback,
     written_windows,
 )
 
 
 def warnings_of(loaded: Loaded) -> list[Problem]:
-    """Every warning about definitions without errors, by file, line and column."""
-    if loaded.account is None:
+    """Every warning about definitions, by file, line and column; where some have errors, those
+    about the rest that no mending of them changes.
+    """
+    account = sound_part(loaded)
+    if account is None:
         return []
-    linter = _Linter(loaded.account, loaded)
+    linter = _Linter(account, loaded)
     found = dict.fromkeys(linter.warnings())
     return sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
 
@@ -36,8 +43,10 @@ class _Linter:
 
     def __init__(self, account: Account, loaded: Loaded) -> None:
         self._account = account
-        self._places, self._calculated = places_of(loaded.documents)
         self._audiences = {audience.id: audience for audience in account.audiences}
+        places, self._calculated = places_of(loaded.documents)
+        self._places = {name: place for name, place in places.items() if name in self._audiences}
+        self._is_whole = loaded.account is not None
         self._parents = parents_of(self._places)
 
     def warnings(self) -> Iterator[Problem]:
@@ -49,7 +58,8 @@ class _Linter:
         finally:
             memberships.close()
         yield from self._about_state()
-        yield from self._unconnected()
+        if self._is_whole:
+            yield from self._unconnected()
 
     # memberships
 
@@ -135,12 +145,28 @@ class _Linter:
     # criteria by themselves
 
     def _about_windows(self, memberships: Memberships) -> Iterator[Problem]:
-        for written in written_windows(self._account, self._places):
-            about = (beyond_lookback(written), fading_window(written, memberships.needs))
-            yield from filter(None, about)
+        windows = written_windows(self._account, self._places)
+        for _, own in groupby(windows, key=lambda written: written.audience.id):
+            together = list(own)
+            for written in together:
+                yield from beyond_lookback(written)
+            yield from fading_windows(together, memberships.is_empty_without)
+        yield from self._about_sequences()
         for attribute in self._account.calculated_attributes:
             place = self._calculated[attribute.id]
             yield from filter(None, [calculated_beyond_lookback(attribute, place)])
+
+    def _about_sequences(self) -> Iterator[Problem]:
+        lookbacks = {one.id: one.lookback_ms for one in self._account.workspaces}
+        for audience in self._account.audiences:
+            place = self._places[audience.id]
+            own = place.key("lookback").node
+            span = span_ms(own.raw) if isinstance(own, Scalar) else None
+            for leaf in written_leaves(audience.expression):
+                if isinstance(leaf, SequenceCriterion):
+                    read = [span or lookbacks[reach.workspace] for reach in leaf.reaches]
+                    found = sequence_beyond_lookback(audience, leaf, place.at(leaf.path), read)
+                    yield from filter(None, [found])
 
     def _about_state(self) -> Iterator[Problem]:
         for audience in self._account.audiences:

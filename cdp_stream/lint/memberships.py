@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
-from cdp_stream.core.definition import Account, All, Audience, Criterion, Expression
+from cdp_stream.core.definition import Account, All, Audience, Criterion, EventCriterion, Expression
 from cdp_stream.lint.circuit import FALSE
 from cdp_stream.lint.relations import relations_of
 from cdp_stream.lint.solver import Effort, Solver
@@ -71,11 +71,14 @@ class Memberships:
         for solver in set(self._solvers.values()):
             solver.close()
 
-    def needs(self, audience: Audience, criterion: Criterion) -> bool:
-        """Whether every member of the audience surely meets the criterion."""
-        literal = self._vocabulary.expression(criterion)
-        member = self._truths[audience.id].member
-        return self._solvers[audience.id].may_hold(member, -literal) is False
+    def is_empty_without(self, audience: Audience, criteria: list[Criterion]) -> bool:
+        """Whether the audience surely has no members when no event counts for these criteria."""
+        literals = [self._truths[audience.id].member]
+        for criterion in criteria:
+            literal = self._vocabulary.expression(criterion)
+            none_will_do = isinstance(criterion, EventCriterion) and criterion.minimum <= 0
+            literals.append(literal if none_will_do else -literal)
+        return self._solvers[audience.id].may_hold(*literals) is False
 
     def contradiction_of(self, audience_id: str) -> list[str]:
         """The paths of those criteria, of a list of which all must hold, that contradict each
@@ -93,7 +96,8 @@ class Memberships:
     def _read(self, audience: Audience) -> _Truths:
         vocabulary = self._vocabulary
         member, gate = vocabulary.member(audience.id), vocabulary.gate(audience)
-        own, parts = member, []
+        # A remaining-users split has no criteria: everyone active would meet them.
+        own, parts = gate, list[tuple[str, int]]()
         written = _own_criteria(audience)
         if written is not None:
             own = vocabulary.circuit.conjunction((gate, vocabulary.expression(written)))
@@ -120,12 +124,11 @@ class Memberships:
         for place in found.always:
             self.always += same[place]
         trivial = {*found.never, *found.always}
+        first_of = {other: one for one, other in found.equal}
         for place, names in enumerate(same):
             if place not in trivial:
-                self.equal += [(names[0], other) for other in names[1:]]
-        self.equal += [
-            (same[one][0], name) for one, other in found.equal for name in same[other][:1]
-        ]
+                first = same[first_of.get(place, place)][0]
+                self.equal += [(first, other) for other in names if other != first]
         self.within += [(same[one][0], same[other][0]) for one, other in found.within]
 
     def _groups(self) -> list[tuple[list[str], list[list[int]]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import compress, islice
 from typing import Final
 
 from cdp_stream.lint.solver import Solver
@@ -17,6 +18,7 @@ _FEW: Final = 3
 """For so few candidates, itself among them, no cases are looked for: they are asked about."""
 _MIXTURES: Final = 2
 """Mixed patterns of preferred truths with which cases are looked for, besides all and none."""
+_DIGITS: Final = bytes.maketrans(b"\0\1", b"01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,14 @@ def relations_of(solver: Solver, members: list[int], gates: list[int]) -> Relati
     places = range(len(members))
     gate_places = {gate: place for place, gate in enumerate(dict.fromkeys(gates), len(members))}
     containment = _Containment(solver, [*members, *gate_places])
-    found.never.extend(p for p in places if containment.is_impossible(members[p]))
-    columns = containment.columns()
-    for place in places:
+    never = [p for p in places if containment.is_impossible(members[p])]
+    found.never.extend(never)
+    for place in sorted(set(places).difference(never)):
         gate = gates[place]
-        outside = columns[gate_places[gate]] & ~columns[place]
-        candidate = not outside and place not in found.never
-        if candidate and containment.is_impossible(gate, -members[place]):
+        wider = 1 << place
+        if containment.possible[gate_places[gate]] & wider and containment.is_impossible(
+            gate, -members[place]
+        ):
             found.always.append(place)
     trivial = {*found.never, *found.always}
     supersets = containment.supersets([p for p in places if p not in trivial])
@@ -59,74 +62,72 @@ def relations_of(solver: Solver, members: list[int], gates: list[int]) -> Relati
 
 
 class _Containment:
-    """Finds, for each literal, those that hold whenever it does; sets are bits by place."""
+    """Finds, for each literal, those that hold whenever it does; sets are bits by place.
+
+    Attributes:
+        possible: for each literal the set of those that were true in every case in which it was.
+    """
 
     def __init__(self, solver: Solver, literals: list[int]) -> None:
         self._solver = solver
         self._literals = literals
-        self._row = solver.case_reader(literals)
-        self._rows: list[str] = []
+        self._flags = solver.case_reader(literals)
+        self._known: set[int] = set()
+        self.possible = [(1 << len(literals)) - 1] * len(literals)
 
     def is_impossible(self, *literals: int) -> bool:
         """Whether these surely never hold together; a case in which they do is kept."""
         answer = self._solver.may_hold(*literals)
         if answer:
-            self._rows.append(self._row())
+            self._learn(self._flags())
         return answer is False
 
-    def columns(self) -> list[int]:
-        """For each literal the cases in which it is true, as bits."""
-        if not self._rows:
-            return [0] * len(self._literals)
-        return [int("".join(column), 2) for column in zip(*self._rows, strict=True)]
+    def _learn(self, flags: list[bool]) -> None:
+        """Take a case in; most are like one before."""
+        case = int(bytes(flags)[::-1].translate(_DIGITS), 2)
+        if case in self._known:
+            return
+        self._known.add(case)
+        possible = self.possible
+        for place in compress(range(len(flags)), flags):
+            possible[place] &= case
 
     def supersets(self, ordinary: list[int]) -> list[int]:
         """For each literal the set of those that surely contain it, itself among them; only the
         ordinary ones are looked at.
         """
         proven = [1 << place for place in range(len(self._literals))]
-        possible = self._unrefuted(ordinary)
+        among = sum(1 << place for place in ordinary)
         for pattern in range(1, 2 + _MIXTURES):
             self._solver.prefer(pattern)
-            for place in ordinary:
-                if possible[place].bit_count() > _FEW:
-                    self.is_impossible(self._literals[place])
-            possible = self._unrefuted(ordinary)
+            wide = [p for p in ordinary if (self.possible[p] & among).bit_count() > _FEW]
+            for place in wide:
+                self.is_impossible(self._literals[place])
         self._solver.prefer(0)
         # The widest first: what contains them is known when they are found to contain another.
-        for place in sorted(ordinary, key=lambda each: possible[each].bit_count()):
-            self._prove(place, possible, proven)
+        order = sorted(ordinary, key=lambda each: (self.possible[each] & among).bit_count())
+        for position, place in enumerate(order):
+            self._prove(place, among, proven, order[:position])
         return proven
 
-    def _unrefuted(self, ordinary: list[int]) -> list[int]:
-        """For each literal the set of those that were true in every case in which it was."""
-        columns = self.columns()
-        every = (1 << len(self._rows)) - 1
-        lacking = [(1 << place, every ^ columns[place]) for place in ordinary]
-        possible = [0] * len(self._literals)
-        for place in ordinary:
-            cases = columns[place]
-            possible[place] = sum(bit for bit, absent in lacking if not cases & absent)
-        return possible
-
-    def _prove(self, place: int, possible: list[int], proven: list[int]) -> None:
+    def _prove(self, place: int, among: int, proven: list[int], done: list[int]) -> None:
         asked = 0
-        while open_ones := possible[place] & ~proven[place] & ~asked:
-            other = max(_places(open_ones), key=lambda each: proven[each].bit_count())
+        while open_ones := self.possible[place] & among & ~proven[place] & ~asked:
+            # The narrowest of which the most is known already.
+            other = next((one for one in reversed(done) if open_ones >> one & 1), None)
+            if other is None:
+                other = next(_places(open_ones))
             asked |= 1 << other
             if self.is_impossible(self._literals[place], -self._literals[other]):
                 proven[place] |= proven[other]
-            elif self._rows[-1][place] == "1":
-                possible[place] &= int(self._rows[-1][::-1], 2)
 
 
 def _classes(supersets: list[int]) -> list[int]:
     """For each place the set of those that are equal to it, itself among them."""
-    subsets = [0] * len(supersets)
-    for place, above in enumerate(supersets):
-        for other in _places(above):
-            subsets[other] |= 1 << place
-    return [above & below for above, below in zip(supersets, subsets, strict=True)]
+    width = len(supersets)
+    rows = [format(above, f"0{width}b") for above in reversed(supersets)]
+    subsets = [int("".join(column), 2) for column in zip(*rows, strict=True)]
+    return [above & below for above, below in zip(supersets, reversed(subsets), strict=True)]
 
 
 def _equal(classes: list[int]) -> Iterator[tuple[int, int]]:
@@ -138,16 +139,18 @@ def _equal(classes: list[int]) -> Iterator[tuple[int, int]]:
 
 def _direct(supersets: list[int], classes: list[int]) -> Iterator[tuple[int, int]]:
     """Containments with nothing between, one for each pair of classes."""
-    for place, above in enumerate(supersets):
-        if next(_places(classes[place])) != place:
-            continue
-        others = above & ~classes[place]
-        beyond = 0
-        for other in _places(others):
-            beyond |= supersets[other] & ~classes[other]
-        for other in _places(others & ~beyond):
-            if next(_places(classes[other])) == other:
+    firsts = [place for place, equals in enumerate(classes) if next(_places(equals)) == place]
+    # What contains the most others' containers is the nearest: it has those containers too.
+    narrow = sorted(firsts, key=lambda place: supersets[place].bit_count(), reverse=True)
+    only_firsts = sum(1 << place for place in firsts)
+    for position, place in enumerate(narrow):
+        wider = supersets[place] & ~classes[place] & only_firsts
+        for other in islice(narrow, position + 1, None):
+            if not wider:
+                break
+            if wider >> other & 1:
                 yield other, place
+                wider &= ~supersets[other]
 
 
 def _places(bits: int) -> Iterator[int]:

@@ -69,10 +69,8 @@ class Solver:
         )
         return answer
 
-    def case_reader(self, literals: Sequence[int]) -> Callable[[], str]:
-        """A function that says which of the literals are true in the case found last, as a row of
-        `0` and `1`.
-        """
+    def case_reader(self, literals: Sequence[int]) -> Callable[[], list[bool]]:
+        """A function that says of each literal whether it is true in the case found last."""
         numbers = [self._number(literal) for literal in literals]
         for number in numbers:
             # It has a value only for variables of which it has heard.
@@ -80,10 +78,9 @@ class Solver:
         # Twice the first: with one place alone it would give no tuple.
         read = itemgetter(*(abs(number) - 1 for number in (numbers[0], *numbers)))
 
-        def row() -> str:
+        def row() -> list[bool]:
             # All in C: it is asked for thousands of times.
-            values = read(self._solver.get_model())
-            return "".join(map("01".__getitem__, map(eq, values[1:], numbers)))
+            return list(map(eq, read(self._solver.get_model())[1:], numbers))
 
         return row
 

@@ -276,7 +276,7 @@ def excludes(one: Property, other: Property) -> bool:
         case (Part() | Prefix() | Suffix() | Pattern() | Interval(), Equal(text)):
             return not _text_has(text, one)
         case Interval(), Interval():
-            return _intersection(one, other).is_empty
+            return intersection(one, other).is_empty
         case Prefix(text), Prefix(other_text):
             return not (text.startswith(other_text) or other_text.startswith(text))
         case Suffix(text), Suffix(other_text):
@@ -285,7 +285,8 @@ def excludes(one: Property, other: Property) -> bool:
             return False
 
 
-def _intersection(one: Interval, other: Interval) -> Interval:
+def intersection(one: Interval, other: Interval) -> Interval:
+    """The numbers that both have."""
     low, high = (
         (one if _low_within(one, other) else other),
         (one if _high_within(one, other) else other),

@@ -5,9 +5,10 @@ Source: docs/problems.md, warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Final
 
 from cdp_stream.core.definition import (
@@ -16,6 +17,7 @@ from cdp_stream.core.definition import (
     CalculatedAttribute,
     Criterion,
     EventCriterion,
+    Reach,
     SequenceCriterion,
 )
 from cdp_stream.core.windows import DAY_MS, Window
@@ -30,17 +32,17 @@ _LAST_INSTANT: Final = 253_402_300_799_999
 
 @dataclass(frozen=True, slots=True)
 class WrittenWindow:
-    """A `when` as it was written, and what the lookback left of it.
+    """A `when` as it was written, and what the lookbacks left of it.
 
     Attributes:
-        cut: one for each workspace that is read.
+        reaches: for each workspace that is read, with what its lookback left.
     """
 
     audience: Audience
     criterion: Criterion
     place: Place
     window: Window
-    cut: tuple[Window, ...]
+    reaches: tuple[Reach, ...]
 
 
 def written_windows(account: Account, places: dict[str, Place]) -> Iterator[WrittenWindow]:
@@ -52,34 +54,64 @@ def written_windows(account: Account, places: dict[str, Place]) -> Iterator[Writ
             when = places[audience.id].at(leaf.path).key("when")
             window = read_when(when.node, when.path, (None,), Problems())
             if when.path.endswith(".when") and window is not None:
-                cut = tuple(reach.window for reach in leaf.reaches)
-                yield WrittenWindow(audience, leaf, when, window, cut)
+                yield WrittenWindow(audience, leaf, when, window, leaf.reaches)
 
 
-def beyond_lookback(written: WrittenWindow) -> Problem | None:
-    """A warning about a window of which the lookback leaves only a part."""
+def beyond_lookback(written: WrittenWindow) -> Iterator[Problem]:
+    """Warnings about a window of which the lookback leaves only a part: one, or one for each
+    workspace where it does so when that is not the same in all.
+    """
     length = _length(written.window)
-    lookbacks = [cut.oldest for cut in written.cut if cut.oldest is not None]
-    if not lookbacks or len(lookbacks) < len(written.cut):
-        return None
-    lookback = max(lookbacks)
-    if length is not None and length <= lookback:
-        return None
-    reach = "has no limit" if length is None else f"is {spoken_length(length)} long"
-    if written.window.oldest is not None:
-        reach = f"reaches back {spoken_length(written.window.oldest)}"
-    evaluated = f"the last {spoken_length(lookback)}"
-    newest = written.window.newest or 0
+    cut = {
+        reach.workspace: reach.window.oldest
+        for reach in written.reaches
+        if reach.window.oldest is not None and (length is None or length > reach.window.oldest)
+    }
+    same_everywhere = len(cut) == len(written.reaches) and len(set(cut.values())) == 1
+    for workspace, lookback in list(cut.items())[: 1 if same_everywhere else None]:
+        where, there = "", ""
+        if not same_everywhere:
+            where, there = f" of `{workspace}`", " there"
+        yield written.place.warning(
+            "beyond-lookback",
+            f"the window {_spoken_reach(written.window)}, but the lookback{where} is"
+            f" {spoken_length(lookback)}: what is really evaluated{there} is"
+            f" {_spoken_rest(written.window, lookback)}",
+            "shorten the window, or lengthen the lookback",
+            [written.audience.id],
+        )
+
+
+def _spoken_reach(window: Window) -> str:
+    length = _length(window)
+    if window.oldest is not None:
+        return f"reaches back {spoken_length(window.oldest)}"
+    return "has no limit" if length is None else f"is {spoken_length(length)} long"
+
+
+def _spoken_rest(window: Window, lookback: int) -> str:
+    """What a lookback leaves of the window."""
+    newest = window.newest or 0
+    rest = f"the last {spoken_length(lookback)}"
     if newest:
-        evaluated = f"from {spoken_length(lookback)} to {spoken_length(newest)} ago"
-    if written.window.start is not None:
-        evaluated = f"those of its days that lie in {evaluated}"
-    return written.place.warning(
+        rest = f"from {spoken_length(lookback)} to {spoken_length(newest)} ago"
+    return f"those of its days that lie in {rest}" if window.start is not None else rest
+
+
+def sequence_beyond_lookback(
+    audience: Audience, sequence: SequenceCriterion, place: Place, lookbacks: list[int | None]
+) -> Problem | None:
+    """The same of the `within` of a sequence; `lookbacks` are those of the workspaces it reads."""
+    limits = [lookback for lookback in lookbacks if lookback is not None]
+    if len(limits) < len(lookbacks) or sequence.within_ms <= max(limits):
+        return None
+    reach, lookback = spoken_length(sequence.within_ms), spoken_length(max(limits))
+    return place.key("within").warning(
         "beyond-lookback",
-        f"the window {reach}, but the lookback is {spoken_length(lookback)}:"
-        f" what is really evaluated is {evaluated}",
-        "shorten the window, or lengthen the lookback",
-        [written.audience.id],
+        f"the sequence may take {reach}, but the lookback is {lookback}, so in {lookback} it must"
+        " be over",
+        "shorten the duration, or lengthen the lookback",
+        [audience.id],
     )
 
 
@@ -112,30 +144,49 @@ def calculated_beyond_lookback(attribute: CalculatedAttribute, place: Place) -> 
     )
 
 
-def fading_window(
-    written: WrittenWindow, needs: Callable[[Audience, Criterion], bool]
-) -> Problem | None:
-    """A warning about days that will lie before the lookback.
+def faded_at(written: WrittenWindow) -> int | None:
+    """The instant, epoch ms, from which its days lie before every lookback; None for none."""
+    end = written.window.end
+    lookbacks = [reach.window.oldest for reach in written.reaches]
+    limits = [lookback for lookback in lookbacks if lookback is not None]
+    if end is None or not limits or len(limits) < len(lookbacks):
+        return None
+    since = end + max(limits)
+    return None if since > _LAST_INSTANT else since
+
+
+def fading_windows(
+    windows: Iterable[WrittenWindow],
+    is_empty_without: Callable[[Audience, list[Criterion]], bool],
+) -> Iterator[Problem]:
+    """Warnings about the days of an audience's windows that will lie before the lookback.
 
     Args:
-        needs: whether who is in the audience surely meets the criterion.
+        is_empty_without: whether the audience surely has no members once no event counts for these
+            criteria.
     """
-    end = written.window.end
-    lookbacks = [cut.oldest for cut in written.cut if cut.oldest is not None]
-    if end is None or not lookbacks or len(lookbacks) < len(written.cut):
-        return None
-    since = end + max(lookbacks)
-    if since > _LAST_INSTANT:
-        return None
+    fading = [(since, one) for one in windows if (since := faded_at(one)) is not None]
+    fading.sort(key=itemgetter(0))
+    empty_from = None
+    for number, (since, one) in enumerate(fading, start=1):
+        gone = [faded.criterion for _, faded in fading[:number]]
+        if empty_from is None and is_empty_without(one.audience, gone):
+            empty_from = since
+    for since, one in fading:
+        yield _fading(one, since, empty_from)
+
+
+def _fading(written: WrittenWindow, since: int, empty_from: int | None) -> Problem:
     name = written.audience.id
-    follows = (
-        f"the audience `{name}` is empty"
-        if needs(written.audience, written.criterion)
-        else "no event counts for this"
-    )
+    follows = "no event counts for this"
+    if empty_from == since:
+        follows = f"the audience `{name}` is empty"
+    elif empty_from is not None:
+        follows += f", and from {_spoken_instant(empty_from)} on the audience `{name}` is empty"
+    lookback = max(reach.window.oldest or 0 for reach in written.reaches)
     return written.place.warning(
         "fading-window",
-        f"these days leave the lookback of {spoken_length(max(lookbacks))}:"
+        f"these days leave the lookback of {spoken_length(lookback)}:"
         f" from {_spoken_instant(since)} on {follows}",
         "use a window that moves with time, as `{last: 30d}`, or a longer lookback",
         [name],
@@ -144,5 +195,8 @@ def fading_window(
 
 def _spoken_instant(instant: int) -> str:
     """A date where it is a midnight, else with its time, UTC."""
-    moment = datetime.fromtimestamp(instant // 1000, UTC)
-    return f"{moment:%Y-%m-%d}" if instant % DAY_MS == 0 else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant)
+    if instant % DAY_MS == 0:
+        return moment.date().isoformat()
+    precision = "milliseconds" if instant % 1000 else "seconds"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec=precision)}Z"

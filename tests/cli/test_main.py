@@ -37,12 +37,31 @@ def test_help_loads_neither_faust_nor_kafka():
     [
         (["nothing"], "cdp: No such command 'nothing'; see `cdp --help`\n"),
         (["broker", "--bad"], "cdp: No such option: --bad; see `cdp broker --help`\n"),
+        (
+            ["import"],
+            "cdp: `cdp import` needs a command: `audience-sdk`; see `cdp import --help`\n",
+        ),
+        (
+            ["outputs"],
+            "cdp: `cdp outputs` needs a command: `list`, `pause`, `resume`, `show`; see"
+            " `cdp outputs --help`\n",
+        ),
         (["broker", "--listen", "x"], "cdp: 'x' is not host:port; write it like 127.0.0.1:9092\n"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exits_2(words, line, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err == line
+
+
+def test_settings_that_do_not_fit_each_other_are_shown_and_then_named(capsys, monkeypatch):
+    monkeypatch.setenv("CDP_TLS_CA", "ca.pem")
+    monkeypatch.setenv("CDP_BROKER", "kafka:9092")
+    assert main(["config"]) == 2
+    out, err = capsys.readouterr()
+    assert "ca.pem  (environment CDP_TLS_CA)" in out
+    assert "kafka:9092" in out
+    assert err == "cdp: tls_ca is set, but tls is off; set tls = true, or unset it\n"
 
 
 @pytest.mark.embedded

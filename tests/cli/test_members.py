@@ -104,6 +104,18 @@ def test_a_missing_file_is_wrong_input(folder: Path, capsys: pytest.CaptureFixtu
     assert "none: No such file" in capsys.readouterr().err
 
 
+def test_a_draft_is_calculated_only_where_others_refer_to_it(folder, capsys) -> None:
+    text = DEFINITIONS.replace("{id: buyers,", "{id: buyers, status: draft,")
+    assert text != DEFINITIONS
+    (folder / "a.yaml").write_text(text)
+    assert members("buyers", at=5) == 2
+    assert "`buyers` is a draft, which is checked and never calculated" in capsys.readouterr().err
+    (folder / "a.yaml").write_text(
+        text.replace("audiences:", "audiences:\n  - {id: again, criteria: {audience: buyers}}")
+    )
+    assert members("buyers", at=5) == 0
+
+
 def test_a_milestone_that_no_connection_needs_is_not_computed(folder, capsys) -> None:
     text = DEFINITIONS.replace("- id: trial", "- id: trial\n    activation: by_connection")
     (folder / "a.yaml").write_text(text)

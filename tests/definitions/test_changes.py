@@ -67,7 +67,7 @@ def test_everything_is_new_where_nothing_is_defined():
 
 def test_another_way_of_writing_the_same_is_no_change():
     assert changed() == []
-    assert changed(("name: Players", "name: 'Players'\n    status: active\n    tags: []")) == []
+    assert changed(("name: Players", "name: 'Players'\n    status: active")) == []
 
 
 def test_a_name_is_a_change_that_calculates_nothing():
@@ -167,6 +167,33 @@ def test_a_removed_audience_and_milestone_stand_where_they_stood():
 )  # fmt: skip
 def test_fields_that_differ_are_named(old, new, expected):
     assert expected in said(changed((old, new)))
+
+
+def test_a_draft_is_calculated_from_when_it_becomes_active():
+    draft = "  - {id: idea, status: draft, criteria: {event: Play}}\n"
+    text = BASE.replace("audiences:\n", "audiences:\n" + draft, 1)
+    assert said(changed(base=text)) == ["+audience idea"]
+    edited = text.replace("draft, criteria: {event: Play}", "draft, criteria: {event: Look}")
+    assert said(changes_between(load_text(text), load_text(edited))) == [
+        "~audience idea (criteria)"
+    ]
+    active = text.replace("status: draft, ", "")
+    assert said(changes_between(load_text(text), load_text(active))) == [
+        "~audience idea (status) anew"
+    ]
+    (back,) = changes_between(load_text(active), load_text(text))
+    assert (back.recalculates, back.stops) == (False, True)
+
+
+def test_defaults_that_are_written_out_are_no_change():
+    assert changed(
+        ("  - id: buyers\n", "  - id: buyers\n    name: buyers\n    external_name: buyers\n"),
+        ("    name: Players\n", "    name: Players\n    external_name: Players\n"),
+        ("  - id: trial\n", "  - id: trial\n    name: trial\n"),
+        ("{id: other,", "{id: other, name: other,"),
+        ("{id: rest,", "{id: rest, name: Remaining Users,"),
+        ("  - id: shop\n", "  - id: shop\n    lookback: 30d\n    profile_lifetime: 30d\n"),
+    ) == []  # fmt: skip
 
 
 def test_another_order_alone_is_a_change_of_the_account():

@@ -122,7 +122,7 @@ def test_names_fall_back_from_external_name_to_name_to_id() -> None:
         "audiences:\n"
         "  - {id: a, name: Name, external_name: Outside, criteria: {event: A}}\n"
         "  - {id: b, name: Name, criteria: {event: A}}\n"
-        "  - {id: c, status: draft, tags: [], criteria: {event: A}}\n"
+        "  - {id: c, status: draft, criteria: {event: A}}\n"
     )
     assert [(a.name, a.emits) for a in audiences.values()] == [
         ("Outside", True),

@@ -43,7 +43,11 @@ def last(days: int) -> Window:
 
 
 def test_the_default_is_every_workspace_in_the_order_of_the_account() -> None:
-    assert audience_in("{event: A}", own="tags: []").workspaces == ("short", "long", "endless")
+    assert audience_in("{event: A}", own="status: active").workspaces == (
+        "short",
+        "long",
+        "endless",
+    )
     assert audience_in("{event: A}", own="workspaces: [long, short, long]").workspaces == (
         "short",
         "long",
@@ -51,7 +55,7 @@ def test_the_default_is_every_workspace_in_the_order_of_the_account() -> None:
 
 
 def test_an_event_criterion_reads_all_of_them_each_with_its_own_lookback() -> None:
-    assert reaches_in("{event: A, when: any_time}", own="tags: []") == (
+    assert reaches_in("{event: A, when: any_time}", own="status: active") == (
         Reach("short", last(10), None),
         Reach("long", last(60), None),
         Reach("endless", Window(newest=0), None),
@@ -160,4 +164,4 @@ def test_a_digest_takes_in_the_workspaces_and_not_their_order() -> None:
     one = digest("workspaces: [short, long]")
     assert digest("workspaces: [long, short]") == one
     assert digest("workspaces: [short]") != one
-    assert digest("tags: []") != one
+    assert digest("status: active") != one

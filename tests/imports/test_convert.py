@@ -296,6 +296,19 @@ EITHER = some(NAMED, compare("equals", "events.name", "Pause"))
 ALTERNATIVES = [{"event": "Play", "when": "any_time"}, {"event": "Pause", "when": "any_time"}]
 
 
+@pytest.mark.parametrize("name", ["event_name", "name", "event_type", "timestamp", "event_id"])
+def test_counting_what_every_event_has_counts_events(name: str) -> None:
+    found = criteria(compare("greater_than", count(of=path(f"events.{name}")), 0))
+    assert found == {"event": "any", "when": "any_time"}
+
+
+def test_the_fields_of_an_event_are_not_looked_for_among_its_attributes() -> None:
+    found = criteria(compare("greater_than", count(of=path("events.custom_event_type")), 0))
+    assert found["where"] == [{"field": "custom_event_type", "exists": True}]
+    found = convert(compare("contains", aggregate("list", "screen_views.name"), "Home"))
+    assert found.calculated[0]["of"] == {"screen_view": "any", "field": "screen_name"}
+
+
 def test_alternatives_are_some_or_none() -> None:
     assert criteria(compare("greater_than", count(EITHER), 0)) == {"any": ALTERNATIVES}
     assert criteria(compare("equals", count(EITHER), 0)) == {"not": {"any": ALTERNATIVES}}

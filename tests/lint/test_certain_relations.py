@@ -40,6 +40,49 @@ RELATED = [
     ),
     ("{event: X}", "{event: X, inputs: [web]}", CONTAINS),
     ("{event: X}", "{event: X, inputs: [web, app]}", EQUAL),
+    # conditions on a custom attribute, which has one value
+    (
+        "{event: X, where: [{attribute: k, does_not_equal: b}]}",
+        "{event: X, where: [{attribute: k, equals: a}]}",
+        CONTAINS,
+    ),
+    (
+        "{event: X, where: [{attribute: k, not_one_of: [b, c]}]}",
+        "{event: X, where: [{attribute: k, does_not_equal: b}, {attribute: k, starts_with: d}]}",
+        CONTAINS,
+    ),
+    (
+        "{event: X, where: [{attribute: k, between: [1, 5]}]}",
+        "{event: X, where: [{attribute: k, at_least: 1}, {attribute: k, at_most: 5}]}",
+        EQUAL,
+    ),
+    (
+        "{event: X, where: [{attribute: k, greater_than: 1}]}",
+        "{event: X, where: [{attribute: k, at_least: 1}, {attribute: k, does_not_equal: 1}]}",
+        EQUAL,
+    ),
+    (
+        "{event: X, where: [{attribute: k, does_not_equal: a}, {attribute: k, exists: true},"
+        " {attribute: k, does_not_equal: b}]}",
+        "{event: X, where: [{attribute: k, not_one_of: [B, A]}, {attribute: k, exists: true}]}",
+        EQUAL,
+    ),
+    (
+        "{event: X, where: [{attribute: k, one_of: [a, b]}, {attribute: k, does_not_contain: b}]}",
+        "{event: X, where: [{attribute: k, one_of: [c, a]}, {attribute: k, one_of: [a, b]}]}",
+        EQUAL,
+    ),
+    (
+        "{event: X, where: [{attribute: k, after: 2020-01-01}, {attribute: k, last: 30d}]}",
+        "{event: X, where: [{attribute: k, last: 7d}, {attribute: k, on: 2020-01-01}]}",
+        CONTAINS,
+    ),
+    (
+        "{commerce: any, where: [{product_attribute: k, between: [1, 5]}]}",
+        "{commerce: any, where: [{product_attribute: k, less_than: 4},"
+        " {product_attribute: k, at_least: 2}]}",
+        CONTAINS,
+    ),
     # values
     ("{user_attribute: k, exists: true}", "{user_attribute: k, equals: a}", CONTAINS),
     ("{user_attribute: k, one_of: [a, b]}", "{user_attribute: k, equals: A}", CONTAINS),
@@ -150,6 +193,17 @@ def test_what_holds_one_way_is_not_taken_for_equal() -> None:
         "{all: [{user_attribute: k, equals: a}, {user_attribute: k, exists: false}]}",
         "{user_attribute: k, between: [5, 2]}",
         "{event: X, where: [{attribute: k, equals: a}, {attribute: k, not_one_of: [a, b]}]}",
+        "{event: X, where: [{attribute: k, greater_than: 10}, {attribute: k, less_than: 5}]}",
+        "{event: X, where: [{attribute: k, equals: x}, {attribute: k, equals: y}]}",
+        "{event: X, where: [{attribute: k, starts_with: x}, {attribute: k, equals: y}]}",
+        "{event: X, where: [{attribute: k, is: true}, {attribute: k, is: false}]}",
+        "{event: X, where: [{attribute: k, is: true}, {attribute: k, at_least: 0}]}",
+        "{event: X, where: [{attribute: k, between: [1, 2]}, {attribute: k, greater_than: 1},"
+        " {attribute: k, at_most: 2}, {attribute: k, not_one_of: [2, 3]},"
+        " {attribute: k, one_of: [1, 2, x]}]}",
+        "{event: X, where: [{attribute: k, before: 2020-01-01}, {attribute: k, on: 2020-01-01}]}",
+        "{commerce: purchase, where: [{product_attribute: k, equals: x},"
+        " {product_attribute: k, equals: y}]}",
         "{all: [{identity: email, equals: a}, {identity: email, equals: b}]}",
         "{all: [{location: city, equals: Paris}, {location: city, starts_with: Ro}]}",
         "{all: [{location: {within: 50km, of: [48.85, 2.35]}},"
@@ -177,6 +231,12 @@ def test_criteria_that_contradict_each_other_are_never_true(criteria: str) -> No
         "{any: [{device: platform, equals: iOS}, {device: brand, does_not_equal: iOS}]}",
         "{all: [{commerce: purchase, where: [{product: id, equals: a}]},"
         " {commerce: purchase, where: [{product: id, equals: b}]}]}",
+        "{event: X, where: [{field: k, equals: a}, {field: k, equals: b}]}",
+        "{event: X, where: [{product_attribute: k, equals: a}, {product_attribute: k, equals: b}]}",
+        "{event: X, where: [{device: brand, at_least: 5}, {device: brand, at_most: 4}]}",
+        "{event: X, where: [{attribute: k, starts_with: a}, {attribute: k, ends_with: b}]}",
+        "{event: X, where: [{attribute: k, equals: 42}, {attribute: k, equals: '42'}]}",
+        "{event: X, where: [{attribute: k, equals: '2020-01-01'}, {attribute: k, last: 1d}]}",
         "{any: [{event: X}, {event: any, count: {at_most: 0}}]}",
         "{all: [{event: X, count: {at_least: 2}}, {event: X, when: {last: 1d},"
         " count: {at_most: 1}}]}",
@@ -229,3 +289,16 @@ def test_only_direct_containments_are_reported() -> None:
 def test_of_equal_audiences_each_is_reported_with_the_first() -> None:
     found = about("{event: X}", "{event: x}", "{any: [{event: X}]}", "{event: X, when: {last: 1d}}")
     assert sorted(found) == [("contains", "a", "d"), ("equal", "a", "b"), ("equal", "a", "c")]
+    both = "{all: [{event: X}, {event: any}]}"
+    assert sorted(about("{event: X}", both, both)) == [("equal", "a", "b"), ("equal", "a", "c")]
+
+
+def test_long_chains_of_references_are_compared_link_by_link() -> None:
+    lines = ["audiences:", "  - {id: a0, criteria: {event: E0}}"]
+    for number in range(1, 120):
+        further = f"{{all: [{{event: E{number}}}, {{audience: a{number - 1}}}]}}"
+        lines.append(f"  - {{id: a{number}, criteria: {further}}}")
+    lines.append("  - {id: same, criteria: {audience: a119}}")
+    found = {(w.code, *w.related) for w in warnings_in("\n".join(lines) + "\n")}
+    links = {("contains", f"a{number - 1}", f"a{number}") for number in range(1, 120)}
+    assert found == links | {("equal", "a119", "same")}

@@ -29,11 +29,16 @@ CODES = ("never-true", "always-true", "unreachable-milestone", "equal", "contain
 @st.composite
 def varied(draw: st.DrawFn, criteria: Json) -> Json:
     """The same criteria with one thing changed, or as part of a group."""
-    kind = draw(st.sampled_from(["same", "count", "when", "any", "all", "not", "and not", "merge"]))
+    kind = draw(
+        st.sampled_from(["same", "count", "when", "where", "any", "all", "not", "and not", "merge"])
+    )
     if kind == "count" and any(key in criteria for key in ("event", "commerce", "screen_view")):
         return {**criteria, "count": draw(st.sampled_from(COUNTS))}
     if kind == "when" and any(key in criteria for key in ("event", "commerce", "screen_view")):
         return {**criteria, "when": draw(st.sampled_from(WHENS))}
+    if kind == "where" and any(key in criteria for key in ("event", "commerce", "screen_view")):
+        more = draw(st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=2))
+        return {**criteria, "where": [*criteria.get("where", ()), *more]}
     if kind == "any":
         return {"any": [criteria, draw(st.sampled_from(OTHERS))]}
     if kind == "all":
@@ -47,6 +52,23 @@ def varied(draw: st.DrawFn, criteria: Json) -> Json:
 
 COUNTS = [{"at_least": 1}, {"at_least": 2}, {"at_most": 1}, {"equals": 2}, {"between": [1, 2]}]
 WHENS = [{"last": "2d"}, {"last": "1d"}, {"between": ["2d", "1d"]}, "any_time"]
+CONDITIONS = [
+    {"attribute": "k", "equals": "a"},
+    {"attribute": "k", "equals": "42"},
+    {"attribute": "k", "one_of": ["a", 42]},
+    {"attribute": "k", "does_not_equal": "a"},
+    {"attribute": "k", "starts_with": "a"},
+    {"attribute": "k", "at_least": 42},
+    {"attribute": "k", "less_than": 42},
+    {"attribute": "k", "does_not_equal": 42},
+    {"attribute": "k", "last": "1d"},
+    {"attribute": "k", "before": "2024-01-15"},
+    {"attribute": "k", "exists": True},
+    {"field": "k", "equals": "a"},
+    {"field": "k", "less_than": 42},
+    {"product_attribute": "k", "equals": "a"},
+    {"product_attribute": "k", "at_least": 42},
+]
 OTHERS = [
     {"event": "any"},
     {"event": "any", "count": {"at_most": 2}},

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.core import operators
-from cdp_stream.core.operators import value_test
+from cdp_stream.core.operators import MISSING, value_test
+from cdp_stream.lint.conditions import forms_imply, of_one_value
 from cdp_stream.lint.values import excludes, form_excludes, form_implies, form_of
 
 TEXTS = st.sampled_from(["", "a", "A", "ab", "ba", "*", "a*", "*a", "?", "a?b", "42", "4", "true"])
@@ -64,3 +65,25 @@ def test_properties_that_exclude_each_other_never_meet_in_one_scalar(
     if all(excludes(own, wanted) for own in forms[0].properties for wanted in forms[1].properties):
         tests = value_test(one), value_test(other)
         assert [value for value in SCALARS if tests[0](value) and tests[1](value)] == []
+
+
+@given(st.lists(TESTS, min_size=1, max_size=4), TESTS)
+def test_tests_on_one_value_come_to_what_every_value_shows(
+    tests: list[operators.Test], wanted: operators.Test
+) -> None:
+    passes = [value_test(test) for test in tests]
+    passing = [
+        value for value in (*SCALARS, MISSING) if all(passes_one(value) for passes_one in passes)
+    ]
+    found = of_one_value([form_of(test) for test in tests])
+    if found is None:
+        assert passing == []
+    elif forms_imply(found, form_of(wanted), is_single=True):
+        assert [value for value in passing if not value_test(wanted)(value)] == []
+
+
+@given(st.lists(TESTS, min_size=1, max_size=4))
+def test_what_tests_on_one_value_come_to_loses_none_of_them(tests: list[operators.Test]) -> None:
+    found = of_one_value([form_of(test) for test in tests])
+    for one in tests if found is not None else ():
+        assert forms_imply(found or (), form_of(one), is_single=True)

@@ -71,6 +71,28 @@ def test_milestones_whose_own_criteria_contradict_are_never_true_and_unreachable
     assert found == [("unreachable-milestone", ("j/m",)), ("never-true", ("j/m",))]
 
 
+def test_a_remaining_split_that_is_left_empty_contradicts_nothing() -> None:
+    body = """journeys:
+  - id: j
+    milestones:
+      - id: top
+        criteria: {event: X}
+        then:
+          - {id: all, criteria: {event: X}}
+          - {id: rest, remaining: true}
+  - id: k
+    milestones:
+      - {id: always, criteria: {any: [{event: X}, {not: {event: X}}]}}
+      - {id: rest, remaining: true}
+"""
+    found = [w for w in warnings_in(body) if w.code in ("never-true", "unreachable-milestone")]
+    assert [(w.code, w.related) for w in found] == [
+        ("unreachable-milestone", ("j/rest",)),
+        ("unreachable-milestone", ("k/rest",)),
+    ]
+    assert all("and the splits before it leave nobody over" in w.message for w in found)
+
+
 def test_a_window_beyond_the_lookback_says_what_is_really_evaluated() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A, when: {last: 60d}}}
@@ -127,6 +149,84 @@ def test_a_calendar_window_names_the_date_from_which_the_audience_is_empty() -> 
     ]
 
 
+def fading(body: str, lookback: str = "30d") -> list[str]:
+    found = [w for w in warnings_in(body, lookback) if w.code == "fading-window"]
+    return [w.message.partition(": ")[2] for w in found]
+
+
+def test_of_several_calendar_windows_the_date_is_when_the_audience_is_empty() -> None:
+    january, march = "{event: A, when: {on: 2026-01-01}}", "{event: B, when: {on: 2026-03-01}}"
+    first, last = "from 2026-01-04 on", "from 2026-03-04 on"
+    few = "{event: C, when: {on: 2026-01-01}, count: {at_most: 3}}"
+    body = f"""audiences:
+  - {{id: a, criteria: {{any: [{january}, {march}]}}}}
+  - {{id: b, criteria: {{all: [{march}, {january}]}}}}
+  - {{id: c, criteria: {{any: [{january}, {{event: C, when: {{last: 2d}}}}]}}}}
+  - {{id: d, criteria: {few}}}
+"""
+    assert fading(body, "2d") == [
+        f"{first} no event counts for this, and {last} the audience `a` is empty",
+        f"{last} the audience `a` is empty",
+        f"{last} no event counts for this, and {first} the audience `b` is empty",
+        f"{first} the audience `b` is empty",
+        f"{first} no event counts for this",
+        f"{first} no event counts for this",
+    ]
+
+
+def test_dates_are_written_in_full() -> None:
+    body = "audiences: [{id: a, criteria: {event: A, when: {on: 0001-01-01}}}]\n"
+    assert fading(body, "1d") == ["from 0001-01-03 on the audience `a` is empty"]
+    assert fading(body, "1500ms") == ["from 0001-01-02T00:00:01.500Z on the audience `a` is empty"]
+
+
+def test_each_workspace_whose_lookback_is_exceeded_is_named() -> None:
+    head = """version: 1
+account: shop
+workspaces:
+  - {id: w, lookback: 30d, inputs: [{id: web, kind: platform, api_key: k}]}
+  - {id: v, lookback: 7d, inputs: [{id: crm, kind: feed, api_key: l}]}
+audiences:
+"""
+    for name, window in zip("abc", ["last: 10d", "last: 60d", "last: 7d"], strict=True):
+        head += f"  - {{id: {name}, criteria: {{event: A, when: {{{window}}}}}}}\n"
+    head += "  - {id: e, lookback: 3d, criteria: {event: A, when: {last: 5d}}}\n"
+    loaded = load_text(head)
+    assert loaded.problems == []
+    found = [(*w.related, w.message) for w in warnings_of(loaded) if w.code == "beyond-lookback"]
+    rest = "what is really evaluated there is"
+    assert found == [
+        ("a", f"the window reaches back 10d, but the lookback of `v` is 7d: {rest} the last 7d"),
+        ("b", f"the window reaches back 60d, but the lookback of `w` is 30d: {rest} the last 30d"),
+        ("b", f"the window reaches back 60d, but the lookback of `v` is 7d: {rest} the last 7d"),
+        ("e", "the window reaches back 5d, but the lookback is 3d: what is really evaluated is the"
+         " last 3d"),
+    ]  # fmt: skip
+
+
+def test_a_sequence_that_may_take_longer_than_the_lookback_is_told() -> None:
+    steps = "sequence: [{event: A}, {event: B}]"
+    body = f"""audiences:
+  - {{id: a, criteria: {{{steps}, within: 60d}}}}
+  - {{id: b, criteria: {{{steps}, within: 30d}}}}
+  - {{id: c, lookback: 7d, criteria: {{{steps}, within: 8d}}}}
+"""
+    found = [w for w in warnings_in(body) if w.code == "beyond-lookback"]
+    assert [(w.line, w.path, w.message) for w in found] == [
+        (
+            11,
+            "audiences[0].criteria.within",
+            "the sequence may take 60d, but the lookback is 30d, so in 30d it must be over",
+        ),
+        (
+            13,
+            "audiences[2].criteria.within",
+            "the sequence may take 8d, but the lookback is 7d, so in 7d it must be over",
+        ),
+    ]
+    assert "beyond-lookback" not in {w.code for w in warnings_in(body, "unlimited")[:2]}
+
+
 def test_criteria_whose_state_grows_are_named() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A, when: {between: [6d, 4d]}}}
@@ -178,5 +278,57 @@ connections:
     assert [(w.code, w.related) for w in all_warnings_in(body)] == [("unconnected", ("b",))]
 
 
-def test_definitions_with_errors_have_no_warnings_yet() -> None:
+HEAD_OF_ONE = """version: 1
+account: shop
+workspaces:
+  - {id: main, inputs: [{id: web, kind: platform}]}
+"""
+
+
+def warned(body: str) -> list[tuple[str, int, tuple[str, ...]]]:
+    loaded = load_text(HEAD_OF_ONE + body)
+    assert loaded.errors
+    found = warnings_of(loaded)
+    assert all(w.path.split(".")[0] for w in found)
+    return [(w.code, w.line, w.related) for w in found]
+
+
+def test_what_has_no_error_is_warned_about_where_other_definitions_have() -> None:
+    body = """audiences:
+  - {id: wrong, criteria: {event: A, wher: []}}
+  - {id: never, criteria: {all: [{event: A}, {not: {event: A}}]}}
+  - {id: refers, criteria: {all: [{audience: wrong}, {not: {audience: wrong}}]}}
+  - {id: again, criteria: {not: {audience: refers}}}
+  - {id: below, criteria: {not: {any: [{audience: trial/paid}, {audience: trial/paid}]}}}
+  - {id: some, criteria: {event: B, when: {last: 60d}}}
+  - {id: more, criteria: {calculated_attribute: broken, at_least: 1}}
+  - {id: more, criteria: {event: B}}
+journeys:
+  - id: trial
+    milestones:
+      - {id: paid, criteria: {evnt: A}}
+      - {criteria: {event: A}, then: [{id: deep, criteria: {event: C}}]}
+  - id: fine
+    milestones:
+      - {id: all, criteria: {any: [{event: C}, {not: {event: C}}]}}
+      - {id: rest, remaining: true}
+calculated_attributes:
+  - {id: broken, calculation: total, of: {event: A}}
+connections:
+  - {audience: nobody, output: nowhere}
+"""
+    assert warned(body) == [
+        ("never-true", 7, ("never",)),
+        ("beyond-lookback", 11, ("some",)),
+        ("always-true", 21, ("fine/all",)),
+        ("unreachable-milestone", 22, ("fine/rest",)),
+    ]
+
+
+def test_an_error_of_all_definitions_leaves_nothing_to_warn_about() -> None:
+    never = "  - {id: never, criteria: {all: [{event: A}, {not: {event: A}}]}}\n"
+    assert warned("audience: []\naudiences:\n" + never) == []
+    assert warned("audiences:\n" + never + "  - {id: never, criteria: {event: A}}\n") == []
+    assert warned("event_tiers: []\naudiences:\n" + never) == []
     assert warnings_of(load_text("version: 1")) == []
+    assert warnings_of(load_text("version: [")) == []
