@@ -28,6 +28,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 _MIN_JAVA = 17
 _HEAP = "1g"
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""A JVM that compiles little: a third less CPU until a broker answers."""
 _MAVEN_S = 600
 _FORMAT_S = 120
 
@@ -94,6 +96,8 @@ class ApacheKafka:
             each belongs into the settings.
         layout: Further arguments of the tool that lays out its storage, such as
             ``--add-scram=...`` for users.
+        is_brief: It will do little: its JVM is one that starts at the least cost, not one that
+            gets fast.
 
     Attributes:
         port: Where it listens on 127.0.0.1.
@@ -107,6 +111,7 @@ class ApacheKafka:
         settings: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
         layout: Sequence[str] = (),
+        is_brief: bool = False,
     ) -> None:
         self.port = free_port()
         self._controller_port = free_port()
@@ -114,6 +119,7 @@ class ApacheKafka:
         self._settings = dict(settings or {})
         self._listeners = dict(listeners or {})
         self._layout = list(layout)
+        self._options = [f"-Xmx{_HEAP}", *(_BRIEF if is_brief else ())]
         self._root = Path(tempfile.mkdtemp(prefix="cdp-kafka-"))
         self.data = self._root / "data"
         self._child: Child | None = None
@@ -145,7 +151,7 @@ class ApacheKafka:
             self._format(properties)
         log = self._root / "log"
         self._child = Child(
-            "Apache Kafka", self._java(f"-Xmx{_HEAP}", "kafka.Kafka", str(properties)), log=log
+            "Apache Kafka", self._java(*self._options, "kafka.Kafka", str(properties)), log=log
         )
         try:
             self._child.start(os.environ)
@@ -221,7 +227,7 @@ class ApacheKafka:
     def _run_tool(self, *arguments: str) -> str:
         try:
             done = subprocess.run(
-                self._java(*arguments), capture_output=True, text=True, timeout=_FORMAT_S,
+                self._java(*_BRIEF, *arguments), capture_output=True, text=True, timeout=_FORMAT_S,
                 check=True,
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError) as error:

@@ -94,7 +94,7 @@ def kafka_broker(pytestconfig: pytest.Config) -> Iterator[str]:
 @pytest.fixture
 def own_kafka() -> Iterator[ApacheKafka]:
     """A broker for one test alone, which may stop, kill and restart it."""
-    with ApacheKafka(resolve_jars()) as kafka:
+    with ApacheKafka(resolve_jars(), is_brief=True) as kafka:
         yield kafka
 
 

@@ -74,6 +74,7 @@ def running_guarded_kafka(files: Path) -> Iterator[GuardedKafka]:
     addresses = {name: f"localhost:{free_port()}" for name in _PROTOCOLS}
     kafka = ApacheKafka(
         resolve_jars(),
+        is_brief=True,
         settings=_settings(files),
         listeners={name.upper(): address for name, address in addresses.items()},
         layout=[

@@ -80,7 +80,7 @@ def running_broker(address: str) -> Iterator[str]:
 
 @contextmanager
 def jars_broker() -> Iterator[str]:
-    with ApacheKafka(resolve_jars()) as kafka:
+    with ApacheKafka(resolve_jars(), is_brief=True) as kafka:
         yield kafka.bootstrap
 
 

@@ -103,6 +103,7 @@ async def running_proxied_kafka() -> AsyncIterator[ProxiedKafka]:
     direct, behind, front = free_port(), free_port(), free_port()
     kafka = ApacheKafka(
         resolve_jars(),
+        is_brief=True,
         listeners={"PROXIED": f"{_HOST}:{behind}"},
         settings={
             "listener.security.protocol.map":

@@ -69,7 +69,7 @@ class Outcome:
 def chaos_kafka() -> Iterator[ApacheKafka]:
     """A broker that lets a session end after few seconds."""
     settings = {"group.min.session.timeout.ms": "1000"}
-    with ApacheKafka(resolve_jars(), settings=settings) as kafka:
+    with ApacheKafka(resolve_jars(), settings=settings, is_brief=True) as kafka:
         yield kafka
 
 
