@@ -33,6 +33,8 @@ TRANSACTION_TIMEOUT_MS = 60_000
 """After this the broker aborts a transaction that nobody ends: longer than any transaction takes
 while its broker answers, short for readers that wait behind one whose worker is gone for good."""
 
+_LONGEST_S = 90.0
+"""After this a transaction is over, whatever became of the answers: the broker has aborted it."""
 _OPEN_S = 60.0
 _CLOSE_S = 3.0
 _LOST = (
@@ -128,24 +130,39 @@ class PartitionProducer:
         assert producer is not None, "open comes first"
         started = time.perf_counter()
         try:
-            await producer.begin_transaction()
-            waits: list[asyncio.Future[Any]] = []
-            if next_offset is not None:
-                # A task, which begins as `send` first waits: both join the transaction at once.
-                waits.append(asyncio.ensure_future(self._move(producer, next_offset)))
-            try:
-                waits += await send(producer)
-            finally:
-                answers = await asyncio.gather(*waits, return_exceptions=True)
-            if (refusal := _first_refusal(answers)) is not None:
-                raise refusal
-            await producer.commit_transaction()
+            async with asyncio.timeout(_LONGEST_S):
+                await self._transact(producer, send, next_offset)
+        except TimeoutError as error:
+            self._metrics.transaction_ended("fenced")
+            raise FencedError(
+                f"{self._transactional_id}: not ended within {_LONGEST_S:.0f} s"
+            ) from error
         except (KafkaError, AssertionError) as error:
             reason = self._reason(producer, error)
             if isinstance(reason, FencedError):
                 self._metrics.transaction_ended("fenced")
             raise reason from error
         self._metrics.transaction_ended("committed", time.perf_counter() - started)
+
+    async def _transact(
+        self, producer: AIOKafkaProducer, send: Send, next_offset: int | None
+    ) -> None:
+        await producer.begin_transaction()
+        waits: list[asyncio.Future[Any]] = []
+        if next_offset is not None:
+            # A task, which begins as `send` first waits: both join the transaction at once.
+            waits.append(asyncio.ensure_future(self._move(producer, next_offset)))
+        try:
+            waits += await send(producer)
+        except asyncio.CancelledError:
+            for one in waits:
+                one.cancel()
+            raise
+        finally:
+            answers = await asyncio.gather(*waits, return_exceptions=True)
+        if (refusal := _first_refusal(answers)) is not None:
+            raise refusal
+        await producer.commit_transaction()
 
     async def abort(self) -> None:
         """End the transaction under way, so that no reader has to wait for its time-out.

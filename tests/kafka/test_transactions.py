@@ -10,6 +10,7 @@ from aiokafka.producer import message_accumulator, producer, sender
 from aiokafka.structs import OffsetAndMetadata
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka import transactions
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.delivery import OutputTopics
 from cdp_stream.kafka.exactly_once import ExactlyOnceLane
@@ -218,6 +219,22 @@ async def test_what_the_last_owner_left_open_is_gone_once_the_next_begins(partit
     assert await partition.position() == 1
     hanging.cancel()
     await asyncio.gather(hanging, return_exceptions=True)
+
+
+@pytest.mark.kafka
+async def test_a_transaction_that_does_not_end_is_over_after_a_while(partition, monkeypatch):
+    monkeypatch.setattr(transactions, "_LONGEST_S", 1.0)
+    owner = await partition.owner()
+
+    async def send_and_hang(_inner):
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(FencedError, match="not ended within 1 s"):
+            await owner.producer.transact(send_and_hang, 2)
+    assert owner.ended("fenced") == 1
+    await partition.owner()
+    assert await partition.position() is None
 
 
 def batch_of(inner, records):

@@ -51,9 +51,9 @@ def test_who_has_a_row_throughout_is_found_once(small_pieces, store_of, data):
         stayed, seen = set(before), set(before)
         unswept.begin(rows)
         while not unswept.is_done:
-            found += unswept.take(data.draw(st.integers(0, 5)))
+            found += unswept.take(data.draw(st.sampled_from([5, 9, 2, 0])))
             written = {}
-            for mpid in data.draw(st.sets(MPIDS, max_size=4)):
+            for mpid in data.draw(st.sets(MPIDS, max_size=3)):
                 if b"%d" % mpid in rows and data.draw(st.booleans()):
                     written[b"%d" % mpid] = None
                     stayed.discard(mpid)

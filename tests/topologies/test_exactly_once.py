@@ -205,6 +205,6 @@ async def test_a_broker_that_comes_back(own_kafka, tmp_path, how):
                 ran.start_worker()  # as whoever runs workers does
             return await ran.caught_up(len(records))
 
-        await eventually(done)
+        await eventually(done, within=200)
         await published_once(ran, records)
         assert worker.poll() in (None, 3), ran.log_of(worker)
