@@ -43,7 +43,7 @@ def run(events: int, runs: int, profiles: int, broker: str | None) -> list[Resul
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    with kafka_at(broker) as address:
+    with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(events, runs, profiles, address))
 
 

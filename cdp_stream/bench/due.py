@@ -54,7 +54,7 @@ def run(profiles: int, broker: str | None, seconds: int = SECONDS) -> list[Resul
     Raises:
         BrokerError: there is no Kafka to be had, the worker ended, or the machine is too slow.
     """
-    with kafka_at(broker) as address:
+    with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(profiles, address, seconds))
 
 

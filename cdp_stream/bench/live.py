@@ -16,15 +16,17 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.bench import reference_load
+from cdp_stream.bench.process import running_worker
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.produce import Publisher
+from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Settings
 
 LIVE_RATE = 2_000
 """Events a second at which latency is measured."""
 _STEPS_A_SECOND = 100
 _LAST_S = 1.0
+_READY_S = 120.0
 _FEWEST = 100
 """Below that a percentile says nothing."""
 
@@ -142,3 +144,14 @@ async def latency(
         await live.published()
         await asyncio.sleep(_LAST_S)
     return live.percentiles()
+
+
+async def keep_busy(settings: Settings, seconds: int) -> None:
+    """Let a worker apply the reference load at `LIVE_RATE`, so that the broker has worked.
+
+    Raises:
+        BrokerError: the worker ended, or did nothing.
+    """
+    async with publisher(settings) as to, running_worker(settings) as worker:
+        await worker.until(lambda found: found.get("cdp_ready", 0.0) > 0, _READY_S)
+        await latency(settings, to, seconds=seconds, profiles=reference_load.PROFILES, first=0)

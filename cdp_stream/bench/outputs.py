@@ -103,7 +103,7 @@ def run(load: Load, broker: str | None) -> list[Result]:
     Raises:
         OutsideError: there is no Kafka to be had, or a process ended.
     """
-    with kafka_at(broker) as address:
+    with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(load, address))
 
 

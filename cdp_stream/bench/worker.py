@@ -67,7 +67,7 @@ def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]
     Raises:
         BrokerError: there is no Kafka to be had, or the worker ended.
     """
-    with kafka_at(broker) as address:
+    with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(load, address, peer))
 
 

@@ -9,7 +9,7 @@ from cdp_stream.sinks.deletions import PATIENCE_S, Deletions
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.taken import Taken
 from tests.sinks.connectors import change
-from tests.sinks.topic import memory
+from tests.sinks.without_kafka import memory
 
 
 def deletion(partition: int, offset: int = 5, number: int = 50) -> Taken:

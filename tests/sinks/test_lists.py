@@ -22,9 +22,8 @@ from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
 from cdp_stream.sinks.reading import Reader
-from tests.sinks import topic
 from tests.sinks.connectors import Listed, PostSettings, change, message
-from tests.sinks.without_kafka import Producer, state_topics, until
+from tests.sinks.without_kafka import Producer, memory, state_topics, until
 
 
 @dataclass
@@ -123,7 +122,7 @@ def lists_of(known: Memory) -> Lists:
 
 
 async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
-    known = topic.memory()
+    known = memory()
     of_out = lists_of(known)
     await known.note_list("a@out", "made")
     await of_out.forget(change(list_id="named"))

@@ -25,7 +25,7 @@ from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.stopping import Stopping
 from cdp_stream.sinks.taking import Taking
 from tests.sinks.connectors import Post, PostSettings, message
-from tests.sinks.topic import memory
+from tests.sinks.without_kafka import memory
 
 
 class Place:

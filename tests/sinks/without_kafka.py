@@ -71,6 +71,11 @@ def state_topics(producer: Any) -> tuple[Standings, Memory]:
     return Standings(topics[0]), Memory(topics[1])
 
 
+def memory(producer: Any = None) -> Memory:
+    """What sinks remember, nothing yet."""
+    return state_topics(producer or Producer())[1]
+
+
 async def until(wanted: Callable[[], bool]) -> None:
     """Let others go on until something holds."""
     async with asyncio.timeout(5):
