@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -55,9 +56,17 @@ class _Collapsed(logging.Filter):
 
 
 class _FactLines(logging.Formatter):
-    """A line per record: ``at`` (UTC), ``level``, ``fact``, and then its values."""
+    """A line per record: ``at`` (UTC), ``level``, ``fact``, and then its values.
+
+    Args:
+        written: Makes text of a line.
+    """
 
     converter = staticmethod(time.gmtime)
+
+    def __init__(self, written: Callable[[dict[str, Any]], str]) -> None:
+        super().__init__()
+        self._written = written
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -73,21 +82,15 @@ class _FactLines(logging.Formatter):
                 line["error"] = _without_input(record.exc_info[1])
         else:
             line |= {"fact": record.msg, **facts}
-        return self.written(line)
-
-    def written(self, line: dict[str, Any]) -> str:
-        """The line as text."""
-        raise NotImplementedError
+        return self._written(line)
 
 
-class _JsonLines(_FactLines):
-    def written(self, line: dict[str, Any]) -> str:
-        return json.dumps(line, default=str)
+def _json_line(line: dict[str, Any]) -> str:
+    return json.dumps(line, default=str)
 
 
-class _LogfmtLines(_FactLines):
-    def written(self, line: dict[str, Any]) -> str:
-        return " ".join(f"{name}={_logfmt(value)}" for name, value in line.items())
+def _logfmt_line(line: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_logfmt(value)}" for name, value in line.items())
 
 
 def _logfmt(value: Any) -> str:
@@ -120,8 +123,7 @@ def _without_input(arg: object) -> object:
 def set_up_logging(level: str = "info", log_format: LogFormat = "json") -> None:
     """Send facts of at least ``level`` to standard error; of libraries, warnings and worse."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = _JsonLines() if log_format == "json" else _LogfmtLines()
-    handler.setFormatter(formatter)
+    handler.setFormatter(_FactLines(_json_line if log_format == "json" else _logfmt_line))
     handler.addFilter(_Collapsed())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)

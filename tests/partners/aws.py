@@ -8,6 +8,7 @@ import gzip
 import hmac
 import io
 import json
+from abc import abstractmethod
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -82,8 +83,8 @@ class Aws(Partner):
         if not right:
             raise Refused(self.forbidden())
 
-    def forbidden(self) -> Answer:
-        raise NotImplementedError
+    @abstractmethod
+    def forbidden(self) -> Answer: ...
 
 
 def _instant(stamp: str) -> float:

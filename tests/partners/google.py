@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from abc import abstractmethod
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -82,8 +83,8 @@ class Google(Partner):
         said = json.loads(_bytes(claims))
         return bool(said["scope"] == self.scope and said["exp"] - said["iat"] <= 3600)
 
-    def serve(self, request: Served) -> Answer:
-        raise NotImplementedError
+    @abstractmethod
+    def serve(self, request: Served) -> Answer: ...
 
 
 def _bytes(text: str) -> bytes:

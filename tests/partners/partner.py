@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ class Quota:
         return self.taken[0] + self.seconds - now
 
 
-class Partner:
+class Partner(ABC):
     """Subclasses hold lists or tags, check each request in `handle`, and say who is in.
 
     Attributes:
@@ -138,17 +139,17 @@ class Partner:
             Refused: with what the partner says of wrong credentials.
         """
 
+    @abstractmethod
     def handle(self, request: Served) -> Answer:
         """Do what is asked.
 
         Raises:
             Refused: a rule was broken.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def members(self, list_id: str | None) -> set[str]:
         """Who is in a list or has the tag, each as the partner keeps it (its email's hash, ...)."""
-        raise NotImplementedError
 
 
 def demand(holds: object, status: int, value: Any) -> None:
