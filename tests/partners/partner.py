@@ -132,7 +132,7 @@ class Partner(ABC):
         """Said when the quota is used up; partners that say no `Retry-After` override it."""
         return json_answer(429, {"error": "too many requests"}, retry_after=f"{wait:.3f}")
 
-    def authorize(self, request: Served) -> None:
+    def authorize(self, request: Served) -> None:  # noqa: B027 - not every partner asks
         """Check who asks.
 
         Raises:
