@@ -149,8 +149,11 @@ class RocksPartition(Mapping[bytes, bytes]):
             if key in rows:
                 value = rows[key]
                 return default if value is None else value
-        with translated(self.path, self._number):
+        try:  # to enter and leave `translated` costs more than a read from memory
             value = self._db.get(key)
+        except Exception:
+            with translated(self.path, self._number):
+                raise
         return default if value is None else value
 
     def __getitem__(self, key: bytes) -> bytes:

@@ -28,7 +28,9 @@ def survives(directory, model):
     """Open; the rows are those at the position that is told, or damage is noticed."""
     store, found = opened(directory)
     try:
+        single = {key: value for key in model if (value := store.rows(0).get(key)) is not None}
         rows = dict(store.rows(0).items())
+        assert single == rows
     except StoreDamagedError:
         store.drop(0)
         assert store.open(0, LOG).position == 0
