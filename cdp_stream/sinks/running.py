@@ -77,6 +77,9 @@ class Sinks:
         self._running: dict[str, _Running] = {}
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
+        # Without these no output hears of faults and resumptions any more.
+        for topic in (around.standings.topic, around.memory.topic):
+            topic.watch(self._fail)
 
     @property
     def ready(self) -> bool:
@@ -180,7 +183,10 @@ class Sinks:
         if task.cancelled() or running.stopping.is_set():
             return
         error = task.exception() or task.result()
-        self.failure = self.failure or error or RuntimeError("a sink ended by itself")
+        self._fail(error or RuntimeError("a sink ended by itself"))
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
         self.failed.set()
 
     async def _stop(self, output: str) -> bool:
