@@ -214,7 +214,12 @@ class LocalConnector(Connector[S, C]):
         """End; what was written is durable."""
 
     async def idle(self) -> None:
-        """Called about once a second while nothing arrives: for files that rotate by time."""
+        """Called about once a second while nothing arrives: for files that rotate by time.
+
+        Raises:
+            Fault: nothing more can be written until somebody has seen to it, or something is lost.
+            OSError, TimeoutError: it may pass; it is called again.
+        """
 
 
 AnyConnector = Connector[Any, Any]

@@ -6,7 +6,6 @@ Both are given batches and either take them, say which changes they never will, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -56,7 +55,7 @@ class Destination(Protocol):
         """Deliver, in order; raises Fault, AbandonedError."""
 
     async def idle(self) -> None:
-        """Called about once a second."""
+        """Called about once a second; raises Fault."""
 
     async def close(self) -> None:
         """End; what was confirmed is durable."""
@@ -200,15 +199,24 @@ class LocalDestination:
             await stopping.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
 
     async def idle(self) -> None:
-        """Let it rotate files, say; what fails shows at the next delivery."""
+        """Let it rotate files, say; what may pass is tried again the next time.
+
+        Raises:
+            Fault: It will not, or something is lost.
+        """
         if self._is_open and not self._lock.locked():
-            with contextlib.suppress(OSError, TimeoutError, Fault):
+            try:
                 await self._alone(self.connector.idle)
+            except Fault as fault:
+                raise Fault(fault.scope, self._redaction(fault.message)) from None
+            except (OSError, TimeoutError):
+                return
 
     async def close(self) -> None:
         """End, behind what is still being written.
 
         Raises:
+            Fault: Something is lost, or not as it should be.
             TimeoutError: That takes too long; it is closed as soon as that is over.
         """
         closing = asyncio.ensure_future(self._alone(self._close))
@@ -216,7 +224,10 @@ class LocalDestination:
         if not closing.done():
             closing.add_done_callback(_seen)
             raise TimeoutError
-        closing.result()
+        try:
+            closing.result()
+        except Fault as fault:
+            raise Fault(fault.scope, self._redaction(fault.message)) from None
 
     async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
         if not self._is_open:

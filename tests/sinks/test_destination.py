@@ -98,6 +98,27 @@ async def test_what_does_not_pass_is_a_fault(tmp_path: Path, failure: Exception,
     assert "a-secret" not in told.value.message
 
 
+async def idle_on(to: LocalDestination) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            await to.idle()
+
+
+async def test_what_is_lost_between_deliveries_is_a_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    made = File("out", FileSettings(directory=str(folder), rotate_after="1ms"))
+    to = LocalDestination(made, tmp_path / "out", Redaction([str(tmp_path)]), Watch())
+    await to.deliver([change(1)], Stopping())
+    next(folder.glob(".out-*.part")).unlink()
+    with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
+        await idle_on(to)
+    await to.idle()
+    await to.deliver([change(2)], Stopping())
+    next(folder.glob(".out-*.part")).unlink()
+    with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
+        await to.close()
+
+
 async def test_told_to_stop_it_writes_nothing(tmp_path: Path) -> None:
     place = Place()
     to, _ = destination(place, tmp_path)
