@@ -161,8 +161,9 @@ class StateTopic:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        for watcher in self._watchers if error is not None else ():
-            watcher(error)
+        if error is not None:
+            for watcher in self._watchers:
+                watcher(error)
 
     def _tell(self, error: Exception) -> None:
         """Tell of it once, until the topic has been read again."""
