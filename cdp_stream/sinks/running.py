@@ -11,8 +11,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from cdp_stream.connectors.exchange import Fault
 from cdp_stream.core.connection import Connection
-from cdp_stream.errors import CdpError
 from cdp_stream.kafka.app import ChunkApp, Hosting
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
@@ -115,7 +115,7 @@ class Sinks:
             for output, running in self._running.items()
             if output not in wanted or wanted[output].definition != running.prepared.definition
         ]
-        await asyncio.gather(*(self._stop(output) for output in gone))
+        await self._stop_all(gone)
         new = [output for output in wanted if output not in self._running]
         if new:
             partitions = await ensure_topics(self._around.settings, new, sinks=True)
@@ -128,8 +128,7 @@ class Sinks:
 
     async def stop(self) -> bool:
         """Stop all; returns whether all came to their end in time."""
-        ended = await asyncio.gather(*(self._stop(output) for output in list(self._running)))
-        return all(ended)
+        return await self._stop_all(list(self._running))
 
     async def _start(self, prepared: PreparedOutput, partitions: int) -> None:
         around, definition = self._around, prepared.definition
@@ -189,6 +188,14 @@ class Sinks:
         self.failure = self.failure or error
         self.failed.set()
 
+    async def _stop_all(self, outputs: Collection[str]) -> bool:
+        """Stop some, all to their end; returns whether all came to it in time."""
+        ended = await asyncio.gather(*map(self._stop, outputs), return_exceptions=True)
+        for one in ended:
+            if isinstance(one, BaseException):
+                raise one
+        return all(ended)
+
     async def _stop(self, output: str) -> bool:
         running = self._running.pop(output)
         running.stopping.set()
@@ -197,9 +204,15 @@ class Sinks:
         await asyncio.gather(running.task, return_exceptions=True)
         try:
             await running.destination.close()
-        except (OSError, TimeoutError, CdpError) as error:
-            log("output_not_closed", level=logging.WARNING, output=output,
-                reason=type(error).__name__)  # fmt: skip
+        except Fault as fault:
+            _tell_not_closed(output, fault.message)
+        except Exception as error:  # noqa: BLE001 - it concerns this output alone
+            _tell_not_closed(output, type(error).__name__)
         running.metrics.forget()
         log("output_ended", output=output)
         return ended
+
+
+def _tell_not_closed(output: str, why: str) -> None:
+    log("output_not_closed", level=logging.ERROR, output=output, reason=why,
+        next="look at what it says: the output's last changes may lack there")  # fmt: skip
