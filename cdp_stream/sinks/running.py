@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.core.connection import Connection
+from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.app import ChunkApp, Hosting
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
@@ -30,7 +31,7 @@ from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.showing import standing_of
 from cdp_stream.sinks.standing import Standings
 
-__all__ = ["CreateSink", "Sinks", "Surroundings"]
+__all__ = ["CreateSink", "Sinks", "Surroundings", "cut_short"]
 
 CreateSink = Callable[..., ChunkApp]
 """`topologies.sinks.create_sink`."""
@@ -102,6 +103,8 @@ class Sinks:
     ) -> None:
         """Run exactly these outputs; those that are as they were go on undisturbed.
 
+        One that does not come to its end in time is a `failure`: nothing is started then.
+
         Args:
             outputs: What is to run here.
             connections: All that are defined.
@@ -115,7 +118,10 @@ class Sinks:
             for output, running in self._running.items()
             if output not in wanted or wanted[output].definition != running.prepared.definition
         ]
-        await self._stop_all(gone)
+        if not await self._stop_all(gone):
+            # It is a member of its group still, and would go on beside the one that came after it.
+            self._fail(cut_short())
+            return
         new = [output for output in wanted if output not in self._running]
         if new:
             partitions = await ensure_topics(self._around.settings, new, sinks=True)
@@ -211,6 +217,14 @@ class Sinks:
         running.metrics.forget()
         log("output_ended", output=output)
         return ended
+
+
+def cut_short() -> BrokerError:
+    """Sinks were told to stop, and did not in time."""
+    return BrokerError(
+        "the sinks were told to stop, and could not in time",
+        "nothing is lost: what was not committed is sent again by whoever takes over",
+    )
 
 
 def _tell_not_closed(output: str, why: str) -> None:

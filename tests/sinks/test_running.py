@@ -15,6 +15,7 @@ from cdp_stream.connectors.connector import LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
 from cdp_stream.core.connection import Output
+from cdp_stream.errors import BrokerError
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.metrics import SinkMetrics
@@ -117,6 +118,17 @@ async def test_at_the_end_all_are_stopped(tmp_path: Path) -> None:
     assert await sinks.stop()
     assert bad.is_closed
     assert good.is_closed
+
+
+async def test_one_that_does_not_end_is_not_started_again_beside_itself(tmp_path: Path) -> None:
+    place = Place("out")
+    sinks = await started(tmp_path, place, hanging="out")
+    changed = PreparedOutput(Output("out", "place", {"retry_for": "1m"}), place, Redaction([]))
+    async with asyncio.timeout(5):
+        await sinks.apply([changed], [], defined=["out"])
+    assert sinks.failed.is_set()
+    assert isinstance(sinks.failure, BrokerError)
+    assert sinks.report() == []
 
 
 async def test_sinks_end_with_the_topics_that_they_go_by(tmp_path: Path) -> None:
