@@ -187,7 +187,11 @@ class HttpConnector(Connector[H, C]):
 
 
 class LocalConnector(Connector[S, C]):
-    """A destination that is no HTTP service: a file, a database, a topic."""
+    """A destination that is no HTTP service: a file, a database, a topic.
+
+    Its methods are called one at a time, and may be cancelled; the next call comes when the one
+    before has ended. What blocks goes through :func:`cdp_stream.connectors.in_thread.in_thread`.
+    """
 
     async def open(self, directory: Path) -> None:
         """Begin; `directory` is this output's own place under the worker's data directory.
@@ -210,7 +214,12 @@ class LocalConnector(Connector[S, C]):
         """End; what was written is durable."""
 
     async def idle(self) -> None:
-        """Called about once a second while nothing arrives: for files that rotate by time."""
+        """Called about once a second while nothing arrives: for files that rotate by time.
+
+        Raises:
+            Fault: nothing more can be written until somebody has seen to it, or something is lost.
+            OSError, TimeoutError: it may pass; it is called again.
+        """
 
 
 AnyConnector = Connector[Any, Any]

@@ -11,7 +11,6 @@ Source: docs/connectors/file.md.
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import errno
 import fcntl
@@ -32,6 +31,7 @@ from pydantic import Field
 from cdp_stream.connectors.change import OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.settings import ConnectionSettings, Duration, OutputSettings
 from cdp_stream.core.durations import duration_ms
 
@@ -98,22 +98,22 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
 
     async def open(self, directory: Path) -> None:
         """Finish what a crash left behind, and remember what is in the newest files."""
-        await asyncio.to_thread(self._reporting, self._open)
+        await in_thread(self._reporting, self._open)
 
     async def write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Outcome:
         """On the disk when it returns."""
-        await asyncio.to_thread(self._reporting, self._write, changes)
+        await in_thread(self._reporting, self._write, changes)
         return Outcome()
 
     async def idle(self) -> None:
         """Finish the file when it is old enough."""
         part = self._part
         if part is not None and time.monotonic() - part.began >= self._oldest:
-            await asyncio.to_thread(self._reporting, self._finish)
+            await in_thread(self._reporting, self._finish)
 
     async def close(self) -> None:
         """Finish the file."""
-        await asyncio.to_thread(self._reporting, self._finish)
+        await in_thread(self._reporting, self._finish)
 
     def _reporting(self, work: Any, *arguments: Any) -> None:  # noqa: ANN401 - any of the above
         try:

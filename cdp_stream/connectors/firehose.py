@@ -126,6 +126,8 @@ class Firehose(HttpConnector[FirehoseSettings, FirehoseConnection]):
         rejected: dict[int, str] = {}
         for places in _once_each(changes):
             part = [changes[place] for place in places]
+            if part[0].action == AUDIENCE_DELETE and part[0].list_id is None:
+                continue  # it was never subscribed
             if part[0].action == AUDIENCE_DELETE:
                 answer = yield self._subscription(part[0], "remove", _settings(part[0]))
             else:

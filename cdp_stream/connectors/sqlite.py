@@ -5,7 +5,6 @@ Source: docs/connectors/sqlite.md.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import Field
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.membership_rows import (
     CHANGE_COLUMNS,
     COLUMNS,
@@ -77,17 +77,17 @@ class Sqlite(LocalConnector[SqliteSettings, ConnectionSettings]):
 
     async def open(self, directory: Path) -> None:
         """Make the file and the tables, where they are not there."""
-        await asyncio.to_thread(self._reporting, self._open)
+        await in_thread(self._reporting, self._open)
 
     async def write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Outcome:
         """In one transaction, on the disk when it returns."""
-        await asyncio.to_thread(self._reporting, self._write, changes)
+        await in_thread(self._reporting, self._write, changes)
         return Outcome()
 
     async def close(self) -> None:
         """Leave the database."""
         if self._database is not None:
-            await asyncio.to_thread(self._database.close)
+            await in_thread(self._database.close)
             self._database = None
 
     def _reporting(self, work: Callable[..., None], *arguments: object) -> None:

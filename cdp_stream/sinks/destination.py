@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
@@ -27,6 +28,11 @@ from cdp_stream.sinks.sender import Sender
 from cdp_stream.sinks.stopping import Stopping
 
 __all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
+
+T = TypeVar("T")
+
+_CLOSE_S: Final = 1.5
+"""Part of what is left of the time that a process has to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Destination(Protocol):
         """Deliver, in order; raises Fault, AbandonedError."""
 
     async def idle(self) -> None:
-        """Called about once a second."""
+        """Called about once a second; raises Fault."""
 
     async def close(self) -> None:
         """End; what was confirmed is durable."""
@@ -129,7 +135,11 @@ class HttpDestination:
 
 
 class LocalDestination:
-    """A file, a database, a topic: one batch at a time, tried again as a partner is."""
+    """A file, a database, a topic: one batch at a time, tried again as a partner is.
+
+    Args:
+        patience_s: How long `close` waits for what is still being written.
+    """
 
     most = 1
 
@@ -139,8 +149,11 @@ class LocalDestination:
         directory: Path,
         redaction: Redaction,
         watch: Watch,
+        *,
+        patience_s: float = _CLOSE_S,
     ) -> None:
         self.connector = connector
+        self._patience_s = patience_s
         self._directory = directory
         self._redaction = redaction
         self._watch = watch
@@ -159,12 +172,7 @@ class LocalDestination:
             stopping.check()
             begun = time.monotonic()
             try:
-                async with self._lock:
-                    if not self._is_open:
-                        self._directory.mkdir(parents=True, exist_ok=True)
-                        await self.connector.open(self._directory)
-                        self._is_open = True
-                    return await self.connector.write(changes)
+                return await self._alone(partial(self._write, changes))
             except Fault as fault:
                 raise Fault(fault.scope, self._redaction(fault.message)) from None
             except (OSError, TimeoutError) as error:
@@ -191,20 +199,68 @@ class LocalDestination:
             await stopping.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
 
     async def idle(self) -> None:
-        """Let it rotate files, say; what fails shows at the next delivery."""
+        """Let it rotate files, say; what may pass is tried again the next time.
+
+        Raises:
+            Fault: It will not, or something is lost.
+        """
         if self._is_open and not self._lock.locked():
-            async with self._lock:
-                try:
-                    await self.connector.idle()
-                except (OSError, TimeoutError, Fault):
-                    return
+            try:
+                await self._alone(self.connector.idle)
+            except Fault as fault:
+                raise Fault(fault.scope, self._redaction(fault.message)) from None
+            except (OSError, TimeoutError):
+                return
 
     async def close(self) -> None:
-        """End."""
+        """End, behind what is still being written.
+
+        Raises:
+            Fault: Something is lost, or not as it should be.
+            TimeoutError: That takes too long; it is closed as soon as that is over.
+        """
+        closing = asyncio.ensure_future(self._alone(self._close))
+        await asyncio.wait({closing}, timeout=self._patience_s)
+        if not closing.done():
+            closing.add_done_callback(_seen)
+            raise TimeoutError
+        try:
+            closing.result()
+        except Fault as fault:
+            raise Fault(fault.scope, self._redaction(fault.message)) from None
+
+    async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
+        if not self._is_open:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            await self.connector.open(self._directory)
+            self._is_open = True
+        return await self.connector.write(changes)
+
+    async def _close(self) -> None:
         if self._is_open:
             self._is_open = False
-            async with self._lock:
-                await self.connector.close()
+            await self.connector.close()
+
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do what nothing else may be done beside.
+
+        When this is cancelled, nothing else is done until the work has ended, which a thread does
+        when it will.
+        """
+        await self._lock.acquire()
+        working = asyncio.create_task(work())
+        working.add_done_callback(lambda _: self._lock.release())
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            working.cancel()
+            raise
+
+
+def _seen(task: asyncio.Future[Any]) -> None:
+    """Look at what became of it: nobody waits for it any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _seconds(text: str) -> float:

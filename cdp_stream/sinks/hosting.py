@@ -214,7 +214,7 @@ class SinkHosting:
         while self.failure is None:
             await asyncio.sleep(_TICK_S)
             partitions.confirmed.set()
-            await self._destination.idle()
+            await self._stops.tend(self._destination)
             if self._lists is not None and partitions.is_open and not partitions.halted:
                 self._lists.make_wanted(self._reader, self._fault)
             if partitions.is_open and time.monotonic() - sampled >= _SAMPLE_S:

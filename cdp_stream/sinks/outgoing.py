@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
-from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.sinks.deliveries import Deliveries
@@ -201,13 +201,23 @@ class Outgoing:
 
     async def _deliver(self, changes: list[OutputChange[Any]], stopping: Stopping) -> Outcome:
         lists = self._outlet.lists
-        if lists is not None and any(change.list_id is None for change in changes):
-            found: dict[str, str] = {}
+        if lists is not None:
+            found: dict[str, str | None] = {}
             for change in changes:
                 if change.list_id is None and change.connection not in found:
-                    found[change.connection] = await lists.list_for(change, stopping)
+                    found[change.connection] = await _list_for(change, lists, stopping)
             changes = [
                 change if change.list_id else replace(change, list_id=found[change.connection])
                 for change in changes
             ]
         return await self._outlet.destination.deliver(changes, stopping)
+
+
+async def _list_for(change: OutputChange[Any], lists: Lists, stopping: Stopping) -> str | None:
+    """The list of a change that names none; None where an audience goes that never had one.
+
+    For a deletion none is made or looked for: one of that name may be somebody's own.
+    """
+    if change.action == AUDIENCE_DELETE:
+        return lists.known(change.connection)
+    return await lists.list_for(change, stopping)

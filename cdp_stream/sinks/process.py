@@ -37,7 +37,7 @@ from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outputs import selected
 from cdp_stream.sinks.readying import Readying
-from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings
+from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings, cut_short
 from cdp_stream.sinks.standing import Standings
 from cdp_stream.sinks.state_topic import StateTopic
 
@@ -182,10 +182,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     if failure is not None:
         raise _explained(failure)
     if not ended:
-        raise BrokerError(
-            "the sinks were told to stop, and could not in time",
-            "nothing is lost: what was not committed is sent again by whoever takes over",
-        )
+        raise cut_short()
     return 0
 
 

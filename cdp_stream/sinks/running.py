@@ -11,8 +11,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from cdp_stream.connectors.exchange import Fault
 from cdp_stream.core.connection import Connection
-from cdp_stream.errors import CdpError
+from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.app import ChunkApp, Hosting
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
@@ -30,7 +31,7 @@ from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.showing import standing_of
 from cdp_stream.sinks.standing import Standings
 
-__all__ = ["CreateSink", "Sinks", "Surroundings"]
+__all__ = ["CreateSink", "Sinks", "Surroundings", "cut_short"]
 
 CreateSink = Callable[..., ChunkApp]
 """`topologies.sinks.create_sink`."""
@@ -77,6 +78,9 @@ class Sinks:
         self._running: dict[str, _Running] = {}
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
+        # Without these no output hears of faults and resumptions any more.
+        for topic in (around.standings.topic, around.memory.topic):
+            topic.watch(self._fail)
 
     @property
     def ready(self) -> bool:
@@ -99,6 +103,8 @@ class Sinks:
     ) -> None:
         """Run exactly these outputs; those that are as they were go on undisturbed.
 
+        One that does not come to its end in time is a `failure`: nothing is started then.
+
         Args:
             outputs: What is to run here.
             connections: All that are defined.
@@ -112,7 +118,10 @@ class Sinks:
             for output, running in self._running.items()
             if output not in wanted or wanted[output].definition != running.prepared.definition
         ]
-        await asyncio.gather(*(self._stop(output) for output in gone))
+        if not await self._stop_all(gone):
+            # It is a member of its group still, and would go on beside the one that came after it.
+            self._fail(cut_short())
+            return
         new = [output for output in wanted if output not in self._running]
         if new:
             partitions = await ensure_topics(self._around.settings, new, sinks=True)
@@ -125,8 +134,7 @@ class Sinks:
 
     async def stop(self) -> bool:
         """Stop all; returns whether all came to their end in time."""
-        ended = await asyncio.gather(*(self._stop(output) for output in list(self._running)))
-        return all(ended)
+        return await self._stop_all(list(self._running))
 
     async def _start(self, prepared: PreparedOutput, partitions: int) -> None:
         around, definition = self._around, prepared.definition
@@ -180,8 +188,19 @@ class Sinks:
         if task.cancelled() or running.stopping.is_set():
             return
         error = task.exception() or task.result()
-        self.failure = self.failure or error or RuntimeError("a sink ended by itself")
+        self._fail(error or RuntimeError("a sink ended by itself"))
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
         self.failed.set()
+
+    async def _stop_all(self, outputs: Collection[str]) -> bool:
+        """Stop some, all to their end; returns whether all came to it in time."""
+        ended = await asyncio.gather(*map(self._stop, outputs), return_exceptions=True)
+        for one in ended:
+            if isinstance(one, BaseException):
+                raise one
+        return all(ended)
 
     async def _stop(self, output: str) -> bool:
         running = self._running.pop(output)
@@ -191,9 +210,23 @@ class Sinks:
         await asyncio.gather(running.task, return_exceptions=True)
         try:
             await running.destination.close()
-        except (OSError, TimeoutError, CdpError) as error:
-            log("output_not_closed", level=logging.WARNING, output=output,
-                reason=type(error).__name__)  # fmt: skip
+        except Fault as fault:
+            _tell_not_closed(output, fault.message)
+        except Exception as error:  # noqa: BLE001 - it concerns this output alone
+            _tell_not_closed(output, type(error).__name__)
         running.metrics.forget()
         log("output_ended", output=output)
         return ended
+
+
+def cut_short() -> BrokerError:
+    """Sinks were told to stop, and did not in time."""
+    return BrokerError(
+        "the sinks were told to stop, and could not in time",
+        "nothing is lost: what was not committed is sent again by whoever takes over",
+    )
+
+
+def _tell_not_closed(output: str, why: str) -> None:
+    log("output_not_closed", level=logging.ERROR, output=output, reason=why,
+        next="look at what it says: the output's last changes may lack there")  # fmt: skip

@@ -13,6 +13,7 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.committing import Committing
 from cdp_stream.sinks.deletions import Deletions
+from cdp_stream.sinks.destination import Destination
 from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.outgoing import Outgoing
@@ -70,6 +71,7 @@ class Stops:
         self._faulting: set[str] = set()
         self._to_let_go: list[Taken] = []
         self._resuming: set[str] = set()
+        self._untold: Fault | None = None
         self.changes = asyncio.Lock()
         self.changed = asyncio.Event()
 
@@ -115,6 +117,26 @@ class Stops:
             self.changed.set()
 
         self._write(write())
+
+    async def tend(self, destination: Destination) -> None:
+        """Let a destination do what is due from time to time; a fault in that is the output's.
+
+        What was found while the output stands still is told as it goes on, unless that is why it
+        stands still.
+        """
+        found: Fault | None = None
+        try:
+            await destination.idle()
+        except Fault as fault:
+            found = Fault("output", fault.message)
+        if self._partitions.is_open and not self._partitions.halted:
+            found, self._untold = found or self._untold, None
+            if found is not None:
+                self.fault(found, "")
+        elif found is not None:
+            record = self._standings.record(self._plan.output) or {}
+            if record.get("message") != found.message:
+                self._untold = found
 
     def let_go(self, deletion: Taken) -> None:
         """Go on with a connection behind the deletion that held it."""

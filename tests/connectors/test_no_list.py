@@ -7,12 +7,15 @@ from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.registry import connector_class
 from tests.connectors.changes import change, identity
 from tests.connectors.test_facebook import CASE as FACEBOOK
+from tests.connectors.test_firehose import CASE as FIREHOSE
+from tests.connectors.test_google_ads import CASE as GOOGLE_ADS
 from tests.connectors.test_iterable import CASE as ITERABLE
 from tests.connectors.test_klaviyo import CASE as KLAVIYO
 from tests.connectors.test_mailchimp import CASE as MAILCHIMP
 from tests.connectors.test_pinterest import CASE as PINTEREST
 from tests.connectors.test_snapchat import CASE as SNAPCHAT
 from tests.connectors.test_tiktok import CASE as TIKTOK
+from tests.connectors.test_x import CASE as X
 
 CASES = [FACEBOOK, ITERABLE, KLAVIYO, MAILCHIMP, PINTEREST, SNAPCHAT, TIKTOK]
 
@@ -24,7 +27,9 @@ def conversation(case, action):
     return connector.deliver([change(action, identities=identities, settings=without)])
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.connector.name)
+@pytest.mark.parametrize(
+    "case", [*CASES, FIREHOSE, GOOGLE_ADS, X], ids=lambda case: case.connector.name
+)
 def test_nothing_is_deleted_where_nothing_was_made(case):
     with pytest.raises(StopIteration) as end:
         next(conversation(case, AUDIENCE_DELETE))

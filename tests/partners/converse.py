@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, Token, TryAgain
 
@@ -63,7 +63,8 @@ class Exchange:
                 list_id = self.lists.get(change.connection) or self.connector.list_of(
                     change.settings
                 )
-                if list_id is None and self.connector.creates_lists:
+                makes = self.connector.creates_lists and change.action != AUDIENCE_DELETE
+                if list_id is None and makes:
                     list_id = yield from self._led(self.connector.create_list(change))
                 if list_id is not None:
                     self.lists[change.connection] = list_id

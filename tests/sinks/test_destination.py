@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import sqlite3
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.connectors.file import File, FileSettings
+from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
+from cdp_stream.connectors.sqlite import Sqlite, SqliteSettings
 from cdp_stream.sinks.destination import LocalDestination, Watch
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.stopping import AbandonedError, Stopping
 from tests.sinks.connectors import change
+from tests.sinks.without_kafka import until
 
 
 class Place(LocalConnector[OutputSettings, ConnectionSettings]):
@@ -87,6 +98,27 @@ async def test_what_does_not_pass_is_a_fault(tmp_path: Path, failure: Exception,
     assert "a-secret" not in told.value.message
 
 
+async def idle_on(to: LocalDestination) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            await to.idle()
+
+
+async def test_what_is_lost_between_deliveries_is_a_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    made = File("out", FileSettings(directory=str(folder), rotate_after="1ms"))
+    to = LocalDestination(made, tmp_path / "out", Redaction([str(tmp_path)]), Watch())
+    await to.deliver([change(1)], Stopping())
+    next(folder.glob(".out-*.part")).unlink()
+    with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
+        await idle_on(to)
+    await to.idle()
+    await to.deliver([change(2)], Stopping())
+    next(folder.glob(".out-*.part")).unlink()
+    with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
+        await to.close()
+
+
 async def test_told_to_stop_it_writes_nothing(tmp_path: Path) -> None:
     place = Place()
     to, _ = destination(place, tmp_path)
@@ -95,3 +127,133 @@ async def test_told_to_stop_it_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(AbandonedError):
         await to.deliver([change(1)], stopping)
     assert place.did == []
+
+
+class Threaded(Place):
+    """Writes in a thread, which goes on when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+
+    async def write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Outcome:
+        await in_thread(self._write, changes)
+        return Outcome()
+
+    def _write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> None:
+        self.did.append("begun")
+        assert self.may.wait(5)
+        self.did.append(changes[0].message_id)
+
+
+async def cancelled(to: LocalDestination, place: Threaded) -> None:
+    """A delivery whose thread writes on."""
+    first = asyncio.create_task(to.deliver([change(1)], Stopping()))
+    await until(lambda: "begun" in place.did)
+    first.cancel()
+    await asyncio.wait({first})
+    assert place.did == ["open", "begun"]
+
+
+async def test_nothing_is_done_beside_a_thread_that_a_cancelled_delivery_left_behind(
+    tmp_path: Path,
+) -> None:
+    place = Threaded()
+    to, _ = destination(place, tmp_path)
+    await cancelled(to, place)
+    await to.idle()
+    second = asyncio.create_task(to.deliver([change(2)], Stopping()))
+    ending = asyncio.create_task(to.close())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert place.did == ["open", "begun"]
+    place.may.set()
+    await second
+    await ending
+    assert place.did == ["open", "begun", "a:7:1:0", "begun", "a:7:2:0", "close"]
+
+
+async def test_one_that_takes_too_long_is_closed_when_its_thread_has_ended(tmp_path: Path) -> None:
+    place = Threaded()
+    to = LocalDestination(place, tmp_path / "out", Redaction([]), Watch(), patience_s=0.0)
+    await cancelled(to, place)
+    with pytest.raises(TimeoutError):
+        await to.close()
+    assert "close" not in place.did
+    place.may.set()
+    await until(lambda: "close" in place.did)
+    assert place.did == ["open", "begun", "a:7:1:0", "close"]
+
+
+async def test_one_that_waits_without_a_thread_ends_when_it_is_cancelled(tmp_path: Path) -> None:
+    class Waits(Place):
+        async def write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Outcome:
+            self.did.append("begun")
+            await asyncio.Event().wait()
+            return Outcome()
+
+    place = Waits()
+    to, _ = destination(place, tmp_path)
+    first = asyncio.create_task(to.deliver([change(1)], Stopping()))
+    await until(lambda: "begun" in place.did)
+    first.cancel()
+    await to.close()
+    assert place.did == ["open", "begun", "close"]
+
+
+def local(connector: Any, tmp_path: Path) -> LocalDestination:
+    return LocalDestination(connector, tmp_path / "out", Redaction([]), Watch())
+
+
+async def test_a_database_that_was_locked_for_long_goes_on(tmp_path: Path) -> None:
+    path, begun = tmp_path / "crm.db", threading.Event()
+    connector = Sqlite("out", SqliteSettings(path=str(path)))
+    to = local(connector, tmp_path)
+    await to.deliver([change(0, mpid=6)], Stopping())
+    assert connector._database is not None
+    connector._database.set_trace_callback(lambda _statement: begun.set())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(to.deliver([change(1)], Stopping()))
+        await until(begun.is_set)
+        first.cancel()
+        await asyncio.wait({first})
+        second = asyncio.create_task(to.deliver([change(1), change(2, mpid=8)], Stopping()))
+        await asyncio.sleep(0)
+        other.execute("ROLLBACK")
+        assert await second == Outcome()
+        await to.close()
+        rows = other.execute("SELECT mpid FROM cdp_memberships ORDER BY mpid").fetchall()
+    assert rows == [("6",), ("7",), ("8",)]
+
+
+async def test_a_file_that_takes_long_has_every_line_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, beside = threading.Event(), threading.Event()
+    fdatasync = os.fdatasync
+
+    def slowly(descriptor: int) -> None:
+        if at_work.is_set():
+            beside.set()
+        at_work.set()
+        beside.wait(0.05)
+        fdatasync(descriptor)
+
+    folder = tmp_path / "files"
+    to = local(File("out", FileSettings(directory=str(folder))), tmp_path)
+    await to.deliver([numbered(1)], Stopping())
+    monkeypatch.setattr(os, "fdatasync", slowly)
+    first = asyncio.create_task(to.deliver([numbered(2)], Stopping()))
+    await until(at_work.is_set)
+    first.cancel()
+    await asyncio.wait({first})
+    await to.deliver([numbered(2), numbered(3)], Stopping())
+    await to.deliver([numbered(4)], Stopping())
+    await to.close()
+    (file,) = folder.iterdir()
+    assert [json.loads(line)["n"] for line in file.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def numbered(number: int) -> OutputChange[Any]:
+    return change(number, n=number)

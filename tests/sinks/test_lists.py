@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from cdp_stream.connectors.connector import Batching
+from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Fault
+from cdp_stream.connectors.facebook import Facebook
+from cdp_stream.connectors.firehose import Firehose
 from cdp_stream.sinks.destination import HttpDestination, Watch
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.in_force import InForce
@@ -22,6 +24,7 @@ from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
 from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.taken import Taken
 from tests.sinks.connectors import Listed, PostSettings, change, message
 from tests.sinks.without_kafka import Producer, memory, state_topics, until
 
@@ -44,6 +47,22 @@ class Making:
 
 
 @asynccontextmanager
+async def served(
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[str]:
+    """The address of a partner."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def making(status: int) -> AsyncIterator[Making]:
     asked, may = asyncio.Event(), asyncio.Event()
 
@@ -52,11 +71,6 @@ async def making(status: int) -> AsyncIterator[Making]:
         await may.wait()
         return web.json_response({"id": 42}, status=status)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     producer = Producer()
     _, memory = state_topics(producer)
     faults: list[str] = []
@@ -64,24 +78,23 @@ async def making(status: int) -> AsyncIterator[Making]:
     def fault(found: Fault, message: Mapping[str, Any]) -> None:
         faults.append(str(message["connection"]))
 
-    settings = PostSettings(url=f"http://127.0.0.1:{runner.addresses[0][1]}", allow_private=True)
-    connector, redaction = Listed("out", settings), Redaction([])
-    destination = HttpDestination(connector, redaction, Watch())
-    await destination.open()
-    lists = Lists("out", destination, memory, lambda: True)
-    outlet = Outlet(destination, Batching(), lists, producer, "rejected", "out")  # type: ignore[arg-type]
-    reports = Reports(lambda _: True, lambda _: None, fault, faults.append)  # type: ignore[arg-type]
-    await memory.want_list("out", "a@out", json.loads(message(1, mpid=7)))
-    reader = Reader(connector, {}, redaction, InForce(memory).settings_of, memory.list_of)
-    lists.make_wanted(reader, fault)
-    try:
-        yield Making(
-            lists, Outgoing(outlet, reports, SinkMetrics().of("out")), memory, faults, asked, may
-        )
-    finally:
-        may.set()
-        await destination.close()
-        await runner.cleanup()
+    async with served(handle) as url:
+        connector = Listed("out", PostSettings(url=url, allow_private=True))
+        redaction = Redaction([])
+        destination = HttpDestination(connector, redaction, Watch())
+        await destination.open()
+        lists = Lists("out", destination, memory, lambda: True)
+        outlet = Outlet(destination, Batching(), lists, producer, "rejected", "out")  # type: ignore[arg-type]
+        reports = Reports(lambda _: True, lambda _: None, fault, faults.append)  # type: ignore[arg-type]
+        await memory.want_list("out", "a@out", json.loads(message(1, mpid=7)))
+        reader = Reader(connector, {}, redaction, InForce(memory).settings_of, memory.list_of)
+        lists.make_wanted(reader, fault)
+        outgoing = Outgoing(outlet, reports, SinkMetrics().of("out"))
+        try:
+            yield Making(lists, outgoing, memory, faults, asked, may)
+        finally:
+            may.set()
+            await destination.close()
 
 
 async def test_a_list_that_another_worker_wants_is_made() -> None:
@@ -134,3 +147,72 @@ async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
     await known.note_list("a@out", "again")
     await of_out.forget(change(list_id=None))  # taken before there was one
     assert of_out.known("a@out") is None
+
+
+FACEBOOK = {"ad_account_id": "1", "access_token": "a-token"}
+FIREHOSE = {"token": "a-token"}
+DELETIONS: list[Any] = [
+    (Facebook, lambda url: {"api_url": url, **FACEBOOK}, "42"),
+    (Firehose, lambda url: {"url": url, **FIREHOSE}, '{"partner_list":"42"}'),
+]
+
+
+async def told_of_a_deletion(
+    connector: type[HttpConnector[Any, Any]], settings: Any, made: str | None
+) -> list[str]:
+    """What a partner that has a list of the audience's name is asked as the audience is deleted.
+
+    Args:
+        made: The list that was made for the connection after the deletion had been read.
+    """
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked.append(f"{request.method} {request.path} {(await request.read()).decode()}")
+        return web.json_response({"data": [{"id": "theirs", "name": "A"}]})
+
+    known, confirmed = memory(), asyncio.Event()
+    faults: list[Fault] = []
+
+    def fault(found: Fault, _change: Any) -> None:
+        faults.append(found)
+        confirmed.set()
+
+    async with served(handle) as url:
+        model = connector.output_settings.model_validate({**settings(url), "allow_private": True})
+        destination = HttpDestination(connector("out", model), Redaction([]), Watch())
+        await destination.open()
+        lists = Lists("out", destination, known, lambda: True)
+        outlet = Outlet(destination, Batching(), lists, Producer(), "rejected", "out")  # type: ignore[arg-type]
+        reports = Reports(lambda _: True, lambda _: confirmed.set(), fault, lambda _: None)
+        outgoing = Outgoing(outlet, reports, SinkMetrics().of("out"))
+        gone = replace(
+            change(mpid=0, action="audience_delete"),
+            settings=connector.connection_settings(),
+        )
+        if made is not None:
+            await known.note_list("a@out", made)
+        try:
+            outgoing.add_alone(Taken(gone, 0, 1, 1, b"", b"{}"))
+            async with asyncio.timeout(5):
+                await confirmed.wait()
+        finally:
+            await destination.close()
+    assert faults == []
+    assert known.list_of("a@out") == made
+    return asked
+
+
+@pytest.mark.parametrize(("connector", "settings", "_made"), DELETIONS)
+async def test_nothing_is_made_found_or_deleted_for_an_audience_that_had_no_list(
+    connector: Any, settings: Any, _made: str
+) -> None:
+    assert await told_of_a_deletion(connector, settings, None) == []
+
+
+@pytest.mark.parametrize(("connector", "settings", "made"), DELETIONS)
+async def test_the_list_that_was_made_meanwhile_is_the_one_that_goes(
+    connector: Any, settings: Any, made: str
+) -> None:
+    (asked,) = await told_of_a_deletion(connector, settings, made)
+    assert asked.startswith("DELETE /v25.0/42 ") or '"action":"remove"' in asked

@@ -39,6 +39,7 @@ class Slow:
         self.may = asyncio.Event()
         self.asked: list[str] = []
         self.taken: list[str] = []
+        self.lost: str | None = None
 
     async def open(self) -> None:
         return None
@@ -50,7 +51,8 @@ class Slow:
         return Outcome()
 
     async def idle(self) -> None:
-        return None
+        if self.lost is not None:
+            raise Fault("output", self.lost)
 
     async def close(self) -> None:
         return None
@@ -183,3 +185,34 @@ async def test_an_output_that_faults_while_a_connection_is_resumed_stays_stopped
         assert made.partitions.halted
         assert made.app.started == [{0: 2}]
         assert "output_resumed" not in [record.msg for record in caplog.records]
+
+
+async def tended(made: Sink, lost: str | None) -> str | None:
+    """What cdp.faults says of the output after a look at its destination."""
+    made.partner.lost = lost
+    await made.stops.tend(made.partner)
+    await asyncio.gather(*made.writes)
+    record = made.standings.record("out")
+    return None if record is None else record["message"]
+
+
+async def test_what_a_destination_lost_between_deliveries_is_a_fault_of_the_output() -> None:
+    async with sink() as made:
+        assert await tended(made, None) is None
+        assert await tended(made, "a part was removed") == "a part was removed"
+        assert made.partitions.halted
+
+
+async def test_what_is_lost_while_it_stands_still_is_told_as_it_goes_on() -> None:
+    async with sink() as made:
+        assert await tended(made, "no rights") == "no rights"
+        assert await tended(made, "no rights") == "no rights"
+        await made.standings.put(running("out", None, 5))
+        await until(lambda: not made.partitions.halted)
+        assert await tended(made, None) is None
+        await made.standings.put(paused("out", None, 6))
+        await until(lambda: made.partitions.halted)
+        assert await tended(made, "a part was removed") is None
+        await made.standings.put(running("out", None, 7))
+        await until(lambda: not made.partitions.halted)
+        assert await tended(made, None) == "a part was removed"
