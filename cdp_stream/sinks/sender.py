@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -160,7 +161,7 @@ class Sender:
                     "output", f"{_host(request)} is no address that can be called; correct it"
                 ) from error
             except (httpx.TransportError, OSError, TimeoutError) as error:
-                why, asked_for = _words_of(error), None
+                why, asked_for = self._words_of(error), None
             else:
                 if answer.status == _UNAUTHORIZED and token is not None and not renewed:
                     renewed = True
@@ -193,7 +194,7 @@ class Sender:
                 self._asked(self._now() - started)
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTED or target is None:
-                return answer
+                return replace(answer, redact=self._redaction)
             url = urljoin(signed.url, target)
             if not _same_host(signed.url, url) or answer.status not in _KEPT_METHOD:
                 raise Fault(
@@ -276,12 +277,11 @@ class Sender:
             f"there, then resume output {self._connector.output}",
         )
 
-
-def _words_of(error: Exception) -> str:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return "it did not answer in time"
-    text = " ".join(str(error).split())[:200]
-    return f"the connection failed: {text or type(error).__name__}"
+    def _words_of(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return "it did not answer in time"
+        text = " ".join(self._redaction(str(error)).split())[:200]
+        return f"the connection failed: {text or type(error).__name__}"
 
 
 def _host(request: Request) -> str:
