@@ -109,7 +109,7 @@ class TryAgain:
     """The partner is to be asked the same again.
 
     Attributes:
-        after_s: not before so many seconds, where it said so.
+        after_s: not before so many seconds, where it said so; the sender waits an hour at most.
     """
 
     after_s: float | None = None

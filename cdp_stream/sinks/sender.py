@@ -21,7 +21,7 @@ import httpx
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, Token, TryAgain
-from cdp_stream.sinks.backoff import pause_s, retry_after_s
+from cdp_stream.sinks.backoff import asked_s, pause_s, retry_after_s
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import InsideAddressError, Partner, UntrustedError
 from cdp_stream.sinks.rate import Pace
@@ -180,7 +180,7 @@ class Sender:
 
     def _asked_for(self, verdict: TryAgain, answer: Answer) -> float | None:
         if verdict.after_s is not None:
-            return verdict.after_s
+            return asked_s(verdict.after_s)
         return retry_after_s(answer.headers.get("retry-after"), self._wall_ms())
 
     async def _attempt(self, request: Request, token: Token | None, *, bare: bool) -> Answer:
