@@ -115,7 +115,7 @@ class Sinks:
         await asyncio.gather(*(self._stop(output) for output in gone))
         new = [output for output in wanted if output not in self._running]
         if new:
-            partitions = await ensure_topics(self._around.settings, new, sinks=True)
+            partitions = await ensure_topics(self._around.settings)
             for output in new:
                 await self._start(wanted[output], partitions)
         if defined is not None:
