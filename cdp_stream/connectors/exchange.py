@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 _SUCCESS = 2
 _LOOKED_AT: Final = 16 * 1024
@@ -140,3 +141,9 @@ class Token:
 Delivery = Generator[Request, Answer, Outcome]
 ListCreation = Generator[Request, Answer, str]
 TokenFetch = Generator[Request, Answer, Token]
+
+
+def shown_address(url: str) -> str:
+    """Scheme and host alone: paths, queries and users of some partners' addresses hold keys."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -14,13 +14,21 @@ import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import HttpConnector
-from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, Token, TryAgain
+from cdp_stream.connectors.exchange import (
+    Answer,
+    Fault,
+    Outcome,
+    Request,
+    Token,
+    TryAgain,
+    shown_address,
+)
 from cdp_stream.sinks.backoff import asked_s, pause_s, retry_after_s
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import InsideAddressError, Partner, UntrustedError
@@ -199,8 +207,8 @@ class Sender:
             if not _same_host(signed.url, url) or answer.status not in _KEPT_METHOD:
                 raise Fault(
                     "output",
-                    f"{_host(request)} redirects ({answer.status}) to {_shown(url)}; if that is "
-                    "the partner's, set it as the output's address",
+                    f"{_host(request)} redirects ({answer.status}) to {shown_address(url)}; if "
+                    "that is the partner's, set it as the output's address",
                 )
             signed = Request(signed.method, url, signed.body, signed.headers)
         raise Fault("output", f"{_host(request)} redirects round in circles; check its address")
@@ -285,14 +293,8 @@ class Sender:
 
 
 def _host(request: Request) -> str:
-    """Scheme and host alone: paths and queries of some partners hold keys."""
-    return _shown(request.url)
-
-
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return shown_address(request.url)
 
 
 def _same_host(one: str, other: str) -> bool:
-    return _shown(one) == _shown(other)
+    return shown_address(one) == shown_address(other)

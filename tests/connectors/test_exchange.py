@@ -6,8 +6,13 @@ import json
 
 import pytest
 
-from cdp_stream.connectors.exchange import Answer
+from cdp_stream.connectors.exchange import Answer, Fault
 from cdp_stream.sinks.environment import Redaction
+from tests.connectors.changes import change
+from tests.connectors.conformance import Case
+from tests.connectors.test_firehose import CASE as FIREHOSE
+from tests.connectors.test_webhook import CASE as WEBHOOK
+from tests.partners.converse import converse
 
 SECRET = 'hidden "key" of ours'
 
@@ -28,3 +33,12 @@ def test_words_never_show_the_beginning_of_a_secret_at_the_cut(padding: str, wri
 def test_words_are_one_line() -> None:
     assert Answer(400, b" not\r\n  so ").words() == "400 not so"
     assert Answer(204).words() == "204"
+
+
+@pytest.mark.parametrize("case", [FIREHOSE, WEBHOOK], ids=lambda case: case.connector.name)
+def test_of_an_address_of_ones_own_a_fault_shows_no_more_than_the_host(case: Case) -> None:
+    exchange = case.exchange(url="https://ann:pass@crm.example.com:8443/hooks/h1dden?key=h1dden")
+    with pytest.raises(Fault, match=r"https://crm\.example\.com:8443 answered 501") as told:
+        converse(exchange, [case.filled(change())], lambda _request: Answer(501))
+    assert "h1dden" not in told.value.message
+    assert "pass" not in told.value.message
