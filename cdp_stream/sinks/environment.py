@@ -111,7 +111,7 @@ def _values_inside(secret: str) -> list[str]:
     except (ValueError, RecursionError):
         return []
     found: list[str] = []
-    left = [held] if isinstance(held, dict) else []
+    left: list[Any] = [held] if isinstance(held, dict) else []
     while left:
         one = left.pop()
         if isinstance(one, dict):
