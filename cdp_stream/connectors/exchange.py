@@ -8,11 +8,14 @@ later: the sender retries those. So a connector is tested without a network.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 _SUCCESS = 2
+_LOOKED_AT: Final = 16 * 1024
+"""Bytes of a body that words of it are taken from; more than are ever shown."""
 
 Scope = Literal["output", "connection"]
 """What a fault stops: the whole output (authentication, rate), or the one connection (its list)."""
@@ -45,11 +48,16 @@ class Answer:
     Attributes:
         headers: names in lower case.
         body: up to the size limit; what is beyond it was not read.
+        redact: takes secrets out of a text, of which the end may have been cut off; the sender's,
+            which alone knows them.
     """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    redact: Callable[[str, bool], str] = field(
+        default=lambda text, _is_cut: text, repr=False, compare=False
+    )
 
     @property
     def ok(self) -> bool:
@@ -76,8 +84,12 @@ class Answer:
         return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
     def words(self, limit: int = 300) -> str:
-        """The status and the beginning of the body on one line, for faults and rejected changes."""
-        text = " ".join(self.body[: 4 * limit].decode("utf-8", "replace").split())
+        """The status and the beginning of the body on one line, for faults and rejected changes.
+
+        Secrets are taken out first: what is left of one that was cut would not be known as one.
+        """
+        read = self.body[:_LOOKED_AT].decode("utf-8", "replace")
+        text = " ".join(self.redact(read, len(self.body) > _LOOKED_AT).split())
         return f"{self.status} {text[:limit]}".strip()
 
 
@@ -98,7 +110,7 @@ class TryAgain:
     """The partner is to be asked the same again.
 
     Attributes:
-        after_s: not before so many seconds, where it said so.
+        after_s: not before so many seconds, where it said so; the sender waits an hour at most.
     """
 
     after_s: float | None = None
@@ -129,3 +141,9 @@ class Token:
 Delivery = Generator[Request, Answer, Outcome]
 ListCreation = Generator[Request, Answer, str]
 TokenFetch = Generator[Request, Answer, Token]
+
+
+def shown_address(url: str) -> str:
+    """Scheme and host alone: paths, queries and users of some partners' addresses hold keys."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -27,6 +27,7 @@ from cdp_stream.connectors.exchange import (
     Outcome,
     Request,
     Token,
+    shown_address,
 )
 from cdp_stream.connectors.hashing import md5_hex, sha1_hex, sha256_hex
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr, WebAddress
@@ -214,8 +215,8 @@ class Firehose(HttpConnector[FirehoseSettings, FirehoseConnection]):
     def _fault(self, scope: Literal["output", "connection"], what: str, answer: Answer) -> Fault:
         return Fault(
             scope,
-            f"the partner at {self.settings.url} answered {answer.words()} to {what}; ask it why, "
-            f"then resume output {self.output}",
+            f"the partner at {shown_address(self.settings.url)} answered {answer.words()} to {what}"
+            f"; ask it why, then resume output {self.output}",
         )
 
 

@@ -18,7 +18,14 @@ from pydantic import Field
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
-from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request, Token
+from cdp_stream.connectors.exchange import (
+    Delivery,
+    Fault,
+    Outcome,
+    Request,
+    Token,
+    shown_address,
+)
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr, WebAddress
 from cdp_stream.errors import UsageError
 
@@ -75,8 +82,8 @@ class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
         if answer.status not in _REFUSES_CHANGES or answer.status in _NOT_THERE:
             raise Fault(
                 "output",
-                f"{self.settings.url} answered {answer.words()}; check the url of output "
-                f"{self.output} and what serves it, then resume it",
+                f"{shown_address(self.settings.url)} answered {answer.words()}; check the url "
+                f"of output {self.output} and what serves it, then resume it",
             )
         if len(changes) == 1:
             return Outcome({0: answer.words()})

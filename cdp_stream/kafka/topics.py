@@ -7,7 +7,7 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "TopicPlan",
     "definitions_topic_is_there",
     "ensure_definitions_topic",
+    "ensure_output_topics",
     "ensure_sink_topics",
     "ensure_topics",
     "output_topic",
@@ -134,6 +135,49 @@ async def ensure_topics(
         return await _ensure(admin, settings, further, make=make)
 
 
+async def ensure_output_topics(
+    settings: Settings, outputs: Collection[str]
+) -> dict[str, BrokerError]:
+    """Make the topics of outputs that are missing, check those that are there.
+
+    What is wrong with one output's is no trouble of another's, so it is returned.
+
+    Args:
+        settings: Which broker, which prefix; it has the topics of the profiles topology.
+        outputs: Their ids.
+
+    Returns:
+        What is wrong with an output's own topics, by its id; nothing of those that are right.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses to show topics at all.
+    """
+    plans = {output: (output_topic(output), rejected_topic(output)) for output in outputs}
+    wanted = [plan for own in plans.values() for plan in own]
+    async with _admin(settings) as admin:
+        there = await partition_counts(admin)
+        partitions = there.get(settings.topic(_INPUT[0].suffix), settings.partitions)
+        missing = [plan for plan in wanted if settings.topic(plan.suffix) not in there]
+        wrong: dict[str, BrokerError] = {}
+        if missing:
+            wrong = await _not_created(admin, settings, missing, partitions)
+            made = {settings.topic(plan.suffix) for plan in missing} - wrong.keys()
+            there = await _wait_for(admin, made)
+        known = [plan for plan in wanted if settings.topic(plan.suffix) not in wrong]
+        wrong |= await _wrong_cleanups(admin, settings, known)
+    for plan in known:
+        name = settings.topic(plan.suffix)
+        if there[name] != partitions:
+            wrong[name] = _wrong_count_of_output(settings, name, there[name], partitions)
+    found: dict[str, BrokerError] = {}
+    for output, own in plans.items():
+        names = [settings.topic(plan.suffix) for plan in own]
+        if (error := next((wrong[name] for name in names if name in wrong), None)) is not None:
+            then = f"{error.next_step}, then resume output {output}"
+            found[output] = BrokerError(error.message, then)
+    return found
+
+
 async def ensure_definitions_topic(settings: Settings) -> None:
     """Make the topic of definitions if it is missing, check it if it is there.
 
@@ -144,14 +188,14 @@ async def ensure_definitions_topic(settings: Settings) -> None:
         name = settings.topic(DEFINITIONS.suffix)
         there = await partition_counts(admin)
         if name not in there:
-            await _create(admin, settings, [DEFINITIONS], 1)
+            _refuse(await _not_created(admin, settings, [DEFINITIONS], 1))
             there = await _wait_for(admin, {name})
         if there[name] != 1:
             raise BrokerError(
                 f"{name} has {there[name]} partitions, but must have 1",
                 "delete it and apply the definitions again, or use another --prefix",
             )
-        await _check_cleanup(admin, settings, (DEFINITIONS,))
+        _refuse(await _wrong_cleanups(admin, settings, (DEFINITIONS,)))
 
 
 async def definitions_topic_is_there(settings: Settings) -> bool:
@@ -185,7 +229,7 @@ async def ensure_sink_topics(settings: Settings) -> list[str]:
             )
         missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
         if missing:
-            await _create(admin, settings, missing, 1)
+            _refuse(await _not_created(admin, settings, missing, 1))
             await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
     prefix = settings.topic("output.")
     found = {name.removeprefix(prefix) for name in there if name.startswith(prefix)}
@@ -252,7 +296,7 @@ async def _ensure(
                 "name the prefix of the system that you mean with --prefix",
             )
         if missing:
-            await _create(admin, settings, missing, partitions)
+            _refuse(await _not_created(admin, settings, missing, partitions))
             there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
             partitions = there[events]
     for plan in (*TOPICS, *outputs):
@@ -261,11 +305,11 @@ async def _ensure(
         if there[name] != wanted:
             of_events = f"but {events} has" if plan.partitions is None else "but must have"
             raise BrokerError(
-                f"{name} has {there[name]} partitions, {of_events} {wanted}",
+                f"{name} has {_partitions(there[name])}, {of_events} {wanted}",
                 "if cdp repartition was interrupted, run it again with the same --partitions; else "
                 f"give {name} {wanted} partitions, or start afresh with another --prefix",
             )
-    await _check_cleanup(admin, settings, (*TOPICS, *outputs))
+    _refuse(await _wrong_cleanups(admin, settings, (*TOPICS, *outputs)))
     return partitions
 
 
@@ -275,9 +319,15 @@ async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
 
 
-async def _create(
+def _refuse(wrong: Mapping[str, BrokerError]) -> None:
+    for error in wrong.values():
+        raise error
+
+
+async def _not_created(
     admin: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan], partitions: int
-) -> None:
+) -> dict[str, BrokerError]:
+    """Make topics; why some cannot be, by their names."""
     response = await admin.create_topics(
         [
             NewTopic(
@@ -289,12 +339,18 @@ async def _create(
             for plan in missing
         ]
     )
+    wrong: dict[str, BrokerError] = {}
     for name, code, *detail in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # another worker was quicker
             reason = next((text for text in detail if text), error.__name__)
-            raise BrokerError(f"{name} cannot be made: {reason}", "make it by hand, or as allowed")
-    log("topics_created", topics=[settings.topic(p.suffix) for p in missing], partitions=partitions)
+            wrong[name] = BrokerError(
+                f"{name} cannot be made: {reason}", "make it by hand, or as allowed"
+            )
+    names = [settings.topic(plan.suffix) for plan in missing]
+    if made := [name for name in names if name not in wrong]:
+        log("topics_created", topics=made, partitions=partitions)
+    return wrong
 
 
 async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, int]:
@@ -307,20 +363,37 @@ async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, in
             await asyncio.sleep(0.1)
 
 
-async def _check_cleanup(
-    admin: AIOKafkaAdminClient, settings: Settings, plans: tuple[TopicPlan, ...]
-) -> None:
+async def _wrong_cleanups(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: Sequence[TopicPlan]
+) -> dict[str, BrokerError]:
+    """What is wrong with the cleanup policies of topics, by their names."""
     wanted = {settings.topic(plan.suffix): plan.cleanup for plan in plans}
     responses = await admin.describe_configs(
         # All of a topic's settings: the embedded broker does not know how to be asked for one.
         [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
     )
+    wrong: dict[str, BrokerError] = {}
     for response in responses:
         for code, _message, _kind, name, entries in response.resources:
             policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), None)
             if code or policy is None or policy == wanted[name]:
                 continue
-            raise BrokerError(
+            wrong[name] = BrokerError(
                 f"{name} has cleanup.policy={policy}, but must have {wanted[name]}",
                 f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted[name]}",
             )
+    return wrong
+
+
+def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int) -> BrokerError:
+    """Somebody else made the topic, most likely: profiles write to none that does not fit."""
+    return BrokerError(
+        f"{name} has {_partitions(has)}, but {settings.topic(_INPUT[0].suffix)} has {wanted}",
+        f"kafka-topics --alter --topic {name} --partitions {wanted}"
+        if has < wanted
+        else f"see that nothing in {name} is wanted any more, delete it (it is made anew)",
+    )
+
+
+def _partitions(number: int) -> str:
+    return f"{number} partition{'s' if number != 1 else ''}"

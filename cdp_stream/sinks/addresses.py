@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final
 
 __all__ = ["is_public"]
 
-_TRANSLATED = IPv6Network("64:ff9b::/96")
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 """Addresses of IPv4 behind a NAT64. Source: RFC 6052."""
+_UNICAST: Final = IPv6Network("2000::/3")
+"""All of IPv6 that is given out. Older forms of IPv4, site-local addresses and the NAT64 of one's
+own network lie beyond. Source: RFC 4291, 2.4; RFC 8215."""
 
 
 def is_public(address: str) -> bool:
@@ -20,8 +24,11 @@ def is_public(address: str) -> bool:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(parsed, IPv6Address) and (inner := _inner(parsed)) is not None:
-        return inner.is_global and not inner.is_multicast
+    if isinstance(parsed, IPv6Address):
+        inner = _inner(parsed)
+        if inner is None:
+            return parsed in _UNICAST and parsed.is_global
+        parsed = inner
     return parsed.is_global and not parsed.is_multicast
 
 

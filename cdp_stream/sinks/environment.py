@@ -6,6 +6,7 @@ Source: docs/definitions.md, environment variables.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,10 @@ _SHORTEST: Final = 4
 """Shorter secrets are in too many words by chance."""
 _SHOWN: Final = "***"
 _PASSING: Final = 400
+_SHORTEST_INSIDE: Final = 8
+"""Shorter values of a secret that is a JSON object are plain words of it, more likely than keys."""
+_PUBLIC_INSIDE: Final = frozenset({"type", "universe_domain"})
+"""What Google's key files say that is no secret: without it, no address of Google could be read."""
 
 
 def names_in(settings: object) -> Iterator[str]:
@@ -58,21 +63,67 @@ class Redaction:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Never show this text, nor it in base64 or as part of a URL."""
+        """Never show this text, nor it in base64, as part of a URL or in JSON.
+
+        Of one that is a JSON object itself, as a key file is, nothing longer that it holds either.
+        """
         # Settings lose the spaces and line ends around them that variables often have.
         if secret != secret.strip():
             self.add(secret.strip())
-        if len(secret) >= _SHORTEST and secret not in self._secrets:
-            encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-            self._secrets |= {secret, quote(secret, safe=""), encoded}
+        if len(secret) < _SHORTEST or secret in self._secrets:
+            return
+        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+        for form in (secret, quote(secret, safe=""), encoded):
+            self._secrets |= _in_json(form)
+        for inside in _values_inside(secret):
+            self.add(inside)
 
     def add_passing(self, secret: str) -> None:
         """Do not show this for a while: it goes with one request, as a signature does."""
         if len(secret) >= _SHORTEST and secret not in self._secrets:
-            self._passing.append(secret)
+            self._passing.extend(_in_json(secret))
 
-    def __call__(self, text: str) -> str:
-        """The text without them."""
-        for secret in sorted({*self._secrets, *self._passing}, key=len, reverse=True):
+    def __call__(self, text: str, is_cut: bool = False) -> str:
+        """The text without them.
+
+        Args:
+            is_cut: whether the text went on: then the beginning of one at its end goes too.
+        """
+        secrets = sorted({*self._secrets, *self._passing}, key=len, reverse=True)
+        for secret in secrets:
             text = text.replace(secret, _SHOWN)
+        if is_cut:
+            text = text.rstrip("\ufffd")  # half of a letter
+            text = text[: len(text) - max((_begun(secret, text) for secret in secrets), default=0)]
         return text
+
+
+def _in_json(text: str) -> set[str]:
+    """A text, and as JSON has it: letters beyond ASCII and slashes may be escaped there, or not."""
+    escaped = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {text, *escaped, *(one.replace("/", "\\/") for one in escaped)}
+
+
+def _values_inside(secret: str) -> list[str]:
+    """The longer texts of a secret that is a JSON object; none where it is not."""
+    try:
+        held = json.loads(secret)
+    except (ValueError, RecursionError):
+        return []
+    found: list[str] = []
+    left: list[Any] = [held] if isinstance(held, dict) else []
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += [value for key, value in one.items() if key not in _PUBLIC_INSIDE]
+        elif isinstance(one, list):
+            left += one
+        elif isinstance(one, str) and len(one) >= _SHORTEST_INSIDE:
+            found.append(one)
+    return found
+
+
+def _begun(secret: str, text: str) -> int:
+    """How many characters at the end of a text are the beginning of a secret."""
+    longest = min(len(secret) - 1, len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(secret[:size])), 0)

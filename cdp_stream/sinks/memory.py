@@ -3,7 +3,7 @@
 Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
 connection: the partner's list that was made for it, that one is wanted, and the settings that
 faults were about. Per deletion of an audience: which partitions wait for it, and that it was done.
-Per output: its connector.
+Per output: its connector, also after it was removed.
 """
 
 from __future__ import annotations
@@ -35,30 +35,34 @@ class Memory:
         await self.topic.put(f"position:{output}:{partition}", kept)
 
     def connector(self, output: str) -> str | None:
-        """Which connector an output had when it last ran."""
-        value = self.topic.values.get(f"output:{output}")
-        return None if value is None else str(value.get("connector"))
+        """Which connector an output had when it last ran; None where it was removed since."""
+        value = self.topic.values.get(f"output:{output}", {})
+        return None if value.get("removed") else value.get("connector")
 
     def outputs(self) -> list[str]:
         """Every output that has run and was not removed."""
-        known = (key.partition(":") for key in self.topic.values)
-        return sorted(name for kind, _, name in known if kind == "output")
+        known = (key.partition(":") for key in list(self.topic.values))
+        return sorted(
+            name for kind, _, name in known if kind == "output" and self.connector(name) is not None
+        )
 
     async def note_connector(self, output: str, connector: str | None) -> None:
-        """Remember an output's connector; None forgets it.
+        """Remember an output's connector; None where it was removed.
 
-        Lists that were made at the partner of another connector are forgotten.
+        Lists that were made at the partner of another connector are forgotten. What is removed may
+        come back, with deletions that wait in its topic and are about those lists: so they stay
+        until it comes with another connector.
         """
-        before = self.connector(output)
-        if before == connector:
-            return
-        if before is not None and connector is not None:
-            lists = [key for key in self.topic.values if key.startswith("list:")]
-            for key in lists:
-                if key.rpartition("@")[2] == output:
-                    await self.topic.put(key, None)
-        value = None if connector is None else {"connector": connector}
-        await self.topic.put(f"output:{output}", value)
+        key = f"output:{output}"
+        before = self.topic.values.get(key)
+        if connector is None:
+            value = None if before is None else {**before, "removed": True}
+        else:
+            value = {"connector": connector}
+            if before is not None and before.get("connector") != connector:
+                await self._forget_lists(output)
+        if value != before:
+            await self.topic.put(key, value)
 
     # -- lists -------------------------------------------------------------------------------------
 
@@ -72,6 +76,11 @@ class Memory:
         await self.topic.put(
             f"list:{connection}", None if list_id is None else {"list_id": list_id}
         )
+
+    async def _forget_lists(self, output: str) -> None:
+        for key in [key for key in self.topic.values if key.startswith("list:")]:
+            if key.rpartition("@")[2] == output:
+                await self.topic.put(key, None)
 
     def lists_wanted(self, output: str) -> list[Mapping[str, Any]]:
         """The messages for which connections of an output want a list; without any person in."""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
@@ -156,13 +157,14 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
             return 0
         account = definitions.latest.account
         outputs = job.wanted(account, at_start=True)
-        await ensure_topics(job.settings, [output.id for output in outputs], sinks=True)
+        await ensure_topics(job.settings, sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
                 job.settings, job.create_sink, job.environment, standings, memory, producer, metrics
             )
             sinks.append(Sinks(around))
-            readying = Readying(job.environment, job.find, standings, memory, metrics)
+            make_topics = partial(ensure_output_topics, job.settings)
+            readying = Readying(job.environment, job.find, make_topics, standings, memory, metrics)
             told += [sinks[0].report, readying.report]
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip

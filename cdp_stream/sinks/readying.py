@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from cdp_stream.core.connection import Output
@@ -20,7 +20,10 @@ from cdp_stream.sinks.outputs import PreparedOutput, prepare
 from cdp_stream.sinks.showing import show_standing, standing_of
 from cdp_stream.sinks.standing import Standings, faulted
 
-__all__ = ["Readying"]
+__all__ = ["MakeTopics", "Readying"]
+
+MakeTopics = Callable[[Collection[str]], Awaitable[Mapping[str, CdpError]]]
+"""Makes and checks the topics of outputs, by their ids; returns what is wrong with which."""
 
 
 class Readying:
@@ -29,6 +32,7 @@ class Readying:
     Args:
         environment: fills in `${NAME}`.
         find: a connector's class by its name.
+        make_topics: asked for outputs that are new, or were changed.
 
     Attributes:
         resumed: set when one that cannot run is resumed: it is to be looked at again.
@@ -38,16 +42,19 @@ class Readying:
         self,
         environment: Mapping[str, str],
         find: Callable[[str], type[Any]],
+        make_topics: MakeTopics,
         standings: Standings,
         memory: Memory,
         metrics: SinkMetrics,
     ) -> None:
         self._environment = environment
         self._find = find
+        self._make_topics = make_topics
         self._standings = standings
         self._memory = memory
         self._metrics = metrics
         self._unready: dict[str, OutputMetrics] = {}
+        self._ready: dict[str, Output] = {}
         self.resumed = asyncio.Event()
         standings.topic.listen(self._look)
 
@@ -56,12 +63,19 @@ class Readying:
         found: list[PreparedOutput] = []
         for gone in self._unready.keys() - {output.id for output in outputs}:
             self._unready.pop(gone).forget()
+        new = [output.id for output in outputs if self._ready.get(output.id) != output]
+        without_topics = await self._make_topics(new) if new else {}
         for output in outputs:
             try:
-                found.append(prepare(output, self._environment, self._find))
-                self._unready.pop(output.id, None)
+                prepared = prepare(output, self._environment, self._find)
+                if output.id in without_topics:
+                    raise without_topics[output.id]
             except CdpError as error:
                 await self._tell(output, str(error))
+            else:
+                found.append(prepared)
+                self._unready.pop(output.id, None)
+        self._ready = {one.definition.id: one.definition for one in found}
         return found
 
     def report(self) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ class Sinks:
             return
         new = [output for output in wanted if output not in self._running]
         if new:
-            partitions = await ensure_topics(self._around.settings, new, sinks=True)
+            partitions = await ensure_topics(self._around.settings)
             for output in new:
                 await self._start(wanted[output], partitions)
         if defined is not None:

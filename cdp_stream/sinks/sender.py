@@ -12,15 +12,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import HttpConnector
-from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, Token, TryAgain
-from cdp_stream.sinks.backoff import pause_s, retry_after_s
+from cdp_stream.connectors.exchange import (
+    Answer,
+    Fault,
+    Outcome,
+    Request,
+    Token,
+    TryAgain,
+    shown_address,
+)
+from cdp_stream.sinks.backoff import asked_s, pause_s, retry_after_s
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import InsideAddressError, Partner, UntrustedError
 from cdp_stream.sinks.rate import Pace
@@ -160,7 +169,7 @@ class Sender:
                     "output", f"{_host(request)} is no address that can be called; correct it"
                 ) from error
             except (httpx.TransportError, OSError, TimeoutError) as error:
-                why, asked_for = _words_of(error), None
+                why, asked_for = self._words_of(error), None
             else:
                 if answer.status == _UNAUTHORIZED and token is not None and not renewed:
                     renewed = True
@@ -179,7 +188,7 @@ class Sender:
 
     def _asked_for(self, verdict: TryAgain, answer: Answer) -> float | None:
         if verdict.after_s is not None:
-            return verdict.after_s
+            return asked_s(verdict.after_s)
         return retry_after_s(answer.headers.get("retry-after"), self._wall_ms())
 
     async def _attempt(self, request: Request, token: Token | None, *, bare: bool) -> Answer:
@@ -193,13 +202,13 @@ class Sender:
                 self._asked(self._now() - started)
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTED or target is None:
-                return answer
+                return replace(answer, redact=self._redaction)
             url = urljoin(signed.url, target)
             if not _same_host(signed.url, url) or answer.status not in _KEPT_METHOD:
                 raise Fault(
                     "output",
-                    f"{_host(request)} redirects ({answer.status}) to {_shown(url)}; if that is "
-                    "the partner's, set it as the output's address",
+                    f"{_host(request)} redirects ({answer.status}) to {shown_address(url)}; if "
+                    "that is the partner's, set it as the output's address",
                 )
             signed = Request(signed.method, url, signed.body, signed.headers)
         raise Fault("output", f"{_host(request)} redirects round in circles; check its address")
@@ -276,23 +285,16 @@ class Sender:
             f"there, then resume output {self._connector.output}",
         )
 
-
-def _words_of(error: Exception) -> str:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return "it did not answer in time"
-    text = " ".join(str(error).split())[:200]
-    return f"the connection failed: {text or type(error).__name__}"
+    def _words_of(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return "it did not answer in time"
+        text = " ".join(self._redaction(str(error)).split())[:200]
+        return f"the connection failed: {text or type(error).__name__}"
 
 
 def _host(request: Request) -> str:
-    """Scheme and host alone: paths and queries of some partners hold keys."""
-    return _shown(request.url)
-
-
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return shown_address(request.url)
 
 
 def _same_host(one: str, other: str) -> bool:
-    return _shown(one) == _shown(other)
+    return shown_address(one) == shown_address(other)

@@ -66,10 +66,12 @@ class Standings:
         return None if record is None or record.get("state") not in {PAUSED, FAULTED} else record
 
     def stopped_connections(self, output: str) -> frozenset[str]:
-        """The connections of an output that stand still."""
+        """The connections of an output that stand still; asked by other threads too."""
+        # A copy, made in one step: the loop adds records meanwhile.
+        values = list(self.topic.values.items())
         return frozenset(
             key
-            for key, record in self.topic.values.items()
+            for key, record in values
             if record.get("output") == output and record.get("connection") and self.record(key)
         )
 

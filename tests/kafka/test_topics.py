@@ -4,7 +4,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
 
 BROKERS = [
@@ -29,11 +29,11 @@ async def create(settings, suffix, partitions, **configs):
         await admin.close()
 
 
-async def counts(settings):
+async def counts(settings, suffixes=ALL):
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
     await admin.start()
     try:
-        found = await admin.describe_topics([settings.topic(suffix) for suffix in ALL])
+        found = await admin.describe_topics([settings.topic(suffix) for suffix in suffixes])
     finally:
         await admin.close()
     return {t["topic"].removeprefix(settings.prefix + "."): len(t["partitions"]) for t in found}
@@ -77,6 +77,42 @@ async def test_another_cleanup_policy_is_refused(settings):
         f"{name} has cleanup.policy=delete, but must have compact; "
         f"kafka-configs --alter --topic {name} --add-config cleanup.policy=compact"
     )
+
+
+@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+async def test_what_is_wrong_with_the_topics_of_one_output_is_told_of_it_alone(settings):
+    await ensure_topics(settings)
+    await create(settings, "output.few.rejected", 1)
+    await create(settings, "output.many", 5)
+    wrong = await ensure_output_topics(settings, ["few", "fine", "many"])
+    prefix = settings.prefix
+    assert {output: str(error) for output, error in wrong.items()} == {
+        "few": f"{prefix}.output.few.rejected has 1 partition, but {prefix}.events has 4; "
+        f"kafka-topics --alter --topic {prefix}.output.few.rejected --partitions 4, "
+        "then resume output few",
+        "many": f"{prefix}.output.many has 5 partitions, but {prefix}.events has 4; "
+        f"see that nothing in {prefix}.output.many is wanted any more, delete it "
+        "(it is made anew), then resume output many",
+    }
+    made = {"output.few", "output.fine", "output.fine.rejected", "output.many.rejected"}
+    assert await counts(settings, made) == dict.fromkeys(made, 4)
+    assert await ensure_output_topics(settings, ["fine"]) == {}
+
+
+@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+async def test_an_output_whose_topic_is_cleaned_otherwise_or_cannot_be_made_is_told(settings):
+    await ensure_topics(settings)
+    await create(settings, "output.kept", 4, **{"cleanup.policy": "compact"})
+    endless = "e" * 249
+    wrong = await ensure_output_topics(settings, ["kept", endless, "fine"])
+    name = f"{settings.prefix}.output.kept"
+    assert str(wrong.pop("kept")) == (
+        f"{name} has cleanup.policy=compact, but must have delete; kafka-configs --alter "
+        f"--topic {name} --add-config cleanup.policy=delete, then resume output kept"
+    )
+    assert f"output.{endless} cannot be made: " in str(wrong.pop(endless))
+    assert not wrong
+    assert list(await ensure_output_topics(settings, [endless])) == [endless]
 
 
 async def test_a_broker_that_does_not_answer_is_told_with_what_to_do(unused_tcp_port):

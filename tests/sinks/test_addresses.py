@@ -14,7 +14,8 @@ from cdp_stream.sinks.addresses import is_public
         "169.254.169.254", "100.64.0.1", "100.100.100.200", "224.0.0.1", "255.255.255.255",
         "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-        "2001:0:53aa:64c:0:0:80ff:fffe", "nonsense", "",
+        "2001:0:53aa:64c:0:0:80ff:fffe", "fec0::1", "64:ff9b:1::a9fe:a9fe", "::169.254.169.254",
+        "::ffff:0:a9fe:a9fe", "4000::1", "nonsense", "",
     ],
 )  # fmt: skip
 def test_inside(address: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.sinks.backoff import LEAST_S, MOST_S, pause_s, retry_after_s
+from cdp_stream.sinks.backoff import LEAST_S, MOST_S, asked_s, pause_s, retry_after_s
 
 NOW = 1_700_000_000_000
 
@@ -47,3 +47,12 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 @given(st.text(max_size=40))
 def test_any_header_is_read_or_passed_over(header: str) -> None:
     assert (retry_after_s(header, NOW) or 0) >= 0
+
+
+@pytest.mark.parametrize(
+    ("said", "waited"),
+    [(0.0, 0.0), (-7.0, 0.0), (900.0, 900.0), (1.7e12, 3600.0), (float("inf"), 3600.0),
+     (float("nan"), None)],
+)  # fmt: skip
+def test_whatever_a_partner_says_an_hour_is_the_longest(said: float, waited: float | None) -> None:
+    assert asked_s(said) == waited

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 from pydantic import Field
@@ -95,6 +96,47 @@ def test_secrets_are_taken_out_in_every_form() -> None:
 
 def test_a_secret_is_taken_out_without_the_line_end_that_its_variable_had() -> None:
     assert Redaction(["s3cret-key\n"])("bad key s3cret-key") == "bad key ***"
+
+
+@pytest.mark.parametrize("secret", ['pa"ss', "zwei\nZeilen", "pa\\ss", "schl\u00fcssel", "a/b/c/d"])
+def test_a_secret_is_taken_out_as_json_has_it(secret: str) -> None:
+    redaction = Redaction([secret])
+    redaction.add_passing(f"signature {secret}")
+    for ascii_only in (True, False):
+        said = json.dumps(
+            {"sent": secret, "signed": f"signature {secret}"}, ensure_ascii=ascii_only
+        )
+        assert json.loads(redaction(said)) == {"sent": "***", "signed": "***"}
+        assert json.loads(redaction(said.replace("/", "\\/"))) == {"sent": "***", "signed": "***"}
+
+
+def test_what_a_key_file_holds_is_taken_out_in_every_form() -> None:
+    key = {
+        "type": "service_account",
+        "private_key": "-----BEGIN PRIVATE KEY-----\nMIIE/abc\n-----END PRIVATE KEY-----\n",
+        "client_email": "sink@project.example",
+        "universe_domain": "googleapis.com",
+        "more": {"list": ["deep-inside", 12345678]},
+        "short": "public",
+    }
+    redaction = Redaction([json.dumps(key)])
+    said = redaction(json.dumps({"a": key["private_key"], "b": [key["client_email"]],
+                                 "c": "deep-inside"}))  # fmt: skip
+    assert json.loads(said) == {"a": "***", "b": ["***"], "c": "***"}
+    assert redaction(key["private_key"]).strip() == "***"
+    # What is no secret in it may be read, the partner's address above all.
+    words = "https://bigquery.googleapis.com: public, a service_account, 12345678"
+    assert redaction(words) == words
+
+
+def test_of_a_text_that_was_cut_the_beginning_of_a_secret_is_taken_out_too() -> None:
+    secret = "s3cret-k\u00e9y"
+    redaction = Redaction([secret, "s3"])
+    for size in range(len(secret) + 1):
+        said = redaction(f"bad key {secret[:size]}", True)
+        assert said == ("bad key ***" if size == len(secret) else "bad key ")
+    assert redaction("bad key s3cret-k\ufffd", True) == "bad key "
+    assert redaction("these keys") == "these keys", "nothing was cut"
 
 
 def test_what_goes_with_a_request_is_taken_out_for_a_while() -> None:

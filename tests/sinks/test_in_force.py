@@ -111,3 +111,20 @@ async def test_lists_made_at_another_connector_s_partner_are_forgotten() -> None
     assert known.list_of("a@out") == "17"
     await known.note_connector("out", "tiktok")
     assert (known.list_of("a@out"), known.list_of("a@other")) == (None, "18")
+
+
+async def test_lists_of_an_output_that_was_removed_wait_for_its_connector_alone() -> None:
+    known = memory()
+    await known.note_connector("out", "facebook")
+    await known.note_list("a@out", "17")
+    await known.note_connector("out", None)
+    assert known.outputs() == []
+    assert known.connector("out") is None
+    # A deletion that waits in the output's topic is about that list.
+    await known.note_connector("out", "facebook")
+    assert known.list_of("a@out") == "17"
+    assert known.outputs() == ["out"]
+    await known.note_connector("out", None)
+    await known.note_connector("out", "tiktok")
+    assert known.list_of("a@out") is None
+    assert known.connector("out") == "tiktok"

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiokafka.admin import NewPartitions, NewTopic
 
 from cdp_stream.core.connection import Connection, Output
+from cdp_stream.kafka.topics import started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.process import SinkJob, serve_sinks
 from tests.sinks.connectors import Listed, Post, message
-from tests.sinks.running import Running
+from tests.sinks.running import PARTITIONS, Running
 from tests.topologies.running import eventually
 from topologies.sinks import create_sink
 
@@ -279,3 +281,29 @@ async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
             assert record["message"].startswith("output third: its settings do not fit: timeout")
             assert "a-secret-key" not in record["message"]
             assert await ran.state_is("other", "faulted")
+
+
+async def test_one_whose_topic_somebody_else_made_stops_nobody_else(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics("out")
+    name = ran.settings.topic("output.other.rejected")
+    admin = await started_admin(ran.settings)
+    try:
+        await admin.create_topics([NewTopic(name, 1, 1)])
+        async with lists() as there:
+            definitions = Changing(output(there.url), output(there.url, "other"))
+            async with serving(ran.settings, definitions, Post, tmp_path):
+                await ran.produce([message(1, mpid=1)])
+                await taken(there, 1)
+                record = await ran.standing("other")
+                assert record is not None
+                assert f"kafka-topics --alter --topic {name}" in record["message"]
+                # With the topic as it was told, it runs as it is resumed.
+                await admin.create_partitions({name: NewPartitions(PARTITIONS)})
+                await ran.cdp("outputs", "resume", "other")
+                await ran.produce([message(1, mpid=2, output="other")], "other")
+                await taken(there, 2)
+    finally:
+        await admin.close()

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from cdp_stream.core.connection import Output
+from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.readying import Readying
-from cdp_stream.sinks.standing import paused
+from cdp_stream.sinks.standing import paused, running
 from tests.sinks.connectors import Post
 from tests.sinks.without_kafka import Producer, state_topics
 
+FITTING = [
+    Output(name, "post", {"url": "http://localhost", "key": "a-secret-key"})
+    for name in ("one", "two")
+]
 LACKING = Output("out", "post", {"url": "http://localhost", "key": "${MISSING}"})
+
+
+class Topics:
+    """Those of a broker.
+
+    Attributes:
+        wrong: what does not fit, by the output.
+        asked: the outputs that were asked for, each time.
+    """
+
+    def __init__(self) -> None:
+        self.wrong: dict[str, CdpError] = {}
+        self.asked: list[list[str]] = []
+
+    async def make(self, outputs: Collection[str]) -> Mapping[str, CdpError]:
+        self.asked.append(list(outputs))
+        return {output: self.wrong[output] for output in outputs if output in self.wrong}
 
 
 def shown(metrics: SinkMetrics) -> dict[str, dict[str, float]]:
@@ -25,7 +49,7 @@ def shown(metrics: SinkMetrics) -> dict[str, dict[str, float]]:
 async def test_a_running_output_that_is_defined_so_that_it_cannot_run_is_shown_as_faulted() -> None:
     metrics = SinkMetrics(of_process=False)
     standings, memory = state_topics(Producer())
-    readying = Readying({}, lambda _name: Post, standings, memory, metrics)
+    readying = Readying({}, lambda _name: Post, Topics().make, standings, memory, metrics)
     await standings.put(paused("out", "a@out", 1))
     ran = metrics.of("out")
     ran.waiting(3, 1.0)
@@ -38,3 +62,24 @@ async def test_a_running_output_that_is_defined_so_that_it_cannot_run_is_shown_a
     }
     await readying.ready([])
     assert shown(metrics) == {}
+
+
+async def test_topics_that_do_not_fit_are_a_fault_of_their_output_alone() -> None:
+    standings, memory = state_topics(Producer())
+    topics = Topics()
+    topics.wrong["one"] = BrokerError("cdp.output.one.rejected has 1 partition", "alter it")
+    readying = Readying(
+        {}, lambda _name: Post, topics.make, standings, memory, SinkMetrics(of_process=False)
+    )
+    assert [one.definition for one in await readying.ready(FITTING)] == FITTING[1:]
+    record = standings.record("one")
+    assert record is not None
+    assert record["message"] == "cdp.output.one.rejected has 1 partition; alter it"
+    assert [one["id"] for one in readying.report()] == ["one"]
+    # Those that run are not looked at again: they go on undisturbed.
+    topics.wrong = {"two": BrokerError("cdp.output.two has 1 partition")}
+    await standings.put(running("one", None, 1))
+    assert readying.resumed.is_set()
+    assert [one.definition for one in await readying.ready(FITTING)] == FITTING
+    assert topics.asked == [["one", "two"], ["one"]]
+    assert readying.report() == []

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 from aiohttp import web
 
-from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, TryAgain
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import LARGEST_ANSWER, Partner
@@ -203,6 +204,35 @@ async def test_retry_after_holds_every_request_of_the_output() -> None:
             await asyncio.sleep(0.01)
         await asyncio.gather(first, deliver(to))
     assert all(one["at"] - asked[0]["at"] >= 0.95 for one in asked[1:])
+
+
+@pytest.mark.parametrize("asks", [1.7e12, float("inf")])
+async def test_no_partner_holds_an_output_for_more_than_an_hour_at_a_time(asks: float) -> None:
+    class Asking(Post):
+        def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
+            return None if answer.ok else TryAgain(asks)
+
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.Event().wait()
+
+    pace = Pace(None, now=lambda: 0.0, sleep=sleep)
+    handler, _ = answers(web.Response(status=429))
+    async with (
+        server(handler) as port,
+        sender(f"http://127.0.0.1:{port}", Asking, now=lambda: 0.0, pace=pace) as to,
+    ):
+        first = asyncio.create_task(deliver(to))
+        while pace.is_free:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(deliver(to))
+        while not slept:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.01)
+        for task in (first, second):
+            task.cancel()
+    assert slept == [3600.0]
 
 
 async def test_patience_begins_with_the_first_attempt_not_with_the_wait_for_it() -> None:
@@ -425,3 +455,31 @@ async def test_a_delivery_that_is_told_to_stop_tries_nothing_again() -> None:
         with pytest.raises(AbandonedError):
             await delivery
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 422, 503])
+async def test_of_a_secret_at_the_cut_of_an_answer_nothing_is_shown(status: int) -> None:
+    handler, _ = answers(web.Response(status=status, text="." * 290 + "a-secret-key"))
+    async with server(handler) as port, sender(f"http://127.0.0.1:{port}", retry_for_s=0) as to:
+        try:
+            told = " ".join((await deliver(to)).rejected.values())
+        except Fault as fault:
+            told = fault.message
+    assert "." * 290 in told
+    assert "a-s" not in told
+
+
+async def test_of_a_secret_at_the_cut_of_an_error_nothing_is_shown() -> None:
+    class Failing(Partner):
+        async def ask(self, request: Request) -> Answer:
+            raise httpx.ConnectError("." * 190 + "a-secret-key")
+
+    partner = Failing(max_connections=1, timeout_s=1.0, allow_private=True)
+    to = Sender(
+        Post("out", PostSettings(url="http://127.0.0.1:1")), partner,
+        pace=Pace(None, now=time.monotonic), retry_for_s=0, redaction=Redaction(["a-secret-key"]),
+        wall_ms=wall_ms, now=time.monotonic,
+    )  # fmt: skip
+    with pytest.raises(Fault, match=r"\.{190}") as told:
+        await deliver(to)
+    assert "a-s" not in told.value.message
