@@ -16,6 +16,7 @@ leaf could flip.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import groupby
 from operator import attrgetter
 
@@ -51,23 +52,33 @@ class Engine:
             if (found := seen_leaves(plan, workspace))
         }
 
-    def apply(self, row: Row, batch: Batch, changes: list[Change]) -> list[int]:
-        """Apply one batch of the row's profile; a duplicate batch does nothing.
+    def apply(
+        self, row: Row, batch: Batch, changes: list[Change], reached: int = NEVER
+    ) -> list[int]:
+        """Apply one batch of the row's profile; a duplicate batch does nothing, and neither does
+        what lies in lives of a profile without history that had ended by live time.
 
         Args:
             row: the profile's state, changed in place; a new `Row(mpid)` for a profile without one.
             batch: of the same mpid, from an input of the plan.
             changes: the membership changes are appended here, in order.
+            reached: live time before the batch, epoch ms, to which the row was woken; `NEVER` where
+                there is none, as in a replay.
 
         Returns:
             What did not fit any more (`profile_too_large`): indexes in the batch's `events`,
             `PROFILE_PART` for the profile part. Nearly always empty.
         """
         refused: list[int] = []
-        if batch.digest is not None and not self._is_new(row, batch, batch.digest, changes):
+        events, part, digest = batch.events, batch.profile, batch.digest
+        if row.clock == NEVER and reached != NEVER and (past := self._past(batch, reached)):
+            if past >= len(events):
+                return refused
+            self._live_untold(row, batch, past)
+            # What the batch says of the profile, and its id, went with its first life.
+            events, part, digest = events[past:], None, None
+        if digest is not None and not self._is_new(row, batch, digest, changes):
             return refused
-        events = batch.events
-        part = batch.profile
         if len(events) <= 1:
             self._apply_instant(row, batch, events, part, changes, refused)
             return refused
@@ -83,16 +94,6 @@ class Engine:
         if row.due <= until:
             self._advance(row, until, changes)
         return row.clock != NEVER
-
-    def outlives(self, batch: Batch, time: int) -> bool:
-        """Whether a profile that a batch begins lives beyond an instant.
-
-        What began and ended before live time has no place in the stream of changes: if the profile
-        was known and is forgotten, its last delete may have had the same id.
-        """
-        lifetime = self._lifetimes[self._workspace_of[batch.input]]
-        newest = batch.events[-1].occurred_at if batch.events else batch.arrival
-        return lifetime is None or newest + lifetime + 1 > time
 
     def catch_up(self, row: Row, until: int) -> None:
         """Bring a row that was settled under another plan to what this one makes of it at `until`:
@@ -134,6 +135,37 @@ class Engine:
         row.due = self._time.next_due(row, row.clock)
 
     # The steps of one instant
+
+    def _past(self, batch: Batch, reached: int) -> int:
+        """How many of the events with which a batch begins a profile, the oldest first, lie in
+        lives that have ended by an instant; 1 for the arrival of a batch without events.
+
+        What began and ended before live time has no place in the stream of changes: if the profile
+        was known and is forgotten, its last delete may have had the same id.
+        """
+        lifetime = self._lifetimes[self._workspace_of[batch.input]]
+        if lifetime is None:
+            return 0
+        oldest_alive, events = reached - lifetime, batch.events
+        if not events:
+            return int(batch.arrival < oldest_alive)
+        past = bisect_left(events, oldest_alive, key=_occurred_at)
+        if past < len(events):
+            # The life that goes on may have begun earlier: from event to event.
+            while past and events[past].occurred_at - events[past - 1].occurred_at <= lifetime:
+                past -= 1
+        return past
+
+    def _live_untold(self, row: Row, batch: Batch, past: int) -> None:
+        """Go through the lives that a batch's first events begin and end: nobody is told, but
+        within the instant of the last end ordinals go on as in a replay.
+        """
+        untold: list[Change] = []
+        part = batch.profile
+        for _time, together in groupby(batch.events[:past], key=_occurred_at):
+            self._apply_instant(row, batch, list(together), part, untold, [])
+            part = None
+        self._advance(row, batch.events[past].occurred_at, untold)
 
     def _is_new(self, row: Row, batch: Batch, digest: int, changes: list[Change]) -> bool:
         """Whether the batch's id is seen for the first time."""

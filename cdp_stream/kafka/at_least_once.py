@@ -57,6 +57,8 @@ class AtLeastOnceLane:
         confirm: Called as the rows of a piece are in the changelog.
     """
 
+    is_atomic = False
+
     def __init__(  # noqa: PLR0913 - one for each thing that can happen
         self,
         producer: Callable[[], AIOKafkaProducer],

@@ -65,6 +65,14 @@ class Lane(Protocol):
     """The deliveries of one assigned partition, under one of the two guarantees."""
 
     @property
+    def is_atomic(self) -> bool:
+        """Whether the outputs of a submission show with its rows or not at all.
+
+        Where they may show before, time must be durable before a tick's outputs are sent.
+        """
+        ...
+
+    @property
     def failed(self) -> bool:
         """Whether it delivers nothing any more."""
         ...

@@ -46,6 +46,8 @@ class ExactlyOnceLane:
         confirm: Called as the rows of pieces are in the changelog, for good.
     """
 
+    is_atomic = True
+
     def __init__(  # noqa: PLR0913 - one for each thing that can happen
         self,
         producer: PartitionProducer,

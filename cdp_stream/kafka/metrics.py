@@ -45,6 +45,11 @@ class Metrics:
         self._events = Counter(
             "cdp_events_total", "Events in the batches applied", registry=registry
         )
+        self._late = Counter(
+            "cdp_late_batches_total",
+            "Batches passed over, as the profiles that they would have begun had ended",
+            registry=registry,
+        )
         self._rejected = Counter(
             "cdp_rejected_records_total", "Records and events published as rejected, by reason",
             ["reason"], registry=registry,
@@ -169,6 +174,7 @@ class Metrics:
         """Count a slice of records."""
         self._records.labels(partition).inc(records)
         self._events.inc(effects.events)
+        self._late.inc(effects.late_batches)
         self._slice_seconds.labels("records").observe(seconds)
         self._count_outputs(effects)
 

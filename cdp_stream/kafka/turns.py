@@ -7,8 +7,8 @@ the other, nor one partition another. What may be in a slice follows from semant
 * after a restart the due instants up to the durable time come first, before any record;
 * a time marker ends a slice; records behind it wait, and its offset is committed, when every due
   instant up to it has fired;
-* the clock goes no further than ``clock.time_limit`` allows, and that limit is durable before the
-  outputs of its tick are sent;
+* the clock goes no further than ``clock.time_limit`` allows, and that limit is durable no
+  later than the outputs of its tick show;
 * a partition takes over other definitions between two slices, when nothing of it is on its way and
   nothing is due by its time; nothing further is done before that is durable. Its rows follow in
   slices of their own, one a turn, and when a marker waits all of them before its end.
@@ -206,7 +206,7 @@ class Turns:
             limit = self._time_limit(hosted)
         if due is None or due > limit or not hosted.lane.has_room:
             return False
-        if limit > processor.time:
+        if limit > processor.time and not hosted.lane.is_atomic:
             self._submit(hosted, processor.mark_time(limit), None)
         started = time.perf_counter()
         effects = processor.tick(limit, SLICE)

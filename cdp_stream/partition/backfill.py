@@ -172,7 +172,7 @@ class Backfill:
         self._make_room()
         changes: list[Change] = []
         decode = self._decoder.decode
-        apply, wake, outlives = self._engine.apply, self._engine.wake, self._engine.outlives
+        apply, wake = self._engine.apply, self._engine.wake
         rows, dirty = self._rows, self._dirty
         offset, events = state.position, 0
         time = state.time
@@ -202,11 +202,11 @@ class Backfill:
                 # As live time does before each record.
                 wake(row, reached, changes)
                 dirty[mpid] = None
-            if row.clock == NEVER and not outlives(batch, reached):
-                continue
             # What a batch says of the profile itself is in the live row.
             batch.profile = None
-            apply(row, batch, changes)
+            apply(row, batch, changes, reached)
+            if row.clock == NEVER:
+                continue
             row.position = offset
             dirty[mpid] = None
         self._unsaved_events += events

@@ -67,6 +67,8 @@ class Effects:
         rows: Changelog rows; ``None`` is a tombstone. The meta row comes last, so that whoever has
             read it has read the whole write.
         events: How many events were in the batches applied.
+        late_batches: How many batches were passed over, as the profiles that they would have begun
+            had ended by live time.
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
         unidentified: How many messages per output id were for nobody, the profile having none of
             the identities that the connector accepts; for the metrics.
@@ -81,6 +83,7 @@ class Effects:
     rejected: list[Rejected] = field(default_factory=list)
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     events: int = 0
+    late_batches: int = 0
     changes: dict[tuple[str, str], int] = field(default_factory=dict)
     unidentified: dict[str, int] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.definition import Account
-from cdp_stream.core.event import Batch
 from cdp_stream.core.row import FOREVER, NEVER, Row
 from cdp_stream.core.telling import Emission
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
@@ -54,7 +53,8 @@ class ProfileProcessor:
         known: finds the definitions that a partition has in force already; default: these alone.
 
     Attributes:
-        time: the partition's time, epoch ms; never moves back; -1 before the first record.
+        time: the partition's time, epoch ms; never moves back; -1 before the first record, unless
+            profiles were moved to it.
         position: offset of the last record applied; -1 before the first.
     """
 
@@ -233,8 +233,7 @@ class ProfileProcessor:
         effects = Effects()
         touched: dict[int, Row | None] = {}
         changes = Emission()
-        decode = self._decoder.decode
-        apply, wake = self._engine.apply, self._engine.wake
+        apply, wake, decode = self._engine.apply, self._engine.wake, self._decoder.decode
         profiles = self._profiles
         rows, load, is_due = profiles.decoded, profiles.load_for_event, profiles.due.add
         time = self.time
@@ -266,9 +265,10 @@ class ProfileProcessor:
                 # before this record fires before it, or a late event would have another effect
                 # after a crash than before it.
                 wake(row, reached, changes)
-            if row.clock == NEVER and self._is_past(batch, reached, record is records[0]):
+            refused = apply(row, batch, changes, reached)
+            if row.clock == NEVER:
+                effects.late_batches += 1
                 continue
-            refused = apply(row, batch, changes)
             row.position = offset
             if row.due != due:
                 is_due(row.due, mpid)
@@ -283,14 +283,6 @@ class ProfileProcessor:
         effects.rows = _encoded(touched)
         self._close(effects)
         return effects
-
-    def _is_past(self, batch: Batch, reached: int, is_first: bool) -> bool:
-        """Whether a batch of a profile without a row can only begin a life that has ended by live
-        time. Before the first record nothing was forgotten, so no id can come twice.
-        """
-        if self.position < 0 and is_first:
-            return False
-        return not self._engine.outlives(batch, reached)
 
     def _erase(
         self,

@@ -96,6 +96,14 @@ def test_changes_share_the_same_bound():
     assert told[OTHER] == 5
 
 
+def test_batches_that_were_passed_over_are_counted_apart_from_those_applied():
+    metrics = Metrics()
+    get = metrics.registry.get_sample_value
+    assert get("cdp_late_batches_total") == 0
+    metrics.applied(0, 3, 0.001, Effects(events=4, late_batches=2))
+    assert (get("cdp_late_batches_total"), get("cdp_events_total")) == (2, 4)
+
+
 def test_a_due_instant_that_has_not_fired_holds_back_what_is_true():
     metrics = Metrics()
     now = metrics._audiences._now_ms()

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from cdp_stream.core.definition import Account
+from cdp_stream.formats.rows import decode_partition
 from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.clock import EndSeen
 from cdp_stream.kafka.delivery import OutputTopics
 from cdp_stream.kafka.hosted import HostedPartition
 from cdp_stream.kafka.hosting import PartitionHosting
@@ -15,10 +17,11 @@ from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.recreation import ReplacedError
 from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.rows import MemoryRows
 from tests.core.accounts import DAY, SHORT, audience, did, has
-from tests.partition.records import ids, marker, plan, sent
+from tests.partition.records import T, ids, marker, plan, sent
 
 RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
 HOME = replace(SHORT, lifetime_ms=30 * DAY)
@@ -67,6 +70,7 @@ class Lane:
         self.pieces = []
         self.failed = False
         self.busy = False
+        self.is_atomic = True
 
     @property
     def is_idle(self):
@@ -203,6 +207,25 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(ho
     assert 601 in committed
     assert sum(one.startswith("add red") for one in said(pieces)) == 600 - looked_at
     assert sum(one.startswith("delete red") for one in said(pieces[switch:])) == 600
+
+
+async def test_time_is_a_piece_of_its_own_before_a_tick_only_where_outputs_may_show_before_rows(
+    hosting,
+):
+    hosting.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
+    await hosting.turns()
+    hosting.loop._plan = replace(hosting.loop._plan, clock="wall")
+    observed = hosting.loop._app.consumer.observation
+    observed.ends["e", 0] = EndSeen(T + 4 * DAY, 1)
+    (tick,) = await hosting.turns()
+    assert tick[0].memberships
+    assert decode_partition(tick[0].rows[META_ROW]).time == T + 4 * DAY
+    hosting.lane.is_atomic = False
+    observed.ends["e", 0] = EndSeen(T + 31 * DAY, 1)
+    mark, *ticks = await hosting.turns()
+    assert list(mark[0].rows) == [META_ROW]
+    assert decode_partition(mark[0].rows[META_ROW]).time == T + 31 * DAY
+    assert [barrier for _effects, _next, barrier in (mark, *ticks)] == [False, True]
 
 
 async def test_definitions_that_are_newer_than_what_was_read_are_waited_for(hosting):

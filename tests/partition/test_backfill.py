@@ -15,7 +15,7 @@ from cdp_stream.formats.backfill_rows import (
     decode_backfill,
     encode_backfill,
 )
-from cdp_stream.formats.rows import OWN_ROW
+from cdp_stream.formats.rows import OWN_ROW, decode_row
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
@@ -226,6 +226,22 @@ def test_a_late_batch_brings_no_life_that_ended_before_live_time():
     assert backfill_key(7) not in partition.rows
     assert backfill_key(9) not in partition.rows
     assert backfill_key(8) in partition.rows
+
+
+def test_of_a_late_batch_with_a_newer_event_a_backfill_keeps_what_live_traffic_keeps():
+    partition = begun(
+        sent(0, 7, 0, "play"),
+        sent(1, 8, 31 * DAY),
+        late(2, 7, 31 * DAY + 1, 0, 31 * DAY + 1),
+        late(3, 9, 31 * DAY + 1, 2 * DAY, 31 * DAY),
+    )
+    partition.read(4)
+    partition.save()
+    seen = {
+        mpid: decode_row(mpid, partition.rows[backfill_key(mpid)]).spaces["short"].first_seen - T
+        for mpid in (7, 9)
+    }
+    assert seen == {7: 31 * DAY + 1, 9: 2 * DAY}
 
 
 def test_a_row_that_began_after_the_switch_is_not_given_older_history_by_a_later_one():

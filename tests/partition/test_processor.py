@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.errors import OutsideError
-from cdp_stream.formats.rows import decode_partition, decode_row
+from cdp_stream.formats.rows import (
+    PartitionState,
+    as_moved,
+    decode_partition,
+    decode_row,
+    encode_partition,
+)
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.processor import ProfileProcessor
@@ -211,11 +217,76 @@ def test_a_profile_that_is_forgotten_by_the_late_batch_itself_leaves_its_row():
     assert b"7" not in rows
 
 
-def test_nothing_was_forgotten_before_the_first_record():
+def test_of_a_late_batch_with_a_newer_event_only_what_outlives_live_time_is_told():
+    rows = {}
+    made = processor(rows)
+    said = []
+
+    def do(effects):
+        said.extend(ids(effects))
+        deliver(rows, effects)
+
+    do(made.apply([sent(0, 7, 0, "play"), sent(1, 7, 100), sent(2, 8, END + 101)]))
+    do(made.tick(made.time, 100))
+    assert b"7" not in rows
+    del said[:]
+    # What the batch says of the profile takes effect at 50, in a life that is over.
+    queue = late(3, 7, END + 102, 50, 100, END + 102)
+    queue = queue._replace(value=queue.value[:-1] + b', "user_attributes": {"k": 1}}')
+    do(made.apply([queue]))
+    assert said == [f"add played:7:{END + 102}:0", f"add not-bought:7:{END + 102}:1"]
+    assert decode_row(7, rows[b"7"]).spaces["short"].attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("times", "told_from"),
+    [
+        # A life that goes on began with the first event that is no longer than a lifetime before
+        # the next one.
+        ((0, 10 * DAY, 20 * DAY), 0),
+        ((0, 10 * DAY + 1, 20 * DAY), 10 * DAY + 1),
+        ((0, 1, 10 * DAY + 2, 20 * DAY), 10 * DAY + 2),
+        # It ends at live time exactly, or a moment later.
+        ((0, 15 * DAY - 1, 25 * DAY), 25 * DAY),
+        ((0, 15 * DAY, 25 * DAY), 15 * DAY),
+        ((0, 15 * DAY), 15 * DAY),
+    ],
+)
+def test_a_life_that_outlives_live_time_is_told_from_its_first_event(times, told_from):
     made = processor({})
-    made.mark_time(T + 30 * DAY)
+    made.apply([sent(0, 8, 25 * DAY)])
+    changes = ids(made.apply([late(1, 7, 25 * DAY + 1, *times)]))
+    assert changes[0].split(":")[2] == str(told_from)
+    assert len(changes) == len(set(changes))
+
+
+def test_ordinals_go_on_in_the_instant_at_which_a_life_that_is_not_told_ended():
+    made = processor({})
+    made.apply([sent(0, 8, 11 * DAY)])
+    changes = ids(made.apply([late(1, 7, 11 * DAY + 1, 0, END)]))
+    assert changes == [f"add played:7:{END}:1", f"add not-bought:7:{END}:2"]
+
+
+def test_before_its_first_record_a_partition_has_no_live_time():
+    made = processor({})
     effects = made.apply([late(0, 7, 30 * DAY, 0)])
     assert ids(effects) == ["add played:7:0:0", "add not-bought:7:0:1"]
+    assert effects.late_batches == 0
+
+
+def test_a_partition_that_profiles_were_moved_to_has_live_time_before_its_first_record():
+    before = {}
+    deliver(before, processor(before).apply([sent(0, 7, 0, "play"), sent(1, 7, 100)]))
+    time = encode_partition(PartitionState(T + END + 102, -1))
+    rows = {b"7": as_moved(before[b"7"]), META_ROW: time}
+    made = processor(rows)
+    assert made.position == -1
+    effects = made.tick(made.time, 100)
+    assert f"delete not-bought:7:{END + 100}:0" in ids(effects)
+    deliver(rows, effects)
+    effects = made.apply([late(0, 7, END + 103, 50, 100)])
+    assert ids(effects) == []
+    assert (effects.late_batches, effects.events) == (1, 0)
 
 
 def test_records_that_a_row_has_already_only_move_time():

@@ -69,6 +69,8 @@ class Profile:
         self.account = account
         self.mpid = mpid
         self.clock: int | None = None
+        # Each end of the last life: the instant, and how many changes there were then.
+        self.ends: list[tuple[int, int]] = []
         self.lives: dict[str, Life] = {}
         self.identities: dict[str, str] = {}
         self.opt_outs: list[tuple[int, bool]] = []
@@ -121,6 +123,33 @@ class Profile:
     def _calculated_dates(self) -> set[int]:
         """Calculated values that read as dates: a criterion may test them as such."""
         return moments_in([calculated_value(one, self) for one in self.account.calculated])
+
+    # live time
+
+    def take_live(self, batch: Json, reached: int) -> None:
+        """semantics.md, Live equals replay: as `take`, where the partition's time was `reached`.
+
+        What was due by then has fired, and who had ended before then was forgotten. Of a profile
+        that begins, the lives that had ended by then happen, but nobody is told.
+        """
+        self.run_to(reached)
+        if not self.lives and self.ends and self.ends[-1][0] < reached:
+            self.forget()
+        if self.clock is not None:
+            self.take(batch)
+            return
+        told, lived = len(self.changes), len(self.ends)
+        self.take(batch)
+        self.run_to(reached)
+        if not self.lives:
+            self.forget()
+        over = [count for at, count in self.ends[lived:] if at <= reached]
+        del self.changes[told : max(over, default=told)]
+
+    def forget(self) -> None:
+        """Nothing is known of the profile, not even how far it was evaluated."""
+        self.clock = None
+        self.ordinals.clear()
 
     # batches
 
@@ -211,6 +240,8 @@ class Profile:
                 if audience.id in concerned:
                     self._emit(action, audience, kinds)
         self.members = now
+        if ended and not self.lives:
+            self.ends.append((self.now(), len(self.changes)))
 
     def _emit(self, action: str, audience: Audience, kinds: set[str]) -> None:
         variant = audience.variant_of(self.mpid)

@@ -15,7 +15,8 @@ from tests.properties.builders import (
     profile_only,
     told,
 )
-from tests.properties.recount import recount
+from tests.properties.recount import Profile, recount
+from tests.properties.recount_account import Account
 
 Json = Any
 
@@ -315,6 +316,31 @@ def test_a_forgotten_profile_forgets_its_ids() -> None:
         batch(custom("A", at, source_message_id="a"), source_request_id="r") for at in (0, 11)
     ]
     assert told(rules, *stream) == [("add", "x", 0, 0), ("delete", "x", 11, 0), ("add", "x", 11, 1)]
+
+
+@pytest.mark.parametrize(
+    ("times", "reached", "expected"),
+    [
+        # Lives of 10 ms that ended by live time are told to nobody; the last one is.
+        ((0, 5, 40), 40, [("add", 40, 0)]),
+        ((0, 5), 16, []),
+        ((0, 5), 15, [("add", 0, 0)]),
+        # Its ordinals go on from the end before it, which nobody is told of.
+        ((0, 11, 40), 21, [("add", 11, 1), ("delete", 22, 0), ("add", 40, 0)]),
+        ((0, 10, 20), 25, [("add", 0, 0)]),
+    ],
+)
+def test_live_time_leaves_out_lives_that_had_ended(
+    times: tuple[int, ...], reached: int, expected: Json
+) -> None:
+    never = {"event": "No", "count": {"less_than": 1}}
+    account = Account(defined(never, workspace={"profile_lifetime": "10ms"}))
+    profile = Profile(account, 7)
+    profile.take_live(batch(*(custom("A", at) for at in times)), NOON + reached)
+    profile.run_to(NOON + max(reached, *times))
+    assert [
+        (c["action"], c["effective_at"] - NOON, c["ordinal"]) for c in profile.changes
+    ] == expected
 
 
 def test_the_lifetime_is_the_lookback_unless_it_is_said() -> None:
