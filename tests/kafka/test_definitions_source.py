@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
 from cdp_stream.kafka.definitions_source import AppliedDefinitions
@@ -23,8 +24,14 @@ audiences:
 """
 
 
-def files(name: str) -> list[DefinitionFile]:
-    return [DefinitionFile("a.yaml", FILE.replace("NAME", name))]
+OUTPUT = """\
+outputs: [{id: log, connector: log}]
+connections: [{audience: NAME, output: log}]
+"""
+
+
+def files(name: str, more: str = "") -> list[DefinitionFile]:
+    return [DefinitionFile("a.yaml", (FILE + more).replace("NAME", name))]
 
 
 @pytest.fixture
@@ -132,3 +139,36 @@ async def test_a_worker_that_starts_with_a_version_it_cannot_use_takes_the_one_b
     await source.start(Changes())
     assert (names(source), source.invalid) == (["a"], 1)
     await source.stop()
+
+
+async def test_a_version_whose_outputs_get_no_topics_holds_up_no_later_one(settings, caplog):
+    await publish(settings, "acme", files("a"), after=0)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await admin.start()
+    await admin.create_topics([NewTopic(settings.topic("output.log"), settings.partitions + 1, 1)])
+    await admin.close()
+    source, changes = AppliedDefinitions(settings), Changes()
+    await source.start(changes)
+    changes.event.clear()
+    await publish(settings, "acme", files("b", OUTPUT), after=1)
+
+    async def is_held_up() -> bool:
+        return "outputs_without_topics" in caplog.messages
+
+    await eventually(is_held_up)
+    assert (source.latest.version, source.has_read("2")) == ("1", True)
+    await publish(settings, "acme", files("c"), after=2)
+    await changes.next()
+    assert (names(source), source.latest.version) == (["c"], "3")
+    await source.stop()
+    # A worker that starts with it goes on as soon as there is another.
+    await publish(settings, "acme", files("d", OUTPUT), after=3)
+    caplog.clear()
+    again = AppliedDefinitions(settings)
+    starting = asyncio.create_task(again.start(Changes()))
+    await eventually(is_held_up)
+    await publish(settings, "acme", files("e"), after=4)
+    async with asyncio.timeout(20):
+        await starting
+    assert names(again) == ["e"]
+    await again.stop()

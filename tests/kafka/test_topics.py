@@ -99,5 +99,5 @@ class WithoutController(AIOKafkaAdminClient):
 
 async def test_a_broker_that_takes_too_long_is_told_too(monkeypatch):
     monkeypatch.setattr(topics, "AIOKafkaAdminClient", WithoutController)
-    with pytest.raises(BrokerError, match="^the broker at b:9092 did not show or make topics in"):
-        await ensure_topics(Settings(broker="b:9092"))
+    with pytest.raises(BrokerError, match="the broker at b:9 did not show"):
+        await ensure_topics(Settings(broker="b:9"))
