@@ -238,7 +238,9 @@ class AppliedDefinitions:
             self.invalid += 1
         for version in list(self._applied)[:-_KEPT]:
             del self._applied[version]
-            self._compiled.pop(version, None)
+        # Those too that `known` has compiled while they were let go.
+        for version in set(self._compiled) - set(self._applied):
+            del self._compiled[version]
 
     async def _prepare(self, definitions: Definitions, applied: Applied) -> None:
         """Put a version in force as soon as its outputs have topics."""

@@ -90,7 +90,8 @@ class Lane(Protocol):
         Args:
             effects: What to deliver; it may be empty.
             next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
-            barrier: It must not take effect before everything submitted earlier does.
+            barrier: It must not take effect before everything submitted earlier does; nor, under
+                exactly-once, together with anything else.
         """
         ...
 

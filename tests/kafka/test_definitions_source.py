@@ -1,14 +1,17 @@
 """Following the topic of applied definitions: what is taken over, and what is passed over."""
 
 import asyncio
+import threading
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
+from cdp_stream.definitions import load_texts
+from cdp_stream.formats.definitions_record import DefinitionFile, decode_record, encode_record
+from cdp_stream.kafka import definitions_source
 from cdp_stream.kafka.definitions_source import AppliedDefinitions
-from cdp_stream.kafka.definitions_topic import publish
+from cdp_stream.kafka.definitions_topic import Applied, publish
 from cdp_stream.kafka.topics import ensure_definitions_topic
 from cdp_stream.settings import Settings
 from tests.topologies.running import eventually
@@ -172,3 +175,31 @@ async def test_a_version_whose_outputs_get_no_topics_holds_up_no_later_one(setti
         await starting
     assert names(again) == ["e"]
     await again.stop()
+
+
+async def test_a_version_that_is_compiled_while_it_is_let_go_is_not_kept(monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def load_slowly(texts):
+        texts = list(texts)
+        if "id: v1," in texts[0][1]:
+            begun.set()
+            assert may_end.wait(20)
+        return load_texts(texts)
+
+    def applied(number: int) -> Applied:
+        return Applied("acme", decode_record(encode_record(number, files(f"v{number}"))), 0, number)
+
+    monkeypatch.setattr(definitions_source, "load_texts", load_slowly)
+    source = AppliedDefinitions(Settings(broker="b:9"))
+    await source._take([applied(1), applied(2)])
+    earlier = asyncio.create_task(asyncio.to_thread(source.known, "1"))
+    await asyncio.to_thread(begun.wait, 20)
+    await source._take([applied(number) for number in range(3, 30)])
+    may_end.set()
+    assert await earlier is not None
+    assert source.known("1") is not None
+    await source._take([applied(30)])
+    assert source.known("1") is None
+    assert source._compiled.keys() <= source._applied.keys()
+    await source.stop()
