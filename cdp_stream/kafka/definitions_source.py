@@ -1,11 +1,11 @@
 """Where a worker has its definitions from: files, or the topic of applied ones, which it follows.
 
 A version that cannot be used (a damaged record, a language that this release does not know) is told
-in the log and counted, and the one before stays in force.
+in the log and counted, and the one before stays in force. So it does while a version's outputs have
+no topics yet; whether they ever get them or not, later versions are read.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.core.definition import Account
 from cdp_stream.definitions import load_texts
-from cdp_stream.errors import BrokerError
+from cdp_stream.errors import CdpError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied
 from cdp_stream.kafka.log import log
@@ -126,7 +126,9 @@ class AppliedDefinitions:
         self._latest: Definitions | None = None
         self._next = 0
         self._newest = 0
-        self._task: asyncio.Task[None] | None = None
+        self._changed: Callable[[], None] = lambda: None
+        self._following: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._has_stopped = False
         self.invalid = 0
 
@@ -172,29 +174,27 @@ class AppliedDefinitions:
     async def start(self, changed: Callable[[], None]) -> None:
         """Read the topic to its end, wait if it holds nothing to work by, and go on following."""
         await ensure_definitions_topic(self._settings)
-        await self._take(await read_applied(self._client, self._topic))
-        if self._latest is None:
-            log("waiting_for_definitions", topic=self._topic, level=logging.WARNING,
-                next="run `cdp apply FILE...`, or start the worker with --definitions")  # fmt: skip
         there = asyncio.Event()
 
         def noticed() -> None:
             there.set()
             changed()
 
-        self._task = asyncio.create_task(self._follow(noticed))
-        if self._latest is None:
-            await there.wait()
+        self._changed = noticed
+        await self._take(await read_applied(self._client, self._topic))
+        if self._preparing is None:
+            log("waiting_for_definitions", topic=self._topic, level=logging.WARNING,
+                next="run `cdp apply FILE...`, or start the worker with --definitions")  # fmt: skip
+        self._following = asyncio.create_task(self._follow())
+        await there.wait()
 
     async def stop(self) -> None:
         """Follow no more."""
         self._has_stopped = True
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await _end(self._following)
+        await _end(self._preparing)
 
-    async def _follow(self, changed: Callable[[], None]) -> None:
+    async def _follow(self) -> None:
         """Read on for ever; while the broker is away the definitions stay as they are."""
         tp = TopicPartition(self._topic, 0)
         while True:
@@ -209,8 +209,7 @@ class AppliedDefinitions:
                 while True:
                     fetched = await consumer.getmany(timeout_ms=_POLL_MS)
                     for records in fetched.values():
-                        if await self._take(applied_of(records, self._newest)):
-                            changed()
+                        await self._take(applied_of(records, self._newest))
                         self._next = records[-1].offset + 1
             except (KafkaError, OSError) as error:
                 log("definitions_not_followed", level=logging.WARNING, reason=repr(error),
@@ -219,9 +218,8 @@ class AppliedDefinitions:
             finally:
                 await consumer.stop()
 
-    async def _take(self, applied: Iterable[Applied]) -> bool:
-        """Take over versions in their order; whether the newest that can be used is another."""
-        before = self._latest
+    async def _take(self, applied: Iterable[Applied]) -> None:
+        """Take over versions in their order; the newest that can be used is made ready."""
         found = list(applied)
         for one in found:
             self._applied[str(one.record.version)] = one
@@ -233,28 +231,39 @@ class AppliedDefinitions:
             definitions = await asyncio.to_thread(_compiled, one)
             self._compiled[version] = definitions
             if definitions is not None:
-                await self._have_outputs(definitions)
-                self._latest = definitions
-                log("definitions_read", version=version, digest=one.record.digest,
-                    audiences=len(definitions.account.audiences))  # fmt: skip
+                # One that is not ready by now is of no use any more, and may never be.
+                await _end(self._preparing)
+                self._preparing = asyncio.create_task(self._prepare(definitions, one))
                 break
             self.invalid += 1
         for version in list(self._applied)[:-_KEPT]:
             del self._applied[version]
-            self._compiled.pop(version, None)
-        return self._latest is not before
+        # Those too that `known` has compiled while they were let go.
+        for version in set(self._compiled) - set(self._applied):
+            del self._compiled[version]
 
-    async def _have_outputs(self, definitions: Definitions) -> None:
-        """Wait until the outputs have topics; the definitions before stay in force meanwhile."""
+    async def _prepare(self, definitions: Definitions, applied: Applied) -> None:
+        """Put a version in force as soon as its outputs have topics."""
         while True:
             try:
                 await _ensure_outputs(self._settings, definitions)
-            except BrokerError as error:
-                log("outputs_without_topics", level=logging.ERROR, reason=str(error),
-                    next="see to that; it is tried again")  # fmt: skip
+                break
+            except (CdpError, KafkaError, OSError) as error:
+                log("outputs_without_topics", level=logging.ERROR, version=definitions.version,
+                    reason=str(error) or repr(error),
+                    next="see to that, and it is tried again; or apply others")  # fmt: skip
                 await asyncio.sleep(_AGAIN_S)
-            else:
-                return
+        self._latest = definitions
+        log("definitions_read", version=definitions.version, digest=applied.record.digest,
+            audiences=len(definitions.account.audiences))  # fmt: skip
+        self._changed()
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    """Let a task end now, and wait until it has."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _ensure_outputs(settings: Settings, definitions: Definitions) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Lane",
     "OutputTopics",
     "explained",
+    "look_at",
     "reached",
     "send_effects",
     "send_pairs",
@@ -97,7 +98,8 @@ class Lane(Protocol):
         Args:
             effects: What to deliver; it may be empty.
             next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
-            barrier: It must not take effect before everything submitted earlier does.
+            barrier: It must not take effect before everything submitted earlier does; nor, under
+                exactly-once, together with anything else.
         """
         ...
 
@@ -127,12 +129,12 @@ async def send_records(
     batch = producer.create_batch()
     for key, value, headers in records:
         if batch.append(key=key, value=value, timestamp=now, headers=headers) is None:
-            futures.append(await producer.send_batch(batch, topic, partition=partition))
+            futures.append(await _send_batch(producer, topic, partition, batch))
             batch = producer.create_batch()
             batch.append(key=key, value=value, timestamp=now, headers=headers)
     if batch.record_count():
         batch.close()  # a closed batch does not linger
-        futures.append(await producer.send_batch(batch, topic, partition=partition))
+        futures.append(await _send_batch(producer, topic, partition, batch))
     return futures
 
 
@@ -166,8 +168,22 @@ async def _send_filled(
 ) -> asyncio.Future[Any]:
     batch._relative_offset = count
     batch.close()
+    return await _send_batch(producer, topic, partition, batch)
+
+
+async def _send_batch(
+    producer: AIOKafkaProducer, topic: str, partition: int, batch: Any
+) -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    # Who was to look at it may have given up by then.
+    future.add_done_callback(look_at)
     return future
+
+
+def look_at(future: asyncio.Future[Any]) -> None:
+    """Keep asyncio from reporting a failure as one of a future that nobody looked at."""
+    if not future.cancelled():
+        future.exception()
 
 
 def reached(batches: Sequence[asyncio.Future[Any]], rows: int) -> int:

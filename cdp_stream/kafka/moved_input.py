@@ -78,7 +78,8 @@ async def forward(
     no partition has applied before `marker.starts`.
 
     It goes piece by piece. A piece and the group's position behind it are one transaction, where
-    there are transactions; so it is gone on with where it was interrupted.
+    there are transactions; so it is gone on with where it was interrupted. Without them the piece
+    that was under way then is published again, whole.
 
     Args:
         system: Its topics.
@@ -92,17 +93,17 @@ async def forward(
     """
     events, routing = system.events, Routing(marker.after)
     rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
-    starts = await positions(system, own, marker.before)
-    waiting = {n: end for n, end in enumerate(marker.starts) if starts[n] < end}
-    if not waiting:
+    if not await _waiting(system, own, marker):
         return 0
     forwarded = 0
     options = {"transactional_id": f"{system.group}-repartition"} if transactional else {}
     async with system.producer(events, partitions=marker.after, **options) as producer:
-        for number, end in waiting.items():
+        # Asked again, for that has ended what was under way: whoever was at it may be alive.
+        waiting = await _waiting(system, own, marker)
+        for number, (start, end) in waiting.items():
             # A position of the group without one in the rows would tell of a lost changelog.
             state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
-            async with aclosing(system.pieces(events, number, starts[number], end)) as pieces:
+            async with aclosing(system.pieces(events, number, start, end)) as pieces:
                 async for records in pieces:
                     tell(f"forwarding what came to partition {number}: {forwarded:,} so far")
                     last = records[-1].offset
@@ -117,6 +118,15 @@ async def forward(
                         await system.commit(behind)
                     forwarded += len(records)
     return forwarded
+
+
+async def _waiting(
+    system: StoppedSystem, own: Mapping[int, Rows], marker: Marker
+) -> dict[int, tuple[int, int]]:
+    """From where to where old partitions have records to forward, where they have any."""
+    starts = await positions(system, own, marker.before)
+    ends = enumerate(marker.starts)
+    return {number: (starts[number], end) for number, end in ends if starts[number] < end}
 
 
 def by_place(records: Iterable[Any], number: int, routing: Routing) -> dict[int, list[Any]]:

@@ -5,8 +5,8 @@ have another place. The order of the steps makes each of them safe to be interru
 
 1. A marker is written to every partition of the changelog. No worker starts on one.
 2. From here on nobody works: the groups have no members, old owners are fenced. So what is read now
-   stays as it is: no definitions are on their way, the input is read to its end. Else the marker is
-   taken back.
+   stays as it is: no definitions are on their way, the input is read to its end. Else, or when the
+   broker refuses to say so, the marker is taken back.
 3. All topics but the input get their partitions. From here on the counts differ, which no worker
    starts on either.
 4. Rows and memberships that move are *copied* to where they go.
@@ -18,8 +18,9 @@ have another place. The order of the steps makes each of them safe to be interru
 8. The marker goes.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
@@ -37,7 +38,7 @@ from cdp_stream.kafka.standstill import (
     check_nobody_works,
     check_outputs_are_sent,
 )
-from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
+from cdp_stream.kafka.stopped_system import WAIT_S, Rows, StoppedSystem
 from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
 from cdp_stream.partition.relocation import (
     BEGIN,
@@ -152,6 +153,10 @@ class _Move:
                     await self._write(producer, marker.before, REPARTITION_KEY, None)
             return done
         await check_nobody_works(system)
+        if not done.resumed:
+            # Once the marker counts there is no way back.
+            topics = system.topics(counts, (marker.before, marker.before))
+            await system.ask_to_grow(topics, self._to)
         if dry_run:
             if not done.resumed:
                 await self._standing_still(counts, marker)
@@ -174,22 +179,20 @@ class _Move:
             The partitions' own rows, and the marker that is in all of them.
         """
         system = self._system
-        # Once the marker counts there is no way back.
-        topics = system.topics(counts, (marker.before, marker.before))
-        await system.ask_to_grow(topics, self._to)
         self._tell("keeping workers from starting")
         async with system.producer() as producer:
-            await self._mark(producer, marker, marker.before)
             try:
+                await self._mark(producer, marker, marker.before)
                 # One may have begun since this was asked, on rows that it read before the marker.
                 await check_nobody_works(system)
                 if transactional:
                     await system.fence(marker.before)
                 own, marker = await self._standing_still(counts, marker)
-            except CdpError:
-                await self._write(producer, marker.before, REPARTITION_KEY, None)
+                await self._mark(producer, marker, marker.before)
+            except (CdpError, KafkaError, TimeoutError):
+                # Else no worker would start any more, whatever it was that was refused.
+                await self._take_back(producer, marker.before)
                 raise
-            await self._mark(producer, marker, marker.before)
         return own, marker
 
     async def _act(
@@ -282,6 +285,12 @@ class _Move:
 
     async def _mark(self, producer: AIOKafkaProducer, marker: Marker, partitions: int) -> None:
         await self._write(producer, partitions, REPARTITION_KEY, marker.encode())
+
+    async def _take_back(self, producer: AIOKafkaProducer, partitions: int) -> None:
+        """Let workers start again, if that can be written."""
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                await self._write(producer, partitions, REPARTITION_KEY, None)
 
     async def _write(
         self, producer: AIOKafkaProducer, partitions: int, key: bytes, value: bytes | None

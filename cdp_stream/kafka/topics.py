@@ -247,6 +247,11 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
             f"the broker at {settings.broker} refused to show or make topics: {error}",
             "check its log and this client's rights",
         ) from error
+    except TimeoutError as error:
+        raise BrokerError(
+            f"the broker at {settings.broker} did not show or make topics in time",
+            "try again; if that does not help, see whether the cluster has a controller",
+        ) from error
     finally:
         await admin.close()
 

@@ -7,6 +7,7 @@ partition's position and rows are what they will stay until this producer writes
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -22,19 +23,19 @@ from aiokafka.errors import (
 )
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, look_at
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.transaction_sender import NotAMemberError, use_quick_sender
 
-__all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "PartitionProducer"]
+__all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
 
 TRANSACTION_TIMEOUT_MS = 60_000
 """After this the broker aborts a transaction that nobody ends: longer than any transaction takes
 while its broker answers, short for readers that wait behind one whose worker is gone for good."""
 
 _LONGEST_S = 90.0
-"""After this a transaction is over, whatever became of the answers: the broker has aborted it."""
+"""After this a transaction is given up: a broker that answers has ended or aborted it by then."""
 _OPEN_S = 60.0
 _CLOSE_S = 3.0
 _LOST = (
@@ -50,6 +51,13 @@ Send = Callable[[AIOKafkaProducer], Awaitable[Sequence[asyncio.Future[Any]]]]
 
 class FencedError(Exception):
     """Another worker has taken the partition over, or the broker has ended the transaction."""
+
+
+class NotEndedError(BrokerError):
+    """The broker has not ended a transaction in time.
+
+    What becomes of it is open: who opens the partition next reads that from its position.
+    """
 
 
 class PartitionProducer:
@@ -124,6 +132,7 @@ class PartitionProducer:
 
         Raises:
             FencedError: This worker does not own the partition any more.
+            NotEndedError: The broker took too long. It may be open still: see ``abort``.
             KafkaError: A batch was refused. The transaction is open still: see ``abort``.
         """
         producer = self._producer
@@ -133,9 +142,10 @@ class PartitionProducer:
             async with asyncio.timeout(_LONGEST_S):
                 await self._transact(producer, send, next_offset)
         except TimeoutError as error:
-            self._metrics.transaction_ended("fenced")
-            raise FencedError(
-                f"{self._transactional_id}: not ended within {_LONGEST_S:.0f} s"
+            raise NotEndedError(
+                f"the broker did not end a transaction of {self._source.topic} partition "
+                f"{self._source.partition} in {_LONGEST_S:.0f} s",
+                "nothing is lost: see the broker's log, then start the worker again",
             ) from error
         except (KafkaError, AssertionError) as error:
             reason = self._reason(producer, error)
@@ -152,15 +162,18 @@ class PartitionProducer:
         if next_offset is not None:
             # A task, which begins as `send` first waits: both join the transaction at once.
             waits.append(asyncio.ensure_future(self._move(producer, next_offset)))
+        moving = waits[:]
         try:
             waits += await send(producer)
-        except asyncio.CancelledError:
-            for one in waits:
+            if waits:
+                # Unlike `gather` it cancels none of them: aiokafka goes on with its batches.
+                await asyncio.wait(waits)
+        except BaseException:
+            _mark_told(producer)
+            for one in moving:
                 one.cancel()
             raise
-        finally:
-            answers = await asyncio.gather(*waits, return_exceptions=True)
-        if (refusal := _first_refusal(answers)) is not None:
+        if (refusal := _first_refusal(waits)) is not None:
             raise refusal
         await producer.commit_transaction()
 
@@ -195,6 +208,7 @@ class PartitionProducer:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await producer.stop()
+                _mark_told(producer)
                 return
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
@@ -217,15 +231,22 @@ class PartitionProducer:
         return error
 
 
-def _first_refusal(answers: Sequence[object]) -> BaseException | None:
+def _first_refusal(waits: Sequence[asyncio.Future[Any]]) -> BaseException | None:
     """What went wrong: a batch behind one that was too large is refused for its sequence alone."""
-    refusals = [answer for answer in answers if isinstance(answer, BaseException)]
+    refusals = [refusal for one in waits if (refusal := one.exception()) is not None]
     too_large = (one for one in refusals if isinstance(one, MessageSizeTooLargeError))
     return next(too_large, refusals[0] if refusals else None)
 
 
 def _mark_told(producer: AIOKafkaProducer) -> None:
-    """Keep asyncio from reporting a failure a second time, as a future nobody looked at."""
-    ended = producer._txn_manager.wait_for_transaction_end()
-    if ended is not None and ended.done() and not ended.cancelled():
-        ended.exception()
+    """Keep asyncio from reporting a failure a second time, as a future nobody looked at: what has
+    failed, and what will when the producer ends.
+    """
+    manager, written = producer._txn_manager, producer._message_accumulator
+    ended = manager.wait_for_transaction_end()
+    futures = [] if ended is None else [ended]
+    futures += [future for _, _, future in manager._pending_txn_offsets]
+    for batch in itertools.chain(*written._batches.values(), written._pending_batches):
+        futures += [batch.future, batch._drain_waiter]
+    for future in futures:
+        future.add_done_callback(look_at)

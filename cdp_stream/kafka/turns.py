@@ -34,7 +34,7 @@ from cdp_stream.partition.effects import Effects
 
 __all__ = ["HELD_RECORDS", "Submit", "Turns"]
 
-HELD_RECORDS = 30_000
+HELD_RECORDS = 10_000
 """A partition that holds more is not fetched until it is down to half."""
 _SAMPLE_S = 1.0
 _POLL_S = 0.05

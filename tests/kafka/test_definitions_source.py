@@ -1,13 +1,17 @@
 """Following the topic of applied definitions: what is taken over, and what is passed over."""
 
 import asyncio
+import threading
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
+from cdp_stream.definitions import load_texts
+from cdp_stream.formats.definitions_record import DefinitionFile, decode_record, encode_record
+from cdp_stream.kafka import definitions_source
 from cdp_stream.kafka.definitions_source import AppliedDefinitions
-from cdp_stream.kafka.definitions_topic import publish
+from cdp_stream.kafka.definitions_topic import Applied, publish
 from cdp_stream.kafka.topics import ensure_definitions_topic
 from cdp_stream.settings import Settings
 from tests.topologies.running import eventually
@@ -23,8 +27,14 @@ audiences:
 """
 
 
-def files(name: str) -> list[DefinitionFile]:
-    return [DefinitionFile("a.yaml", FILE.replace("NAME", name))]
+OUTPUT = """\
+outputs: [{id: log, connector: log}]
+connections: [{audience: NAME, output: log}]
+"""
+
+
+def files(name: str, more: str = "") -> list[DefinitionFile]:
+    return [DefinitionFile("a.yaml", (FILE + more).replace("NAME", name))]
 
 
 @pytest.fixture
@@ -131,4 +141,65 @@ async def test_a_worker_that_starts_with_a_version_it_cannot_use_takes_the_one_b
     source = AppliedDefinitions(settings)
     await source.start(Changes())
     assert (names(source), source.invalid) == (["a"], 1)
+    await source.stop()
+
+
+async def test_a_version_whose_outputs_get_no_topics_holds_up_no_later_one(settings, caplog):
+    await publish(settings, "acme", files("a"), after=0)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await admin.start()
+    await admin.create_topics([NewTopic(settings.topic("output.log"), settings.partitions + 1, 1)])
+    await admin.close()
+    source, changes = AppliedDefinitions(settings), Changes()
+    await source.start(changes)
+    changes.event.clear()
+    await publish(settings, "acme", files("b", OUTPUT), after=1)
+
+    async def is_held_up() -> bool:
+        return "outputs_without_topics" in caplog.messages
+
+    await eventually(is_held_up)
+    assert (source.latest.version, source.has_read("2")) == ("1", True)
+    await publish(settings, "acme", files("c"), after=2)
+    await changes.next()
+    assert (names(source), source.latest.version) == (["c"], "3")
+    await source.stop()
+    # A worker that starts with it goes on as soon as there is another.
+    await publish(settings, "acme", files("d", OUTPUT), after=3)
+    caplog.clear()
+    again = AppliedDefinitions(settings)
+    starting = asyncio.create_task(again.start(Changes()))
+    await eventually(is_held_up)
+    await publish(settings, "acme", files("e"), after=4)
+    async with asyncio.timeout(20):
+        await starting
+    assert names(again) == ["e"]
+    await again.stop()
+
+
+async def test_a_version_that_is_compiled_while_it_is_let_go_is_not_kept(monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def load_slowly(texts):
+        texts = list(texts)
+        if "id: v1," in texts[0][1]:
+            begun.set()
+            assert may_end.wait(20)
+        return load_texts(texts)
+
+    def applied(number: int) -> Applied:
+        return Applied("acme", decode_record(encode_record(number, files(f"v{number}"))), 0, number)
+
+    monkeypatch.setattr(definitions_source, "load_texts", load_slowly)
+    source = AppliedDefinitions(Settings(broker="b:9"))
+    await source._take([applied(1), applied(2)])
+    earlier = asyncio.create_task(asyncio.to_thread(source.known, "1"))
+    await asyncio.to_thread(begun.wait, 20)
+    await source._take([applied(number) for number in range(3, 30)])
+    may_end.set()
+    assert await earlier is not None
+    assert source.known("1") is not None
+    await source._take([applied(30)])
+    assert source.known("1") is None
+    assert source._compiled.keys() <= source._applied.keys()
     await source.stop()

@@ -1,9 +1,26 @@
-"""Where records that came in by the old number of partitions belong."""
+"""Where records that came in by the old number of partitions belong, and how they get there."""
 
+import asyncio
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from cdp_stream.kafka.moved_input import by_place
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from cdp_stream.kafka import stopped_system
+from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.kafka.delivery import send_records
+from cdp_stream.kafka.moved_input import by_place, forward
 from cdp_stream.kafka.produce import Routing
+from cdp_stream.kafka.stopped_system import StoppedSystem
+from cdp_stream.kafka.topics import ensure_topics, started_admin
+from cdp_stream.partition.relocation import FORWARD, Marker
+from cdp_stream.settings import Settings
+
+WAITING = [(b"%d" % (n % 9), b"%d" % n, []) for n in range(25)]
+MARKER = Marker(1, 2, FORWARD, starts=(len(WAITING),))
+"""Of a move from one partition to two, in whose first these records wait."""
 
 
 class Sent(NamedTuple):
@@ -21,3 +38,98 @@ def test_what_has_a_key_goes_where_its_profile_goes_in_order_and_the_rest_stays(
         theirs = [record for record in places[routing.partition_of(key)] if record.key == key]
         assert theirs == [record for record in records if record.key == key]
     assert sum(map(len, places.values())) == len(records)
+
+
+@asynccontextmanager
+async def waiting_on(broker, prefix, kind=StoppedSystem):
+    """A system at that step of the move."""
+    settings = Settings(broker=broker, prefix=prefix, partitions=MARKER.after)
+    await ensure_topics(settings)
+    admin = await started_admin(settings)
+    system = kind(settings, admin)
+    try:
+        async with AIOKafkaProducer(**system.client) as producer:
+            await asyncio.gather(*await send_records(producer, system.events, 0, WAITING))
+        yield system
+    finally:
+        await admin.close()
+
+
+async def forwarded(system):
+    """The values that were published again, by key, in their order."""
+    found = {}
+
+    def take(_number, records):
+        for record in records:
+            found.setdefault(record.key, []).append(int(record.value))
+
+    starts = {0: len(WAITING), 1: 0}
+    await read_to_end(system.client, system.events, starts.keys(), take, starts=starts)
+    return found
+
+
+def in_order(numbers):
+    found = {}
+    for number in numbers:
+        found.setdefault(WAITING[number][0], []).append(number)
+    return found
+
+
+class BehindAnother(StoppedSystem):
+    """One at which somebody else, who was taken for dead, has forwarded ten records: that takes
+    effect as the next one who forwards opens its producer.
+    """
+
+    @asynccontextmanager
+    async def producer(self, *grown, partitions=0, **options):
+        async with AIOKafkaProducer(**self.client, **options) as first, first.transaction():
+            for place, records in by_place(await self.ten(), 0, Routing(MARKER.after)).items():
+                items = [(one.key, one.value, []) for one in records]
+                await asyncio.gather(*await send_records(first, self.events, place, items))
+            behind = {TopicPartition(self.events, 0): 10}
+            await first.send_offsets_to_transaction(behind, self.group)
+        async with super().producer(*grown, partitions=partitions, **options) as producer:
+            yield producer
+
+    async def ten(self):
+        found = []
+        async for records in self.pieces(self.events, 0, 0, 10):
+            found += records
+        return found
+
+
+@pytest.mark.kafka
+async def test_what_another_has_forwarded_by_the_time_it_is_fenced_is_left_out(
+    kafka_broker, topic_prefix
+):
+    async with waiting_on(kafka_broker, topic_prefix, BehindAnother) as system:
+        done = await forward(system, {0: {}}, MARKER, lambda _line: None, transactional=True)
+        assert done == len(WAITING) - 10
+        assert await forwarded(system) == in_order(range(len(WAITING)))
+
+
+class Interrupted(StoppedSystem):
+    """One that cannot be written to once two pieces are forwarded but for their rows."""
+
+    pieces_sent = 0
+
+    async def send(self, *args):
+        self.pieces_sent += 1
+        if self.pieces_sent == 2:
+            raise KafkaError
+        await super().send(*args)
+
+
+@pytest.mark.embedded
+async def test_without_transactions_the_piece_of_an_interruption_comes_twice_and_no_other(
+    embedded_broker, topic_prefix, monkeypatch
+):
+    monkeypatch.setattr(stopped_system, "_RECORDS", 10)
+    async with waiting_on(embedded_broker, topic_prefix, Interrupted) as system:
+        with pytest.raises(KafkaError):
+            await forward(system, {0: {}}, MARKER, lambda _line: None, transactional=False)
+        done = await forward(system, {0: {}}, MARKER, lambda _line: None, transactional=False)
+        assert done == len(WAITING) - 10
+        numbers = [*range(20), *range(10, len(WAITING))]
+        assert await forwarded(system) == in_order(numbers)
+        assert await forward(system, {0: {}}, MARKER, lambda _l: None, transactional=False) == 0

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.moved_row import MOVED_KEY, decode_moves
@@ -112,6 +113,25 @@ async def test_who_began_to_work_after_the_first_look_keeps_it_from_moving_anyth
 
 
 @pytest.mark.kafka
+@pytest.mark.parametrize("refusal", [GroupAuthorizationFailedError, TimeoutError])
+async def test_workers_start_again_where_the_broker_refuses_to_say_who_works(
+    system, monkeypatch, refusal
+):
+    list_groups, asked = AIOKafkaAdminClient.list_consumer_groups, []
+
+    async def refuse_later(admin):
+        asked.append(admin)
+        if len(asked) > 1:
+            raise refusal
+        return await list_groups(admin)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "list_consumer_groups", refuse_later)
+    with pytest.raises(BrokerError, match=refusal.__name__):
+        await repartition(system.settings, AFTER)
+    assert await system.rows() == {0: {}}
+
+
+@pytest.mark.kafka
 async def test_what_the_last_worker_wrote_while_it_was_asked_who_works_is_what_is_moved(system):
     state = PartitionState(90, -1)
     async with system.moving("keeping workers") as move:
@@ -133,13 +153,14 @@ async def test_a_move_that_was_interrupted_before_it_began_can_be_taken_back(sys
 
 
 @pytest.mark.embedded
+@pytest.mark.parametrize("dry_run", [False, True])
 async def test_nothing_is_begun_where_topics_cannot_be_given_more_partitions(
-    embedded_broker, topic_prefix
+    embedded_broker, topic_prefix, dry_run
 ):
     settings = Settings(broker=embedded_broker, prefix=topic_prefix, partitions=BEFORE)
     await ensure_topics(settings)
     with pytest.raises(BrokerError, match="CreatePartitions"):
-        await repartition(settings, AFTER)
+        await repartition(settings, AFTER, dry_run=dry_run)
     assert await System(settings).rows() == {0: {}}
 
 

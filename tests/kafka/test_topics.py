@@ -4,6 +4,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka import topics
 from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
 
@@ -120,3 +121,19 @@ async def test_a_broker_that_does_not_answer_is_told_with_what_to_do(unused_tcp_
         await ensure_topics(Settings(broker=f"127.0.0.1:{unused_tcp_port}"))
     assert str(caught.value).startswith(f"no Kafka broker answers at 127.0.0.1:{unused_tcp_port};")
     assert caught.value.exit_code == 3
+
+
+class WithoutController(AIOKafkaAdminClient):
+    """A client that is connected to a cluster which does not come to a decision."""
+
+    async def start(self):
+        pass
+
+    async def describe_topics(self, topics=None):
+        raise TimeoutError
+
+
+async def test_a_broker_that_takes_too_long_is_told_too(monkeypatch):
+    monkeypatch.setattr(topics, "AIOKafkaAdminClient", WithoutController)
+    with pytest.raises(BrokerError, match="the broker at b:9 did not show"):
+        await ensure_topics(Settings(broker="b:9"))

@@ -1,11 +1,13 @@
 """One partition's transactions on a broker: together or not at all, and by one writer alone."""
 
 import asyncio
+import gc
 import inspect
 from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.producer import message_accumulator, producer, sender
 from aiokafka.structs import OffsetAndMetadata
 
@@ -23,7 +25,7 @@ from cdp_stream.kafka.transaction_sender import (
     _CommitOffsets,
     use_quick_sender,
 )
-from cdp_stream.kafka.transactions import FencedError, PartitionProducer
+from cdp_stream.kafka.transactions import FencedError, NotEndedError, PartitionProducer
 from cdp_stream.partition.effects import Effects
 from cdp_stream.settings import Settings
 
@@ -230,9 +232,8 @@ async def test_a_transaction_that_does_not_end_is_over_after_a_while(partition, 
         await asyncio.Event().wait()
 
     async with asyncio.timeout(20):
-        with pytest.raises(FencedError, match="not ended within 1 s"):
+        with pytest.raises(NotEndedError, match="1 s"):
             await owner.producer.transact(send_and_hang, 2)
-    assert owner.ended("fenced") == 1
     await partition.owner()
     assert await partition.position() is None
 
@@ -279,6 +280,48 @@ async def test_a_rejected_record_that_is_refused_goes_without_its_value_after_an
     assert (owner.ended("aborted"), owner.ended("committed")) == (1, 2)
     assert await partition.counts() == [20, 20, 5, 3]
     assert await partition.position() == 9
+
+
+class Unanswered(AIOKafkaProducer):
+    """A producer whose broker has let it begin, and answers nothing from then on."""
+
+    async def start(self):
+        self._txn_manager.set_pid_and_epoch(5, 0)
+
+    async def partitions_for(self, topic):
+        self.client.cluster._partitions[topic] = {0: None, 1: None}
+
+    def fail(self):
+        self._message_accumulator.fail_all(KafkaError("much later"))
+        self._txn_manager.fatal_error(KafkaError("much later"))
+
+
+@pytest.mark.parametrize("next_offset", [7, None])
+async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypatch, next_offset):
+    monkeypatch.setattr(transactions, "AIOKafkaProducer", Unanswered)
+    monkeypatch.setattr(transactions, "_LONGEST_S", 0.05)
+    monkeypatch.setattr(transactions, "_CLOSE_S", 0.05)
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    owner = await Partition(Settings(broker="b:9")).owner()
+    inner = owner.producer._producer
+    await owner.submit((effects(), next_offset), (effects(), None))
+    (failure,) = owner.failures
+    assert str(failure) == (
+        "the broker did not end a transaction of cdp.events partition 1 in 0 s; "
+        "nothing is lost: see the broker's log, then start the worker again"
+    )
+    assert isinstance(failure, BrokerError)
+    assert (owner.positions, owner.confirmed, owner.lane.has_room) == ([], [], False)
+    assert [owner.ended(how) for how in ("committed", "aborted", "fenced")] == [0, 1, 0]
+    inner.fail()
+    await owner.lane.close()
+    del inner, failure
+    owner.failures.clear()
+    for _ in range(3):
+        await asyncio.sleep(0)  # callbacks run, and call others
+    gc.collect()
+    assert reported == []
 
 
 # -- the sender ------------------------------------------------------------------------------------
