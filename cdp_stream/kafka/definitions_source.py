@@ -19,7 +19,8 @@ from cdp_stream.errors import CdpError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics import DEFINITIONS, ensure_definitions_topic, ensure_topics
+from cdp_stream.kafka.topic_plans import DEFINITIONS
+from cdp_stream.kafka.topics import ensure_definitions_topic, ensure_topics
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 

@@ -39,7 +39,8 @@ from cdp_stream.kafka.standstill import (
     check_outputs_are_sent,
 )
 from cdp_stream.kafka.stopped_system import WAIT_S, Rows, StoppedSystem
-from cdp_stream.kafka.topics import TOPICS, partition_counts, started_admin
+from cdp_stream.kafka.topic_plans import TOPICS
+from cdp_stream.kafka.topics import partition_counts, started_admin
 from cdp_stream.partition.relocation import (
     BEGIN,
     COPY,

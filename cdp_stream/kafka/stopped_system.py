@@ -11,7 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_pairs
-from cdp_stream.kafka.topics import TOPICS, partition_counts
+from cdp_stream.kafka.topic_plans import TOPICS
+from cdp_stream.kafka.topics import partition_counts
 from cdp_stream.settings import Settings
 
 __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]

@@ -1,4 +1,4 @@
-"""Every topic of the product: name, partitions, cleanup; made if missing, checked if not.
+"""Topics are made as they are planned if they are missing, and checked if not.
 
 A topic with another partition count would send a profile's rows and changes where its events are
 not, and a cleanup policy of another kind loses rows or changes in silence. So both are checked at
@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -20,91 +19,28 @@ from cdp_stream.errors import BrokerError, UsageError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
+from cdp_stream.kafka.topic_plans import (
+    DEFINITIONS,
+    SINK_TOPICS,
+    TOPICS,
+    TopicPlan,
+    output_topic,
+    rejected_topic,
+)
 from cdp_stream.settings import Settings
 
 __all__ = [
-    "DEFINITIONS",
-    "SINK_TOPICS",
-    "TOPICS",
-    "TopicPlan",
     "definitions_topic_is_there",
     "ensure_definitions_topic",
     "ensure_output_topics",
     "ensure_sink_topics",
     "ensure_topics",
-    "output_topic",
     "partition_counts",
-    "rejected_topic",
     "started_admin",
 ]
 
 _CONNECT_S = 15.0
-
-
-def _days(number: int) -> dict[str, str]:
-    return {"retention.ms": str(number * 86_400_000)}
-
-
-_COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
-"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicPlan:
-    """How one topic has to be.
-
-    Attributes:
-        suffix: What follows the prefix in its name.
-        cleanup: Kafka's cleanup policy.
-        settings: Further topic settings it is made with; they are not checked.
-        partitions: How many it has; ``None``: as many as ``events``.
-    """
-
-    suffix: str
-    cleanup: str
-    settings: Mapping[str, str]
-    partitions: int | None = None
-
-
-TOPICS = (
-    TopicPlan("events", "delete", _days(90)),
-    TopicPlan("memberships", "delete", _days(365)),
-    TopicPlan("membership-state", "compact", _COMPACTED),
-    # What the input took, compressed maybe, this must take with some headers more.
-    TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
-    # The row of a partition's definitions grows with them.
-    TopicPlan(
-        "profiles-changelog", "compact", {**_COMPACTED, "max.message.bytes": str(16 * 1024 * 1024)}
-    ),
-)
-"""The topics of the profiles topology. All have as many partitions as ``events``, the first."""
-
-DEFINITIONS = TopicPlan(
-    "definitions",
-    "compact",
-    # All files of an account are one record. Versions that were replaced stay for a while: a
-    # partition that was left in mid-write goes on by those it was written under.
-    {"max.message.bytes": str(16 * 1024 * 1024), "min.compaction.lag.ms": str(7 * 86_400_000)},
-    partitions=1,
-)
-"""The topic of applied definitions."""
-SINK_TOPICS = (
-    TopicPlan("faults", "compact", {}, 1),
-    TopicPlan("sink-state", "compact", {}, 1),
-)
-"""Those of the sinks that are no output's own. Every sinks process reads them as a whole."""
-
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
-
-
-def output_topic(output: str) -> TopicPlan:
-    """What one output must be told; it is kept for as long as a fault may last."""
-    return TopicPlan(f"output.{output}", "delete", _days(30))
-
-
-def rejected_topic(output: str) -> TopicPlan:
-    """What its partner will never take."""
-    return TopicPlan(f"output.{output}.rejected", "delete", _days(30))
 
 
 async def ensure_topics(

@@ -1,0 +1,77 @@
+"""Every topic of the product: name, partitions, cleanup."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = [
+    "DEFINITIONS",
+    "SINK_TOPICS",
+    "TOPICS",
+    "TopicPlan",
+    "output_topic",
+    "rejected_topic",
+]
+
+
+def _days(number: int) -> dict[str, str]:
+    return {"retention.ms": str(number * 86_400_000)}
+
+
+_COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
+"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """How one topic has to be.
+
+    Attributes:
+        suffix: What follows the prefix in its name.
+        cleanup: Kafka's cleanup policy.
+        settings: Further topic settings it is made with; they are not checked.
+        partitions: How many it has; ``None``: as many as ``events``.
+    """
+
+    suffix: str
+    cleanup: str
+    settings: Mapping[str, str]
+    partitions: int | None = None
+
+
+TOPICS = (
+    TopicPlan("events", "delete", _days(90)),
+    TopicPlan("memberships", "delete", _days(365)),
+    TopicPlan("membership-state", "compact", _COMPACTED),
+    # What the input took, compressed maybe, this must take with some headers more.
+    TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
+    # The row of a partition's definitions grows with them.
+    TopicPlan(
+        "profiles-changelog", "compact", {**_COMPACTED, "max.message.bytes": str(16 * 1024 * 1024)}
+    ),
+)
+"""The topics of the profiles topology. All have as many partitions as ``events``, the first."""
+
+DEFINITIONS = TopicPlan(
+    "definitions",
+    "compact",
+    # All files of an account are one record. Versions that were replaced stay for a while: a
+    # partition that was left in mid-write goes on by those it was written under.
+    {"max.message.bytes": str(16 * 1024 * 1024), "min.compaction.lag.ms": str(7 * 86_400_000)},
+    partitions=1,
+)
+"""The topic of applied definitions."""
+SINK_TOPICS = (
+    TopicPlan("faults", "compact", {}, 1),
+    TopicPlan("sink-state", "compact", {}, 1),
+)
+"""Those of the sinks that are no output's own. Every sinks process reads them as a whole."""
+
+
+def output_topic(output: str) -> TopicPlan:
+    """What one output must be told; it is kept for as long as a fault may last."""
+    return TopicPlan(f"output.{output}", "delete", _days(30))
+
+
+def rejected_topic(output: str) -> TopicPlan:
+    """What its partner will never take."""
+    return TopicPlan(f"output.{output}.rejected", "delete", _days(30))
