@@ -181,15 +181,19 @@ def test_a_late_event_finds_what_was_due_before_it_fired_whether_or_not_a_tick_c
 END = 10 * DAY + 1
 
 
-def test_a_late_batch_brings_no_life_that_ended_before_live_time():
-    rows = {}
-    made = processor(rows)
-    said = []
+def delivering(rows, said):
+    """Delivers effects, and notes the ids of their changes."""
 
-    def do(effects):
+    def deliver_and_note(effects):
         said.extend(ids(effects))
         deliver(rows, effects)
 
+    return deliver_and_note
+
+
+def test_a_late_batch_brings_no_life_that_ended_before_live_time():
+    rows, said = {}, []
+    made, do = processor(rows), delivering(rows, said)
     do(made.apply([sent(0, 7, 0, "play"), sent(1, 7, 100)]))
     do(made.apply([sent(2, 8, END + 101)]))
     do(made.tick(made.time, 100))
@@ -218,14 +222,8 @@ def test_a_profile_that_is_forgotten_by_the_late_batch_itself_leaves_its_row():
 
 
 def test_of_a_late_batch_with_a_newer_event_only_what_outlives_live_time_is_told():
-    rows = {}
-    made = processor(rows)
-    said = []
-
-    def do(effects):
-        said.extend(ids(effects))
-        deliver(rows, effects)
-
+    rows, said = {}, []
+    made, do = processor(rows), delivering(rows, said)
     do(made.apply([sent(0, 7, 0, "play"), sent(1, 7, 100), sent(2, 8, END + 101)]))
     do(made.tick(made.time, 100))
     assert b"7" not in rows
