@@ -17,15 +17,15 @@ class Proxy:
     """Passes bytes on, both ways.
 
     Args:
-        port: Where it listens.
         target: The port that it passes on to.
 
     Attributes:
+        port: Where it listens, once it runs.
         delay_s: How late everything is passed on.
     """
 
-    def __init__(self, port: int, target: int) -> None:
-        self.port = port
+    def __init__(self, target: int) -> None:
+        self.port = 0
         self.delay_s = 0.0
         self._target = target
         self._passes = asyncio.Event()
@@ -34,7 +34,8 @@ class Proxy:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._serve, _HOST, self.port)
+        server = await asyncio.start_server(self._serve, _HOST, 0)
+        self.port = server.sockets[0].getsockname()[1]
         try:
             yield
         finally:
@@ -100,24 +101,25 @@ class ProxiedKafka:
 
 @asynccontextmanager
 async def running_proxied_kafka() -> AsyncIterator[ProxiedKafka]:
-    direct, behind, front = free_port(), free_port(), free_port()
-    kafka = ApacheKafka(
-        resolve_jars(),
-        is_brief=True,
-        listeners={"PROXIED": f"{_HOST}:{behind}"},
-        settings={
-            "listener.security.protocol.map":
-                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
-            # Who comes through the proxy is told its address again, for all further connections.
-            "advertised.listeners": f"PLAINTEXT://{_HOST}:{direct},PROXIED://{_HOST}:{front}",
-            "group.min.session.timeout.ms": "1000",
-        },
-    )  # fmt: skip
-    kafka.port = direct
-    proxy = Proxy(front, behind)
-    try:
-        await asyncio.to_thread(kafka.start)
-        async with proxy.running():
-            yield ProxiedKafka(kafka.bootstrap, f"{_HOST}:{front}", proxy)
-    finally:
-        await asyncio.to_thread(kafka.close)
+    direct, behind = free_port(), free_port()
+    proxy = Proxy(behind)
+    async with proxy.running():
+        # Who comes through the proxy is told its address again, for all further connections.
+        front = f"{_HOST}:{proxy.port}"
+        kafka = ApacheKafka(
+            resolve_jars(),
+            is_brief=True,
+            listeners={"PROXIED": f"{_HOST}:{behind}"},
+            settings={
+                "listener.security.protocol.map":
+                    "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
+                "advertised.listeners": f"PLAINTEXT://{_HOST}:{direct},PROXIED://{front}",
+                "group.min.session.timeout.ms": "1000",
+            },
+        )  # fmt: skip
+        kafka.port = direct
+        try:
+            await asyncio.to_thread(kafka.start)
+            yield ProxiedKafka(kafka.bootstrap, front, proxy)
+        finally:
+            await asyncio.to_thread(kafka.close)

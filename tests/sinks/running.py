@@ -55,6 +55,7 @@ class Partner:
         taken: (message id, connection) of each change of each request that was answered 200.
         seen: the same of every request.
         answer: what comes instead of 200, if it returns something; it may wait.
+        connections: every one on which something was asked.
     """
 
     url: str = ""
@@ -63,8 +64,15 @@ class Partner:
     members: dict[str, set[str]] = field(default_factory=dict)
     answer: Callable[[list[dict[str, Any]]], Awaitable[web.Response | None]] | None = None
     requests: int = 0
+    connections: set[asyncio.BaseTransport] = field(default_factory=set)
+
+    async def is_left(self) -> bool:
+        """Whether nobody is connected any more."""
+        return all(connection.is_closing() for connection in self.connections)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self.connections.add(request.transport)
         changes = json.loads(await request.read())["changes"]
         self.requests += 1
         ids = [(change["message_id"], change["connection"]) for change in changes]

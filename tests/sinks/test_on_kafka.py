@@ -105,6 +105,8 @@ async def test_killed_in_mid_send_it_sends_again_what_had_no_answer(
         before = list(there.taken)
         worker.kill()
         worker.wait()
+        # The sinks' own process notices a moment later.
+        await eventually(there.is_left)
         there.answer = None
         ran.start()
         await have(there, len(messages))
