@@ -97,8 +97,13 @@ class Backfills:
         part = self._parts.get(hosted.number)
         return part is not None and part.held_since is not None
 
-    def turn(self, hosted: HostedPartition) -> bool:
-        """A slice of a partition's backfill, if it has one; whether there was anything to do."""
+    def turn(self, hosted: HostedPartition, *, may_write: bool) -> bool:
+        """A slice of a partition's backfill, if it has one; whether there was anything to do.
+
+        Args:
+            hosted: The partition.
+            may_write: Whether it may write while live records go on.
+        """
         backfill = hosted.processor.backfill
         if backfill is None or backfill.is_complete:
             self.forget(hosted.number, keep_progress=backfill is not None)
@@ -106,7 +111,8 @@ class Backfills:
         part = self._part(hosted, backfill)
         if backfill.state is None:
             return self._begin(hosted, part)
-        worked = self._read_and_save(hosted, part)
+        may_write = may_write or part.held_since is not None
+        worked = self._read_and_save(hosted, part, may_write=may_write)
         return self._finish(hosted, part) or worked
 
     def sample(self, hosted: HostedPartition) -> None:
@@ -189,7 +195,7 @@ class Backfills:
                 "partitions")  # fmt: skip
         return True
 
-    def _read_and_save(self, hosted: HostedPartition, part: _Part) -> bool:
+    def _read_and_save(self, hosted: HostedPartition, part: _Part, *, may_write: bool) -> bool:
         backfill, reader = part.backfill, part.reader
         start = reader.start
         if start is not None and start.log_is_shorter and backfill.note_gap():
@@ -197,7 +203,7 @@ class Backfills:
         slice_s = SLICE_S if hosted.held < SLICE else BACKLOG_SLICE_S
         until = time.perf_counter() + slice_s
         is_due = backfill.wants_to_save or self._is_to_be_saved(hosted, part)
-        worked = is_due and self._save(hosted, part)
+        worked = is_due and may_write and self._save(hosted, part)
         while not backfill.is_full and time.perf_counter() < until:
             records, through, source = reader.take(_RECORDS, part.live(hosted))
             if through <= backfill.position:

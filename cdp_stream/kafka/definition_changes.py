@@ -209,13 +209,18 @@ class DefinitionChanges:
 
     # Backfills
 
-    def backfill(self, hosted: HostedPartition) -> bool:
-        """A few ms of a partition's backfill, if it has one and may go on with it."""
+    def backfill(self, hosted: HostedPartition, *, may_write: bool) -> bool:
+        """A few ms of a partition's backfill, if it has one and may go on with it.
+
+        Args:
+            hosted: The partition.
+            may_write: Whether it may write beside live records.
+        """
         if self.wanted(hosted) is not None:
             return False
         # Its end is a switch too. Once live records wait for it, nothing else is waited for.
         may_end = self.holds_records(hosted) or self.is_prepared(hosted, None)
-        return may_end and self._backfills.turn(hosted)
+        return may_end and self._backfills.turn(hosted, may_write=may_write)
 
     def holds_records(self, hosted: HostedPartition) -> bool:
         """Whether live records wait for the end of the partition's backfill."""

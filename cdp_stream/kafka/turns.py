@@ -117,11 +117,14 @@ class Turns:
         for hosted in list(self._partitions.values()):
             if not self.is_open or not self._holds_lease():
                 return False
-            if self._may_go(hosted):
-                worked |= self._turn(hosted)
-                await asyncio.sleep(0)
-            if self._backfill(hosted):
-                worked = True
+            # While live records are few they wait for an idle lane. So what a backfill writes goes
+            # with those of the same turn: else it alone would keep the lane from being idle.
+            may_write = hosted.lane.is_idle or hosted.held >= SLICE
+            may_go = self._may_go(hosted)
+            worked |= may_go and self._turn(hosted)
+            has_read = self._backfill(hosted, may_write=may_write)
+            if may_go or has_read:
+                worked |= has_read
                 await asyncio.sleep(0)
         return worked
 
@@ -169,10 +172,10 @@ class Turns:
         self._changes.put_in_force(hosted, wanted)
         return True
 
-    def _backfill(self, hosted: HostedPartition) -> bool:
+    def _backfill(self, hosted: HostedPartition, *, may_write: bool) -> bool:
         """A few ms of the partition's backfill, if it has one; none around a switch."""
         may_go = self.is_open and not hosted.switching and not hosted.lane.failed
-        return may_go and self._changes.backfill(hosted)
+        return may_go and self._changes.backfill(hosted, may_write=may_write)
 
     def _apply(self, hosted: HostedPartition) -> bool:
         records = hosted.take_slice()
