@@ -29,7 +29,7 @@ from cdp_stream.partition.sources import reaches_over_unknown, sources_of
 
 __all__ = ["Backfills"]
 
-SLICE_S: Final = 0.005
+SLICE_S: Final = 0.0075
 """How long live records may have to wait for a backfill, for each turn that they need."""
 BACKLOG_SLICE_S: Final = 0.02
 """The same where they wait by the slice anyway: about as long as such a slice takes."""
@@ -37,9 +37,10 @@ _RECORDS = 100
 """Read between two looks at the clock."""
 _PIECE_ROWS = 500
 _PIECE_BYTES = 256 * 1024
-_NEAR = 5_000
-"""So few records behind, live records may be made to wait for the rest."""
-_FEW_ROWS = 2_000
+_NEAR = 1_000
+"""So few records behind, live records may be made to wait for the rest: some 30 ms."""
+_FEW_ROWS = 1_000
+"""So few rows are written in the transaction that live records wait for."""
 _SAVES_AT_THE_END = 2
 _LONGEST_HOLD_S = 5.0
 _AFTER_A_HOLD_S = 10.0
@@ -97,13 +98,8 @@ class Backfills:
         part = self._parts.get(hosted.number)
         return part is not None and part.held_since is not None
 
-    def turn(self, hosted: HostedPartition, *, may_write: bool) -> bool:
-        """A slice of a partition's backfill, if it has one; whether there was anything to do.
-
-        Args:
-            hosted: The partition.
-            may_write: Whether it may write while live records go on.
-        """
+    def read(self, hosted: HostedPartition) -> bool:
+        """A slice of a partition's backfill, if it has one; whether there was anything to do."""
         backfill = hosted.processor.backfill
         if backfill is None or backfill.is_complete:
             self.forget(hosted.number, keep_progress=backfill is not None)
@@ -111,9 +107,18 @@ class Backfills:
         part = self._part(hosted, backfill)
         if backfill.state is None:
             return self._begin(hosted, part)
-        may_write = may_write or part.held_since is not None
-        worked = self._read_and_save(hosted, part, may_write=may_write)
+        worked = part.held_since is not None and self._write(hosted, part)
+        worked = self._read(hosted, part) or worked
         return self._finish(hosted, part) or worked
+
+    def write(self, hosted: HostedPartition) -> bool:
+        """Some of the rows that a partition's backfill has to write, beside live records; whether
+        there were any.
+        """
+        part, backfill = self._parts.get(hosted.number), hosted.processor.backfill
+        if part is None or part.backfill is not backfill or backfill.state is None:
+            return False
+        return not backfill.is_complete and self._write(hosted, part)
 
     def sample(self, hosted: HostedPartition) -> None:
         """Tell how far a partition's backfill is; now and then."""
@@ -195,15 +200,12 @@ class Backfills:
                 "partitions")  # fmt: skip
         return True
 
-    def _read_and_save(self, hosted: HostedPartition, part: _Part, *, may_write: bool) -> bool:
+    def _read(self, hosted: HostedPartition, part: _Part) -> bool:
         backfill, reader = part.backfill, part.reader
-        start = reader.start
+        start, worked = reader.start, False
         if start is not None and start.log_is_shorter and backfill.note_gap():
             self._warn(hosted.number)
-        slice_s = SLICE_S if hosted.held < SLICE else BACKLOG_SLICE_S
-        until = time.perf_counter() + slice_s
-        is_due = backfill.wants_to_save or self._is_to_be_saved(hosted, part)
-        worked = is_due and may_write and self._save(hosted, part)
+        until = time.perf_counter() + (SLICE_S if hosted.held < SLICE else BACKLOG_SLICE_S)
         while not backfill.is_full and time.perf_counter() < until:
             records, through, source = reader.take(_RECORDS, part.live(hosted))
             if through <= backfill.position:
@@ -214,6 +216,10 @@ class Backfills:
             self._progress.read(events)
             worked = True
         return worked
+
+    def _write(self, hosted: HostedPartition, part: _Part) -> bool:
+        is_due = part.backfill.wants_to_save or self._is_to_be_saved(hosted, part)
+        return is_due and self._save(hosted, part)
 
     def _is_to_be_saved(self, hosted: HostedPartition, part: _Part) -> bool:
         """Whether what is written late would make live records wait."""

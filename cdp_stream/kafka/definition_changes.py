@@ -209,18 +209,19 @@ class DefinitionChanges:
 
     # Backfills
 
-    def backfill(self, hosted: HostedPartition, *, may_write: bool) -> bool:
-        """A few ms of a partition's backfill, if it has one and may go on with it.
+    def read_history(self, hosted: HostedPartition) -> bool:
+        """A few ms of a partition's backfill, if it has one and may go on with it."""
+        return self._may_backfill(hosted) and self._backfills.read(hosted)
 
-        Args:
-            hosted: The partition.
-            may_write: Whether it may write beside live records.
-        """
+    def write_history(self, hosted: HostedPartition) -> bool:
+        """Some rows of a partition's backfill, if it has any to write."""
+        return self._may_backfill(hosted) and self._backfills.write(hosted)
+
+    def _may_backfill(self, hosted: HostedPartition) -> bool:
         if self.wanted(hosted) is not None:
             return False
         # Its end is a switch too. Once live records wait for it, nothing else is waited for.
-        may_end = self.holds_records(hosted) or self.is_prepared(hosted, None)
-        return may_end and self._backfills.turn(hosted, may_write=may_write)
+        return self.holds_records(hosted) or self.is_prepared(hosted, None)
 
     def holds_records(self, hosted: HostedPartition) -> bool:
         """Whether live records wait for the end of the partition's backfill."""

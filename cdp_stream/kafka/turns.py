@@ -39,6 +39,10 @@ HELD_RECORDS = 10_000
 _SAMPLE_S = 1.0
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
+_STEPS_BETWEEN_SLICES = 8
+"""So many callbacks, one after the other, make the broker's answer to one request of a transaction
+the next request. With a slice of a backfill between any two of them a transaction takes as long as
+some forty slices; with one only while the broker is waited for, as long as five."""
 
 
 class Submit(Protocol):
@@ -54,6 +58,11 @@ class Submit(Protocol):
     ) -> None:
         """As :meth:`Lane.submit`."""
         ...
+
+
+async def _let_live_records_go_on() -> None:
+    for _ in range(_STEPS_BETWEEN_SLICES):
+        await asyncio.sleep(0)
 
 
 class Turns:
@@ -91,6 +100,7 @@ class Turns:
         self._wake = asyncio.Event()
         self._sampled_at = 0.0
         self._has_ended = False
+        self._read_last = -1
         self.is_open = False
 
     def wake_up(self) -> None:
@@ -115,18 +125,42 @@ class Turns:
     async def _round(self) -> bool:
         worked = False
         for hosted in list(self._partitions.values()):
-            if not self.is_open or not self._holds_lease():
+            if not self._may_work():
                 return False
-            # While live records are few they wait for an idle lane. So what a backfill writes goes
-            # with those of the same turn: else it alone would keep the lane from being idle.
-            may_write = hosted.lane.is_idle or hosted.held >= SLICE
-            may_go = self._may_go(hosted)
-            worked |= may_go and self._turn(hosted)
-            has_read = self._backfill(hosted, may_write=may_write)
-            if may_go or has_read:
-                worked |= has_read
-                await asyncio.sleep(0)
-        return worked
+            if not self._may_go(hosted):
+                continue
+            is_behind = hosted.held >= SLICE
+            worked |= self._turn(hosted)
+            # With what live records write: alone it would keep the lane from being idle, which
+            # they wait for while they are few.
+            worked |= self._write_history(hosted)
+            await asyncio.sleep(0)
+            if is_behind:
+                worked |= await self._read_history()
+        return await self._read_history() or worked
+
+    def _may_work(self) -> bool:
+        return self.is_open and self._holds_lease()
+
+    async def _read_history(self) -> bool:
+        """One slice of one partition's backfill: of one that live records wait for, if there is
+        any, else of the next that has something to read.
+        """
+        held = [one for one in self._partitions.values() if self._changes.holds_records(one)]
+        for hosted in held or self._in_rotation():
+            if not (self._may_work() and self._may_read(hosted)):
+                continue
+            if self._changes.read_history(hosted):
+                self._read_last = hosted.number
+                if not held:
+                    await _let_live_records_go_on()
+                return True
+        return False
+
+    def _in_rotation(self) -> list[HostedPartition]:
+        return sorted(
+            self._partitions.values(), key=lambda one: (one.number <= self._read_last, one.number)
+        )
 
     async def _wait_for_work(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -172,10 +206,12 @@ class Turns:
         self._changes.put_in_force(hosted, wanted)
         return True
 
-    def _backfill(self, hosted: HostedPartition, *, may_write: bool) -> bool:
-        """A few ms of the partition's backfill, if it has one; none around a switch."""
-        may_go = self.is_open and not hosted.switching and not hosted.lane.failed
-        return may_go and self._changes.backfill(hosted, may_write=may_write)
+    def _write_history(self, hosted: HostedPartition) -> bool:
+        return self._may_read(hosted) and self._changes.write_history(hosted)
+
+    def _may_read(self, hosted: HostedPartition) -> bool:
+        """Whether its backfill may go on: not around a switch."""
+        return self.is_open and not hosted.switching and not hosted.lane.failed
 
     def _apply(self, hosted: HostedPartition) -> bool:
         records = hosted.take_slice()
