@@ -1,12 +1,12 @@
 """Backfills beside live traffic: whose turn it is, and when one is through.
 
 A partition whose definitions have slots without history has a backfill, which reads the log from as
-far back as those slots reach. It is worked on between the slices of live records, a few ms at a
-time, so that what live records wait for hardly grows. What it writes goes the way of everything
-else that the partition writes, in pieces.
+far back as those slots reach. It is read between the slices of live records, a few ms at a time;
+turns.py says when. What it writes goes the way of everything else that the partition writes, in
+pieces, each with live records.
 
 When it has come near the live position, its rows are written once more; then live records wait, for
-a few ms, while it reads up to the last one applied, and the definitions take effect in full.
+some tens of ms, while it reads up to the last one applied, and the definitions take effect in full.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from cdp_stream.partition.sources import reaches_over_unknown, sources_of
 __all__ = ["Backfills"]
 
 SLICE_S: Final = 0.0075
-"""How long live records may have to wait for a backfill, for each turn that they need."""
+"""How long live records may have to wait for a backfill, for each request of their transaction."""
 BACKLOG_SLICE_S: Final = 0.02
 """The same where they wait by the slice anyway: about as long as such a slice takes."""
 _RECORDS = 100

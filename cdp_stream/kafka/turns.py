@@ -2,7 +2,10 @@
 
 One loop takes turns: from each partition a slice of records, then a slice of due instants, then the
 event loop's other work. So ticks and events never interleave within a slice, and neither starves
-the other, nor one partition another. What may be in a slice follows from semantics.md (Instants):
+the other, nor one partition another. A slice of one partition's backfill comes after a round of
+them all, or after each slice of a partition that is behind.
+
+What may be in a slice follows from semantics.md (Instants):
 
 * after a restart the due instants up to the durable time come first, before any record;
 * a time marker ends a slice; records behind it wait, and its offset is committed, when every due
