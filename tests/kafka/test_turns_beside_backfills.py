@@ -1,6 +1,7 @@
 """Whose turn it is while history is read: live records come first, with no broker."""
 
 import asyncio
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -103,7 +104,7 @@ async def test_between_two_slices_of_history_a_request_of_a_transaction_gets_thr
     reads = await loop.rounds(6)
     assert done(reads) == [("read", 0), ("read", 1)] * 3
     steps = [step for _what, _number, step in reads]
-    between = [later - step for step, later in zip(steps, steps[1:], strict=False)]
+    between = [later - step for step, later in itertools.pairwise(steps)]
     assert min(between) >= STEPS_OF_A_REQUEST
 
 
@@ -134,9 +135,8 @@ async def test_those_that_are_behind_take_turns_with_history_slice_by_slice(loop
     brings(second, 0, 2 * SLICE)
     said = [one for one in done(await loop.rounds(2)) if one[0] != "write"]
     assert said.count(("live", 0)) == said.count(("live", 1)) == 2
-    assert all(
-        one[0] == "read" for before, one in zip(said, said[1:], strict=False) if before[0] == "live"
-    )
+    behind = [one for before, one in itertools.pairwise(said) if before[0] == "live"]
+    assert {what for what, _number in behind} == {"read"}
 
 
 async def test_of_partitions_whose_live_records_wait_history_is_read_alone_and_at_once(loop):
