@@ -40,7 +40,7 @@ $(STAMP): requirements.lock pyproject.toml
 		$$python -m venv --clear $(VENV); \
 	fi; \
 	echo "==> installing $$(grep -c '==' requirements.lock) locked packages into $(VENV) (a minute or two the first time)"; \
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock; \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock; \
 	echo "==> installing cdp-stream"; \
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .; \
 	touch $@; \
