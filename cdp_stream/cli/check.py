@@ -39,7 +39,7 @@ def with_warnings(loaded: Loaded) -> Loaded:
 
 
 def report(loaded: Loaded, as_json: bool) -> str:
-    """What is printed, without accepted warnings: a line for each problem and a summary, or JSON."""
+    """A line for each problem and a summary, or the JSON object; without accepted warnings."""
     shown = [problem for problem in loaded.problems if problem.accepted is None]
     if as_json:
         problems = [problem.as_json() for problem in shown]
