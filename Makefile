@@ -107,5 +107,5 @@ lock: install ## Write both requirements.lock anew from pyproject.toml (needs uv
 	@$(LOCK) $(EXTRAS) -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
-	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) tests/node/node_modules .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
