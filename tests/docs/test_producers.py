@@ -1,4 +1,4 @@
-"""Every producer that docs/events.md shows puts a profile's batches where `cdp produce` puts them."""
+"""Producers as docs/events.md shows them put batches where `cdp produce` puts them."""
 
 import asyncio
 import json
