@@ -10,8 +10,8 @@ each relied on by the rest of this package and held by ``tests/kafka/test_hooks.
 * offsets are committed up to what has been *delivered* (:meth:`ChunkConsumer.advance`), never by
   Faust's acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
 * pausing a partition reaches aiokafka, which otherwise keeps polling it;
-* a partition is reported as stuck when the broker has not answered for it; not when nobody wants its
-  records;
+* a partition is reported as stuck when the broker has not answered for it, and never where its
+  records are not wanted;
 * revocation first lets the partitions finish and commits, and only then gives them up.
 """
 
