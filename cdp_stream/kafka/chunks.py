@@ -189,8 +189,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         if tp in self.consumer._paused_partitions:
             return False  # too much waits: whether that moves is looked at next
         longest_s = self.tp_fetch_request_timeout_secs
-        answered_at = self.consumer.observation.answered_at.get((topic, number), 0.0)
-        silent_s = now - max(answered_at, self._wanted_at.get(tp, self.time_started))
+        answered_at: float = self.consumer.observation.answered_at.get((topic, number), 0.0)
+        wanted_at: float = self._wanted_at.get(tp, self.time_started)
+        silent_s = now - max(answered_at, wanted_at)
         if silent_s < longest_s:
             self._reported_at.pop(tp, None)
             return False
