@@ -189,9 +189,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         if tp in self.consumer._paused_partitions:
             return False  # too much waits: whether that moves is looked at next
         longest_s = self.tp_fetch_request_timeout_secs
-        answered_at: float = self.consumer.observation.answered_at.get((topic, number), 0.0)
-        wanted_at: float = self._wanted_at.get(tp, self.time_started)
-        silent_s = now - max(answered_at, wanted_at)
+        answered_at = self.consumer.observation.answered_at.get((topic, number))
+        wanted_at = self._wanted_at.get(tp)
+        silent_s = now - max(answered_at or 0.0, wanted_at or self.time_started)
         if silent_s < longest_s:
             self._reported_at.pop(tp, None)
             return False
