@@ -111,5 +111,5 @@ lock: install ## Write the locks anew from pyproject.toml: ours, and the image's
 	@$(BIN)/python -c '$(BUILD)' | $(LOCK) - -c requirements.lock -o deploy/build.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
-	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) tests/node/node_modules .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
