@@ -41,6 +41,9 @@ class Hosting(Protocol):
     def wake_up(self) -> None:
         """Look again whether there is something to do."""
 
+    def rests(self, partition: int) -> bool:
+        """Whether a partition's records are not wanted for now, and nobody need worry."""
+
     async def stop(self) -> None:
         """Release everything, for good."""
 
