@@ -116,7 +116,9 @@ def command(
         settings,
         lambda in_force, partitions, metrics: create_app(
             in_force,
-            lambda number: ProfileProcessor(source.latest, events, number, room, source.known),
+            lambda number: ProfileProcessor(
+                source.latest, events, number, room, source.known, partitions
+            ),
             partitions=partitions,
             definitions=source,
             metrics=metrics,

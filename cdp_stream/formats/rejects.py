@@ -34,6 +34,7 @@ class Reason(StrEnum):
     MPID_KEY_MISMATCH = "mpid_key_mismatch"
     UNKNOWN_INPUT = "unknown_input"
     FUTURE_TIME = "future_time"
+    WRONG_PARTITION = "wrong_partition"
     BAD_PROFILE = "bad_profile"
     BAD_EVENT = "bad_event"
     PROFILE_TOO_LARGE = "profile_too_large"

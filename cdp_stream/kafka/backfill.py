@@ -22,9 +22,9 @@ from cdp_stream.kafka.history_start import Wanted
 from cdp_stream.kafka.hosted import SLICE, HostedPartition
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.placement import Placement
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.placement import Placement
 from cdp_stream.partition.sources import reaches_over_unknown, sources_of
 
 __all__ = ["Backfills"]

@@ -28,8 +28,8 @@ from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_records
 from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.placement import hash_of
 from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.partition.placement import hash_of
 from cdp_stream.settings import Settings
 
 __all__ = ["LONGEST_VALUE", "Published", "Publisher", "Routing", "publish_lines", "publisher"]

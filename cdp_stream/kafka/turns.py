@@ -30,6 +30,7 @@ from cdp_stream.kafka.clock import time_limit
 from cdp_stream.kafka.definition_changes import DefinitionChanges
 from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
 from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.input_facts import InputFacts
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recreation import input_was_replaced
 from cdp_stream.partition.definitions import Definitions
@@ -102,6 +103,7 @@ class Turns:
         self._submit = submit
         self._wake = asyncio.Event()
         self._sampled_at = 0.0
+        self._input_facts = InputFacts()
         self._has_ended = False
         self._read_last = -1
         self.is_open = False
@@ -224,6 +226,7 @@ class Turns:
         started = time.perf_counter()
         effects = hosted.processor.apply(records)
         self._metrics.applied(hosted.number, len(records), time.perf_counter() - started, effects)
+        self._input_facts.applied(hosted.number, effects)
         last = records[-1]
         hosted.applied = last.offset
         next_offset: int | None = last.offset + 1
@@ -317,4 +320,5 @@ class Turns:
                 number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
             )
         self._metrics.backfill.log_now_and_then()
+        self._input_facts.log_now_and_then()
         self._metrics.definitions_invalid(self._changes.invalid)

@@ -43,6 +43,7 @@ from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.placement import Placed, everywhere
 from cdp_stream.partition.room import RowRoom
 from cdp_stream.partition.sources import Laid
 
@@ -70,6 +71,7 @@ class Backfill:
         slots: Collection[str],
         room: RowRoom | None = None,
         history: HistoryPlan | None = None,
+        is_placed: Placed = everywhere,
     ) -> None:
         history = history or build_history_plan(account, slots)
         self.slots = frozenset(slots)
@@ -83,6 +85,7 @@ class Backfill:
         self._stored = array("q")
         self._room = room if room is not None else RowRoom()
         self._room.join(self)
+        self._is_placed = is_placed
         self._rows: dict[int, Row] = {}
         self._dirty: dict[int, None] = {}
         self._new: set[int] = set()
@@ -162,7 +165,8 @@ class Backfill:
                 lies between.
             shift: what makes their offsets those of the sources laid end to end.
             is_here: whether a profile is this partition's; the others' records tell the time. None:
-                all are.
+                the log is the partition's own, and of that all are but the misplaced ones, which
+                were rejected when they were live.
 
         Returns:
             How many events were in their batches.
@@ -191,10 +195,13 @@ class Backfill:
             if batch is None:
                 continue
             mpid = batch.mpid
-            reached, time = time, max(time, batch.arrival)
+            reached, before, time = time, time, max(time, batch.arrival)
             if is_here is not None and not is_here(mpid):
                 continue
             row = rows.get(mpid) or self._load(mpid)
+            if row is None:
+                time = before
+                continue
             events += len(batch.events)
             if offset <= row.position:
                 continue
@@ -226,7 +233,7 @@ class Backfill:
             return max(time, asked_at)
         if mpid in self._rows or self._store.get(backfill_key(mpid)) is not None:
             row = self._rows.get(mpid) or self._load(mpid)
-            if offset > row.position:
+            if row is not None and offset > row.position:
                 if row.due <= time:
                     self._engine.wake(row, time, [])
                 self._engine.erase(row, asked_at, [])
@@ -348,7 +355,10 @@ class Backfill:
         self._taken.clear()
         return rows
 
-    def _load(self, mpid: int) -> Row:
+    def _load(self, mpid: int) -> Row | None:
+        """A row, decoded; None for a profile that is not placed here."""
+        if not self._is_placed(mpid):
+            return None
         value = self._store.get(backfill_key(mpid))
         if value is None:
             self._new.add(mpid)

@@ -20,6 +20,7 @@ from cdp_stream.formats.backfill_rows import (
 )
 from cdp_stream.partition.backfill import Backfill, can_go_on
 from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.placement import Placed, everywhere
 from cdp_stream.partition.room import RowRoom
 
 __all__ = ["Histories"]
@@ -32,13 +33,15 @@ class Histories:
 
     Args:
         room: How many decoded rows it may keep.
+        is_here: whether a profile is placed in this partition.
 
     Attributes:
         current: the one that reads or hands over; None when none does.
     """
 
-    def __init__(self, room: RowRoom) -> None:
+    def __init__(self, room: RowRoom, is_here: Placed = everywhere) -> None:
         self._room = room
+        self._is_here = is_here
         self._store: Mapping[bytes, bytes] = {}
         self._stored = array("q")
         self._is_settled = False
@@ -78,7 +81,7 @@ class Histories:
         self, definitions: Definitions, slots: Collection[str], state: BackfillState | None
     ) -> None:
         history = definitions.history_of(slots)
-        self.current = Backfill(definitions.account, slots, self._room, history)
+        self.current = Backfill(definitions.account, slots, self._room, history, self._is_here)
         self.current.restore(self._store, self._stored, state)
 
     def take(self, row: Row, until: int) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.epochs import Epochs, Known
 from cdp_stream.partition.histories import Histories
+from cdp_stream.partition.placement import everywhere, placed_in, wrong_partition
 from cdp_stream.partition.profiles import Profiles
 from cdp_stream.partition.restored import read_rows
 from cdp_stream.partition.room import RowRoom
@@ -51,6 +52,8 @@ class ProfileProcessor:
         partition: its number.
         room: how many decoded rows it may keep.
         known: finds the definitions that a partition has in force already; default: these alone.
+        partitions: how many the input has; records whose key belongs in another are rejected. None
+            where that is not known: then none are.
 
     Attributes:
         time: the partition's time, epoch ms; never moves back; -1 before the first record, unless
@@ -65,13 +68,16 @@ class ProfileProcessor:
         partition: int,
         room: RowRoom | None = None,
         known: Known | None = None,
+        partitions: int | None = None,
     ) -> None:
         self.time = -1
         self.position = -1
         room = room if room is not None else RowRoom()
         self._epochs = Epochs(definitions, known or {definitions.version: definitions}.get)
-        self._histories = Histories(room.beside)
-        self._profiles = Profiles(self._epochs, self._histories, room)
+        self._partition, self._partitions = partition, partitions
+        is_here = everywhere if partitions is None else placed_in(partition, partitions)
+        self._histories = Histories(room.beside, is_here)
+        self._profiles = Profiles(self._epochs, self._histories, room, is_here)
         self._sizes = AudienceSizes((), self._epochs.told_of)
         self._telling = Telling(topic, partition, self._sizes)
         self._changeover = Changeover(
@@ -230,9 +236,8 @@ class ProfileProcessor:
         time.
         """
         self._profiles.make_room()
-        effects = Effects()
+        effects, changes = Effects(), Emission()
         touched: dict[int, Row | None] = {}
-        changes = Emission()
         apply, wake, decode = self._engine.apply, self._engine.wake, self._decoder.decode
         profiles = self._profiles
         rows, load, is_due = profiles.decoded, profiles.load_for_event, profiles.due.add
@@ -240,20 +245,21 @@ class ProfileProcessor:
         for record in records:
             value = record.value
             if not value:
-                marked = marker_time(record.key, value, record.headers)
-                if marked is not None:
-                    time = max(time, marked)
-                    continue
-                if asks_erasure(record.headers):
-                    time = self._erase(record, time, touched, changes, effects)
+                moved = self._apply_empty(record, time, touched, changes, effects)
+                if moved is not None:
+                    time = moved
                     continue
             batch, rejects = decode(value, record.key, record.headers, record.timestamp)
-            if rejects:
-                self._telling.rejects(record, rejects, effects)
             if batch is None:
+                self._telling.rejects(record, rejects, effects)
                 continue
             mpid = batch.mpid
             row = rows.get(mpid) or load(mpid, self.time, changes, touched)
+            if row is None:
+                self._telling.rejects(record, self._misplaced(mpid, value), effects)
+                continue
+            if rejects:
+                self._telling.rejects(record, rejects, effects)
             reached, time = time, max(time, batch.arrival)
             offset = record.offset
             if offset <= row.position:
@@ -284,38 +290,62 @@ class ProfileProcessor:
         self._close(effects)
         return effects
 
-    def _erase(
+    def _apply_empty(
         self,
         record: Record,
         time: int,
         touched: dict[int, Row | None],
         changes: list[Change],
         effects: Effects,
-    ) -> int:
-        """Erase the profile that the record's key names, as of the record's timestamp.
+    ) -> int | None:
+        """What a record with no value says: a time marker, or a request to erase a profile.
 
         Returns:
-            The partition's time after it: it moves as with the arrival of a batch.
+            The partition's time after it, which an erasure moves as the arrival of a batch does;
+            None where it is neither, and is to be decoded.
         """
+        marked = marker_time(record.key, record.value, record.headers)
+        if marked is not None:
+            return max(time, marked)
+        if not asks_erasure(record.headers):
+            return None
         mpid = erased_mpid(record.key, record.value)
         if isinstance(mpid, Reject):
             self._telling.rejects(record, (mpid,), effects)
             return time
+        if not self._profiles.is_here(mpid):
+            self._telling.rejects(record, self._misplaced(mpid, record.value), effects)
+            return time
+        # As of the record's timestamp.
         asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
+        if self._profiles.is_known(mpid):
+            self._erase(mpid, asked_at, record.offset, time, touched, changes)
+        return max(time, asked_at)
+
+    def _erase(
+        self,
+        mpid: int,
+        asked_at: int,
+        offset: int,
+        time: int,
+        touched: dict[int, Row | None],
+        changes: list[Change],
+    ) -> None:
         profiles = self._profiles
-        if not profiles.is_known(mpid):
-            return max(time, asked_at)
         row = profiles.decoded.get(mpid) or profiles.load_for_event(
             mpid, self.time, changes, touched
         )
-        if record.offset > row.position:
-            if row.due <= time:
-                self._engine.wake(row, time, changes)
-            self._engine.erase(row, asked_at, changes)
-            row.position = record.offset
-            profiles.due.add(row.due, mpid)
-            touched[mpid] = row
-        return max(time, asked_at)
+        if row is None or offset <= row.position:
+            return
+        if row.due <= time:
+            self._engine.wake(row, time, changes)
+        self._engine.erase(row, asked_at, changes)
+        row.position = offset
+        profiles.due.add(row.due, mpid)
+        touched[mpid] = row
+
+    def _misplaced(self, mpid: int, value: bytes | None) -> tuple[Reject]:
+        return (wrong_partition(mpid, self._partition, self._partitions or 0, value),)
 
     def mark_time(self, until: int) -> Effects:
         """Move time without firing anything: the write that must be durable before a tick's outputs
@@ -344,13 +374,13 @@ class ProfileProcessor:
             if mpid in woken and woken[mpid] is None:
                 # Forgotten by this very call; the store still shows its row.
                 continue
-            row = rows.get(mpid) or self._profiles.load(mpid, changes, woken)
+            row = rows.get(mpid) or woken.get(mpid) or self._profiles.load(mpid, changes, woken)
             if row.due > due:
                 # It became later, or went; an entry of its own waits for the later instant.
                 continue
             clock = row.clock
             if not self._engine.wake(row, until, changes):
-                del rows[mpid]
+                rows.pop(mpid, None)
                 woken[mpid] = None
                 continue
             if row.due < FOREVER:

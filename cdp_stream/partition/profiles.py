@@ -14,6 +14,7 @@ from cdp_stream.core.row import FOREVER, NEVER, Row
 from cdp_stream.formats.rows import decode_row
 from cdp_stream.partition.epochs import Epochs
 from cdp_stream.partition.histories import Histories
+from cdp_stream.partition.placement import Placed
 from cdp_stream.partition.room import RowRoom
 
 __all__ = ["Profiles"]
@@ -29,19 +30,25 @@ class Profiles:
         epochs: the definitions, under which rows are brought as they are loaded.
         histories: what was read of the history of rows.
         room: how many decoded rows may be kept.
+        is_here: whether a profile is placed in this partition.
 
     Attributes:
+        is_here: as above.
         decoded: those that were touched lately, by profile; the oldest first. Between two calls
-            they are as in the store.
+            they are as in the store. All of them are placed here: a row that an earlier release
+            made of misplaced records is never among them.
         store: all of them, encoded.
         due: the instants at which rows may change by themselves.
     """
 
-    def __init__(self, epochs: Epochs, histories: Histories, room: RowRoom) -> None:
+    def __init__(
+        self, epochs: Epochs, histories: Histories, room: RowRoom, is_here: Placed
+    ) -> None:
         self._epochs = epochs
         self._histories = histories
         self._room = room
         self._room.join(self)
+        self.is_here = is_here
         self._outdated: list[dict[int, Row]] = []
         self.decoded: dict[int, Row] = {}
         self.store: Mapping[bytes, bytes] = {}
@@ -68,29 +75,38 @@ class Profiles:
             changes: what that changes is appended.
             touched: the row is put there if it has to be written for that.
         """
-        value = self.store.get(b"%d" % mpid)
-        if value is None:
-            row = self.decoded[mpid] = Row(mpid, self._epochs.epoch)
-            return row
-        row = self.decoded[mpid] = decode_row(mpid, value)
-        if self._epochs.migrate(row, changes, self._histories):
-            touched[mpid] = row
-            if row.due < FOREVER:
-                self.due.add(row.due, mpid)
+        row = self._read(mpid, changes, touched)
+        if self.is_here(mpid):
+            self.decoded[mpid] = row
         return row
 
     def load_for_event(
         self, mpid: int, reached: int, changes: list[Change], touched: dict[int, Row | None]
-    ) -> Row:
-        """As `load`. A row whose wake was too early was not written: its entry for that instant is
-        gone, and the event may keep the row from getting another.
+    ) -> Row | None:
+        """As `load`; None where the profile's records belong in another partition.
+
+        A row whose wake was too early was not written: its entry for that instant is gone, and the
+        event may keep the row from getting another.
 
         Args:
             reached: the partition's time.
         """
-        row = self.load(mpid, changes, touched)
+        if not self.is_here(mpid):
+            return None
+        row = self.decoded[mpid] = self._read(mpid, changes, touched)
         if row.due <= reached:
             self.due.add(row.due, mpid)
+        return row
+
+    def _read(self, mpid: int, changes: list[Change], touched: dict[int, Row | None]) -> Row:
+        value = self.store.get(b"%d" % mpid)
+        if value is None:
+            return Row(mpid, self._epochs.epoch)
+        row = decode_row(mpid, value)
+        if self._epochs.migrate(row, changes, self._histories):
+            touched[mpid] = row
+            if row.due < FOREVER:
+                self.due.add(row.due, mpid)
         return row
 
     def make_room(self) -> None:

@@ -13,10 +13,10 @@ import pytest
 from cdp_stream.core.windows import Window
 from cdp_stream.formats.backfill_rows import OPEN, Source, decode_backfill, encode_backfill
 from cdp_stream.formats.moved_row import Move
-from cdp_stream.kafka.placement import Placement
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.offline.replay import Replay
 from cdp_stream.partition.backfill import Backfill
+from cdp_stream.partition.placement import Placement
 from cdp_stream.partition.sources import Laid, reaches_over_unknown, sources_of
 from tests.core.accounts import DAY
 from tests.partition.records import T, sent

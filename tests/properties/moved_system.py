@@ -13,8 +13,8 @@ from cdp_stream.formats.rows import (
     as_moved,
     encode_partition,
 )
-from cdp_stream.kafka.placement import Placement, hash_of
 from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.placement import Placement, hash_of
 from cdp_stream.partition.relocation import (
     SETTLE,
     Marker,

@@ -11,6 +11,8 @@ from tests.topologies.test_worker_equals_replay import CdpRunning
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
+PLACE = 3
+"""Where murmur2 puts profile 7, of four partitions."""
 AT = 1_700_000_000_000
 HOUR = 3_600_000
 TIMES = "expected an integer in [0, 253402300799999]"
@@ -18,6 +20,7 @@ BAD_EVENT = {
     "event_type": "custom_event",
     "data": {"event_name": "Visit", "timestamp_unixtime_ms": -1},
 }
+ERASE = ("erase", b"")
 GOOD_EVENT = {"event_type": "custom_event", "data": {"event_name": "Visit"}}
 
 
@@ -56,6 +59,11 @@ CASES = [
         FUTURE,
     ),
     (
+        b"2", batch(mpid=2, events=[BAD_EVENT]), [], "wrong_partition",
+        "key: expected in partition 0 of 4, where murmur2 puts it, found in 3",
+        batch(mpid=2, events=[BAD_EVENT]),
+    ),
+    (
         b"7", batch(events=[GOOD_EVENT, BAD_EVENT]), [], "bad_event",
         f"$.events[1].data.timestamp_unixtime_ms: {TIMES}", batch(events=[BAD_EVENT]),
     ),
@@ -78,12 +86,16 @@ async def rejected(ran, sent):
     """Publish (key, value, headers) one by one and run a worker until all are behind it."""
     await ran.create_topics()
     for key, value, headers in sent:
-        await ran.produce([(1, key, value)], timestamp_ms=AT, headers=headers)
+        await ran.produce([(PLACE, key, value)], timestamp_ms=AT, headers=headers)
     ran.start_cdp()
     await eventually(lambda: ran.caught_up(len(sent)))
     found = await ran.read("rejected")
-    assert [len(records) for number, records in sorted(found.items()) if number != 1] == [0, 0, 0]
-    return found[1]
+    assert [len(records) for number, records in sorted(found.items()) if number != PLACE] == [
+        0,
+        0,
+        0,
+    ]
+    return found[PLACE]
 
 
 async def test_a_bad_record_is_published_unchanged_with_its_reason(ran):
@@ -97,12 +109,25 @@ async def test_a_bad_record_is_published_unchanged_with_its_reason(ran):
                 ("reason", reason.encode()),
                 ("detail", detail.encode()),
                 ("topic", topic),
-                ("partition", b"1"),
+                ("partition", b"%d" % PLACE),
                 ("offset", b"%d" % offset),
             ],
         )
         for offset, (key, _value, _headers, reason, detail, published) in enumerate(CASES)
     ]
+
+
+async def test_misplaced_records_are_a_fact_in_the_log(ran):
+    await rejected(ran, [(b"2", batch(mpid=2), []), (b"7", batch(), []), (b"2", b"", [ERASE])])
+
+    async def is_told():
+        return "records_misplaced" in ran.log_of(ran.workers[0])
+
+    await eventually(is_told)
+    (fact,) = [line for line in ran.log_of(ran.workers[0]).splitlines() if "misplaced" in line]
+    told = json.loads(fact)
+    assert (told["partitions"], told["level"]) == ([PLACE], "warning")
+    assert 1 <= told["records"] <= 2
 
 
 async def test_text_that_is_not_json_is_published_unchanged(ran):
