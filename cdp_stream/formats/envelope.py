@@ -267,27 +267,35 @@ def arrival_of(
     if type(sent_at) is not int or not 0 <= sent_at <= limits.GREATEST_TIME:
         return Reject(Reason.BAD_EVENT, f"$.timestamp_unixtime_ms: {TIME_EXPECTED}", value)
     if recorded_at is not None and sent_at - recorded_at > limits.CLOCK_SKEW_MS:
-        detail = (
-            "$.timestamp_unixtime_ms: expected at most an hour after the record's timestamp, "
-            f"{recorded_at}"
-        )
-        return Reject(Reason.FUTURE_TIME, detail, value)
+        return _future("$.timestamp_unixtime_ms", recorded_at, value)
     return sent_at
 
 
-def marker_time(key: bytes | None, value: bytes | None, headers: Headers) -> int | None:
+def marker_time(
+    key: bytes | None, value: bytes | None, headers: Headers, recorded_at: int
+) -> int | Reject | None:
     """The instant of a time marker (no key, an empty value, header `time`), None for any other
     record.
 
-    A marker whose time is not one is no marker: as a batch it is rejected as `not_json`.
+    A marker whose time is not one is no marker: as a batch it is rejected as `not_json`. One that
+    is too far ahead of its record's timestamp is rejected as a batch would be.
     """
     if key or value:
         return None
     for name, content in reversed(headers):
         if name == "time" and content is not None and _TIME.fullmatch(content):
             time = int(content)
-            return time if time <= limits.GREATEST_TIME else None
+            if time > limits.GREATEST_TIME:
+                return None
+            if is_time(recorded_at) and time - recorded_at > limits.CLOCK_SKEW_MS:
+                return _future("header time", recorded_at, value)
+            return time
     return None
+
+
+def _future(what: str, recorded_at: int, value: bytes | None) -> Reject:
+    detail = f"{what}: expected at most an hour after the record's timestamp, {recorded_at}"
+    return Reject(Reason.FUTURE_TIME, detail, value)
 
 
 def asks_erasure(headers: Headers) -> bool:

@@ -28,8 +28,13 @@ LIST_ENTRY: Final = 512
 GREATEST_TIME: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
+PLAUSIBLE_TIME: Final = 946_684_800_000
+"""The year 2000. What happened before was mostly written in seconds; it is used as it is."""
+
 CLOCK_SKEW_MS: Final = 3_600_000
-"""How far a batch's own timestamp may be ahead of its Kafka record's."""
+"""How far a batch's own timestamp may be ahead of its Kafka record's, and what moves a partition's
+time of the wall clock.
+"""
 
 LEAST_MPID: Final = -(2**63)
 GREATEST_MPID: Final = 2**63 - 1

@@ -17,11 +17,13 @@ from typing import Final
 
 from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.backfill_progress import BackfillProgress, Reading
+from cdp_stream.kafka.clock import latest_time
 from cdp_stream.kafka.history_reader import HistoryReader
 from cdp_stream.kafka.history_start import Wanted
 from cdp_stream.kafka.hosted import SLICE, HostedPartition
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.placement import Placement
@@ -212,7 +214,10 @@ class Backfills:
                 break
             laid = backfill.laid
             is_here = self._placement.here(laid.sources[source], laid.sources[-1])
-            events = backfill.apply(records, through, shift=laid.shift(source), is_here=is_here)
+            events = backfill.apply(
+                records, through, shift=laid.shift(source), is_here=is_here,
+                latest=latest_time(self._plan.clock, wall_ms()),
+            )  # fmt: skip
             self._progress.read(events)
             worked = True
         return worked

@@ -11,7 +11,10 @@ late the answer is looked at (a stopped process may find an hour-old answer in i
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ClockMode", "EndSeen", "time_limit"]
+from cdp_stream.core.row import FOREVER
+from cdp_stream.formats.limits import CLOCK_SKEW_MS
+
+__all__ = ["ClockMode", "EndSeen", "latest_time", "time_limit"]
 
 ClockMode = Literal["wall", "stream"]
 
@@ -31,6 +34,19 @@ class EndSeen:
     asked_at: int
     after: int
     end: int = 0
+
+
+def latest_time(mode: ClockMode, now: int) -> int:
+    """The instant beyond which no record moves the time of a partition, epoch ms.
+
+    A record that claims to come from the future would make all that follows late, for as long as
+    the wall clock takes to get there: in a partition, time never moves back.
+
+    Args:
+        mode: Under ``stream`` records alone say what time it is.
+        now: The wall clock, epoch ms.
+    """
+    return FOREVER if mode == "stream" else now + CLOCK_SKEW_MS
 
 
 def time_limit(

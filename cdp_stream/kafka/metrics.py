@@ -19,6 +19,7 @@ from prometheus_client import (
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
 from cdp_stream.kafka.backfill_progress import BackfillProgress
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.partition.effects import Effects, Headers, Processor
 
 __all__ = ["Metrics"]
@@ -50,6 +51,15 @@ class Metrics:
             "Batches passed over, as the profiles that they would have begun had ended",
             registry=registry,
         )
+        self._future = Counter(
+            "cdp_future_records_total",
+            "Records too far ahead of the wall clock to move time",
+            registry=registry,
+        )
+        self._implausible = Counter(
+            "cdp_implausible_times_total", "Times of events before the year 2000, by input",
+            ["input"], registry=registry,
+        )  # fmt: skip
         self._rejected = Counter(
             "cdp_rejected_records_total", "Records and events published as rejected, by reason",
             ["reason"], registry=registry,
@@ -103,6 +113,12 @@ class Metrics:
         self._time = Gauge(
             "cdp_partition_time_seconds",
             "A partition's time, seconds since the epoch",
+            ["partition"],
+            registry=registry,
+        )
+        self._ahead = Gauge(
+            "cdp_partition_ahead_seconds",
+            "How far a partition's time is ahead of the wall clock; 0 where it is not",
             ["partition"],
             registry=registry,
         )
@@ -175,6 +191,9 @@ class Metrics:
         self._records.labels(partition).inc(records)
         self._events.inc(effects.events)
         self._late.inc(effects.late_batches)
+        self._future.inc(effects.future_records)
+        for name, times in effects.implausible.items():
+            self._implausible.labels(name).inc(times)
         self._slice_seconds.labels("records").observe(seconds)
         self._count_outputs(effects)
 
@@ -209,6 +228,7 @@ class Metrics:
         time, next_due = processor.time, processor.next_due()
         self._lag.labels(partition).set(lag)
         self._time.labels(partition).set(time / 1000)
+        self._ahead.labels(partition).set(max(0, time - wall_ms()) / 1000)
         overdue = 0 if next_due is None else max(0, time - next_due)
         self._overdue.labels(partition).set(overdue / 1000)
         self._due_waiting.labels(partition).set(processor.due_waiting())
@@ -230,7 +250,7 @@ class Metrics:
             self._sampled.discard(partition)
             self._audiences.forget(partition)
             for gauge in (
-                self._lag, self._time, self._overdue, self._due_waiting,
+                self._lag, self._time, self._ahead, self._overdue, self._due_waiting,
                 self._version, self._unswept, self._missing,
             ):  # fmt: skip
                 gauge.remove(partition)

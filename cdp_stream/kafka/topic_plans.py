@@ -1,10 +1,13 @@
 """Every topic of the product: name, partitions, cleanup."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from cdp_stream.formats.limits import CLOCK_SKEW_MS
 
 __all__ = [
     "DEFINITIONS",
+    "MOST_AHEAD",
     "SINK_TOPICS",
     "TOPICS",
     "TopicPlan",
@@ -21,6 +24,10 @@ _COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
 """What was erased or overwritten is off the broker's disks a day later, however little comes in."""
 
 
+MOST_AHEAD = "message.timestamp.after.max.ms"
+"""Kafka's setting (3.6 or later) by which brokers refuse records too far ahead of their clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
     """How one topic has to be.
@@ -29,6 +36,7 @@ class TopicPlan:
         suffix: What follows the prefix in its name.
         cleanup: Kafka's cleanup policy.
         settings: Further topic settings it is made with; they are not checked.
+        where_known: The same, of which older brokers know nothing.
         partitions: How many it has; ``None``: as many as ``events``.
     """
 
@@ -36,10 +44,11 @@ class TopicPlan:
     cleanup: str
     settings: Mapping[str, str]
     partitions: int | None = None
+    where_known: Mapping[str, str] = field(default_factory=dict)
 
 
 TOPICS = (
-    TopicPlan("events", "delete", _days(90)),
+    TopicPlan("events", "delete", _days(90), where_known={MOST_AHEAD: str(CLOCK_SKEW_MS)}),
     TopicPlan("memberships", "delete", _days(365)),
     TopicPlan("membership-state", "compact", _COMPACTED),
     # What the input took, compressed maybe, this must take with some headers more.

@@ -9,18 +9,26 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidConfigurationError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from cdp_stream.errors import BrokerError, UsageError
+from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.refusal import explain_no_connection
 from cdp_stream.kafka.topic_plans import (
     DEFINITIONS,
+    MOST_AHEAD,
     SINK_TOPICS,
     TOPICS,
     TopicPlan,
@@ -37,6 +45,7 @@ __all__ = [
     "ensure_topics",
     "partition_counts",
     "started_admin",
+    "warn_of_future_records",
 ]
 
 _CONNECT_S = 15.0
@@ -269,19 +278,17 @@ async def _not_created(
     admin: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan], partitions: int
 ) -> dict[str, BrokerError]:
     """Make topics; why some cannot be, by their names."""
-    response = await admin.create_topics(
-        [
-            NewTopic(
-                name=settings.topic(plan.suffix),
-                num_partitions=plan.partitions or partitions,
-                replication_factor=settings.replication,
-                topic_configs={"cleanup.policy": plan.cleanup, **plan.settings},
-            )
-            for plan in missing
-        ]
-    )
+    errors = await _create(admin, settings, missing, partitions)
+    again = [
+        replace(plan, where_known={})
+        for plan in missing
+        if plan.where_known
+        and for_code(errors[settings.topic(plan.suffix)][0]) is InvalidConfigurationError
+    ]
+    if again:
+        errors |= await _create(admin, settings, again, partitions)
     wrong: dict[str, BrokerError] = {}
-    for name, code, *detail in response.topic_errors:
+    for name, (code, *detail) in errors.items():
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # another worker was quicker
             reason = next((text for text in detail if text), error.__name__)
@@ -292,6 +299,26 @@ async def _not_created(
     if made := [name for name in names if name not in wrong]:
         log("topics_created", topics=made, partitions=partitions)
     return wrong
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: list[TopicPlan], partitions: int
+) -> dict[str, list[Any]]:
+    """The error codes, and words to them, by the topics' names."""
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=settings.topic(plan.suffix),
+                num_partitions=plan.partitions or partitions,
+                replication_factor=settings.replication,
+                topic_configs={
+                    "cleanup.policy": plan.cleanup, **plan.settings, **plan.where_known,
+                },
+            )
+            for plan in plans
+        ]
+    )  # fmt: skip
+    return {name: rest for name, *rest in response.topic_errors}
 
 
 async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, int]:
@@ -309,21 +336,53 @@ async def _wrong_cleanups(
 ) -> dict[str, BrokerError]:
     """What is wrong with the cleanup policies of topics, by their names."""
     wanted = {settings.topic(plan.suffix): plan.cleanup for plan in plans}
+    wrong: dict[str, BrokerError] = {}
+    for name, has in (await _settings_of(admin, wanted)).items():
+        policy = has.get("cleanup.policy")
+        if policy is None or policy == wanted[name]:
+            continue
+        wrong[name] = BrokerError(
+            f"{name} has cleanup.policy={policy}, but must have {wanted[name]}",
+            f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted[name]}",
+        )
+    return wrong
+
+
+async def _settings_of(
+    admin: AIOKafkaAdminClient, names: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """The settings of topics, as far as they may be seen."""
     responses = await admin.describe_configs(
         # All of a topic's settings: the embedded broker does not know how to be asked for one.
-        [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
+        [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     )
-    wrong: dict[str, BrokerError] = {}
-    for response in responses:
-        for code, _message, _kind, name, entries in response.resources:
-            policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), None)
-            if code or policy is None or policy == wanted[name]:
-                continue
-            wrong[name] = BrokerError(
-                f"{name} has cleanup.policy={policy}, but must have {wanted[name]}",
-                f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted[name]}",
-            )
-    return wrong
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in responses
+        for code, _message, _kind, name, entries in response.resources
+        if not code
+    }
+
+
+async def warn_of_future_records(settings: Settings) -> None:
+    """Tell if brokers take records into the input that are far ahead of their clock.
+
+    Nothing is told of a broker that does not know the setting.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    name = settings.topic(_INPUT[0].suffix)
+    async with _admin(settings) as admin:
+        has = (await _settings_of(admin, [name])).get(name, {})
+    most = has.get(MOST_AHEAD)
+    takes_any = most is not None and int(most) > CLOCK_SKEW_MS
+    if takes_any and has.get("message.timestamp.type") != "LogAppendTime":
+        log("topic_takes_future_records", level=logging.WARNING, topic=name,
+            reason=f"{MOST_AHEAD} is {most}: a producer's wrong clock moves its profiles into the "
+                   "future",
+            next=f"kafka-configs --alter --topic {name} --add-config {MOST_AHEAD}={CLOCK_SKEW_MS}",
+        )  # fmt: skip
 
 
 def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int) -> BrokerError:

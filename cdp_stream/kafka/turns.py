@@ -26,12 +26,13 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.clock import time_limit
+from cdp_stream.kafka.clock import latest_time, time_limit
 from cdp_stream.kafka.definition_changes import DefinitionChanges
 from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.input_facts import InputFacts
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.recreation import input_was_replaced
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
@@ -224,7 +225,7 @@ class Turns:
             self._maybe_resume(hosted)
             return False
         started = time.perf_counter()
-        effects = hosted.processor.apply(records)
+        effects = hosted.processor.apply(records, latest_time(self._plan.clock, wall_ms()))
         self._metrics.applied(hosted.number, len(records), time.perf_counter() - started, effects)
         self._input_facts.applied(hosted.number, effects)
         last = records[-1]

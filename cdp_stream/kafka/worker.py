@@ -27,7 +27,7 @@ from cdp_stream.kafka.guarantee import settle_guarantee
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
@@ -114,6 +114,7 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     partitions = await ensure_topics(settings)
+    await warn_of_future_records(settings)
     settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
     # In a list, for it is asked before there is one: a worker may wait for its first definitions.
     apps: list[ChunkApp] = []

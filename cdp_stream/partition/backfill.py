@@ -18,7 +18,7 @@ When the live position is reached, `take` hands each profile's slots over to its
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,7 +29,7 @@ from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.meaning import digest_of, meaning_text
 from cdp_stream.core.planning import HistoryPlan, build_history_plan
-from cdp_stream.core.row import NEVER, Row
+from cdp_stream.core.row import FOREVER, NEVER, Row
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,
     BackfillState,
@@ -155,7 +155,8 @@ class Backfill:
         through: int,
         *,
         shift: int = 0,
-        is_here: Callable[[int], bool] | None = None,
+        is_here: Placed | None = None,
+        latest: int = FOREVER,
     ) -> int:
         """Read records of one source above the position, in order.
 
@@ -167,6 +168,7 @@ class Backfill:
             is_here: whether a profile is this partition's; the others' records tell the time. None:
                 the log is the partition's own, and of that all are but the misplaced ones, which
                 were rejected when they were live.
+            latest: no record moves time beyond this instant, as when it was live.
 
         Returns:
             How many events were in their batches.
@@ -185,23 +187,22 @@ class Backfill:
         for record in records:
             value, offset = record.value, record.offset + shift
             if not value:
-                if (moment := marker_time(record.key, value, record.headers)) is not None:
-                    time = max(time, moment)
-                    continue
-                if asks_erasure(record.headers):
-                    time = self._erase(record, offset, time, is_here)
+                moment = self._apply_empty(record, offset, time, is_here)
+                if moment is not None:
+                    time = max(time, moment if moment <= latest else time)
                     continue
             batch, _ = decode(value, record.key, record.headers, record.timestamp)
             if batch is None:
                 continue
             mpid = batch.mpid
-            reached, before, time = time, time, max(time, batch.arrival)
+            arrival = batch.arrival if batch.arrival <= latest else time
             if is_here is not None and not is_here(mpid):
+                time = max(time, arrival)
                 continue
             row = rows.get(mpid) or self._load(mpid)
             if row is None:
-                time = before
                 continue
+            reached, time = time, max(time, arrival)
             events += len(batch.events)
             if offset <= row.position:
                 continue
@@ -221,16 +222,25 @@ class Backfill:
         self.state = replace(state, position=through, time=time, events=state.events + events)
         return events
 
-    def _erase(
-        self, record: Record, offset: int, time: int, is_here: Callable[[int], bool] | None
-    ) -> int:
-        """Forget a profile whose erasure was asked for; returns the time after it."""
+    def _apply_empty(
+        self, record: Record, offset: int, time: int, is_here: Placed | None
+    ) -> int | None:
+        """What a record with no value says: a time marker, or a request to erase a profile.
+
+        Returns:
+            The instant to which it moves time; None where it is neither.
+        """
+        marked = marker_time(record.key, record.value, record.headers, record.timestamp)
+        if marked is not None:
+            return marked if isinstance(marked, int) else time
+        if not asks_erasure(record.headers):
+            return None
         mpid = erased_mpid(record.key, record.value)
-        if isinstance(mpid, Reject):
+        if isinstance(mpid, Reject) or (is_here is None and not self._is_placed(mpid)):
             return time
         asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
         if is_here is not None and not is_here(mpid):
-            return max(time, asked_at)
+            return asked_at
         if mpid in self._rows or self._store.get(backfill_key(mpid)) is not None:
             row = self._rows.get(mpid) or self._load(mpid)
             if row is not None and offset > row.position:
@@ -239,7 +249,7 @@ class Backfill:
                 self._engine.erase(row, asked_at, [])
                 row.position = offset
                 self._dirty[mpid] = None
-        return max(time, asked_at)
+        return asked_at
 
     # Writing
 

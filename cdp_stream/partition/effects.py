@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from cdp_stream.core.definition import Account
+from cdp_stream.core.row import FOREVER
 from cdp_stream.formats.rows import PARTITION_KEY
 from cdp_stream.partition.definitions import Definitions
 
@@ -69,6 +70,8 @@ class Effects:
         events: How many events were in the batches applied.
         late_batches: How many batches were passed over, as the profiles that they would have begun
             had ended by live time.
+        future_records: How many records moved no time, as they are too far ahead of the clock.
+        implausible: How many times of events lie before the year 2000, by input.
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
         unidentified: How many messages per output id were for nobody, the profile having none of
             the identities that the connector accepts; for the metrics.
@@ -84,6 +87,8 @@ class Effects:
     rows: dict[bytes, bytes | None] = field(default_factory=dict)
     events: int = 0
     late_batches: int = 0
+    future_records: int = 0
+    implausible: dict[str, int] = field(default_factory=dict)
     changes: dict[tuple[str, str], int] = field(default_factory=dict)
     unidentified: dict[str, int] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
@@ -111,11 +116,11 @@ class Processor(Protocol):
         """
         ...
 
-    def apply(self, records: Sequence[Record]) -> Effects:
+    def apply(self, records: Sequence[Record], latest: int = FOREVER) -> Effects:
         """Apply a slice of records, all above ``position`` and in order.
 
-        Time moves to the greatest arrival. A time marker is never in it save as its last record,
-        and moves time as a record that arrived then would.
+        Time moves to the greatest arrival up to ``latest``. A time marker is never in it save as
+        its last record, and moves time as a record that arrived then would.
         """
         ...
 

@@ -15,10 +15,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.definition import Account
+from cdp_stream.core.event import Batch
 from cdp_stream.core.row import FOREVER, NEVER, Row
 from cdp_stream.core.telling import Emission
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.formats.limits import PLAUSIBLE_TIME
 from cdp_stream.formats.rejects import Reject, too_large_for_profile
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -231,9 +233,15 @@ class ProfileProcessor:
             return None
         return self._sizes.count(self._profiles.store, _COUNTED_AT_ONCE)
 
-    def apply(self, records: Sequence[Record]) -> Effects:
+    def apply(  # noqa: PLR0912, PLR0915 - a call for a step would cost more than the step
+        self, records: Sequence[Record], latest: int = FOREVER
+    ) -> Effects:
         """Apply records above `position`, in order; those of a row that has them already only move
         time.
+
+        Args:
+            latest: no record moves time beyond this instant, epoch ms: one that arrives later is
+                applied to its profile alone.
         """
         self._profiles.make_room()
         effects, changes = Effects(), Emission()
@@ -247,7 +255,8 @@ class ProfileProcessor:
             if not value:
                 moved = self._apply_empty(record, time, touched, changes, effects)
                 if moved is not None:
-                    time = moved
+                    effects.future_records += moved > latest
+                    time = max(time, moved) if moved <= latest else time
                     continue
             batch, rejects = decode(value, record.key, record.headers, record.timestamp)
             if batch is None:
@@ -260,7 +269,10 @@ class ProfileProcessor:
                 continue
             if rejects:
                 self._telling.rejects(record, rejects, effects)
-            reached, time = time, max(time, batch.arrival)
+            reached, arrival, events = time, batch.arrival, batch.events
+            if arrival > latest or (events[0].occurred_at if events else arrival) < PLAUSIBLE_TIME:
+                arrival = _odd_times(batch, latest, effects)
+            time = max(time, arrival)
             offset = record.offset
             if offset <= row.position:
                 continue
@@ -281,7 +293,7 @@ class ProfileProcessor:
             if refused:
                 too_large = too_large_for_profile(value or b"", refused)
                 self._telling.rejects(record, too_large, effects)
-            effects.events += len(batch.events)
+            effects.events += len(events)
         self.time = time
         if records:
             self.position = records[-1].offset
@@ -301,15 +313,15 @@ class ProfileProcessor:
         """What a record with no value says: a time marker, or a request to erase a profile.
 
         Returns:
-            The partition's time after it, which an erasure moves as the arrival of a batch does;
-            None where it is neither, and is to be decoded.
+            The instant to which it moves time, which an erasure does as the arrival of a batch
+            does; None where it is neither, and is to be decoded.
         """
-        marked = marker_time(record.key, record.value, record.headers)
-        if marked is not None:
-            return max(time, marked)
-        if not asks_erasure(record.headers):
+        marked = marker_time(record.key, record.value, record.headers, record.timestamp)
+        if isinstance(marked, int):
+            return marked
+        if marked is None and not asks_erasure(record.headers):
             return None
-        mpid = erased_mpid(record.key, record.value)
+        mpid = erased_mpid(record.key, record.value) if marked is None else marked
         if isinstance(mpid, Reject):
             self._telling.rejects(record, (mpid,), effects)
             return time
@@ -320,7 +332,7 @@ class ProfileProcessor:
         asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
         if self._profiles.is_known(mpid):
             self._erase(mpid, asked_at, record.offset, time, touched, changes)
-        return max(time, asked_at)
+        return asked_at
 
     def _erase(
         self,
@@ -400,6 +412,22 @@ class ProfileProcessor:
         """End the write with the partition's own row: who has read it has read the whole write."""
         effects.rows.update(self._histories.taken())
         effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
+
+
+def _odd_times(batch: Batch, latest: int, effects: Effects) -> int:
+    """Count what is odd about the times of a batch.
+
+    Returns:
+        Its arrival, as far as that moves time; -1 where it does not.
+    """
+    times = [event.occurred_at for event in batch.events] or [batch.arrival]
+    if early := sum(time < PLAUSIBLE_TIME for time in times):
+        known = effects.implausible
+        known[batch.input] = known.get(batch.input, 0) + early
+    if batch.arrival <= latest:
+        return batch.arrival
+    effects.future_records += 1
+    return -1
 
 
 def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:

@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.formats.envelope import marker_time, parse_object
-from cdp_stream.formats.rejects import Reason
+from cdp_stream.formats.rejects import Reason, Reject
 from tests.formats.mutations import values
+
+AT = 1_700_000_000_000
+HOUR = 3_600_000
 
 
 @pytest.mark.parametrize(("key", "value"), [(None, b""), (None, None), (b"", b"")])
 def test_a_marker_has_no_key_and_no_value(key, value):
-    assert marker_time(key, value, [("time", b"1700000000000")]) == 1_700_000_000_000
+    assert marker_time(key, value, [("time", b"1700000000000")], AT) == 1_700_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -32,11 +35,25 @@ def test_a_marker_has_no_key_and_no_value(key, value):
     ],
 )
 def test_other_records_are_no_markers(key, value, headers):
-    assert marker_time(key, value, headers) is None
+    assert marker_time(key, value, headers, AT) is None
 
 
 def test_the_last_of_several_times_counts():
-    assert marker_time(None, b"", [("time", b"5"), ("time", b"6"), ("trace", b"x")]) == 6
+    headers = [("time", b"5"), ("time", b"6"), ("trace", b"x")]
+    assert marker_time(None, b"", headers, AT) == 6
+
+
+@pytest.mark.parametrize(("ahead", "is_rejected"), [(HOUR, False), (HOUR + 1, True)])
+def test_a_marker_is_held_to_its_records_timestamp_as_a_batch_is(ahead, is_rejected):
+    found = marker_time(None, b"", [("time", b"%d" % (AT + ahead))], AT)
+    rejected = Reject(
+        Reason.FUTURE_TIME,
+        f"header time: expected at most an hour after the record's timestamp, {AT}",
+        b"",
+    )
+    assert found == (rejected if is_rejected else AT + ahead)
+    # One without a timestamp has nothing to be held to.
+    assert marker_time(None, b"", [("time", b"%d" % (AT + ahead))], -1) == AT + ahead
 
 
 INF = float("inf")

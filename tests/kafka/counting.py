@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from cdp_stream.core.definition import Account
+from cdp_stream.core.row import FOREVER
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects, Record
 
@@ -59,7 +60,7 @@ class CountingProcessor:
     def rows_to_sweep(self) -> int:
         return 0
 
-    def apply(self, records: Sequence[Record]) -> Effects:
+    def apply(self, records: Sequence[Record], latest: int = FOREVER) -> Effects:
         effects = Effects()
         for record in records:
             assert record.offset > self.position

@@ -1,11 +1,22 @@
 """Topics are made right, and what does not fit is refused in words that help."""
 
+import json
+from dataclasses import replace
+
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import InvalidTimestampError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka import topics
-from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
+from cdp_stream.kafka.log import set_up_logging
+from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.topics import (
+    ensure_output_topics,
+    ensure_topics,
+    warn_of_future_records,
+)
 from cdp_stream.settings import Settings
 
 BROKERS = [
@@ -78,6 +89,47 @@ async def test_another_cleanup_policy_is_refused(settings):
         f"{name} has cleanup.policy=delete, but must have compact; "
         f"kafka-configs --alter --topic {name} --add-config cleanup.policy=compact"
     )
+
+
+@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+async def test_the_input_takes_no_records_that_are_far_ahead_of_the_clock(settings, capsys):
+    set_up_logging("info", "json")
+    await ensure_topics(settings)
+    await warn_of_future_records(settings)
+    assert "topic_takes_future_records" not in capsys.readouterr().err
+    producer = AIOKafkaProducer(bootstrap_servers=settings.brokers)
+    await producer.start()
+    try:
+        with pytest.raises(InvalidTimestampError):
+            await producer.send_and_wait(
+                settings.topic("events"), b"{}", b"7", timestamp_ms=wall_ms() + 2 * 3_600_000
+            )
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+async def test_an_input_that_takes_them_is_a_fact_in_the_log(settings, capsys):
+    set_up_logging("info", "json")
+    await create(settings, "events", 2, **{"message.timestamp.after.max.ms": "86400000"})
+    await warn_of_future_records(settings)
+    (line,) = capsys.readouterr().err.splitlines()
+    fact, name = json.loads(line), f"{settings.prefix}.events"
+    assert (fact["fact"], fact["level"], fact["topic"]) == (
+        "topic_takes_future_records", "warning", name,
+    )  # fmt: skip
+    assert fact["next"] == (
+        f"kafka-configs --alter --topic {name} --add-config message.timestamp.after.max.ms=3600000"
+    )
+
+
+@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+async def test_a_setting_that_the_broker_does_not_know_is_done_without(settings, monkeypatch):
+    """As with Kafka before 3.6, which does not know the one that we want."""
+    newer = replace(topics.TOPICS[0], where_known={"message.timestamp.of.the.next.release": "1"})
+    monkeypatch.setattr(topics, "_INPUT", (newer,))
+    assert await ensure_topics(settings) == 4
+    assert await counts(settings) == dict.fromkeys(ALL, 4)
 
 
 @pytest.mark.parametrize("settings", BROKERS, indirect=True)

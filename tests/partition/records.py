@@ -46,7 +46,7 @@ def late(offset: int, mpid: int, at: int, *occurred_at: int) -> Sent:
 
 def marker(offset: int, at: int) -> Sent:
     """A time marker, `at` ms after T."""
-    return Sent(None, b"", (("time", b"%d" % (T + at)),), T, offset)
+    return Sent(None, b"", (("time", b"%d" % (T + at)),), T + at, offset)
 
 
 def plan() -> Plan:

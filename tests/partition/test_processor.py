@@ -93,6 +93,45 @@ def test_a_marker_moves_time_and_touches_no_row():
     assert (made.time, made.position) == (T + DAY, 2)
 
 
+def test_a_marker_from_the_future_is_rejected_and_moves_nothing():
+    made = processor({})
+    far = marker(1, DAY)._replace(timestamp=T)
+    effects = made.apply([sent(0, 7, 0, "play"), far])
+    assert (made.time, made.position) == (T, 1)
+    ((key, value, headers),) = effects.rejected
+    assert (key, value) == (None, b"")
+    assert dict(headers)["reason"] == b"future_time"
+
+
+def test_what_is_ahead_of_the_clock_moves_no_time_and_makes_nobody_late():
+    """On a broker that takes any timestamp, a record may come from 2126."""
+    rows, far = {}, 100 * 365 * DAY
+    made = processor(rows)
+    erasure = Sent(b"9", b"", (("erase", b""),), T + far, 3)
+    records = [sent(0, 7, 0, "play"), sent(1, 8, far, "play"), marker(2, far), erasure]
+    effects = made.apply(records, T + HOUR)
+    deliver(rows, effects)
+    assert (made.time, made.position, effects.future_records) == (T, 3, 3)
+    # It was its own profile's event, and that one's alone.
+    assert "add played:8" in " ".join(ids(effects))
+    follows = made.apply([sent(4, 7, HOUR, "play"), sent(5, 9, HOUR + 1, "play")], T + HOUR + 1)
+    assert f"add twice:7:{HOUR}:0" in ids(follows)
+    assert f"add played:9:{HOUR + 1}:0" in ids(follows)
+    assert (made.time, follows.future_records) == (T + HOUR + 1, 0)
+    # A backlog, and the clock of streams, take what comes.
+    assert processor({}).apply(records).future_records == 0
+
+
+def test_times_before_2000_are_counted_by_input():
+    made = processor({})
+    seconds = late(0, 7, 0, (T // 1000) - T, 0, 946_684_799_999 - T, 946_684_800_000 - T)
+    nothing = sent(1, 8, T // 1000 - T)
+    effects = made.apply([seconds, nothing, sent(2, 9, 1, "play")])
+    assert effects.implausible == {"shop": 3}
+    assert effects.events == 5
+    assert made.time == T + 1
+
+
 def test_time_moves_with_the_greatest_arrival_and_never_back():
     made = processor({})
     made.apply([sent(0, 7, 10, "play"), sent(1, 8, 5, "play")])
