@@ -1,6 +1,7 @@
 """A Faust app set up for chunks: the transport, the table manager, and the settings that matter."""
 
 import asyncio
+import time
 from collections.abc import Collection
 from typing import Any, Protocol
 
@@ -63,6 +64,7 @@ class ChunkApp(faust.App):
     metrics: Metrics
 
     def __init__(self, settings: Settings, group: str | None = None) -> None:
+        self._session_timeout_s = settings.session_timeout
         super().__init__(
             group or settings.group_id,
             broker=[f"kafka://{address}" for address in settings.brokers],
@@ -93,6 +95,12 @@ class ChunkApp(faust.App):
             broker_request_timeout=60.0,
             consumer_auto_offset_reset="earliest",
         )
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the group's coordinator has answered within the session time-out."""
+        lease_at: float = self.consumer.observation.lease_at
+        return time.monotonic() - lease_at < self._session_timeout_s
 
     def _new_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_consumer, self)
