@@ -17,6 +17,8 @@ from cdp_stream.cli.options import (
     instant_text,
 )
 from cdp_stream.cli.worker import SETTINGS_FILE
+from cdp_stream.errors import UsageError
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.settings import Settings, load_settings
@@ -46,6 +48,11 @@ _LINES_NAMED = 5
     help="Write a time marker for this instant (last: the greatest arrival) to every partition at "
     "the end; batches that arrive later are not published.",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Take an --until in the future: what arrives before it will then be late.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.pass_context
 def command(
@@ -56,9 +63,16 @@ def command(
     input_id: str | None,
     rate: float | None,
     until: int | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Publish event batches to cdp.events, in the order of the file, keyed by their mpid."""
+    if until is not None and until > wall_ms() and not force:
+        raise UsageError(
+            f"--until: {instant_text(until)} is in the future: the time of a partition never moves "
+            "back, so that all that arrives before that instant would be late",
+            "name an instant that has passed, or `last`; or add --force on a system for trials",
+        )
     flags = {"broker": broker, "prefix": prefix}
     settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
     # A flag that was not given and `--until last` both have the value None.

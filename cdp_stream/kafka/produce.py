@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from cdp_stream.core.definition import Input
 from cdp_stream.errors import BrokerError
@@ -28,6 +28,7 @@ from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_records
 from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.topic_plans import MOST_AHEAD
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.partition.placement import hash_of
 from cdp_stream.settings import Settings
@@ -140,6 +141,8 @@ class Publisher:
     async def mark_time(self, at: int) -> dict[int, int]:
         """Write a time marker to every partition, and wait until all are delivered.
 
+        A worker holds a marker to its record's timestamp, so that of one in the future is too.
+
         Args:
             at: The instant, epoch ms.
 
@@ -149,7 +152,9 @@ class Publisher:
         marker = (None, b"", [("time", b"%d" % at)])
         offsets = {}
         for number in range(self.partitions):
-            (future,) = await self._enqueue(number, [marker])
+            (future,) = await send_records(
+                self._producer, self._topic, number, [marker], timestamp=max(at, wall_ms())
+            )
             offsets[number] = (await future).offset
         return offsets
 
@@ -231,6 +236,12 @@ def _quiet_aiokafka() -> Iterator[None]:
 
 
 def _refused(settings: Settings, error: KafkaError) -> BrokerError:
+    if isinstance(error, InvalidTimestampError):
+        return BrokerError(
+            f"the broker at {settings.broker} takes no record that is as far ahead of its clock as "
+            f"the time marker: {MOST_AHEAD} of {settings.topic('events')} forbids it",
+            "use a topic of your own for trials, with another --prefix and that setting raised",
+        )
     return BrokerError(
         f"the broker at {settings.broker} did not take the records: {error!r}",
         "check the broker, then publish them again: an erasure may come twice, and batches with a "

@@ -11,6 +11,22 @@ def rejected(*reasons):
     return Effects(rejected=[(b"k", b"v", [("reason", reason)]) for reason in reasons])
 
 
+def test_what_is_odd_about_time_is_told_alike(capsys):
+    set_up_logging("info", "json")
+    facts = InputFacts(lambda: 5.0)
+    facts.applied(1, Effects(future_records=2, implausible={"web": 3, "ios": 1}))
+    facts.applied(2, Effects(future_records=1, implausible={"web": 1}))
+    facts.log_now_and_then()
+    facts.log_now_and_then()
+    future, implausible = told(capsys)
+    assert (future["fact"], future["records"], future["partitions"]) == (
+        "records_in_the_future", 3, [1, 2],
+    )  # fmt: skip
+    assert (implausible["fact"], implausible["times"], implausible["inputs"]) == (
+        "times_implausible", 5, ["ios", "web"],
+    )  # fmt: skip
+
+
 def told(capsys):
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 

@@ -11,7 +11,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from click.testing import CliRunner, Result
 
 from cdp_stream.cli.produce import command
-from cdp_stream.errors import BrokerError
+from cdp_stream.errors import BrokerError, UsageError
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.probe import free_port
@@ -203,6 +203,27 @@ def test_until_an_instant_leaves_later_batches_out(topic: Topic) -> None:
     assert "time marker 1970-01-01T00:00:01.000Z in every partition" in result.stdout
     values = [r.value for records in topic.records().values() for r in records if r.value]
     assert values == lines[:2]
+
+
+@pytest.mark.embedded
+def test_until_an_instant_in_the_future_needs_force(topic: Topic) -> None:
+    """Time never moves back: one slip of a digit would make all that follows late."""
+    until = ("--until", "2126-01-15T00:00:00Z")
+    with pytest.raises(UsageError, match=r"2126-01-15T00:00:00\.000Z is in the future.*--force"):
+        topic.produce(batch(1, 1_000), *until)
+    topic.produce(batch(1, 1_000), *until, "--force")
+    at = 4_924_108_800_000
+    for records in topic.records().values():
+        assert (records[-1].headers, records[-1].timestamp) == ([("time", b"%d" % at)], at)
+
+
+@pytest.mark.kafka
+def test_a_broker_refuses_a_marker_that_is_far_ahead(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    topic = Topic(kafka_broker, topic_prefix, tmp_path)
+    with pytest.raises(BrokerError, match=r"message\.timestamp\.after\.max\.ms"):
+        topic.produce(b"", "--until", "2126-01-15T00:00:00Z", "--force")
 
 
 @pytest.mark.embedded
