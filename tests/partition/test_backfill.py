@@ -18,10 +18,11 @@ from cdp_stream.formats.backfill_rows import (
 from cdp_stream.formats.rows import OWN_ROW, decode_row
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.placement import placed_in
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.room import RowRoom
 from tests.core.accounts import DAY, SHORT, audience, did, has
-from tests.partition.records import T, deliver, ids, late, marker, sent
+from tests.partition.records import Sent, T, deliver, ids, late, marker, sent
 
 HOME = replace(SHORT, lifetime_ms=30 * DAY)
 RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
@@ -116,6 +117,32 @@ def test_a_new_audience_waits_and_then_says_who_is_a_member():
     assert partition.backfill is None
     assert set(partition.processor.pending()) == set()
     assert partition.live(sent(4, 8, 4, "play")) == ["add twice:8:4:0"]
+
+
+def test_misplaced_records_are_passed_over_as_they_were_when_they_were_live():
+    """Profile 1 is in partition 3 of 4, profile 5 in partition 2."""
+    erasure = Sent(b"5", b"", (("erase", b""),), T + 20 * DAY, 2)
+    records = [sent(0, 1, 0, "play"), sent(1, 5, DAY, "play", "play"), erasure]
+    home = version(2, RED, TWICE)
+    read = Backfill(home.account, home.plan.memories, is_placed=placed_in(3, 4))
+    read.restore({}, array("q"), None)
+    read.begin(0, log_is_shorter=False)
+    assert read.apply(records, 2) == 1
+    assert read.state.time == T
+    assert set(read.save(100, 10**6).rows) == {backfill_key(1), BACKFILL_KEY}
+
+
+def test_what_is_ahead_of_the_clock_moves_no_time_of_a_backfill_either():
+    partition = Partition(version(1, RED), version(2, RED, TWICE))
+    far = 36_500 * DAY
+    partition.log = [sent(0, 7, 0, "play"), marker(1, far), sent(2, 7, 2, "play")]
+    partition.do(partition.processor.apply(partition.log, T + DAY))
+    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.do(partition.backfill.begin(0, log_is_shorter=False))
+    partition.backfill.apply(partition.log, 2, latest=T + DAY)
+    assert partition.backfill.state.time == T + 2
+    partition.do(partition.processor.complete_backfill())
+    assert partition.swept() == ["add twice:7:2:0"]
 
 
 def test_what_live_time_does_after_the_switch_finds_the_history():

@@ -59,6 +59,10 @@ CASES = [
         FUTURE,
     ),
     (
+        None, b"", [("time", b"%d" % (AT + HOUR + 1))], "future_time",
+        f"header time: expected at most an hour after the record's timestamp, {AT}", b"",
+    ),
+    (
         b"2", batch(mpid=2, events=[BAD_EVENT]), [], "wrong_partition",
         "key: expected in partition 0 of 4, where murmur2 puts it, found in 3",
         batch(mpid=2, events=[BAD_EVENT]),
