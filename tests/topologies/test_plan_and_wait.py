@@ -1,6 +1,4 @@
-"""`cdp plan` and `cdp apply --wait` beside a running worker: what changes, for how many members, and
-when it is in force.
-"""
+"""`cdp plan` and `cdp apply --wait` beside a worker: what changes, for whom, and when it is done."""
 
 import json
 
