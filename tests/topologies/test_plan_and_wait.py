@@ -1,4 +1,4 @@
-"""`cdp plan` and `cdp apply --wait` beside a worker: what changes, for whom, and when it is done."""
+"""`cdp plan` and `cdp apply --wait` beside a worker: what changes, for whom, and until when."""
 
 import json
 
