@@ -32,8 +32,8 @@ PLAUSIBLE_TIME: Final = 946_684_800_000
 """The year 2000. What happened before was mostly written in seconds; it is used as it is."""
 
 CLOCK_SKEW_MS: Final = 3_600_000
-"""How far a batch's own timestamp may be ahead of its Kafka record's, and what moves a partition's
-time of the wall clock.
+"""How far a batch's own timestamp may be ahead of its Kafka record's, and a record that moves a
+partition's time ahead of the wall clock.
 """
 
 LEAST_MPID: Final = -(2**63)
