@@ -7,18 +7,15 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cdp_stream.cli.options import accepted
-from cdp_stream.definitions import Loaded, load_files, load_texts
+from cdp_stream.cli.options import SETTINGS_FILE, accepted, read_files
+from cdp_stream.definitions import Loaded, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.errors import InputError
 from cdp_stream.settings import Settings, load_settings
-
-SETTINGS_FILE = Path("cdp.toml")
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
 
@@ -62,7 +59,7 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
             they leave out milestones that have children.
         BrokerError: Kafka cannot be asked.
     """
-    loaded = load_files(list(files))
+    loaded = read_files(files)
     for line in _still_needed(loaded):
         click.echo(line, err=True)
     account = accepted(loaded)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,8 +23,10 @@ from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
 from cdp_stream.formats.definitions_record import DefinitionFile
+from cdp_stream.settings import load_secret_names
 
 LAST = "last"
+SETTINGS_FILE = Path("cdp.toml")
 
 
 class Instant(click.ParamType):
@@ -100,13 +104,22 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
     return build_plan(load_account(definitions)[0])
 
 
+def read_files(paths: Iterable[str | Path]) -> Loaded:
+    """What definition files mean, with the variables that operators allow here.
+
+    Raises:
+        UsageError: the setting `secret_names` does not fit.
+    """
+    return load_files(list(paths), load_secret_names(os.environ, SETTINGS_FILE))
+
+
 def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
     """The account of definition files, and what was read; warnings go to standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
     """
-    loaded = load_files(list(definitions))
+    loaded = read_files(definitions)
     return accepted(loaded), loaded
 
 

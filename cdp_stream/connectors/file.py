@@ -96,6 +96,11 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
         self._part: _Part | None = None
         self._known: dict[Ids, None] = {}
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where files appear."""
+        return (self._folder,)
+
     async def open(self, directory: Path) -> None:
         """Finish what a crash left behind, and remember what is in the newest files."""
         await in_thread(self._reporting, self._open)

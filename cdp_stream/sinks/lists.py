@@ -17,7 +17,7 @@ from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.destination import HttpDestination
 from cdp_stream.sinks.memory import Memory
-from cdp_stream.sinks.reading import Reader
+from cdp_stream.sinks.reading import Reader, UndefinedError
 from cdp_stream.sinks.stopping import AbandonedError, Stopping
 
 __all__ = ["Lists"]
@@ -125,7 +125,7 @@ class Lists:
                 return
             await self._memory.list_made(self._output, connection)
             fault(error, message)
-        except AbandonedError:
+        except (AbandonedError, UndefinedError):  # it is wanted still, and tried again
             return
 
     async def _make(self, change: OutputChange[Any], stopping: Stopping) -> str:

@@ -56,6 +56,7 @@ class Sender:
         pace: when requests may go.
         retry_for_s: how long a request is tried again, at least.
         redaction: takes secrets out of what is told.
+        forbids_private: whether operators let no output call addresses inside.
         wall_ms: the wall clock, epoch ms.
         now: a steady clock, seconds.
         asked: called with the seconds that each attempt took.
@@ -73,6 +74,7 @@ class Sender:
         redaction: Redaction,
         wall_ms: Callable[[], int],
         now: Callable[[], float],
+        forbids_private: bool = False,
         asked: Callable[[float], None] = lambda _seconds: None,
         retried: Callable[[], None] = lambda: None,
         draw: Callable[[float, float], float] = random.uniform,
@@ -84,6 +86,7 @@ class Sender:
         self._redaction = redaction
         self._wall_ms = wall_ms
         self._now = now
+        self._forbids_private = forbids_private
         self._asked = asked
         self._retried = retried
         self._draw = draw
@@ -272,10 +275,14 @@ class Sender:
         )
 
     def _inside(self, request: Request, error: InsideAddressError) -> Fault:
+        advice = (
+            "operators forbid that (allow_private); correct the address, or have them allow it"
+            if self._forbids_private
+            else f"if that is meant, set allow_private: true for output {self._connector.output}"
+        )
         return Fault(
             "output",
-            f"{_host(request)} has the address {error} inside our own network; if that is meant, "
-            f"set allow_private: true for output {self._connector.output}",
+            f"{_host(request)} has the address {error} inside our own network; {advice}",
         )
 
     def _untrusted(self, request: Request, error: UntrustedError) -> Fault:
