@@ -113,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
             return EXIT_OUTSIDE
-        line = " ".join(f"{type(error).__name__}: {error}".split())
+        # What a worker says is a log: an exception that nobody foresaw may hold somebody's data.
+        said = "" if words[0] == "worker" and not isinstance(error, OSError) else f": {error}"
+        line = " ".join(f"{type(error).__name__}{said}".split())
         return _fail(f"{line}; run it again with --debug for the traceback", EXIT_OUTSIDE)
     return code if isinstance(code, int) else 0
 

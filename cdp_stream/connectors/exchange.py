@@ -122,12 +122,25 @@ class Fault(Exception):  # noqa: N818 - the product's word
     Args:
         scope: what is stopped: an output or one connection.
         message: what the partner said and what to do, in words; no secrets.
+        code: what kind of fault it is, for the log, which has none of a partner's words;
+            docs/sinks.md lists them.
+
+    Attributes:
+        status: of the answer that it was about, where there was one; the sender notes it.
     """
 
-    def __init__(self, scope: Scope, message: str) -> None:
+    def __init__(self, scope: Scope, message: str, code: str = "refused") -> None:
         super().__init__(message)
         self.scope = scope
         self.message = message
+        self.code = code
+        self.status: int | None = None
+
+    def told(self, message: str) -> Fault:
+        """The same in other words."""
+        other = Fault(self.scope, message, self.code)
+        other.status = self.status
+        return other
 
 
 @dataclass(frozen=True, slots=True)

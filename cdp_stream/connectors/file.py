@@ -256,6 +256,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
                 "output",
                 f"{part.path} was removed while it was written, and the changes in it with it; "
                 f"leave files that begin with a dot alone, then resume output {self.output}",
+                "lost",
             ) from None
         self._part = None
         os.close(part.descriptor)

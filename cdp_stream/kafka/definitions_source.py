@@ -280,8 +280,10 @@ def _compiled(applied: Applied) -> Definitions | None:
     account: Account | None = loaded.account
     if account is not None and account.id == applied.account:
         return Definitions(str(record.version), applied.time, account)
-    problems = [str(problem) for problem in loaded.errors[:5]]
+    # Without their words, which may repeat an address that a criterion tests.
+    problems = [f"{one.file}:{one.line}:{one.column} [{one.code}]" for one in loaded.errors[:5]]
     log("definitions_invalid", level=logging.ERROR, version=record.version, problems=problems,
-        next="apply definitions that this release can read; those before stay in force",
+        next="see what `cdp check` of this release says of them, and apply definitions that it can "
+        "read; those before stay in force",
     )  # fmt: skip
     return None

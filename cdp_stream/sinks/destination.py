@@ -24,6 +24,7 @@ from cdp_stream.sinks.addresses import is_public
 from cdp_stream.sinks.backoff import pause_s
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import Partner
+from cdp_stream.sinks.personal import Personal
 from cdp_stream.sinks.rate import Pace
 from cdp_stream.sinks.sender import Sender
 from cdp_stream.sinks.stopping import Stopping
@@ -183,7 +184,7 @@ class LocalDestination:
 
     async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
         """Deliver, in order."""
-        started, attempt = time.monotonic(), 0
+        started, attempt, personal = time.monotonic(), 0, Personal(changes)
         while True:
             attempt += 1
             stopping.check()
@@ -191,7 +192,7 @@ class LocalDestination:
             try:
                 return await self._alone(partial(self._write, changes))
             except Fault as fault:
-                raise Fault(fault.scope, self._redaction(fault.message)) from None
+                raise fault.told(personal(self._redaction(fault.message))) from None
             except (OSError, TimeoutError) as error:
                 why = str(error) or type(error).__name__
             except asyncio.CancelledError:
@@ -201,16 +202,17 @@ class LocalDestination:
                     "output",
                     f"connector {self.connector.name} failed ({type(error).__name__}); report it, "
                     "and resume the output with a version that does not",
+                    "connector",
                 ) from error
             finally:
                 self._watch.asked(time.monotonic() - begun)
             if time.monotonic() - started >= self._retry_for_s:
                 raise Fault(
                     "output",
-                    self._redaction(
-                        f"nothing could be written for {self._retry_for_s:.0f} s: {why}; see to "
-                        f"it, then resume output {self.connector.output}"
-                    ),
+                    f"nothing could be written for {self._retry_for_s:.0f} s: "
+                    f"{personal(self._redaction(why))}; see to it, then resume output "
+                    f"{self.connector.output}",
+                    "no_answer",
                 )
             self._watch.retried()
             await stopping.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
@@ -225,7 +227,7 @@ class LocalDestination:
             try:
                 await self._alone(self.connector.idle)
             except Fault as fault:
-                raise Fault(fault.scope, self._redaction(fault.message)) from None
+                raise fault.told(self._redaction(fault.message)) from None
             except (OSError, TimeoutError):
                 return
 
@@ -244,7 +246,7 @@ class LocalDestination:
         try:
             closing.result()
         except Fault as fault:
-            raise Fault(fault.scope, self._redaction(fault.message)) from None
+            raise fault.told(self._redaction(fault.message)) from None
 
     async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
         if not self._is_open:
@@ -272,6 +274,7 @@ class LocalDestination:
                     f"output {self.connector.output} would call {where}, inside our own network, "
                     "which operators forbid (allow_private); correct the address, or have them "
                     "allow it, then resume it",
+                    "inside",
                 )
 
     async def _close(self) -> None:

@@ -94,8 +94,8 @@ class Memory:
         """Ask whoever holds partition 0 to make one."""
         key = f"wanted-list:{output}:{connection}"
         if key not in self.topic.values:
-            nobody = {**message, "mpid": "", "user_identities": [], "user_attributes": {}}
-            await self.topic.put(key, {**nobody, "cause": None})
+            nobody = {"mpid": "", "message_id": "", "user_identities": [], "user_attributes": {}}
+            await self.topic.put(key, {**message, **nobody, "cause": None})
 
     async def list_made(self, output: str, connection: str) -> None:
         """It need not be asked for any more."""

@@ -102,6 +102,7 @@ class Reader:
             "connection",
             f"{why}; see that all workers have the same definitions and who else writes to the "
             "output's topic, then resume it: what waits gets the settings that are defined",
+            "undefined",
         )
 
     def _settings(self, message: Mapping[str, Any]) -> tuple[Any, str | None]:
@@ -126,6 +127,7 @@ class Reader:
                 "connection",
                 f"{'; '.join(lacking)}; mend that, start the worker again, then resume connection "
                 f"{connection}",
+                "settings",
             )
         for secret in self._secrets.used_by(raw):
             self._redaction.add(secret)
@@ -136,7 +138,9 @@ class Reader:
             if action == AUDIENCE_DELETE:  # about a list that this connector knows nothing of
                 raise UnreadableError(self._redaction(why)) from None
             raise Fault(
-                "connection", self._redaction(f"{why}; correct the definitions, then resume it")
+                "connection",
+                self._redaction(f"{why}; correct the definitions, then resume it"),
+                "settings",
             ) from None
 
 

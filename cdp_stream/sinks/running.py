@@ -27,6 +27,7 @@ from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
+from cdp_stream.sinks.personal import Personal
 from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.showing import standing_of
@@ -213,7 +214,7 @@ class Sinks:
         try:
             await running.destination.close()
         except Fault as fault:
-            _tell_not_closed(output, fault.message)
+            _tell_not_closed(output, Personal(())(fault.message))
         except Exception as error:  # noqa: BLE001 - it concerns this output alone
             _tell_not_closed(output, type(error).__name__)
         running.metrics.forget()

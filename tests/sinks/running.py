@@ -200,11 +200,11 @@ class Running:
         return found
 
     async def standing(self, key: str) -> dict[str, Any] | None:
-        """The latest record of `cdp.faults` for an output or connection."""
+        """The latest record of `cdp.faults` for an output or connection, None when it runs."""
         latest = None
         for record in await self.read("faults", 1):
             if record.key == key.encode():
-                latest = json.loads(record.value)
+                latest = None if record.value is None else json.loads(record.value)
         return latest
 
     async def state_is(self, key: str, state: str) -> bool:

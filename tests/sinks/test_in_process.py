@@ -215,7 +215,7 @@ async def test_a_forged_record_sends_nothing_to_a_place_of_its_own(
                 at=minute_ago,
             )
             await eventually(lambda: ran.state_is("a@out", "faulted"))
-            await taken(there, 2)
+            await taken(there, 1)
             assert await ran.standing("out") is None
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
             await taken(there, 3)

@@ -192,15 +192,15 @@ async def test_settings_that_no_definitions_gave_stop_their_connection_alone() -
     sink = Sink(Progress(0, None, ()))
     await sink.in_force.define([Connection("a@out", "a", "out")])
     sink.fill(0, 0, [
-        message(1, mpid=1), message(2, mpid=1, settings=NEW), message(3, mpid=1, settings=NEW),
-        message(4, mpid=1, audience="b"),
+        message(1, mpid=1, audience="b"), message(2, mpid=1, settings=NEW),
+        message(3, mpid=1, settings=NEW), message(4, mpid=1, audience="b"),
     ])  # fmt: skip
     async with sink.running() as place:
         await place.has(1)
         await until(sink.in_force.has_looked)
         sink.partitions.wake.set()
         await place.has(2)
-    assert [change.connection for change in place.taken] == ["a@out", "b@out"]
+    assert [change.effective_at for change in place.taken] == [1, 4]
     ((fault, about),) = sink.faults
     assert "no definitions gave connection a@out" in fault.message
     assert about["effective_at"] == 2
