@@ -94,7 +94,7 @@ def command(
         raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
     if "sinks" in topologies and read is not None:
         _check_outputs(read[0], outputs, settings, is_child=sinks_child)
-    _make_data_dir(settings)
+    _make_data_dir(settings, is_child=sinks_child)
     if "profiles" not in topologies:
         return _run_sinks(
             settings, _source(settings, read), outputs, is_child=sinks_child,
@@ -202,9 +202,18 @@ def _sinks_child(
     return SinksChild(command, ChildMetrics(), again=["--sinks-restarted"])
 
 
-def _make_data_dir(settings: Settings) -> None:
+def _make_data_dir(settings: Settings, *, is_child: bool) -> None:
+    from cdp_stream.store.data_directory import is_open_to_others, make_private
+
+    directory = settings.data_dir
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
+        if not is_child and is_open_to_others(directory):
+            click.echo(
+                f"cdp: {directory} is open to other users, and rows hold personal data; run "
+                f"`chmod o-rwx {directory}`",
+                err=True,
+            )
     except OSError as error:
         raise DiskError(
             f"{settings.data_dir}: cannot be created: {error.strerror}", "choose another --data-dir"

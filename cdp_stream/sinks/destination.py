@@ -28,6 +28,7 @@ from cdp_stream.sinks.personal import Personal
 from cdp_stream.sinks.rate import Pace
 from cdp_stream.sinks.sender import Sender
 from cdp_stream.sinks.stopping import Stopping
+from cdp_stream.store.data_directory import make_private
 
 __all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
 
@@ -250,7 +251,7 @@ class LocalDestination:
 
     async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
         if not self._is_open:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private(self._directory)
             if not self._allow_private:
                 await self._check_hosts()
             await self.connector.open(self._directory)

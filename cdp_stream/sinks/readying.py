@@ -104,7 +104,8 @@ class Readying:
             is_new = True
         if is_new:
             metrics.faulted("output")
-            log("output_fault", level=logging.ERROR, output=output.id, connection=None, reason=why,
+            log("output_fault", level=logging.ERROR, output=output.id, connection=None,
+                code="not_ready", status=None, reason=why,
                 next=f"cdp outputs resume {output.id}")  # fmt: skip
         show_standing(self._standings, output.id, metrics)
         await self._memory.note_connector(output.id, output.connector)

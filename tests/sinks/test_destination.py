@@ -42,7 +42,7 @@ class Place(LocalConnector[OutputSettings, ConnectionSettings]):
         self.did: list[str] = []
 
     async def open(self, directory: Path) -> None:
-        assert directory.is_dir()
+        assert directory.stat().st_mode & 0o777 == 0o700, "what is there is nobody else's"
         self.did.append("open")
 
     async def write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Outcome:

@@ -38,7 +38,7 @@ audiences:
     criteria: {event: Buy, when: {last: 30m}}
     ab_test: {variants: [{name: Blue, percent: 50}]}
 outputs:
-  - {id: hook, connector: webhook, settings: {url: "http://localhost", secret: "${CDP_SECRET_HOOK}"}}
+  - {id: hook, connector: webhook, settings: {url: "http://localhost", secret: "${CDP_SECRET_H}"}}
   - {id: mail, connector: mailchimp, settings: {api_key: "${CDP_SECRET_MAIL}"}}
 connections:
   - {tags: [all], output: hook, user_attributes: [spent, tier]}
