@@ -11,12 +11,12 @@ def codes_in(tree):
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
+        named = [one.value for one in node.keywords if one.arg == "code"]
         if node.func.id == "Fault":
-            given = [*node.args[2:], *(one.value for one in node.keywords if one.arg == "code")]
-            yield from (one.value for one in given)
-        elif node.func.id == "log" and node.args[0].value == "output_fault":
-            named = [one.value for one in node.keywords if one.arg == "code"]
-            yield from (one.value for one in named if isinstance(one, ast.Constant))
+            named += node.args[2:]
+        elif node.func.id != "log":
+            continue
+        yield from (one.value for one in named if isinstance(one, ast.Constant))
 
 
 def test_every_code_is_explained():
