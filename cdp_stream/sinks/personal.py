@@ -16,6 +16,7 @@ import base64
 import html
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -39,6 +40,8 @@ _DOMAIN: Final = re.compile(r"\.[A-Za-z]{2}")
 _TOKEN_END: Final = re.compile(r"[\s\"'<>,;]|$")
 _NO_DIGITS: Final = re.compile(r"\D+")
 _PHONE_DIGITS: Final = 7
+_REQUESTS: Final = 8
+"""Of a long conversation, the last: an answer is about what came shortly before it."""
 
 
 class Personal:
@@ -50,7 +53,7 @@ class Personal:
 
     def __init__(self, changes: Sequence[OutputChange[Any]]) -> None:
         self._changes = changes
-        self._sent: list[Request] = []
+        self._sent: deque[Request] = deque(maxlen=_REQUESTS)
         self._known: dict[str, tuple[list[int], set[str]]] | None = None
         self._begun: set[str] = set()
 

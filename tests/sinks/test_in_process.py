@@ -76,6 +76,7 @@ class Changing:
 
     def __init__(self, *outputs: Output) -> None:
         self.changed: Callable[[], None] = lambda: None
+        self.earlier: list[Connection] = []
         self.define(*outputs)
 
     def define(self, *outputs: Output, connections: Sequence[Connection] = ()) -> None:
@@ -83,8 +84,9 @@ class Changing:
         self.latest: Any = SimpleNamespace(account=account, version="1")
         self.changed()
 
-    def between(self, _version: str | None, _later: str) -> list[Any]:
-        return []
+    def between(self, version: str | None, later: str) -> list[Any]:
+        assert (version, later) == ("0", "1")
+        return [SimpleNamespace(connections=self.earlier)]
 
     async def start(self, changed: Callable[[], None]) -> None:
         self.changed = changed
@@ -201,7 +203,9 @@ async def test_a_forged_record_sends_nothing_to_a_place_of_its_own(
     async with lists() as there:
         mine = Connection("a@out", "a", "out", settings={"list_id": "mine"})
         definitions = Changing(output(there.url))
-        definitions.define(output(there.url), connections=[mine])
+        changed = Connection("c@out", "c", "out", settings={"list_id": "new"})
+        definitions.define(output(there.url), connections=[mine, changed])
+        definitions.earlier = [Connection("c@out", "c", "out", settings={"list_id": "old"})]
         minute_ago = wall_ms() - 60_000
         async with serving(ran.settings, definitions, Listed, tmp_path):
             await ran.produce(
@@ -209,19 +213,20 @@ async def test_a_forged_record_sends_nothing_to_a_place_of_its_own(
                     message(1, mpid=1, settings={"list_id": "mine"}),
                     message(2, mpid=1, settings={"list_id": "${CDP_SECRET_KEY}"}),
                     message(3, mpid=1, audience="b"),
+                    message(4, mpid=1, audience="c", settings={"list_id": "old"}),
                     message(1, mpid=1, action="audience_delete", settings={"list_id": "his"}),
                     message(1, mpid=1, audience="none", settings={"list_id": "his"}),
                 ],
                 at=minute_ago,
             )
             await eventually(lambda: ran.state_is("a@out", "faulted"))
-            await taken(there, 1)
+            await taken(there, 2)
             assert await ran.standing("out") is None
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
-            await taken(there, 3)
+            await taken(there, 4)
             await eventually(lambda: _has_rejected(ran, PARTITIONS + 1))
             rejected = await ran.read("output.out.rejected")
-        assert there.members == {"mine": {"1"}, there.lists["B"]: {"1"}}
+        assert there.members == {"mine": {"1"}, there.lists["B"]: {"1"}, "old": {"1"}}
         reasons = [dict(record.headers)["reason"].decode() for record in rejected]
         assert sorted(set(reasons)) == [
             f"no definitions gave connection {name}@out the settings in its record"
