@@ -48,7 +48,7 @@ outputs:
     settings: {url: "URL", secret: "${CDP_SECRET_HOOK}", allow_private: true, retry_for: 2s}
   - id: files
     connector: file
-    settings: {directory: "/proc/none/such"}
+    settings: {directory: "/proc/none/such", retry_for: 1s}
 connections:
   - {audience: a, output: out, user_attributes: [City, note]}
   - {audience: a, output: files}
