@@ -78,7 +78,7 @@ def bad_input() -> list[tuple[bytes | None, bytes]]:
         {"mpid": SEED},
         {"mpid": 8},
         {"user_attributes": [SEED]},
-        {"user_attributes": {SEED: {SEED: SEED}}},
+        {"user_attributes": {"deep": {"deeper": SEED}}},
         {"user_identities": [{"identity_type": SEED, "identity": SEED}]},
         {"user_identities": SEED},
         {"events": [{**event, "event_type": SEED}]},
@@ -137,6 +137,9 @@ async def test_no_log_no_metric_and_no_topic_of_ours_says_who_somebody_is(
             return len(await ran.read("rejected")) >= len(bad_input())
 
         await eventually(is_rejected)
+        why = [dict(one.headers) for one in await ran.read("rejected")]
+        assert len({headers["reason"] for headers in why}) > 5, "they are bad in many ways"
+        assert SEED.lower().encode() not in b"".join(one["detail"] for one in why).lower()
         record = await ran.standing("out")
         assert record is not None
         assert "answered 404 no such users: " in record["message"]
