@@ -79,7 +79,7 @@ def bad_input() -> list[tuple[bytes | None, bytes]]:
         {"mpid": 8},
         {"user_attributes": [SEED]},
         {"user_attributes": {"deep": {"deeper": SEED}}},
-        {"user_identities": [{"identity_type": SEED, "identity": SEED}]},
+        {"user_identities": [{"identity_type": "email", "identity": [SEED]}]},
         {"user_identities": SEED},
         {"events": [{**event, "event_type": SEED}]},
         {"events": [{**event, "data": SEED}]},
