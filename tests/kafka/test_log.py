@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError
@@ -148,3 +150,15 @@ async def test_what_asyncio_says_of_a_task_is_written_without_what_it_held(capsy
     (line,) = map(json.loads, lines(capsys))
     assert line["message"] == "Task exception was never retrieved"
     assert line["error"] == "ValueError"
+
+
+def test_a_command_shows_facts_from_warnings_on_and_what_they_say():
+    code = """
+import logging
+from cdp_stream.kafka.log import log
+log("seen")
+log("state_record_invalid", level=logging.ERROR, offset=3, reason="no key")
+"""
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert shown == 'cdp: state_record_invalid offset=3 reason="no key"\n'
