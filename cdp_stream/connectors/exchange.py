@@ -84,13 +84,16 @@ class Answer:
         return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
     def words(self, limit: int = 300) -> str:
-        """The status and the beginning of the body on one line, for faults and rejected changes.
+        """The status and the beginning of the body on one line, for faults and rejected changes;
+        what was cut off ends with `...`, within the limit.
 
         Secrets are taken out first: what is left of one that was cut would not be known as one.
         """
         read = self.body[:_LOOKED_AT].decode("utf-8", "replace")
         text = " ".join(self.redact(read, len(self.body) > _LOOKED_AT).split())
-        return f"{self.status} {text[:limit]}".strip()
+        if len(text) > limit:
+            text = f"{text[: limit - 3]}..."
+        return f"{self.status} {text}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ _HASHES: Final = re.compile(r"[0-9A-Fa-f]{32,128}|[A-Za-z0-9+/_-]{43,88}={0,2}")
 _TOKEN: Final = re.compile(r"[^\s\"'<>(){}\[\],;:=|]+")
 _AT: Final = re.compile(r"@|%40")
 _DOMAIN: Final = re.compile(r"\.[A-Za-z]{2}")
+_CUT: Final = re.compile(r"\.\.\.|\u2026")
 _TOKEN_END: Final = re.compile(r"[\s\"'<>,;]|$")
 _NO_DIGITS: Final = re.compile(r"\D+")
 _PHONE_DIGITS: Final = 7
@@ -73,14 +74,21 @@ class Personal:
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
         """From where to where something of them stands, by where it begins."""
         known = self._index()
+        cuts = [found.start() for found in _CUT.finditer(text)]
         for start in range(len(text) - _SHORTEST + 1):
-            lengths, values = known.get(text[start : start + _SHORTEST], ((), frozenset()))
+            if text[start : start + _SHORTEST] not in known:
+                continue
+            lengths, values = known[text[start : start + _SHORTEST]]
             for length in lengths:
                 if text[start : start + length] in values and _may_stand(text, start, length):
                     yield start, start + length
                     break
             else:
-                if text[start : start + _BEGUN] in self._begun and _begins_word(text, start):
+                cut = next((cut for cut in cuts if cut >= start + _SHORTEST), len(text))
+                is_short = cut - start < lengths[0]
+                if is_short and any(one.startswith(text[start:cut]) for one in values):
+                    yield start, cut
+                elif text[start : start + _BEGUN] in self._begun and _begins_word(text, start):
                     end = _TOKEN_END.search(text, start + _BEGUN)
                     yield start, end.start() if end else len(text)
 

@@ -107,9 +107,10 @@ async def produce(ran: Running, records: list[tuple[bytes | None, bytes]]) -> No
 
 
 async def echoed(changes: list[dict[str, Any]]) -> web.Response:
-    """A partner that says everything again, in every way."""
-    said = json.dumps(changes)
-    return web.Response(status=404, text=f"no such users: {said} {json.dumps(said)} {changes}")
+    """A partner that says everything again, in several ways, cut off in the middle of one."""
+    people = [[one["user_attributes"], one["user_identities"]] for one in changes]
+    said = json.dumps(people)
+    return web.Response(status=404, text=f"no such users: {people} {said} {json.dumps(said)}")
 
 
 @pytest.mark.kafka

@@ -62,6 +62,9 @@ EMAIL, CUSTOMER = "Jane.Doe+shop@Mail.Example", 'c/ä"1"'
         "404 since 19991231",
         "404 other@person.example has it",
         "404 jane.doe+sho",
+        "404 Jan...",
+        "404 ['c/\u00e4\"...; see to it",
+        "404 Z\u00fcr\u2026 is no city",
         "404 jane.doe+shop@Mail.Exa... (cut)",
     ],
 )
