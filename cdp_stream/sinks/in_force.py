@@ -2,9 +2,9 @@
 
 So a change goes to the list that it is about, however long it waits. But a record says nothing on
 its own: settings in it count only where definitions gave them to its connection, be it now or in a
-version before; else whoever can write to the output's topic could send changes, and secrets, where
-he likes. Known are those in force, those that sinks remember, and those of earlier versions that
-the topic of definitions still has. A record without settings has nothing to be believed.
+version before; else whoever can write to the output's topic could redirect changes, and secrets.
+Known are those in force, those that sinks remember, and those of earlier versions that the topic of
+definitions still has. A record without settings has nothing to be believed.
 
 Once a fault was about settings (their list is gone, they do not fit, a variable is not set, nobody
 knows them), what waits could never be delivered with them. From then on changes that were told
