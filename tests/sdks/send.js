@@ -67,3 +67,8 @@ api.uploadEvents(batch, (error) => {
   check(error);
   api.bulkUploadEvents([update], check);
 });
+
+// The same as text, for a producer of one's own.
+for (const one of [batch, update]) {
+  console.log(JSON.stringify(one));
+}

@@ -1,5 +1,6 @@
 """What code written for mParticle does with its Python SDK; only the host is another."""
 
+import json
 import sys
 
 import mparticle
@@ -48,3 +49,7 @@ update = mparticle.Batch(
 )
 update.events = [mparticle.AppEvent("Sign Up", "other", timestamp_unixtime_ms=TIME + 4)]
 api.bulk_upload_events([update])
+
+# The same as text, for a producer of one's own.
+for one in (batch, update):
+    print(json.dumps(mparticle.ApiClient.sanitize_for_serialization(one)))  # noqa: T201

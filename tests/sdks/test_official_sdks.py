@@ -57,11 +57,14 @@ class Api(BaseHTTPRequestHandler):
 
 def by_python(host, folder):
     script = [sys.executable, "-W", "ignore", HERE / "send.py", host]
-    subprocess.run(script, check=True, cwd=folder, timeout=60)
+    done = subprocess.run(
+        script, check=True, cwd=folder, timeout=60, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout
 
 
 def by_node(host, folder):
-    packages.run((HERE / "send.js").read_text(), folder, HOST=host)
+    return packages.run((HERE / "send.js").read_text(), folder, HOST=host)
 
 
 @pytest.fixture(scope="module", params=[by_python, by_node])
@@ -72,9 +75,10 @@ def batches(request, tmp_path_factory):
         threading.Thread(target=server.serve_forever).start()
         try:
             host = f"http://127.0.0.1:{server.server_port}/v2"
-            request.param(host, tmp_path_factory.mktemp("sdk"))
+            printed = request.param(host, tmp_path_factory.mktemp("sdk"))
         finally:
             server.shutdown()
+    assert [json.loads(line) for line in printed.splitlines()] == server.batches
     return server.batches
 
 
