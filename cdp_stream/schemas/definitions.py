@@ -98,7 +98,9 @@ def _record_definitions() -> Schema:
             accept=_ACCEPT,
         ),
         "output": {
-            **_record(OutputRecord, settings={"type": "object"}),
+            **_record(
+                OutputRecord, connector={"enum": list(CONNECTORS)}, settings={"type": "object"}
+            ),
             "allOf": [_of_connector(name) for name in CONNECTORS],
         },
         "connection": {
