@@ -18,6 +18,7 @@ from cdp_stream.core.operators import instant_of
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.planning import build_plan, calculated_audiences
 from cdp_stream.definitions import Loaded, load_files
+from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
 from cdp_stream.formats.definitions_record import DefinitionFile
@@ -45,6 +46,21 @@ class Instant(click.ParamType):
                 ctx,
             )
         return instant
+
+
+class Duration(click.ParamType):
+    """A duration, as `30s`; its value is milliseconds."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read the flag; a usage error when it is none."""
+        length = value if isinstance(value, int) else duration_ms(str(value))
+        if not length:
+            self.fail(f"{value!r} is no duration; {DURATION_ADVICE}", param, ctx)
+        return length
 
 
 class InstantOrLast(click.ParamType):
