@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,7 +25,7 @@ from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
 from cdp_stream.formats.definitions_record import DefinitionFile
-from cdp_stream.settings import load_secret_names
+from cdp_stream.settings import load_secret_names, row_limit
 
 LAST = "last"
 SETTINGS_FILE = Path("cdp.toml")
@@ -135,9 +136,11 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
+        UsageError: the setting `profile_size` does not fit.
     """
     loaded = read_files(definitions)
-    return accepted(loaded), loaded
+    limit = row_limit(os.environ, SETTINGS_FILE)
+    return replace(accepted(loaded), row_limit=limit), loaded
 
 
 def accepted(loaded: Loaded) -> Account:

@@ -103,11 +103,11 @@ def command(
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
-    from cdp_stream.partition.room import RowRoom
+    from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
 
     source = _source(settings, read)
-    events, room = settings.topic("events"), RowRoom(settings.rows_kept)
+    events, room = settings.topic("events"), Room(settings.memory_for("rows"))
     # Of what is applied, outputs may come at any time.
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(

@@ -16,6 +16,7 @@ from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.connection import Connection
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.partition.room import Room
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.held import SLICE, HeldPartition
@@ -66,8 +67,15 @@ class Sink:
     """One output's taking and delivering, of partitions that a test fills."""
 
     def __init__(self, *progress: Progress) -> None:
-        consumer = SimpleNamespace(resume_partitions=lambda _tps: None)
-        plan = SinkPlan("out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0)
+        self.paused: list[Any] = []
+        consumer = SimpleNamespace(
+            resume_partitions=lambda _tps: self.paused.clear(), pause_partitions=self.paused.extend
+        )
+        self.room = Room()
+        plan = SinkPlan(
+            "out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0,
+            waiting=self.room,
+        )  # fmt: skip
         self.place, self.faults = Place(), list[tuple[Fault, Mapping[str, Any]]]()
         self.partitions = partitions = Partitions(SimpleNamespace(consumer=consumer), plan)
         partitions.is_open = True
@@ -100,10 +108,10 @@ class Sink:
 
     def fill(self, number: int, first: int, values: Sequence[bytes], at: int = 1) -> None:
         records = [
-            SimpleNamespace(offset=first + place, value=value, key=b"", timestamp=at)
+            SimpleNamespace(offset=first + place, value=value, key=b"", timestamp=at, headers=())
             for place, value in enumerate(values)
         ]
-        self.partitions.held[number].add(Chunk(records, -1))
+        self.partitions.accept(number, Chunk(records, -1))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Place]:
@@ -123,6 +131,20 @@ async def test_partitions_are_served_in_turn_while_there_is_little_room() -> Non
         await place.has(8 * SLICE)
         assert {change.mpid for change in place.taken[: 8 * SLICE]} == set("01234567")
         await place.has(16 * SLICE)
+
+
+async def test_a_partition_is_not_fetched_while_what_waits_takes_more_than_its_share() -> None:
+    sink = Sink(Progress(0, None, ()))
+    sink.room.size = 100_000
+    sink.fill(0, 0, [message(n, mpid=1) for n in range(100)])
+    assert sink.paused == []
+    sink.fill(0, 100, [message(n, mpid=1) for n in range(100, SLICE)])
+    assert sink.partitions.rests(0)
+    assert len(sink.paused) == 1
+    async with sink.running() as place:
+        await place.has(SLICE)
+    assert not sink.partitions.rests(0)
+    assert sink.paused == []
 
 
 UNSET = {"list_id": "${CDP_SECRET_NOT_SET}"}
