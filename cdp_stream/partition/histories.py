@@ -21,7 +21,7 @@ from cdp_stream.formats.backfill_rows import (
 from cdp_stream.partition.backfill import Backfill, can_go_on
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.placement import Placed, everywhere
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
 
 __all__ = ["Histories"]
 
@@ -32,14 +32,14 @@ class Histories:
     """The backfills of one partition, one after the other.
 
     Args:
-        room: How many decoded rows it may keep.
+        room: How much memory decoded rows may take.
         is_here: whether a profile is placed in this partition.
 
     Attributes:
         current: the one that reads or hands over; None when none does.
     """
 
-    def __init__(self, room: RowRoom, is_here: Placed = everywhere) -> None:
+    def __init__(self, room: Room, is_here: Placed = everywhere) -> None:
         self._room = room
         self._is_here = is_here
         self._store: Mapping[bytes, bytes] = {}
