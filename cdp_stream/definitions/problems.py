@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, describe
+from cdp_stream.definitions.synonyms import advice_on, is_negative, meanings_of
 
 MAX_WORD: Final = 100
 SHORT_WORD: Final = 4
@@ -25,6 +26,19 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
 
+
+AcceptableWarning = Literal[
+    "always-true",
+    "beyond-lookback",
+    "contains",
+    "equal",
+    "fading-window",
+    "never-true",
+    "unbounded-state",
+    "unconnected",
+    "unreachable-milestone",
+]
+"""Every code of a warning that a definition may accept."""
 
 CODES: Final = (
     "alias-limit",
@@ -86,17 +100,7 @@ CODES: Final = (
 )
 """Every code an error may have; kept for ever."""
 
-WARNINGS: Final = (
-    "always-true",
-    "beyond-lookback",
-    "contains",
-    "equal",
-    "fading-window",
-    "never-true",
-    "unbounded-state",
-    "unconnected",
-    "unreachable-milestone",
-)
+WARNINGS: Final = (*get_args(AcceptableWarning), "needless-acceptance")
 """Every code a warning may have; kept for ever."""
 
 
@@ -111,6 +115,7 @@ class Problem:
             the whole.
         suggestion: what to write instead; None where the message says it all.
         related: ids of the audiences that it is about, of a containment the containing one first.
+        accepted: of a warning that a definition accepts, the reason that it gives; else None.
     """
 
     severity: Severity
@@ -122,6 +127,7 @@ class Problem:
     message: str
     suggestion: str | None = None
     related: tuple[str, ...] = ()
+    accepted: str | None = None
 
     def __str__(self) -> str:
         """`file:line:column: path: what is wrong; what would be right [code]`."""
@@ -213,9 +219,26 @@ class Problems:
 
     def near_or_list(self, word: str, known: Collection[str]) -> str:
         """A near miss, or all that would be right."""
-        return self.near(word, known) or "one of " + ", ".join(f"`{name}`" for name in known)
+        return self.near(word, known) or _one_of(known)
+
+    def word_for(self, word: str, known: Collection[str]) -> str | None:
+        """What to write for a word of the language that is not one of the known ones, None where
+        nothing is alike: by what the word means in other languages, then by how it is spelt. Never
+        one that is known to mean something else, nor the opposite.
+        """
+        if meanings_of(word):
+            return advice_on(word, known)
+        return self.near(word, [name for name in known if is_negative(name) == is_negative(word)])
+
+    def word_or_list(self, word: str, known: Collection[str]) -> str:
+        """What to write for it, or all that would be right."""
+        return self.word_for(word, known) or _one_of(known)
 
     def sorted(self) -> list[Problem]:
         """All of them by file, line and column, each once."""
         unique = dict.fromkeys(self.found)
         return sorted(unique, key=lambda problem: (problem.file, problem.line, problem.column))
+
+
+def _one_of(known: Collection[str]) -> str:
+    return "one of " + ", ".join(f"`{name}`" for name in known)

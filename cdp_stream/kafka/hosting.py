@@ -232,6 +232,10 @@ class PartitionHosting:
         """There may be something to do."""
         self._turns.wake_up()
 
+    def rests(self, partition: int) -> bool:
+        """Never: records of the input are always wanted."""
+        return False
+
     def _lane_failed(self, number: int, error: BaseException) -> None:
         """A partition that another worker has taken over is given up; the rest goes on."""
         hosted = self._partitions.get(number)

@@ -37,6 +37,7 @@ class Observation:
         ends: Newest proof, per partition, that it was read to its end.
         highwaters: End offset of each partition in its newest answer.
         out_of_range: Offset that was asked for and does not exist (any more).
+        answered_at: ``time.monotonic()`` of each partition's newest answer without an error.
         lease_at: ``time.monotonic()`` just before the newest request that the group's coordinator
             answered as to a member in good standing; 0 before the first.
     """
@@ -45,6 +46,7 @@ class Observation:
         self.ends: dict[Partition, EndSeen] = {}
         self.highwaters: dict[Partition, int] = {}
         self.out_of_range: dict[Partition, int] = {}
+        self.answered_at: dict[Partition, float] = {}
         self.lease_at = 0.0
         self._handed: dict[Partition, int] = {}
         self._now_ms = now_ms
@@ -83,6 +85,7 @@ class Observation:
         self, request: Any, response: Any, asked_at: int, handed: dict[Partition, int]
     ) -> None:
         asked = {(topic, p[0]): p[1] for topic, parts in request.topics for p in parts}
+        now = time.monotonic()
         for topic, answers in response.topics:
             for number, error, highwater, *_ in answers:
                 partition = (topic, number)
@@ -90,6 +93,7 @@ class Observation:
                     self.out_of_range[partition] = asked[partition]
                 elif error == 0:
                     self.highwaters[partition] = highwater
+                    self.answered_at[partition] = now
                     if highwater <= asked[partition]:
                         after = handed.get(partition, -1)
                         self.ends[partition] = EndSeen(asked_at, after, highwater)

@@ -60,6 +60,7 @@ async def test_while_something_lies_beyond_the_end_is_not_seen(broker):
     await fetch(broker, 7, highwater=8)
     assert broker.observation.ends == {}
     assert broker.observation.highwaters == {EVENTS: 8}
+    assert broker.observation.answered_at.keys() == {EVENTS}
 
 
 async def test_an_offset_that_does_not_exist_is_remembered_until_the_position_is_set_anew(broker):
