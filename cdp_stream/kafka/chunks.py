@@ -25,7 +25,14 @@ from typing import Any, ClassVar
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    RebalanceInProgressError,
+)
+from aiokafka.protocol.group import HeartbeatRequest
 from faust.serializers.schemas import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
@@ -40,6 +47,13 @@ from cdp_stream.kafka.unpacking import unpack_whole_batches
 __all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport"]
 
 _IDLE_S = 0.01
+_NO_COORDINATOR = frozenset(
+    {
+        GroupLoadInProgressError.errno,
+        GroupCoordinatorNotAvailableError.errno,
+        NotCoordinatorForGroupError.errno,
+    }
+)
 FETCH_MAX_WAIT_MS = 100
 """Faust's 1500 would let a long poll on idle partitions hold up the only fetch in flight."""
 
@@ -159,6 +173,23 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
         return {tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps}
+
+    async def is_member(self, member: GroupMembership) -> bool | None:
+        """See :meth:`ChunkConsumer.is_member`."""
+        answer: bool | None = await self.call_thread(self._is_member, member)
+        return answer
+
+    async def _is_member(self, member: GroupMembership) -> bool | None:
+        coordinator = self._ensure_consumer()._coordinator
+        try:
+            answer = await coordinator._send_req(
+                HeartbeatRequest(member.group_id, member.generation, member.member_id)
+            )
+        except KafkaError:
+            return None
+        if answer.error_code in _NO_COORDINATOR:
+            return None
+        return answer.error_code in (0, RebalanceInProgressError.errno)
 
     def set_fetching(self, tps: Iterable[TP], *, on: bool) -> None:
         """Pause or resume partitions in aiokafka itself; from any thread."""
@@ -291,6 +322,12 @@ class ChunkConsumer(driver.Consumer):
         """As whom the group knows this worker now."""
         coordinator = self._thread._ensure_consumer()._coordinator
         return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
+
+    async def is_member(self, member: GroupMembership) -> bool | None:
+        """Whether the group's coordinator, asked now, says that its generation is this member's, or
+        at least that the next one waits for it; ``None`` where no coordinator says anything.
+        """
+        return await self._thread.is_member(member)
 
     def ack(self, message: Any) -> bool:
         """Note only that Faust is done with a message; commits follow :meth:`advance`."""

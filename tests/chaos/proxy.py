@@ -95,12 +95,10 @@ class Proxy:
             yield
         finally:
             server.close()
-            self._passes.set()
-            self.reset()
-            await server.wait_closed()
             for task in self._serving:
                 task.cancel()
             await asyncio.gather(*self._serving, return_exceptions=True)
+            await server.wait_closed()
 
     def cut(self) -> None:
         """Let nothing through; connections stay, as nobody tells their ends."""
@@ -121,24 +119,27 @@ class Proxy:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends, pumps = [writer], []
         self._writers.add(writer)
         try:
             there, back = await asyncio.open_connection(_HOST, self._target)
+            ends.append(back)
+            self._writers.add(back)
+            passage = Passage(writer, back)
+            answers = asyncio.create_task(self._pass_answers(there, passage, writer))
+            pumps = [asyncio.create_task(self._pass_requests(reader, passage, back)), answers]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if passage.is_parted:
+                await answers
         except OSError:
-            writer.transport.abort()
-            self._writers.remove(writer)
-            return
-        self._writers.add(back)
-        passage = Passage(writer, back)
-        answers = asyncio.create_task(self._pass_answers(there, passage, writer))
-        pumps = [asyncio.create_task(self._pass_requests(reader, passage, back)), answers]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        if passage.is_parted:
-            await asyncio.wait([answers])
-        for end in (writer, back):
-            end.transport.abort()
-            self._writers.remove(end)
-        await asyncio.gather(*pumps)
+            pass  # the broker is not there: nor is a connection to it
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            for end in ends:
+                end.transport.abort()
+                self._writers.remove(end)
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pass_requests(
         self, reader: asyncio.StreamReader, passage: Passage, broker: asyncio.StreamWriter
