@@ -16,8 +16,11 @@ from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.settings import Settings
 from tests.chaos.proxy import KINDS, Late
+from tests.chaos.test_network import NetworkRunning, equals_replay
 from tests.kafka.test_moved_input import MARKER, WAITING, forwarded, in_order, waiting_on
 from tests.kafka.test_transactions import SUFFIXES, Partition, batch_of
+from tests.topologies.running import PARTITIONS, eventually, running
+from tests.topologies.test_worker_equals_replay import generated
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -96,3 +99,27 @@ async def test_what_is_forwarded_comes_once(proxied_kafka, proxy, topic_prefix, 
         assert late.count == 1
         await forward(system, {0: {}}, MARKER, lambda _line: None, transactional=True)
         assert await forwarded(system) == in_order(range(len(WAITING)))
+
+
+async def test_what_a_worker_publishes_equals_the_replay(
+    proxied_kafka, proxy, topic_prefix, tmp_path
+):
+    lines, until = generated(3_000, seed=45)
+    settings = Settings(broker=proxied_kafka.direct, prefix=topic_prefix, clock="stream")
+    clients = [f"{settings.group_id}-{number}".encode() for number in range(PARTITIONS)]
+    with running(settings, tmp_path, kind=NetworkRunning) as ran:
+        await ran.create_topics()
+        proxy.hand_over = late = Late(set(KINDS.values()), "twice", clients, every=7)
+        ran.start_through(proxied_kafka)
+        total = 0
+        for start in range(0, len(lines), 500):
+            rest = start + 500 >= len(lines)
+            total += await ran.publish(lines[start : start + 500], until if rest else None)
+
+            async def done(total=total):
+                ran.keep_up(proxied_kafka)
+                return await ran.caught_up(total)
+
+            await eventually(done)
+        await equals_replay(ran, lines, until)
+    assert late.count > PARTITIONS
