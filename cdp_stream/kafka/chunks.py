@@ -25,14 +25,7 @@ from typing import Any, ClassVar
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    GroupLoadInProgressError,
-    KafkaError,
-    NotCoordinatorForGroupError,
-    RebalanceInProgressError,
-)
-from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
@@ -40,20 +33,13 @@ from faust.types import TP, ConsumerMessage
 
 from cdp_stream.kafka.leaving import leave_in_any_generation
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.observation import Observation, is_member
 from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 
 __all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport", "memory_of"]
 
 _IDLE_S = 0.01
-_NO_COORDINATOR = frozenset(
-    {
-        GroupLoadInProgressError.errno,
-        GroupCoordinatorNotAvailableError.errno,
-        NotCoordinatorForGroupError.errno,
-    }
-)
 _RECORD_BYTES = 250
 """What a record takes beside its contents."""
 FETCH_BYTES = 16 * 1024 * 1024
@@ -236,23 +222,6 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         return {tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps}
 
-    async def is_member(self, member: GroupMembership) -> bool | None:
-        """See :meth:`ChunkConsumer.is_member`."""
-        answer: bool | None = await self.call_thread(self._is_member, member)
-        return answer
-
-    async def _is_member(self, member: GroupMembership) -> bool | None:
-        coordinator = self._ensure_consumer()._coordinator
-        try:
-            answer = await coordinator._send_req(
-                HeartbeatRequest(member.group_id, member.generation, member.member_id)
-            )
-        except KafkaError:
-            return None
-        if answer.error_code in _NO_COORDINATOR:
-            return None
-        return answer.error_code in (0, RebalanceInProgressError.errno)
-
     def set_fetching(self, tps: Iterable[TP], *, on: bool) -> None:
         """Pause or resume partitions in aiokafka itself; from any thread."""
         consumer = self._consumer
@@ -394,10 +363,10 @@ class ChunkConsumer(driver.Consumer):
         return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
 
     async def is_member(self, member: GroupMembership) -> bool | None:
-        """Whether the group's coordinator, asked now, says that its generation is this member's, or
-        at least that the next one waits for it; ``None`` where no coordinator says anything.
-        """
-        return await self._thread.is_member(member)
+        """See :func:`~cdp_stream.kafka.observation.is_member`."""
+        consumer = self._thread._ensure_consumer()
+        answer: bool | None = await self._thread.call_thread(is_member, consumer, member)
+        return answer
 
     def ack(self, message: Any) -> bool:
         """Note only that Faust is done with a message; commits follow :meth:`advance`."""
