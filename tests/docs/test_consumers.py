@@ -58,7 +58,7 @@ def test_a_consumer_is_given_every_change(title, written, kafka_broker, tmp_path
     packages.install()
     command, environment = PROGRAMS[title].at(kafka_broker, prefix).saved(tmp_path)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as consumer:
-        overdue = threading.Timer(60, consumer.kill)
+        overdue = threading.Timer(120, consumer.kill)
         overdue.start()
         found = {consumer.stdout.readline().rstrip() for _ in changes}
         consumer.send_signal(signal.SIGTERM)
