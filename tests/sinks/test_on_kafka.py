@@ -148,6 +148,9 @@ async def test_a_fault_stops_the_output_and_resumption_goes_on_in_order(
         assert row["lag"] > 0
         assert row["oldest_unsent_ms"] > 0
         assert "401 no such key" in row["fault"]
+        # Without any definitions the connections that the sink ran are known.
+        refused = await ran.cdp("outputs", "pause", "out", "--connection", "b@out", code=2)
+        assert "no connection `b@out`" in refused
         # A worker that starts finds it stopped.
         assert await stopped(worker) == 0
         count = there.requests
