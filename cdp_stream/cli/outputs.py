@@ -170,11 +170,13 @@ class _Known:
         connectors: by output.
         connections: ids by output, of the definitions that were given or applied, and of those
             that its sink last ran.
+        defined: outputs of the definitions that were given or applied.
         removed: outputs with a topic that are defined no more, as far as can be told.
     """
 
     connectors: Mapping[str, str | None]
     connections: Mapping[str, frozenset[str]]
+    defined: frozenset[str]
     removed: frozenset[str]
 
 
@@ -211,7 +213,12 @@ async def _state(
         yield (
             standings,
             memory,
-            _Known(connectors, connections, frozenset(removed if applied else ())),
+            _Known(
+                connectors,
+                connections,
+                frozenset(output.id for account in accounts for output in account.outputs),
+                frozenset(removed if applied else ()),
+            ),
         )
 
 
@@ -310,15 +317,19 @@ def _check_known(known: _Known, output: str, connection: str | None) -> None:
     ids = sorted(known.connections[output])
     if connection in ids:
         return
-    if not ids:
+    if not (ids or output in known.defined):
+        # Its workers have definitions of their own, and no sink has told of them yet.
+        if connection.endswith(f"@{output}"):
+            return
         raise UsageError(
-            f"no connection of output `{output}` is known, `{connection}` neither",
-            "name the definitions that the workers run with --definitions",
+            f"connection `{connection}` is none of output {output}",
+            f"write it as <audience>@{output}",
         )
     (near, *_) = (*get_close_matches(connection, ids, 1), None)
     asked = f"did you mean `{near}`? " if near else ""
     raise UsageError(
-        f"output `{output}` has no connection `{connection}`", f"{asked}it has: {_listed(ids)}"
+        f"output `{output}` has no connection `{connection}`",
+        f"{asked}it has: {_listed(ids) or 'none'}",
     )
 
 

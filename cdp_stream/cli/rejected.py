@@ -25,14 +25,15 @@ from cdp_stream.settings import Settings, load_settings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-    from cdp_stream.sinks.rejected import Judge, Rejected, RejectedTopic, Selection
+    from cdp_stream.sinks.rejected import Rejected, RejectedTopic, Selection
+    from cdp_stream.sinks.resending import Judge
 
 _MOST_REASONS = 20
 _WIDEST = 100
 _FLAGS = "flags"
 
 
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+def _where(function: Callable[..., Any]) -> Callable[..., Any]:
     """The flags that all of them take."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="JSON, one object a line."),
@@ -44,15 +45,23 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Kafka's addresses.  [default: localhost:9092]",
         ),
         click.option(
+            "--output", metavar="ID", help="Of this output.  [default: of the input, cdp.events]"
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _which(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that choose some of them."""
+    for option in (
+        click.option(
             "--since", type=Instant(), metavar="ISO8601",
             help="Only what was rejected from then on.",
         ),
         click.option(
             "--reason", metavar="TEXT",
             help="Only with this reason; of an output, with these words in the partner's answer.",
-        ),
-        click.option(
-            "--output", metavar="ID", help="Of this output.  [default: of the input, cdp.events]"
         ),
     ):  # fmt: skip
         function = option(function)
@@ -63,7 +72,8 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     invoke_without_command=True,
     epilog="Example: cdp rejected --reason unknown_input --since 2026-03-01",
 )
-@_options
+@_where
+@_which
 @click.pass_context
 def command(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - as click gives them
     """Show what was rejected, and send it again. Without a verb: list it."""
@@ -73,7 +83,8 @@ def command(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - 
 
 
 @command.command("list", epilog="Example: cdp rejected list --output crm-mail --json")
-@_options
+@_where
+@_which
 @click.option(
     "--limit", type=click.IntRange(min=0), default=20, show_default=True, metavar="N",
     help="How many of the newest are shown below the counts; with --json all are.",
@@ -86,7 +97,7 @@ def list_rejected(obj: dict[str, Any], /, limit: int, **flags: Any) -> None:  # 
 
 @command.command("show", epilog="Example: cdp rejected show 3:1207")
 @click.argument("place", metavar="PARTITION:OFFSET")
-@_options
+@_where
 @click.pass_obj
 def show_rejected(obj: dict[str, Any], /, place: str, **flags: Any) -> None:  # noqa: ANN401
     """Print one record with its headers and its value, which may hold personal data."""
@@ -124,7 +135,8 @@ def show_rejected(obj: dict[str, Any], /, place: str, **flags: Any) -> None:  # 
     "resend", epilog="Example: cdp rejected resend --reason unknown_input --since 2026-03-01"
 )
 @click.argument("places", metavar="[PARTITION:OFFSET]...", nargs=-1)
-@_options
+@_where
+@_which
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--again", is_flag=True, help="Those too that were sent again before.")
 @click.option("--force", is_flag=True, help="Those too that would only be rejected again.")
@@ -165,7 +177,7 @@ def resend_rejected(
 def _together(obj: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     """The flags of a verb, and behind them those before it."""
     before: dict[str, Any] = obj[_FLAGS]
-    return {name: before[name] if flag in {None, False} else flag for name, flag in flags.items()}
+    return before | {name: flag for name, flag in flags.items() if flag not in {None, False}}
 
 
 def _place(text: str) -> tuple[int, int]:
@@ -218,7 +230,7 @@ async def _send_again(
     dry_run: bool,
 ) -> Counter[str]:
     from cdp_stream.core.planning import build_plan
-    from cdp_stream.sinks.rejected import change_judge, input_judge
+    from cdp_stream.sinks.resending import Resending, change_judge, input_judge
 
     async with _rejects(flags) as around:
         judge: Judge = change_judge
@@ -227,12 +239,11 @@ async def _send_again(
         elif flags["output"] is None:
             account = await applied_account(around.settings)
             judge = input_judge(None if account is None else build_plan(account).inputs)
-        return await around.topic.send_again(
-            _selection(flags, places), judge, around.producer, anew=again, dry_run=dry_run
-        )
+        resending = Resending(around.settings, around.topic, judge, around.producer, anew=again)
+        return await resending.run(_selection(flags, places), dry_run=dry_run)
 
 
-def _nothing_against(_one: Rejected) -> str | None:
+def _nothing_against(_one: Rejected, _headers: object) -> str | None:
     return None
 
 
@@ -297,8 +308,8 @@ def _row(one: Rejected, again: bool) -> dict[str, Any]:
         "detail": one.header("detail"),
         "key": _readable(one.key),
         "bytes": None if one.value is None else len(one.value),
-        "source_partition": int(one.header("partition") or one.partition),
-        "source_offset": one.source_offset,
+        "source_partition": None if one.source is None else one.source[0],
+        "source_offset": None if one.source is None else one.source[1],
         "sent_again": again,
     }
 

@@ -39,8 +39,5 @@ REJECTED_BYTES: Final = 4 * 1024 * 1024
 its batch around it.
 """
 
-KEPT_HEADERS_BYTES: Final = 16 * 1024
-"""How many bytes of headers a rejected record may keep."""
-
 DETAIL_CHARACTERS: Final = 4096
 """How long a reject's detail may grow; it travels in a header."""

@@ -14,16 +14,13 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from cdp_stream.core.profile_writing import PROFILE_PART
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.formats import limits
-
-CAME_WITH: Final = "header."
-HEADERS_BYTES: Final = "headers_bytes"
 
 
 class Reason(StrEnum):
@@ -129,14 +126,10 @@ def _events_alone(
 
 
 def reject_headers(
-    reject: Reject,
-    topic: str,
-    partition: int,
-    offset: int,
-    came_with: Sequence[tuple[str, bytes]] = (),
+    reject: Reject, topic: str, partition: int, offset: int
 ) -> list[tuple[str, bytes]]:
     """The headers of a record of `cdp.rejected`; topic, partition and offset are those of the input
-    record, and what is left of its own headers comes last.
+    record.
     """
     return [
         ("reason", reject.reason.value.encode()),
@@ -144,26 +137,6 @@ def reject_headers(
         ("topic", topic.encode()),
         ("partition", b"%d" % partition),
         ("offset", b"%d" % offset),
-        *came_with,
-    ]
-
-
-def kept_headers(headers: Sequence[tuple[str, bytes]], rejects: int) -> list[tuple[str, bytes]]:
-    """What each of so many rejects of a record keeps of its headers: them, with `header.` before
-    their names; or, where that would be too much, how many bytes they had.
-    """
-    size = sum(len(name) + len(value or b"") for name, value in headers)
-    if size > limits.KEPT_HEADERS_BYTES or size * rejects > limits.REJECTED_BYTES:
-        return [(HEADERS_BYTES, b"%d" % size)]
-    return [(f"{CAME_WITH}{name}", value) for name, value in headers]
-
-
-def headers_it_came_with(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    """The headers of an input record, of those of its record in `cdp.rejected`."""
-    return [
-        (name.removeprefix(CAME_WITH), value)
-        for name, value in headers
-        if name.startswith(CAME_WITH)
     ]
 
 

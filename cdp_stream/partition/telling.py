@@ -11,7 +11,7 @@ from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.output import OutputEncoder
-from cdp_stream.formats.rejects import Reject, kept_headers, reject_headers
+from cdp_stream.formats.rejects import Reject, reject_headers
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.sizes import AudienceSizes
 
@@ -63,9 +63,8 @@ class Telling:
 
     def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
         """Tell what of a record could not be used."""
-        came_with = kept_headers(record.headers, len(rejects)) if record.headers else ()
         for reject in rejects:
-            headers = reject_headers(reject, self._topic, self._partition, record.offset, came_with)
+            headers = reject_headers(reject, self._topic, self._partition, record.offset)
             effects.rejected.append((record.key, reject.value, headers))
 
     def connections(

@@ -1,43 +1,22 @@
-"""What was rejected, of the input or of one output: read, judged, and sent again.
-
-A record of `cdp.rejected` goes to `cdp.events` again as it came, with the key and the headers that
-it came with; one of `cdp.output.<id>.rejected` to `cdp.output.<id>`. What has been sent again is
-noted, and left out the next time. Left out is, too, what would only be rejected again, and a change
-of an output that a later one of the same profile and connection has overtaken: it would undo that.
-"""
+"""What was rejected, of the input or of one output: read, and known whether it was sent again."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import orjson
-from aiokafka import AIOKafkaProducer
-
-from cdp_stream.core.definition import Input
-from cdp_stream.formats.envelope import ERASE
-from cdp_stream.formats.events import BatchDecoder
-from cdp_stream.formats.rejects import HEADERS_BYTES, headers_it_came_with
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.delivery import send_records
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.topics import partition_counts, started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.memory import Memory
 
-__all__ = ["Judge", "Rejected", "RejectedTopic", "Selection", "change_judge", "input_judge"]
+__all__ = ["Headers", "Rejected", "RejectedTopic", "Selection"]
 
-_GATHERED_BYTES: Final = 8 << 20
-_GATHERED_RECORDS: Final = 2_000
-_ANY_INPUT: Final = {"any": Input("any", "any")}
-
-Judge = Callable[["Rejected"], str | None]
-"""Why a record would be rejected again; None where nothing speaks for it."""
+Headers = Sequence[tuple[str, bytes]]
+_NUMBERS = re.compile(r"[0-9]{1,9}:[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +33,7 @@ class Rejected:
     time: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
 
     def header(self, name: str) -> str | None:
         """A header as text."""
@@ -67,16 +46,12 @@ class Rejected:
         return self.header("reason") or "unknown"
 
     @property
-    def source_offset(self) -> int | None:
-        """Its offset in the topic that it was read from."""
-        text = self.header("offset") or ""
-        return int(text) if text.isascii() and text.isdigit() else None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it holds all that is needed to send it again."""
-        names = {name for name, _ in self.headers}
-        return self.value is not None and not names & {HEADERS_BYTES, "value_bytes"}
+    def source(self) -> tuple[int, int] | None:
+        """Its partition and offset in the topic that it was read from; None where nobody says."""
+        partition, offset = self.header("partition") or str(self.partition), self.header("offset")
+        if offset is None or not _NUMBERS.fullmatch(f"{partition}:{offset}"):
+            return None
+        return int(partition), int(offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +88,10 @@ class RejectedTopic:
         settings: Which system.
         output: The output's id; None for the input's.
         memory: Knows what was sent again.
+
+    Attributes:
+        name: Of the topic.
+        source: Name of the topic that its records were read from.
     """
 
     def __init__(self, settings: Settings, output: str | None, memory: Memory) -> None:
@@ -128,134 +107,24 @@ class RejectedTopic:
         runs = self._memory.sent_again(self.name, one.partition)
         return any(first <= one.offset <= last for first, last in runs)
 
-    async def read(self, selection: Selection, take: Callable[[Rejected], None]) -> None:
-        """Pass on those that are meant, of each partition in their order."""
-        for number in range(await self._partitions(self.name)):
-            await self._read(number, selection, take, None)
-
-    async def send_again(
-        self,
-        selection: Selection,
-        judge: Judge,
-        producer: AIOKafkaProducer,
-        *,
-        anew: bool = False,
-        dry_run: bool = False,
-    ) -> Counter[str]:
-        """Send those that are meant.
-
-        Args:
-            selection: Which.
-            judge: What would be rejected again is left out.
-            producer: A running one.
-            anew: Whether those too that were sent again before.
-            dry_run: Whether nothing is sent, and all else is done.
-
-        Returns:
-            How many were sent, as `sent`, and how many were left out, by why.
-        """
-        done: Counter[str] = Counter()
-        routing = Routing(await self._partitions(self.source))
-        for number in range(await self._partitions(self.name)):
-            start: int | None = None
-            while True:
-                gathered, start = await self._gather(
-                    number, start, selection, judge, done, anew=anew
-                )
-                if gathered and self.output is not None:
-                    gathered = await self._not_overtaken(number, gathered, done)
-                done["sent"] += len(gathered)
-                if gathered and not dry_run:
-                    await self._send(gathered, routing, producer)
-                    await self._note(number, [one.offset for one in gathered])
-                if start is None:
-                    break
-        return done
-
-    async def _gather(
-        self,
-        number: int,
-        start: int | None,
-        selection: Selection,
-        judge: Judge,
-        done: Counter[str],
-        *,
-        anew: bool,
-    ) -> tuple[list[Rejected], int | None]:
-        """As many as memory allows, and where to go on after that; None at the end."""
-        gathered: list[Rejected] = []
-        size = 0
-        next_start: int | None = None
-
-        def take(one: Rejected) -> None:
-            nonlocal size, next_start
-            if next_start is not None:
-                return
-            if size > _GATHERED_BYTES or len(gathered) >= _GATHERED_RECORDS:
-                next_start = one.offset
-                return
-            if not anew and self.was_sent_again(one):
-                done["sent again before"] += 1
-            elif not one.is_whole:
-                done["kept without its value or its headers"] += 1
-            elif (why := judge(one)) is not None:
-                done[f"it would be rejected again: {why}"] += 1
-            else:
-                gathered.append(one)
-                size += len(one.value or b"") + len(one.key or b"")
-
-        await self._read(number, selection, take, start)
-        return gathered, next_start
-
-    async def _not_overtaken(
-        self, number: int, gathered: list[Rejected], done: Counter[str]
-    ) -> list[Rejected]:
-        """Those changes behind which the output's topic has no later one about the same."""
-        subjects = {(one.key, _connection(one.value)) for one in gathered}
-        latest: dict[tuple[bytes | None, str | None], tuple[int, str]] = {}
-
-        def take(_number: int, records: list[Any]) -> None:
-            for record in records:
-                subject = (record.key, _connection(record.value))
-                if subject in subjects:
-                    latest[subject] = record.offset, _message_id(record.value)
-
-        first = min(one.source_offset or 0 for one in gathered)
-        await read_to_end(self._client, self.source, [number], take, starts={number: first})
-        left = []
-        for one in gathered:
-            at, message = latest.get((one.key, _connection(one.value)), (-1, ""))
-            overtaken = at > (one.source_offset or 0) and message != _message_id(one.value)
-            if overtaken:
-                done["overtaken by a later change of the same profile"] += 1
-            else:
-                left.append(one)
-        return left
-
-    async def _send(
-        self, gathered: Iterable[Rejected], routing: Routing, producer: AIOKafkaProducer
-    ) -> None:
-        by_partition: dict[int, list[Any]] = {}
-        for one in gathered:
-            if self.output is None:
-                place, headers = routing.partition_of(one.key), headers_it_came_with(one.headers)
-            else:
-                place, headers = one.partition, []
-            by_partition.setdefault(place, []).append((one.key, one.value, headers))
-        for place, items in by_partition.items():
-            await asyncio.gather(*await send_records(producer, self.source, place, items))
-
-    async def _note(self, number: int, offsets: Collection[int]) -> None:
+    async def note_sent_again(self, number: int, offsets: Collection[int]) -> None:
+        """Remember that records of a partition were."""
         runs = [*self._memory.sent_again(self.name, number), *((one, one) for one in offsets)]
         await self._memory.note_sent_again(self.name, number, _merged(runs))
 
-    async def _read(
+    async def read(self, selection: Selection, take: Callable[[Rejected], None]) -> None:
+        """Pass on those that are meant, of each partition in their order."""
+        for number in range(await self.partitions(self.name)):
+            await self.read_partition(number, selection, take)
+
+    async def read_partition(
         self,
         number: int,
         selection: Selection,
         take: Callable[[Rejected], None],
-        start: int | None,
+        start: int | None = None,
     ) -> None:
+        """Those of one partition, from an offset or from its beginning."""
         in_words = self.output is not None
 
         def take_records(_number: int, records: list[Any]) -> None:
@@ -270,50 +139,13 @@ class RejectedTopic:
         starts = None if start is None else {number: start}
         await read_to_end(self._client, self.name, [number], take_records, starts=starts)
 
-    async def _partitions(self, topic: str) -> int:
+    async def partitions(self, topic: str) -> int:
         """How many partitions a topic has; 0 where there is none."""
         admin = await started_admin(self._settings)
         try:
             return (await partition_counts(admin)).get(topic, 0)
         finally:
             await admin.close()
-
-
-def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
-    """Says what the input would be rejected for today; without knowing inputs, not for them."""
-    decoder = BatchDecoder(_ANY_INPUT if inputs is None else inputs)
-
-    def judge(one: Rejected) -> str | None:
-        headers = headers_it_came_with(one.headers)
-        if any(name in {ERASE, "time"} for name, _ in headers):
-            return one.reason  # it asked for more than a batch does, and in a wrong way
-        known = () if inputs is None else headers
-        _, rejects = decoder.decode(one.value, one.key, known, wall_ms())
-        return rejects[0].reason.value if rejects else None
-
-    return judge
-
-
-def change_judge(one: Rejected) -> str | None:
-    """Says of an output's reject that it is no change at all."""
-    return "it is no change" if _connection(one.value) is None else None
-
-
-def _message(value: bytes | None) -> Mapping[str, Any]:
-    try:
-        found = orjson.loads(value or b"")
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _connection(value: bytes | None) -> str | None:
-    found = _message(value).get("connection")
-    return found if isinstance(found, str) else None
-
-
-def _message_id(value: bytes | None) -> str:
-    return str(_message(value).get("message_id"))
 
 
 def _merged(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -114,6 +114,29 @@ def test_what_is_not_there_is_refused_with_what_is(
     assert "connection buyers@seen is paused" in CliRunner().invoke(cli, right).output
 
 
+def test_without_definitions_the_connections_are_those_that_sinks_told_of(
+    embedded_broker: str, topic_prefix: str
+) -> None:
+    settings = Settings(broker=embedded_broker, prefix=topic_prefix)
+    asyncio.run(ensure_topics(settings, ["seen", "new"], sinks=True))
+    told = b'{"connector": "log", "connections": ["a@seen"]}'
+    asyncio.run(write(settings, "sink-state", (b"output:seen", told)))
+
+    def pause(output: str, connection: str) -> str:
+        words = ["outputs", "pause", output, "--connection", connection]
+        flags = ("--broker", embedded_broker, "--prefix", topic_prefix)
+        result = CliRunner().invoke(cli, [*words, *flags])
+        return str(result.exception or result.stdout)
+
+    assert pause("seen", "b@seen").startswith("output `seen` has no connection `b@seen`; ")
+    assert pause("seen", "a@seen").startswith("connection a@seen is paused")
+    # Of this one nobody has told anything yet.
+    assert pause("new", "b@seen") == (
+        "connection `b@seen` is none of output new; write it as <audience>@new"
+    )
+    assert pause("new", "b@new").startswith("connection b@new is paused")
+
+
 def test_an_output_that_no_worker_runs_is_not_said_to_run_whatever_is_in_the_topics(
     embedded_broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:

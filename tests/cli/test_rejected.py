@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cdp_stream.cli.main import cli
 from cdp_stream.errors import UsageError
-from cdp_stream.formats.rejects import Reason, Reject, kept_headers, reject_headers
+from cdp_stream.formats.rejects import Reason, Reject, reject_headers
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.topics import ensure_topics
@@ -42,12 +42,15 @@ def batch(mpid: int) -> bytes:
     return json.dumps({"mpid": mpid, "events": [event]}).encode()
 
 
-def rejected(
-    reason: Reason, value: bytes | None, key: bytes | None, *came_with: tuple[str, bytes]
-) -> Record:
+def rejected(reason: Reason, record: Record, offset: int) -> Record:
+    """What becomes of a record at an offset of partition 1 of the input."""
+    key, value, _ = record
     reject = Reject(reason, f"what is wrong: {reason}", value)
-    headers = reject_headers(reject, "cdp.events", 1, 7, kept_headers(came_with, 1))
-    return key, value, headers
+    return (
+        key,
+        value,
+        [(name, value) for name, value in reject_headers(reject, "", 1, offset) if name != "topic"],
+    )
 
 
 def change(mpid: int, action: str, number: int) -> bytes:
@@ -104,16 +107,26 @@ def system(embedded_broker: str, topic_prefix: str, tmp_path: Path) -> System:
 
 
 INPUT = ("input", b"web")
-NOW_KNOWN = rejected(Reason.UNKNOWN_INPUT, batch(5), b"5", INPUT, ("trace", b"\xff\x01"))
-STILL_UNKNOWN = rejected(Reason.UNKNOWN_INPUT, batch(6), b"6", ("input", b"tv"))
-NO_JSON = rejected(Reason.NOT_JSON, b"{jane@example.com", b"7", INPUT)
-TOO_LONG_AGO = rejected(Reason.FUTURE_TIME, batch(8), b"8", INPUT)
-WITHOUT_VALUE = (b"9", None, [*rejected(Reason.TOO_LARGE, b"", b"9")[2], ("value_bytes", b"9")])
+CAME: list[Record] = [
+    (b"5", batch(5), [INPUT, ("trace", b"\xff\x01")]),
+    (b"6", batch(6), [("input", b"tv")]),
+    (b"7", b"{jane@example.com", [INPUT]),
+    (b"8", batch(8), [INPUT]),
+    (b"9", batch(9), []),
+]
+REJECTS = [
+    rejected(Reason.UNKNOWN_INPUT, CAME[0], 0),
+    rejected(Reason.UNKNOWN_INPUT, CAME[1], 1),
+    rejected(Reason.NOT_JSON, CAME[2], 2),
+    rejected(Reason.FUTURE_TIME, CAME[3], 3),
+]
+WITHOUT_VALUE = (b"9", None, [*rejected(Reason.TOO_LARGE, CAME[4], 4)[2], ("value_bytes", b"9")])
+LONG_GONE = rejected(Reason.FUTURE_TIME, CAME[4], 1_000)
 
 
 def test_it_lists_by_reason_and_shows_one_with_all_that_it_came_with(system: System) -> None:
-    system.write("rejected", 1, NOW_KNOWN, STILL_UNKNOWN, NO_JSON)
-    system.write("rejected", 2, TOO_LONG_AGO)
+    system.write("rejected", 1, *REJECTS[:3])
+    system.write("rejected", 2, REJECTS[3])
     told = system.cdp("rejected")
     assert told.startswith(f"{system.settings.topic('rejected')}: 4 records\n")
     assert "        2  unknown_input\n" in told
@@ -123,43 +136,48 @@ def test_it_lists_by_reason_and_shows_one_with_all_that_it_came_with(system: Sys
     assert [(row["partition"], row["offset"], row["reason"]) for row in rows] == [
         (1, 0, "unknown_input"), (1, 1, "unknown_input"), (1, 2, "not_json"), (2, 0, "future_time"),
     ]  # fmt: skip
-    assert (rows[0]["source_partition"], rows[0]["source_offset"], rows[0]["key"]) == (1, 7, "5")
+    assert (rows[0]["source_partition"], rows[0]["source_offset"], rows[0]["key"]) == (1, 0, "5")
     (row,) = system.cdp("rejected", "list", "--reason", "not_json", "--json").splitlines()
     assert json.loads(row)["detail"] == "what is wrong: not_json"
     assert system.cdp("rejected", "--since", str(rows[0]["time"] + 3_600_000), "--json") == ""
     shown = system.cdp("rejected", "show", "1:2")
     assert "reason: not_json\n" in shown
-    assert "header.input: web\n" in shown
+    assert "offset: 2\n" in shown
     assert "{jane@example.com" in shown
     as_json = json.loads(system.cdp("rejected", "show", "1:0", "--json"))
     assert json.loads(as_json["value"])["mpid"] == 5
 
 
-def test_what_can_be_used_by_now_is_sent_as_it_came_and_once(system: System) -> None:
-    system.write("rejected", 1, NOW_KNOWN, STILL_UNKNOWN, NO_JSON, WITHOUT_VALUE)
-    system.write("rejected", 2, TOO_LONG_AGO)
+def test_what_can_be_used_by_now_is_sent_as_it_came_and_once(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The embedded broker does not say that an offset is out of range.
+    monkeypatch.setattr("cdp_stream.sinks.resending._PATIENCE_S", 1.0)
+    system.write("events", 1, *CAME)
+    system.write("rejected", 1, *REJECTS[:3], WITHOUT_VALUE, LONG_GONE)
+    system.write("rejected", 2, REJECTS[3])
+    before = system.read("events")
     left_out = {
         "it would be rejected again: unknown_input": 1,
         "it would be rejected again: not_json": 1,
-        "kept without its value or its headers": 1,
+        "the broker did not take its value": 1,
+        "the record is no longer in its topic, and its headers are not known": 1,
     }
     assert system.resend("--all", "--dry-run") == {"sent": 2, "left_out": left_out}
-    assert system.read("events") == []
+    assert system.read("events") == before
     assert system.resend("--all") == {"sent": 2, "left_out": left_out}
     place = Routing(PARTITIONS).partition_of
-    came = [
-        (place(b"5"), b"5", batch(5), (INPUT, ("trace", b"\xff\x01"))),
-        (place(b"8"), b"8", batch(8), (INPUT,)),
-    ]
-    assert system.read("events") == sorted(came)
-    again = {"sent": 0, "left_out": left_out | {"sent again before": 2}}
-    assert system.resend("--all") == again
-    assert len(system.read("events")) == 2
+    again = [(place(key), key, value, tuple(headers)) for key, value, headers in (CAME[0], CAME[3])]
+    assert system.read("events") == sorted([*before, *again], key=lambda r: (r[0], r[1] or b""))
+    assert system.resend("--all") == {
+        "sent": 0, "left_out": left_out | {"sent again before": 2},
+    }  # fmt: skip
+    assert len(system.read("events")) == len(CAME) + 2
     assert "2 of them sent again" in system.cdp("rejected")
     assert "sent again" in system.cdp("rejected", "show", "1:0")
     assert system.resend("1:0", "--again") == {"sent": 1, "left_out": {}}
     assert system.resend("1:2", "--force") == {"sent": 1, "left_out": {}}
-    assert len(system.read("events")) == 4
+    assert len(system.read("events")) == len(CAME) + 4
 
 
 def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
@@ -204,11 +222,14 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
 def test_much_is_sent_in_pieces_and_none_of_it_twice(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdp_stream.sinks.rejected._GATHERED_RECORDS", 3)
-    records = [rejected(Reason.FUTURE_TIME, batch(n), b"%d" % n, INPUT) for n in range(10)]
-    system.write("rejected", 0, *records)
+    monkeypatch.setattr("cdp_stream.sinks.resending._GATHERED_RECORDS", 3)
+    came: list[Record] = [(b"%d" % n, batch(n), [INPUT]) for n in range(10)]
+    system.write("events", 1, *came)
+    rejects = [rejected(Reason.FUTURE_TIME, one, n) for n, one in enumerate(came)]
+    system.write("rejected", 0, *rejects)
     assert system.resend("--reason", "future_time") == {"sent": 10, "left_out": {}}
-    assert sorted(int(key) for _, key, _, _ in system.read("events") if key) == list(range(10))
+    keys = sorted(int(key) for _, key, _, _ in system.read("events") if key)
+    assert keys == sorted([*range(10)] * 2)
 
 
 def test_what_is_not_there_is_refused(system: System) -> None:
