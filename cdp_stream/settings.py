@@ -20,7 +20,16 @@ Clock = Literal["wall", "stream"]
 Guarantee = Literal["exactly-once", "at-least-once"]
 LogFormat = Literal["json", "logfmt"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+Kept = Literal["rows", "store", "waiting", "delivering", "outputs_waiting", "outputs_sending"]
+"""What is kept: decoded rows; RocksDB's blocks and tables; records that were fetched and wait; rows
+and messages on their way to Kafka; records of outputs' topics; changes on their way to partners."""
 
+_SHARES: dict[Kept, float] = {
+    "rows": 7 / 16, "store": 1 / 8, "waiting": 1 / 16, "delivering": 1 / 32,
+    # Of a process of its own.
+    "outputs_waiting": 1 / 16, "outputs_sending": 1 / 4,
+}  # fmt: skip
+"""Shares of `memory`; what is left is for Python, libraries, definitions and copies."""
 _MOST_SECONDS = 3600
 _LONGEST_PREFIX = 100  # Kafka's limit for a topic name is 249
 _NOT_SETTINGS = ("CDP_TEST_", "CDP_REQUIRE_KAFKA")
@@ -67,8 +76,9 @@ class Settings:
         guarantee: What a crash may do to outputs. A worker that was not told falls back to
             ``at-least-once``, with a warning, on a broker that has no transactions.
         store: Where rows are kept locally: ``rocksdb``, in ``data_dir``, or ``memory``.
-        store_memory: What RocksDB may take of memory for all partitions together, MiB.
-        rows_kept: How many rows are kept decoded, of all partitions together.
+        memory: What a worker's profiles may take of memory, MiB; what each buffer may take are
+            shares of it, as are those of the sinks.
+        profile_size: At how many KiB a profile's row stops growing.
         log_level: The least level that is logged.
         log_format: How a fact is written: as JSON, or as logfmt.
         session_timeout: After how long of silence a worker's partitions go to others, seconds.
@@ -96,8 +106,8 @@ class Settings:
     grace: int = 250
     guarantee: Guarantee = "exactly-once"
     store: Literal["rocksdb", "memory"] = "rocksdb"
-    store_memory: int = 128
-    rows_kept: int = 100_000
+    memory: int = 1024
+    profile_size: int = 512
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "json"
     session_timeout: float = 10.0
@@ -111,6 +121,15 @@ class Settings:
     sasl_username: str | None = None
     sasl_password: Secret | None = None
     sasl_password_file: Path | None = None
+
+    @property
+    def row_limit(self) -> int:
+        """Bytes at which a profile's row stops growing."""
+        return self.profile_size * 1024
+
+    def memory_for(self, what: Kept) -> int:
+        """Bytes of memory for one kind of what a worker keeps, of all partitions together."""
+        return int(self.memory * 1024 * 1024 * _SHARES[what])
 
     @property
     def brokers(self) -> list[str]:
@@ -159,6 +178,18 @@ def load_settings(
     settings, sources = gathered_settings(flags, environment, file)
     check_security(settings)
     return settings, sources
+
+
+def row_limit(environment: Mapping[str, str], file: Path | None = None) -> int:
+    """Bytes at which a profile's row stops growing, for commands without a broker: they have to
+    evaluate as workers do, whatever the other settings are.
+
+    Raises:
+        UsageError: The value does not fit, or the file cannot be read.
+    """
+    name = "CDP_PROFILE_SIZE"
+    own = {name: environment[name]} if name in environment else {}
+    return gathered_settings({}, own, file)[0].row_limit
 
 
 def gathered_settings(
@@ -361,8 +392,8 @@ _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
         "exactly-once or at-least-once",
     ),
     "store": (_one_of("rocksdb", "memory"), "rocksdb or memory"),
-    "store_memory": (_whole(8, 1_048_576), "MiB, from 8"),
-    "rows_kept": (_whole(1, 1_000_000_000), "a whole number from 1"),
+    "profile_size": (_whole(16, 768), "KiB, from 16 to 768"),
+    "memory": (_whole(1, 1_048_576), "MiB, from 1"),
     "log_level": (_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
     "log_format": (_one_of("json", "logfmt"), "json or logfmt"),
     "session_timeout": (_seconds, "seconds, above 0"),

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from cdp_stream.cli.config import command as config
 from cdp_stream.errors import UsageError
-from cdp_stream.settings import Settings, load_settings
+from cdp_stream.settings import Settings, load_settings, row_limit
 
 
 def sources(found):
@@ -71,14 +71,35 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path):
     [
         ("partitions", "0"), ("partitions", True), ("partitions", "many"), ("metrics_port", 70_000),
         ("clock", "sun"), ("grace", "-1ms"), ("grace", "soon"), ("guarantee", "exactly-twice"),
-        ("store", "disk"), ("store_memory", "7"), ("rows_kept", "0"), ("prefix", "a b"),
-            ("broker", " "), ("session_timeout", 0),
+        ("store", "disk"), ("memory", "0"), ("memory", "1g"), ("profile_size", "769"),
+        ("prefix", "a b"), ("broker", " "), ("session_timeout", 0),
         ("log_level", "loud"),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_is_refused_by_name(name, value):
     with pytest.raises(UsageError, match=f"^{name} "):
         load_settings({name: value}, {})
+
+
+def test_what_is_kept_are_shares_of_the_memory_that_leave_room_for_the_rest():
+    settings, mib = Settings(), 2**20
+    assert settings.memory == 1024
+    kept = {
+        "rows": 448, "store": 128, "waiting": 64, "delivering": 32,
+        "outputs_waiting": 64, "outputs_sending": 256,
+    }  # fmt: skip
+    assert {what: settings.memory_for(what) // mib for what in kept} == kept
+    assert Settings(memory=4096).memory_for("rows") == 1792 * mib
+
+
+def test_the_limit_of_a_profile_is_found_whatever_the_other_settings_are(tmp_path):
+    file = tmp_path / "cdp.toml"
+    assert row_limit({"CDP_NO_SETTING": "x"}, file) == 524_288
+    file.write_text("profile_size = 64\n", encoding="utf-8")
+    assert row_limit({}, file) == 65_536
+    assert row_limit({"CDP_PROFILE_SIZE": "16", "CDP_BROKER": ""}, file) == 16_384
+    with pytest.raises(UsageError, match="profile_size"):
+        row_limit({"CDP_PROFILE_SIZE": "15"}, file)
 
 
 def test_topics_and_groups_begin_with_the_prefix():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cdp_stream.cli.options import files_of, load_account
+from cdp_stream.cli.options import SETTINGS_FILE, files_of, load_account
 from cdp_stream.core.definition import Account
 from cdp_stream.definitions import Loaded
 from cdp_stream.errors import DiskError, UsageError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from cdp_stream.kafka.definitions_source import DefinitionsSource
     from cdp_stream.kafka.worker import Companion
 
-SETTINGS_FILE = Path("cdp.toml")
 TOPOLOGIES = ("profiles", "sinks")
 
 
@@ -105,11 +103,11 @@ def command(
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
-    from cdp_stream.partition.room import RowRoom
+    from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
 
     source = _source(settings, read)
-    events, room = settings.topic("events"), RowRoom(settings.rows_kept)
+    events, room = settings.topic("events"), Room(settings.memory_for("rows"))
     # Of what is applied, outputs may come at any time.
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(

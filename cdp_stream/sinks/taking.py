@@ -14,7 +14,7 @@ from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.sinks.deletions import Deletions
-from cdp_stream.sinks.held import WAITING_RECORDS, HeldPartition
+from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.outgoing import Outgoing
 from cdp_stream.sinks.partitions import Partitions
@@ -79,7 +79,7 @@ class Taking:
                 self._last_served = held.number
                 self._take(held, records)
                 await asyncio.sleep(0)
-            if held.paused and held.waiting <= WAITING_RECORDS // 2:
+            if self._partitions.is_down(held):
                 held.paused = False
                 self._partitions.fetch([held.number])
         if self._partitions.is_open and not self._partitions.halted:

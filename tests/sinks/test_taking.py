@@ -12,6 +12,7 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.partition.room import Room
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.held import SLICE, HeldPartition
@@ -62,8 +63,15 @@ class Sink:
     """One output's taking and delivering, of partitions that a test fills."""
 
     def __init__(self, *progress: Progress) -> None:
-        consumer = SimpleNamespace(resume_partitions=lambda _tps: None)
-        plan = SinkPlan("out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0)
+        self.paused: list[Any] = []
+        consumer = SimpleNamespace(
+            resume_partitions=lambda _tps: self.paused.clear(), pause_partitions=self.paused.extend
+        )
+        self.room = Room()
+        plan = SinkPlan(
+            "out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0,
+            waiting=self.room,
+        )  # fmt: skip
         self.place, self.faults = Place(), list[tuple[Fault, Mapping[str, Any]]]()
         self.partitions = partitions = Partitions(SimpleNamespace(consumer=consumer), plan)
         partitions.is_open = True
@@ -95,10 +103,10 @@ class Sink:
 
     def fill(self, number: int, first: int, values: Sequence[bytes]) -> None:
         records = [
-            SimpleNamespace(offset=first + place, value=value, key=b"", timestamp=1)
+            SimpleNamespace(offset=first + place, value=value, key=b"", timestamp=1, headers=())
             for place, value in enumerate(values)
         ]
-        self.partitions.held[number].add(Chunk(records, -1))
+        self.partitions.accept(number, Chunk(records, -1))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Place]:
@@ -118,6 +126,20 @@ async def test_partitions_are_served_in_turn_while_there_is_little_room() -> Non
         await place.has(8 * SLICE)
         assert {change.mpid for change in place.taken[: 8 * SLICE]} == set("01234567")
         await place.has(16 * SLICE)
+
+
+async def test_a_partition_is_not_fetched_while_what_waits_takes_more_than_its_share() -> None:
+    sink = Sink(Progress(0, None, ()))
+    sink.room.size = 100_000
+    sink.fill(0, 0, [message(n, mpid=1) for n in range(100)])
+    assert sink.paused == []
+    sink.fill(0, 100, [message(n, mpid=1) for n in range(100, SLICE)])
+    assert sink.partitions.rests(0)
+    assert len(sink.paused) == 1
+    async with sink.running() as place:
+        await place.has(SLICE)
+    assert not sink.partitions.rests(0)
+    assert sink.paused == []
 
 
 UNSET = {"list_id": "${NOT_SET}"}
