@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cdp_stream.cli.options import SETTINGS_FILE, counted, instant_text, unknown
 from cdp_stream.core.definition import Account
@@ -75,7 +76,7 @@ def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as clic
     for status in statuses:
         table.add_row(
             status.id, status.connector or "?", _words(status.status), f"{status.lag:,}",
-            _age(status), f"{status.rejected:,}", status.fault or "",
+            _age(status), f"{status.rejected:,}", Text(status.fault or ""),
         )  # fmt: skip
     Console().print(table)
 

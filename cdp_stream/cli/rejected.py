@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cdp_stream.cli.options import SETTINGS_FILE, Instant, counted, instant_text, unknown
 from cdp_stream.cli.outputs import applied_account
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from cdp_stream.sinks.resending import Judge
 
 _MOST_REASONS = 20
+_MOST_KINDS = 10_000
+_OTHERS = "(others)"
 _WIDEST = 100
+_PLACE = re.compile(r"[0-9]{1,9}:[0-9]{1,18}")
 _FLAGS = "flags"
 
 
@@ -121,13 +126,15 @@ def show_rejected(obj: dict[str, Any], /, place: str, **flags: Any) -> None:  # 
     asyncio.run(read())
     ((one, again),) = found
     if flags["as_json"]:
-        click.echo(json.dumps(_row(one, again) | {"headers": _headers(one), "value": _text(one)}))
+        click.echo(
+            json.dumps(_row(one, again) | {"headers": _headers(one), "value": _readable(one.value)})
+        )
         return
     click.echo(f"{place}, rejected {instant_text(one.time)}{', sent again' if again else ''}")
-    click.echo(f"key: {_readable(one.key)}")
+    click.echo("without a key" if one.key is None else f"key: {_printed(_readable(one.key))}")
     for name, value in _headers(one):
-        click.echo(f"{name}: {value}")
-    click.echo(_text(one) if one.value is not None else "without its value")
+        click.echo(f"{_printed(name)}: {_printed(value)}")
+    click.echo("without its value" if one.value is None else _printed(_readable(one.value)))
 
 
 @command.command(
@@ -180,11 +187,11 @@ def _together(obj: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(text: str) -> tuple[int, int]:
-    partition, _, offset = text.partition(":")
-    if not (partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
+    if not _PLACE.fullmatch(text):
         raise UsageError(
             f"`{text}` is no PARTITION:OFFSET", "copy one from the list of `cdp rejected`"
         )
+    partition, _, offset = text.partition(":")
     return int(partition), int(offset)
 
 
@@ -261,9 +268,10 @@ def _list(flags: dict[str, Any], *, limit: int) -> None:
                 if flags["as_json"]:
                     click.echo(json.dumps(_row(one, again)))
                     return
-                counts[one.reason] += 1
+                reason = _cut(one.reason)
+                counts[reason if reason in counts or len(counts) < _MOST_KINDS else _OTHERS] += 1
                 seen_again += again
-                newest.append((one, again))
+                newest.append((replace(one, value=None), again))
                 if len(newest) > max(1_000, 2 * limit):
                     _keep_newest(newest, limit)
 
@@ -276,7 +284,7 @@ def _list(flags: dict[str, Any], *, limit: int) -> None:
     again = f", {seen_again:,} of them sent again" if seen_again else ""
     click.echo(f"{name}: {counted(sum(counts.values()), 'record')}{again}")
     for reason, number in counts.most_common(_MOST_REASONS):
-        click.echo(f"{number:>9,}  {_cut(reason)}")
+        click.echo(f"{number:>9,}  {reason}")
     if (more := len(counts) - _MOST_REASONS) > 0:
         click.echo(f"           and {counted(more, 'other reason')}")
     _keep_newest(newest, limit)
@@ -285,10 +293,10 @@ def _list(flags: dict[str, Any], *, limit: int) -> None:
         for one, was_sent in newest:
             detail = one.header("detail") or ""
             sent = " (sent again)" if was_sent else ""
-            table.add_row(
-                f"{one.partition}:{one.offset}", instant_text(one.time),
-                _cut(one.reason) + sent, _cut(detail),
-            )  # fmt: skip
+            place = f"{one.partition}:{one.offset}"
+            # As text, for what a partner says may look like markup.
+            said = Text(_cut(one.reason) + sent), Text(_cut(detail))
+            table.add_row(place, instant_text(one.time), *said)
         Console().print(table)
 
 
@@ -317,14 +325,16 @@ def _headers(one: Rejected) -> list[tuple[str, str | None]]:
     return [(name, _readable(value)) for name, value in one.headers]
 
 
-def _text(one: Rejected) -> str | None:
-    return _readable(one.value)
-
-
 def _readable(raw: bytes | None) -> str | None:
     return None if raw is None else raw.decode("utf-8", "replace")
 
 
+def _printed(text: str | None) -> str:
+    """A text with nothing in it that a terminal obeys."""
+    shown = "" if text is None else text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in shown)
+
+
 def _cut(text: str) -> str:
-    line = " ".join(text.split())
+    line = _printed(" ".join(text.split()))
     return line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…"

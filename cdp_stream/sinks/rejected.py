@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdp_stream.formats.limits import GREATEST_TIME
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.topics import partition_counts, started_admin
@@ -38,7 +39,7 @@ class Rejected:
     def header(self, name: str) -> str | None:
         """A header as text."""
         found = next((value for known, value in self.headers if known == name), None)
-        return None if found is None else found.decode("utf-8", "replace")
+        return None if not found else found.decode("utf-8", "replace")
 
     @property
     def reason(self) -> str:
@@ -129,10 +130,10 @@ class RejectedTopic:
 
         def take_records(_number: int, records: list[Any]) -> None:
             for record in records:
+                at = min(max(record.timestamp, 0), GREATEST_TIME)
                 one = Rejected(
-                    number, record.offset, record.timestamp, record.key, record.value,
-                    tuple(record.headers),
-                )  # fmt: skip
+                    number, record.offset, at, record.key, record.value, tuple(record.headers)
+                )
                 if selection.takes(one, in_words=in_words):
                     take(one)
 

@@ -190,7 +190,7 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
     )  # fmt: skip
 
     def refused(offset: int, key: bytes, value: bytes) -> Record:
-        headers = [("reason", b"400 Not an email"), ("output", b"mail")]
+        headers = [("reason", b"400 Not an email [/x]\x1b[2J"), ("output", b"mail")]
         return key, value, [*headers, ("offset", b"%d" % offset)]
 
     system.write(
@@ -200,7 +200,9 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
     (row,) = map(json.loads, system.cdp("outputs", "list", "--json").splitlines())
     assert row["rejected"] == 3
     assert "rejected: 3 changes" in system.cdp("outputs", "show", "mail")
-    assert "        2  400 Not an email\n" in system.cdp("rejected", "--output", "mail")
+    assert "        2  400 Not an email [/x]\\x1b[2J\n" in system.cdp(
+        "rejected", "--output", "mail"
+    )
     assert system.resend("--output", "mail", "--reason", "not an EMAIL") == {
         "sent": 1, "left_out": {"overtaken by a later change of the same profile": 1},
     }  # fmt: skip
