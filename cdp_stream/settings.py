@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cdp_stream.core.secret_names import USUAL, SecretNames, is_secret
 from cdp_stream.errors import UsageError
 
-__all__ = ["Guarantee", "Secret", "SettingSource", "Settings", "load_settings"]
+__all__ = [
+    "Guarantee",
+    "Secret",
+    "SettingSource",
+    "Settings",
+    "load_secret_names",
+    "load_settings",
+]
 
 Clock = Literal["wall", "stream"]
 Guarantee = Literal["exactly-once", "at-least-once"]
@@ -93,6 +101,11 @@ class Settings:
         sasl_username: As whom.
         sasl_password: The password, from the environment.
         sasl_password_file: The file that holds it, instead.
+        secret_names: Which variables of the environment definitions may use, by `${NAME}`.
+        allow_private: Whether outputs may call addresses inside the own network, where their own
+            settings allow it too.
+        outputs_dir: The folder in which every file must lie that settings of outputs name; any
+            without.
     """
 
     broker: str = "localhost:9092"
@@ -121,6 +134,9 @@ class Settings:
     sasl_username: str | None = None
     sasl_password: Secret | None = None
     sasl_password_file: Path | None = None
+    secret_names: SecretNames = USUAL
+    allow_private: bool = True
+    outputs_dir: Path | None = None
 
     @property
     def row_limit(self) -> int:
@@ -227,10 +243,30 @@ def gathered_settings(
     return Settings(**values), sources
 
 
+def load_secret_names(environment: Mapping[str, str], file: Path | None = None) -> SecretNames:
+    """The setting `secret_names` alone, for commands that need no other.
+
+    Raises:
+        UsageError: It does not fit, or the file cannot be read.
+    """
+    name = "secret_names"
+    variable = f"CDP_{name.upper()}"
+    if variable in environment:
+        found = _checked(name, environment[variable], f"environment {variable}")
+    else:
+        found = _checked(name, _contents(file).get(name, USUAL), str(file))
+    assert isinstance(found, SecretNames)
+    return found
+
+
 def _read_environment(environment: Mapping[str, str], names: set[str]) -> dict[str, str]:
     found = {}
     for variable, value in environment.items():
-        if not variable.startswith("CDP_") or variable.startswith(_NOT_SETTINGS):
+        if (
+            not variable.startswith("CDP_")
+            or variable.startswith(_NOT_SETTINGS)
+            or is_secret(variable)
+        ):
             continue
         name = variable.removeprefix("CDP_").lower()
         if name not in names:
@@ -241,13 +277,17 @@ def _read_environment(environment: Mapping[str, str], names: set[str]) -> dict[s
     return found
 
 
-def _read_file(file: Path | None, names: set[str]) -> dict[str, Any]:
+def _contents(file: Path | None) -> dict[str, Any]:
     if file is None or not file.exists():
         return {}
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "correct or remove it") from error
+
+
+def _read_file(file: Path | None, names: set[str]) -> dict[str, Any]:
+    found = _contents(file)
     for name in found:
         if name not in names:
             raise UsageError(f"{file}: {name} is no setting", f"settings are: {_listed(names)}")
@@ -347,6 +387,13 @@ def _secret(raw: object) -> Secret:
     return Secret(raw)
 
 
+def _secret_names(raw: object) -> SecretNames:
+    if isinstance(raw, SecretNames):
+        return raw
+    names = raw if isinstance(raw, list) else str(raw).split(",")
+    return SecretNames(tuple(str(name).strip() for name in names if str(name).strip()))
+
+
 def _path(raw: object) -> Path:
     return raw if isinstance(raw, Path) else Path(_text(raw))
 
@@ -410,4 +457,7 @@ _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
     "sasl_username": (_text, "a name"),
     "sasl_password": (_secret, "a password"),
     "sasl_password_file": (_path, "a file"),
+    "secret_names": (_secret_names, "names of variables, separated by commas; * for any letters"),
+    "allow_private": (_yes_or_no, "true or false"),
+    "outputs_dir": (_path, "a folder"),
 }

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from cdp_stream.cli.config import command as config
+from cdp_stream.core.secret_names import USUAL, SecretNames
 from cdp_stream.errors import UsageError
-from cdp_stream.settings import Settings, load_settings, row_limit
+from cdp_stream.settings import Settings, load_secret_names, load_settings, row_limit
 
 
 def sources(found):
@@ -171,3 +172,25 @@ def test_tls_is_on_or_off(written, on):
 def test_settings_of_tls_and_login_that_do_not_fit_each_other_are_refused(environment, message):
     with pytest.raises(UsageError, match=message):
         load_settings({}, environment)
+
+
+def test_secrets_are_no_settings_but_their_names_are_one(tmp_path):
+    environment = {"CDP_SECRET_CRM": "x", "CDP_SECRET_NAMES": "CRM_KEY, MAIL_*"}
+    settings, found = load_settings({}, environment)
+    assert settings.secret_names == SecretNames(("CRM_KEY", "MAIL_*"))
+    assert sources(found)["secret_names"] == "environment CDP_SECRET_NAMES"
+    assert load_secret_names(environment) == settings.secret_names
+    file = tmp_path / "cdp.toml"
+    file.write_text('secret_names = ["CRM_KEY"]\nnonsense = 1\n')
+    # A command that needs no other setting takes this one from the file alone.
+    assert load_secret_names({"CDP_NONSENSE": "1"}, file) == SecretNames(("CRM_KEY",))
+    assert load_secret_names({}, tmp_path / "none.toml") == USUAL
+    with pytest.raises(UsageError, match=r"secret_names .* is not names of variables"):
+        load_settings({}, {"CDP_SECRET_NAMES": "${CRM}"})
+
+
+def test_operators_say_where_outputs_may_go(tmp_path):
+    environment = {"CDP_ALLOW_PRIVATE": "false", "CDP_OUTPUTS_DIR": str(tmp_path)}
+    settings, _ = load_settings({}, environment)
+    assert (settings.allow_private, settings.outputs_dir) == (False, tmp_path)
+    assert (Settings().allow_private, Settings().outputs_dir) == (True, None)

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from cdp_stream.cli.options import SETTINGS_FILE, accepted, counted
-from cdp_stream.definitions import Loaded, load_files, load_texts
+from cdp_stream.cli.options import SETTINGS_FILE, accepted, counted, read_files
+from cdp_stream.definitions import Loaded, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.definitions.differences import difference
 from cdp_stream.errors import InputError
@@ -79,7 +79,7 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
             they leave out milestones that have children.
         BrokerError: Kafka cannot be asked.
     """
-    loaded = load_files(list(files))
+    loaded = read_files(files)
     for line in _still_needed(loaded):
         click.echo(line, err=True)
     account = accepted(loaded)

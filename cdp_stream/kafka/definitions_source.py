@@ -295,8 +295,10 @@ def _compiled(applied: Applied, row_limit: int) -> Definitions | None:
     if account is not None and account.id == applied.account:
         account = replace(account, row_limit=row_limit)
         return Definitions(str(record.version), applied.time, account)
-    problems = [str(problem) for problem in loaded.errors[:5]]
+    # Without their words, which may repeat an address that a criterion tests.
+    problems = [f"{one.file}:{one.line}:{one.column} [{one.code}]" for one in loaded.errors[:5]]
     log("definitions_invalid", level=logging.ERROR, version=record.version, problems=problems,
-        next="apply definitions that this release can read; those before stay in force",
+        next="see what `cdp check` of this release says of them, and apply definitions that it can "
+        "read; those before stay in force",
     )  # fmt: skip
     return None

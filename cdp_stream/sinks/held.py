@@ -28,6 +28,8 @@ class HeldPartition:
         written_at: When, on a steady clock, seconds.
         dated: When what was taken and not confirmed was written, by offset.
         first_seen: When the first record that waits was written, while nothing is taken.
+        undefined: Offset of the record that waits for definitions which explain it, and since when,
+            on a steady clock, seconds; None where none does.
     """
 
     def __init__(self, number: int, progress: Progress, written: Mapping[str, Any] | None) -> None:
@@ -43,6 +45,7 @@ class HeldPartition:
         self.last = -1
         self.dated: OrderedDict[int, int] = OrderedDict()
         self.first_seen: int | None = None
+        self.undefined: tuple[int, float] | None = None
 
     def add(self, chunk: Chunk) -> None:
         """Let a chunk wait."""
@@ -62,6 +65,16 @@ class HeldPartition:
             self.waiting_bytes -= self.chunks.popleft().size
             self._cursor = 0
         return part
+
+    def put_back(self, records: list[Any]) -> None:
+        """Let the last records of the slice that was taken wait again."""
+        self.waiting += len(records)
+        if self._cursor:
+            self._cursor -= len(records)
+        else:  # they were the end of a chunk, which is gone
+            chunk = Chunk(records, self.epoch)
+            self.chunks.appendleft(chunk)
+            self.waiting_bytes += chunk.size
 
     def drop_waiting(self) -> None:
         """Forget the records that wait; they will be fetched again."""

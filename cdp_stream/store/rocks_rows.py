@@ -15,6 +15,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Writ
 
 from cdp_stream.errors import DiskError
 from cdp_stream.store.damage import StoreDamagedError, disk_error
+from cdp_stream.store.data_directory import make_private
 from cdp_stream.store.rocks_partition import RocksPartition
 from cdp_stream.store.rows import LogIdentity, Opened, Rows
 
@@ -174,7 +175,7 @@ class RocksRows:
     def _open_database(self, partition: int) -> RocksPartition:
         path = self._path(partition)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_private(path)
         except OSError as error:
             raise disk_error(path, error.strerror or str(error)) from error
         return RocksPartition(path, partition, self._options())
