@@ -193,7 +193,7 @@ async def _rejected(consumer: AIOKafkaConsumer, topic: str, memory: Memory) -> i
     tps = [TopicPartition(topic, number) for number in numbers]
     if not tps:
         return 0
-    consumer.assign(tps)
+    # Not assigned, for that would disturb who asks for the group's positions.
     starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
     count = 0
     for tp in tps:
