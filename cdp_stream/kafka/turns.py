@@ -326,4 +326,5 @@ class Turns:
             )
         self._metrics.backfill.log_now_and_then()
         self._input_facts.log_now_and_then()
+        self._metrics.tell_rejects()
         self._metrics.definitions_invalid(self._changes.invalid)
