@@ -20,6 +20,7 @@ __all__ = [
     "ReplacedError",
     "TopicWatch",
     "changelog_is_gone",
+    "check_applied",
     "definitions_were_replaced",
     "input_was_replaced",
 ]
@@ -131,6 +132,39 @@ def changelog_is_gone(topic: str, what: str) -> ReplacedError:
         f"{topic} was deleted and made anew, {what}: the state of profiles is gone",
         "restore the topic, or stop all workers, start afresh with another --prefix, and publish "
         "the events there from their beginning",
+    )
+
+
+def check_applied(
+    group: str, events: str, changelog: str, partition: int, *, committed: int, applied: int
+) -> None:
+    """Check that rows were made of all that the group has committed: what lies between would be
+    skipped.
+
+    Args:
+        group: The group.
+        events: Name of the input topic.
+        changelog: Name of the changelog.
+        partition: Which partition of both.
+        committed: The group's position there; 0 for none.
+        applied: Offset of the last record that rows were made of; -1 for none.
+
+    Raises:
+        ReplacedError: They were not.
+    """
+    if committed <= applied + 1:
+        return
+    if applied < 0:
+        raise changelog_is_gone(
+            changelog,
+            f"as partition {partition} has no rows and the group's position is {committed}",
+        )
+    raise ReplacedError(
+        f"the group {group} has committed {events} partition {partition} up to offset {committed}, "
+        f"but {changelog} has only what came of it before {applied + 1}: records in between would "
+        "be skipped",
+        f"set the group's position back, and they are applied: kafka-consumer-groups.sh --group "
+        f"{group} --topic {events}:{partition} --reset-offsets --to-offset {applied + 1} --execute",
     )
 
 
