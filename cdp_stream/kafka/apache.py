@@ -2,7 +2,7 @@
 
 Its version is that of ``deploy/kafka/pom.xml``. Maven resolves the jars once into ``.kafka/`` of
 the checkout; from then on a Java runtime is enough. One broker in KRaft mode, with its data in a
-directory that goes with it.
+directory that goes with it; several that share a cluster id and name each other are a cluster.
 """
 
 import base64
@@ -22,7 +22,7 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.probe import free_port, wait_until_ready
 
-__all__ = ["ApacheKafka", "resolve_jars", "why_unavailable"]
+__all__ = ["ApacheKafka", "new_cluster_id", "resolve_jars", "why_unavailable"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -98,8 +98,11 @@ class ApacheKafka:
             ``--add-scram=...`` for users.
         is_brief: It will do little: its JVM is one that starts at the least cost, not one that
             gets fast.
+        heap: How large that JVM may get.
+        cluster: The cluster's id; one of its own unless given.
 
     Attributes:
+        settings: Further broker settings; they count at its first start.
         port: Where it listens on 127.0.0.1.
         data: Where its log and its state are.
     """
@@ -112,14 +115,17 @@ class ApacheKafka:
         listeners: Mapping[str, str] | None = None,
         layout: Sequence[str] = (),
         is_brief: bool = False,
+        heap: str = _HEAP,
+        cluster: str | None = None,
     ) -> None:
         self.port = free_port()
         self._controller_port = free_port()
         self._jars = jars
-        self._settings = dict(settings or {})
+        self._cluster = cluster or new_cluster_id()
+        self.settings = dict(settings or {})
         self._listeners = dict(listeners or {})
         self._layout = list(layout)
-        self._options = [f"-Xmx{_HEAP}", *(_BRIEF if is_brief else ())]
+        self._options = [f"-Xmx{heap}", *(_BRIEF if is_brief else ())]
         self._root = Path(tempfile.mkdtemp(prefix="cdp-kafka-"))
         self.data = self._root / "data"
         self._child: Child | None = None
@@ -128,6 +134,11 @@ class ApacheKafka:
     def bootstrap(self) -> str:
         """What clients connect to, ``host:port``."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def controller(self) -> str:
+        """Where its controller listens, ``host:port``."""
+        return f"127.0.0.1:{self._controller_port}"
 
     @property
     def is_alive(self) -> bool:
@@ -206,21 +217,21 @@ class ApacheKafka:
         named = {"PLAINTEXT": self.bootstrap, **self._listeners}
         advertised = ",".join(f"{name}://{address}" for name, address in named.items())
         own = {
-            "listeners": f"{advertised},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listeners": f"{advertised},CONTROLLER://{self.controller}",
             "advertised.listeners": advertised,
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.quorum.voters": f"1@{self.controller}",
             "log.dirs": str(self.data),
-            **self._settings,
+            **self.settings,
         }
         lines = [f"{name}={value}" for name, value in own.items()]
         shared = (CHECKOUT / "deploy/kafka/server.properties").read_text(encoding="utf-8")
         return shared + "\n".join(["", *lines, ""])
 
     def _format(self, properties: Path) -> None:
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # With "=": an identity may begin with a dash.
+        # With "=": an id may begin with a dash.
         self._run_tool(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties),
+            "kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster}",
+            "-c", str(properties),
             *self._layout,
         )  # fmt: skip
 
@@ -241,6 +252,11 @@ class ApacheKafka:
     def _java(self, *arguments: str) -> list[str]:
         options = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self._jars}/*"]
         return ["java", *options, *arguments]
+
+
+def new_cluster_id() -> str:
+    """An id that no other cluster has."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _pom(checkout: Path) -> Path:
