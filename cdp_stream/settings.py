@@ -60,6 +60,7 @@ class Settings:
         replication: Copies of each topic that has to be created.
         data_dir: Where local files go; created if missing.
         metrics_port: Port for Prometheus metrics; none are served without.
+        metrics_host: The address that they are served on.
         clock: ``wall``, or ``stream``: time is the greatest arrival applied.
         grace: How long a record may be on its way before the wall clock passes it, ms. Written as
             ``250ms``, ``2s`` or a number of milliseconds.
@@ -90,6 +91,7 @@ class Settings:
     replication: int = 1
     data_dir: Path = Path("cdp-data")
     metrics_port: int | None = None
+    metrics_host: str = "0.0.0.0"
     clock: Clock = "wall"
     grace: int = 250
     guarantee: Guarantee = "exactly-once"
@@ -351,6 +353,7 @@ _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
     "replication": (_whole(1, 100), "a whole number from 1"),
     "data_dir": (lambda raw: Path(_text(str(raw))), "a directory"),
     "metrics_port": (_whole(1, 65_535), "a port from 1 to 65535"),
+    "metrics_host": (_text, "an address or a host name"),
     "clock": (_one_of("wall", "stream"), "wall or stream"),
     "grace": (_milliseconds, "a duration such as 250ms or 2s"),
     "guarantee": (

@@ -6,6 +6,9 @@ has touched 20 criteria. Every (profile, name) pair is seen once before the meas
 criteria of a new profile are behind it; from then on one event in 20 has the category that flips a
 membership.
 
+The same load comes in two spellings: as short as a batch can be, or with what mParticle's SDKs
+write beside the event.
+
 Source: docs/benchmarks.md.
 """
 
@@ -25,6 +28,8 @@ AUDIENCES_READ: Final = 100
 """
 START: Final = 1_760_000_000_000
 """Epoch ms of the first event."""
+EVENTS_WITH_ATTRIBUTES: Final = 8
+"""Of so many batches of an SDK one has user attributes; in the others the member is empty."""
 
 
 def definitions(audiences: int = AUDIENCES_READ) -> str:
@@ -79,20 +84,29 @@ def _name(place: int) -> str:
     return f"Event {place:02d}"
 
 
-def warm_up(profiles: int = PROFILES) -> Iterator[tuple[int, bytes]]:
-    """One event of each (profile, name) pair, as (mpid, batch), in time order."""
+def warm_up(profiles: int = PROFILES, *, sdk: bool = False) -> Iterator[tuple[int, bytes]]:
+    """One event of each (profile, name) pair, as (mpid, batch), in time order.
+
+    Args:
+        profiles: how many.
+        sdk: spelled as mParticle's SDKs do.
+    """
     arrival = START
     for turn in range(NAMES_OF_A_PROFILE):
         for mpid in range(1, profiles + 1):
             arrival += 1
-            yield mpid, _batch(mpid, turn, arrival, "category 0", f"warm-{turn}-{mpid:08d}")
+            batch = _batch(mpid, turn, arrival, "category 0", f"warm-{turn}-{mpid:08d}")
+            yield mpid, _as_sdk(batch, mpid, mpid) if sdk else batch
 
 
-def stream(events: int, profiles: int = PROFILES, first: int = 0) -> Iterator[tuple[int, bytes]]:
+def stream(
+    events: int, profiles: int = PROFILES, first: int = 0, *, sdk: bool = False
+) -> Iterator[tuple[int, bytes]]:
     """The measured events from number `first` on, as (mpid, batch), in time order after those of
     `warm_up`.
 
-    Profiles are drawn uniformly; the same `first` gives the same events.
+    Profiles are drawn uniformly; the same `first` gives the same events. `sdk` is that of
+    `warm_up`.
     """
     random = Random(first)
     arrival = START + NAMES_OF_A_PROFILE * profiles + first
@@ -100,16 +114,9 @@ def stream(events: int, profiles: int = PROFILES, first: int = 0) -> Iterator[tu
         arrival += 1
         mpid = random.randrange(profiles) + 1
         category = f"category {random.randrange(CATEGORIES)}"
-        yield (
-            mpid,
-            _batch(
-                mpid,
-                random.randrange(NAMES_OF_A_PROFILE),
-                arrival,
-                category,
-                f"event-{number:010d}",
-            ),
-        )
+        turn = random.randrange(NAMES_OF_A_PROFILE)
+        batch = _batch(mpid, turn, arrival, category, f"event-{number:010d}")
+        yield mpid, _as_sdk(batch, mpid, number) if sdk else batch
 
 
 def _batch(mpid: int, turn: int, arrival: int, category: str, message_id: str) -> bytes:
@@ -119,3 +126,12 @@ def _batch(mpid: int, turn: int, arrival: int, category: str, message_id: str) -
         b'"custom_event_type":"navigation","timestamp_unixtime_ms":%d,"source_message_id":"%b","custom_attributes":'
         b'{"category":"%b","page":"/offers/summer/2026","position":3}}}],"environment":"production"}'
     ) % (mpid, arrival, name.encode(), arrival, message_id.encode(), category.encode())
+
+
+def _as_sdk(batch: bytes, mpid: int, number: int) -> bytes:
+    """The batch with its mpid as text, and with user attributes, mostly none."""
+    attributes = b""
+    if number % EVENTS_WITH_ATTRIBUTES == 0:
+        attributes = b'"$City":"Berlin","tier":"gold","visits":%d' % (number % 100)
+    rest = batch[len(b'{"mpid":%d' % mpid) :]
+    return b'{"mpid":"%d","user_attributes":{%b}%b' % (mpid, attributes, rest)

@@ -22,6 +22,11 @@ def _engine(scale: float, _broker: str | None) -> list[Result]:
     return engine.run(events, 3, profiles)
 
 
+def _engine_sdk(scale: float, _broker: str | None) -> list[Result]:
+    events, profiles = _of(200_000, scale, 1_000), _of(PROFILES, scale, 100)
+    return engine.run(events, 3, profiles, sdk=True)
+
+
 def _many_audiences(scale: float, _broker: str | None) -> list[Result]:
     events, profiles = _of(200_000, scale, 1_000), _of(PROFILES, scale, 100)
     return engine.run(events, 3, profiles, _of(10_000, scale, 200))
@@ -66,6 +71,7 @@ def _backfill(scale: float, broker: str | None) -> list[Result]:
 
 ALL: Final[dict[str, Benchmark]] = {
     "engine": _engine,
+    "engine with batches of SDKs": _engine_sdk,
     "engine with 10,000 audiences": _many_audiences,
     "check": _check,
     "replay": _replay,

@@ -79,12 +79,13 @@ _json = click.option("--json", "as_object", is_flag=True, help="The machine-read
     show_default=True,
     help="Defined audiences.",
 )
+@click.option("--sdk", is_flag=True, help="Batches as mParticle's SDKs write them.")
 @_json
 def measure_engine(
-    events: int | None, runs: int, profiles: int | None, audiences: int, as_object: bool
+    events: int | None, runs: int, profiles: int | None, audiences: int, sdk: bool, as_object: bool
 ) -> None:
     """Decode, apply and evaluate; no Kafka."""
-    results = engine.run(events or 200_000, runs, profiles or PROFILES, audiences)
+    results = engine.run(events or 200_000, runs, profiles or PROFILES, audiences, sdk=sdk)
     _show(results, as_object=as_object)
 
 

@@ -4,7 +4,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
-from types import FrameType
 
 import click
 
@@ -67,7 +66,9 @@ def run_broker(host: str, port: int, topics: dict[str, int]) -> None:
     Raises:
         BrokerError: It cannot be started, or it ended by itself.
     """
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell without job control starts its background jobs with it ignored.
+    stops = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in stops}
     try:
         with EmbeddedBroker(host, port, topics=topics) as broker:
             made = ", ".join(f"{name}:{count}" for name, count in topics.items()) or "none"
@@ -79,8 +80,5 @@ def run_broker(host: str, port: int, topics: dict[str, int]) -> None:
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
     finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import click
 
+from cdp_stream.cli.options import counted
 from cdp_stream.core.definition import Account
 from cdp_stream.definitions import Loaded, load_files
 
@@ -29,7 +30,7 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
 
 
 def with_warnings(loaded: Loaded) -> Loaded:
-    """The same with the warnings among the problems."""
+    """The same with the warnings among the problems, accepted ones too."""
     from cdp_stream.lint import warnings_of
 
     found = [*loaded.problems, *warnings_of(loaded)]
@@ -38,38 +39,39 @@ def with_warnings(loaded: Loaded) -> Loaded:
 
 
 def report(loaded: Loaded, as_json: bool) -> str:
-    """What is printed: a line for each problem and a summary, or the JSON object."""
+    """A line for each problem and a summary, or the JSON object; without accepted warnings."""
+    shown = [problem for problem in loaded.problems if problem.accepted is None]
     if as_json:
-        problems = [problem.as_json() for problem in loaded.problems]
+        problems = [problem.as_json() for problem in shown]
         return json.dumps({"problems": problems}, indent=2, ensure_ascii=False)
-    return "\n".join([*map(str, loaded.problems), summary(loaded)])
+    return "\n".join([*map(str, shown), summary(loaded)])
 
 
 def summary(loaded: Loaded) -> str:
     """The last line: how many problems in how many files, or what was found to be right."""
-    errors, warnings = len(loaded.errors), len(loaded.problems) - len(loaded.errors)
+    errors = len(loaded.errors)
+    accepted = sum(problem.accepted is not None for problem in loaded.problems)
+    warnings = len(loaded.problems) - errors - accepted
     parts = []
     if errors or loaded.account is None:
-        parts.append(_counted(errors, "problem"))
+        parts.append(counted(errors, "problem"))
     if warnings:
-        parts.append(_counted(warnings, "warning"))
+        parts.append(counted(warnings, "warning"))
+    if accepted:
+        parts.append(counted(accepted, "accepted warning"))
     if loaded.account is not None:
         parts.insert(0, f"ok: {_contents(loaded.account)}")
         return ", ".join(parts)
-    files = len({problem.file for problem in loaded.problems})
-    return f"{' and '.join(parts)} in {_counted(files, 'file')}"
+    files = len({problem.file for problem in loaded.problems if problem.accepted is None})
+    return f"{' and '.join(parts)} in {counted(files, 'file')}"
 
 
 def _contents(account: Account) -> str:
     milestones = [audience.id for audience in account.audiences if "/" in audience.id]
     journeys = len({name.partition("/")[0] for name in milestones})
-    parts = [_counted(len(account.audiences) - len(milestones), "audience")]
+    parts = [counted(len(account.audiences) - len(milestones), "audience")]
     if journeys:
-        milestone_count = _counted(len(milestones), "milestone")
-        parts.append(f"{_counted(journeys, 'journey')} with {milestone_count}")
-    parts.append(_counted(len(account.workspaces), "workspace"))
+        milestone_count = counted(len(milestones), "milestone")
+        parts.append(f"{counted(journeys, 'journey')} with {milestone_count}")
+    parts.append(counted(len(account.workspaces), "workspace"))
     return ", ".join(parts)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -41,11 +41,14 @@ def command(seconds: float, export: str | None) -> None:
         write_batches(purchases, Path(export))
         click.echo(f"wrote {len(purchases):,} batches to {export}")
         return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    # A shell without job control starts its background jobs with SIGINT ignored.
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _interrupt}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         _run(seconds)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _run(seconds: float) -> None:

@@ -21,6 +21,7 @@ EXIT_INTERRUPTED = 130
 
 VERBS = {
     "demo": "Show the product at work on a real event stream.",
+    "init": "Write a folder to begin with: definitions, a test, sample events.",
     "check": "Check definitions.",
     "plan": "Show what applying definitions would change.",
     "apply": "Put definitions in force in running workers.",

@@ -92,7 +92,7 @@ def input_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_plan(definitions: tuple[str, ...]) -> Plan:
-    """The plan of definition files; warnings go to standard error.
+    """The plan of definition files; how many warnings there are goes to standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
@@ -101,7 +101,8 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
 
 
 def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
-    """The account of definition files, and what was read; warnings go to standard error.
+    """The account of definition files, and what was read; how many warnings there are goes to
+    standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
@@ -111,7 +112,7 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
 
 
 def accepted(loaded: Loaded) -> Account:
-    """The account of what was read; warnings go to standard error.
+    """The account of what was read; how many warnings there are goes to standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
@@ -120,9 +121,9 @@ def accepted(loaded: Loaded) -> Account:
         click.echo(str(problem), err=True)
     if loaded.account is None:
         errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
-        noun = "problem" if errors == 1 else "problems"
         raise InputError(
-            f"the definitions have {errors} {noun}", "mend what is listed above, then run it again"
+            f"the definitions have {counted(errors, 'problem')}",
+            "mend what is listed above, then run it again",
         )
     warn(loaded)
     return loaded.account
@@ -135,17 +136,28 @@ def files_of(loaded: Loaded) -> list[DefinitionFile]:
     ]
 
 
-def warn(loaded: Loaded) -> None:
-    """Print the warnings about definitions to standard error, a line each.
+def warn(*read: Loaded) -> None:
+    """Print one line on standard error if there are warnings about definitions: how many.
 
-    Where there are no outputs, that audiences are connected to none is left to `cdp check`.
+    Accepted ones do not count; nor, where there are no outputs, that audiences have no connection.
     """
     from cdp_stream.lint import warnings_of
 
-    has_outputs = loaded.account is not None and loaded.account.outputs
-    for warning in warnings_of(loaded):
-        if has_outputs or warning.code != "unconnected":
-            click.echo(str(warning), err=True)
+    number = 0
+    for loaded in read:
+        has_outputs = loaded.account is not None and loaded.account.outputs
+        number += sum(
+            warning.accepted is None and (bool(has_outputs) or warning.code != "unconnected")
+            for warning in warnings_of(loaded)
+        )
+    if number:
+        them = "it" if number == 1 else "them"
+        click.echo(f"{counted(number, 'warning')}: cdp check shows {them}", err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, as `1 audience`, `1,200 audiences`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def known_audience(plan: Plan, audience_id: str) -> str:

@@ -31,8 +31,7 @@ def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
     loaded = load_suites(files)
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
-    for definitions in loaded.definitions:
-        warn(definitions)
+    warn(*loaded.definitions)
     results = [
         FileResult(suite.file, tuple(run_case(case, suite.plan) for case in suite.cases))
         for suite in loaded.suites

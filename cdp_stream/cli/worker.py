@@ -49,6 +49,9 @@ TOPOLOGIES = ("profiles", "sinks")
     "--metrics-port", metavar="PORT", help="Serve /metrics, /healthz and /readyz on this port."
 )
 @click.option(
+    "--metrics-host", metavar="HOST", help="The address to serve them on.  [default: 0.0.0.0]"
+)
+@click.option(
     "--only",
     metavar="NAME,...",
     help="Run only these topologies: profiles, sinks.  [default: both]",
@@ -190,7 +193,7 @@ def _sinks_child(
         for value in values:
             command += [name, value]
     for name, flag in flags.items():
-        if flag is not None and name != "metrics_port":
+        if flag is not None and name not in {"metrics_port", "metrics_host"}:
             command += [f"--{name.replace('_', '-')}", flag]
     return SinksChild(command, ChildMetrics(), again=["--sinks-restarted"])
 

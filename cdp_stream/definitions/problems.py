@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, describe
 
@@ -25,6 +25,19 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
 
+
+AcceptableWarning = Literal[
+    "always-true",
+    "beyond-lookback",
+    "contains",
+    "equal",
+    "fading-window",
+    "never-true",
+    "unbounded-state",
+    "unconnected",
+    "unreachable-milestone",
+]
+"""Every code of a warning that a definition may accept."""
 
 CODES: Final = (
     "alias-limit",
@@ -86,17 +99,7 @@ CODES: Final = (
 )
 """Every code an error may have; kept for ever."""
 
-WARNINGS: Final = (
-    "always-true",
-    "beyond-lookback",
-    "contains",
-    "equal",
-    "fading-window",
-    "never-true",
-    "unbounded-state",
-    "unconnected",
-    "unreachable-milestone",
-)
+WARNINGS: Final = (*get_args(AcceptableWarning), "needless-acceptance")
 """Every code a warning may have; kept for ever."""
 
 
@@ -111,6 +114,7 @@ class Problem:
             the whole.
         suggestion: what to write instead; None where the message says it all.
         related: ids of the audiences that it is about, of a containment the containing one first.
+        accepted: of a warning that a definition accepts, the reason that it gives; else None.
     """
 
     severity: Severity
@@ -122,6 +126,7 @@ class Problem:
     message: str
     suggestion: str | None = None
     related: tuple[str, ...] = ()
+    accepted: str | None = None
 
     def __str__(self) -> str:
         """`file:line:column: path: what is wrong; what would be right [code]`."""

@@ -9,9 +9,12 @@ from pydantic import ValidationError
 
 from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.problems import CODES, Problems
-from cdp_stream.definitions.schema import Record
+from cdp_stream.definitions.schema import AcceptanceRecord, Record
 
 R = TypeVar("R", bound=Record)
+
+ACCEPT: Final = "accept"
+"""The key of the warnings that a definition accepts."""
 
 _EXPECTED: Final = {
     "string_type": "text",
@@ -28,6 +31,8 @@ _STAND_INS: Final[dict[str, Any]] = {
     "criteria": None,
     "connector": "",
     "output": "",
+    "warning": "equal",
+    "reason": "none",
 }
 
 
@@ -63,14 +68,27 @@ def read_record(model: type[R], node: Node, path: str, problems: Problems) -> Re
         problems.wrong_type(node, path, "a mapping")
         return None
     values = {key: _value(entry.value, key in model.NODES) for key, entry in node.entries.items()}
+    wrong: set[str] = set()
     try:
-        return Read(model.model_validate(values), node, path, frozenset())
+        record = model.model_validate(values)
     except ValidationError as error:
-        wrong = set()
         for finding in error.errors(include_url=False):
             wrong.add(str(finding["loc"][0]))
             _note(finding, model, node, path, problems)
-    return Read(_without(model, values, wrong), node, path, frozenset(wrong))
+        record = _without(model, values, wrong)
+    read = Read(record, node, path, frozenset(wrong))
+    if ACCEPT in model.model_fields:
+        _check_acceptances(read, problems)
+    return read
+
+
+def _check_acceptances(read: Read[R], problems: Problems) -> None:
+    """Note what is wrong with the warnings that a definition accepts."""
+    value, at = read.node.get(ACCEPT), f"{read.path}.{ACCEPT}" if read.path else ACCEPT
+    if isinstance(value, Sequence) and not value.items:
+        problems.error("empty-list", value.mark, at, "the list is empty", "leave the key out")
+    for item, path in read.items(ACCEPT):
+        read_record(AcceptanceRecord, item, path, problems)
 
 
 def _value(node: Node, keep: bool) -> Any:

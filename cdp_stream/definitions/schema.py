@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from cdp_stream.core.definition import Tier
 from cdp_stream.definitions.durations import DURATION_ADVICE, UNLIMITED, duration_ms
 from cdp_stream.definitions.nodes import Sequence
+from cdp_stream.definitions.problems import AcceptableWarning
 
 MAX_NAME: Final = 100
 MAX_TAG: Final = 18
@@ -94,6 +95,14 @@ def _says_something(value: list[str]) -> list[str]:
     )
 
 
+def _checked_reason(value: str) -> str:
+    if value.strip():
+        return value
+    raise PydanticCustomError(
+        "bad-value", "the reason is empty", {"advice": "say why the warning may be ignored"}
+    )
+
+
 def span_ms(text: str) -> int | None:
     """The milliseconds of a checked lookback or lifetime, None for `unlimited`."""
     return None if text == UNLIMITED else duration_ms(text)
@@ -131,6 +140,7 @@ class DocumentRecord(Record):
             "journeys",
             "outputs",
             "connections",
+            "accept",
         }
     )
 
@@ -142,6 +152,14 @@ class DocumentRecord(Record):
     journeys: Nodes | None = None
     outputs: Nodes | None = None
     connections: Nodes | None = None
+    accept: Nodes | None = None
+
+
+class AcceptanceRecord(Record):
+    """A warning that is known and meant to be so, with the reason."""
+
+    warning: AcceptableWarning
+    reason: Annotated[str, AfterValidator(_checked_reason)]
 
 
 class WorkspaceRecord(Record):
@@ -168,7 +186,7 @@ class InputRecord(Record):
 class CalculatedAttributeRecord(Record):
     """A calculated attribute; `workspace` None is the only one."""
 
-    NODES = frozenset({"of", "within", "since"})
+    NODES = frozenset({"of", "within", "since", "accept"})
 
     id: Id
     workspace: str | None = None
@@ -189,6 +207,7 @@ class CalculatedAttributeRecord(Record):
     of: AnyNode
     within: AnyNode = None
     since: AnyNode = None
+    accept: Nodes | None = None
 
 
 class AbTestRecord(Record):
@@ -212,7 +231,7 @@ class VariantRecord(Record):
 class AudienceRecord(Record):
     """An audience; None stands for the default that other records decide."""
 
-    NODES = frozenset({"criteria", "ab_test"})
+    NODES = frozenset({"criteria", "ab_test", "accept"})
 
     id: Id
     name: Name | None = None
@@ -224,12 +243,13 @@ class AudienceRecord(Record):
     tags: Tags = []
     criteria: AnyNode
     ab_test: AnyNode = None
+    accept: Nodes | None = None
 
 
 class JourneyRecord(Record):
     """A journey; its milestones are records of their own."""
 
-    NODES = frozenset({"milestones"})
+    NODES = frozenset({"milestones", "accept"})
 
     id: Id
     name: Name | None = None
@@ -237,12 +257,13 @@ class JourneyRecord(Record):
     inputs: Ids | None = None
     activation: Literal["always", "by_connection"] = "always"
     milestones: Nodes
+    accept: Nodes | None = None
 
 
 class MilestoneRecord(Record):
     """A milestone: with criteria, or the remaining-users split."""
 
-    NODES = frozenset({"criteria", "ab_test", "then"})
+    NODES = frozenset({"criteria", "ab_test", "then", "accept"})
 
     id: Id
     name: Name | None = None
@@ -252,6 +273,7 @@ class MilestoneRecord(Record):
     remaining: bool = False
     ab_test: AnyNode = None
     then: Nodes | None = None
+    accept: Nodes | None = None
 
 
 class OutputRecord(Record):

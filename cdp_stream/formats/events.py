@@ -24,6 +24,7 @@ from cdp_stream.formats.envelope import (
     identify,
     identify_alone,
     is_time,
+    mpid_of,
     parse_object,
     text_id,
 )
@@ -69,7 +70,9 @@ class BatchDecoder:
             return None, (parsed,)
         batch, brackets = parsed
         mpid = batch.get("mpid")
-        # The common case first: an integer whose text is the key.
+        # The common cases first: the key as text, as SDKs write it, or as an integer.
+        if type(mpid) is str and mpid.encode() == key:
+            mpid = mpid_of(mpid)
         if (
             type(mpid) is not int
             or key != b"%d" % mpid

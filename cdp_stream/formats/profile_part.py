@@ -42,6 +42,7 @@ MEMBERS: Final = frozenset(
 """The members of a batch that are read here; most batches have none of them."""
 
 _NO_FACTS = Facts()
+_NO_IDENTITIES_SIZE = len(orjson.dumps({}))
 _FACTS_SIZE = 64
 """Bytes that facts take in a row beside their own JSON."""
 
@@ -58,7 +59,7 @@ class Profile(NamedTuple):
 def read_profile(batch: Mapping[str, Any]) -> Profile:
     """Read the profile part of a batch; each problem is `<JSON path>: expected ...`."""
     problems: list[str] = []
-    attributes = _attributes(batch.get("user_attributes"), problems)
+    attributes = read_attributes(batch.get("user_attributes"), problems)
     deleted = _deleted(batch.get("deleted_user_attributes"), problems)
     identities = _identities(batch.get("user_identities"), problems)
     device = _device(_object(batch, "device_info", problems))
@@ -79,14 +80,22 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
         attribution=attribution,
     )
     says_facts = facts != _NO_FACTS
-    if attributes or deleted or identities or says_facts:
+    if deleted or identities or says_facts:
         size = 0
         if attributes or identities:
             size = len(orjson.dumps(attributes)) + len(orjson.dumps(identities))
         if says_facts:
             size += _FACTS_SIZE + len(orjson.dumps(facts))
         part = ProfilePart(attributes, deleted, identities, size, facts if says_facts else None)
+    elif attributes:
+        part = part_of_attributes(attributes)
     return Profile(part, device, application, problems)
+
+
+def part_of_attributes(attributes: dict[str, Any]) -> ProfilePart:
+    """The profile part of a batch that says nothing of the profile beside some attributes."""
+    size = len(orjson.dumps(attributes)) + _NO_IDENTITIES_SIZE
+    return ProfilePart(attributes, [], {}, size)
 
 
 def _object(batch: Mapping[str, Any], member: str, problems: list[str]) -> dict[str, Any]:
@@ -115,7 +124,10 @@ def _folded(key: str) -> str:
     return key.casefold() if key.startswith("$") else key
 
 
-def _attributes(written: Any, problems: list[str]) -> dict[str, Any]:
+def read_attributes(written: Any, problems: list[str]) -> dict[str, Any]:
+    """The user attributes that are in order, by the keys that they are kept under; each other adds
+    a problem.
+    """
     if written is None:
         return {}
     if type(written) is not dict:

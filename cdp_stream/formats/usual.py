@@ -16,20 +16,20 @@ from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.subject import EVENT, SCREEN_VIEW
 from cdp_stream.formats import limits
 from cdp_stream.formats.envelope import digest_of
-from cdp_stream.formats.profile_part import MEMBERS
+from cdp_stream.formats.profile_part import MEMBERS, part_of_attributes, read_attributes
 
 NO_MEMBERS: dict[str, Any] = {}
 """The device or the application of a batch that has none; only read, so that one serves all."""
 
 _new = object.__new__
-_has_no = MEMBERS.isdisjoint
+_says_no_more = (MEMBERS - {"user_attributes"}).isdisjoint
 _EVENT_NAME = limits.EVENT_NAME
 _ATTRIBUTES = limits.EVENT_ATTRIBUTES
 _ATTRIBUTE_NAME = limits.EVENT_ATTRIBUTE_NAME
 _ATTRIBUTE_VALUE = limits.EVENT_ATTRIBUTE_VALUE
 _BRACKETS = 5
 """Opening brackets of a usual record: the batch's, its events', the event's, its data's, and those
-of the attributes.
+of the event's attributes. User attributes are one more.
 """
 _SHORT = _ATTRIBUTE_NAME + len(
     '{"mpid":0,"events":[{"event_type":"screen_view","data":{"screen_name":"",'
@@ -41,15 +41,16 @@ can.
 """
 
 
-def usual_batch(  # noqa: PLR0912 - a call for a step would cost more than the step
+def usual_batch(  # noqa: PLR0911, PLR0912, PLR0915 - a call for a step would cost more than the step
     batch: dict[str, Any], mpid: int, input_id: str, arrival: int | None, size: int, brackets: int
 ) -> Batch | None:
     """The batch of a usual record, None for any other record.
 
     Usual is a record with one event, a custom event or a screen view, and nothing wrong in it: its
-    time is an integer up to the arrival or absent, its ids are text or absent, it has no location
-    and no profile part, its custom attributes are within the limits. Beside those no member of it
-    is an object or a list, and no text has a bracket; without attributes there may be one.
+    time is an integer up to the arrival or absent, its ids are text or absent, it has no location,
+    and of a profile part it has user attributes at most. All attributes are scalars within the
+    limits. Beside those no member of it is an object or a list, and no text has a bracket; a record
+    without any attributes may have one.
 
     Args:
         batch: the object of the record.
@@ -60,11 +61,11 @@ def usual_batch(  # noqa: PLR0912 - a call for a step would cost more than the s
         brackets: opening brackets in it, those within text included.
     """
     raw_events = batch.get("events")
-    if brackets > _BRACKETS or type(raw_events) is not list or len(raw_events) != 1:
+    if brackets > _BRACKETS + 1 or type(raw_events) is not list or len(raw_events) != 1:
         return None
     raw = raw_events[0]
     data = raw.get("data") if type(raw) is dict else None
-    if type(data) is not dict or "location" in data or arrival is None or not _has_no(batch):
+    if type(data) is not dict or "location" in data or arrival is None:
         return None
     event_type = raw.get("event_type")
     if event_type == "custom_event":
@@ -81,6 +82,21 @@ def usual_batch(  # noqa: PLR0912 - a call for a step would cost more than the s
         if size > _SHORT and _may_exceed_limits(attributes, size):
             return None
     elif attributes is not None:
+        return None
+    profile = None
+    user_attributes = batch.get("user_attributes")
+    if user_attributes is None:
+        if brackets > _BRACKETS:
+            return None
+    elif type(user_attributes) is not dict or brackets > _BRACKETS + (attributes is not None):
+        return None
+    elif user_attributes:
+        # Of these too every one is a scalar: the brackets are all taken.
+        problems: list[str] = []
+        profile = part_of_attributes(read_attributes(user_attributes, problems))
+        if problems:
+            return None
+    if not _says_no_more(batch):
         return None
     occurred_at = data.get("timestamp_unixtime_ms")
     if occurred_at is None:
@@ -117,7 +133,7 @@ def usual_batch(  # noqa: PLR0912 - a call for a step would cost more than the s
     usual.input = input_id
     usual.arrival = arrival
     usual.events = [event]
-    usual.profile = None
+    usual.profile = profile
     usual.digest = request_id
     usual.device = usual.application = NO_MEMBERS
     return usual

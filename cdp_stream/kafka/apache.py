@@ -98,11 +98,12 @@ class ApacheKafka:
             ``--add-scram=...`` for users.
         is_brief: It will do little: its JVM is one that starts at the least cost, not one that
             gets fast.
-        heap: How large that JVM may get.
-        cluster: The cluster's id; one of its own unless given.
 
     Attributes:
-        settings: Further broker settings; they count at its first start.
+        settings: Further broker settings. What they, the heap and the cluster are at its first
+            start counts.
+        heap: How large its JVM may get.
+        cluster: The cluster's id, its own alone unless it is changed.
         port: Where it listens on 127.0.0.1.
         data: Where its log and its state are.
     """
@@ -115,17 +116,16 @@ class ApacheKafka:
         listeners: Mapping[str, str] | None = None,
         layout: Sequence[str] = (),
         is_brief: bool = False,
-        heap: str = _HEAP,
-        cluster: str | None = None,
     ) -> None:
         self.port = free_port()
         self._controller_port = free_port()
         self._jars = jars
-        self._cluster = cluster or new_cluster_id()
+        self.cluster = new_cluster_id()
+        self.heap = _HEAP
         self.settings = dict(settings or {})
         self._listeners = dict(listeners or {})
         self._layout = list(layout)
-        self._options = [f"-Xmx{heap}", *(_BRIEF if is_brief else ())]
+        self._options = _BRIEF if is_brief else ()
         self._root = Path(tempfile.mkdtemp(prefix="cdp-kafka-"))
         self.data = self._root / "data"
         self._child: Child | None = None
@@ -162,7 +162,9 @@ class ApacheKafka:
             self._format(properties)
         log = self._root / "log"
         self._child = Child(
-            "Apache Kafka", self._java(*self._options, "kafka.Kafka", str(properties)), log=log
+            "Apache Kafka",
+            self._java(f"-Xmx{self.heap}", *self._options, "kafka.Kafka", str(properties)),
+            log=log,
         )
         try:
             self._child.start(os.environ)
@@ -230,7 +232,7 @@ class ApacheKafka:
     def _format(self, properties: Path) -> None:
         # With "=": an id may begin with a dash.
         self._run_tool(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster}",
+            "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}",
             "-c", str(properties),
             *self._layout,
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """A Faust app set up for chunks: the transport, the table manager, and the settings that matter."""
 
 import asyncio
+import time
 from collections.abc import Collection
 from typing import Any, Protocol
 
@@ -40,6 +41,9 @@ class Hosting(Protocol):
     def wake_up(self) -> None:
         """Look again whether there is something to do."""
 
+    def rests(self, partition: int) -> bool:
+        """Whether a partition's records are not wanted for now, and nobody need worry."""
+
     async def stop(self) -> None:
         """Release everything, for good."""
 
@@ -60,6 +64,7 @@ class ChunkApp(faust.App):
     metrics: Metrics
 
     def __init__(self, settings: Settings, group: str | None = None) -> None:
+        self._session_timeout_s = settings.session_timeout
         super().__init__(
             group or settings.group_id,
             broker=[f"kafka://{address}" for address in settings.brokers],
@@ -90,6 +95,12 @@ class ChunkApp(faust.App):
             broker_request_timeout=60.0,
             consumer_auto_offset_reset="earliest",
         )
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the group's coordinator has answered within the session time-out."""
+        lease_at: float = self.consumer.observation.lease_at
+        return time.monotonic() - lease_at < self._session_timeout_s
 
     def _new_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_consumer, self)

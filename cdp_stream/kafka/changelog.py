@@ -59,8 +59,8 @@ async def read_to_end(
         return
     observation = Observation()
     consumer = _reader(client, observation)
-    await consumer.start()
     try:
+        await consumer.start()
         unpack_whole_batches(consumer)
         consumer.assign(list(waiting))
         for number, offset in (starts or {}).items():
@@ -128,9 +128,10 @@ async def find_lost_positions(
             return await _find_lost(consumer, observation, waiting, believed_after_s)
     except TimeoutError as error:
         numbers = ", ".join(str(tp.partition) for tp in sorted(waiting))
+        noun = "partition" if len(waiting) == 1 else "partitions"
         raise BrokerError(
-            f"the broker did not tell within {answers_within_s:.0f} s how far {topic} reaches, "
-            f"partition {numbers}",
+            f"the broker did not tell within {answers_within_s:g} s how far {topic} reaches, "
+            f"{noun} {numbers}",
             _LOOK_AT_LEADERS,
         ) from error
     finally:

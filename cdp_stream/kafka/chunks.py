@@ -1,7 +1,7 @@
 """Faust's transport, with one Faust event per chunk: one partition's records of one fetch.
 
 Stock Faust makes several asyncio tasks per record, which costs ten times what this product may
-cost. Here nothing is done per record before the processor sees it. Five things differ from stock,
+cost. Here nothing is done per record before the processor sees it. Six things differ from stock,
 each relied on by the rest of this package and held by ``tests/kafka/test_hooks.py``:
 
 * a record list passes through the schema unchanged (:class:`ChunkSchema`);
@@ -10,10 +10,14 @@ each relied on by the rest of this package and held by ``tests/kafka/test_hooks.
 * offsets are committed up to what has been *delivered* (:meth:`ChunkConsumer.advance`), never by
   Faust's acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
 * pausing a partition reaches aiokafka, which otherwise keeps polling it;
+* a partition is reported as stuck when the broker has not answered for it, and never where its
+  records are not wanted;
 * revocation first lets the partitions finish and commits, and only then gives them up.
 """
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -28,6 +32,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from cdp_stream.kafka.leaving import leave_in_any_generation
+from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.unpacking import unpack_whole_batches
@@ -77,6 +82,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches: observed, read_committed, and answering within 100 ms."""
 
     consumer: "ChunkConsumer"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._wanted_at: dict[TP, float] = {}
+        self._reported_at: dict[TP, float] = {}
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -156,6 +166,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer is None:
             return
         wanted = {TopicPartition(tp.topic, tp.partition) for tp in tps}
+        if on:
+            self._wanted_at.update(dict.fromkeys(wanted, time.monotonic()))
 
         def change() -> None:
             assigned = wanted & consumer.assignment()
@@ -163,6 +175,32 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
                 (consumer.resume if on else consumer.pause)(*assigned)
 
         self.thread_loop.call_soon_threadsafe(change)
+
+    def _verify_aiokafka_event_path(self, now: float, tp: TP) -> bool:
+        """Report an input partition that should be fetched and is not; whether that is all there is
+        to look at.
+
+        Stock Faust reports partitions that are paused, as those of the changelog are for good, and
+        never one that is fetched no more: it takes aiokafka's wall clock for a steady one.
+        """
+        app, topic, number = self.consumer.app, tp.topic, tp.partition
+        if topic in app.tables.changelog_topics or app.hosting.rests(number):
+            return True
+        if tp in self.consumer._paused_partitions:
+            return False  # too much waits: whether that moves is looked at next
+        longest_s = self.tp_fetch_request_timeout_secs
+        answered_at = self.consumer.observation.answered_at.get((topic, number))
+        wanted_at = self._wanted_at.get(tp)
+        silent_s = now - max(answered_at or 0.0, wanted_at or self.time_started)
+        if silent_s < longest_s:
+            self._reported_at.pop(tp, None)
+            return False
+        if now - self._reported_at.get(tp, -math.inf) >= longest_s:
+            self._reported_at[tp] = now
+            log("input_stuck", level=logging.ERROR, topic=topic, partition=number,
+                silent_s=round(silent_s),
+                next="see that the leader of the partition is up and may be reached")  # fmt: skip
+        return True
 
 
 class ChunkConsumer(driver.Consumer):

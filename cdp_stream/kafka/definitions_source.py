@@ -198,6 +198,7 @@ class AppliedDefinitions:
     async def _follow(self) -> None:
         """Read on for ever; while the broker is away the definitions stay as they are."""
         tp = TopicPartition(self._topic, 0)
+        is_told = False
         while True:
             consumer = AIOKafkaConsumer(
                 **self._client, enable_auto_commit=False, isolation_level="read_committed",
@@ -209,12 +210,17 @@ class AppliedDefinitions:
                 consumer.seek(tp, self._next)
                 while True:
                     fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+                    if is_told:
+                        is_told = False
+                        log("definitions_followed", topic=self._topic)
                     for records in fetched.values():
                         await self._take(applied_of(records, self._newest))
                         self._next = records[-1].offset + 1
             except (KafkaError, OSError) as error:
-                log("definitions_not_followed", level=logging.WARNING, reason=repr(error),
-                    next="nothing: it is tried again")  # fmt: skip
+                if not is_told:
+                    log("definitions_not_followed", level=logging.WARNING, reason=repr(error),
+                        next="nothing: it is tried again")  # fmt: skip
+                is_told = True
                 await asyncio.sleep(_POLL_MS / 1000)
             finally:
                 await consumer.stop()

@@ -2,30 +2,39 @@
 
 A thread of its own answers, so that a worker whose loop hangs can still say so. Live means that the
 loop turns: a process that is not ought to be ended and started anew. Ready means that the group has
-given the worker its partitions (or none, when there are more workers than partitions) and that
-their rows are recovered; while they change hands it is not. Where the sinks are a process beside
-it, ready means that this runs too; that it does not is no reason to end the worker, which starts it
-again by itself.
+given the worker its partitions (or none, when there are more workers than partitions), that their
+rows are recovered, and that the broker is not lost; while they change hands it is not. Where the
+sinks are a process beside it, ready means that this runs too; that it does not is no reason to end
+the worker, which starts it again by itself.
 """
 
 import asyncio
+import contextlib
+import io
 import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from http.client import HTTPException
 from http.server import ThreadingHTTPServer
-from threading import Thread
+from threading import RLock, Thread
 from typing import Any
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
 from cdp_stream.errors import UsageError
 
-__all__ = ["Health", "serve"]
+__all__ = ["Health", "HealthServer", "serve"]
 
 STUCK_AFTER_S = 60.0
 """A loop that has not turned for so long hangs: no slice of work takes a tenth of it."""
 _BEAT_S = 1.0
+PATIENCE_S = 5.0
+"""How long a client may take to send its request, and as long again to take the answer."""
+MOST_BYTES = 8 * 1024
+"""Of a request, its headers included."""
+MOST_CONNECTIONS = 32
 
 
 class Health:
@@ -33,6 +42,7 @@ class Health:
 
     Args:
         recovered: Whether partitions are assigned and recovered now.
+        broker_lost: Whether the broker has been silent for too long.
         sinks: Whether the process of the sinks runs now; None where there is none beside this one.
         now: A monotonic clock, seconds.
     """
@@ -42,9 +52,11 @@ class Health:
         recovered: Callable[[], bool],
         now: Callable[[], float] = time.monotonic,
         *,
+        broker_lost: Callable[[], bool] = lambda: False,
         sinks: Callable[[], bool] | None = None,
     ) -> None:
         self._recovered = recovered
+        self._broker_lost = broker_lost
         self._sinks = sinks
         self._now = now
         self._beat_at = now()
@@ -69,7 +81,8 @@ class Health:
     def is_ready(self) -> bool:
         """Whether records flow, or would if there were any."""
         has_sinks = self._sinks is None or self._sinks()
-        return self.is_live and not self._stopping and has_sinks and self._recovered()
+        can_work = self._recovered() and not self._broker_lost()
+        return self.is_live and not self._stopping and has_sinks and can_work
 
     def answer(self, path: str) -> tuple[HTTPStatus, dict[str, Any]] | None:
         """Status and body for a path; ``None`` for one that is not of health."""
@@ -77,7 +90,7 @@ class Health:
             holds, body = self.is_live, {"live": self.is_live}
         elif path == "/readyz":
             holds = self.is_ready
-            body = {"ready": holds, "stopping": self._stopping}
+            body = {"ready": holds, "stopping": self._stopping, "broker": not self._broker_lost()}
             if self._sinks is not None:
                 body["sinks"] = self._sinks()
         else:
@@ -85,35 +98,112 @@ class Health:
         return HTTPStatus.OK if holds else HTTPStatus.SERVICE_UNAVAILABLE, body
 
 
+class HealthServer(ThreadingHTTPServer):
+    """Answers each connection in a thread; there are only so many, and none for long.
+
+    One too many takes the place of the one that has waited longest to send its request: whoever
+    sends nothing keeps nobody out.
+    """
+
+    daemon_threads = True
+    request_queue_size = MOST_CONNECTIONS
+
+    def __init__(self, host: str, port: int, handler: type[MetricsHandler]) -> None:
+        (self.address_family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        self._lock = RLock()
+        self._open: set[socket.socket] = set()
+        self._silent: dict[socket.socket, None] = {}
+        super().__init__((host, port), handler)
+
+    def server_bind(self) -> None:
+        """``::`` is IPv4 too, as with other servers."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a new connection, or refuse it."""
+        with self._lock:
+            if len(self._open) >= MOST_CONNECTIONS:
+                silent = next(iter(self._silent), None)
+                if silent is None:
+                    self.shutdown_request(request)
+                    return
+                self._forget(silent)
+                with contextlib.suppress(OSError):
+                    silent.shutdown(socket.SHUT_RDWR)
+            self._open.add(request)
+            self._silent[request] = None
+        super().process_request(request, client_address)
+
+    def has_asked(self, request: socket.socket) -> None:
+        """Note that a connection has sent its request."""
+        with self._lock:
+            self._silent.pop(request, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._lock:
+            self._forget(request)
+        super().shutdown_request(request)
+
+    def _forget(self, request: socket.socket) -> None:
+        self._open.discard(request)
+        self._silent.pop(request, None)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is the client's affair."""
+
+
+class _Request(io.RawIOBase):
+    """What a client sends: so much, within so many seconds, or an exception."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + PATIENCE_S
+        self._left = MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        if not self._left:
+            raise HTTPException(f"more than {MOST_BYTES} bytes")
+        self._connection.settimeout(left_s)
+        count = self._connection.recv_into(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
+
+
 def serve(
+    host: str,
     port: int,
     registry: CollectorRegistry,
     health: Health,
     reports: Mapping[str, Callable[[], Mapping[str, Any]]] | None = None,
-    *,
-    host: str = "",
-) -> ThreadingHTTPServer:
+) -> HealthServer:
     """Answer until the process ends, or ``shutdown`` is called.
 
     Args:
+        host: The address to answer on.
         port: Which port; 0 is any that is free.
         registry: What ``/metrics`` tells.
         health: What the paths of health tell.
         reports: Further paths, and what gives the JSON that each answers.
-        host: The address to answer on; all there are unless it is given.
 
     Raises:
-        UsageError: The port cannot be used.
+        UsageError: The address cannot be used.
     """
-    handler = _handler(registry, health, reports or {})
     try:
-        server = ThreadingHTTPServer((host, port), handler)
+        server = HealthServer(host, port, _handler(registry, health, reports or {}))
     except OSError as error:
         raise UsageError(
-            f"cannot serve metrics on port {port}: {error.strerror}",
-            "choose another --metrics-port",
+            f"cannot serve metrics on {host} port {port}: {error.strerror}",
+            "choose another --metrics-host or --metrics-port",
         ) from error
-    server.daemon_threads = True
     Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
 
@@ -123,6 +213,17 @@ def _handler(
 ) -> type[MetricsHandler]:
     class Handler(MetricsHandler):
         registry = of
+        server: HealthServer
+
+        def setup(self) -> None:
+            super().setup()
+            self.rfile = io.BufferedReader(_Request(self.connection))
+
+        def parse_request(self) -> bool:
+            is_right = super().parse_request()
+            self.server.has_asked(self.connection)
+            self.connection.settimeout(PATIENCE_S)  # for all of the answer
+            return is_right
 
         def do_GET(self) -> None:  # noqa: N802 - named by http.server
             path = self.path.partition("?")[0]

@@ -200,11 +200,9 @@ class PartitionHosting:
         await self._check_reached(known)
         committed = await consumer.committed(tps)
         for tp, hosted in tps.items():
-            check_applied(
-                self._plan.group, self._events, self._plan.topics.changelog, tp.partition,
-                committed=committed.get(tp) or 0, applied=hosted.applied,
-            )  # fmt: skip
-        fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0 and not committed.get(tp)]
+            changelog = self._plan.topics.changelog
+            check_applied(self._plan.group, tp, changelog, committed.get(tp) or 0, hosted.applied)
+        fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0]
         starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
         epoch = next(self._epochs)
         for tp, hosted in tps.items():
@@ -267,6 +265,10 @@ class PartitionHosting:
     def wake_up(self) -> None:
         """There may be something to do."""
         self._turns.wake_up()
+
+    def rests(self, partition: int) -> bool:
+        """Never: records of the input are always wanted."""
+        return False
 
     def _lane_failed(self, number: int, error: BaseException) -> None:
         """A partition that another worker has taken over is given up; the rest goes on."""

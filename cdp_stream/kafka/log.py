@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 
 from cdp_stream.errors import CdpError
 from cdp_stream.settings import LogFormat
@@ -23,8 +23,10 @@ __all__ = ["log", "set_up_logging"]
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
 _SAME_S = 10.0
+_LONGEST_SAME_S = 600.0
 _KINDS = 1_000
 _KIND_CHARS = 80
+_NO_CONNECTION = (KafkaConnectionError, NodeNotReadyError, ConnectionError)
 _TELL_NO_INPUT = (CdpError, KafkaError, OSError, TimeoutError)
 """Exceptions whose text is of brokers, files and settings."""
 
@@ -32,27 +34,39 @@ _TELL_NO_INPUT = (CdpError, KafkaError, OSError, TimeoutError)
 class _Collapsed(logging.Filter):
     """Lets a library say the same thing once in so many seconds, and then how often it did.
 
-    A broker that restarts makes aiokafka write more than a thousand lines, of ten kinds.
+    A broker that is away makes aiokafka write more than a hundred lines a second, of ten kinds. Of
+    a kind that goes on and on each pause is twice as long as the one before.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+        self._said: dict[tuple[str, int, str], tuple[float, float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written; facts of our own always are."""
         if hasattr(record, "facts"):
             return True
-        kind = (record.name, record.levelno, str(record.msg)[:_KIND_CHARS])
-        since, untold = self._said.get(kind, (-_SAME_S, 0))
-        if 0 <= record.created - since < _SAME_S:
-            self._said[kind] = (since, untold + 1)
+        kind = _kind(record)
+        since, pause, untold = self._said.get(kind, (-_LONGEST_SAME_S, 0.0, 0))
+        passed = record.created - since
+        if 0 <= passed < pause:
+            self._said[kind] = (since, pause, untold + 1)
             return False
         if len(self._said) >= _KINDS:
             self._said.clear()
-        self._said[kind] = (record.created, 0)
+        goes_on = untold and 0 <= passed < 2 * pause
+        pause = min(2 * pause, _LONGEST_SAME_S) if goes_on else _SAME_S
+        self._said[kind] = (record.created, pause, 0)
         record.untold = untold
         return True
+
+
+def _kind(record: logging.LogRecord) -> tuple[str, int, str]:
+    """Lines of one kind say the same. That a node cannot be reached is said in many words."""
+    args = record.args if isinstance(record.args, tuple) else ()
+    if any(isinstance(arg, _NO_CONNECTION) for arg in args):
+        return (record.name.partition(".")[0], record.levelno, "no connection")
+    return (record.name, record.levelno, str(record.msg)[:_KIND_CHARS])
 
 
 class _FactLines(logging.Formatter):

@@ -57,6 +57,7 @@ class Observation:
         ends: Newest proof, per partition, that it was read to its end.
         highwaters: Greatest end offset that each partition was said to have.
         out_of_range: Offset that was asked for and does not exist (any more).
+        answered_at: ``time.monotonic()`` of each partition's newest answer without an error.
         lease_at: ``time.monotonic()`` just before the newest request that the group's coordinator
             answered as to a member in good standing; 0 before the first.
         lease_ms: The same moment by the wall clock, epoch ms.
@@ -68,6 +69,7 @@ class Observation:
         self.ends: dict[Partition, EndSeen] = {}
         self.highwaters: dict[Partition, int] = {}
         self.out_of_range: dict[Partition, int] = {}
+        self.answered_at: dict[Partition, float] = {}
         self.lease_at = 0.0
         self.lease_ms = 0
         self._handed: dict[Partition, int] = {}
@@ -130,6 +132,7 @@ class Observation:
             for number, error, highwater, *_ in answers:
                 partition = (topic, number)
                 if error == 0:
+                    self.answered_at[partition] = self._clock()
                     self._note_highwater(partition, highwater)
                 if seeks[partition] != self._seeks[partition]:
                     continue  # its position was set anew meanwhile

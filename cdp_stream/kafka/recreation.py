@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.topic_identity import read_topic_identity
 
@@ -136,17 +138,16 @@ def changelog_is_gone(topic: str, what: str) -> ReplacedError:
 
 
 def check_applied(
-    group: str, events: str, changelog: str, partition: int, *, committed: int, applied: int
+    group: str, tp: TopicPartition, changelog: str, committed: int, applied: int
 ) -> None:
     """Check that rows were made of all that the group has committed: what lies between would be
     skipped.
 
     Args:
         group: The group.
-        events: Name of the input topic.
+        tp: A partition of the input.
         changelog: Name of the changelog.
-        partition: Which partition of both.
-        committed: The group's position there; 0 for none.
+        committed: The group's position; 0 for none.
         applied: Offset of the last record that rows were made of; -1 for none.
 
     Raises:
@@ -157,14 +158,14 @@ def check_applied(
     if applied < 0:
         raise changelog_is_gone(
             changelog,
-            f"as partition {partition} has no rows and the group's position is {committed}",
+            f"as partition {tp.partition} has no rows and the group's position is {committed}",
         )
     raise ReplacedError(
-        f"the group {group} has committed {events} partition {partition} up to offset {committed}, "
-        f"but {changelog} has only what came of it before {applied + 1}: records in between would "
-        "be skipped",
-        f"set the group's position back, and they are applied: kafka-consumer-groups.sh --group "
-        f"{group} --topic {events}:{partition} --reset-offsets --to-offset {applied + 1} --execute",
+        f"the position of group {group} in {tp.topic}, partition {tp.partition}, is {committed}, "
+        f"but {changelog} has only what came of records before {applied + 1}: those in between "
+        "would be skipped",
+        f"set the position back, and they are applied: kafka-consumer-groups.sh --group {group} "
+        f"--topic {tp.topic}:{tp.partition} --reset-offsets --to-offset {applied + 1} --execute",
     )
 
 

@@ -80,9 +80,9 @@ async def check_input_is_read(
         The offset behind the last record that is, of each partition.
 
     Raises:
-        BrokerError: Some of it waits.
+        BrokerError: Some of it waits, or rows are gone.
     """
-    ends = await positions(system, own, before)
+    ends = await positions(system, own, before, is_begin=True)
     if count := await system.count(system.events, ends):
         raise BrokerError(
             f"{count} records of {system.events} have not been applied yet",

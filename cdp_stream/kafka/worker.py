@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.app import ChunkApp
+from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.guarantee import settle_guarantee
 from cdp_stream.kafka.health import Health, serve
@@ -117,8 +118,10 @@ async def _run(
     # In a list, for it is asked before there is one: a worker may wait for its first definitions.
     apps: list[ChunkApp] = []
     metrics = Metrics()
+    contact = BrokerContact(lambda: apps)
     health = Health(
         lambda: bool(apps) and apps[0].hosting.ready,
+        broker_lost=lambda: contact.is_lost,
         sinks=None if companion is None else lambda: companion.is_up,
     )
     metrics.describe_worker(
@@ -133,9 +136,11 @@ async def _run(
         }
         if companion is not None:
             reports["/outputs"] = companion.report
-        serve(settings.metrics_port, metrics.registry, health, reports)
+        serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
+    watch = asyncio.create_task(contact.watch())
     if definitions is not None and not await _have(definitions, apps, stopping):
+        watch.cancel()
         beat.cancel()
         return 0
     app = create_app(settings, partitions, metrics)
@@ -145,6 +150,7 @@ async def _run(
         guarantee=settings.guarantee)  # fmt: skip
     failure = await serve_app(app, stopping, beside)
     graceful = failure is None
+    watch.cancel()
     health.stopping()
     if definitions is not None:
         await definitions.stop()

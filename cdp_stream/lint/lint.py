@@ -13,6 +13,7 @@ from cdp_stream.core.definition import Account, SequenceCriterion
 from cdp_stream.definitions import Loaded, Problem
 from cdp_stream.definitions.nodes import Scalar, shown
 from cdp_stream.definitions.schema import span_ms
+from cdp_stream.lint.acceptances import with_acceptances
 from cdp_stream.lint.memberships import Memberships
 from cdp_stream.lint.sound_part import sound_part
 from cdp_stream.lint.source import Place, parents_of, places_of, written_leaves
@@ -27,14 +28,16 @@ from cdp_stream.lint.written_windows import (
 
 
 def warnings_of(loaded: Loaded) -> list[Problem]:
-    """Every warning about definitions, by file, line and column; where some have errors, those
-    about the rest that no mending of them changes.
+    """Every warning about definitions, accepted ones too, by file, line and column; where some have
+    errors, those about the rest that no mending of them changes.
     """
     account = sound_part(loaded)
     if account is None:
         return []
     linter = _Linter(account, loaded)
-    found = dict.fromkeys(linter.warnings())
+    found = with_acceptances(
+        dict.fromkeys(linter.warnings()), loaded.documents, is_whole=loaded.account is not None
+    )
     return sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
 
 

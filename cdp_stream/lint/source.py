@@ -33,7 +33,8 @@ class Place:
             for name in names:
                 entry = self.node.entries.get(name)
                 if entry is not None:
-                    return Place(entry.value, entry.key.mark, f"{self.path}.{name}")
+                    path = f"{self.path}.{name}" if self.path else name
+                    return Place(entry.value, entry.key.mark, path)
         return self
 
     def at(self, path: str) -> Place:
@@ -64,6 +65,18 @@ class Place:
             suggestion,
             tuple(related),
         )
+
+
+def definitions_of(documents: Iterable[Mapping]) -> Iterator[Place]:
+    """Every document, and every audience, journey, milestone and calculated attribute in it."""
+    for document in documents:
+        top = Place(document, document.mark, "")
+        yield top
+        for key in ("calculated_attributes", "audiences"):
+            yield from (place for _, place in _items(top, key))
+        for _, journey in _items(top, "journeys"):
+            yield journey
+            yield from (place for _, place in _milestones(journey, "milestones"))
 
 
 def places_of(documents: Iterable[Mapping]) -> tuple[dict[str, Place], dict[str, Place]]:

@@ -177,6 +177,10 @@ class SinkHosting:
         """Look again whether there is something to do."""
         self._partitions.wake.set()
 
+    def rests(self, partition: int) -> bool:
+        """Whether a partition's records are not wanted for now."""
+        return self._partitions.rests(partition)
+
     def fail(self, error: BaseException) -> None:
         """End the sink: nothing more is started, and the position stays where it is."""
         self._partitions.is_open = self.ready = False

@@ -89,6 +89,13 @@ class Partitions:
 
     # -- fetching ----------------------------------------------------------------------------------
 
+    def rests(self, number: int) -> bool:
+        """Whether a partition is not fetched for now: the output stands still, or the partner has
+        yet to take enough of what waits.
+        """
+        held = self.held.get(number)
+        return self.halted or (held is not None and held.paused)
+
     def pause(self, numbers: Iterable[int]) -> None:
         """Fetch nothing more of these."""
         if tps := {self.tp(number) for number in numbers}:

@@ -29,6 +29,7 @@ from cdp_stream.core.connection import Output
 from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
@@ -146,9 +147,13 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     # In a list, for it is asked before there are any.
     sinks: list[Sinks] = []
     told: list[Callable[[], list[dict[str, Any]]]] = []
-    health = Health(lambda: bool(sinks) and sinks[0].ready)
+    contact = BrokerContact(
+        lambda: [app for one in sinks for app in one.apps], tells=not job.is_child
+    )
+    health = Health(lambda: bool(sinks) and sinks[0].ready, broker_lost=lambda: contact.is_lost)
     _serve(job, metrics, health, lambda: {"outputs": [one for report in told for one in report()]})
     beat = asyncio.create_task(health.beat())
+    watch = asyncio.create_task(contact.watch())
     changed = asyncio.Event()
     failure: BaseException | None = None
     ended = True
@@ -175,10 +180,12 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
                 failure = await _follow(job, definitions, sinks[0], readying, changed, stopping)
             except Exception as error:  # noqa: BLE001 - told once, as the process ends
                 failure = error
+            watch.cancel()
             health.stopping()
             ended = await sinks[0].stop()
             log("sinks_stopped", reason="signal" if failure is None else "failure")
     finally:
+        watch.cancel()
         beat.cancel()
         await definitions.stop()
     if failure is not None:
@@ -259,11 +266,12 @@ def _serve(
 ) -> None:
     reports = {"/outputs": report}
     if job.is_child:
-        server = serve(0, metrics.registry, health, reports, host="127.0.0.1")
+        server = serve("127.0.0.1", 0, metrics.registry, health, reports)
         sys.stdout.write(f"{server.server_address[1]}\n")
         sys.stdout.flush()
     elif job.settings.metrics_port is not None:
-        serve(job.settings.metrics_port, metrics.registry, health, reports)
+        host, port = job.settings.metrics_host, job.settings.metrics_port
+        serve(host, port, metrics.registry, health, reports)
 
 
 async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:

@@ -87,6 +87,11 @@ class Sinks:
         """Whether every output's partitions are assigned, and nothing has failed."""
         return self.failure is None and all(r.app.hosting.ready for r in self._running.values())
 
+    @property
+    def apps(self) -> list[ChunkApp]:
+        """Those that run."""
+        return [running.app for running in self._running.values()]
+
     def report(self) -> list[dict[str, Any]]:
         """How each output stands here, without a partner's words; asked by another thread."""
         return [

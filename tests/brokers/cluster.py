@@ -36,17 +36,12 @@ class Cluster:
     def __init__(self) -> None:
         jars, cluster = resolve_jars(), new_cluster_id()
         self.nodes = {
-            number: ApacheKafka(
-                jars,
-                settings=_SETTINGS | {"node.id": str(number)},
-                is_brief=True,
-                heap=_HEAP,
-                cluster=cluster,
-            )
+            number: ApacheKafka(jars, settings=_SETTINGS | {"node.id": str(number)}, is_brief=True)
             for number in NODES
         }
         voters = f"{_CONTROLLER}@{self.nodes[_CONTROLLER].controller}"
         for number, node in self.nodes.items():
+            node.cluster, node.heap = cluster, _HEAP
             node.settings["controller.quorum.voters"] = voters
             if number != _CONTROLLER:
                 node.settings |= {

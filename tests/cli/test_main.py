@@ -83,10 +83,14 @@ def test_debug_prints_the_traceback_too(capsys):
 @pytest.mark.embedded
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_the_broker_runs_until_it_is_told_to_stop(stop):
+    """Also where it was started as shells without job control start a job in the background: with
+    SIGINT ignored.
+    """
     address = f"127.0.0.1:{free_port()}"
     program = "import sys; from cdp_stream.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "broker", "--listen", address, "--topics", "a:2,b:1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    with subprocess.Popen(in_background, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line == f"ready on {address}, topics a:2, b:1; stop it with Ctrl-C\n"

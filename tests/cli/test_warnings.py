@@ -1,4 +1,4 @@
-"""Warnings: on standard output of `cdp check`, on standard error of every other command."""
+"""Warnings: in full in `cdp check`, one line on standard error of every other command."""
 
 import json
 from pathlib import Path
@@ -49,11 +49,31 @@ def test_json_has_them_among_the_problems_with_the_containing_audience_first(
     assert problem["related"] == ["some", "more"]
 
 
-def test_other_commands_print_them_on_standard_error_only(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def members(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """What a command that uses the definitions prints."""
     shared = ["--definitions", "shop.yaml", "--events", "events.ndjson"]
     assert main(["members", "some", "--at", "2000", *shared]) == 0
     out, err = capsys.readouterr()
-    assert out == "7\n"
-    assert err.splitlines() == [LINE]
+    return out, err
+
+
+def test_other_commands_only_count_them_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert members(capsys) == ("7\n", "1 warning: cdp check shows it\n")
+    fading = "  - {id: old, criteria: {event: Y, when: {last: 90d}}}\n"
+    Path("shop.yaml").write_text(DEFINITIONS + fading)
+    assert members(capsys) == ("7\n", "2 warnings: cdp check shows them\n")
+
+
+def test_accepted_warnings_are_counted_by_check_and_printed_nowhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    accept = "  - {warning: unconnected, reason: consumers read the topic}\n"
+    accept += "  - {warning: contains, reason: meant so}\n"
+    Path("shop.yaml").write_text(f"{DEFINITIONS}accept:\n{accept}")
+    assert members(capsys) == ("7\n", "")
+    assert main(["check", "shop.yaml"]) == 0
+    assert capsys.readouterr().out == "ok: 2 audiences, 1 workspace, 3 accepted warnings\n"
+    assert main(["check", "shop.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"problems": []}

@@ -16,9 +16,11 @@ pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 
 def demo(*flags: str) -> subprocess.Popen[str]:
+    """Start it as shells without job control start a job in the background: SIGINT ignored."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
+    command = [sys.executable, "-m", "cdp_stream", "demo", *flags]
     return subprocess.Popen(
-        [sys.executable, "-m", "cdp_stream", "demo", *flags],
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
     )  # fmt: skip
 

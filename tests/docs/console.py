@@ -46,20 +46,42 @@ def run(session: Session, folder: Path) -> str:
     Raises:
         CalledProcessError: A command failed.
     """
-    binaries = folder / "bin"
-    binaries.mkdir()
-    cdp = binaries / "cdp"
-    cdp.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cdp_stream "$@"\n')
-    cdp.chmod(0o755)
     (folder / "examples").symlink_to(ROOT / "examples")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
-    environment |= {"PATH": f"{binaries}:{environment['PATH']}", "PYTHONPATH": str(ROOT)}
-    script = "set -eo pipefail\n" + "\n".join(session.commands)
+    return shell("\n".join(session.commands), folder, folder)
+
+
+def shell(script: str, folder: Path, binaries: Path) -> str:
+    """What a script prints in a folder, on both outputs, with `cdp` in reach.
+
+    Args:
+        script: For bash; its first failure ends it.
+        folder: Where it runs.
+        binaries: Where a folder for `cdp` is made.
+
+    Raises:
+        CalledProcessError: A command failed.
+    """
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, text=True, check=True,
+        ["bash", "-c", f"set -eo pipefail\n{script}"],
+        cwd=folder, env=with_cdp(binaries), text=True, check=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
     )  # fmt: skip
     return done.stdout
+
+
+def with_cdp(folder: Path) -> dict[str, str]:
+    """An environment without settings of ours, in which `cdp` is this checkout's; it is put into a
+    folder `bin`.
+    """
+    cdp = folder / "bin" / "cdp"
+    cdp.parent.mkdir(exist_ok=True)
+    cdp.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cdp_stream "$@"\n')
+    cdp.chmod(0o755)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
+    return environment | {
+        "PATH": f"{cdp.parent}:{environment['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def without_digests(text: str) -> str:

@@ -22,6 +22,7 @@ from cdp_stream.definitions.problems import WARNINGS
 from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
 from cdp_stream.definitions.schema import (
     AbTestRecord,
+    AcceptanceRecord,
     AudienceRecord,
     CalculatedAttributeRecord,
     ConnectionRecord,
@@ -51,6 +52,7 @@ RECORDS = (
     VariantRecord,
     OutputRecord,
     ConnectionRecord,
+    AcceptanceRecord,
 )
 WORDS = {
     *OPERATORS,

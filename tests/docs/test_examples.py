@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from cdp_stream.definitions import load_files, load_text
+from cdp_stream.lint import warnings_of
 from tests.docs.console import ROOT, Session, run, sessions_of, without_digests
 
 PAGES = (
@@ -50,6 +51,7 @@ def test_examples_have_no_problems(path: Path) -> None:
     loaded = load_files([path])
     assert loaded.problems == []
     assert loaded.account is not None
+    assert [warning for warning in warnings_of(loaded) if warning.accepted is None] == []
 
 
 def test_the_definitions_in_the_readme_are_right() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.bench import reference_load
-from cdp_stream.formats.envelope import parse_object
+from cdp_stream.formats.envelope import identify, parse_object, read_json
 from cdp_stream.formats.events import read_batch
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.usual import usual_batch
@@ -18,6 +18,7 @@ USUAL = {
     "timestamp_unixtime_ms": AT,
     "source_request_id": "r1",
     "environment": "production",
+    "user_attributes": {"$City": "Berlin", "tier": "gold", "visits": 3, "tag": None, "on": True},
     "events": [
         custom_event(
             "Play",
@@ -43,6 +44,11 @@ ids = st.sampled_from([None, "m", "é", "n" * 40]) | st.sampled_from(
 attributes = st.dictionaries(
     st.text(max_size=4) | st.sampled_from(["k" * 256, "k" * 257, "é" * 200]), scalars, max_size=4
 )
+user_attributes = st.dictionaries(
+    st.text(max_size=4) | st.sampled_from(["$City", "$CITY", "$", "k" * 256, "k" * 257]),
+    st.booleans() | st.text(max_size=4) | scalars,
+    max_size=4,
+)
 many_attributes = st.integers(98, 102).map(lambda count: {str(n): n for n in range(count)})
 events = st.fixed_dictionaries(
     {
@@ -67,9 +73,17 @@ batches = st.fixed_dictionaries(
         "timestamp_unixtime_ms": times,
         "source_request_id": ids,
         "device_info": values,
-        "user_attributes": values,
+        "user_attributes": st.just({})
+        | user_attributes
+        | user_attributes
+        | many_attributes
+        | values,
         "unread": values,
     },
+)
+mpids = st.integers(-(2**63) - 1, 2**63) | st.integers(-20, 20) | st.sampled_from([True, 1.0, None])
+ids_as_text = mpids.map(str) | st.sampled_from(
+    ["007", "+7", "-0", " 7", "7 ", "1_0", "\u0667", "", "x"]
 )
 
 
@@ -79,7 +93,9 @@ def fields(record):
 
 def shown(batch):
     # As text, in which 1, 1.0 and True are not the same.
-    return repr(fields(batch) | {"events": [fields(event) for event in batch.events]})
+    profile = None if batch.profile is None else fields(batch.profile)
+    parts = {"events": [fields(event) for event in batch.events], "profile": profile}
+    return repr(fields(batch) | parts)
 
 
 def is_usual(value: bytes, arrival: int | None = AT) -> bool:
@@ -92,7 +108,8 @@ def is_usual(value: bytes, arrival: int | None = AT) -> bool:
     usual = usual_batch(batch, 7, "ios", arrival, len(value), brackets)
     if usual is None:
         return False
-    general, rejects = read_batch(value, orjson.loads(value), 7, "ios", arrival)
+    # Parsed again: what is read takes members of the object as they are.
+    general, rejects = read_batch(value, read_json(value), 7, "ios", arrival)
     assert rejects == ()
     assert shown(usual) == shown(general)
     return True
@@ -105,6 +122,16 @@ def event_with(**data):
 @given(batches)
 def test_any_batch(document):
     is_usual(written(document))
+
+
+@given(mpids | ids_as_text, mpids.map(str) | ids_as_text, st.booleans())
+def test_any_mpid_beside_any_key(mpid, key, agree):
+    key = (str(mpid) if agree else key).encode()
+    value = as_bytes(USUAL | {"mpid": mpid})
+    expected = identify({"mpid": mpid}, key, value)
+    batch, rejects = one_input().decode(value, key, (), AT)
+    assert (expected if batch is None else batch.mpid) == expected
+    assert rejects == ((expected,) if isinstance(expected, Reject) else ())
 
 
 @given(st.lists(st.tuples(st.sampled_from(PATHS), values), min_size=1, max_size=3))
@@ -144,6 +171,10 @@ def test_a_record_without_one_member_is_usual_unless_it_is_the_name(path):
         event_with(custom_attributes={"k" * 256: "v" * 1000}),
         event_with(custom_attributes={str(n): n for n in range(100)}),
         event_with(ignored={"of": "no interest"}),
+        event_with() | {"user_attributes": {"a": 1, "$B": "b", "c": None, "d": "v" * 4096}},
+        event_with(custom_attributes={"a": 1}) | {"user_attributes": {"a": 1}},
+        event_with(ignored=[]) | {"user_attributes": None},
+        USUAL | {"user_attributes": {}},
         {"mpid": 7, "events": [{"event_type": "screen_view", "data": {"screen_name": ""}}]},
     ],
 )
@@ -158,6 +189,14 @@ def test_usual_records(document):
         USUAL | {"events": USUAL["events"] * 2},
         {"mpid": 7, "events": [custom_event("A"), 5]},
         USUAL | {"device_info": None},
+        USUAL | {"user_attributes": []},
+        USUAL | {"user_attributes": {"a": []}},
+        event_with() | {"user_attributes": {"a": []}},
+        event_with() | {"user_attributes": {"a": "["}},
+        event_with(ignored=[]) | {"user_attributes": {}},
+        event_with() | {"user_attributes": {"a": "v" * 4097}},
+        event_with() | {"user_attributes": {"k" * 257: 0}},
+        event_with() | {"user_attributes": {str(n): n for n in range(101)}},
         USUAL | {"source_request_id": 7},
         event_with(ignored={"of": ["no", "interest"]}),
         event_with(location=None),
@@ -189,8 +228,9 @@ def test_a_long_attribute_name_in_the_shortest_record(length):
     assert len(rejects) == (length == 257)
 
 
-def test_the_records_of_the_benchmark_are_usual():
-    for mpid, value in reference_load.stream(50):
+@pytest.mark.parametrize("sdk", [False, True])
+def test_the_records_of_the_benchmark_are_usual(sdk):
+    for mpid, value in reference_load.stream(50, sdk=sdk):
         arrival = orjson.loads(value)["timestamp_unixtime_ms"]
         assert is_usual(value, arrival)
         decoded = batch_of(one_input().decode(value, b"%d" % mpid, (), arrival))

@@ -88,6 +88,13 @@ def test_the_fetcher_service_calls_drain_messages_of_the_consumer():
     assert "consumer._drain_messages(self)" in source(Fetcher._fetcher.fun)
 
 
+def test_faust_looks_whether_partitions_are_stuck_by_this_method_first():
+    thread = driver.AIOKafkaConsumerThread
+    assert parameters(thread._verify_aiokafka_event_path) == ["self", "now", "tp"]
+    assert "if self._verify_aiokafka_event_path(now, tp):" in source(thread.verify_event_path)
+    assert "now = monotonic()" in source(Consumer.verify_all_partitions_active)
+
+
 def test_the_thread_makes_its_consumer_and_fetches_by_these_methods():
     thread = driver.AIOKafkaConsumerThread
     assert parameters(thread._create_worker_consumer) == ["self", "transport"]

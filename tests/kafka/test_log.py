@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from aiokafka.errors import KafkaError, NodeNotReadyError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.log import log, set_up_logging
@@ -81,19 +82,46 @@ def said_by_aiokafka(at, text="Unable to connect to node %s", *args):
     logging.root.handle(record)
 
 
-def test_what_a_library_says_again_and_again_is_written_once_in_ten_seconds(capsys):
+def told_of(capsys):
+    told = [json.loads(line) for line in lines(capsys)]
+    return [(line["message"], line.get("more_like_it")) for line in told]
+
+
+def test_what_a_library_says_again_and_again_is_written_ever_more_rarely(capsys):
     set_up_logging()
     for number in range(100):
         said_by_aiokafka(1_000.0 + number * 0.05, "Unable to connect to node %s", number)
     said_by_aiokafka(1_001.0, "Group coordinator %s is gone", 2)
-    said_by_aiokafka(1_010.0)
-    said_by_aiokafka(1_020.0)
-    told = [json.loads(line) for line in lines(capsys)]
-    assert [(line["message"], line.get("more_like_it")) for line in told] == [
+    for at in (1_010.0, 1_020.0, 1_030.0, 1_060.0, 1_070.0):
+        said_by_aiokafka(at)
+    # After a while in which it was not said it is news again.
+    said_by_aiokafka(1_500.0)
+    assert told_of(capsys) == [
         ("Unable to connect to node 0", None),
         ("Group coordinator 2 is gone", None),
         ("Unable to connect to node 1", 99),
+        ("Unable to connect to node 1", 1),
+        ("Unable to connect to node 1", 1),
         ("Unable to connect to node 1", None),
+    ]
+
+
+def test_an_hour_of_the_same_is_a_dozen_lines(capsys):
+    set_up_logging()
+    for second in range(3_600):
+        said_by_aiokafka(1_000.0 + second)
+    assert len(lines(capsys)) <= 12
+
+
+def test_that_there_is_no_connection_is_one_thing_however_it_is_said(capsys):
+    set_up_logging()
+    gone = ConnectionRefusedError("refused")
+    said_by_aiokafka(1_000.0, "Unable to connect to node %s: %s", 1, gone)
+    said_by_aiokafka(1_000.0, "Failed fetch messages from %s: %s", 1, NodeNotReadyError("not yet"))
+    said_by_aiokafka(1_000.0, "Commit refused: %s", KafkaError("rights"))
+    assert [message for message, _ in told_of(capsys)] == [
+        "Unable to connect to node 1: ConnectionRefusedError: refused",
+        "Commit refused: KafkaError: KafkaError: rights",
     ]
 
 

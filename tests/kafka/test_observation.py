@@ -89,6 +89,7 @@ async def test_while_something_lies_beyond_the_end_is_not_seen(broker):
     assert broker.observation.ends == {}
     assert broker.asked == []
     assert broker.observation.highwaters == {EVENTS: 8}
+    assert broker.observation.answered_at.keys() == {EVENTS}
 
 
 async def test_an_end_is_confirmed_by_the_broker_that_showed_it_with_open_transactions(broker):

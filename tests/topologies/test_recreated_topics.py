@@ -1,8 +1,11 @@
-"""A topic that was deleted and made anew is reported, however far its offsets have come again."""
+"""A topic that was deleted and made anew is reported, however far its offsets have come again; and
+so is a position of the group that is ahead of the rows.
+"""
 
 import signal
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.settings import Settings
@@ -29,6 +32,16 @@ class Recreating(Running):
 
     async def send(self, count: int) -> None:
         await self.produce([(n % 4, b"k%d" % (n % 4), b"v") for n in range(count)])
+
+    async def move_position(self, partition: int, offset: int) -> None:
+        settings = self.settings
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.brokers, group_id=settings.group_id, enable_auto_commit=False
+        )
+        tp = TopicPartition(settings.topic("events"), partition)
+        async with consumer:
+            consumer.assign([tp])
+            await consumer.commit({tp: offset})
 
     async def run_and_stop(self, total: int) -> None:
         worker = self.start_worker()
@@ -84,3 +97,20 @@ async def test_a_topic_made_anew_under_a_running_worker(ran, suffix):
     assert await ended(worker, within=60) == 3
     assert f"{ran.settings.topic(suffix)} was deleted and made anew" in ran.log_of(worker)
     assert "made anew" in await ran.refusal()
+
+
+async def test_a_position_ahead_of_the_rows_is_refused_and_nothing_is_skipped(ran):
+    await ran.create_topics()
+    await ran.send(40)
+    await ran.run_and_stop(40)
+    await ran.send(40)
+    await ran.move_position(2, 17)
+    told = await ran.refusal()
+    assert f"{ran.settings.topic('events')}, partition 2, is 17, but" in told
+    assert "what came of records before 10: those in between would be skipped" in told
+    assert "--reset-offsets --to-offset 10 --execute" in told
+    await ran.move_position(2, 10)
+    await ran.run_and_stop(80)
+    assert sorted(await ran.values()) == sorted(
+        (b"k%d" % key, b"%d:v" % count) for key in range(4) for count in range(1, 21)
+    )

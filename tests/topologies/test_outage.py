@@ -1,0 +1,84 @@
+"""A broker that is away: told once, not ready meanwhile, and few lines of the libraries."""
+
+import os
+import signal
+
+import httpx
+import pytest
+
+from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.kafka.probe import free_port
+from cdp_stream.settings import Settings
+from tests.topologies.running import ended, eventually, running
+from tests.topologies.test_exactly_once import facts
+from tests.topologies.test_worker_equals_replay import CdpRunning
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+DEFINITIONS = """version: 1
+account: shop
+workspaces:
+  - {id: main, lookback: 30d, inputs: [{id: web, kind: platform}]}
+audiences:
+  - {id: visitors, criteria: {event: Visit, when: {last: 40m}}}
+outputs:
+  - {id: told, connector: log}
+connections:
+  - {audience: visitors, output: told}
+"""
+MOST_LINES = 20
+"""Of two processes, whatever the outage; aiokafka alone says some three hundred a second."""
+
+
+@pytest.fixture
+def own_kafka():
+    settings = {"group.min.session.timeout.ms": "1000"}
+    with ApacheKafka(resolve_jars(), is_brief=True, settings=settings) as kafka:
+        yield kafka
+
+
+async def test_a_broker_that_is_away_is_one_fact_and_its_return_another(own_kafka, tmp_path):
+    (tmp_path / "shop.yaml").write_text(DEFINITIONS)
+    settings = Settings(broker=own_kafka.bootstrap, prefix="away")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    variables = {
+        "CDP_METRICS_PORT": str(port),
+        "CDP_SESSION_TIMEOUT": "2",
+        "CDP_REBALANCE_TIMEOUT": "4",
+    }
+    with running(settings, tmp_path, kind=CdpRunning) as ran:
+        worker = ran.start_cdp(tmp_path / "shop.yaml", **variables)
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
+
+            async def answers(status, broker):
+                try:
+                    answer = await client.get("/readyz")
+                except httpx.TransportError:
+                    return False
+                return (answer.status_code, answer.json()["broker"]) == (status, broker)
+
+            def told():
+                return [line["fact"] for line in facts(ran, worker)]
+
+            await eventually(lambda: answers(200, True))
+
+            async def goes_away(leave, come_back):
+                before = len(told())
+                leave()
+                await eventually(lambda: answers(503, False), within=20)
+                assert (await client.get("/healthz")).status_code == 200
+                assert len(told()) - before < MOST_LINES
+                come_back()
+                await eventually(lambda: answers(200, True))
+                both = [fact for fact in told()[before:] if fact.startswith("broker_")]
+                assert both == ["broker_lost", "broker_back"]
+                assert len(told()) - before < 2 * MOST_LINES
+
+            await goes_away(
+                lambda: os.kill(own_kafka.pid, signal.SIGSTOP),
+                lambda: os.kill(own_kafka.pid, signal.SIGCONT),
+            )
+            await goes_away(own_kafka.kill, own_kafka.start)
+        worker.send_signal(signal.SIGTERM)
+        assert await ended(worker, within=15) == 0
