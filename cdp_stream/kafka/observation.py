@@ -39,6 +39,8 @@ _OFFSET_OUT_OF_RANGE = 1
 BELIEVED_AFTER_S = 30.0
 """For so long a log must seem to end before what was read of it until that is believed: whatever a
 change of leaders brings about is over by then."""
+_PAUSE_S = 0.05
+"""Under load fetches follow one another much faster, and most of them show some end."""
 
 
 def wall_ms() -> int:
@@ -52,6 +54,7 @@ class Observation:
     Args:
         now_ms: The wall clock, epoch ms.
         clock: Seconds of a steady clock.
+        pause_s: How long after a question for ends the next one is sent to a broker.
 
     Attributes:
         ends: Newest proof, per partition, that it was read to its end.
@@ -64,7 +67,10 @@ class Observation:
     """
 
     def __init__(
-        self, now_ms: Callable[[], int] = wall_ms, clock: Callable[[], float] = time.monotonic
+        self,
+        now_ms: Callable[[], int] = wall_ms,
+        clock: Callable[[], float] = time.monotonic,
+        pause_s: float = _PAUSE_S,
     ) -> None:
         self.ends: dict[Partition, EndSeen] = {}
         self.highwaters: dict[Partition, int] = {}
@@ -79,6 +85,7 @@ class Observation:
         self._confirming: dict[int, asyncio.Task[None]] = {}
         self._now_ms = now_ms
         self._clock = clock
+        self._pause_s = pause_s
 
     def attach(self, consumer: AIOKafkaConsumer) -> None:
         """Let every request of ``consumer`` pass through here; call before it is started."""
@@ -150,8 +157,8 @@ class Observation:
     def _have_confirmed(
         self, send: Send, node_id: int, seen: Mapping[Partition, tuple[EndSeen, int]]
     ) -> None:
-        """Ask the broker that showed these ends once more: one question at a time, before the next
-        fetch, which may be a long one.
+        """Ask the broker that showed these ends once more: at once, as the next fetch may be a long
+        one, or with what is seen until the next question may be sent.
         """
         self._unconfirmed.setdefault(node_id, {}).update(seen)
         if node_id not in self._confirming:
@@ -165,6 +172,7 @@ class Observation:
                     for number, error, *_, offset in answers:
                         if error == 0:
                             self._confirmed((topic, number), offset, *seen[topic, number])
+                await asyncio.sleep(self._pause_s)
         except (KafkaError, OSError):
             self._unconfirmed.pop(node_id, None)  # the next fetch asks anew, or another leader
         finally:

@@ -27,7 +27,9 @@ class Broker:
     def __init__(self):
         self.now = 1_000
         self.seconds = 0.0
-        self.observation = Observation(now_ms=lambda: self.now, clock=lambda: self.seconds)
+        self.observation = Observation(
+            now_ms=lambda: self.now, clock=lambda: self.seconds, pause_s=0.0
+        )
         self.answer = None
         self.end = 0
         self.meanwhile = lambda: None
@@ -66,7 +68,8 @@ async def fetch(broker, offset, *, highwater, error=0, end=None, node_id=0):
     )
     request = FetchRequest(100, 1, 1000, 1, [("events", [(0, offset, 500)])], rack_id="")
     await broker.send(node_id, request)
-    await asyncio.sleep(0)  # for what asks for the end
+    for _ in range(3):  # for what asks for the end
+        await asyncio.sleep(0)
 
 
 async def test_an_end_was_seen_as_of_when_the_fetch_was_sent_not_when_it_was_answered(broker):
@@ -120,6 +123,20 @@ async def test_a_leader_that_is_lost_before_it_confirms_proves_no_end_and_the_ne
     broker.meanwhile = lambda: None
     await fetch(broker, 7, highwater=7, node_id=1)
     assert broker.observation.ends[EVENTS].end == 7
+
+
+async def test_ends_that_are_seen_shortly_after_one_another_are_confirmed_together(broker):
+    broker.observation._pause_s = 0.01
+    await fetch(broker, 7, highwater=7)
+    await fetch(broker, 7, highwater=7)
+    broker.observation.handed_over(EVENTS, 7)
+    await fetch(broker, 8, highwater=8)
+    assert len(broker.asked) == 1
+    async with asyncio.timeout(5):
+        while broker.observation.ends[EVENTS].end == 7:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert len(broker.asked) == 2
+    assert broker.observation.ends[EVENTS].after == 7
 
 
 async def test_an_end_before_one_that_was_seen_is_believed_after_half_a_minute(broker):
