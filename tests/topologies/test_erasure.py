@@ -109,7 +109,7 @@ async def create_quickly_compacted(settings):
 
 def leave_for_two_days(data):
     """As if the rows of a worker that is stopped had been written two days ago."""
-    for path in data.glob("*/*"):
+    for path in data.iterdir():
         rows = RocksPartition(path, int(path.name), Options(raw_mode=True))
         rows.put({}, -1, wall_ms() - TWO_DAYS)
         rows.close()
@@ -127,7 +127,7 @@ async def test_a_worker_that_was_away_for_two_days_does_not_bring_an_erased_prof
     await eventually(lambda: ran.caught_up(total))
     first.send_signal(signal.SIGTERM)
     assert await ended(first) == 0
-    leave_for_two_days(ran.directory / "data-0")
+    leave_for_two_days(ran.directory / "data-0" / ran.settings.topic("profiles-changelog"))
 
     second = ran.start_cdp(definitions, data="data-1")
     await erase(ran, "5")

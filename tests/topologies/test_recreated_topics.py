@@ -2,14 +2,19 @@
 so is a position of the group that is ahead of the rows.
 """
 
+import asyncio
 import signal
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from cdp_stream.kafka.worker import serve_app, stop_app
 from cdp_stream.settings import Settings
+from tests.kafka.counting import CountingProcessor
 from tests.topologies.running import Running, ended, eventually, running
+from topologies.profiles import create_app
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -113,6 +118,28 @@ async def test_a_position_ahead_of_the_rows_is_refused_and_nothing_is_skipped(ra
     assert "--reset-offsets --to-offset 10 --execute" in told
     await ran.move_position(2, 10)
     await ran.run_and_stop(80)
+    assert sorted(await ran.values()) == sorted(
+        (b"k%d" % key, b"%d:v" % count) for key in range(4) for count in range(1, 21)
+    )
+
+
+async def test_a_broker_that_says_once_that_a_position_does_not_exist_is_asked_again(ran, tmp_path):
+    settings = replace(ran.settings, data_dir=tmp_path / "here", session_timeout=6)
+    await ran.create_topics()
+    await ran.send(40)
+    app = create_app(settings, CountingProcessor, partitions=4)
+    stopping = asyncio.Event()
+    serving = asyncio.create_task(serve_app(app, stopping))
+    try:
+        await eventually(lambda: ran.caught_up(40))
+        app.consumer.observation.out_of_range[settings.topic("events"), 2] = 10
+        await ran.send(40)
+        await eventually(lambda: ran.caught_up(80))
+    finally:
+        stopping.set()
+        failure = await serving
+        assert await stop_app(app, commit=True)
+    assert failure is None
     assert sorted(await ran.values()) == sorted(
         (b"k%d" % key, b"%d:v" % count) for key in range(4) for count in range(1, 21)
     )
