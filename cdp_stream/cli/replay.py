@@ -24,6 +24,7 @@ from cdp_stream.errors import DiskError
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 from cdp_stream.offline.spill import SpillingSorter
+from cdp_stream.offline.unmatched import Unmatched
 
 
 @click.command(
@@ -70,7 +71,8 @@ def command(
         rejections = Rejections(stack.enter_context(_writer(rejected)) if rejected else None)
         sink = stack.enter_context(_writer(out)) if out else sys.stdout.buffer
         sorter = stack.enter_context(SpillingSorter())
-        replay = replay_of(plan, Source(events, input_id, until), rejections)
+        unmatched = Unmatched(plan)
+        replay = replay_of(plan, Source(events, input_id, until), rejections, unmatched.see)
         with bytes_progress("replaying", file.size) as progress:
             lines = read_events(file, rejections, progress)
             replay.run(
@@ -84,6 +86,8 @@ def command(
         sink.flush()
     if (summary := rejections.summary()) is not None:
         click.echo(summary, err=True)
+    for line in unmatched.lines():
+        click.echo(line, err=True)
 
 
 def _writer(path: str) -> IO[bytes]:

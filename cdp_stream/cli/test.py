@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from cdp_stream.cli.options import warn
+from cdp_stream.definition_tests.case import Suite
 from cdp_stream.definition_tests.read import load_suites
 from cdp_stream.definition_tests.report import FileResult, as_json, as_junit, as_text
-from cdp_stream.definition_tests.run import run_case
+from cdp_stream.definition_tests.run import Outcome, run_case
 from cdp_stream.errors import DiskError
+from cdp_stream.offline.unmatched import Unmatched
 
 EXIT_WRONG = 1
 _STYLES = {"ok": "green", "FAIL": "bold red", "-": "red", "+": "green"}
@@ -32,10 +34,8 @@ def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
     warn(*loaded.definitions)
-    results = [
-        FileResult(suite.file, tuple(run_case(case, suite.plan) for case in suite.cases))
-        for suite in loaded.suites
-    ]
+    unmatched: list[Unmatched] = []
+    results = [FileResult(suite.file, _run(suite, unmatched)) for suite in loaded.suites]
     results.extend(FileResult(file, (), problems) for file, problems in loaded.wrong)
     if junit is not None:
         _write(junit, as_junit(results))
@@ -43,7 +43,19 @@ def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
         click.echo(json.dumps(as_json(results), indent=2, ensure_ascii=False))
     else:
         _print(as_text(results))
+    for one in unmatched:
+        for line in one.lines():
+            click.echo(line, err=True)
     return EXIT_WRONG if any(result.failed or result.problems for result in results) else 0
+
+
+def _run(suite: Suite, unmatched: list[Unmatched]) -> tuple[Outcome, ...]:
+    """Run the tests of a file; test files about the same definitions are looked at together."""
+    about = next((one for one in unmatched if one.plan.account == suite.plan.account), None)
+    if about is None:
+        about = Unmatched(suite.plan)
+        unmatched.append(about)
+    return tuple(run_case(case, suite.plan, about.see) for case in suite.cases)
 
 
 def _print(text: str) -> None:

@@ -5,6 +5,7 @@ A field of type `SecretStr` is a secret: in the definitions it must be written a
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, ClassVar, get_args
 
 from pydantic import (
@@ -17,11 +18,13 @@ from pydantic import (
 )
 
 from cdp_stream.core.durations import duration_ms
+from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
 
 __all__ = [
     "ConnectionSettings",
     "Duration",
     "HttpSettings",
+    "IdentityType",
     "OutputSettings",
     "PartnerId",
     "SecretStr",
@@ -55,6 +58,18 @@ def _of_the_web(text: str) -> str:
         )
     return text
 
+
+def _known_type(text: str) -> str:
+    spelling = one_spelling(text)
+    if spelling not in IDENTITY_TYPES:
+        near = get_close_matches(spelling, IDENTITY_TYPES, n=1)
+        advice = f"did you mean `{near[0]}`?" if near else "write one as `email` or `customer_id`"
+        raise ValueError(f"this is no identity type; {advice}")
+    return spelling
+
+
+IdentityType = Annotated[str, AfterValidator(_known_type)]
+"""The type of an identity, in any of its spellings."""
 
 WebAddress = Annotated[str, AfterValidator(_of_the_web)]
 """An address that is spoken to over HTTP."""

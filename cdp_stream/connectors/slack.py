@@ -18,7 +18,12 @@ from cdp_stream.connectors.change import (
 )
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
+from cdp_stream.connectors.settings import (
+    ConnectionSettings,
+    HttpSettings,
+    IdentityType,
+    SecretStr,
+)
 from cdp_stream.errors import UsageError
 
 __all__ = ["Slack", "SlackConnection", "SlackSettings"]
@@ -42,7 +47,7 @@ class SlackSettings(HttpSettings):
 class SlackConnection(ConnectionSettings):
     """How a profile is named in the channel."""
 
-    show: str | None = Field(
+    show: IdentityType | None = Field(
         None, description="An identity type shown beside the mpid, as `email`; personal data."
     )
     most_lines: int = Field(

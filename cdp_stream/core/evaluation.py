@@ -26,7 +26,13 @@ from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.flips import Flips, Touch
 from cdp_stream.core.passing_time import PassingTime
 from cdp_stream.core.plan import Plan
-from cdp_stream.core.profile_writing import NO_SPACE, seen_leaves, write_profile, write_seen
+from cdp_stream.core.profile_writing import (
+    NO_SPACE,
+    has_other_spellings,
+    seen_leaves,
+    write_profile,
+    write_seen,
+)
 from cdp_stream.core.recording import need_of, opt_out, record_more
 from cdp_stream.core.row import ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.settlement import Why, settle
@@ -219,7 +225,7 @@ class Engine:
                 message_id = together[0].message_id if together else None
                 kind = "event" if together else "profile"
                 write_seen(Touch(row, workspace, space, (kind, message_id, time), flips), seen)
-        if part is not None:
+        if part is not None or (row.identities and has_other_spellings(row)):
             written = ("profile", None, time)
             touch = Touch(row, workspace, space or NO_SPACE, written, flips, before)
             refused += write_profile(self.plan, touch, part)

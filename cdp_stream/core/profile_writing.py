@@ -15,9 +15,10 @@ from cdp_stream.core.criteria.profile_value import ProfileValue
 from cdp_stream.core.definition import Facet
 from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.flips import Touch
+from cdp_stream.core.identity_types import OTHER_SPELLINGS
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.plan import Plan
-from cdp_stream.core.row import CONSENT, DEVICES, INSTALL, LOCATION, UNINSTALL, Row, Space
+from cdp_stream.core.row import CONSENT, DEVICES, INSTALL, LOCATION, UNINSTALL, Row, Space, size_of
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""
@@ -32,17 +33,28 @@ _FACETS: Final = {
 }
 
 
-def write_profile(plan: Plan, touch: Touch, part: ProfilePart) -> tuple[int, ...]:
+def has_other_spellings(row: Row) -> bool:
+    """Whether an earlier release kept identities of the row under other spellings than today's."""
+    return not OTHER_SPELLINGS.keys().isdisjoint(row.identities)
+
+
+def write_profile(plan: Plan, touch: Touch, part: ProfilePart | None) -> tuple[int, ...]:
     """Write a profile part; identities as long as the profile lives in any workspace.
 
     Args:
         touch: its space is `NO_SPACE` where the profile does not live in the input's workspace.
+        part: None where the batch says nothing of the profile, and only spellings are brought up to
+            date.
 
     Returns:
         What did not fit any more: nothing, or `PROFILE_PART`.
     """
     row = touch.row
     if not row.spaces:
+        return ()
+    if has_other_spellings(row):
+        _respell_identities(plan, touch)
+    if part is None:
         return ()
     if not _has_room_for(row, part):
         return (PROFILE_PART,)
@@ -94,6 +106,24 @@ def write_identities(plan: Plan, touch: Touch, identities: dict[str, str | None]
         else:
             known[kind] = identity
     touch.note(leaves, before)
+
+
+def _respell_identities(plan: Plan, touch: Touch) -> None:
+    """Write what an earlier release kept under other spellings of a type under the one in use.
+
+    It is written as though a batch had said it, so that criteria and outputs take notice. An
+    identity that is there under the spelling in use stays what it is.
+    """
+    row = touch.row
+    said: dict[str, str | None] = {}
+    for kind in sorted(OTHER_SPELLINGS.keys() & row.identities.keys()):
+        spelling = OTHER_SPELLINGS[kind]
+        said[kind] = None
+        if spelling not in row.identities:
+            said[spelling] = row.identities[kind]
+            row.weight += size_of(spelling)
+    row.warm()
+    write_identities(plan, touch, said)
 
 
 def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:

@@ -10,10 +10,11 @@ Source: docs/testing.md; docs/semantics.md, instants.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cdp_stream.core.change import Change
+from cdp_stream.core.event import Batch
 from cdp_stream.core.plan import Plan
 from cdp_stream.definition_tests.case import (
     Case,
@@ -73,9 +74,9 @@ class View:
     changes: tuple[Change, ...]
 
 
-def run_case(case: Case, plan: Plan) -> Outcome:
-    """Run one test."""
-    failures = _rejections(case, plan)
+def run_case(case: Case, plan: Plan, on_batch: Callable[[Batch], None] | None = None) -> Outcome:
+    """Run one test; `on_batch` is given each batch of it that is applied, once."""
+    failures = _rejections(case, plan, on_batch)
     lines: list[Line] = []
     seen: Counter[_Key] = Counter()
     for step in case.steps:
@@ -114,11 +115,15 @@ def view_at(plan: Plan, lines: Sequence[Line], at: int | None) -> View:
     return View(stands_at, members, tuple(changes))
 
 
-def _rejections(case: Case, plan: Plan) -> list[Failure]:
+def _rejections(case: Case, plan: Plan, on_batch: Callable[[Batch], None] | None) -> list[Failure]:
     """Steps of which more, or less, was rejected than they say."""
     owner: list[int] = []
     rejects: list[list[Reject]] = [[] for _ in case.steps]
-    replay = Replay(plan, on_reject=lambda number, found: rejects[owner[number - 1]].append(found))
+    replay = Replay(
+        plan,
+        on_reject=lambda number, found: rejects[owner[number - 1]].append(found),
+        on_batch=on_batch,
+    )
     ignored: list[Change] = []
     for index, step in enumerate(case.steps):
         for line in step.lines:

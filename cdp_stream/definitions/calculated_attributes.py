@@ -136,7 +136,7 @@ class CalculatedAttributeReader:
         sources = [key for key in node.entries if key in SOURCES]
         unknown = [key for key in node.entries if key not in (*SUBJECTS, *SOURCES, WHERE)]
         for key in unknown:
-            advice = problems.near_or_list(key, (*SUBJECTS, *SOURCES, WHERE))
+            advice = problems.word_or_list(key, (*SUBJECTS, *SOURCES, WHERE))
             at, message = f"{path}.{shown(key)}", f"unknown key `{shown(key)}`"
             problems.error("unknown-key", node.mark_of(key), at, message, advice)
         for several, what in ((kinds, "one subject"), (sources, "one value")):

@@ -61,7 +61,7 @@ def _read_cart(
     """The wait, and what closes the cart."""
     for key, entry in node.entries.items():
         if key not in _KEYS:
-            advice, message = problems.near_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
+            advice, message = problems.word_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
             problems.error("unknown-key", entry.key.mark, f"{path}.{shown(key)}", message, advice)
     wait_ms = read_required_duration(node, _WAIT, path, problems)
     written = node.get(_CLOSING)
@@ -99,7 +99,7 @@ def _read_closing(node: Node, path: str, problems: Problems) -> frozenset[str] |
             problems.wrong_type(item, at, "text, a product action")
         elif item.value.casefold() not in (*PRODUCT_ACTIONS, ANY):
             message = f"`{shown(item.value)}` is no product action"
-            advice = problems.near_or_list(item.value, (*PRODUCT_ACTIONS, ANY))
+            advice = problems.word_or_list(item.value, (*PRODUCT_ACTIONS, ANY))
             problems.error("bad-value", item.mark, at, message, advice)
         else:
             actions.add(item.value.casefold())

@@ -10,11 +10,13 @@ from typing import Final
 from cdp_stream.core.definition import Condition, Source
 from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
 from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.synonyms import meanings_of
 from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
 
 SOURCES: Final = tuple(source.value for source in Source)
 APP_FIELDS: Final = ("version", "build")
 PRODUCT_SOURCES: Final = frozenset({Source.PRODUCT, Source.PRODUCT_ATTRIBUTE})
+_GROUPS: Final = frozenset({"all", "any", "not"})
 _FOLDED_SOURCES: Final = frozenset({Source.ATTRIBUTE, Source.PRODUCT_ATTRIBUTE})
 
 
@@ -59,7 +61,9 @@ def _read_condition(node: Node, path: str, problems: Problems) -> Condition | No
     named = [key for key in node.entries if key in SOURCES]
     unknown = [key for key in node.entries if key not in SOURCES and key not in VALUE_OPERATORS]
     for key in unknown:
-        advice = problems.near_or_list(key, (*SOURCES, *VALUE_OPERATORS) if named else SOURCES)
+        advice = problems.word_or_list(key, (*SOURCES, *VALUE_OPERATORS) if named else SOURCES)
+        if not named and _GROUPS.intersection((key, *meanings_of(key))):
+            advice = "all conditions of `where` must hold; write a criterion for each way to hold"
         at = node.mark_of(key)
         problems.error(
             "unknown-key", at, f"{path}.{shown(key)}", f"unknown key `{shown(key)}`", advice
@@ -90,7 +94,7 @@ def read_key(source: Source, node: Node, path: str, problems: Problems) -> str |
     if source is Source.APP and node.value not in APP_FIELDS:
         message = f"{describe(node)} is no field of the app"
         problems.error(
-            "bad-value", node.mark, path, message, problems.near_or_list(node.value, APP_FIELDS)
+            "bad-value", node.mark, path, message, problems.word_or_list(node.value, APP_FIELDS)
         )
         return None
     return folded_key(node.value) if source in _FOLDED_SOURCES else node.value

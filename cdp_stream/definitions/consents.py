@@ -61,7 +61,7 @@ def _read_texts(node: Mapping, path: str, problems: Problems) -> tuple[dict[str,
     for key, entry in node.entries.items():
         at = f"{path}.{shown(key)}"
         if key not in _KEYS:
-            advice, message = problems.near_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
+            advice, message = problems.word_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
             problems.error("unknown-key", entry.key.mark, at, message, advice)
         elif isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
             texts[key] = entry.value.value.casefold()
@@ -88,6 +88,6 @@ def read_consent_state(criterion: Written, key: str | None) -> Test | None:
     if state not in states:
         of = f"`{regulation}` {CONSENT}" if regulation else CONSENT
         message = f"`{shown(node.value)}` is no state of {of}"
-        problems.error("bad-value", node.mark, path, message, problems.near_or_list(state, states))
+        problems.error("bad-value", node.mark, path, message, problems.word_or_list(state, states))
         return None
     return None if regulation is None else STATES[regulation][state]

@@ -32,7 +32,7 @@ def read_count(node: Node, path: str, problems: Problems) -> Count | None:
             known.append(key)
         else:
             message = f"events are not counted by `{shown(key)}`"
-            near = problems.near(key, COUNT_FORMS) or advice
+            near = problems.word_for(key, COUNT_FORMS) or advice
             problems.error("bad-count", entry.key.mark, f"{path}.{shown(key)}", message, near)
     if len(known) > 1:
         message = f"a count is one of these, not both: {', '.join(f'`{key}`' for key in known)}"

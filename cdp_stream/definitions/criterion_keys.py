@@ -10,7 +10,9 @@ from typing import Final
 from cdp_stream.core.subject import SUBJECTS, WORKSPACE_WIDE
 from cdp_stream.definitions.nodes import Mapping, describe, shown
 from cdp_stream.definitions.scope import Scope, spoken
+from cdp_stream.definitions.synonyms import meanings_of
 from cdp_stream.definitions.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS
+from cdp_stream.definitions.windows import DATE_OPERATORS
 from cdp_stream.definitions.written import INPUTS, WORKSPACE, Written
 
 GROUPS: Final = ("all", "any", "not")
@@ -58,6 +60,7 @@ operator.
 """
 
 CRITERION_SUBJECTS: Final = tuple(TAKES)
+_TIMES: Final = frozenset((*DATE_OPERATORS, WITHIN)) - {"between"}
 _WORDS: Final = frozenset((*EVENT_KEYS, *OTHER_KEYS, *VALUE_OPERATORS))
 
 
@@ -83,11 +86,15 @@ def takes_only(criterion: Written, allowed: tuple[str, ...] | None = None) -> bo
             problems.error(code, mark, at, message, _advice_for(key, head, allowed))
             continue
         tests_values = "exists" in allowed
-        is_operator = tests_values and problems.near(key, VALUE_OPERATORS) is not None
+        is_operator = tests_values and problems.word_for(key, VALUE_OPERATORS) is not None
         known = allowed if is_operator else (*allowed, EXCLUDE)
         message = f"unknown {'operator' if is_operator else 'key'} `{shown(key)}`"
         code = "bad-operator" if is_operator else "unknown-key"
-        problems.error(code, mark, at, message, problems.near_or_list(key, known))
+        meant = [name for name in meanings_of(key) if name in VALUE_OPERATORS]
+        advice = problems.word_for(key, known)
+        if advice is None and meant and head in SUBJECTS:
+            advice = f"`{meant[0]}` is what it is called; {_advice_for(meant[0], head, allowed)}"
+        problems.error(code, mark, at, message, advice or problems.word_or_list(key, known))
     return fine
 
 
@@ -96,19 +103,27 @@ def _advice_for(key: str, head: str, allowed: tuple[str, ...]) -> str:
         return "give it to the criteria in the group"
     if head in WORKSPACE_WIDE and key == INPUTS:
         return "it reads every input of the workspace"
-    if key in VALUE_OPERATORS and head in SUBJECTS:
-        return "test a value of the event in `where`, the number of events in `count`"
-    if key in VALUE_OPERATORS and "exists" in allowed:
-        return f"it is compared as text: {spoken(NAME_OPERATORS)}"
-    if key in VALUE_OPERATORS and head in SEEN:
-        return f"the test stands inside, as `{head}: {{last: 7d}}`"
+    if WHEN in allowed and key in _TIMES:
+        return "its times are in `when`, as `when: {last: 3d}`"
+    if key == WITHIN and "last" in allowed:
+        return "did you mean `last`?"
+    if key in VALUE_OPERATORS and (advice := _advice_for_operator(head, allowed)) is not None:
+        return advice
     if INPUTS in allowed:
         return f"it takes {spoken(allowed)}"
-    if key in VALUE_OPERATORS and head == CONSENT:
-        return "say what it is with `state`"
     if key in (STATE, WITHIN, WORKSPACE, *VALUE_OPERATORS):
         return "leave it out"
     return "only event criteria count events"
+
+
+def _advice_for_operator(head: str, allowed: tuple[str, ...]) -> str | None:
+    if head in SUBJECTS:
+        return "test a value of the event in `where`, the number of events in `count`"
+    if "exists" in allowed:
+        return f"it is compared as text: {spoken(NAME_OPERATORS)}"
+    if head in SEEN:
+        return f"the test stands inside, as `{head}: {{last: 7d}}`"
+    return "say what it is with `state`" if head == CONSENT else None
 
 
 def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
@@ -119,7 +134,7 @@ def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
         if key == EXCLUDE or key in _WORDS:
             continue
         near_misses = True
-        advice = problems.near_or_list(key, (*GROUPS, *CRITERION_SUBJECTS))
+        advice = problems.word_or_list(key, (*GROUPS, *CRITERION_SUBJECTS))
         problems.error(
             "unknown-key",
             entry.key.mark,

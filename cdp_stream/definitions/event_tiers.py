@@ -46,7 +46,7 @@ def _read_entry(
     kinds = [key for key in node.entries if key in SUBJECTS]
     unknown = [key for key in node.entries if key not in SUBJECTS and key not in _OWN_KEYS]
     for key in unknown:
-        advice = problems.near_or_list(key, (*SUBJECTS, *_OWN_KEYS))
+        advice = problems.word_or_list(key, (*SUBJECTS, *_OWN_KEYS))
         at = f"{path}.{shown(key)}"
         problems.error("unknown-key", node.mark_of(key), at, f"unknown key `{shown(key)}`", advice)
     if not kinds and not unknown:
@@ -88,7 +88,7 @@ def _read_tier(node: Mapping, path: str, problems: Problems) -> Tier | None:
         return None
     if value.value not in TIERS:
         message = f"`{shown(value.value)}` is no tier"
-        advice = problems.near_or_list(value.value, TIERS)
+        advice = problems.word_or_list(value.value, TIERS)
         problems.error("bad-value", value.mark, f"{path}.tier", message, advice)
         return None
     return Tier(value.value)

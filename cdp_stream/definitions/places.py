@@ -36,7 +36,7 @@ def read_distance(node: Mapping, path: str, problems: Problems) -> Distance | No
     """The distance that the mapping means, None when it is wrong."""
     for key, entry in node.entries.items():
         if key not in _KEYS:
-            at, advice = f"{path}.{shown(key)}", problems.near_or_list(key, _KEYS)
+            at, advice = f"{path}.{shown(key)}", problems.word_or_list(key, _KEYS)
             message = f"unknown key `{shown(key)}`"
             problems.error("unknown-key", entry.key.mark, at, message, advice)
     for key, example in (("within", "within: 50km"), ("of", 'of: "Paris, FR"')):

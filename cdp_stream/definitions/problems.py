@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal, get_args
 
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, describe
+from cdp_stream.definitions.synonyms import advice_on, is_negative, meanings_of
 
 MAX_WORD: Final = 100
 SHORT_WORD: Final = 4
@@ -218,9 +219,26 @@ class Problems:
 
     def near_or_list(self, word: str, known: Collection[str]) -> str:
         """A near miss, or all that would be right."""
-        return self.near(word, known) or "one of " + ", ".join(f"`{name}`" for name in known)
+        return self.near(word, known) or _one_of(known)
+
+    def word_for(self, word: str, known: Collection[str]) -> str | None:
+        """What to write for a word of the language that is not one of the known ones, None where
+        nothing is alike: by what the word means in other languages, then by how it is spelt. Never
+        one that is known to mean something else, nor the opposite.
+        """
+        if meanings_of(word):
+            return advice_on(word, known)
+        return self.near(word, [name for name in known if is_negative(name) == is_negative(word)])
+
+    def word_or_list(self, word: str, known: Collection[str]) -> str:
+        """What to write for it, or all that would be right."""
+        return self.word_for(word, known) or _one_of(known)
 
     def sorted(self) -> list[Problem]:
         """All of them by file, line and column, each once."""
         unique = dict.fromkeys(self.found)
         return sorted(unique, key=lambda problem: (problem.file, problem.line, problem.column))
+
+
+def _one_of(known: Collection[str]) -> str:
+    return "one of " + ", ".join(f"`{name}`" for name in known)

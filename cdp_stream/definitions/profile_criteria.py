@@ -15,6 +15,7 @@ from cdp_stream.core.definition import (
     MemberOf,
     ProfileCriterion,
 )
+from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
 from cdp_stream.core.operators import DATED, Test
 from cdp_stream.definitions.conditions import folded_key
 from cdp_stream.definitions.consents import read_consent_key, read_consent_state
@@ -59,6 +60,11 @@ def read_device(criterion: Written) -> Expression | None:
 def read_identity(criterion: Written) -> Expression | None:
     """`identity: TYPE` with a text operator; identities are the account's, not a workspace's."""
     test, kind = _read_test(criterion), criterion.text("an identity type, as `email`")
+    if kind is not None and (kind := one_spelling(kind)) not in IDENTITY_TYPES:
+        message = f"an identity has no type `{shown(kind)}`"
+        advice = criterion.problems.near_or_list(kind, IDENTITY_TYPES)
+        mark = criterion.value.mark
+        criterion.problems.error("bad-value", mark, criterion.at(), message, advice)
     own = read_workspace(criterion)
     if test is None or kind is None or (own is None and WORKSPACE in criterion.node.entries):
         return None

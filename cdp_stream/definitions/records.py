@@ -126,7 +126,7 @@ def _note(finding: Any, model: type[Record], node: Mapping, path: str, problems:
         if isinstance(at, Scalar) and isinstance(at.value, str):
             message = f"`{shown(at.value)}` is no {key}"
             problems.error(
-                "bad-value", at.mark, where, message, problems.near_or_list(at.value, choices)
+                "bad-value", at.mark, where, message, problems.word_or_list(at.value, choices)
             )
         else:
             problems.wrong_type(
@@ -162,5 +162,5 @@ def note_unknown_key(
     """Note a key that a record does not have."""
     known = list(model.model_fields)
     problems.error(
-        "unknown-key", at, path, f"unknown key `{shown(key)}`", problems.near_or_list(key, known)
+        "unknown-key", at, path, f"unknown key `{shown(key)}`", problems.word_or_list(key, known)
     )

@@ -90,7 +90,9 @@ def _read_step(node: Node, path: str, problems: Problems) -> tuple[Step, Named] 
         if key in SUBJECTS or key == WHERE:
             continue
         fine = False
-        advice = problems.near(key, (*SUBJECTS, WHERE)) or "a step has an event subject and `where`"
+        advice = (
+            problems.word_for(key, (*SUBJECTS, WHERE)) or "a step has an event subject and `where`"
+        )
         at, message = f"{path}.{shown(key)}", f"a step takes no `{shown(key)}`"
         problems.error("misplaced-key", entry.key.mark, at, message, advice)
     if len(kinds) > 1:

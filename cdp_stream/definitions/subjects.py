@@ -68,7 +68,7 @@ def read_subject(kind: str, node: Node, path: str, problems: Problems) -> Subjec
         message = (
             f"`{shown(name)}` is no {'commerce action' if kind == COMMERCE else 'session event'}"
         )
-        problems.error("bad-value", node.mark, path, message, problems.near_or_list(name, choices))
+        problems.error("bad-value", node.mark, path, message, problems.word_or_list(name, choices))
         return None
     return Subject(kind, _folded(name))
 
@@ -86,7 +86,7 @@ def _read_narrowed(node: Mapping, path: str, problems: Problems) -> Subject | No
         if key not in _NARROWED:
             message = f"unknown key `{shown(key)}`"
             problems.error(
-                "unknown-key", entry.key.mark, where, message, problems.near_or_list(key, _NARROWED)
+                "unknown-key", entry.key.mark, where, message, problems.word_or_list(key, _NARROWED)
             )
             fine = False
         elif isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):

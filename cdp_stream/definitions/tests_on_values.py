@@ -127,6 +127,8 @@ def _boolean(operator: str, node: Node, path: str, problems: Problems) -> bool |
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
     advice = "only `true` and `false` are booleans, without quotes"
+    if operator == "is" and isinstance(node, Scalar) and node.value is not None:
+        advice += "; text and numbers are compared by `equals`"
     problems.error(
         "bad-operand",
         node.mark,

@@ -105,7 +105,7 @@ def _read_form(
         if key in known:
             continue
         near = f"write `when: {ANY_TIME}`" if key == ANY_TIME and key in forms else None
-        better = near or problems.near(key, forms) or advice
+        better = near or problems.word_for(key, forms) or advice
         at = f"{path}.{shown(key)}"
         problems.error("bad-window", entry.key.mark, at, f"no window is `{shown(key)}`", better)
     if len(known) > 1:

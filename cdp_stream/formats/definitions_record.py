@@ -14,6 +14,14 @@ from typing import Final
 
 import msgspec
 
+__all__ = [
+    "DefinitionFile",
+    "DefinitionsRecord",
+    "decode_record",
+    "digest_of_files",
+    "encode_record",
+]
+
 VERSION: Final = 1
 _DIGEST_LENGTH = 12
 
@@ -62,7 +70,12 @@ def decode_record(value: bytes | None) -> DefinitionsRecord:
     try:
         record = _decode(value)
     except msgspec.DecodeError as error:
-        raise ValueError(f"it cannot be read: {error}") from error
+        said = str(error)
+        if "unknown field" in said:  # it names what nobody knows
+            said = "it has a member that is not known here"
+        raise ValueError(f"it cannot be read: {said}") from None
+    if record.version < 1:
+        raise ValueError("its version is below 1")
     if record.format != VERSION:
         raise ValueError(f"its format is {record.format}, this release reads {VERSION}")
     if record.digest != digest_of_files(record.files):

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from cdp_stream.core.event import Facts, ProfilePart
+from cdp_stream.core.identity_types import one_spelling
 from cdp_stream.core.operators import text_of
 from cdp_stream.core.recording import location_of
 from cdp_stream.formats import limits
@@ -222,9 +223,10 @@ def _is_identity(identity: Any) -> bool:
 
 
 def _note(identities: dict[str, str | None], identity_type: str, identity: Any) -> None:
-    """Note an identity: text as it came, a number or a boolean in its JSON form, null to remove it;
-    an advertising id of zeros is absent.
+    """Note an identity under the spelling in use of its type: text as it came, a number or a
+    boolean in its JSON form, null to remove it; an advertising id of zeros is absent.
     """
+    identity_type = one_spelling(identity_type)
     text = identity if type(identity) is str else text_of(identity)
     if identity_type not in ADVERTISING_IDS or not _is_zeros(text):
         identities[identity_type] = text

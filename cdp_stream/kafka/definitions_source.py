@@ -17,7 +17,7 @@ from cdp_stream.core.definition import Account
 from cdp_stream.definitions import load_texts
 from cdp_stream.errors import CdpError
 from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied
+from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied, skips
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topic_plans import DEFINITIONS
 from cdp_stream.kafka.topics import ensure_definitions_topic, ensure_topics
@@ -214,7 +214,7 @@ class AppliedDefinitions:
                         is_told = False
                         log("definitions_followed", topic=self._topic)
                     for records in fetched.values():
-                        await self._take(applied_of(records, self._newest))
+                        await self._take(await self._versions_in(records))
                         self._next = records[-1].offset + 1
             except (KafkaError, OSError) as error:
                 if not is_told:
@@ -224,6 +224,13 @@ class AppliedDefinitions:
                 await asyncio.sleep(_POLL_MS / 1000)
             finally:
                 await consumer.stop()
+
+    async def _versions_in(self, records: list[Any]) -> list[Applied]:
+        """The versions that come after those that were read."""
+        if not (self._newest and skips(records, self._newest)):
+            return applied_of(records, self._newest)
+        found = await read_applied(self._client, self._topic)
+        return [one for one in found if one.record.version > self._newest]
 
     async def _take(self, applied: Iterable[Applied]) -> None:
         """Take over versions in their order; the newest that can be used is made ready."""

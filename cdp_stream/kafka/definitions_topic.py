@@ -1,14 +1,17 @@
 """The topic of applied definitions: what is in it, and how another version gets there.
 
 It has one partition, and a record for each version, whose number is one more than the last one's.
-A reader takes a record only if its number is above all that it has read, so of two with the same
-number the first counts.
+The first record that the topic still has of an account may have any number, as compaction takes the
+older ones away; from there on a reader takes a record only if its number is the next one. So of two
+with the same number the first counts, and one that skips numbers, which `cdp apply` never writes,
+counts for nobody.
 
 Publishing is a transaction where the broker has them: its producer is started before the topic is
 read, which ends the transaction of whoever did the same earlier, so of two at once only one comes
 through. Elsewhere the topic is read again afterwards.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +33,15 @@ from cdp_stream.kafka.guarantee import why_no_transactions
 from cdp_stream.kafka.log import log
 from cdp_stream.settings import Settings
 
-__all__ = ["MAX_BYTES", "Applied", "AppliedElsewhereError", "applied_of", "publish", "read_applied"]
+__all__ = [
+    "MAX_BYTES",
+    "Applied",
+    "AppliedElsewhereError",
+    "applied_of",
+    "publish",
+    "read_applied",
+    "skips",
+]
 
 MAX_BYTES = 15 * 1024 * 1024
 """What one version may take; the topic is made for a little more."""
@@ -58,24 +69,55 @@ class Applied:
 
 
 def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
-    """The versions in records of the topic, in order, those with a number above ``newest``.
+    """The versions in records of the topic, in order, each the one after the last.
 
-    A record that holds none is told in the log and passed over.
+    A record that holds none, or another than the next, is told in the log and passed over.
+
+    Args:
+        records: As aiokafka decoded them.
+        newest: The version before them; 0 where the topic begins with them.
     """
     found: list[Applied] = []
+    from_beginning, seen = newest == 0, set[str]()
     for record in records:
         try:
-            decoded = decode_record(record.value)
-            account = (record.key or b"").decode()
+            one = _applied(record)
         except ValueError as error:
             log("definitions_record_invalid", level=logging.ERROR, offset=record.offset,
                 reason=str(error), next="apply the definitions again; those before stay in force",
             )  # fmt: skip
             continue
-        if decoded.version > newest:
-            newest = decoded.version
-            found.append(Applied(account, decoded, record.timestamp, record.offset))
+        version = one.record.version
+        may_skip = from_beginning and one.account not in seen and version > newest
+        seen.add(one.account)
+        if version == newest + 1 or may_skip:
+            newest = version
+            found.append(one)
+        else:
+            log("definitions_version_refused", level=logging.ERROR, offset=record.offset,
+                version=version, wanted=newest + 1,
+                next="nothing, if two applied at once; else see who writes to the topic",
+            )  # fmt: skip
     return found
+
+
+def skips(records: Sequence[Any], newest: int) -> bool:
+    """Whether versions are missing between these records and the newest that was read.
+
+    Compaction may have taken them away while nobody read; what the topic begins with now says so.
+    """
+    for record in records:
+        with contextlib.suppress(ValueError):
+            version = _applied(record).record.version
+            if version > newest + 1:
+                return True
+            newest = max(newest, version)
+    return False
+
+
+def _applied(record: Any) -> Applied:
+    account = (record.key or b"").decode()
+    return Applied(account, decode_record(record.value), record.timestamp, record.offset)
 
 
 async def read_applied(client: Mapping[str, Any], topic: str) -> list[Applied]:

@@ -99,6 +99,16 @@ class _FactLines(logging.Formatter):
         return self._written(line)
 
 
+class _CommandLines(logging.Formatter):
+    """A command that has not set up logging shows facts as it shows its own warnings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = getattr(record, "facts", None)
+        return (
+            super().format(record) if facts is None else f"cdp: {record.msg} {_logfmt_line(facts)}"
+        )
+
+
 def _json_line(line: dict[str, Any]) -> str:
     return json.dumps(line, default=str)
 
@@ -132,6 +142,10 @@ def _without_input(arg: object) -> object:
     if isinstance(arg, bytes | bytearray | memoryview):
         return f"{len(arg)} bytes"
     return arg
+
+
+if logging.lastResort is not None:
+    logging.lastResort.setFormatter(_CommandLines())
 
 
 def set_up_logging(level: str = "info", log_format: LogFormat = "json") -> None:

@@ -48,6 +48,7 @@ class Replay:
         input_id: str | None = None,
         on_reject: OnReject | None = None,
         keep: Callable[[Batch], bool] | None = None,
+        on_batch: Callable[[Batch], None] | None = None,
     ) -> None:
         """Prepare an empty replay.
 
@@ -56,6 +57,7 @@ class Replay:
             input_id: the input of every batch, as a header would name it.
             on_reject: told of what could not be used.
             keep: asked of each batch before it is applied; one that it refuses is passed over.
+            on_batch: given each batch that is applied.
 
         Raises:
             UsageError: the account has no such input.
@@ -68,6 +70,7 @@ class Replay:
         self._input_id = input_id
         self._on_reject = on_reject
         self._keep = keep
+        self._on_batch = on_batch
         self._engine = Engine(plan)
         self._decoder = BatchDecoder(plan.inputs)
 
@@ -91,6 +94,8 @@ class Replay:
         arrival = batch.arrival
         if self._keep is not None and not self._keep(batch):
             return
+        if self._on_batch is not None:
+            self._on_batch(batch)
         if self.greatest_arrival is None or arrival > self.greatest_arrival:
             self.greatest_arrival = arrival
         row = self.rows.get(batch.mpid)

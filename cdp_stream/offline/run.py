@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from cdp_stream.core.event import Batch
 from cdp_stream.core.plan import Plan
 from cdp_stream.errors import DiskError
 from cdp_stream.formats.rejects import Reject, rejected_line
@@ -79,6 +80,19 @@ def read_events(
         yield line
 
 
-def replay_of(plan: Plan, source: Source, rejections: Rejections) -> Replay:
-    """A replay that is ready to be fed from `source`."""
-    return Replay(plan, until=source.until, input_id=source.input_id, on_reject=rejections)
+def replay_of(
+    plan: Plan,
+    source: Source,
+    rejections: Rejections,
+    on_batch: Callable[[Batch], None] | None = None,
+) -> Replay:
+    """A replay that is ready to be fed from `source`; `on_batch` is given each batch that is
+    applied.
+    """
+    return Replay(
+        plan,
+        until=source.until,
+        input_id=source.input_id,
+        on_reject=rejections,
+        on_batch=on_batch,
+    )

@@ -41,6 +41,7 @@ from cdp_stream.sinks.outputs import selected
 from cdp_stream.sinks.readying import Readying
 from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings, cut_short
 from cdp_stream.sinks.standing import Standings
+from cdp_stream.sinks.state_records import fault_problem, memory_problem
 from cdp_stream.sinks.state_topic import StateTopic
 
 __all__ = ["Definitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
@@ -223,8 +224,8 @@ async def state_topics(
         await producer.start()
         stack.push_async_callback(producer.stop)
         topics = []
-        for suffix in ("faults", "sink-state"):
-            topic = StateTopic(client, settings.topic(suffix), producer)
+        for suffix, check in (("faults", fault_problem), ("sink-state", memory_problem)):
+            topic = StateTopic(client, settings.topic(suffix), producer, check=check)
             stack.push_async_callback(topic.stop)
             await topic.start()
             topics.append(topic)

@@ -21,12 +21,15 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import Observation, wall_ms
+from cdp_stream.sinks.state_records import Check, decoded
 
 __all__ = ["StateTopic"]
 
 _POLL_MS: Final = 500
 _FETCH_MS: Final = 100
 _PAUSE_S: Final = 0.5
+_MOST_TOLD: Final = 20
+_MOST_CHARS: Final = 200
 
 Value = dict[str, Any]
 
@@ -38,6 +41,7 @@ class StateTopic:
         client: Connection settings of the aiokafka client.
         topic: Its name; it has one partition.
         producer: A running one.
+        check: Knows the form of its records; what has another is passed over, with a fact.
         consume: Makes a consumer.
         pause_s: How long after a failure the topic is asked for again.
 
@@ -51,12 +55,14 @@ class StateTopic:
         topic: str,
         producer: AIOKafkaProducer,
         *,
+        check: Check = lambda _key, _value: None,
         consume: Callable[..., AIOKafkaConsumer] = AIOKafkaConsumer,
         pause_s: float = _PAUSE_S,
     ) -> None:
         self._client = client
         self._topic = topic
         self._producer = producer
+        self._check = check
         self._consume = consume
         self._pause_s = pause_s
         self._observation = Observation()
@@ -71,6 +77,7 @@ class StateTopic:
         self._watchers: list[Callable[[BaseException], None]] = []
         self._moved = asyncio.Condition()
         self._taken = -1
+        self._passed_over = 0
         self.values: dict[str, Value] = {}
 
     def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
@@ -215,8 +222,11 @@ class StateTopic:
 
     def _take(self, record: Any) -> None:
         self._taken = record.offset
-        key = (record.key or b"").decode("utf-8", "replace")
-        value = _decoded(record.value)
+        try:
+            key, value = decoded(record.key, record.value, self._check)
+        except ValueError as error:
+            self._pass_over(record.offset, str(error))
+            return
         if record.offset <= self._offsets.get(key, -1):
             return
         self._offsets[key] = record.offset
@@ -225,12 +235,11 @@ class StateTopic:
         if not self._unsure.get(key):
             self._set(key, value)
 
-
-def _decoded(value: bytes | None) -> Value | None:
-    if not value:
-        return None
-    try:
-        decoded = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return None
-    return decoded if isinstance(decoded, dict) else None
+    def _pass_over(self, offset: int, reason: str) -> None:
+        """Leave a record out; of many the first are told, each time that the topic is read."""
+        self._passed_over += 1
+        if self._passed_over <= _MOST_TOLD:
+            log("state_record_invalid", level=logging.ERROR, topic=self._topic, offset=offset,
+                reason=reason[:_MOST_CHARS],
+                next="see who else writes to the topic; what the key said before holds",
+            )  # fmt: skip

@@ -1,10 +1,11 @@
 """What a Slack channel is told, and what Slack's answers come to."""
 
 import pytest
+from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.slack import Slack
+from cdp_stream.connectors.slack import Slack, SlackConnection
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
@@ -82,3 +83,9 @@ def test_an_address_that_is_none_is_told_without_it():
     with pytest.raises(UsageError, match="is no address") as caught:
         Slack("out", Slack.output_settings.model_validate({"webhook_url": "secret"}))
     assert "secret;" not in str(caught.value)
+
+
+def test_the_identity_shown_is_of_a_known_type():
+    assert SlackConnection(show="customerid").show == "customer_id"
+    with pytest.raises(ValidationError, match="no identity type; did you mean `email`"):
+        SlackConnection(show="emial")

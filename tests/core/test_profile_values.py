@@ -14,7 +14,7 @@ from cdp_stream.core.definition import (
 from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.row import Row, Space
+from cdp_stream.core.row import Row, Space, measure
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window
 from tests.core.accounts import AT, DAY, SHORT, TRAVEL, Profile, audience, batch, event, plan_of
@@ -48,6 +48,32 @@ def test_an_identity_is_the_accounts():
     # Its first activity in the audience's workspace finds the identity there.
     assert says(profile, 5) == ["+a@5#0"]
     assert says(profile, 6, source="shop", identities={"email": None}) == ["-a@6#0"]
+
+
+@pytest.mark.parametrize("says_more", [True, False])
+def test_a_row_with_an_old_spelling_is_brought_up_to_date_by_the_next_batch(says_more):
+    """An earlier release kept the name that the SDK had written, and compiled that of the file."""
+    known = checks(Facet.IDENTITY, "customer_id", "exists", True, workspace="")
+    compiled_then = checks(Facet.IDENTITY, "customerid", "equals", "C1", workspace="")
+    profile = under(known, compiled_then)
+    assert says(profile) == []
+    profile.row.identities |= {"customerid": "C1", "email": "a@b.c", "other2": "2"}
+    weight = profile.row.weight
+    found = says(profile, 5, identities={"other_id_2": "3"} if says_more else None)
+    assert found == ["+a@5#0", "+b@5#1"]
+    expected = {"customer_id": "C1", "email": "a@b.c", "other_id_2": "3" if says_more else "2"}
+    assert profile.row.identities == expected
+    assert measure(profile.row) <= profile.row.weight
+    assert profile.row.weight > weight
+    assert says(profile, 6) == []
+
+
+def test_an_identity_under_both_spellings_stays_what_the_spelling_in_use_says():
+    profile = under(checks(Facet.IDENTITY, "customer_id", "equals", "new", workspace=""))
+    assert says(profile, identities={"customer_id": "new"}) == ["+a@0#0"]
+    profile.row.identities["customerid"] = "old"
+    assert says(profile, 5) == []
+    assert profile.row.identities == {"customer_id": "new"}
 
 
 def test_some_device_must_pass_and_a_newer_info_replaces_the_devices_whole():

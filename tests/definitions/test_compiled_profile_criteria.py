@@ -126,6 +126,15 @@ def test_a_test_on_the_profile(
     assert found.path == "criteria"
 
 
+def test_an_identity_type_may_be_written_as_the_sdks_write_it() -> None:
+    assert expression_of("{identity: customerid, exists: true}") == expression_of(
+        "{identity: customer_id, exists: true}"
+    )
+    assert expression_of("{identity: ios_idfa, exists: true}").text == (
+        "identity: ios_advertising_id"
+    )
+
+
 def test_an_identity_is_the_accounts_and_not_a_workspaces() -> None:
     plain = expression_of("{identity: email, ends_with: '@example.com'}")
     named = expression_of("{identity: email, ends_with: '@example.com', workspace: main}")

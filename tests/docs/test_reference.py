@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from cdp_stream.core.identity_types import IDENTITY_TYPES, OTHER_SPELLINGS
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.settings import Settings, load_settings
 from cdp_stream.sinks.child import ChildMetrics
@@ -55,3 +56,22 @@ def test_every_page_is_in_the_index() -> None:
     index = page("README.md")
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert {name for name in pages if f"({name})" not in index} == set()
+
+
+def test_every_identity_type_is_documented_with_its_spellings() -> None:
+    section = page("events.md").split("### Identity types")[1].split("\n## ")[0]
+    known: dict[str, set[str]] = {name: set() for name in IDENTITY_TYPES}
+    for spelling, name in OTHER_SPELLINGS.items():
+        known[name].add(spelling)
+    numbers = range(2, 11)
+    documented = {
+        f"other_id_{number}": {f"other{number}"}
+        for number in numbers
+        if "`other_id_2` to `other_id_10` | `other2` to `other10`" in section
+    }
+    for types, spellings in re.findall(r"^\| (`[^|]*) \|([^|]*)\|$", section, re.MULTILINE):
+        names, others = re.findall(r"`(\w+)`", types), set(re.findall(r"`(\w+)`", spellings))
+        for name in names:
+            near = others if len(names) == 1 else {one for one in others if one in known[name]}
+            documented.setdefault(name, near)
+    assert documented == known

@@ -3,6 +3,7 @@
 import pytest
 
 from cdp_stream.core.event import Facts
+from cdp_stream.core.identity_types import IDENTITY_TYPES, OTHER_SPELLINGS
 from tests.formats.records import batch_of, decode
 
 
@@ -95,6 +96,19 @@ def test_deleted_attributes_are_a_list_of_text():
     batch, detail = part_and_detail(deleted_user_attributes="a")
     assert batch.profile is None
     assert detail == "$.deleted_user_attributes: expected a list of text"
+
+
+def test_an_identity_type_has_one_spelling():
+    """The official SDKs for Python and Node write `customerid`."""
+    for written, spelling in OTHER_SPELLINGS.items():
+        assert spelling in IDENTITY_TYPES
+        in_a_list = [{"identity_type": written, "identity": "x"}]
+        for identities in ({written: "x"}, in_a_list):
+            assert profile_of(user_identities=identities).identities == {spelling: "x"}
+    assert profile_of(user_identities={"loyalty": "x"}).identities == {"loyalty": "x"}
+    # Of one type the last counts, however each is spelled; zeros are no advertising id.
+    both = {"customer_id": "a", "customerid": "b", "ios_idfa": "00000000-0000"}
+    assert profile_of(user_identities=both).identities == {"customer_id": "b"}
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,33 @@ async def test_what_cannot_be_used_is_passed_over_and_counted(settings, capsys):
     await again.stop()
 
 
+async def test_a_version_that_skips_some_is_refused_unless_compaction_took_them_away(
+    settings, monkeypatch
+):
+    await publish(settings, "acme", files("a"), after=0)
+    source, changes = AppliedDefinitions(settings), Changes()
+    await source.start(changes)
+    await send(settings, (b"acme", encode_record(9, files("skipped"))))
+    assert await publish(settings, "acme", files("b"), after=1) == 2
+    while source.latest.version != "2":
+        await changes.next()
+    assert names(source) == ["b"]
+    # The embedded broker compacts nothing: what it would leave is told here.
+    read_all = definitions_source.read_applied
+
+    async def read_what_is_left(client, topic):
+        return [one for one in await read_all(client, topic) if one.record.version > 4]
+
+    at_3, at_4, at_5 = (encode_record(n, files(name)) for n, name in ((3, "c"), (4, "d"), (5, "e")))
+    monkeypatch.setattr(definitions_source, "read_applied", read_what_is_left)
+    monkeypatch.setattr(source, "_newest", 1)  # it has not heard of anything since
+    await send(settings, (b"acme", at_3), (b"acme", at_4), (b"acme", at_5))
+    while source.latest.version != "5":
+        await changes.next()
+    assert names(source) == ["e"]
+    await source.stop()
+
+
 async def test_a_worker_that_starts_with_a_version_it_cannot_use_takes_the_one_before(settings):
     await publish(settings, "acme", files("a"), after=0)
     await send(settings, (b"acme", encode_record(2, [DefinitionFile("a", "nothing: known")])))

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError
@@ -130,3 +132,15 @@ def test_our_own_facts_are_never_left_out(capsys):
     for _ in range(3):
         log("partition_lost")
     assert len(lines(capsys)) == 3
+
+
+def test_a_command_shows_facts_from_warnings_on_and_what_they_say():
+    code = """
+import logging
+from cdp_stream.kafka.log import log
+log("seen")
+log("state_record_invalid", level=logging.ERROR, offset=3, reason="no key")
+"""
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert shown == 'cdp: state_record_invalid offset=3 reason="no key"\n'

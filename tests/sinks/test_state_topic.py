@@ -13,6 +13,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.protocol.fetch import FetchRequest
 
+from cdp_stream.sinks.standing import faulted, paused
+from cdp_stream.sinks.state_records import Check, fault_problem, memory_problem
 from cdp_stream.sinks.state_topic import StateTopic
 from tests.sinks.without_kafka import Producer, until
 
@@ -23,22 +25,28 @@ class Log:
     """The topic, as a broker has it.
 
     Attributes:
-        records: offset -> key and value.
+        records: offset -> key and value, as bytes or as what becomes them.
         troubles: what the next reads raise, one each.
         consumers: how many were made, and of these how many have stopped.
         asked: set by each read.
     """
 
     def __init__(self) -> None:
-        self.records: list[tuple[str, Any]] = []
+        self.records: list[tuple[Any, Any]] = []
         self.troubles: list[BaseException] = []
         self.consumers = [0, 0]
         self.asked = asyncio.Event()
 
-    def topic(self) -> StateTopic:
+    def topic(self, check: Check = lambda _key, _value: None) -> StateTopic:
         return StateTopic(
-            {}, "faults", Producer(), consume=lambda **_: Reading(self), pause_s=0.0  # type: ignore[arg-type, return-value]
+            {}, "faults", Producer(), check=check, consume=lambda **_: Reading(self), pause_s=0.0  # type: ignore[arg-type, return-value]
         )  # fmt: skip
+
+
+def _bytes(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else orjson.dumps(value)
 
 
 class Reading:
@@ -73,7 +81,7 @@ class Reading:
         await self._client.send(0, FetchRequest(1, 1, 1, 1, [("faults", [(0, self._at, 1)])]))
         new = self._log.records[self._at :]
         records = [
-            SimpleNamespace(offset=self._at + n, key=key.encode(), value=orjson.dumps(value))
+            SimpleNamespace(offset=self._at + n, key=_bytes(key), value=_bytes(value))
             for n, (key, value) in enumerate(new)
         ]
         self._at += len(new)
@@ -137,3 +145,103 @@ async def test_to_stop_it_is_told_to_nobody() -> None:
     topic.watch(told.append)
     await topic.stop()
     assert told == []
+
+
+async def read(log: Log, check: Check) -> dict[str, Any]:
+    topic = log.topic(check)
+    await topic.start()
+    await topic.stop()
+    return topic.values
+
+
+GOOD_FAULT = faulted("mail", "vip@mail", "no", 1_700_000_000_000)
+COURSE = {"offset": 3, "seen": 9, "owed": 2, "since": 5, "confirmed": [[4, 5]]}
+GOOD_MEMORY = {
+    "position:mail:0": {
+        "connections": {"vip@mail": COURSE},
+        "confirmed": [[7, 7]],
+    },
+    "output:mail": {"connector": "mailchimp", "removed": True},
+    "list:vip@mail": {"list_id": "7"},
+    "refused:vip@mail": {"settings": ["a1"]},
+    "audience-delete:vip@mail:1": {"deletion": "x", "overdue": True},
+    "audience-deleted:vip@mail": {"deletions": {"0": "x"}},
+}  # fmt: skip
+NO_RECORDS = [
+    (None, GOOD_FAULT),
+    (b"\xff\xfe", GOOD_FAULT),
+    ("vip@mail", b"\x00\xff"),
+    ("vip@mail", b"[" * 100_000),
+    ("vip@mail", b'{"a":' * 100_000),
+    ("vip@mail", [1]),
+    ("vip@mail", 7),
+    ("vip@mail", b'{"x": "' + b"y" * (1 << 20) + b'"}'),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *NO_RECORDS,
+        ("vip@mail", {}),
+        ("vip@mail", {**GOOD_FAULT, "state": "jane@example.com"}),
+        ("vip@mail", {**GOOD_FAULT, "state": ["paused"]}),
+        ("vip@mail", {**GOOD_FAULT, "since": 10**17}),
+        ("vip@mail", {**GOOD_FAULT, "since": None}),
+        ("vip@mail", {**GOOD_FAULT, "output": {}}),
+        ("vip@mail", {**GOOD_FAULT, "id": "mail"}),
+        ("mail", GOOD_FAULT),
+    ],
+)
+async def test_what_is_no_fault_is_passed_over_and_what_was_before_holds(
+    caplog: pytest.LogCaptureFixture, key: Any, value: Any
+) -> None:
+    log = Log()
+    log.records = [("vip@mail", GOOD_FAULT), (key, value), ("more", paused("more", None, 1))]
+    assert await read(log, fault_problem) == {
+        "vip@mail": GOOD_FAULT, "more": paused("more", None, 1),
+    }  # fmt: skip
+    (told,) = [record for record in caplog.records if record.msg == "state_record_invalid"]
+    assert told.facts["offset"] == 1  # type: ignore[attr-defined]
+    assert "jane" not in str(told.facts)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *NO_RECORDS,
+        ("unknown:mail", {}),
+        ("position:mail:0", {"connections": {"vip@mail": {}}}),
+        ("position:mail:0", {"connections": {"vip@mail": {"offset": "7"}}}),
+        ("position:mail:0", {"connections": {"vip@mail": {"offset": -1}}}),
+        ("position:mail:0", {"confirmed": [[0, 10**15]]}),
+        ("position:mail:0", {"confirmed": [7]}),
+        ("output:mail", {"connector": 7}),
+        ("list:vip@mail", {}),
+        ("wanted-list:mail:vip@mail", {"connection": "vip@mail"}),
+        ("refused:vip@mail", {"settings": "a1"}),
+        ("audience-delete:vip@mail:1", {"overdue": True}),
+        ("audience-deleted:vip@mail", {"deletions": ["x"]}),
+    ],
+)
+async def test_what_is_no_memory_is_passed_over_and_what_was_before_holds(
+    caplog: pytest.LogCaptureFixture, key: Any, value: Any
+) -> None:
+    log = Log()
+    log.records = [*GOOD_MEMORY.items(), (key, value)]
+    assert await read(log, memory_problem) == GOOD_MEMORY
+    assert [record.msg for record in caplog.records].count("state_record_invalid") == 1
+
+
+async def test_a_member_that_a_later_release_wrote_is_left_alone() -> None:
+    log = Log()
+    later = {**GOOD_FAULT, "severity": 3}
+    log.records = [("vip@mail", later)]
+    assert await read(log, fault_problem) == {"vip@mail": later}
+
+
+async def test_of_many_the_first_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log()
+    log.records = [("mail", b"no")] * 1_000 + [("more", paused("more", None, 1))]
+    assert list(await read(log, fault_problem)) == ["more"]
+    assert [record.msg for record in caplog.records].count("state_record_invalid") == 20

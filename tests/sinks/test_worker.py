@@ -83,7 +83,7 @@ async def test_events_in_changes_out_and_the_sinks_are_looked_after(
         (shown,) = (await client.get(f"http://127.0.0.1:{port}/outputs")).json()["outputs"]
         assert shown == {"id": "out", "state": "running", "since": None, "connections": []}
         ready = await client.get(f"http://127.0.0.1:{port}/readyz")
-        assert ready.json() == {"ready": True, "stopping": False, "sinks": True}
+        assert ready.json() == {"ready": True, "stopping": False, "broker": True, "sinks": True}
         # The sinks are killed: they come back, and the worker does not go.
         (child,) = children_of(worker.pid)
         os.kill(child, signal.SIGKILL)

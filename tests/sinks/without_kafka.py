@@ -13,6 +13,7 @@ import orjson
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.standing import Standings
+from cdp_stream.sinks.state_records import fault_problem, memory_problem
 from cdp_stream.sinks.state_topic import StateTopic
 
 
@@ -67,8 +68,8 @@ class App:
 
 def state_topics(producer: Any) -> tuple[Standings, Memory]:
     """Faults and memory, both empty."""
-    topics = [StateTopic({}, name, producer) for name in ("faults", "sink-state")]
-    return Standings(topics[0]), Memory(topics[1])
+    faults = StateTopic({}, "faults", producer, check=fault_problem)
+    return Standings(faults), Memory(StateTopic({}, "sink-state", producer, check=memory_problem))
 
 
 def memory(producer: Any = None) -> Memory:

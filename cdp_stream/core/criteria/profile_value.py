@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cdp_stream.core.definition import DistanceCriterion, Facet, ProfileCriterion
 from cdp_stream.core.geo import coordinates_of, distance_m
+from cdp_stream.core.identity_types import one_spelling
 from cdp_stream.core.operators import (
     DATED,
     MISSING,
@@ -58,7 +59,8 @@ class ProfileValue:
     def __init__(self, facet: Facet, workspace: str, key: str, test: Test) -> None:
         self.facet = facet
         self.workspace = workspace
-        self.key = key
+        # Definitions that an earlier release compiled may have another spelling.
+        self.key = one_spelling(key) if facet is Facet.IDENTITY else key
         self.audiences: tuple[int, ...] = ()
         self.is_dated = test.operator == DATED
         if self.is_dated:
