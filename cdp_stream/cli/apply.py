@@ -1,13 +1,25 @@
 """``cdp apply``: puts definition files in force, in every worker that follows the topic."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from cdp_stream.cli.applying import Planned, applying_options, as_json, as_text, planned
-from cdp_stream.cli.options import files_of
+from cdp_stream.cli.options import Duration, counted, files_of
+from cdp_stream.core.planning import build_plan
 from cdp_stream.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from cdp_stream.kafka.rollout import Progress
 
 __all__ = ["command"]
 
@@ -21,23 +33,78 @@ EXIT_DECLINED = 1
     "is removed.\n\nExample: cdp apply definitions/ --broker localhost:9092",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--wait", is_flag=True, help="Return once it is in force in every partition, history read."
+)
+@click.option(
+    "--timeout",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    metavar="DURATION",
+    help="How long to wait at most; exits 3 when it is over.",
+)
 @applying_options
-def command(files: tuple[str, ...], yes: bool, as_json_: bool, **flags: str | None) -> int:
+def command(
+    files: tuple[str, ...],
+    yes: bool,
+    wait: bool,
+    timeout: int,
+    as_json_: bool,
+    count_members: bool,
+    **flags: str | None,
+) -> int:
     """Apply the files; the exit code is returned."""
     if not yes and not sys.stdin.isatty():
         raise UsageError(
             "there is no terminal to ask on", "look at `cdp plan`, then apply with --yes"
         )
-    plan = planned(files, **flags)
-    click.echo(as_json(plan.changes) if as_json_ else as_text(plan))
-    if not plan.changes:
-        return 0
-    if not yes and not click.confirm("\nApply these changes?", err=as_json_):
+    plan = planned(files, count_members=count_members, **flags)
+    click.echo(as_json(plan) if as_json_ else as_text(plan))
+    if plan.changes and not yes and not click.confirm("\nApply these changes?", err=as_json_):
         click.echo("nothing was applied", err=True)
         return EXIT_DECLINED
-    version = asyncio.run(_apply(plan))
-    click.echo(f"applied version {version}", err=as_json_)
+    asyncio.run(_put_in_force(plan, timeout / 1000 if wait else None, err=as_json_))
     return 0
+
+
+async def _put_in_force(plan: Planned, wait_s: float | None, *, err: bool) -> None:
+    """Apply what changes, and wait for it if that is wanted; without changes, for what is applied
+    already.
+    """
+    from cdp_stream.kafka.rollout import Rollout
+
+    rollout = Rollout(plan.settings, {})
+    if plan.changes:
+        if wait_s is not None:
+            rollout = await Rollout.begin(plan.settings)
+        version = await _apply(plan)
+        click.echo(f"applied version {version}", err=err)
+    else:
+        version = plan.version
+    if wait_s is None or not version:
+        return
+    assert plan.loaded.account is not None
+    memories = build_plan(plan.loaded.account).memories
+    started = time.monotonic()
+    with waiting() as show:
+        partitions = await rollout.wait(version, memories, timeout_s=wait_s, progress=show)
+    where = counted(partitions, "partition")
+    seconds = time.monotonic() - started
+    click.echo(f"version {version} is in force in {where}, after {seconds:.1f} s", err=err)
+
+
+@contextmanager
+def waiting() -> Iterator[Progress]:
+    """A line on a terminal that says how far the partitions are; none when piped."""
+    if not sys.stderr.isatty():
+        yield lambda _steps: None
+        return
+    with Console(stderr=True).status("waiting") as status:
+        yield lambda steps: status.update(
+            ", ".join(f"{count} {step}" for step, count in Counter(steps.values()).items())
+            + f", of {counted(len(steps), 'partition')}"
+        )
 
 
 async def _apply(plan: Planned) -> int:

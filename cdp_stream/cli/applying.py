@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cdp_stream.cli.options import accepted
-from cdp_stream.definitions import Loaded, load_files, load_texts
+from cdp_stream.cli.options import SETTINGS_FILE, accepted, counted, read_files
+from cdp_stream.definitions import Loaded, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
+from cdp_stream.definitions.differences import difference
 from cdp_stream.errors import InputError
 from cdp_stream.settings import Settings, load_settings
 
-SETTINGS_FILE = Path("cdp.toml")
-
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
+
+_LINE_COLOURS = {"-": "red", "+": "green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Planned:
 
     Attributes:
         version: the version that is applied now, 0 for none.
+        members: how many members each audience has that a change is about; None where that is not
+            known.
     """
 
     settings: Settings
@@ -36,11 +38,23 @@ class Planned:
     loaded: Loaded
     version: int
     changes: list[DefinitionChange]
+    members: Mapping[str, int] | None = None
+
+    def members_of(self, change: DefinitionChange) -> int | None:
+        """How many members the audience of a change has, None where that is not known."""
+        if self.members is None or change.audience is None:
+            return None
+        return self.members.get(change.audience, 0)
 
 
 def applying_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The flags and arguments of both commands."""
     for decorate in (
+        click.option(
+            "--count-members",
+            is_flag=True,
+            help="Count the members of changed audiences however many there are.",
+        ),
         click.option("--json", "as_json_", is_flag=True, help="Print one JSON object."),
         click.option("--prefix", metavar="NAME", help="What topics begin with.  [default: cdp]"),
         click.option(
@@ -54,15 +68,18 @@ def applying_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
+def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None) -> Planned:
     """Check the files, and compare them with what is applied.
+
+    Args:
+        count_members: count the members of audiences however long it takes.
 
     Raises:
         InputError: the files have problems, printed before; or they are another account's; or
             they leave out milestones that have children.
         BrokerError: Kafka cannot be asked.
     """
-    loaded = load_files(list(files))
+    loaded = read_files(files)
     for line in _still_needed(loaded):
         click.echo(line, err=True)
     account = accepted(loaded)
@@ -70,6 +87,7 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.connection import client_settings
     from cdp_stream.kafka.definitions_topic import Applied, read_applied
+    from cdp_stream.kafka.member_counts import COUNTED, members_of
     from cdp_stream.kafka.topics import definitions_topic_is_there
 
     async def read() -> list[Applied]:
@@ -95,7 +113,10 @@ def planned(files: tuple[str, ...], **flags: str | None) -> Planned:
         )
     else:
         _check_no_orphans(parents_removed(before, loaded))
-    return Planned(settings, account.id, loaded, version, changes_between(before, loaded))
+    changes = changes_between(before, loaded)
+    asked = {change.audience for change in changes if change.audience is not None}
+    members = asyncio.run(members_of(settings, asked, at_most=None if count_members else COUNTED))
+    return Planned(settings, account.id, loaded, version, changes, members)
 
 
 def _check_no_orphans(removed: dict[str, list[str]]) -> None:
@@ -126,9 +147,9 @@ def _still_needed(loaded: Loaded) -> list[str]:
     return lines
 
 
-def as_json(changes: list[DefinitionChange]) -> str:
+def as_json(plan: Planned) -> str:
     """The JSON object of a plan."""
-    found = {"changes": [change.as_json() for change in changes]}
+    found = {"changes": [change.as_json(plan.members_of(change)) for change in plan.changes]}
     return json.dumps(found, indent=2, ensure_ascii=False)
 
 
@@ -143,12 +164,23 @@ def as_text(plan: Planned) -> str:
     lines.append("")
     for change in plan.changes:
         sign, colour = _SIGNS[change.action]
-        head = f"  {sign} {change.kind:{kinds}}  {change.id:{ids}}"
-        lines.append(f"{click.style(head, fg=colour)}  {_said(change)}".rstrip())
+        head = click.style(f"  {sign} {change.kind:{kinds}}  {change.id:{ids}}", fg=colour)
+        lines.append(f"{head}  {_said(change, plan.members_of(change))}".rstrip())
+        for name, (before, after) in change.values.items():
+            for line in difference(name, before, after):
+                lines.append(click.style(f"      {line}", fg=_LINE_COLOURS.get(line[0])))
     return "\n".join([*lines, "", _summary(plan.changes)])
 
 
-def _said(change: DefinitionChange) -> str:
+def _said(change: DefinitionChange, members: int | None) -> str:
+    said = _effect(change)
+    if members is None:
+        return said
+    many = f"{counted(members, 'member')} now"
+    return f"{said}; {many}" if said else many
+
+
+def _effect(change: DefinitionChange) -> str:
     said = ", ".join(change.fields)
     if change.action == "remove":
         return "its members leave it" if change.kind in ("audience", "milestone") else ""

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import click
 
-from cdp_stream.cli.options import counted
+from cdp_stream.cli.options import counted, read_files
 from cdp_stream.core.definition import Account
-from cdp_stream.definitions import Loaded, load_files
+from cdp_stream.definitions import Loaded
 
 __all__ = ["command", "report", "summary", "with_warnings"]
 
@@ -24,7 +24,7 @@ EXIT_WRONG = 1
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(files: tuple[str, ...], as_json: bool) -> int:
     """Check the files and print what was found; the exit code is returned."""
-    loaded = with_warnings(load_files(files))
+    loaded = with_warnings(read_files(files))
     click.echo(report(loaded, as_json))
     return EXIT_WRONG if loaded.errors else 0
 

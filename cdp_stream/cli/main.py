@@ -16,8 +16,12 @@ from cdp_stream.errors import CdpError
 
 __all__ = ["VERBS", "cli", "main"]
 
+EXIT_ERROR = 1
 EXIT_OUTSIDE = 3
 EXIT_INTERRUPTED = 130
+
+DETAILED_EXITCODE = "--detailed-exitcode"
+"""A flag of `cdp plan`: every error exits with 1, whatever it is."""
 
 VERBS = {
     "demo": "Show the product at work on a real event stream.",
@@ -100,23 +104,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"] or ["--help"]
     try:
         code = cli.main(args=words, prog_name="cdp", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
-        return _fail(_command_missing(error.ctx), error.exit_code)
+        line, code = _command_missing(error.ctx), error.exit_code
     except click.ClickException as error:
-        return _fail(_usage_line(error), error.exit_code)
+        line, code = _usage_line(error), error.exit_code
     except CdpError as error:
         if debug:
             traceback.print_exc()
-        return _fail(str(error), error.exit_code)
+        line, code = str(error), error.exit_code
     except Exception as error:  # noqa: BLE001 - the outer edge: one line, whatever it was
         if debug:
             traceback.print_exc()
-            return EXIT_OUTSIDE
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(f"{line}; run it again with --debug for the traceback", EXIT_OUTSIDE)
-    return code if isinstance(code, int) else 0
+        # What a worker says is a log: an exception that nobody foresaw may hold somebody's data.
+        said = "" if words[0] == "worker" and not isinstance(error, OSError) else f": {error}"
+        line = " ".join(f"{type(error).__name__}{said}".split())
+        advice = "" if debug else "; run it again with --debug for the traceback"
+        line, code = f"{line}{advice}", EXIT_OUTSIDE
+    # There 2 says that something changes.
+    return _fail(line, EXIT_ERROR if DETAILED_EXITCODE in words else code)
 
 
 def _command_missing(context: click.Context | None) -> str:

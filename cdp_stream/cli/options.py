@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,11 +21,14 @@ from cdp_stream.core.operators import instant_of
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.planning import build_plan, calculated_audiences
 from cdp_stream.definitions import Loaded, load_files
+from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import InputError, UsageError
 from cdp_stream.formats.definitions_record import DefinitionFile
+from cdp_stream.settings import load_secret_names, row_limit
 
 LAST = "last"
+SETTINGS_FILE = Path("cdp.toml")
 
 
 class Instant(click.ParamType):
@@ -45,6 +51,21 @@ class Instant(click.ParamType):
                 ctx,
             )
         return instant
+
+
+class Duration(click.ParamType):
+    """A duration, as `30s`; its value is milliseconds."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read the flag; a usage error when it is none."""
+        length = value if isinstance(value, int) else duration_ms(str(value))
+        if not length:
+            self.fail(f"{value!r} is no duration; {DURATION_ADVICE}", param, ctx)
+        return length
 
 
 class InstantOrLast(click.ParamType):
@@ -100,15 +121,26 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
     return build_plan(load_account(definitions)[0])
 
 
+def read_files(paths: Iterable[str | Path]) -> Loaded:
+    """What definition files mean, with the variables that operators allow here.
+
+    Raises:
+        UsageError: the setting `secret_names` does not fit.
+    """
+    return load_files(list(paths), load_secret_names(os.environ, SETTINGS_FILE))
+
+
 def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
     """The account of definition files, and what was read; how many warnings there are goes to
     standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
+        UsageError: the setting `profile_size` does not fit.
     """
-    loaded = load_files(list(definitions))
-    return accepted(loaded), loaded
+    loaded = read_files(definitions)
+    limit = row_limit(os.environ, SETTINGS_FILE)
+    return replace(accepted(loaded), row_limit=limit), loaded
 
 
 def accepted(loaded: Loaded) -> Account:

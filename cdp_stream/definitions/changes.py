@@ -10,7 +10,7 @@ Source: docs/changing-definitions.md, the plan; docs/commands.md, plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdp_stream.core.definition import Account
@@ -61,6 +61,7 @@ class DefinitionChange:
         fields: the keys that differ, of a change; none where only what it refers to does.
         stops: whether it is a connection that tells its output nothing from now on, a milestone
             that no active connection needs any more, or an audience that became a draft.
+        values: what each of the fields was and is; None where it is not written and has no default.
     """
 
     kind: str
@@ -69,16 +70,38 @@ class DefinitionChange:
     recalculates: bool
     fields: tuple[str, ...] = ()
     stops: bool = False
+    values: Mapping[str, tuple[Any, Any]] = field(default_factory=dict, compare=False)
 
-    def as_json(self) -> dict[str, Any]:
-        """As `--json` has it."""
-        return {
+    @property
+    def audience(self) -> str | None:
+        """The audience or milestone that it changes or removes, or whose connection; None for what
+        is new, and for all else.
+        """
+        if self.action == ADD or self.kind not in ("audience", "milestone", "connection"):
+            return None
+        return self.id.rpartition("@")[0].partition("#")[0] or self.id
+
+    def as_json(self, members: int | None = None) -> dict[str, Any]:
+        """As `--json` has it.
+
+        Args:
+            members: how many members its audience has; None where that is not known.
+        """
+        found: dict[str, Any] = {
             "kind": self.kind,
             "id": self.id,
             "action": self.action,
             "recalculates": self.recalculates,
             "fields": list(self.fields),
         }
+        if self.values:
+            found["values"] = {
+                name: {"before": before, "after": after}
+                for name, (before, after) in self.values.items()
+            }
+        if self.audience is not None:
+            found["members"] = members
+        return found
 
 
 def changes_between(before: Loaded | None, after: Loaded) -> list[DefinitionChange]:
@@ -146,7 +169,16 @@ def _changed(
     stops |= key[0] == "connection" and "status" in names and new["status"] == "inactive"
     if not names and not anew and not stops:
         return None
-    return DefinitionChange(*key, CHANGE, anew, names, stops)
+    values = {name: (_shown(name, old), _shown(name, new)) for name in names}
+    return DefinitionChange(*key, CHANGE, anew, names, stops, values)
+
+
+def _shown(name: str, fields: _Fields) -> Any:
+    """The value of a field as it may be written, in YAML or JSON."""
+    value = fields.get(name)
+    if name == POSITION and value is not None:
+        return {"below": value[0], "after": list(value[1])}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_calculated(key: _Key, meanings: Mapping[_Key, str]) -> bool:

@@ -15,6 +15,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Writ
 
 from cdp_stream.errors import DiskError
 from cdp_stream.store.damage import StoreDamagedError, disk_error
+from cdp_stream.store.data_directory import make_private
 from cdp_stream.store.rocks_partition import RocksPartition
 from cdp_stream.store.rows import LogIdentity, Opened, Rows
 
@@ -31,6 +32,7 @@ KEPT_MS = _HOUR_MS
 _STAMPED_MS = _HOUR_MS
 _CLOCK_MS = 60_000
 _MIB = 1024 * 1024
+_LEAST_MEMORY = 8 * _MIB
 _WRITE_BUFFER = 16 * _MIB
 _OPEN_FILES = 64
 
@@ -41,7 +43,8 @@ class RocksRows:
     Args:
         directory: Where the databases of this changelog go; created as needed.
         now_ms: The wall clock.
-        memory_mib: For blocks that were read, indexes and rows not yet on disk, of all partitions.
+        memory: Bytes for blocks that were read, indexes and rows not yet on disk, of all
+            partitions: 8 MiB at least.
         held_ms: The newest moment of which it is certain that the partitions were this worker's,
             epoch ms. That, and no later one, is when rows were written: a worker that was cut off,
             or stopped, may find out about it late.
@@ -51,16 +54,16 @@ class RocksRows:
         self,
         directory: Path,
         now_ms: Callable[[], int],
-        memory_mib: int = 128,
+        memory: int = 128 * _MIB,
         held_ms: Callable[[], int] | None = None,
     ) -> None:
         self._directory = directory
         self._now_ms = now_ms
         self._held_ms = held_ms or now_ms
         self._open: dict[int, RocksPartition] = {}
-        self._cache = Cache(memory_mib * _MIB)
+        self._cache = Cache(memory)
         self._buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
-            memory_mib * _MIB // 2, False, self._cache
+            memory // 2, False, self._cache
         )
 
     def open(self, partition: int, log: LogIdentity) -> Opened:
@@ -200,7 +203,7 @@ class RocksRows:
     def _open_database(self, partition: int) -> RocksPartition:
         path = self._path(partition)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_private(path)
         except OSError as error:
             raise disk_error(path, error.strerror or str(error)) from error
         return RocksPartition(path, partition, self._options())

@@ -2,6 +2,7 @@
 
 import io
 
+import click
 import pytest
 
 from cdp_stream.cli.applying import Planned, as_text
@@ -19,8 +20,8 @@ audiences:
 """
 
 
-def text(*changes, version=3):
-    return as_text(Planned(Settings(), "acme", None, version, list(changes)))
+def text(*changes, version=3, members=None):
+    return as_text(Planned(Settings(), "acme", None, version, list(changes), members))
 
 
 def test_each_change_is_a_line_that_says_what_it_does():
@@ -50,6 +51,35 @@ def test_each_change_is_a_line_that_says_what_it_does():
     ):
         assert lines[place].endswith(end)
     assert lines[-1] == "Plan: 1 to add, 5 to change, 2 to remove; 3 are calculated anew."
+
+
+def test_what_a_field_was_and_is_is_shown_below_its_definition():
+    values = {"name": ("Paris", None), "criteria": ({"event": "A"}, {"event": "B"})}
+    told = text(
+        DefinitionChange("audience", "paris", "change", True, tuple(values), values=values),
+        DefinitionChange("audience", "rome", "remove", False),
+        DefinitionChange("audience", "oslo", "add", True),
+        DefinitionChange("connection", "trial/paid#A@crm", "change", False, ("settings",)),
+        members={"paris": 1, "trial/paid": 1_204},
+    )
+    assert click.unstyle(told).splitlines()[2:-2] == [
+        "  ~ audience    paris             name, criteria; recalculated; 1 member now",
+        "      name: Paris -> (not set)",
+        "      criteria:",
+        "      - {event: A}",
+        "      + {event: B}",
+        "  - audience    rome              its members leave it; 0 members now",
+        "  + audience    oslo              calculated from history",
+        "  ~ connection  trial/paid#A@crm  settings; 1,204 members now",
+    ]
+
+
+@pytest.mark.parametrize("words", [["plan", "FILE"], ["plan"], ["plan", "FILE", "--nonsense"]])
+def test_with_a_detailed_exitcode_every_error_is_1(words, tmp_path, capsys):
+    (file := tmp_path / "a.yaml").write_text(WRONG.partition("audiences")[0])
+    words = [str(file) if word == "FILE" else word for word in words]
+    assert main([*words, "--broker", "nowhere.invalid:9"]) in (2, 3)
+    assert main([*words, "--broker", "nowhere.invalid:9", "--detailed-exitcode"]) == 1
 
 
 def test_nothing_to_change_is_said():

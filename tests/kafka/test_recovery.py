@@ -43,7 +43,7 @@ def reasons(caplog):
 
 
 def rocks(folder):
-    return RocksRows(folder, lambda: 1_760_000_000_000, memory_mib=8)
+    return RocksRows(folder, lambda: 1_760_000_000_000, memory=8 * 2**20)
 
 
 @pytest.mark.parametrize("changelog", BROKERS, indirect=True)
@@ -82,7 +82,7 @@ async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changel
     clock = Clock()
     await changelog.write(0, [(b"1", b"a")], transactional_id=f"{changelog.topic}-tx")
     await changelog.write(1, [(b"2", b"a")], transactional_id=f"{changelog.topic}-tx")
-    store = RocksRows(tmp_path, clock, memory_mib=8)
+    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
     table = Table(changelog, store)
     await table.restore(changelog.client, [0, 1])
     await changelog.write(1, [(b"2", None)])  # by whoever took it over from us
@@ -93,7 +93,7 @@ async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changel
     assert store.aging().keys() == {1}
     store.close()
     clock.now += 11 * HOUR + 1
-    store = RocksRows(tmp_path, clock, memory_mib=8)
+    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
     assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 2
     assert dict(store.rows(0).items()) == {b"1": b"a"}
     assert dict(store.rows(1).items()) == {}

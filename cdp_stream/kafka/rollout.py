@@ -1,0 +1,172 @@
+"""Whether applied definitions are in force everywhere: in every partition, with their history.
+
+Each partition writes which definitions are in force in it to the changelog, with them (its row
+`~definitions`); so no worker has to be asked, or found. A row written before the definitions were
+applied says nothing of them: what is read begins there.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from cdp_stream.errors import BrokerError, OutsideError
+from cdp_stream.formats.definitions_row import (
+    DEFINITIONS_KEY,
+    PartitionDefinitions,
+    decode_definitions,
+)
+from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.topics import partition_counts, started_admin
+from cdp_stream.kafka.unpacking import unpack_whole_batches
+from cdp_stream.settings import Settings
+
+__all__ = ["Progress", "Rollout", "Step", "step_of"]
+
+_POLL_MS = 500
+_AGAIN_S = 1.0
+
+
+class Step(StrEnum):
+    """How far a partition is."""
+
+    WAITING = "not taken over yet"
+    SWEEPING = "being brought to the profiles"
+    READING = "reading history"
+    IN_FORCE = "in force"
+
+
+Progress = Callable[[Mapping[int, Step]], None]
+
+
+def step_of(row: PartitionDefinitions, version: int, memories: Collection[str]) -> Step:
+    """How far a partition is with a version, by its newest row.
+
+    Args:
+        row: As decoded.
+        version: Which was applied; a later one that is in force counts as this one.
+        memories: The slots of its criteria: their history is in once the row has them all.
+    """
+    if not row.version.isdecimal() or int(row.version) < version:
+        return Step.WAITING
+    if int(row.version) > version:
+        return Step.IN_FORCE
+    if not row.catalog.slots.issuperset(memories):
+        return Step.READING
+    return Step.IN_FORCE if row.swept == row.epoch else Step.SWEEPING
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Follows what becomes of applied definitions.
+
+    Args:
+        settings: Where, and how to connect.
+        starts: From which offset of each partition of the changelog on there may be rows about
+            them; those of others are read from the beginning.
+    """
+
+    settings: Settings
+    starts: Mapping[int, int]
+
+    @classmethod
+    async def begin(cls, settings: Settings) -> "Rollout":
+        """To be called before definitions are applied.
+
+        Raises:
+            BrokerError: The broker does not answer.
+        """
+        topic = settings.topic("profiles-changelog")
+        partitions = await _partitions(settings, topic)
+        consumer = AIOKafkaConsumer(**client_settings(settings), enable_auto_commit=False)
+        try:
+            async with consumer:
+                tps = [TopicPartition(topic, number) for number in range(partitions)]
+                ends = await consumer.end_offsets(tps) if tps else {}
+        except KafkaError as error:
+            raise BrokerError(
+                f"{topic} cannot be read: {error!r}", "check the broker and this client's rights"
+            ) from error
+        return cls(settings, {tp.partition: end for tp, end in ends.items()})
+
+    async def wait(
+        self, version: int, memories: Collection[str], *, timeout_s: float, progress: Progress
+    ) -> int:
+        """Return once a version is in force in all partitions.
+
+        Args:
+            version: Which was applied.
+            memories: The slots of its criteria.
+            timeout_s: How long to wait at most.
+            progress: Told of every partition whenever one has come further.
+
+        Returns:
+            How many partitions there are.
+
+        Raises:
+            OutsideError: The time is over.
+        """
+        steps: dict[int, Step] = {}
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._follow(version, memories, steps, progress)
+        except TimeoutError as error:
+            raise _too_late(version, steps, timeout_s) from error
+        return len(steps)
+
+    async def _follow(
+        self, version: int, memories: Collection[str], steps: dict[int, Step], progress: Progress
+    ) -> None:
+        topic = self.settings.topic("profiles-changelog")
+        partitions = await _partitions(self.settings, topic)
+        while not partitions:  # no worker has ever run
+            await asyncio.sleep(_AGAIN_S)
+            partitions = await _partitions(self.settings, topic)
+        steps |= dict.fromkeys(range(partitions), Step.WAITING)
+        consumer = AIOKafkaConsumer(
+            **client_settings(self.settings), enable_auto_commit=False,
+            isolation_level="read_committed", auto_offset_reset="earliest",
+        )  # fmt: skip
+        async with consumer:
+            unpack_whole_batches(consumer)
+            tps = [TopicPartition(topic, number) for number in steps]
+            consumer.assign(tps)
+            for tp in tps:
+                if tp.partition in self.starts:
+                    consumer.seek(tp, self.starts[tp.partition])
+            progress(steps)
+            while set(steps.values()) != {Step.IN_FORCE}:
+                before = dict(steps)
+                for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+                    rows = [one.value for one in records if one.key == DEFINITIONS_KEY]
+                    if rows and rows[-1] is not None:
+                        row = decode_definitions(rows[-1])
+                        steps[tp.partition] = step_of(row, version, memories)
+                if steps != before:
+                    progress(steps)
+
+
+async def _partitions(settings: Settings, topic: str) -> int:
+    admin = await started_admin(settings)
+    try:
+        return (await partition_counts(admin)).get(topic, 0)
+    finally:
+        await admin.close()
+
+
+def _too_late(version: int, steps: Mapping[int, Step], timeout_s: float) -> OutsideError:
+    if not steps:
+        how = "no worker has ever run here"
+    else:
+        counts = {step: list(steps.values()).count(step) for step in Step}
+        how = ", ".join(f"{count} {step}" for step, count in counts.items() if count)
+        how = f"of {len(steps)} partitions: {how}"
+    return OutsideError(
+        f"version {version} is applied, and was not in force everywhere within {timeout_s:g} s; "
+        f"{how}",
+        "it goes on by itself: wait longer with --timeout, or see the logs of the workers, which "
+        "follow what is applied only without --definitions",
+    )
