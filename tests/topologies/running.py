@@ -134,6 +134,18 @@ class Running:
         finally:
             await consumer.stop()
 
+    async def move_position(self, partition: int, offset: int) -> None:
+        """Set the group's position in a partition of the input, while nobody is in the group."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.brokers,
+            group_id=self.settings.group_id,
+            enable_auto_commit=False,
+        )
+        tp = TopicPartition(self.settings.topic("events"), partition)
+        async with consumer:
+            consumer.assign([tp])
+            await consumer.commit({tp: offset})
+
     async def count(self, suffix: str) -> int:
         """End offsets of a topic, added up."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers)

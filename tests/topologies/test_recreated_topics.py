@@ -7,7 +7,6 @@ import signal
 from dataclasses import replace
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.kafka.worker import serve_app, stop_app
@@ -39,16 +38,6 @@ class Recreating(Running):
 
     async def send(self, count: int) -> None:
         await self.produce([(n % 4, b"k%d" % (n % 4), b"v") for n in range(count)])
-
-    async def move_position(self, partition: int, offset: int) -> None:
-        settings = self.settings
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.brokers, group_id=settings.group_id, enable_auto_commit=False
-        )
-        tp = TopicPartition(settings.topic("events"), partition)
-        async with consumer:
-            consumer.assign([tp])
-            await consumer.commit({tp: offset})
 
     async def run_and_stop(self, total: int) -> None:
         worker = self.start_worker()
