@@ -113,8 +113,13 @@ class Observation:
         close = client.close
 
         async def closed() -> None:
-            for task in self._confirming.values():
+            confirming = list(self._confirming.values())
+            for task in confirming:
                 task.cancel()
+            await asyncio.gather(*confirming, return_exceptions=True)
+            # One that was cancelled before it began has cleared up nothing.
+            self._confirming.clear()
+            self._unconfirmed.clear()
             await close()
 
         client.send, client.close = observed, closed
@@ -176,7 +181,7 @@ class Observation:
         except (KafkaError, OSError):
             self._unconfirmed.pop(node_id, None)  # the next fetch asks anew, or another leader
         finally:
-            del self._confirming[node_id]
+            self._confirming.pop(node_id, None)
 
     def _confirmed(self, partition: Partition, offset: int, end: EndSeen, seeks: int) -> None:
         self._note_highwater(partition, offset)

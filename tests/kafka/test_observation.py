@@ -139,6 +139,16 @@ async def test_ends_that_are_seen_shortly_after_one_another_are_confirmed_togeth
     assert broker.observation.ends[EVENTS].after == 7
 
 
+async def test_what_asks_for_ends_goes_with_its_consumer_and_the_next_asks_again(broker):
+    request = FetchRequest(100, 1, 1000, 1, [("events", [(0, 7, 500)])], rack_id="")
+    broker.answer = SimpleNamespace(topics=[("events", [(0, 0, 7, 7, [], b"")])], API_VERSION=4)
+    await broker.send(0, request)
+    await broker.close()
+    assert (broker.asked, broker.observation.ends) == ([], {})
+    await fetch(broker, 7, highwater=7)
+    assert broker.observation.ends[EVENTS].end == 7
+
+
 async def test_an_end_before_one_that_was_seen_is_believed_after_half_a_minute(broker):
     await fetch(broker, 7, highwater=9)
     await fetch(broker, 7, highwater=7)
