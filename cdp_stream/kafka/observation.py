@@ -24,14 +24,21 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    RebalanceInProgressError,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from cdp_stream.kafka.clock import EndSeen
+from cdp_stream.kafka.transaction_requests import GroupMembership
 
-__all__ = ["BELIEVED_AFTER_S", "Observation", "wall_ms"]
+__all__ = ["BELIEVED_AFTER_S", "Observation", "is_member", "wall_ms"]
 
 Partition = tuple[str, int]
 Send = Callable[[int, Any], Awaitable[Any]]
@@ -41,6 +48,13 @@ BELIEVED_AFTER_S = 30.0
 change of leaders brings about is over by then."""
 _PAUSE_S = 0.05
 """Under load fetches follow one another much faster, and most of them show some end."""
+_NO_COORDINATOR = frozenset(
+    {
+        GroupLoadInProgressError.errno,
+        GroupCoordinatorNotAvailableError.errno,
+        NotCoordinatorForGroupError.errno,
+    }
+)
 
 
 def wall_ms() -> int:
@@ -202,3 +216,19 @@ def _ends_of(partitions: Mapping[Partition, Any]) -> OffsetRequest:
     for topic, number in partitions:
         topics.setdefault(topic, []).append((number, OffsetResetStrategy.LATEST))
     return OffsetRequest(-1, READ_UNCOMMITTED, list(topics.items()))
+
+
+async def is_member(consumer: AIOKafkaConsumer, member: GroupMembership) -> bool | None:
+    """Whether the group's coordinator, asked now, says that its generation is this member's, or at
+    least that the next one waits for it; ``None`` where no coordinator says anything.
+
+    Called in the consumer's thread.
+    """
+    request = HeartbeatRequest(member.group_id, member.generation, member.member_id)
+    try:
+        answer = await consumer._coordinator._send_req(request)
+    except KafkaError:
+        return None
+    if answer.error_code in _NO_COORDINATOR:
+        return None
+    return answer.error_code in (0, RebalanceInProgressError.errno)

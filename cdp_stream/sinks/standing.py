@@ -80,6 +80,7 @@ class Standings:
         no words of a fault that is over.
         """
         key = str(record["id"])
-        await self.topic.put(key, record)
         if record["state"] == RUNNING:
-            await self.topic.put(key, None)
+            await self.topic.put(key, None, first=record)
+        else:
+            await self.topic.put(key, record)
