@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from cdp_stream.cli.options import accepted, counted
+from cdp_stream.cli.options import accepted
 from cdp_stream.definitions import Loaded, load_files, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.definitions.differences import difference
-from cdp_stream.errors import InputError
+from cdp_stream.errors import InputError, counted
 from cdp_stream.settings import Settings, load_settings
 
 SETTINGS_FILE = Path("cdp.toml")

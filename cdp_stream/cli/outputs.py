@@ -17,7 +17,7 @@ from rich.table import Table
 from cdp_stream.cli.options import instant_text, unknown
 from cdp_stream.cli.worker import SETTINGS_FILE
 from cdp_stream.core.connection import Connection
-from cdp_stream.errors import UsageError
+from cdp_stream.errors import UsageError, counted
 from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN4
         click.echo(json.dumps(shown))
         return
     click.echo(f"{status.id} ({status.connector or 'connector not known yet'}): {status.status}")
-    click.echo(f"lag: {status.lag:,} records, the oldest waits {_age(status)}")
+    click.echo(f"lag: {counted(status.lag, 'record')}, the oldest waits {_age(status)}")
     if status.since is not None:
         click.echo(f"since: {instant_text(status.since)}")
     if status.fault is not None:
