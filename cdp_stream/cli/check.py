@@ -74,13 +74,9 @@ def _told(problem: Problem, width: int) -> Iterator[str]:
         yield click.style(place, bold=True) + text + click.style(code, fg=colour)
         return
     yield click.style(f"{place} ", bold=True) + click.style(problem.path, dim=True)
-    text = (
-        problem.message
-        if problem.suggestion is None
-        else f"{problem.message}; {problem.suggestion}"
-    )
+    advice = "" if problem.suggestion is None else f"; {problem.suggestion}"
     *above, last = wrap(
-        f"{text} {code}", width, initial_indent="  ", subsequent_indent="  ",
+        f"{problem.message}{advice} {code}", width, initial_indent="  ", subsequent_indent="  ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     yield from above

@@ -79,7 +79,8 @@ def _run(seconds: float) -> None:
         f" ({verdict.repeated:,} came twice, as the guarantee allows)" if verdict.repeated else ""
     )
     out.print(
-        f"checked: {verdict.changes:,} membership changes of {verdict.profiles:,} profiles equal "
+        f"checked: {counted(verdict.changes, 'membership change')} of "
+        f"{counted(verdict.profiles, 'profile')} equal "
         f"cdp replay, record for record{again};\ncdp.membership-state holds the "
         f"{verdict.members:,} memberships that are left. Everything is stopped.",
         highlight=False,

@@ -322,8 +322,9 @@ async def _not_created(
         del made[name]
     if made:
         counts = {name: plan.partitions or partitions for name, plan in made.items()}
-        log("topics_created", partitions=counts, replication=settings.replication,
-            compacted=[name for name, plan in made.items() if plan.cleanup == "compact"])  # fmt: skip
+        compacted = [name for name, plan in made.items() if plan.cleanup == "compact"]
+        log("topics_created", partitions=counts, compacted=compacted,
+            replication=settings.replication)  # fmt: skip
     return wrong
 
 
