@@ -13,15 +13,32 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from cdp_stream.core.secret_names import USUAL, SecretNames, is_secret
 from cdp_stream.errors import UsageError
 
-__all__ = ["Guarantee", "Secret", "SettingSource", "Settings", "load_settings"]
+__all__ = [
+    "Guarantee",
+    "Secret",
+    "SettingSource",
+    "Settings",
+    "load_secret_names",
+    "load_settings",
+]
 
 Clock = Literal["wall", "stream"]
 Guarantee = Literal["exactly-once", "at-least-once"]
 LogFormat = Literal["json", "logfmt"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+Kept = Literal["rows", "store", "waiting", "delivering", "outputs_waiting", "outputs_sending"]
+"""What is kept: decoded rows; RocksDB's blocks and tables; records that were fetched and wait; rows
+and messages on their way to Kafka; records of outputs' topics; changes on their way to partners."""
 
+_SHARES: dict[Kept, float] = {
+    "rows": 7 / 16, "store": 1 / 8, "waiting": 1 / 16, "delivering": 1 / 32,
+    # Of a process of its own.
+    "outputs_waiting": 1 / 16, "outputs_sending": 1 / 4,
+}  # fmt: skip
+"""Shares of `memory`; what is left is for Python, libraries, definitions and copies."""
 _MOST_SECONDS = 3600
 _LONGEST_PREFIX = 100  # Kafka's limit for a topic name is 249
 _NOT_SETTINGS = ("CDP_TEST_", "CDP_REQUIRE_KAFKA")
@@ -68,8 +85,9 @@ class Settings:
         guarantee: What a crash may do to outputs. A worker that was not told falls back to
             ``at-least-once``, with a warning, on a broker that has no transactions.
         store: Where rows are kept locally: ``rocksdb``, in ``data_dir``, or ``memory``.
-        store_memory: What RocksDB may take of memory for all partitions together, MiB.
-        rows_kept: How many rows are kept decoded, of all partitions together.
+        memory: What a worker's profiles may take of memory, MiB; what each buffer may take are
+            shares of it, as are those of the sinks.
+        profile_size: At how many KiB a profile's row stops growing.
         log_level: The least level that is logged.
         log_format: How a fact is written: as JSON, or as logfmt. Without, laid out for people on a
             terminal, as JSON elsewhere.
@@ -85,6 +103,11 @@ class Settings:
         sasl_username: As whom.
         sasl_password: The password, from the environment.
         sasl_password_file: The file that holds it, instead.
+        secret_names: Which variables of the environment definitions may use, by `${NAME}`.
+        allow_private: Whether outputs may call addresses inside the own network, where their own
+            settings allow it too.
+        outputs_dir: The folder in which every file must lie that settings of outputs name; any
+            without.
     """
 
     broker: str = "localhost:9092"
@@ -98,8 +121,8 @@ class Settings:
     grace: int = 250
     guarantee: Guarantee = "exactly-once"
     store: Literal["rocksdb", "memory"] = "rocksdb"
-    store_memory: int = 128
-    rows_kept: int = 100_000
+    memory: int = 1024
+    profile_size: int = 512
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat | None = None
     session_timeout: float = 10.0
@@ -113,6 +136,18 @@ class Settings:
     sasl_username: str | None = None
     sasl_password: Secret | None = None
     sasl_password_file: Path | None = None
+    secret_names: SecretNames = USUAL
+    allow_private: bool = True
+    outputs_dir: Path | None = None
+
+    @property
+    def row_limit(self) -> int:
+        """Bytes at which a profile's row stops growing."""
+        return self.profile_size * 1024
+
+    def memory_for(self, what: Kept) -> int:
+        """Bytes of memory for one kind of what a worker keeps, of all partitions together."""
+        return int(self.memory * 1024 * 1024 * _SHARES[what])
 
     @property
     def brokers(self) -> list[str]:
@@ -161,6 +196,18 @@ def load_settings(
     settings, sources = gathered_settings(flags, environment, file)
     check_security(settings)
     return settings, sources
+
+
+def row_limit(environment: Mapping[str, str], file: Path | None = None) -> int:
+    """Bytes at which a profile's row stops growing, for commands without a broker: they have to
+    evaluate as workers do, whatever the other settings are.
+
+    Raises:
+        UsageError: The value does not fit, or the file cannot be read.
+    """
+    name = "CDP_PROFILE_SIZE"
+    own = {name: environment[name]} if name in environment else {}
+    return gathered_settings({}, own, file)[0].row_limit
 
 
 def gathered_settings(
@@ -213,12 +260,32 @@ def _refuse(wrong: list[UsageError]) -> None:
         raise UsageError(f"{len(wrong)} settings are wrong: {told}")
 
 
+def load_secret_names(environment: Mapping[str, str], file: Path | None = None) -> SecretNames:
+    """The setting `secret_names` alone, for commands that need no other.
+
+    Raises:
+        UsageError: It does not fit, or the file cannot be read.
+    """
+    name = "secret_names"
+    variable = f"CDP_{name.upper()}"
+    if variable in environment:
+        found = _checked(name, environment[variable], f"environment {variable}")
+    else:
+        found = _checked(name, _contents(file).get(name, USUAL), str(file))
+    assert isinstance(found, SecretNames)
+    return found
+
+
 def _read_environment(
     environment: Mapping[str, str], names: set[str], wrong: list[UsageError]
 ) -> dict[str, str]:
     found = {}
     for variable, value in environment.items():
-        if not variable.startswith("CDP_") or variable.startswith(_NOT_SETTINGS):
+        if (
+            not variable.startswith("CDP_")
+            or variable.startswith(_NOT_SETTINGS)
+            or is_secret(variable)
+        ):
             continue
         name = variable.removeprefix("CDP_").lower()
         if name in names:
@@ -229,13 +296,17 @@ def _read_environment(
     return found
 
 
-def _read_file(file: Path | None, names: set[str], wrong: list[UsageError]) -> dict[str, Any]:
+def _contents(file: Path | None) -> dict[str, Any]:
     if file is None or not file.exists():
         return {}
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "correct or remove it") from error
+
+
+def _read_file(file: Path | None, names: set[str], wrong: list[UsageError]) -> dict[str, Any]:
+    found = _contents(file)
     for name in found:
         if name not in names:
             wrong.append(UsageError(f"{file}: {name} is no setting", _likely(name, names)))
@@ -344,6 +415,13 @@ def _secret(raw: object) -> Secret:
     return Secret(raw)
 
 
+def _secret_names(raw: object) -> SecretNames:
+    if isinstance(raw, SecretNames):
+        return raw
+    names = raw if isinstance(raw, list) else str(raw).split(",")
+    return SecretNames(tuple(str(name).strip() for name in names if str(name).strip()))
+
+
 def _path(raw: object) -> Path:
     return raw if isinstance(raw, Path) else Path(_text(raw))
 
@@ -389,8 +467,8 @@ _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
         "exactly-once or at-least-once",
     ),
     "store": (_one_of("rocksdb", "memory"), "rocksdb or memory"),
-    "store_memory": (_whole(8, 1_048_576), "MiB, from 8"),
-    "rows_kept": (_whole(1, 1_000_000_000), "a whole number from 1"),
+    "profile_size": (_whole(16, 768), "KiB, from 16 to 768"),
+    "memory": (_whole(1, 1_048_576), "MiB, from 1"),
     "log_level": (_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
     "log_format": (_one_of("json", "logfmt"), "json or logfmt"),
     "session_timeout": (_seconds, "seconds, above 0"),
@@ -407,4 +485,7 @@ _CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
     "sasl_username": (_text, "a name"),
     "sasl_password": (_secret, "a password"),
     "sasl_password_file": (_path, "a file"),
+    "secret_names": (_secret_names, "names of variables, separated by commas; * for any letters"),
+    "allow_private": (_yes_or_no, "true or false"),
+    "outputs_dir": (_path, "a folder"),
 }

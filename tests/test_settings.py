@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from cdp_stream.cli.config import command as config
+from cdp_stream.core.secret_names import USUAL, SecretNames
 from cdp_stream.errors import UsageError
-from cdp_stream.settings import Settings, load_settings
+from cdp_stream.settings import Settings, load_secret_names, load_settings, row_limit
 
 
 def sources(found):
@@ -71,14 +72,35 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path):
     [
         ("partitions", "0"), ("partitions", True), ("partitions", "many"), ("metrics_port", 70_000),
         ("clock", "sun"), ("grace", "-1ms"), ("grace", "soon"), ("guarantee", "exactly-twice"),
-        ("store", "disk"), ("store_memory", "7"), ("rows_kept", "0"), ("prefix", "a b"),
-            ("broker", " "), ("session_timeout", 0),
+        ("store", "disk"), ("memory", "0"), ("memory", "1g"), ("profile_size", "769"),
+        ("prefix", "a b"), ("broker", " "), ("session_timeout", 0),
         ("log_level", "loud"),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_is_refused_by_name(name, value):
     with pytest.raises(UsageError, match=f"^{name} "):
         load_settings({name: value}, {})
+
+
+def test_what_is_kept_are_shares_of_the_memory_that_leave_room_for_the_rest():
+    settings, mib = Settings(), 2**20
+    assert settings.memory == 1024
+    kept = {
+        "rows": 448, "store": 128, "waiting": 64, "delivering": 32,
+        "outputs_waiting": 64, "outputs_sending": 256,
+    }  # fmt: skip
+    assert {what: settings.memory_for(what) // mib for what in kept} == kept
+    assert Settings(memory=4096).memory_for("rows") == 1792 * mib
+
+
+def test_the_limit_of_a_profile_is_found_whatever_the_other_settings_are(tmp_path):
+    file = tmp_path / "cdp.toml"
+    assert row_limit({"CDP_NO_SETTING": "x"}, file) == 524_288
+    file.write_text("profile_size = 64\n", encoding="utf-8")
+    assert row_limit({}, file) == 65_536
+    assert row_limit({"CDP_PROFILE_SIZE": "16", "CDP_BROKER": ""}, file) == 16_384
+    with pytest.raises(UsageError, match="profile_size"):
+        row_limit({"CDP_PROFILE_SIZE": "15"}, file)
 
 
 def test_topics_and_groups_begin_with_the_prefix():
@@ -171,3 +193,25 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path):
         load_settings({}, {"CDP_TLS_CA": "ca.pem", "CDP_SASL_USERNAME": "cdp"})
     assert "tls_ca is set, but tls is off" in str(told.value)
     assert "but no mechanism" in str(told.value)
+
+
+def test_secrets_are_no_settings_but_their_names_are_one(tmp_path):
+    environment = {"CDP_SECRET_CRM": "x", "CDP_SECRET_NAMES": "CRM_KEY, MAIL_*"}
+    settings, found = load_settings({}, environment)
+    assert settings.secret_names == SecretNames(("CRM_KEY", "MAIL_*"))
+    assert sources(found)["secret_names"] == "environment CDP_SECRET_NAMES"
+    assert load_secret_names(environment) == settings.secret_names
+    file = tmp_path / "cdp.toml"
+    file.write_text('secret_names = ["CRM_KEY"]\nnonsense = 1\n')
+    # A command that needs no other setting takes this one from the file alone.
+    assert load_secret_names({"CDP_NONSENSE": "1"}, file) == SecretNames(("CRM_KEY",))
+    assert load_secret_names({}, tmp_path / "none.toml") == USUAL
+    with pytest.raises(UsageError, match=r"secret_names .* is not names of variables"):
+        load_settings({}, {"CDP_SECRET_NAMES": "${CRM}"})
+
+
+def test_operators_say_where_outputs_may_go(tmp_path):
+    environment = {"CDP_ALLOW_PRIVATE": "false", "CDP_OUTPUTS_DIR": str(tmp_path)}
+    settings, _ = load_settings({}, environment)
+    assert (settings.allow_private, settings.outputs_dir) == (False, tmp_path)
+    assert (Settings().allow_private, Settings().outputs_dir) == (True, None)

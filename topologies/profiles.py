@@ -21,13 +21,14 @@ from cdp_stream.kafka.app import ChunkApp
 from cdp_stream.kafka.chunks import chunk_topic
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.delivery import OutputTopics
+from cdp_stream.kafka.delivery import MOST_DELIVERING, OutputTopics
 from cdp_stream.kafka.hosting import PartitionHosting
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.partition.effects import Processor
+from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from cdp_stream.store.rows import MemoryRows, RowStore
@@ -78,6 +79,8 @@ def create_app(
         clock=settings.clock,
         grace_ms=settings.grace,
         session_timeout_s=settings.session_timeout,
+        waiting=Room(settings.memory_for("waiting")),
+        delivering=Room(min(settings.memory_for("delivering"), MOST_DELIVERING)),
     )
     app.hosting = PartitionHosting(
         app, processor_factory, table=table, plan=plan, metrics=app.metrics,
@@ -96,4 +99,4 @@ def _rows(settings: Settings) -> RowStore:
     if settings.store == "memory":
         return MemoryRows()
     directory = settings.data_dir / settings.topic("profiles-changelog")
-    return RocksRows(directory, wall_ms, settings.store_memory)
+    return RocksRows(directory, wall_ms, settings.memory_for("store"))

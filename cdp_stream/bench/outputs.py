@@ -176,7 +176,7 @@ def _receiver(*words: str) -> Iterator[str]:
 def _definitions(url: str, batch: int) -> str:
     """The reference load's, with an output that all audiences are connected to."""
     account = json.loads(reference_load.definitions())
-    settings = {"url": url, "secret": "${BENCH_SECRET}", "allow_private": True, "batch": batch,
+    settings = {"url": url, "secret": "${CDP_SECRET_BENCH}", "allow_private": True, "batch": batch,
                 "max_connections": _CONNECTIONS if batch == 1 else 4}  # fmt: skip
     account["outputs"] = [{"id": _OUTPUT, "connector": "webhook", "settings": settings}]
     ids = [audience["id"] for audience in account["audiences"]]
@@ -222,7 +222,7 @@ async def _sink(settings: Settings, url: str, changes: int, batch: int, figures:
         settings,
         definitions=_definitions(url, batch),
         flags=("--only", "sinks"),
-        environment={"BENCH_SECRET": "a secret of benches"},
+        environment={"CDP_SECRET_BENCH": "a secret of benches"},
     ) as worker:
         started = await _until(worker, "cdp_output_sent_total", changes * _WARM)
         ended = await _until(worker, "cdp_output_sent_total", changes)
@@ -238,7 +238,7 @@ async def _profiles(settings: Settings, url: str, load: Load, only: str, figures
             settings,
             definitions=_definitions(url, 500),
             flags=("--only", only),
-            environment={"BENCH_SECRET": "a secret of benches"},
+            environment={"CDP_SECRET_BENCH": "a secret of benches"},
         ) as worker:
             started = await _until(worker, "cdp_events_total", warm)
             ended = await _until(worker, "cdp_events_total", warm + load.events)

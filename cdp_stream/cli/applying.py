@@ -7,19 +7,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from cdp_stream.cli.options import accepted
-from cdp_stream.definitions import Loaded, load_files, load_texts
+from cdp_stream.cli.options import SETTINGS_FILE, accepted, read_files
+from cdp_stream.definitions import Loaded, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.definitions.differences import difference
 from cdp_stream.errors import InputError, counted
 from cdp_stream.settings import Settings, load_settings
-
-SETTINGS_FILE = Path("cdp.toml")
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
 
@@ -82,7 +79,7 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
             they leave out milestones that have children.
         BrokerError: Kafka cannot be asked.
     """
-    loaded = load_files(list(files))
+    loaded = read_files(files)
     for line in _still_needed(loaded):
         click.echo(line, err=True)
     account = accepted(loaded)

@@ -9,8 +9,9 @@ from textwrap import wrap
 
 import click
 
+from cdp_stream.cli.options import read_files
 from cdp_stream.core.definition import Account
-from cdp_stream.definitions import Loaded, Problem, Severity, load_files
+from cdp_stream.definitions import Loaded, Problem, Severity
 from cdp_stream.errors import counted
 
 __all__ = ["command", "report", "summary", "with_warnings"]
@@ -28,7 +29,7 @@ EXIT_WRONG = 1
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(files: tuple[str, ...], as_json: bool) -> int:
     """Check the files and print what was found; the exit code is returned."""
-    loaded = with_warnings(load_files(files))
+    loaded = with_warnings(read_files(files))
     if as_json or not sys.stdout.isatty():
         click.echo(report(loaded, as_json))
     else:

@@ -7,7 +7,7 @@ import os
 
 import click
 
-from cdp_stream.cli.worker import SETTINGS_FILE
+from cdp_stream.cli.options import SETTINGS_FILE
 from cdp_stream.settings import check_security, gathered_settings
 
 

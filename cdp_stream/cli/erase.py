@@ -8,8 +8,8 @@ import os
 
 import click
 
+from cdp_stream.cli.options import SETTINGS_FILE
 from cdp_stream.cli.profile_ids import Mpid, TakesNegatives
-from cdp_stream.cli.worker import SETTINGS_FILE
 from cdp_stream.errors import counted
 from cdp_stream.kafka.produce import publisher
 from cdp_stream.settings import load_settings

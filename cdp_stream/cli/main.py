@@ -120,7 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the outer edge: one line, whatever it was
         if debug:
             traceback.print_exc()
-        line = " ".join(f"{type(error).__name__}: {error}".split())
+        # What a worker says is a log: an exception that nobody foresaw may hold somebody's data.
+        said = "" if words[0] == "worker" and not isinstance(error, OSError) else f": {error}"
+        line = " ".join(f"{type(error).__name__}{said}".split())
         advice = "" if debug else "; run it again with --debug for the traceback"
         line, code = f"{line}{advice}", EXIT_OUTSIDE
     # There 2 says that something changes.

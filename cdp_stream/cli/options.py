@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,11 +26,13 @@ from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.problems import Severity
 from cdp_stream.errors import DiskError, InputError, UsageError, counted
 from cdp_stream.formats.definitions_record import DefinitionFile
+from cdp_stream.settings import load_secret_names, row_limit
 
 LAST = "last"
 NOW = "now"
 STANDARD = "-"
 """The name of standard input or output, where a file is asked for."""
+SETTINGS_FILE = Path("cdp.toml")
 
 
 class Instant(click.ParamType):
@@ -121,15 +125,26 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
     return build_plan(load_account(definitions)[0])
 
 
+def read_files(paths: Iterable[str | Path]) -> Loaded:
+    """What definition files mean, with the variables that operators allow here.
+
+    Raises:
+        UsageError: the setting `secret_names` does not fit.
+    """
+    return load_files(list(paths), load_secret_names(os.environ, SETTINGS_FILE))
+
+
 def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
     """The account of definition files, and what was read; how many warnings there are goes to
     standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
+        UsageError: the setting `profile_size` does not fit.
     """
-    loaded = load_files(list(definitions))
-    return accepted(loaded), loaded
+    loaded = read_files(definitions)
+    limit = row_limit(os.environ, SETTINGS_FILE)
+    return replace(accepted(loaded), row_limit=limit), loaded
 
 
 def accepted(loaded: Loaded) -> Account:

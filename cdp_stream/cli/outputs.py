@@ -14,8 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cdp_stream.cli.options import instant_text, unknown
-from cdp_stream.cli.worker import SETTINGS_FILE
+from cdp_stream.cli.options import SETTINGS_FILE, instant_text, unknown
 from cdp_stream.core.connection import Connection
 from cdp_stream.errors import UsageError, counted
 from cdp_stream.settings import Settings, load_settings

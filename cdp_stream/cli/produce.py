@@ -10,13 +10,13 @@ import time
 import click
 
 from cdp_stream.cli.options import (
+    SETTINGS_FILE,
     InstantOrLast,
     bytes_progress,
     events_option,
     input_option,
     instant_text,
 )
-from cdp_stream.cli.worker import SETTINGS_FILE
 from cdp_stream.errors import counted
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
 from cdp_stream.kafka.topics import check_prefix

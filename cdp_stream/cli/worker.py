@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cdp_stream.cli.options import files_of, load_account
+from cdp_stream.cli.options import SETTINGS_FILE, files_of, load_account
 from cdp_stream.core.definition import Account
 from cdp_stream.definitions import Loaded
 from cdp_stream.errors import DiskError, UsageError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from cdp_stream.kafka.definitions_source import DefinitionsSource
     from cdp_stream.kafka.worker import Companion
 
-SETTINGS_FILE = Path("cdp.toml")
 TOPOLOGIES = ("profiles", "sinks")
 
 
@@ -96,10 +94,10 @@ def command(
     if "sinks" not in topologies and outputs:
         raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
     if "sinks" in topologies and read is not None:
-        _check_outputs(read[0], outputs, is_child=sinks_child)
+        _check_outputs(read[0], outputs, settings, is_child=sinks_child)
     if not sinks_child:  # the parent has asked
         _check_broker(settings)
-    _make_data_dir(settings)
+    _make_data_dir(settings, is_child=sinks_child)
     if "profiles" not in topologies:
         return _run_sinks(
             settings, _source(settings, read), outputs, is_child=sinks_child,
@@ -108,11 +106,11 @@ def command(
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
-    from cdp_stream.partition.room import RowRoom
+    from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
 
     source = _source(settings, read)
-    events, room = settings.topic("events"), RowRoom(settings.rows_kept)
+    events, room = settings.topic("events"), Room(settings.memory_for("rows"))
     # Of what is applied, outputs may come at any time.
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
@@ -152,21 +150,25 @@ def _topologies(only: str | None) -> list[str]:
     return named
 
 
-def _check_outputs(account: Account, only: tuple[str, ...], *, is_child: bool) -> None:
+def _check_outputs(
+    account: Account, only: tuple[str, ...], settings: Settings, *, is_child: bool
+) -> None:
     """Tell what is missing or wrong before anything is started.
 
     An output whose settings do not fit is told, and gets a fault as the sinks start; the others
     run.
 
     Raises:
-        UsageError: an output is named that is not defined, or variables are not set.
+        UsageError: an output is named that is not defined, or variables are not to be had.
     """
+    from cdp_stream.sinks.environment import Secrets
     from cdp_stream.sinks.outputs import check_environment, faults_of, selected
 
     wanted = selected(account.outputs, only)
-    check_environment(wanted, account.connections, os.environ)
+    secrets = Secrets(os.environ, settings.secret_names)
+    check_environment(wanted, account.connections, secrets)
     if not is_child:  # the parent has told it
-        for fault in faults_of(wanted, os.environ):
+        for fault in faults_of(wanted, secrets, settings.outputs_dir):
             click.echo(f"cdp: {fault}", err=True)
 
 
@@ -178,10 +180,12 @@ def _run_sinks(
     is_child: bool,
     may_lack: bool,
 ) -> int:
+    from cdp_stream.sinks.environment import Secrets
     from cdp_stream.sinks.process import SinkJob, run_sinks
     from topologies.sinks import create_sink
 
-    job = SinkJob(settings, create_sink, os.environ, outputs, is_child=is_child, may_lack=may_lack)
+    secrets = Secrets(os.environ, settings.secret_names)
+    job = SinkJob(settings, create_sink, secrets, outputs, is_child=is_child, may_lack=may_lack)
     return run_sinks(job, source)
 
 
@@ -208,9 +212,18 @@ def _check_broker(settings: Settings) -> None:
     asyncio.run(check_broker(settings))
 
 
-def _make_data_dir(settings: Settings) -> None:
+def _make_data_dir(settings: Settings, *, is_child: bool) -> None:
+    from cdp_stream.store.data_directory import is_open_to_others, make_private
+
+    directory = settings.data_dir
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
+        if not is_child and is_open_to_others(directory):
+            click.echo(
+                f"cdp: {directory} is open to other users, and rows hold personal data; run "
+                f"`chmod o-rwx {directory}`",
+                err=True,
+            )
     except OSError as error:
         raise DiskError(
             f"{settings.data_dir}: cannot be created: {error.strerror}", "choose another --data-dir"

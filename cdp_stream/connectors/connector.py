@@ -112,6 +112,11 @@ class Connector(ABC, Generic[S, C]):
         self.settings = settings
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders that its settings name, to be written or read."""
+        return ()
+
+    @property
     def gathering(self) -> Batching:
         """How this output gathers changes; a setting may narrow `batching`."""
         return self.batching
@@ -192,6 +197,11 @@ class LocalConnector(Connector[S, C]):
     Its methods are called one at a time, and may be cancelled; the next call comes when the one
     before has ended. What blocks goes through :func:`cdp_stream.connectors.in_thread.in_thread`.
     """
+
+    @property
+    def hosts(self) -> tuple[str | None, ...]:
+        """The hosts that it speaks to; None is one on this machine without a name."""
+        return ()
 
     async def open(self, directory: Path) -> None:
         """Begin; `directory` is this output's own place under the worker's data directory.

@@ -84,13 +84,16 @@ class Answer:
         return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
     def words(self, limit: int = 300) -> str:
-        """The status and the beginning of the body on one line, for faults and rejected changes.
+        """The status and the beginning of the body on one line, for faults and rejected changes;
+        what was cut off ends with `...`, within the limit.
 
         Secrets are taken out first: what is left of one that was cut would not be known as one.
         """
         read = self.body[:_LOOKED_AT].decode("utf-8", "replace")
         text = " ".join(self.redact(read, len(self.body) > _LOOKED_AT).split())
-        return f"{self.status} {text[:limit]}".strip()
+        if len(text) > limit:
+            text = f"{text[: limit - 3]}..."
+        return f"{self.status} {text}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,25 @@ class Fault(Exception):  # noqa: N818 - the product's word
     Args:
         scope: what is stopped: an output or one connection.
         message: what the partner said and what to do, in words; no secrets.
+        code: what kind of fault it is, for the log, which has none of a partner's words;
+            docs/sinks.md lists them.
+
+    Attributes:
+        status: of the answer that it was about, where there was one; the sender notes it.
     """
 
-    def __init__(self, scope: Scope, message: str) -> None:
+    def __init__(self, scope: Scope, message: str, code: str = "refused") -> None:
         super().__init__(message)
         self.scope = scope
         self.message = message
+        self.code = code
+        self.status: int | None = None
+
+    def told(self, message: str) -> Fault:
+        """The same in other words."""
+        other = Fault(self.scope, message, self.code)
+        other.status = self.status
+        return other
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import Field
@@ -35,12 +35,23 @@ from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.settings import ConnectionSettings, Duration, OutputSettings
 from cdp_stream.core.durations import duration_ms
 
-__all__ = ["CSV_COLUMNS", "File", "FileSettings", "csv_line", "csv_row"]
+__all__ = ["CSV_COLUMNS", "CsvFormulas", "File", "FileSettings", "csv_line", "csv_row"]
 
 CSV_COLUMNS: Final = (
     "message_id", "action", "account_id", "audience_id", "audience_name", "mpid", "effective_at",
     "ordinal", "variant", "connection", "user_identities", "user_attributes",
 )  # fmt: skip
+
+CsvFormulas = Annotated[
+    Literal["escape", "keep"],
+    Field(
+        description="What becomes of a text in CSV that a spreadsheet would take for a formula: "
+        "`escape` puts a `'` before it, `keep` leaves it as it is."
+    ),
+]
+_FORMULA: Final = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'")
+"""How a formula begins, also in full width; and what stands before one that was made harmless."""
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 
 _REMEMBERED: Final = 50_000
 """Ids: many times what is under way when a process dies."""
@@ -62,6 +73,7 @@ class FileSettings(OutputSettings):
     rotate_after: Duration = Field(
         "1m", description="A file is finished so long after its first change, as a duration."
     )
+    csv_formulas: CsvFormulas = "escape"
 
 
 @dataclass(slots=True)
@@ -95,6 +107,11 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
         self._head = csv_line(CSV_COLUMNS) if settings.format == "csv" else b""
         self._part: _Part | None = None
         self._known: dict[Ids, None] = {}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where files appear."""
+        return (self._folder,)
 
     async def open(self, directory: Path) -> None:
         """Finish what a crash left behind, and remember what is in the newest files."""
@@ -251,6 +268,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
                 "output",
                 f"{part.path} was removed while it was written, and the changes in it with it; "
                 f"leave files that begin with a dot alone, then resume output {self.output}",
+                "lost",
             ) from None
         self._part = None
         os.close(part.descriptor)
@@ -263,7 +281,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
     def _line(self, change: OutputChange[ConnectionSettings]) -> bytes:
         if self.settings.format == "ndjson":
             return change.json() + b"\n"
-        return csv_row(change.message)
+        return csv_row(change.message, self.settings.csv_formulas)
 
 
 def _cell(message: Mapping[str, Any], column: str) -> str:
@@ -275,9 +293,18 @@ def _cell(message: Mapping[str, Any], column: str) -> str:
     return str(value)
 
 
-def csv_row(message: Mapping[str, Any]) -> bytes:
+def csv_row(message: Mapping[str, Any], formulas: CsvFormulas = "escape") -> bytes:
     """A change as a line under `CSV_COLUMNS`."""
-    return csv_line([_cell(message, column) for column in CSV_COLUMNS])
+    cells = [_cell(message, column) for column in CSV_COLUMNS]
+    return csv_line(cells if formulas == "keep" else map(_harmless, cells))
+
+
+def _harmless(cell: str) -> str:
+    """A text that no spreadsheet takes for a formula; whoever reads it takes one `'` away.
+
+    A number with its sign is none: phone numbers and mpids stay as they are.
+    """
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def csv_line(cells: Iterable[str]) -> bytes:

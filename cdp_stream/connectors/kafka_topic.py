@@ -78,6 +78,19 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             )
         self._producer: AIOKafkaProducer | None = None
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of certificates."""
+        settings = self.settings
+        named = (settings.tls_ca, settings.tls_certificate, settings.tls_key)
+        return tuple(Path(one) for one in named if one is not None)
+
+    @property
+    def hosts(self) -> tuple[str | None, ...]:
+        """The brokers to begin with; they name others."""
+        addresses = (one.strip() for one in self.settings.broker.split(","))
+        return tuple(one.rpartition(":")[0].strip("[]") or one for one in addresses)
+
     async def open(self, directory: Path) -> None:
         """Connect, and see whether the topic is there."""
         await self._started()

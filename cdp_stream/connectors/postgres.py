@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,6 +70,12 @@ _FORGET: Final = (
 _ODD = re.compile(r"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u0000|\\u[dD][89a-fA-F]..")
 """In JSON as text; the group is what only looks like it."""
 
+_FILES: Final = frozenset({"sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "passfile"})
+_PLACES: Final = ("host", "hostaddr", "service")
+_SYSTEM: Final = "system"
+"""In place of a file: the authorities that the system trusts."""
+_KNOWS_SYSTEM: Final = 160_000
+"""The version of libpq since which it is."""
 _LASTING_WORDS: Final = (
     "authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist",
     "permission denied", "certificate", "does not support SSL",
@@ -81,8 +88,8 @@ class PostgresSettings(OutputSettings):
     """A database and its table."""
 
     url: SecretStr = Field(
-        description="`postgresql://user:password@host:5432/database`, with `?sslmode=...` and "
-        "other parameters of libpq."
+        description="`postgresql://user:password@host:5432/database`, with other parameters of "
+        "libpq behind a `?`; `sslmode` is `verify-full` unless it says otherwise."
     )
     table: str = Field(
         "cdp_memberships",
@@ -107,6 +114,18 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         super().__init__(output, settings)
         self._names = checked_table(output, settings.table).split(".")
         self._database: AsyncConnection[Any] | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of certificates, passwords and services that the url names."""
+        named = (str(value) for key, value in self._parameters().items() if key in _FILES)
+        return tuple(Path(one) for one in named if one != _SYSTEM)
+
+    @property
+    def hosts(self) -> tuple[str | None, ...]:
+        """Where the url leads; None for a socket of this machine."""
+        parameters = self._parameters()
+        return _hosts(parameters.get("hostaddr") or parameters.get("host"))
 
     async def open(self, directory: Path) -> None:
         """Connect, and make the tables where they are not there."""
@@ -154,21 +173,45 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
 
         if self._database is not None and not self._database.closed:
             return self._database
-        url = self.settings.url.get_secret_value()
+        database = await psycopg.AsyncConnection.connect(
+            self.settings.url.get_secret_value(), **self.security(), autocommit=True,
+            connect_timeout=10, application_name=f"cdp-stream {self.output}",
+        )  # fmt: skip
+        self._database = database
+        await self._make_tables(database)
+        return database
+
+    def _parameters(self) -> dict[str, Any]:
+        """What the url says, and of places what the environment says where it does not."""
+        import psycopg
+
         try:
-            psycopg.conninfo.conninfo_to_dict(url)
+            written = psycopg.conninfo.conninfo_to_dict(self.settings.url.get_secret_value())
         except psycopg.Error:  # what it says repeats parts of the url
             raise Fault(
                 "output",
                 f"the url of output {self.output} is none that PostgreSQL knows; write "
                 "postgresql://user:password@host:5432/database, with % codes for odd characters",
             ) from None
-        database = await psycopg.AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=10, application_name=f"cdp-stream {self.output}"
-        )
-        self._database = database
-        await self._make_tables(database)
-        return database
+        usual = {one.keyword.decode(): one.val for one in psycopg.pq.Conninfo.get_defaults()}
+        places = {key: value.decode() for key in _PLACES if (value := usual.get(key))}
+        return {**places, **written}
+
+    def security(self) -> dict[str, Any]:
+        """How far the server has to prove who it is: wholly, unless the url says otherwise or it is
+        on this machine by every name that it is given.
+        """
+        import psycopg
+
+        parameters = self._parameters()
+        hosts = [*_hosts(parameters.get("host")), *_hosts(parameters.get("hostaddr"))]
+        is_local = "service" not in parameters and all(map(_is_local, hosts))
+        if is_local or "sslmode" in parameters:
+            return {}
+        security: dict[str, Any] = {"sslmode": "verify-full"}
+        if "sslrootcert" not in parameters and psycopg.pq.version() >= _KNOWS_SYSTEM:
+            security["sslrootcert"] = _SYSTEM
+        return security
 
     async def _make_tables(self, database: AsyncConnection[Any]) -> None:
         names = [self._named(suffix).as_string(None) for suffix in ("", "_changes")]
@@ -222,6 +265,22 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         from psycopg import sql
 
         return sql.Identifier(*self._names[:-1], self._names[-1] + suffix)
+
+
+def _hosts(named: object) -> tuple[str | None, ...]:
+    return tuple(
+        None if not one or one.startswith(("/", "@")) else one
+        for one in str(named or "").split(",")
+    )
+
+
+def _is_local(host: str | None) -> bool:
+    if host is None or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:

@@ -17,7 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery
-from cdp_stream.connectors.file import CSV_COLUMNS, csv_line, csv_row
+from cdp_stream.connectors.file import CSV_COLUMNS, CsvFormulas, csv_line, csv_row
 from cdp_stream.connectors.objects import guid, plain, stamp
 from cdp_stream.connectors.settings import ConnectionSettings
 
@@ -30,6 +30,7 @@ class S3Settings(BucketSettings):
     format: Literal["ndjson", "csv"] = Field(
         "ndjson", description="`ndjson` or `csv`, as the connector `file` writes them."
     )
+    csv_formulas: CsvFormulas = "escape"
     gzip: bool = Field(False, description="Whether objects are packed with gzip.")
 
 
@@ -45,10 +46,11 @@ class S3(BucketConnector[S3Settings, ConnectionSettings]):
 
     def deliver(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Delivery:
         """One object, under its audience and the day of its first change."""
-        kind = self.settings.format
+        kind, formulas = self.settings.format, self.settings.csv_formulas
         rows = [csv_line(CSV_COLUMNS)] if kind == "csv" else []
         for change in changes:
-            rows.append(csv_row(change.message) if kind == "csv" else change.json() + b"\n")
+            is_csv = kind == "csv"
+            rows.append(csv_row(change.message, formulas) if is_csv else change.json() + b"\n")
         body = b"".join(rows)
         headers = {"content-type": "text/csv" if kind == "csv" else "application/x-ndjson"}
         audience, moment = plain(changes[0].audience_id), stamp(changes, "%Y/%m/%d/%H%M%S")

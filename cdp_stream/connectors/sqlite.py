@@ -75,6 +75,11 @@ class Sqlite(LocalConnector[SqliteSettings, ConnectionSettings]):
         self._table = checked_table(output, settings.table)
         self._database: sqlite3.Connection | None = None
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The database; SQLite puts its other files beside it."""
+        return (Path(self.settings.path),)
+
     async def open(self, directory: Path) -> None:
         """Make the file and the tables, where they are not there."""
         await in_thread(self._reporting, self._open)

@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 ADD: Final = "add"
 DELETE: Final = "delete"
 
+CAUSES: Final = ("event", "profile", "time", "profile_expiry", "opt_out", "erasure", "definition")
+"""Every kind of a cause."""
+
 Occasion = tuple[str, str | None, int | None]
 """What happened: the kind of a cause, its event id and event time."""
 
@@ -18,7 +21,7 @@ class Cause(NamedTuple):
     """What made a membership change.
 
     Attributes:
-        kind: `event`, `time`, `profile`, `profile_expiry`, `opt_out`, `erasure` or `definition`.
+        kind: one of `CAUSES`.
         criterion: the text of the first criterion of the audience that flipped; None for
             `profile_expiry`, `opt_out`, `erasure` and `definition`.
         event_id: the `source_message_id` of the event, where the cause is one and it has one.

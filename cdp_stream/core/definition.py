@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.operators import Test
+from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.core.subject import WORKSPACE_WIDE, Subject
 from cdp_stream.core.windows import Window
 
@@ -388,6 +389,8 @@ class Account:
 
     Attributes:
         connections: in the order of the files; those of a bulk entry in the order of audiences.
+        row_limit: bytes at which a profile's row stops growing; an operator's setting, not of the
+            files.
     """
 
     id: str
@@ -396,3 +399,4 @@ class Account:
     calculated_attributes: tuple[CalculatedAttribute, ...] = ()
     outputs: tuple[Output, ...] = ()
     connections: tuple[Connection, ...] = ()
+    row_limit: int = SIZE_LIMIT

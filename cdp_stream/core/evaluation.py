@@ -34,7 +34,7 @@ from cdp_stream.core.profile_writing import (
     write_seen,
 )
 from cdp_stream.core.recording import need_of, opt_out, record_more
-from cdp_stream.core.row import ID_SIZE, NEVER, SIZE_LIMIT, SLOT_SIZE, Row, Space, remember
+from cdp_stream.core.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.settlement import Why, settle
 from cdp_stream.core.shared import Before
 from cdp_stream.core.subject import OPT_OUT
@@ -48,6 +48,7 @@ class Engine:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._time = PassingTime(plan)
+        self._most = plan.account.row_limit
         self._lifetimes = self._time.lifetimes
         self._workspace_of = {entry.id: entry.workspace for entry in plan.inputs.values()}
         self._readings = plan.readings
@@ -274,7 +275,7 @@ class Engine:
             need += need_of(readings, event, batch)
         # Once something of this batch was refused the weight is exact; a full row is not measured
         # for every event.
-        if row.weight + need > SIZE_LIMIT and (refused or not row.has_room(need)):
+        if row.weight + need > self._most and (refused or not row.has_room(need, self._most)):
             refused.append(event.index)
             return
         if event.digest is not None:
@@ -305,7 +306,7 @@ class Engine:
         if not row.spaces:
             return
         if event.digest is not None:
-            if not row.has_room(ID_SIZE) or not remember(
+            if not row.has_room(ID_SIZE, self._most) or not remember(
                 row.event_ids, event.digest, batch.arrival
             ):
                 return

@@ -56,7 +56,7 @@ def write_profile(plan: Plan, touch: Touch, part: ProfilePart | None) -> tuple[i
         _respell_identities(plan, touch)
     if part is None:
         return ()
-    if not _has_room_for(row, part):
+    if not _has_room_for(row, part, plan.account.row_limit):
         return (PROFILE_PART,)
     row.weight += part.size
     row.warm()
@@ -77,10 +77,10 @@ def seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
     return tuple(leaf for leaf in found if isinstance(leaf, ProfileValue))
 
 
-def _has_room_for(row: Row, part: ProfilePart) -> bool:
+def _has_room_for(row: Row, part: ProfilePart, most: int) -> bool:
     """Whether a profile part fits; one that only deletes always does."""
     says_more = part.attributes or part.identities or part.facts is not None
-    return not says_more or row.has_room(part.size)
+    return not says_more or row.has_room(part.size, most)
 
 
 def write_seen(touch: Touch, seen: tuple[ProfileValue, ...]) -> None:

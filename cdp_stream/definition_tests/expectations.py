@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from cdp_stream.core.change import ADD, DELETE
+from cdp_stream.core.change import ADD, CAUSES, DELETE
 from cdp_stream.definition_tests.case import (
     ExpectedChange,
     ExpectedChanges,
@@ -23,7 +23,6 @@ from cdp_stream.formats.envelope import mpid_of
 CHANGES: Final = "changes"
 EXPECTATION_KEYS: Final = (*(str(standing) for standing in Standing), CHANGES)
 _ACTIONS: Final = (ADD, DELETE)
-_CAUSES: Final = ("event", "profile", "time", "profile_expiry", "definition", "opt_out", "erasure")
 _LISTED: Final = 20
 """So many audiences are named in a message, no more."""
 
@@ -136,9 +135,9 @@ class Expectations:
         at = node.get("at")
         instant = None if at is None else self._times.instant(at, f"{path}.at")
         cause = self._text(node, "cause", path)
-        if cause is not None and cause not in _CAUSES:
+        if cause is not None and cause not in CAUSES:
             mark, message = node.entries["cause"].value.mark, f"`{shown(cause)}` is no cause"
-            advice = self._problems.near_or_list(cause, _CAUSES)
+            advice = self._problems.near_or_list(cause, CAUSES)
             self._problems.error("bad-value", mark, f"{path}.cause", message, advice)
         if mpid is None or audience_id is None:
             return None

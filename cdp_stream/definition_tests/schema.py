@@ -5,11 +5,9 @@ Source: docs/testing.md, the file.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import PlainValidator
-
-from cdp_stream.definitions.schema import Nodes, Record, checked_version
+from cdp_stream.definitions.schema import Nodes, Record, Version
 
 
 class SuiteRecord(Record):
@@ -17,7 +15,7 @@ class SuiteRecord(Record):
 
     NODES = frozenset({"definitions", "start", "tests"})
 
-    version: Annotated[int, PlainValidator(checked_version)]
+    version: Version
     definitions: Any
     start: Any = None
     input: str | None = None

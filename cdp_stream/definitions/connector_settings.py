@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from cdp_stream.connectors.settings import secret_fields
+from cdp_stream.core.secret_names import SECRET_PREFIX, SecretNames, names_in
 from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.problems import Problems
 
@@ -69,6 +71,44 @@ def read_settings(
     return values
 
 
+def check_names(
+    documents: Iterable[Mapping], secret_names: SecretNames, problems: Problems
+) -> None:
+    """Note every `${NAME}` in settings that operators do not allow.
+
+    It depends on where the definitions run, and is no part of what they mean: versions that were
+    applied before stay readable whatever operators allow now.
+    """
+    for document in documents:
+        for kind in ("outputs", "connections"):
+            records = document.get(kind)
+            items = records.items if isinstance(records, Sequence) else []
+            for number, record in enumerate(items):
+                settings = record.get("settings") if isinstance(record, Mapping) else None
+                if settings is None:
+                    continue
+                for scalar, path in _scalars(settings, f"{kind}[{number}].settings"):
+                    _check_names(scalar, path, secret_names, problems)
+
+
+def _scalars(node: Node, path: str) -> Iterator[tuple[Scalar, str]]:
+    if isinstance(node, Mapping):
+        for key, entry in node.entries.items():
+            yield from _scalars(entry.value, f"{path}.{shown(key)}")
+    elif isinstance(node, Sequence):
+        for number, item in enumerate(node.items):
+            yield from _scalars(item, f"{path}[{number}]")
+    else:
+        yield node, path
+
+
+def _check_names(scalar: Scalar, path: str, secret_names: SecretNames, problems: Problems) -> None:
+    for name in dict.fromkeys(names_in(scalar.value)):
+        if not secret_names.allows(name):
+            message, advice = secret_names.refusal(name), secret_names.advice(name)
+            problems.error("secret-not-allowed", scalar.mark, path, message, advice)
+
+
 def plain(node: Node) -> Any:
     """What a node says, as JSON data."""
     if isinstance(node, Mapping):
@@ -99,7 +139,9 @@ def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
             pending += [(item, False) for item in part.items]
         elif part.value is not None and not _is_hidden(part, alone):
             message = f"`{name}` is a secret and stands here in clear"
-            advice = "write `${" + re.sub(r"[^A-Z0-9]+", "_", name.upper()) + "}`"
+            own = re.sub(r"[^A-Z0-9]+", "_", name.upper()).removesuffix("SECRET").strip("_")
+            variable = f"{SECRET_PREFIX}{own or 'KEY'}"
+            advice = f"write `${{{variable}}}`"
             advice += ", and give it to the worker as an environment variable"
             problems.error("secret-in-clear", part.mark, path, message, advice)
     return len(problems.found) == before

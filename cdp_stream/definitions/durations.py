@@ -25,6 +25,8 @@ __all__ = [
 
 UNLIMITED: Final = "unlimited"
 
+DURATION_PATTERN: Final = f"[0-9]{{1,18}}({'|'.join(UNITS_MS)})"
+"""What durations look like; those that are too long look so too."""
 DURATION_ADVICE: Final = "write a whole number and one of `ms s m h d w`, as `30d`"
 DATE_ADVICE: Final = "write a day that exists as `YYYY-MM-DD`"
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdp_stream.core.definition import Account
+from cdp_stream.core.secret_names import SecretNames
 from cdp_stream.definitions.compile import compile_account
+from cdp_stream.definitions.connector_settings import check_names
 from cdp_stream.definitions.nodes import Mapping, Mark
 from cdp_stream.definitions.problems import Problem, Problems, Severity
 from cdp_stream.definitions.yaml_source import MAX_BYTES, parse
@@ -37,14 +39,17 @@ class Loaded:
         return [problem for problem in self.problems if problem.severity is Severity.ERROR]
 
 
-def load_files(paths: Iterable[str | Path]) -> Loaded:
+def load_files(paths: Iterable[str | Path], secret_names: SecretNames | None = None) -> Loaded:
     """The account that files define together; a folder means its `*.yaml`, by name.
 
     A file that cannot be read is a problem like any other; nothing is raised.
+
+    Args:
+        secret_names: which variables `${NAME}` may name; None leaves that to whoever runs outputs.
     """
     problems = Problems()
     read = [(_spoken(file), _content(file, problems)) for file in _expanded(paths, problems)]
-    return _load_contents(read, problems)
+    return _load_contents(read, problems, secret_names)
 
 
 def load_texts(files: Iterable[tuple[str, str]]) -> Loaded:
@@ -55,9 +60,15 @@ def load_texts(files: Iterable[tuple[str, str]]) -> Loaded:
     return _load_contents(read, Problems())
 
 
-def _load_contents(read: list[tuple[str, bytes | None]], problems: Problems) -> Loaded:
+def _load_contents(
+    read: list[tuple[str, bytes | None]],
+    problems: Problems,
+    secret_names: SecretNames | None = None,
+) -> Loaded:
     parsed = [parse(content, name, problems) for name, content in read if content is not None]
     documents = [document for document in parsed if document is not None]
+    if secret_names is not None:
+        check_names(documents, secret_names, problems)
     texts = tuple(
         content.decode("utf-8", "surrogateescape") for _, content in read if content is not None
     )

@@ -81,6 +81,7 @@ CODES: Final = (
     "number-too-long",
     "remaining-split",
     "secret-in-clear",
+    "secret-not-allowed",
     "several-documents",
     "shares-over-100",
     "short-sequence",

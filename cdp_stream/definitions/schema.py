@@ -9,11 +9,23 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, InstanceOf, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    InstanceOf,
+    PlainValidator,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from cdp_stream.core.definition import Tier
-from cdp_stream.definitions.durations import DURATION_ADVICE, UNLIMITED, duration_ms
+from cdp_stream.definitions.durations import (
+    DURATION_ADVICE,
+    DURATION_PATTERN,
+    UNLIMITED,
+    duration_ms,
+)
 from cdp_stream.definitions.nodes import Sequence
 from cdp_stream.definitions.problems import AcceptableWarning
 
@@ -108,16 +120,35 @@ def span_ms(text: str) -> int | None:
     return None if text == UNLIMITED else duration_ms(text)
 
 
-Id = Annotated[str, AfterValidator(_checked_id)]
-Name = Annotated[str, AfterValidator(_checked_name)]
+_TEXTS: Final = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_SPAN: Final = {"type": "string", "pattern": f"^({DURATION_PATTERN}|{UNLIMITED})$"}
+
+# What pydantic cannot say of a check of ours, the JSON Schema for editors is told beside it.
+Id = Annotated[
+    str,
+    AfterValidator(_checked_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{ID_PATTERN}$"}),
+]
+Name = Annotated[
+    str,
+    AfterValidator(_checked_name),
+    WithJsonSchema({"type": "string", "maxLength": MAX_NAME}),
+]
 Tag = Annotated[str, AfterValidator(_checked_tag)]
-Span = Annotated[str, PlainValidator(_checked_span)]
-Ids = Annotated[list[str], AfterValidator(_not_empty)]
-Listed = Annotated[list[str], AfterValidator(_says_something)]
-Tags = Annotated[list[Tag], AfterValidator(_says_something)]
-Nodes = InstanceOf[Sequence]
+Span = Annotated[str, PlainValidator(_checked_span), WithJsonSchema(_SPAN)]
+Ids = Annotated[list[str], AfterValidator(_not_empty), WithJsonSchema(_TEXTS)]
+Listed = Annotated[list[str], AfterValidator(_says_something), WithJsonSchema(_TEXTS)]
+Tags = Annotated[
+    list[Tag],
+    AfterValidator(_says_something),
+    WithJsonSchema(_TEXTS | {"items": {"type": "string", "maxLength": MAX_TAG}}),
+]
+Nodes = Annotated[InstanceOf[Sequence], WithJsonSchema({"type": "array"})]
 AnyNode = Any
 """Its own reader says what is wrong with it, whatever kind of node it is."""
+
+
+Version = Annotated[int, PlainValidator(checked_version), WithJsonSchema({"const": 1})]
 
 
 class Record(BaseModel):
@@ -144,7 +175,7 @@ class DocumentRecord(Record):
         }
     )
 
-    version: Annotated[int, PlainValidator(checked_version)]
+    version: Version
     account: Id | None = None
     workspaces: Nodes | None = None
     calculated_attributes: Nodes | None = None

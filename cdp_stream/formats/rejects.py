@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from cdp_stream.core.profile_writing import PROFILE_PART
-from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.formats import limits
 
 
@@ -85,18 +84,21 @@ def bad_events(value: bytes, problems: Sequence[tuple[int, str]]) -> list[Reject
     return _events_alone(Reason.BAD_EVENT, value, problems)
 
 
-def too_large_for_profile(value: bytes, refused: Sequence[int]) -> list[Reject]:
+def too_large_for_profile(value: bytes, refused: Sequence[int], most: int) -> list[Reject]:
     """One reject for each part of a batch that no longer fits its profile, given as `Engine.apply`
     does: the whole record for the profile part, for an event the batch with it alone.
+
+    Args:
+        most: how many bytes a profile may take.
     """
     rejects = []
     events = []
     for place in refused:
         if place == PROFILE_PART:
-            detail = f"$: expected at most {SIZE_LIMIT} bytes of profile"
+            detail = f"$: expected at most {most} bytes of profile"
             rejects.append(Reject(Reason.PROFILE_TOO_LARGE, detail, value))
         else:
-            detail = f"$.events[{place}]: expected at most {SIZE_LIMIT} bytes of profile"
+            detail = f"$.events[{place}]: expected at most {most} bytes of profile"
             events.append((place, detail))
     if events:
         rejects.extend(_events_alone(Reason.PROFILE_TOO_LARGE, value, events))

@@ -27,6 +27,7 @@ from cdp_stream.kafka.delivery import (
     without_value,
 )
 from cdp_stream.partition.effects import Effects, Rejected
+from cdp_stream.partition.room import Room
 
 __all__ = ["MAX_IN_FLIGHT", "AtLeastOnceLane"]
 
@@ -55,6 +56,7 @@ class AtLeastOnceLane:
         fail: Called once with the reason when a delivery has failed; nothing moves after that.
         freed: Called whenever a piece is done.
         confirm: Called as the rows of a piece are in the changelog.
+        room: Memory for what is on its way, of all partitions together.
     """
 
     is_atomic = False
@@ -69,7 +71,9 @@ class AtLeastOnceLane:
         fail: Callable[[BaseException], None],
         freed: Callable[[], None],
         confirm: Confirm,
+        room: Room,
     ) -> None:
+        self._room = room
         self._producer = producer
         self._topics = topics
         self._partition = partition
@@ -80,7 +84,7 @@ class AtLeastOnceLane:
         self._alone = True
         self._behind: int | None = None
         self._last: _Piece | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}
         self.failed = False
 
     @property
@@ -91,7 +95,7 @@ class AtLeastOnceLane:
     @property
     def has_room(self) -> bool:
         """Whether another piece may be submitted now."""
-        return not self.failed and len(self._tasks) < MAX_IN_FLIGHT
+        return not self.failed and len(self._tasks) < MAX_IN_FLIGHT and not self._room.is_full
 
     async def open(self) -> None:
         """Nothing to do: the worker's producer runs."""
@@ -110,7 +114,8 @@ class AtLeastOnceLane:
         piece, previous = _Piece(), self._last
         self._last = piece
         task = asyncio.create_task(self._deliver(piece, previous, effects, next_offset, barrier))
-        self._tasks.add(task)
+        self._tasks[task] = effects.size
+        self._room.take(effects.size)
         task.add_done_callback(self._finished)
 
     async def drain(self) -> None:
@@ -119,7 +124,7 @@ class AtLeastOnceLane:
             await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._room.give_back(self._tasks.pop(task))
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed = True
             for waiting in self._tasks:

@@ -35,12 +35,16 @@ BACKLOG_SLICE_S: Final = 0.02
 """The same where they wait by the slice anyway: about as long as such a slice takes."""
 _RECORDS = 100
 """Read between two looks at the clock."""
+_FEW_RECORDS = 10
+"""The same where rows take much of their room: the last of them may pass it."""
 _PIECE_ROWS = 500
 _PIECE_BYTES = 256 * 1024
 _NEAR = 1_000
 """So few records behind, live records may be made to wait for the rest: some 30 ms."""
 _FEW_ROWS = 1_000
 """So few rows are written in the transaction that live records wait for."""
+_FEW_BYTES = 8 * 1024 * 1024
+"""And no more than this of memory."""
 _SAVES_AT_THE_END = 2
 _LONGEST_HOLD_S = 5.0
 _AFTER_A_HOLD_S = 10.0
@@ -168,7 +172,10 @@ class Backfills:
             since=since,
             resume=None if backfill.state is None else backfill.position + 1,
         )
-        reader = HistoryReader(self._plan.client, self._plan.events, wanted, wake=self._wake)
+        reader = HistoryReader(
+            self._plan.client, self._plan.events, wanted,
+            wake=self._wake, room=self._plan.waiting,
+        )  # fmt: skip
         part = self._parts[hosted.number] = _Part(backfill, reader, since)
         return part
 
@@ -207,7 +214,8 @@ class Backfills:
             self._warn(hosted.number)
         until = time.perf_counter() + (SLICE_S if hosted.held < SLICE else BACKLOG_SLICE_S)
         while not backfill.is_full and time.perf_counter() < until:
-            records, through, source = reader.take(_RECORDS, part.live(hosted))
+            most = _FEW_RECORDS if backfill.is_near_full else _RECORDS
+            records, through, source = reader.take(most, part.live(hosted))
             if through <= backfill.position:
                 break
             laid = backfill.laid
@@ -224,7 +232,7 @@ class Backfills:
     def _is_to_be_saved(self, hosted: HostedPartition, part: _Part) -> bool:
         """Whether what is written late would make live records wait."""
         behind = part.live(hosted) - part.backfill.position
-        if part.backfill.unsaved_rows <= _FEW_ROWS:
+        if _is_little(part.backfill):
             return False
         if part.held_since is not None:
             return behind == 0
@@ -250,12 +258,7 @@ class Backfills:
             if is_early or backfill.is_saving or self._is_to_be_saved(hosted, part):
                 return False
             part.held_since = now
-        if (
-            behind == 0
-            and not backfill.is_saving
-            and backfill.unsaved_rows <= _FEW_ROWS
-            and _is_at_rest(hosted)
-        ):
+        if behind == 0 and not backfill.is_saving and _is_little(backfill) and _is_at_rest(hosted):
             self._submit(hosted, hosted.processor.complete_backfill(), True)
             log("backfill_read", partition=hosted.number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
@@ -272,6 +275,11 @@ class Backfills:
         log("backfill_log_is_shorter", level=logging.WARNING, partition=number,
             reason="the log does not reach back as far as the new criteria",
             next="nothing; or keep the log longer, and publish what is gone again")  # fmt: skip
+
+
+def _is_little(backfill: Backfill) -> bool:
+    """Whether what is not written yet may be in the transaction that live records wait for."""
+    return backfill.unsaved_rows <= _FEW_ROWS and backfill.unsaved_bytes <= _FEW_BYTES
 
 
 def _is_at_rest(hosted: HostedPartition) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.chunks import FETCH_BYTES
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 
@@ -144,6 +145,7 @@ def _reader(client: Mapping[str, Any], observation: Observation) -> AIOKafkaCons
         isolation_level="read_committed",
         fetch_max_wait_ms=10,
         max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_bytes=FETCH_BYTES,
     )
     observation.attach(consumer)
     return consumer

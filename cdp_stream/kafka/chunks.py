@@ -19,7 +19,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
@@ -37,9 +37,18 @@ from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 
-__all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport"]
+__all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport", "memory_of"]
 
 _IDLE_S = 0.01
+_RECORD_BYTES = 250
+"""What a record takes beside its contents."""
+FETCH_BYTES = 16 * 1024 * 1024
+"""The most that one broker answers at a time, a batch that is larger by itself aside."""
+FETCHES_WAITING = 4
+"""So many answers of a broker may wait of a partition, before it is not fetched for a while."""
+MOST_FETCHED = 1024 * 1024
+LEAST_FETCHED = 16 * 1024
+"""Bounds of what is asked for of one partition; a broker answers with a whole batch at least."""
 FETCH_MAX_WAIT_MS = 100
 """Faust's 1500 would let a long poll on idle partitions hold up the only fetch in flight."""
 
@@ -50,19 +59,31 @@ class Chunk:
     Attributes:
         records: As aiokafka decoded them, at least one.
         epoch: Which seek of the partition they follow.
+        size: About the bytes of memory that they take.
     """
 
-    __slots__ = ("epoch", "records")
+    __slots__ = ("epoch", "records", "size")
 
     def __init__(self, records: list[Any], epoch: int) -> None:
         self.records = records
         self.epoch = epoch
+        self.size = memory_of(records)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.records)
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+def memory_of(records: Collection[Any]) -> int:
+    """About the bytes of memory that records take: hostile ones may be all key, or all headers."""
+    size = _RECORD_BYTES * len(records)
+    for record in records:
+        size += len(record.value or b"") + len(record.key or b"")
+        if record.headers:
+            size += sum(len(name) + len(value or b"") for name, value in record.headers)
+    return size
 
 
 class ChunkSchema(Schema):
@@ -78,6 +99,35 @@ class ChunkSchema(Schema):
         return decode
 
 
+class Arrivals:
+    """What the consumer's thread has fetched, on its way to the loop that it was made in.
+
+    Attributes:
+        passed_bytes: Of what was got, how much was passed on; set by whoever gets it.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[dict[Any, Chunk] | Exception] = asyncio.Queue()
+        self._sent_bytes = 0  # by one thread, as `passed_bytes` by another
+        self.passed_bytes = 0
+
+    @property
+    def on_their_way_bytes(self) -> int:
+        """About the memory of what was sent and not passed on yet."""
+        return self._sent_bytes - self.passed_bytes
+
+    def send(self, fetched: dict[Any, Chunk] | Exception) -> None:
+        """Let chunks of partitions arrive, or what ended the fetching; in the consumer's thread."""
+        if not isinstance(fetched, Exception):
+            self._sent_bytes += sum(chunk.size for chunk in fetched.values())
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, fetched)
+
+    async def get(self) -> dict[Any, Chunk] | Exception:
+        """What arrives next."""
+        return await self._queue.get()
+
+
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches: observed, read_committed, and answering within 100 ms."""
 
@@ -85,12 +135,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._arriving_bytes = FETCH_BYTES
         self._wanted_at: dict[TP, float] = {}
         self._reported_at: dict[TP, float] = {}
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_bytes = FETCH_BYTES
         # Aborted transactions must come back neither as events nor as rows.
         consumer._isolation_level = "read_committed"
         self.consumer.observation.attach(consumer)
@@ -103,24 +155,24 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         unpack_whole_batches(consumer)
         leave_in_any_generation(consumer)
 
-    def start_pump(self, take: Callable[[Any], None]) -> Future[None]:
-        """Fetch on and on in this thread; ``take`` gets, in the caller's loop, what was fetched.
+    def start_pump(self, arrivals: "Arrivals") -> Future[None]:
+        """Fetch on and on in this thread; what was fetched, or ended it, arrives in another's loop.
 
-        That is ``{partition: Chunk}``, or at the end the exception that ended it. Stock Faust asks
-        this thread for every fetch anew, and then sleeps until something else wakes its loop.
+        Stock Faust asks this thread for every fetch anew, and then sleeps until something else
+        wakes its loop.
         """
-        loop = asyncio.get_running_loop()
 
         async def pump() -> None:
             try:
                 while True:
-                    chunks = await self._fetch_chunks()
-                    if chunks:
-                        loop.call_soon_threadsafe(take, chunks)
+                    if arrivals.on_their_way_bytes > self._arriving_bytes:
+                        await asyncio.sleep(_IDLE_S)
+                    elif chunks := await self._fetch_chunks():
+                        arrivals.send(chunks)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - raised again where it is taken
-                loop.call_soon_threadsafe(take, error)
+                arrivals.send(error)
 
         return asyncio.run_coroutine_threadsafe(pump(), self.thread_loop)
 
@@ -139,6 +191,16 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             observation.handed_over(partition, records[-1].offset)
             chunks[tp] = Chunk(records, epochs.get(partition, 0))
         return chunks
+
+    async def fetch_at_most(self, size: int, partitions: int) -> None:
+        """Ask for no more than so many bytes of a partition, and of all together, at a time."""
+        of_one = max(LEAST_FETCHED, min(size, MOST_FETCHED))
+        of_all = self._arriving_bytes = min(of_one * max(1, partitions), FETCH_BYTES)
+        await self.call_thread(self._fetch_at_most, of_one, of_all)
+
+    async def _fetch_at_most(self, of_one: int, of_all: int) -> None:
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._max_partition_fetch_bytes, fetcher._fetch_max_bytes = of_one, of_all
 
     async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
         """Seek, and tag with ``epoch`` whatever is fetched from there."""
@@ -219,17 +281,25 @@ class ChunkConsumer(driver.Consumer):
 
     # -- reading ---------------------------------------------------------------------------------
 
+    async def fetch_at_most(self, size: int, partitions: int) -> None:
+        """Ask for no more than so many bytes of each of these partitions at a time; within bounds.
+
+        So much may be on its way from the thread, too.
+        """
+        await self._thread.fetch_at_most(size, partitions)
+
     async def _drain_messages(self, fetcher: Any) -> None:
-        arrived: asyncio.Queue[Any] = asyncio.Queue()
-        pump = self._thread.start_pump(arrived.put_nowait)
+        arrivals = Arrivals()
+        pump = self._thread.start_pump(arrivals)
         try:
             while not (self.should_stop or fetcher.should_stop):
-                fetched = await arrived.get()
+                fetched = await arrivals.get()
                 if isinstance(fetched, BaseException):
                     raise fetched
                 for tp, chunk in fetched.items():
                     # Blocks while the flow is suspended; what it then delivers is of an old epoch.
                     await self.callback(self._to_chunk_message(ensure_TP(tp), chunk))
+                    arrivals.passed_bytes += chunk.size
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise

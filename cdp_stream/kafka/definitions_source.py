@@ -8,6 +8,7 @@ no topics yet; whether they ever get them or not, later versions are read.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -146,7 +147,7 @@ class AppliedDefinitions:
         # It may be called in another thread, while the oldest are let go.
         applied = self._applied.get(version)
         if version not in self._compiled and applied is not None:
-            self._compiled[version] = _compiled(applied)
+            self._compiled[version] = _compiled(applied, self._settings.row_limit)
         return self._compiled.get(version)
 
     def is_newer(self, version: str) -> bool:
@@ -242,7 +243,7 @@ class AppliedDefinitions:
         # Only the newest is wanted now, and compiling takes its time.
         for one in reversed(found):
             version = str(one.record.version)
-            definitions = await asyncio.to_thread(_compiled, one)
+            definitions = await asyncio.to_thread(_compiled, one, self._settings.row_limit)
             self._compiled[version] = definitions
             if definitions is not None:
                 # One that is not ready by now is of no use any more, and may never be.
@@ -287,14 +288,17 @@ async def _ensure_outputs(settings: Settings, definitions: Definitions) -> None:
         await ensure_topics(settings, outputs)
 
 
-def _compiled(applied: Applied) -> Definitions | None:
+def _compiled(applied: Applied, row_limit: int) -> Definitions | None:
     record = applied.record
     loaded = load_texts((file.name, file.text) for file in record.files)
     account: Account | None = loaded.account
     if account is not None and account.id == applied.account:
+        account = replace(account, row_limit=row_limit)
         return Definitions(str(record.version), applied.time, account)
-    problems = [str(problem) for problem in loaded.errors[:5]]
+    # Without their words, which may repeat an address that a criterion tests.
+    problems = [f"{one.file}:{one.line}:{one.column} [{one.code}]" for one in loaded.errors[:5]]
     log("definitions_invalid", level=logging.ERROR, version=record.version, problems=problems,
-        next="apply definitions that this release can read; those before stay in force",
+        next="see what `cdp check` of this release says of them, and apply definitions that it can "
+        "read; those before stay in force",
     )  # fmt: skip
     return None

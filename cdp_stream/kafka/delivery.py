@@ -18,6 +18,7 @@ from cdp_stream.partition.effects import Effects, Headers, Rejected
 
 __all__ = [
     "MAX_BATCH_BYTES",
+    "MOST_DELIVERING",
     "Confirm",
     "Lane",
     "OutputTopics",
@@ -32,6 +33,9 @@ __all__ = [
 
 MAX_BATCH_BYTES = 900_000
 """Below what a Kafka topic takes at its defaults (1,048,588), compression aside."""
+MOST_DELIVERING = 64 * 1024 * 1024
+"""Bytes on their way at a time: a broker refuses a request above 100 MiB
+(`socket.request.max.bytes`), and aiokafka puts a batch of every partition into one."""
 LARGE_RECORD_BYTES = 800_000
 """A rejected record above this travels alone, as the broker may refuse it."""
 

@@ -9,7 +9,7 @@ Being fenced is no failure: another worker goes on from what was committed.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -25,11 +25,21 @@ from cdp_stream.kafka.delivery import (
 )
 from cdp_stream.kafka.transactions import FencedError, PartitionProducer
 from cdp_stream.partition.effects import Effects, Rejected
+from cdp_stream.partition.room import Room
 
 __all__ = ["MAX_WAITING", "ExactlyOnceLane"]
 
 MAX_WAITING = 4
 """Pieces that may gather while a transaction is under way."""
+
+
+class _Piece(NamedTuple):
+    """What was submitted at once, and how many bytes it is."""
+
+    effects: Effects
+    next_offset: int | None
+    is_alone: bool
+    size: int
 
 
 class ExactlyOnceLane:
@@ -44,6 +54,7 @@ class ExactlyOnceLane:
             partition is another worker's; nothing moves after that.
         freed: Called whenever there is room again.
         confirm: Called as the rows of pieces are in the changelog, for good.
+        room: Memory for what is on its way, of all partitions together.
     """
 
     is_atomic = True
@@ -58,7 +69,10 @@ class ExactlyOnceLane:
         fail: Callable[[BaseException], None],
         freed: Callable[[], None],
         confirm: Confirm,
+        room: Room,
     ) -> None:
+        self._room = room
+        self._taken = 0
         self._producer = producer
         self._topics = topics
         self._partition = partition
@@ -66,7 +80,7 @@ class ExactlyOnceLane:
         self._fail = fail
         self._freed = freed
         self._confirm = confirm
-        self._waiting: list[tuple[Effects, int | None, bool]] = []
+        self._waiting: list[_Piece] = []
         self._task: asyncio.Task[None] | None = None
         self.failed = False
 
@@ -78,7 +92,7 @@ class ExactlyOnceLane:
     @property
     def has_room(self) -> bool:
         """Whether another piece may be submitted now."""
-        return not self.failed and len(self._waiting) < MAX_WAITING
+        return not self.failed and len(self._waiting) < MAX_WAITING and not self._room.is_full
 
     async def open(self) -> None:
         """Fence the partition's last owner, and settle what it left open.
@@ -96,10 +110,12 @@ class ExactlyOnceLane:
             next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
             barrier: It is a transaction of its own, which nothing else may share.
         """
-        self._waiting.append((effects, next_offset, barrier))
+        size = effects.size
+        self._room.take(size)
+        self._taken += size
+        self._waiting.append(_Piece(effects, next_offset, barrier, size))
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
-            self._task.add_done_callback(self._finished)
+            self._begin()
 
     async def drain(self) -> None:
         """Wait until everything submitted is committed, or has failed."""
@@ -116,12 +132,24 @@ class ExactlyOnceLane:
             await self._producer.abort()
         await self._producer.close()
 
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._finished)
+
+    def _give_back(self, size: int) -> None:
+        self._room.give_back(size)
+        self._taken -= size
+
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed = True
-            self._waiting.clear()
             self._fail(explained(error))
+        if self.failed:
+            self._waiting.clear()
+            self._give_back(self._taken)
+        elif self._waiting:  # submitted since the last of them was done
+            self._begin()
         self._freed()
 
     async def _run(self) -> None:
@@ -129,18 +157,20 @@ class ExactlyOnceLane:
             count = self._together()
             pieces, self._waiting = self._waiting[:count], self._waiting[count:]
             self._freed()
-            await self._commit([(effects, next_offset) for effects, next_offset, _ in pieces])
+            await self._commit(pieces)
+            self._give_back(sum(piece.size for piece in pieces))
 
     def _together(self) -> int:
         """How many of the pieces that wait are the next transaction."""
-        for number, (_effects, _next_offset, is_alone) in enumerate(self._waiting):
-            if is_alone:
+        for number, piece in enumerate(self._waiting):
+            if piece.is_alone:
                 return max(1, number)
         return len(self._waiting)
 
-    async def _commit(self, pieces: Sequence[tuple[Effects, int | None]]) -> None:
-        effects = _merged([effects for effects, _ in pieces])
-        next_offset = max((offset for _, offset in pieces if offset is not None), default=None)
+    async def _commit(self, pieces: Sequence[_Piece]) -> None:
+        effects = _merged([piece.effects for piece in pieces])
+        offsets = [piece.next_offset for piece in pieces if piece.next_offset is not None]
+        next_offset = max(offsets, default=None)
         transaction = _Transaction(self._topics, self._partition, effects)
         try:
             while True:

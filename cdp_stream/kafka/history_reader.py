@@ -1,7 +1,8 @@
 """Reading the log from far back, beside the live consumer of a partition: what backfills read.
 
 One source after the other (partition/sources.py), its offsets as if all were one log. A consumer
-without a group reads ahead, a little: what waits is bounded by `_AHEAD` records and one fetch. When
+without a group reads ahead, a little: what waits is bounded by its share of the memory for records
+that wait, and one fetch. When
 the broker does not answer it is tried again: live traffic does not depend on it, and what was read
 is kept.
 """
@@ -17,16 +18,19 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from cdp_stream.formats.backfill_rows import OPEN, Source
+from cdp_stream.kafka.chunks import LEAST_FETCHED, memory_of
 from cdp_stream.kafka.history_start import Start, Wanted, find_start, go_on_at
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import Observation
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 from cdp_stream.partition.effects import Record
+from cdp_stream.partition.room import Room
 from cdp_stream.partition.sources import Laid
 
 __all__ = ["HistoryReader", "Taken"]
 
-_AHEAD = 5_000
+_AHEAD_BYTES = 4 * 1024 * 1024
+"""No more is read ahead, however much room there is."""
 _FETCH_BYTES = 512 * 1024
 """Unpacked at once, between two slices of live records: about 3 ms."""
 _POLL_MS = 500
@@ -58,6 +62,7 @@ class HistoryReader:
         topic: The log.
         wanted: What to read of it.
         wake: Called when there is something to take.
+        room: Memory for records that wait.
         cut_off_s: How long an end that is too early is not believed.
 
     Attributes:
@@ -72,6 +77,7 @@ class HistoryReader:
         wanted: Wanted,
         *,
         wake: Callable[[], None],
+        room: Room | None = None,
         cut_off_s: float = _CUT_OFF_S,
     ) -> None:
         self._client = client
@@ -80,7 +86,9 @@ class HistoryReader:
         self._next = wanted.resume
         self._wake = wake
         self._cut_off_s = cut_off_s
-        self._chunks: deque[tuple[int, list[Any]]] = deque()
+        self._room = room if room is not None else Room()
+        self._room.join(self)
+        self._chunks: deque[tuple[int, list[Any], int]] = deque()
         self._cursor = 0
         self._held = 0
         self._has_room = asyncio.Event()
@@ -94,7 +102,7 @@ class HistoryReader:
         index = self._chunks[0][0] if self._chunks else 0
         shift = self.laid.shift(index)
         while self._chunks and len(taken) < limit:
-            of, chunk = self._chunks[0]
+            of, chunk, size = self._chunks[0]
             if of != index:
                 break
             part = chunk[self._cursor : self._cursor + limit - len(taken)]
@@ -103,22 +111,25 @@ class HistoryReader:
                 if not part:
                     break
             taken += part
-            self._held -= len(part)
             self._cursor += len(part)
             if self._cursor == len(chunk):
                 self._chunks.popleft()
+                self._held -= size
                 self._cursor = 0
-        if self._held < _AHEAD:
+        if self._held < self._most():
             self._has_room.set()
         last = taken[-1].offset + shift if taken else -1
         if len(taken) == limit:
             return Taken(taken, last, index)
         if self._chunks:
-            of, chunk = self._chunks[0]
+            of, chunk, _size = self._chunks[0]
             before = chunk[self._cursor].offset + self.laid.shift(of) - 1
             return Taken(taken, min(through, before), index)
         known = -1 if self._next is None or self.start is None else self._next - 1
         return Taken(taken, max(last, min(through, known)), index)
+
+    def _most(self) -> int:
+        return min(self._room.share(), _AHEAD_BYTES)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -146,7 +157,7 @@ class HistoryReader:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=max(LEAST_FETCHED, min(self._most() // 2, _FETCH_BYTES)),
         )
         observation.attach(consumer)
         await consumer.start()
@@ -181,7 +192,7 @@ class HistoryReader:
         cut_off_at: float | None = None
         loop = asyncio.get_running_loop()
         while True:
-            if self._held >= _AHEAD:
+            if self._held >= self._most():
                 self._has_room.clear()
                 await self._has_room.wait()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
@@ -214,8 +225,9 @@ class HistoryReader:
         if source.end != OPEN and records[-1].offset >= source.end:
             records = [record for record in records if record.offset < source.end]
         if records:
-            self._chunks.append((index, records))
-            self._held += len(records)
+            size = memory_of(records)
+            self._chunks.append((index, records, size))
+            self._held += size
 
     def _note_gap(self) -> None:
         assert self.start is not None

@@ -39,7 +39,8 @@ class HostedPartition:
         applied: Offset of the last record applied; -1 when none was.
         epoch: Chunks of any other epoch are stale; -1 means all are.
         held: How many records wait.
-        paused: Whether fetching is paused, as too many wait.
+        held_bytes: About the memory of those that wait in chunks.
+        paused: Whether fetching is paused, as too much waits.
         fire_to: Records wait until no instant up to this is due; ``None``: they may go.
         marker: Input position to commit then, behind a time marker.
         switching: Whether other definitions were taken over that are not durable yet.
@@ -58,7 +59,8 @@ class HostedPartition:
         self.epoch = 0
         self.chunks: deque[Chunk] = deque()
         self._cursor = 0
-        self.held = 0
+        self._rest: list[Record] = []
+        self.held = self.held_bytes = 0
         self.paused = False
         # After a restart, what was due by the durable time comes before any record.
         self.fire_to: int | None = processor.time
@@ -69,17 +71,29 @@ class HostedPartition:
         self.lost_at: float | None = None
         self.behind_since: float | None = None
 
+    def add(self, chunk: Chunk) -> None:
+        """Let a chunk wait."""
+        self.chunks.append(chunk)
+        self.held += len(chunk)
+        self.held_bytes += chunk.size
+
     def drop_waiting(self) -> None:
         """Forget the records that wait; they will be fetched again."""
         self.chunks.clear()
-        self._cursor = self.held = 0
+        self._rest.clear()
+        self._cursor = self.held = self.held_bytes = 0
         self.epoch = -1
         self.paused = False
 
     def take_slice(self) -> list[Record]:
         """Take the next records above what was applied, at most a slice, none behind a marker."""
+        if self._rest:
+            rest, self._rest = self._rest, []
+            self.held -= len(rest)
+            return rest
         taken: list[Record] = []
-        size = BACKLOG_SLICE if self.held > _BACKLOG else SLICE
+        # A partition that is not fetched, as so much of it waits, is behind however few they are.
+        size = BACKLOG_SLICE if self.held > _BACKLOG or self.paused else SLICE
         marked = False
         while self.chunks and len(taken) < size and not marked:
             records = self.chunks[0].records
@@ -95,9 +109,14 @@ class HostedPartition:
             self.held -= end - self._cursor
             self._cursor = end
             if end == len(records):
-                self.chunks.popleft()
+                self.held_bytes -= self.chunks.popleft().size
                 self._cursor = 0
         return taken
+
+    def put_back(self, rest: list[Record]) -> None:
+        """Let records wait again that were taken last and not applied."""
+        self._rest = rest
+        self.held += len(rest)
 
     def _first_new(self, records: Sequence[Record]) -> int:
         """Index, from the cursor on, of the first record above what was applied."""

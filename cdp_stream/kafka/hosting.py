@@ -13,7 +13,7 @@ from faust.types import TP
 
 from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.changelog import find_lost_positions
-from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.chunks import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.definition_changes import DefinitionChanges
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.hosted import HostedPartition
@@ -28,7 +28,7 @@ from cdp_stream.kafka.recreation import (
 )
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transactions import FencedError
-from cdp_stream.kafka.turns import HELD_RECORDS, Turns
+from cdp_stream.kafka.turns import Turns
 from cdp_stream.partition.effects import Effects, Processor
 
 __all__ = ["PartitionHosting"]
@@ -92,9 +92,8 @@ class PartitionHosting:
         if hosted is None or chunk.epoch != hosted.epoch:
             return
         self._turns.check_in_range(partition)
-        hosted.chunks.append(chunk)
-        hosted.held += len(chunk)
-        if hosted.held > HELD_RECORDS and not hosted.paused:
+        hosted.add(chunk)
+        if hosted.held_bytes > self._plan.waiting.share() and not hosted.paused:
             hosted.paused = True
             self._app.consumer.pause_partitions({TP(self._events, partition)})
         self.wake_up()
@@ -134,6 +133,9 @@ class PartitionHosting:
         self._metrics.recovered(records, seconds)
         log("partitions_assigned", kept=sorted(kept), restored=new, changelog_records=records,
             seconds=round(seconds, 3))  # fmt: skip
+        await self._app.consumer.fetch_at_most(
+            self._plan.waiting.share() // FETCHES_WAITING, len(self._partitions)
+        )
         await self._seek()
         if self._releases != releases or self.failure is not None:
             return False
@@ -181,6 +183,7 @@ class PartitionHosting:
                 noted = self._table.store.rows(number).get(INPUT_KEY)
                 note = self._watch.note(number, noted, processor.position)
                 hosted = self._partitions[number] = HostedPartition(number, processor, lane)
+                self._plan.waiting.join(hosted)
                 self._changes.taken_over(hosted)
                 if note is not None:
                     self._submit(hosted, Effects(rows={INPUT_KEY: note}), None)

@@ -1,11 +1,12 @@
 """What the hosting of partitions is told when it is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cdp_stream.kafka.clock import ClockMode
 from cdp_stream.kafka.delivery import OutputTopics
+from cdp_stream.partition.room import Room
 
 __all__ = ["HostingPlan"]
 
@@ -25,6 +26,8 @@ class HostingPlan:
         session_timeout_s: After so long without the coordinator's word nothing is sent: another
             worker may hold our partitions by then. A worker whose partition was taken over has as
             long to be given partitions anew.
+        waiting: Memory for records that were fetched and wait.
+        delivering: Memory for rows and messages on their way to Kafka.
     """
 
     events: str
@@ -35,3 +38,5 @@ class HostingPlan:
     clock: ClockMode
     grace_ms: int
     session_timeout_s: float
+    waiting: Room = field(default_factory=Room)
+    delivering: Room = field(default_factory=Room)

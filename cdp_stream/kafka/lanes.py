@@ -70,6 +70,7 @@ class Lanes:
                 confirm=confirm,
                 fail=partial(self._fail, number),
                 freed=self._freed,
+                room=self._plan.delivering,
             )
         return ExactlyOnceLane(
             self._producer(number),
@@ -79,6 +80,7 @@ class Lanes:
             confirm=confirm,
             fail=partial(self._fail, number),
             freed=self._freed,
+            room=self._plan.delivering,
         )
 
     def _producer(self, number: int) -> PartitionProducer:

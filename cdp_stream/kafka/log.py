@@ -24,6 +24,7 @@ __all__ = ["log", "set_up_logging"]
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}
+_ASYNCIO = "asyncio"
 _SAME_S = 10.0
 _LONGEST_SAME_S = 600.0
 _KINDS = 1_000
@@ -126,6 +127,9 @@ def _logfmt(value: Any) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
+    if record.name == _ASYNCIO:
+        # Behind the first line stands what a task or a callback was about, exceptions with values.
+        return str(record.msg).partition("\n")[0]
     args = record.args
     if isinstance(args, tuple):
         args = tuple(_without_input(arg) for arg in args)

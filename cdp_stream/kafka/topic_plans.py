@@ -61,7 +61,7 @@ DEFINITIONS = TopicPlan(
 )
 """The topic of applied definitions."""
 SINK_TOPICS = (
-    TopicPlan("faults", "compact", {}, 1),
+    TopicPlan("faults", "compact", _COMPACTED, 1),
     TopicPlan("sink-state", "compact", {}, 1),
 )
 """Those of the sinks that are no output's own. Every sinks process reads them as a whole."""

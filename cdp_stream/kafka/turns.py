@@ -20,6 +20,7 @@ What may be in a slice follows from semantics.md (Instants):
 import asyncio
 import contextlib
 import time
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -35,10 +36,8 @@ from cdp_stream.kafka.recreation import input_was_replaced
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 
-__all__ = ["HELD_RECORDS", "Submit", "Turns"]
+__all__ = ["Submit", "Turns"]
 
-HELD_RECORDS = 10_000
-"""A partition that holds more is not fetched until it is down to half."""
 _SAMPLE_S = 1.0
 _POLL_S = 0.05
 """How often an idle loop looks whether the clock may go on."""
@@ -103,7 +102,7 @@ class Turns:
         self._wake = asyncio.Event()
         self._sampled_at = 0.0
         self._has_ended = False
-        self._read_last = -1
+        self._read_last = self._turned_last = -1
         self.is_open = False
 
     def wake_up(self) -> None:
@@ -127,13 +126,14 @@ class Turns:
 
     async def _round(self) -> bool:
         worked = False
-        for hosted in list(self._partitions.values()):
+        for hosted in self._from_next(self._turned_last):
             if not self._may_work():
                 return False
             if not self._may_go(hosted):
                 continue
             is_behind = hosted.held >= SLICE
-            worked |= self._turn(hosted)
+            if self._turn(hosted):
+                worked, self._turned_last = True, hosted.number
             # With what live records write: alone it would keep the lane from being idle, which
             # they wait for while they are few.
             worked |= self._write_history(hosted)
@@ -150,7 +150,7 @@ class Turns:
         any, else of the next that has something to read.
         """
         held = [one for one in self._partitions.values() if self._changes.holds_records(one)]
-        for hosted in held or self._in_rotation():
+        for hosted in held or self._from_next(self._read_last):
             if not (self._may_work() and self._may_read(hosted)):
                 continue
             if self._changes.read_history(hosted):
@@ -160,10 +160,9 @@ class Turns:
                 return True
         return False
 
-    def _in_rotation(self) -> list[HostedPartition]:
-        return sorted(
-            self._partitions.values(), key=lambda one: (one.number <= self._read_last, one.number)
-        )
+    def _from_next(self, last: int) -> list[HostedPartition]:
+        """All partitions, from the one behind the last that had what not all may have at once."""
+        return sorted(self._partitions.values(), key=lambda one: (one.number <= last, one.number))
 
     async def _wait_for_work(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -176,7 +175,7 @@ class Turns:
         """
         if hosted.held >= SLICE and not hosted.switching and self._changes.wanted(hosted) is None:
             return hosted.lane.has_room
-        return hosted.lane.is_idle
+        return hosted.lane.is_idle and hosted.lane.has_room
 
     def _turn(self, hosted: HostedPartition) -> bool:
         """One slice of records if they may go, then one slice of due instants if any is due, then
@@ -223,6 +222,11 @@ class Turns:
             return False
         started = time.perf_counter()
         effects = hosted.processor.apply(records)
+        if records[-1].offset > hosted.processor.position:
+            position = hosted.processor.position
+            count = bisect_right(records, position, key=lambda record: record.offset)
+            hosted.put_back(records[count:])
+            del records[count:]
         self._metrics.applied(hosted.number, len(records), time.perf_counter() - started, effects)
         last = records[-1]
         hosted.applied = last.offset
@@ -263,7 +267,7 @@ class Turns:
             hosted.marker = None
 
     def _maybe_resume(self, hosted: HostedPartition) -> None:
-        if hosted.paused and hosted.held <= HELD_RECORDS // 2:
+        if hosted.paused and hosted.held_bytes <= self._plan.waiting.share() // 2:
             hosted.paused = False
             self._app.consumer.resume_partitions({TP(self._events, hosted.number)})
 

@@ -72,6 +72,7 @@ class Replay:
         self._keep = keep
         self._on_batch = on_batch
         self._engine = Engine(plan)
+        self._row_limit = plan.account.row_limit
         self._decoder = BatchDecoder(plan.inputs)
 
     def feed(self, line: bytes, changes: list[Change], input_id: str | None = None) -> None:
@@ -104,7 +105,7 @@ class Replay:
         self.events += len(batch.events)
         refused = self._engine.apply(row, batch, changes)
         if refused and self._on_reject is not None:
-            for reject in too_large_for_profile(line, refused):
+            for reject in too_large_for_profile(line, refused, self._row_limit):
                 self._on_reject(self.lines, reject)
 
     def finish(self, changes: Callable[[list[Change]], None]) -> int | None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace
@@ -43,7 +42,7 @@ from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import KeptRows, Room
 from cdp_stream.partition.sources import Laid
 
 __all__ = ["Backfill", "can_go_on"]
@@ -68,7 +67,7 @@ class Backfill:
         self,
         account: Account,
         slots: Collection[str],
-        room: RowRoom | None = None,
+        room: Room | None = None,
         history: HistoryPlan | None = None,
     ) -> None:
         history = history or build_history_plan(account, slots)
@@ -81,9 +80,9 @@ class Backfill:
         self._decoder = BatchDecoder(history.plan.inputs)
         self._store: Mapping[bytes, bytes] = {}
         self._stored = array("q")
-        self._room = room if room is not None else RowRoom()
+        self._room = room if room is not None else Room()
         self._room.join(self)
-        self._rows: dict[int, Row] = {}
+        self._rows = KeptRows()
         self._dirty: dict[int, None] = {}
         self._new: set[int] = set()
         self._taken: list[int] = []
@@ -169,11 +168,11 @@ class Backfill:
         """
         state = self.state
         assert state is not None
-        self._make_room()
         changes: list[Change] = []
+        touched: dict[int, Row] = {}
         decode = self._decoder.decode
         apply, wake = self._engine.apply, self._engine.wake
-        rows, dirty = self._rows, self._dirty
+        rows = self._rows
         offset, events = state.position, 0
         time = state.time
         if records:
@@ -185,7 +184,7 @@ class Backfill:
                     time = max(time, moment)
                     continue
                 if asks_erasure(record.headers):
-                    time = self._erase(record, offset, time, is_here)
+                    time = self._erase(record, offset, time, is_here, touched)
                     continue
             batch, _ = decode(value, record.key, record.headers, record.timestamp)
             if batch is None:
@@ -201,21 +200,36 @@ class Backfill:
             if row.due <= reached:
                 # As live time does before each record.
                 wake(row, reached, changes)
-                dirty[mpid] = None
+                touched[mpid] = row
             # What a batch says of the profile itself is in the live row.
             batch.profile = None
             apply(row, batch, changes, reached)
             if row.clock == NEVER:
                 continue
             row.position = offset
-            dirty[mpid] = None
+            touched[mpid] = row
+        self._note(touched)
         self._unsaved_events += events
         time = self.laid.time_before(through + 1, offset, time)
         self.state = replace(state, position=through, time=time, events=state.events + events)
         return events
 
+    def _note(self, touched: Mapping[int, Row]) -> None:
+        """Rows are newer than what is written of them; of the others the oldest may have to go."""
+        dirty, count = self._dirty, self._rows.count
+        for mpid, row in touched.items():
+            dirty[mpid] = None
+            count(row)
+        for mpid in self._rows.let_go(self._room.share(), keep=dirty):
+            self._new.discard(mpid)
+
     def _erase(
-        self, record: Record, offset: int, time: int, is_here: Callable[[int], bool] | None
+        self,
+        record: Record,
+        offset: int,
+        time: int,
+        is_here: Callable[[int], bool] | None,
+        touched: dict[int, Row],
     ) -> int:
         """Forget a profile whose erasure was asked for; returns the time after it."""
         mpid = erased_mpid(record.key, record.value)
@@ -231,7 +245,7 @@ class Backfill:
                     self._engine.wake(row, time, [])
                 self._engine.erase(row, asked_at, [])
                 row.position = offset
-                self._dirty[mpid] = None
+                touched[mpid] = row
         return max(time, asked_at)
 
     # Writing
@@ -241,12 +255,17 @@ class Backfill:
         """Whether rows are to be written; more may be read meanwhile, unless it `is_full`."""
         if self._saving is not None or self._unsaved_events >= _EVENTS_BETWEEN_SAVES:
             return True
-        return len(self._dirty) >= max(1, self._room.share() * 3 // 4)
+        return self.unsaved_bytes * 4 > self._room.share() * 3
 
     @property
     def is_full(self) -> bool:
         """Whether rows must be written before more is read."""
-        return len(self._dirty) >= self._room.share()
+        return self.unsaved_bytes > self._room.share()
+
+    @property
+    def is_near_full(self) -> bool:
+        """Whether no more than a few records should be read at a time."""
+        return 2 * self._rows.taken > self._room.share()
 
     @property
     def is_saving(self) -> bool:
@@ -257,6 +276,11 @@ class Backfill:
     def unsaved_rows(self) -> int:
         """How many rows are newer than what is written of them."""
         return len(self._dirty)
+
+    @property
+    def unsaved_bytes(self) -> int:
+        """About the memory that they take: as much as as many others."""
+        return self._rows.taken * len(self._dirty) // max(1, len(self._rows))
 
     def save(self, limit: int, size: int) -> Effects:
         """Write some more rows; behind the last of them, the position as the first were written.
@@ -327,8 +351,10 @@ class Backfill:
         """
         if self.state is None or epoch >= self.state.epoch:
             return {}
-        row = self._rows.pop(mpid, None)
-        if row is None:
+        row = self._rows.get(mpid)
+        if row is not None:
+            self._rows.forget(mpid)
+        else:
             value = self._store.get(backfill_key(mpid))
             if value is None:
                 return {}
@@ -353,18 +379,8 @@ class Backfill:
         if value is None:
             self._new.add(mpid)
         row = self._rows[mpid] = Row(mpid) if value is None else decode_row(mpid, value)
+        self._rows.count(row)
         return row
-
-    def _make_room(self) -> None:
-        """Let rows go that are written, the oldest first."""
-        rows, most = self._rows, self._room.share()
-        if len(rows) < most:
-            return
-        dirty, new = self._dirty, self._new
-        written = (mpid for mpid in rows if mpid not in dirty)
-        for mpid in list(islice(written, most // 10 + 1)):
-            del rows[mpid]
-            new.discard(mpid)
 
 
 def scope_of(account: Account) -> str:

@@ -14,7 +14,7 @@ from cdp_stream.core.transition import Wired, ended_connections
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, encode_definitions
 from cdp_stream.formats.rows import decode_row, encode_row, is_same_but_epoch
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.effects import SLICE_BYTES, Effects
 from cdp_stream.partition.epochs import Epochs, forgetting
 from cdp_stream.partition.histories import Histories
 from cdp_stream.partition.profiles import Profiles
@@ -147,13 +147,18 @@ class Changeover:
         return 0
 
     def sweep(self, limit: int) -> Effects:
-        """Migrate the rows among the next `limit` that are of earlier definitions."""
+        """Migrate the rows among the next `limit` that are of earlier definitions; fewer once they
+        and their messages take `SLICE_BYTES`.
+        """
         effects = Effects()
         changes = Emission()
+        size = sent = 0
         epochs, profiles = self._epochs, self._profiles
         decoded, store = profiles.decoded, profiles.store
         profiles.let_go_outdated()
-        for mpid in self._unswept.take(limit):
+        waiting = self._unswept.take(limit)[::-1]
+        while waiting and size < SLICE_BYTES:
+            mpid = waiting.pop()
             key = b"%d" % mpid
             # A row that is decoded was loaded since, and so migrated.
             value = None if mpid in decoded else store.get(key)
@@ -163,11 +168,14 @@ class Changeover:
             due = row.due
             epochs.migrate(row, changes, self._histories)
             encoded = encode_row(row)
+            made = len(changes) + len(changes.told)
+            size, sent = size + (1 + made - sent) * len(encoded), made
             # Once all are swept a row counts as of the newest epoch: what is as it was stays.
             if not is_same_but_epoch(encoded, value):
                 effects.rows[key] = encoded
                 if row.due != due and row.due < FOREVER:
                     profiles.due.add(row.due, mpid)
+        self._unswept.put_back(waiting)
         self._telling.changes(changes, effects)
         if self._unswept.is_done and epochs.is_sweeping:
             # What was taken last is removed behind the rows that have it now.

@@ -16,10 +16,14 @@ from cdp_stream.partition.definitions import Definitions
 if TYPE_CHECKING:
     from cdp_stream.partition.backfill import Backfill
 
-__all__ = ["META_ROW", "Effects", "Processor", "Record"]
+__all__ = ["META_ROW", "SLICE_BYTES", "Effects", "Processor", "Record"]
 
 META_ROW = PARTITION_KEY
 """Key of the row that holds a partition's time and its applied input position."""
+
+SLICE_BYTES = 2 * 1024 * 1024
+"""About the most that one call gives to be written; what the last record or profile makes may pass
+it. A few full rows, or a thousand of the usual size and their messages."""
 
 Headers = Sequence[tuple[str, bytes]]
 Rejected = tuple[bytes | None, bytes | None, Headers]
@@ -90,6 +94,15 @@ class Effects:
     stopped: list[str] = field(default_factory=list)
     more: bool = False
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that is to be delivered, keys and headers aside."""
+        size = sum(len(value) for value in self.rows.values() if value is not None)
+        size += sum(len(value) for _, value in self.memberships)
+        size += sum(len(value) for _, value in self.state if value is not None)
+        size += sum(len(value) for _, _, value in self.outputs)
+        return size + sum(len(value) for _, value, _ in self.rejected if value is not None)
+
 
 class Processor(Protocol):
     """Everything one input partition decides; one instance per assigned partition."""
@@ -112,7 +125,8 @@ class Processor(Protocol):
         ...
 
     def apply(self, records: Sequence[Record]) -> Effects:
-        """Apply a slice of records, all above ``position`` and in order.
+        """Apply a slice of records, all above ``position`` and in order; fewer of them when what
+        they make takes much. ``position`` tells how many.
 
         Time moves to the greatest arrival. A time marker is never in it save as its last record,
         and moves time as a record that arrived then would.

@@ -20,7 +20,7 @@ from cdp_stream.formats.backfill_rows import (
 )
 from cdp_stream.partition.backfill import Backfill, can_go_on
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
 
 __all__ = ["Histories"]
 
@@ -31,13 +31,13 @@ class Histories:
     """The backfills of one partition, one after the other.
 
     Args:
-        room: How many decoded rows it may keep.
+        room: How much memory decoded rows may take.
 
     Attributes:
         current: the one that reads or hands over; None when none does.
     """
 
-    def __init__(self, room: RowRoom) -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
         self._store: Mapping[bytes, bytes] = {}
         self._stored = array("q")

@@ -24,20 +24,23 @@ from cdp_stream.formats.rows import (
     PARTITION_KEY,
     PartitionState,
     encode_partition,
-    encode_row,
 )
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.changeover import Changeover
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.effects import SLICE_BYTES, Effects, Record
 from cdp_stream.partition.epochs import Epochs, Known
 from cdp_stream.partition.histories import Histories
 from cdp_stream.partition.profiles import Profiles
 from cdp_stream.partition.restored import read_rows
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
 from cdp_stream.partition.sizes import AudienceSizes
 from cdp_stream.partition.telling import Telling
 
+LOADED_BYTES = 16 * 1024 * 1024
+"""Memory of rows that one call decodes, beside those that were decoded; the last may pass it."""
+_ERASURE_BYTES = SLICE_BYTES // 16
+"""What an erasure counts for: it may delete many memberships."""
 _COUNTED_AT_ONCE = 1_000
 """Rows whose memberships are counted in one call: about 3 ms."""
 
@@ -49,7 +52,7 @@ class ProfileProcessor:
         definitions: what a partition without any begins with.
         topic: the input topic, for rejects.
         partition: its number.
-        room: how many decoded rows it may keep.
+        room: how much memory decoded rows may take.
         known: finds the definitions that a partition has in force already; default: these alone.
 
     Attributes:
@@ -63,14 +66,14 @@ class ProfileProcessor:
         definitions: Definitions,
         topic: str,
         partition: int,
-        room: RowRoom | None = None,
+        room: Room | None = None,
         known: Known | None = None,
     ) -> None:
         self.time = -1
         self.position = -1
-        room = room if room is not None else RowRoom()
+        room = room if room is not None else Room()
         self._epochs = Epochs(definitions, known or {definitions.version: definitions}.get)
-        self._histories = Histories(room.beside)
+        self._histories = Histories(room)
         self._profiles = Profiles(self._epochs, self._histories, room)
         self._sizes = AudienceSizes((), self._epochs.told_of)
         self._telling = Telling(topic, partition, self._sizes)
@@ -204,6 +207,7 @@ class ProfileProcessor:
     def _take_plan(self) -> None:
         self._engine = self._epochs.engine
         plan = self._engine.plan
+        self._row_limit = plan.account.row_limit
         self._decoder = BatchDecoder(plan.inputs)
         self._telling.speak_for(plan)
 
@@ -228,17 +232,22 @@ class ProfileProcessor:
     def apply(self, records: Sequence[Record]) -> Effects:
         """Apply records above `position`, in order; those of a row that has them already only move
         time.
+
+        It ends early, at a `position` before the last of them, once the rows and messages that it
+        made take `SLICE_BYTES`, or the rows that it loaded `LOADED_BYTES`.
         """
-        self._profiles.make_room()
         effects = Effects()
         touched: dict[int, Row | None] = {}
         changes = Emission()
         apply, wake, decode = self._engine.apply, self._engine.wake, self._decoder.decode
         profiles = self._profiles
         rows, load, is_due = profiles.decoded, profiles.load_for_event, profiles.due.add
-        time = self.time
+        told, most = changes.told, rows.taken + LOADED_BYTES
+        time, offset, size, made = self.time, self.position, 0, 0
         for record in records:
-            value = record.value
+            if size >= SLICE_BYTES or rows.taken >= most:
+                break
+            value, offset = record.value, record.offset
             if not value:
                 marked = marker_time(record.key, value, record.headers)
                 if marked is not None:
@@ -246,20 +255,20 @@ class ProfileProcessor:
                     continue
                 if asks_erasure(record.headers):
                     time = self._erase(record, time, touched, changes, effects)
+                    size += _ERASURE_BYTES
                     continue
             batch, rejects = decode(value, record.key, record.headers, record.timestamp)
             if rejects:
-                self._telling.rejects(record, rejects, effects)
+                size += self._telling.rejects(record, rejects, effects)
             if batch is None:
                 continue
             mpid = batch.mpid
             row = rows.get(mpid) or load(mpid, self.time, changes, touched)
             reached, time = time, max(time, batch.arrival)
-            offset = record.offset
             if offset <= row.position:
                 continue
-            touched[mpid] = row
-            due = row.due
+            size += 0 if mpid in touched else row.weight
+            touched[mpid], due = row, row.due
             if due <= reached:
                 # Ticks lag behind the partition's time by as much as chance has it. What was due
                 # before this record fires before it, or a late event would have another effect
@@ -273,15 +282,14 @@ class ProfileProcessor:
             if row.due != due:
                 is_due(row.due, mpid)
             if refused:
-                too_large = too_large_for_profile(value or b"", refused)
-                self._telling.rejects(record, too_large, effects)
+                too_large = too_large_for_profile(value or b"", refused, self._row_limit)
+                size += self._telling.rejects(record, too_large, effects)
             effects.events += len(batch.events)
-        self.time = time
-        if records:
-            self.position = records[-1].offset
-        self._telling.changes(changes, effects)
-        effects.rows = _encoded(touched)
-        self._close(effects)
+            # Each message has identities of the row, or attributes: less than all of it.
+            before, made = made, len(changes) + len(told)
+            size += (made - before) * row.weight
+        self.time, self.position = time, offset
+        self._end(changes, touched, effects)
         return effects
 
     def _erase(
@@ -328,15 +336,17 @@ class ProfileProcessor:
 
     def tick(self, until: int, limit: int) -> Effects:
         """Move time to `until` and wake at most `limit` profiles that are due by then, the earliest
-        first.
+        first; as for `apply` fewer when they take much.
         """
-        self._profiles.make_room()
         self.time = max(self.time, until)
         effects = Effects()
         changes = Emission()
         woken: dict[int, Row | None] = {}
         rows, due_instants = self._profiles.decoded, self._profiles.due
+        most, size, made = rows.taken + LOADED_BYTES, 0, 0
         for _ in range(limit):
+            if size >= SLICE_BYTES or rows.taken >= most:
+                break
             entry = due_instants.pop(until)
             if entry is None:
                 break
@@ -349,8 +359,11 @@ class ProfileProcessor:
                 # It became later, or went; an entry of its own waits for the later instant.
                 continue
             clock = row.clock
-            if not self._engine.wake(row, until, changes):
-                del rows[mpid]
+            lives = self._engine.wake(row, until, changes)
+            before, made = made, len(changes) + len(changes.told)
+            size += (1 + made - before) * row.weight
+            if not lives:
+                rows.forget(mpid)
                 woken[mpid] = None
                 continue
             if row.due < FOREVER:
@@ -359,22 +372,17 @@ class ProfileProcessor:
                 # A row whose due instant was merely early need not be written: found early again,
                 # it does no harm.
                 woken[mpid] = row
-        self._telling.changes(changes, effects)
-        effects.rows = _encoded(woken)
         first = due_instants.first()
         effects.more = first is not None and first <= until
-        self._close(effects)
+        self._end(changes, woken, effects)
         return effects
+
+    def _end(self, changes: Emission, touched: Mapping[int, Row | None], effects: Effects) -> None:
+        self._telling.changes(changes, effects)
+        effects.rows = self._profiles.encoded(touched)
+        self._close(effects)
 
     def _close(self, effects: Effects) -> None:
         """End the write with the partition's own row: who has read it has read the whole write."""
         effects.rows.update(self._histories.taken())
         effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
-
-
-def _encoded(rows: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
-    """Rows as they are written; nothing of a profile that was forgotten."""
-    return {
-        b"%d" % mpid: None if row is None or row.clock == NEVER else encode_row(row)
-        for mpid, row in rows.items()
-    }

@@ -5,21 +5,16 @@ use, each under the definitions in force; and when each is due.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
-from typing import Final
 
 from cdp_stream.core.change import Change
 from cdp_stream.core.due import DueInstants
 from cdp_stream.core.row import FOREVER, NEVER, Row
-from cdp_stream.formats.rows import decode_row
+from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.epochs import Epochs
 from cdp_stream.partition.histories import Histories
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import KeptRows, Room
 
 __all__ = ["Profiles"]
-
-_LET_GO_AT_ONCE: Final = 1_000
-"""Decoded rows of earlier definitions: about 2 ms."""
 
 
 class Profiles:
@@ -28,7 +23,7 @@ class Profiles:
     Args:
         epochs: the definitions, under which rows are brought as they are loaded.
         histories: what was read of the history of rows.
-        room: how many decoded rows may be kept.
+        room: how much memory decoded rows may take.
 
     Attributes:
         decoded: those that were touched lately, by profile; the oldest first. Between two calls
@@ -37,20 +32,20 @@ class Profiles:
         due: the instants at which rows may change by themselves.
     """
 
-    def __init__(self, epochs: Epochs, histories: Histories, room: RowRoom) -> None:
+    def __init__(self, epochs: Epochs, histories: Histories, room: Room) -> None:
         self._epochs = epochs
         self._histories = histories
         self._room = room
         self._room.join(self)
-        self._outdated: list[dict[int, Row]] = []
-        self.decoded: dict[int, Row] = {}
+        self._outdated: list[KeptRows] = []
+        self.decoded = KeptRows()
         self.store: Mapping[bytes, bytes] = {}
         self.due = DueInstants()
 
     def restore(self, store: Mapping[bytes, bytes]) -> None:
         """Begin with a store; its due instants are to be added."""
         self.store = store
-        self.decoded = {}
+        self.decoded = KeptRows()
         self.due = DueInstants()
 
     def is_known(self, mpid: int) -> bool:
@@ -73,6 +68,7 @@ class Profiles:
             row = self.decoded[mpid] = Row(mpid, self._epochs.epoch)
             return row
         row = self.decoded[mpid] = decode_row(mpid, value)
+        self.decoded.count(row)
         if self._epochs.migrate(row, changes, self._histories):
             touched[mpid] = row
             if row.due < FOREVER:
@@ -93,26 +89,37 @@ class Profiles:
             self.due.add(row.due, mpid)
         return row
 
-    def make_room(self) -> None:
-        """Let the rows that were decoded first go, a tenth at a time; only between two calls."""
+    def encoded(self, touched: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
+        """Rows that a call has touched as they are to be written; nothing of a profile that was
+        forgotten. That ends the call: room is made for the next.
+        """
+        count, written = self.decoded.count, dict[bytes, bytes | None]()
+        for mpid, row in touched.items():
+            if row is None or row.clock == NEVER:
+                written[b"%d" % mpid] = None
+            else:
+                written[b"%d" % mpid] = encode_row(row)
+            if row is not None:
+                count(row)
+        self._make_room()
+        return written
+
+    def _make_room(self) -> None:
         if self._outdated:
             self.let_go_outdated()
-        rows, most = self.decoded, self._room.share()
-        if len(rows) >= most:
-            for old in list(islice(rows, most // 10 + 1)):
-                del rows[old]
+        outdated = sum(rows.taken for rows in self._outdated)
+        self.decoded.let_go(max(0, self._room.share() - outdated))
 
     def outdate(self) -> None:
         """The decoded rows are of definitions that are not in force any more."""
         self._outdated.append(self.decoded)
-        self.decoded = {}
+        self.decoded = KeptRows()
 
     def let_go_outdated(self) -> None:
         """Free some more of those rows; all of them at once would take tens of ms."""
         if not self._outdated:
             return
         rows = self._outdated[-1]
-        for _ in range(min(_LET_GO_AT_ONCE, len(rows))):
-            rows.popitem()
+        rows.let_some_go()
         if not rows:
             self._outdated.pop()

@@ -1,45 +1,118 @@
-"""How many decoded rows the partitions of one worker keep between them."""
+"""The memory that the partitions of one worker share, and decoded rows within their share of it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import islice
 from typing import Final, Protocol
 from weakref import WeakSet
 
-ROWS_KEPT: Final = 100_000
-"""Decoded rows kept per worker; each takes up to some ten kilobytes."""
+from cdp_stream.core.row import Row, memory_of
+
+__all__ = ["KeptRows", "Room"]
+
+_MIB: Final = 1024 * 1024
+_LET_GO_AT_ONCE: Final = 1_000
+"""Rows: about 2 ms."""
 
 
 class Holder(Protocol):
-    """Whoever keeps rows; counted for as long as it lives."""
+    """Whoever keeps something in a room; counted for as long as it lives."""
 
     def __hash__(self) -> int: ...
 
 
-class RowRoom:
-    """Room for so many decoded rows, in equal shares.
+class Room:
+    """So many bytes of memory, for one kind of thing.
 
-    Whoever has joined counts until it is gone: a worker that is given more partitions keeps fewer
-    rows of each.
+    Whoever has joined has an equal share until it is gone: a worker that is given more partitions
+    keeps less of each.
+
+    Attributes:
+        size: how many bytes.
+        taken: how many are in use; kept by those who `take` and `give_back`.
     """
 
-    def __init__(self, rows: int = ROWS_KEPT) -> None:
-        self._rows = rows
-        self._beside: RowRoom | None = None
+    def __init__(self, size: int = 448 * _MIB) -> None:
+        self.size = size
+        self.taken = 0
         self._holders: WeakSet[Holder] = WeakSet()
-
-    @property
-    def beside(self) -> RowRoom:
-        """Room for twice as many rows of backfills, which take less than half of the memory: the
-        fewer there are, the more often each is written and read again.
-        """
-        if self._beside is None:
-            self._beside = RowRoom(2 * self._rows)
-        return self._beside
 
     def join(self, holder: Holder) -> None:
         """Count one more to share with."""
         self._holders.add(holder)
 
     def share(self) -> int:
-        """How many rows each may keep."""
-        return max(1, self._rows // max(1, len(self._holders)))
+        """How many bytes each may have."""
+        return max(1, self.size // max(1, len(self._holders)))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be taken; what was taken last may have passed the size."""
+        return self.taken >= self.size
+
+    def take(self, size: int) -> None:
+        """Count bytes that are in use from now on."""
+        self.taken += size
+
+    def give_back(self, size: int) -> None:
+        """Count them no more."""
+        self.taken -= size
+
+
+class KeptRows(dict[int, Row]):
+    """Decoded rows by profile, the oldest first, and what memory they take.
+
+    Attributes:
+        taken: bytes, of the rows as they were counted last.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = 0
+
+    def count(self, row: Row) -> None:
+        """Count a row that was added, or may have grown.
+
+        It is measured again once its weight is another by an eighth: a growing row then costs less
+        to measure than to change.
+        """
+        weight = row.weight
+        if abs(weight - row.sized) > row.sized >> 3:
+            held = memory_of(row)
+            self.taken += held - row.held
+            row.held, row.sized = held, weight
+
+    def forget(self, mpid: int) -> None:
+        """Let a row go."""
+        self.taken -= self.pop(mpid).held
+
+    def let_go(self, most: int, keep: Collection[int] = ()) -> list[int]:
+        """Let the oldest rows go if all together take more than so many bytes, until they take a
+        sixteenth less.
+
+        Args:
+            keep: profiles whose rows stay.
+
+        Returns:
+            Whose rows went.
+        """
+        if self.taken <= most:
+            return []
+        gone, least = [], self.taken - (most - (most >> 4))
+        for mpid, row in self.items():
+            if least <= 0:
+                break
+            if mpid not in keep:
+                gone.append(mpid)
+                least -= row.held
+        for mpid in gone:
+            self.forget(mpid)
+        return gone
+
+    def let_some_go(self) -> None:
+        """Let some rows go, whatever they take."""
+        for mpid in list(islice(self, _LET_GO_AT_ONCE)):
+            self.forget(mpid)

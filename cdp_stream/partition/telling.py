@@ -61,11 +61,12 @@ class Telling:
             ]
         effects.unidentified = changes.unidentified
 
-    def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> None:
-        """Tell what of a record could not be used."""
+    def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> int:
+        """Tell what of a record could not be used; returns how many bytes of it are handed back."""
         for reject in rejects:
             headers = reject_headers(reject, self._topic, self._partition, record.offset)
             effects.rejected.append((record.key, reject.value, headers))
+        return sum(len(reject.value or b"") for reject in rejects)
 
     def connections(
         self,

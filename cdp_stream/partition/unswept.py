@@ -65,6 +65,10 @@ class Unswept:
         mpids = self._mpids
         return [mpids.pop() for _ in range(min(limit, len(mpids)))]
 
+    def put_back(self, mpids: Collection[int]) -> None:
+        """Let some wait again who were taken."""
+        self._mpids.extend(mpids)
+
     def _gather(self) -> None:
         if self._keys is None:
             return

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 __all__ = ["is_public"]
 
+_SPECIAL: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
+"""Not public whatever lists of addresses say: the first is for special purposes in parts (RFC 6890;
+192.0.0.192 is the metadata of Oracle's cloud), the second is Azure's own service inside each
+virtual network, in the middle of a public range.
+"""
 _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 """Addresses of IPv4 behind a NAT64. Source: RFC 6052."""
 _UNICAST: Final = IPv6Network("2000::/3")
@@ -29,6 +34,8 @@ def is_public(address: str) -> bool:
         if inner is None:
             return parsed in _UNICAST and parsed.is_global
         parsed = inner
+    if any(parsed in network for network in _SPECIAL):
+        return False
     return parsed.is_global and not parsed.is_multicast
 
 

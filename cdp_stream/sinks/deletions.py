@@ -163,7 +163,7 @@ class Deletions:
             have_passed = all(at[n][0] >= ends.get(n, at[n][1]) for n in lack)
             if now - since >= PATIENCE_S and have_passed:
                 del self._lacking[connection]
-                fault(Fault("connection", _told(item, lack)), connection)
+                fault(Fault("connection", _told(item, lack), "deletion"), connection)
                 await self._note_overdue(connection)
 
     def _is_over(self, item: Taken) -> bool:

@@ -37,6 +37,7 @@ class Deliveries:
 
     Attributes:
         held: how many changes are on their way or wait.
+        memory: about the bytes that they take.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Deliveries:
         self._waiting: set[_Delivery] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.held = 0
+        self.held = self.memory = 0
 
     def submit(self, batch: Batch) -> None:
         """Deliver a batch as soon as it may go."""
@@ -68,6 +69,7 @@ class Deliveries:
         for key in keys:
             last[key] = delivery
         self.held += len(batch.items)
+        self.memory += batch.memory
         self._idle.clear()
         if before:
             self._waiting.add(delivery)
@@ -112,6 +114,7 @@ class Deliveries:
 
     def _end(self, delivery: _Delivery) -> None:
         self.held -= len(delivery.batch.items)
+        self.memory -= delivery.batch.memory
         for key in delivery.keys:
             if self._last.get(key) is delivery:
                 del self._last[key]

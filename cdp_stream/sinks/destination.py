@@ -20,12 +20,15 @@ from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalCo
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.durations import duration_ms
 from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.addresses import is_public
 from cdp_stream.sinks.backoff import pause_s
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import Partner
+from cdp_stream.sinks.personal import Personal
 from cdp_stream.sinks.rate import Pace
 from cdp_stream.sinks.sender import Sender
 from cdp_stream.sinks.stopping import Stopping
+from cdp_stream.store.data_directory import make_private
 
 __all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
 
@@ -62,26 +65,38 @@ class Destination(Protocol):
 
 
 def destination_of(
-    connector: AnyConnector, directory: Path, redaction: Redaction, watch: Watch
+    connector: AnyConnector,
+    directory: Path,
+    redaction: Redaction,
+    watch: Watch,
+    *,
+    allow_private: bool = True,
 ) -> Destination:
     """The destination that a connector speaks for.
 
     Args:
         directory: an output's own place for files.
+        allow_private: whether operators let outputs call addresses inside.
     """
     if isinstance(connector, HttpConnector):
-        return HttpDestination(connector, redaction, watch)
+        return HttpDestination(connector, redaction, watch, allow_private=allow_private)
     assert isinstance(connector, LocalConnector)
-    return LocalDestination(connector, directory, redaction, watch)
+    return LocalDestination(connector, directory, redaction, watch, allow_private=allow_private)
 
 
 class HttpDestination:
     """A partner over HTTP."""
 
     def __init__(
-        self, connector: HttpConnector[Any, Any], redaction: Redaction, watch: Watch
+        self,
+        connector: HttpConnector[Any, Any],
+        redaction: Redaction,
+        watch: Watch,
+        *,
+        allow_private: bool = True,
     ) -> None:
         settings = connector.settings
+        self._forbids_private = not allow_private
         self.connector = connector
         self.most = settings.max_connections or connector.max_connections
         self._timeout_s = _seconds(settings.timeout)
@@ -101,7 +116,7 @@ class HttpDestination:
             Partner(
                 max_connections=self.most,
                 timeout_s=self._timeout_s,
-                allow_private=settings.allow_private,
+                allow_private=settings.allow_private and not self._forbids_private,
             )
         )
         self._sender = Sender(
@@ -112,6 +127,7 @@ class HttpDestination:
             redaction=self._redaction,
             wall_ms=wall_ms,
             now=time.monotonic,
+            forbids_private=self._forbids_private,
             asked=self._watch.asked,
             retried=self._watch.retried,
         )
@@ -139,6 +155,7 @@ class LocalDestination:
 
     Args:
         patience_s: How long `close` waits for what is still being written.
+        allow_private: Whether operators let outputs call addresses inside.
     """
 
     most = 1
@@ -151,8 +168,10 @@ class LocalDestination:
         watch: Watch,
         *,
         patience_s: float = _CLOSE_S,
+        allow_private: bool = True,
     ) -> None:
         self.connector = connector
+        self._allow_private = allow_private
         self._patience_s = patience_s
         self._directory = directory
         self._redaction = redaction
@@ -166,7 +185,7 @@ class LocalDestination:
 
     async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
         """Deliver, in order."""
-        started, attempt = time.monotonic(), 0
+        started, attempt, personal = time.monotonic(), 0, Personal(changes)
         while True:
             attempt += 1
             stopping.check()
@@ -174,7 +193,7 @@ class LocalDestination:
             try:
                 return await self._alone(partial(self._write, changes))
             except Fault as fault:
-                raise Fault(fault.scope, self._redaction(fault.message)) from None
+                raise fault.told(personal(self._redaction(fault.message))) from None
             except (OSError, TimeoutError) as error:
                 why = str(error) or type(error).__name__
             except asyncio.CancelledError:
@@ -184,16 +203,17 @@ class LocalDestination:
                     "output",
                     f"connector {self.connector.name} failed ({type(error).__name__}); report it, "
                     "and resume the output with a version that does not",
+                    "connector",
                 ) from error
             finally:
                 self._watch.asked(time.monotonic() - begun)
             if time.monotonic() - started >= self._retry_for_s:
                 raise Fault(
                     "output",
-                    self._redaction(
-                        f"nothing could be written for {self._retry_for_s:.0f} s: {why}; see to "
-                        f"it, then resume output {self.connector.output}"
-                    ),
+                    f"nothing could be written for {self._retry_for_s:.0f} s: "
+                    f"{personal(self._redaction(why))}; see to it, then resume output "
+                    f"{self.connector.output}",
+                    "no_answer",
                 )
             self._watch.retried()
             await stopping.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
@@ -208,7 +228,7 @@ class LocalDestination:
             try:
                 await self._alone(self.connector.idle)
             except Fault as fault:
-                raise Fault(fault.scope, self._redaction(fault.message)) from None
+                raise fault.told(self._redaction(fault.message)) from None
             except (OSError, TimeoutError):
                 return
 
@@ -227,14 +247,36 @@ class LocalDestination:
         try:
             closing.result()
         except Fault as fault:
-            raise Fault(fault.scope, self._redaction(fault.message)) from None
+            raise fault.told(self._redaction(fault.message)) from None
 
     async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
         if not self._is_open:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private(self._directory)
+            if not self._allow_private:
+                await self._check_hosts()
             await self.connector.open(self._directory)
             self._is_open = True
         return await self.connector.write(changes)
+
+    async def _check_hosts(self) -> None:
+        """Refuse a place inside our own network, by whatever name.
+
+        Raises:
+            Fault: Operators allow none.
+            OSError: A name is not known.
+        """
+        loop = asyncio.get_running_loop()
+        for host in self.connector.hosts:
+            found = [] if host is None else await loop.getaddrinfo(host, None)
+            if not found or not all(is_public(str(one[4][0])) for one in found):
+                where = "a socket of this machine" if host is None else host
+                raise Fault(
+                    "output",
+                    f"output {self.connector.output} would call {where}, inside our own network, "
+                    "which operators forbid (allow_private); correct the address, or have them "
+                    "allow it, then resume it",
+                    "inside",
+                )
 
     async def _close(self) -> None:
         if self._is_open:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-__all__ = ["Redaction", "filled", "names_in"]
+from cdp_stream.core.secret_names import REFERENCE, USUAL, SecretNames, names_in
 
-_NAME: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+__all__ = ["Redaction", "Secrets"]
+
 _SHORTEST: Final = 4
 """Shorter secrets are in too many words by chance."""
 _SHOWN: Final = "***"
@@ -26,31 +26,46 @@ _PUBLIC_INSIDE: Final = frozenset({"type", "universe_domain"})
 """What Google's key files say that is no secret: without it, no address of Google could be read."""
 
 
-def names_in(settings: object) -> Iterator[str]:
-    """The names of the variables that settings ask for, however deep."""
-    if isinstance(settings, str):
-        yield from _NAME.findall(settings)
-    elif isinstance(settings, Mapping):
-        for value in settings.values():
-            yield from names_in(value)
-    elif isinstance(settings, list | tuple):
-        for value in settings:
-            yield from names_in(value)
+class Secrets:
+    """The variables of the process that settings may take.
 
-
-def filled(settings: Any, environment: Mapping[str, str]) -> Any:
-    """Settings with every variable filled in.
-
-    Raises:
-        KeyError: one is not set.
+    Args:
+        environment: the process's.
+        names: those that operators allow.
     """
-    if isinstance(settings, str):
-        return _NAME.sub(lambda found: environment[found[1]], settings)
-    if isinstance(settings, Mapping):
-        return {key: filled(value, environment) for key, value in settings.items()}
-    if isinstance(settings, list | tuple):
-        return [filled(value, environment) for value in settings]
-    return settings
+
+    def __init__(self, environment: Mapping[str, str], names: SecretNames = USUAL) -> None:
+        self._values = {name: text for name, text in environment.items() if names.allows(name)}
+        self._names = names
+
+    def has(self, name: str) -> bool:
+        """Whether a variable is set, and allowed."""
+        return name in self._values
+
+    def why_not(self, name: str) -> str | None:
+        """Why a variable is not to be had though it may be set; None where it is allowed."""
+        return None if self._names.allows(name) else self._names.refusal(name)
+
+    def lacking(self, settings: object) -> list[str]:
+        """Why settings cannot be filled in, a clause for each variable; none where they can be."""
+        names = [name for name in dict.fromkeys(names_in(settings)) if not self.has(name)]
+        return [
+            self.why_not(name) or f"{name} is not set in the worker's environment" for name in names
+        ]
+
+    def used_by(self, settings: object) -> Iterator[str]:
+        """What the variables hold that settings ask for; none may be lacking."""
+        return (self._values[name] for name in names_in(settings))
+
+    def filled(self, settings: Any) -> Any:
+        """Settings with every variable filled in; none may be lacking."""
+        if isinstance(settings, str):
+            return REFERENCE.sub(lambda found: self._values[found[1]], settings)
+        if isinstance(settings, Mapping):
+            return {key: self.filled(value) for key, value in settings.items()}
+        if isinstance(settings, list | tuple):
+            return [self.filled(value) for value in settings]
+        return settings
 
 
 class Redaction:

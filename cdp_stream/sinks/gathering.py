@@ -40,6 +40,9 @@ class Gathering:
     Args:
         batching: when it is enough.
         list_of: the list that was made for a connection, where a change does not name it yet.
+
+    Attributes:
+        memory: about the bytes that all of it takes.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Gathering:
         self._list_of = list_of
         self._interval_s = batching.interval_ms / 1000
         self._open: dict[str, _Open] = {}
+        self.memory = 0
 
     def add(self, item: Taken, now: float) -> list[Batch]:
         """Take a change; returns what is to be delivered now, in order.
@@ -71,6 +75,7 @@ class Gathering:
             gathered = self._open[key] = _Open(now + self._interval_s)
         gathered.items.append(item)
         gathered.size += size
+        self.memory += item.memory
         gathered.lists.setdefault(change.connection, (change.settings, change.list_id))
         if len(gathered.items) >= self._batching.count or gathered.size >= self._batching.size:
             done += self.flush(key)
@@ -93,7 +98,16 @@ class Gathering:
     def flush(self, key: str) -> list[Batch]:
         """What has gathered under a key, if anything."""
         gathered = self._open.pop(key, None)
-        return [] if gathered is None else [Batch(gathered.items)]
+        if gathered is None:
+            return []
+        batch = Batch(gathered.items)
+        self.memory -= batch.memory
+        return [batch]
+
+    def flush_most(self) -> list[Batch]:
+        """The most that has gathered under any key."""
+        key = max(self._open, key=lambda key: self._open[key].size, default="")
+        return self.flush(key)
 
     def due(self, now: float) -> list[Batch]:
         """What has waited long enough."""
@@ -112,6 +126,7 @@ class Gathering:
             gone = [item for item in gathered.items if item.change.connection == connection]
             if gone:
                 dropped += gone
+                self.memory -= sum(item.memory for item in gone)
                 left = [item for item in gathered.items if item.change.connection != connection]
                 gathered.items, gathered.size = left, sum(len(item.value) for item in left)
                 if not left:
@@ -121,3 +136,4 @@ class Gathering:
     def clear(self) -> None:
         """Forget everything."""
         self._open.clear()
+        self.memory = 0

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.chunks import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.sinks.committing import Committing
 from cdp_stream.sinks.deletions import Deletions
@@ -93,6 +93,7 @@ class SinkHosting:
             ),
             Reports(partitions.goes_on, self._delivered, self._delivery_fault, self.fail),
             metrics,
+            plan.sending,
         )
         self._deletions = Deletions(
             memory, plan.partitions, act=outgoing.add_alone, done=self._deletion_done
@@ -151,7 +152,11 @@ class SinkHosting:
             for number, position in positions.items():
                 kept = self._memory.kept(self._plan.output, number)
                 progress = Progress(position, kept, partitions.stopped)
-                partitions.held[number] = HeldPartition(number, progress, kept)
+                held = partitions.held[number] = HeldPartition(number, progress, kept)
+                self._plan.waiting.join(held)
+            await partitions.consumer.fetch_at_most(
+                self._plan.waiting.share() // FETCHES_WAITING, len(positions)
+            )
             await partitions.seek(partitions.held)
         self._start_tasks()
         partitions.is_open = self.ready = True

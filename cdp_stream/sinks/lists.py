@@ -17,7 +17,7 @@ from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.destination import HttpDestination
 from cdp_stream.sinks.memory import Memory
-from cdp_stream.sinks.reading import Reader, UnreadableError
+from cdp_stream.sinks.reading import Reader, UndefinedError, UnreadableError
 from cdp_stream.sinks.stopping import AbandonedError, Stopping
 
 __all__ = ["Lists"]
@@ -127,7 +127,7 @@ class Lists:
             fault(error, message)
         except UnreadableError:  # whoever has the next change asks again
             await self._memory.list_made(self._output, connection)
-        except AbandonedError:
+        except (AbandonedError, UndefinedError):  # it is wanted still, and tried again
             return
 
     async def _make(self, change: OutputChange[Any], stopping: Stopping) -> str:

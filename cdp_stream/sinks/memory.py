@@ -1,19 +1,22 @@
 """What sinks remember in `cdp.sink-state`, beside what Kafka keeps of their groups.
 
 Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
-connection: the partner's list that was made for it, that one is wanted, and the settings that
-faults were about. Per deletion of an audience: which partitions wait for it, and that it was done.
-Per output: its connector, also after it was removed.
+connection: the partner's list that was made for it, that one is wanted, the settings that
+definitions gave it, and those that faults were about. Per deletion of an audience: which partitions
+wait for it, and that it was done. Per output: its connector, also after it was removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from cdp_stream.sinks.state_topic import StateTopic
 
 __all__ = ["Memory"]
+
+_MOST_SETTINGS: Final = 20
+"""Of one connection, the newest: what waits was told with one of the last few."""
 
 
 class Memory:
@@ -91,8 +94,8 @@ class Memory:
         """Ask whoever holds partition 0 to make one."""
         key = f"wanted-list:{output}:{connection}"
         if key not in self.topic.values:
-            nobody = {**message, "mpid": "", "user_identities": [], "user_attributes": {}}
-            await self.topic.put(key, {**nobody, "cause": None})
+            nobody = {"mpid": "", "message_id": "", "user_identities": [], "user_attributes": {}}
+            await self.topic.put(key, {**message, **nobody, "cause": None})
 
     async def list_made(self, output: str, connection: str) -> None:
         """It need not be asked for any more."""
@@ -100,7 +103,19 @@ class Memory:
         if key in self.topic.values:
             await self.topic.put(key, None)
 
-    # -- settings that a fault was about -----------------------------------------------------------
+    # -- settings of connections -------------------------------------------------------------------
+
+    def settings(self, connection: str) -> list[str]:
+        """Digests of the settings that definitions gave a connection, the newest last."""
+        digests: list[str] = self.topic.values.get(f"settings:{connection}", {}).get("settings", [])
+        return digests
+
+    async def note_settings(self, connection: str, digest: str) -> None:
+        """Remember that definitions gave it these."""
+        known = self.settings(connection)
+        if digest not in known:
+            value = {"settings": [*known, digest][-_MOST_SETTINGS:]}
+            await self.topic.put(f"settings:{connection}", value)
 
     def refused(self, connection: str) -> frozenset[str]:
         """Digests of the settings of a connection that faults were about."""

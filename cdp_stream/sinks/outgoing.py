@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.partition.room import Room
 from cdp_stream.sinks.deliveries import Deliveries
 from cdp_stream.sinks.destination import Destination
 from cdp_stream.sinks.gathering import Gathering
@@ -71,9 +72,14 @@ class Outgoing:
         outlet: Where to.
         reports: Who is told what comes of it.
         metrics: Where to count.
+        room: Memory for what gathers and is on its way, of all outputs of the process.
     """
 
-    def __init__(self, outlet: Outlet, reports: Reports, metrics: OutputMetrics) -> None:
+    def __init__(
+        self, outlet: Outlet, reports: Reports, metrics: OutputMetrics, room: Room | None = None
+    ) -> None:
+        self._room = room if room is not None else Room()
+        self._room.join(self)
         self._outlet = outlet
         self._reports = reports
         self._metrics = metrics
@@ -87,7 +93,8 @@ class Outgoing:
     @property
     def has_room(self) -> bool:
         """Whether more may be taken."""
-        return self._deliveries.held < self._most_held
+        memory = self._deliveries.memory + self._gathering.memory
+        return self._deliveries.held < self._most_held and memory < self._room.share()
 
     @property
     def next_due(self) -> float | None:
@@ -97,6 +104,9 @@ class Outgoing:
     def add(self, item: Taken, now: float) -> None:
         """Let a change gather, or go if there are enough."""
         self._submit(self._gathering.add(item, now))
+        if 2 * self._gathering.memory > self._room.share():
+            # It would leave no room, and wait for nothing but its time.
+            self._submit(self._gathering.flush_most())
 
     def add_alone(self, item: Taken) -> None:
         """Let a change go at once and by itself."""

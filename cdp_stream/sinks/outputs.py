@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from cdp_stream.connectors.connector import AnyConnector
+from cdp_stream.connectors.exchange import Fault
 from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.secret_names import names_in
 from cdp_stream.errors import CdpError, UsageError
-from cdp_stream.sinks.environment import Redaction, filled, names_in
+from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.reading import settings_problems
 
 __all__ = ["PreparedOutput", "check_environment", "faults_of", "prepare", "selected"]
@@ -49,9 +52,9 @@ def selected(outputs: Sequence[Output], only: Collection[str]) -> list[Output]:
 
 
 def check_environment(
-    outputs: Sequence[Output], connections: Sequence[Connection], environment: Mapping[str, str]
+    outputs: Sequence[Output], connections: Sequence[Connection], secrets: Secrets
 ) -> None:
-    """Check that every variable that these outputs and their connections ask for is set.
+    """Check that every variable that these outputs and their connections ask for is to be had.
 
     Raises:
         UsageError: some are not; all are named.
@@ -65,44 +68,47 @@ def check_environment(
         if connection.output in ids and connection.active:
             for name in names_in(connection.settings):
                 wanted.setdefault(name, []).append(f"connection {connection.id}")
-    missing = [
-        f"{name} (for {', '.join(dict.fromkeys(users))})"
+    lacking = {
+        name: f"(for {', '.join(dict.fromkeys(users))})"
         for name, users in wanted.items()
-        if name not in environment
-    ]
-    if missing:
-        noun = "variable is" if len(missing) == 1 else "variables are"
-        raise UsageError(
-            f"{len(missing)} environment {noun} not set: {', '.join(missing)}",
-            "set them where the worker starts, then start it again",
-        )
+        if not secrets.has(name)
+    }
+    unset = [f"{name} {users}" for name, users in lacking.items() if not secrets.why_not(name)]
+    found = [f"{why} {users}" for name, users in lacking.items() if (why := secrets.why_not(name))]
+    if unset:
+        noun = "variable is" if len(unset) == 1 else "variables are"
+        found.append(f"{len(unset)} environment {noun} not set: {', '.join(unset)}")
+    if found:
+        raise UsageError("; ".join(found), "set them where the worker starts, then start it again")
 
 
 def prepare(
     output: Output,
-    environment: Mapping[str, str],
+    secrets: Secrets,
     find: Callable[[str], type[Any]] = connector_class,
+    outputs_dir: Path | None = None,
 ) -> PreparedOutput:
     """Make an output ready.
 
     Args:
         find: the connector's class by its name.
+        outputs_dir: where all files lie that its settings name; anywhere without.
 
     Raises:
-        UsageError: the connector is unknown or lacks its extra, a variable is not set, or the
-            settings do not fit.
+        UsageError: the connector is unknown or lacks its extra, a variable is not to be had, or the
+            settings do not fit, or name a file elsewhere.
     """
     kind = _class_of(output, find)
-    missing = [name for name in dict.fromkeys(names_in(output.settings)) if name not in environment]
-    if missing:
+    if lacking := secrets.lacking(output.settings):
         raise UsageError(
-            f"output {output.id}: not set in the environment: {', '.join(missing)}",
-            "set them where the worker starts, start it again, then resume the output",
+            f"output {output.id}: {'; '.join(lacking)}",
+            "mend that where the worker starts, start it again, then resume the output",
         )
-    redaction = Redaction(environment[name] for name in names_in(output.settings))
+    redaction = Redaction(secrets.used_by(output.settings))
     try:
-        settings = kind.output_settings.model_validate(filled(output.settings, environment))
+        settings = kind.output_settings.model_validate(secrets.filled(output.settings))
         connector = kind(output.id, settings)
+        _check_paths(connector, outputs_dir)
     except ValidationError as error:
         raise UsageError(
             redaction(f"output {output.id}: its settings do not fit: {settings_problems(error)}"),
@@ -116,12 +122,31 @@ def prepare(
     return PreparedOutput(output, connector, redaction)
 
 
-def faults_of(outputs: Sequence[Output], environment: Mapping[str, str]) -> list[str]:
+def _check_paths(connector: AnyConnector, outputs_dir: Path | None) -> None:
+    """Refuse files outside a folder, by whatever links they lead there."""
+    if outputs_dir is None:
+        return
+    try:
+        paths = connector.paths
+    except Fault as fault:
+        raise UsageError(fault.message) from None
+    for path in paths:
+        if not path.resolve().is_relative_to(outputs_dir.resolve()):
+            raise UsageError(
+                f"output {connector.output}: {path} lies outside of {outputs_dir}, the folder of "
+                "files that outputs name (outputs_dir)",
+                "name a path in it, or have operators choose another folder",
+            )
+
+
+def faults_of(
+    outputs: Sequence[Output], secrets: Secrets, outputs_dir: Path | None = None
+) -> list[str]:
     """Why outputs cannot run, in a sentence each; without any secret."""
     found: list[str] = []
     for output in outputs:
         try:
-            prepare(output, environment)
+            prepare(output, secrets, outputs_dir=outputs_dir)
         except CdpError as error:
             found.append(str(error))
     return found

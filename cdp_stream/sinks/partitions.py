@@ -12,7 +12,7 @@ from typing import Any
 from faust.types import TP
 
 from cdp_stream.kafka.chunks import Chunk
-from cdp_stream.sinks.held import WAITING_RECORDS, HeldPartition
+from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.taken import Taken
 
@@ -72,10 +72,14 @@ class Partitions:
         if chunk.epoch != held.epoch:
             return
         held.add(chunk)
-        if held.waiting > WAITING_RECORDS and not held.paused:
+        if held.waiting_bytes > self._plan.waiting.share() and not held.paused:
             held.paused = True
             self.pause([partition])
         self.wake.set()
+
+    def is_down(self, held: HeldPartition) -> bool:
+        """Whether a partition that is not fetched, as too much of it waits, is down to half."""
+        return held.paused and held.waiting_bytes <= self._plan.waiting.share() // 2
 
     def confirm(self, items: Collection[Taken]) -> None:
         """Note what the partner has taken, or never will."""

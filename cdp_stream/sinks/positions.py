@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from faust.types import TP
 
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.log import log
+from cdp_stream.partition.room import Room
 from cdp_stream.sinks.memory import Memory
 
 __all__ = ["SinkPlan", "starting_positions"]
@@ -28,6 +29,8 @@ class SinkPlan:
         client: Connection settings of the aiokafka client.
         session_timeout_s: After so long without the coordinator's word nothing is kept: another
             worker may hold the partitions by then.
+        waiting: Memory for records that wait, of all outputs of the process.
+        sending: Memory for changes that gather or are on their way, of all outputs.
     """
 
     output: str
@@ -36,6 +39,8 @@ class SinkPlan:
     partitions: int
     client: Any
     session_timeout_s: float
+    waiting: Room = field(default_factory=Room)
+    sending: Room = field(default_factory=Room)
 
 
 async def starting_positions(

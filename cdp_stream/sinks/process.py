@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.connectors.registry import connector_class
-from cdp_stream.core.connection import Output
+from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
@@ -35,6 +35,7 @@ from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
+from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outputs import selected
@@ -51,6 +52,11 @@ class HasAccount(Protocol):
     """One version of the definitions."""
 
     @property
+    def version(self) -> str:
+        """Its name."""
+        ...
+
+    @property
     def account(self) -> Account:
         """What they define."""
         ...
@@ -62,6 +68,10 @@ class Definitions(Protocol):
     @property
     def latest(self) -> HasAccount:
         """The newest that can be used; only after `start`."""
+        ...
+
+    def between(self, version: str | None, later: str) -> Iterable[Account]:
+        """What the versions between two defined, as far as they are to be had; in a thread."""
         ...
 
     async def start(self, changed: Callable[[], None]) -> None:
@@ -78,7 +88,7 @@ class SinkJob:
     """What one process is to do.
 
     Attributes:
-        environment: fills in `${NAME}`.
+        secrets: fill in `${NAME}`.
         only: ids of the outputs to run; empty is all.
         find: a connector's class by its name.
         is_child: whether a parent waits for the port of its metrics on standard output, and ends
@@ -89,7 +99,7 @@ class SinkJob:
 
     settings: Settings
     create_sink: CreateSink
-    environment: Mapping[str, str]
+    secrets: Secrets
     only: Sequence[str] = ()
     find: Callable[[str], type[Any]] = connector_class
     is_child: bool = False
@@ -166,11 +176,15 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
         await ensure_topics(job.settings, sinks=True)
         async with state_topics(job.settings) as (standings, memory, producer):
             around = Surroundings(
-                job.settings, job.create_sink, job.environment, standings, memory, producer, metrics
-            )
+                job.settings, job.create_sink, job.secrets, standings, memory, producer, metrics,
+                partial(_earlier_connections, definitions),
+            )  # fmt: skip
             sinks.append(Sinks(around))
             make_topics = partial(ensure_output_topics, job.settings)
-            readying = Readying(job.environment, job.find, make_topics, standings, memory, metrics)
+            readying = Readying(
+                job.secrets, job.find, make_topics, standings, memory, metrics,
+                job.settings.outputs_dir,
+            )  # fmt: skip
             told += [sinks[0].report, readying.report]
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip
@@ -194,6 +208,12 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     if not ended:
         raise cut_short()
     return 0
+
+
+def _earlier_connections(definitions: Definitions) -> list[Sequence[Connection]]:
+    """Those of all versions before the latest."""
+    accounts = definitions.between("0", definitions.latest.version)
+    return [account.connections for account in accounts]
 
 
 async def _have(definitions: Definitions, changed: asyncio.Event, stopping: asyncio.Event) -> bool:

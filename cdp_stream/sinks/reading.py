@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,13 +11,33 @@ from pydantic import ValidationError
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.sinks.environment import Redaction, filled, names_in
+from cdp_stream.sinks.environment import Redaction, Secrets
+from cdp_stream.sinks.in_force import InForce
+from cdp_stream.sinks.memory import Memory
 
-__all__ = ["Reader", "UnreadableError", "settings_problems"]
+__all__ = ["Reader", "UndefinedError", "UnreadableError", "settings_problems"]
 
 
 class UnreadableError(Exception):
     """A record is no change; the text says why."""
+
+
+class UndefinedError(Exception):
+    """No definitions that are known here gave a connection the settings in a record.
+
+    Attributes:
+        connection: Its id.
+        has_looked: Whether earlier versions of the definitions have been looked at.
+        outcome: What becomes of the record where none will come that explain it.
+    """
+
+    def __init__(
+        self, connection: str, outcome: UnreadableError | Fault, *, has_looked: bool
+    ) -> None:
+        super().__init__(str(outcome))
+        self.connection = connection
+        self.outcome = outcome
+        self.has_looked = has_looked
 
 
 class Reader:
@@ -25,31 +45,32 @@ class Reader:
 
     Args:
         connector: The output's.
-        environment: Fills in `${NAME}` of connections' settings.
+        secrets: Fill in `${NAME}` of connections' settings.
         redaction: Told their secrets.
-        settings_of: The settings that count for a record, as written.
-        list_of: The list that was made for a connection; None when none was.
+        in_force: Says which settings count for a record.
+        memory: Knows the lists that were made for connections.
     """
 
     def __init__(
         self,
         connector: AnyConnector,
-        environment: Mapping[str, str],
+        secrets: Secrets,
         redaction: Redaction,
-        settings_of: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-        list_of: Callable[[str], str | None],
+        in_force: InForce,
+        memory: Memory,
     ) -> None:
         self._connector = connector
-        self._environment = environment
+        self._secrets = secrets
         self._redaction = redaction
-        self._settings_of = settings_of
-        self._list_of = list_of
+        self._in_force = in_force
+        self._memory = memory
         self._known: dict[str, tuple[Any, Any, str | None]] = {}
 
     def read(self, value: bytes | None) -> OutputChange[Any]:
         """The change in a record.
 
         Raises:
+            UndefinedError: Its settings are not those of its connection, as far as is known here.
             UnreadableError: There is none, or it deletes an audience with settings that do not fit.
             Fault: Its connection's settings cannot be used.
         """
@@ -71,8 +92,24 @@ class Reader:
         except (KeyError, TypeError, AttributeError) as error:
             raise UnreadableError(f"it lacks {error}, or has it in another form") from error
 
+    def _undefined(self, message: Mapping[str, Any]) -> UnreadableError | Fault:
+        """What becomes of a record whose settings no definitions gave its connection."""
+        connection = message["connection"]
+        why = f"no definitions gave connection {connection} the settings in its record"
+        if message["action"] == AUDIENCE_DELETE or not self._in_force.is_defined(connection):
+            return UnreadableError(why)
+        return Fault(
+            "connection",
+            f"{why}; see that all workers have the same definitions and who else writes to the "
+            "output's topic, then resume it: what waits gets the settings that are defined",
+            "undefined",
+        )
+
     def _settings(self, message: Mapping[str, Any]) -> tuple[Any, str | None]:
-        connection, raw = message["connection"], self._settings_of(message)
+        connection, raw = message["connection"], self._in_force.settings_of(message)
+        if raw is None:
+            outcome, has_looked = self._undefined(message), self._in_force.has_looked()
+            raise UndefinedError(connection, outcome, has_looked=has_looked)
         known = self._known.get(connection)
         if known is None or known[0] != raw:
             settings = self._checked(connection, raw, message["action"])
@@ -82,28 +119,28 @@ class Reader:
                 else None
             )
             known = self._known[connection] = (raw, settings, named)
-        return known[1], known[2] or self._list_of(connection)
+        return known[1], known[2] or self._memory.list_of(connection)
 
     def _checked(self, connection: str, raw: Mapping[str, Any], action: str) -> Any:
-        missing = [name for name in dict.fromkeys(names_in(raw)) if name not in self._environment]
-        if missing:
+        if lacking := self._secrets.lacking(raw):
             raise Fault(
                 "connection",
-                f"{', '.join(missing)} is not set in the worker's environment; set it, start the "
-                f"worker again, then resume connection {connection}",
+                f"{'; '.join(lacking)}; mend that, start the worker again, then resume connection "
+                f"{connection}",
+                "settings",
             )
-        for name in names_in(raw):
-            self._redaction.add(self._environment[name])
+        for secret in self._secrets.used_by(raw):
+            self._redaction.add(secret)
         try:
-            return self._connector.connection_settings.model_validate(
-                filled(raw, self._environment)
-            )
+            return self._connector.connection_settings.model_validate(self._secrets.filled(raw))
         except ValidationError as error:
             why = f"the settings of connection {connection} do not fit: {settings_problems(error)}"
             if action == AUDIENCE_DELETE:  # about a list that this connector knows nothing of
                 raise UnreadableError(self._redaction(why)) from None
             raise Fault(
-                "connection", self._redaction(f"{why}; correct the definitions, then resume it")
+                "connection",
+                self._redaction(f"{why}; correct the definitions, then resume it"),
+                "settings",
             ) from None
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cdp_stream.core.connection import Output
 from cdp_stream.errors import CdpError
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput, prepare
@@ -30,7 +32,8 @@ class Readying:
     """Makes outputs ready, and tells of those that cannot run.
 
     Args:
-        environment: fills in `${NAME}`.
+        secrets: fill in `${NAME}`.
+        outputs_dir: where all files lie that settings name; anywhere without.
         find: a connector's class by its name.
         make_topics: asked for outputs that are new, or were changed.
 
@@ -38,16 +41,18 @@ class Readying:
         resumed: set when one that cannot run is resumed: it is to be looked at again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - put together in one place
         self,
-        environment: Mapping[str, str],
+        secrets: Secrets,
         find: Callable[[str], type[Any]],
         make_topics: MakeTopics,
         standings: Standings,
         memory: Memory,
         metrics: SinkMetrics,
+        outputs_dir: Path | None = None,
     ) -> None:
-        self._environment = environment
+        self._secrets = secrets
+        self._outputs_dir = outputs_dir
         self._find = find
         self._make_topics = make_topics
         self._standings = standings
@@ -67,7 +72,7 @@ class Readying:
         without_topics = await self._make_topics(new) if new else {}
         for output in outputs:
             try:
-                prepared = prepare(output, self._environment, self._find)
+                prepared = prepare(output, self._secrets, self._find, self._outputs_dir)
                 if output.id in without_topics:
                     raise without_topics[output.id]
             except CdpError as error:
@@ -99,7 +104,8 @@ class Readying:
             is_new = True
         if is_new:
             metrics.faulted("output")
-            log("output_fault", level=logging.ERROR, output=output.id, connection=None, reason=why,
+            log("output_fault", level=logging.ERROR, output=output.id, connection=None,
+                code="not_ready", status=None, reason=why,
                 next=f"cdp outputs resume {output.id}")  # fmt: skip
         show_standing(self._standings, output.id, metrics)
         await self._memory.note_connector(output.id, output.connector)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,13 +19,16 @@ from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.kafka.worker import serve_app, stop_app
+from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.destination import Destination, destination_of
+from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.hosting import SinkHosting
 from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
+from cdp_stream.sinks.personal import Personal
 from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.reading import Reader
 from cdp_stream.sinks.showing import standing_of
@@ -42,17 +45,19 @@ class Surroundings:
     """What all sinks of a process share.
 
     Attributes:
-        environment: fills in `${NAME}` of connections' settings.
+        secrets: fill in `${NAME}` of connections' settings.
         producer: for rejected changes.
+        earlier: the connections of earlier versions of the definitions; called in a thread.
     """
 
     settings: Settings
     create_sink: CreateSink
-    environment: Mapping[str, str]
+    secrets: Secrets
     standings: Standings
     memory: Memory
     producer: AIOKafkaProducer
     metrics: SinkMetrics
+    earlier: Callable[[], Iterable[Iterable[Connection]]] = lambda: ()
 
 
 @dataclass(slots=True)
@@ -74,7 +79,9 @@ class Sinks:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._in_force = InForce(around.memory)
+        self._waiting = Room(around.settings.memory_for("outputs_waiting"))
+        self._sending = Room(around.settings.memory_for("outputs_sending"))
+        self._in_force = InForce(around.memory, around.earlier)
         self._running: dict[str, _Running] = {}
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
@@ -116,7 +123,7 @@ class Sinks:
             defined: The ids of all that are defined, so that others can be forgotten; None where
                 this process runs but some.
         """
-        self._in_force.define(connections)
+        await self._in_force.define(connections)
         wanted = {prepared.definition.id: prepared for prepared in outputs}
         gone = [
             output
@@ -146,7 +153,7 @@ class Sinks:
         settings, metrics = around.settings, around.metrics.of(definition.id)
         destination = destination_of(
             prepared.connector, settings.data_dir / "outputs" / definition.id,
-            prepared.redaction, metrics.watch,
+            prepared.redaction, metrics.watch, allow_private=settings.allow_private,
         )  # fmt: skip
         await destination.open()
         await around.memory.note_connector(definition.id, definition.connector)
@@ -179,10 +186,11 @@ class Sinks:
             partitions,
             client_settings(settings),
             settings.session_timeout,
+            self._waiting,
+            self._sending,
         )
         reader = Reader(
-            prepared.connector, around.environment, prepared.redaction,
-            self._in_force.settings_of, around.memory.list_of,
+            prepared.connector, around.secrets, prepared.redaction, self._in_force, around.memory,
         )  # fmt: skip
         return SinkHosting(
             app, plan, prepared.connector, reader, destination, around.standings, around.memory,
@@ -216,7 +224,7 @@ class Sinks:
         try:
             await running.destination.close()
         except Fault as fault:
-            _tell_not_closed(output, fault.message)
+            _tell_not_closed(output, Personal(())(fault.message))
         except Exception as error:  # noqa: BLE001 - it concerns this output alone
             _tell_not_closed(output, type(error).__name__)
         running.metrics.forget()

@@ -32,6 +32,7 @@ from cdp_stream.connectors.exchange import (
 from cdp_stream.sinks.backoff import asked_s, pause_s, retry_after_s
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.partner import InsideAddressError, Partner, UntrustedError
+from cdp_stream.sinks.personal import Personal
 from cdp_stream.sinks.rate import Pace
 from cdp_stream.sinks.stopping import AbandonedError, Stopping
 
@@ -45,6 +46,8 @@ _REDIRECTED: Final = frozenset({301, 302, 303, 307, 308})
 _KEPT_METHOD: Final = frozenset({307, 308})
 _MOST_REDIRECTS: Final = 5
 _UNAUTHORIZED: Final = 401
+_LONGEST: Final = 4_000
+"""Characters of a fault's message: some partners answer a whole page."""
 
 
 class Sender:
@@ -56,6 +59,7 @@ class Sender:
         pace: when requests may go.
         retry_for_s: how long a request is tried again, at least.
         redaction: takes secrets out of what is told.
+        forbids_private: whether operators let no output call addresses inside.
         wall_ms: the wall clock, epoch ms.
         now: a steady clock, seconds.
         asked: called with the seconds that each attempt took.
@@ -73,6 +77,7 @@ class Sender:
         redaction: Redaction,
         wall_ms: Callable[[], int],
         now: Callable[[], float],
+        forbids_private: bool = False,
         asked: Callable[[float], None] = lambda _seconds: None,
         retried: Callable[[], None] = lambda: None,
         draw: Callable[[float, float], float] = random.uniform,
@@ -84,6 +89,7 @@ class Sender:
         self._redaction = redaction
         self._wall_ms = wall_ms
         self._now = now
+        self._forbids_private = forbids_private
         self._asked = asked
         self._retried = retried
         self._draw = draw
@@ -96,10 +102,12 @@ class Sender:
         """Deliver changes.
 
         Raises:
-            Fault: nothing more can be delivered; its words hold no secret.
+            Fault: nothing more can be delivered; its words hold no secret, and nobody.
             AbandonedError: told to stop before it went through.
         """
-        outcome = await self._told(self._run(self._connector.deliver(changes), stopping))
+        personal = Personal(changes)
+        work = self._run(self._connector.deliver(changes), stopping, personal)
+        outcome = await self._told(work, personal)
         rejected = {place: self._redaction(why) for place, why in outcome.rejected.items()}
         return Outcome(rejected)
 
@@ -109,14 +117,18 @@ class Sender:
         Raises:
             Fault, AbandonedError: as `deliver`.
         """
-        created: str = await self._told(self._run(self._connector.create_list(change), stopping))
+        personal = Personal([change])
+        work = self._run(self._connector.create_list(change), stopping, personal)
+        created: str = await self._told(work, personal)
         return created
 
-    async def _told(self, work: Any) -> Any:
+    async def _told(self, work: Any, personal: Personal) -> Any:
         try:
             return await work
         except Fault as fault:
-            raise Fault(fault.scope, self._redaction(fault.message)) from None
+            is_cut = len(fault.message) > _LONGEST
+            message = self._redaction(fault.message[:_LONGEST], is_cut)
+            raise fault.told(personal(message)) from None
         except (AbandonedError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -126,24 +138,32 @@ class Sender:
                 f"connector {self._connector.name} could not make sense of an answer "
                 f"({type(error).__name__}); report it, and resume the output with a version that "
                 "can",
+                "connector",
             ) from error
 
     async def _run(
         self,
         conversation: Generator[Request, Answer, R],
         stopping: Stopping,
+        personal: Personal,
         *,
         token: bool = False,
     ) -> R:
         """Carry a conversation on to its end."""
+        status: int | None = None
         try:
             request = next(conversation)
             while True:
+                personal.note(request)
                 answer = await self._ask(request, stopping, fetching_token=token)
+                status = answer.status
                 request = conversation.send(answer)
         except StopIteration as end:
             result: R = end.value
             return result
+        except Fault as fault:
+            fault.status = fault.status or status
+            raise
         finally:
             conversation.close()
 
@@ -166,10 +186,12 @@ class Sender:
                 raise self._untrusted(request, error) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
                 raise Fault(
-                    "output", f"{_host(request)} is no address that can be called; correct it"
+                    "output",
+                    f"{_host(request)} is no address that can be called; correct it",
+                    "address",
                 ) from error
             except (httpx.TransportError, OSError, TimeoutError) as error:
-                why, asked_for = self._words_of(error), None
+                why, asked_for, status = self._words_of(error), None, None
             else:
                 if answer.status == _UNAUTHORIZED and token is not None and not renewed:
                     renewed = True
@@ -178,11 +200,15 @@ class Sender:
                 verdict = self._connector.classify(request, answer)
                 if verdict is None:
                     return answer
+                status = answer.status
                 if isinstance(verdict, Fault):
+                    verdict.status = status
                     raise verdict
                 why, asked_for = f"it answered {answer.words()}", self._asked_for(verdict, answer)
             if self._now() - started >= self._retry_for_s:
-                raise self._exhausted(request, why)
+                fault = self._exhausted(request, why)
+                fault.status = status
+                raise fault
             self._retried()
             await self._pause(attempt, asked_for, stopping)
 
@@ -209,9 +235,12 @@ class Sender:
                     "output",
                     f"{_host(request)} redirects ({answer.status}) to {shown_address(url)}; if "
                     "that is the partner's, set it as the output's address",
+                    "redirect",
                 )
             signed = Request(signed.method, url, signed.body, signed.headers)
-        raise Fault("output", f"{_host(request)} redirects round in circles; check its address")
+        raise Fault(
+            "output", f"{_host(request)} redirects round in circles; check its address", "redirect"
+        )
 
     def _authorized(self, request: Request, token: Token | None) -> Request:
         signed = self._connector.authorized(request, self._wall_ms(), token)
@@ -233,7 +262,7 @@ class Sender:
             if fetch is None:
                 self._needs_token = False
                 return None
-            token = await self._run(fetch, stopping, token=True)
+            token = await self._run(fetch, stopping, Personal(()), token=True)
             self._redaction.add(token.value)
             self._token, self._token_made_at = token, self._wall_ms()
             return token
@@ -269,13 +298,19 @@ class Sender:
             "output",
             f"{_host(request)} took nothing for {self._retry_for_s:.0f} s: {why}; see that it is "
             f"well, then resume output {self._connector.output}",
+            "no_answer",
         )
 
     def _inside(self, request: Request, error: InsideAddressError) -> Fault:
+        advice = (
+            "operators forbid that (allow_private); correct the address, or have them allow it"
+            if self._forbids_private
+            else f"if that is meant, set allow_private: true for output {self._connector.output}"
+        )
         return Fault(
             "output",
-            f"{_host(request)} has the address {error} inside our own network; if that is meant, "
-            f"set allow_private: true for output {self._connector.output}",
+            f"{_host(request)} has the address {error} inside our own network; {advice}",
+            "inside",
         )
 
     def _untrusted(self, request: Request, error: UntrustedError) -> Fault:
@@ -283,6 +318,7 @@ class Sender:
             "output",
             f"the certificate of {_host(request)} does not hold: {error}; it has to be mended "
             f"there, then resume output {self._connector.output}",
+            "certificate",
         )
 
     def _words_of(self, error: Exception) -> str:

@@ -76,5 +76,10 @@ class Standings:
         )
 
     async def put(self, record: Record) -> None:
-        """Write a record."""
-        await self.topic.put(str(record["id"]), record)
+        """Write a record; that of a resumption is followed by a tombstone, so that the topic keeps
+        no words of a fault that is over.
+        """
+        key = str(record["id"])
+        await self.topic.put(key, record)
+        if record["state"] == RUNNING:
+            await self.topic.put(key, None)

@@ -69,7 +69,7 @@ class _WantedList(msgspec.Struct):
     settings: dict[str, Any]
 
 
-class _Refused(msgspec.Struct):
+class _Digests(msgspec.Struct):
     settings: list[str]
 
 
@@ -88,7 +88,8 @@ _KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "output": _Output,
     "list": _List,
     "wanted-list": _WantedList,
-    "refused": _Refused,
+    "settings": _Digests,
+    "refused": _Digests,
     "audience-delete": _Deletion,
     "audience-deleted": _Deleted,
 }

@@ -104,10 +104,11 @@ class Stops:
         else:
             self._stop_connection(connection)
         self._metrics.faulted(fault.scope)
+        where = output if whole else f"{output} --connection '{connection}'"
         log("output_fault", level=logging.ERROR, output=output,
-            connection=None if whole else connection, reason=fault.message,
-            next=f"cdp outputs resume {output}"
-            + ("" if whole else f" --connection '{connection}'"))  # fmt: skip
+            connection=None if whole else connection, code=fault.code, status=fault.status,
+            next=f"read `cdp outputs show {output}`, mend it, then `cdp outputs resume {where}`",
+            )  # fmt: skip
         record = faulted(output, None if whole else connection, fault.message, wall_ms())
         self._faulting.add(record["id"])
 
@@ -128,7 +129,8 @@ class Stops:
         try:
             await destination.idle()
         except Fault as fault:
-            found = Fault("output", fault.message)
+            found = fault.told(fault.message)
+            found.scope = "output"
         if self._partitions.is_open and not self._partitions.halted:
             found, self._untold = found or self._untold, None
             if found is not None:

@@ -26,12 +26,22 @@ class Taken:
     key: bytes | None
     value: bytes
 
+    @property
+    def memory(self) -> int:
+        """About the bytes that it takes: as a record, decoded, and as its connector is given it."""
+        return 1_500 + 4 * len(self.value)
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
     """Changes that are delivered together, in order; eq is identity."""
 
     items: Sequence[Taken]
+
+    @property
+    def memory(self) -> int:
+        """About the bytes that it takes."""
+        return sum(item.memory for item in self.items)
 
     @property
     def changes(self) -> list[OutputChange[Any]]:

@@ -13,17 +13,22 @@ import orjson
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.deletions import Deletions
-from cdp_stream.sinks.held import WAITING_RECORDS, HeldPartition
+from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.metrics import OutputMetrics
 from cdp_stream.sinks.outgoing import Outgoing
 from cdp_stream.sinks.partitions import Partitions
-from cdp_stream.sinks.reading import Reader, UnreadableError
+from cdp_stream.sinks.reading import Reader, UndefinedError, UnreadableError
 from cdp_stream.sinks.taken import Taken
 
 __all__ = ["Taking"]
 
 _LONGEST_WAIT_S: Final = 1.0
+_DEFINITIONS_S: Final = 30.0
+"""How long a record waits for definitions that explain its settings: whoever wrote it may have read
+a new version earlier than we do.
+"""
 
 
 class Taking:
@@ -75,11 +80,10 @@ class Taking:
                 break
             records = held.take_slice()
             if records:
-                worked = True
                 self._last_served = held.number
-                self._take(held, records)
+                worked |= self._take(held, records)
                 await asyncio.sleep(0)
-            if held.paused and held.waiting <= WAITING_RECORDS // 2:
+            if self._partitions.is_down(held):
                 held.paused = False
                 self._partitions.fetch([held.number])
         if self._partitions.is_open and not self._partitions.halted:
@@ -104,18 +108,23 @@ class Taking:
             async with asyncio.timeout(wait):
                 await self._partitions.wake.wait()
 
-    def _take(self, held: HeldPartition, records: list[Any]) -> None:
+    def _take(self, held: HeldPartition, records: list[Any]) -> bool:
+        """Take records, up to one that has to wait; returns whether any was taken."""
         now, progress = time.monotonic(), held.progress
         held.first_seen = None
-        for record in records:
+        for place, record in enumerate(records):
             offset = record.offset
             try:
                 change = self._reader.read(record.value)
-            except UnreadableError as error:
-                self._put_aside(held, record, str(error))
+            except UndefinedError as error:
+                if self._waits(held, record, error):
+                    held.put_back(records[place:])
+                    records = records[:place]
+                    break
+                self._do_without(held, record, error.outcome)
                 continue
-            except Fault as fault:
-                self._stand_still(held, record, fault)
+            except (UnreadableError, Fault) as error:
+                self._do_without(held, record, error)
                 continue
             if not progress.take(offset, change.connection, record.timestamp):
                 continue
@@ -125,9 +134,30 @@ class Taking:
                 self._take_deletion(held, item)
             else:
                 self._outgoing.add(item, now)
+        if not records:
+            return False
         held.last = records[-1].offset
         progress.read(held.last + 1)
         self._partitions.confirmed.set()
+        return True
+
+    def _waits(self, held: HeldPartition, record: Any, error: UndefinedError) -> bool:
+        """Whether a record is to be looked at again later, in case definitions come that explain
+        it; not if its connection stands still, as it is read again then anyway.
+        """
+        if error.connection in self._partitions.stopped:
+            return False
+        now = time.monotonic()
+        if held.undefined is None or held.undefined[0] != record.offset:
+            held.undefined = record.offset, now
+        waited = max(now - held.undefined[1], (wall_ms() - record.timestamp) / 1000)
+        return not error.has_looked or waited < _DEFINITIONS_S
+
+    def _do_without(self, held: HeldPartition, record: Any, why: UnreadableError | Fault) -> None:
+        if isinstance(why, Fault):
+            self._stand_still(held, record, why)
+        else:
+            self._put_aside(held, record, str(why))
 
     def _take_deletion(self, held: HeldPartition, item: Taken) -> None:
         connection = item.change.connection

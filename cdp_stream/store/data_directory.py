@@ -8,9 +8,27 @@ from pathlib import Path
 
 from cdp_stream.errors import DiskError, UsageError
 
-__all__ = ["hold_data_directory"]
+__all__ = ["hold_data_directory", "is_open_to_others", "make_private"]
 
 _LOCK = "worker.lock"
+_OTHERS = 0o007
+
+
+def make_private(directory: Path) -> None:
+    """Create a directory, and those above it that are missing, for nobody but their owner: rows
+    and events hold personal data. One that is there stays as it is.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+    for one in reversed([directory, *directory.parents]):
+        if not one.is_dir():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
+def is_open_to_others(directory: Path) -> bool:
+    """Whether users who share no group with the owner have any right in it."""
+    return bool(directory.stat().st_mode & _OTHERS)
 
 
 @contextmanager
@@ -22,8 +40,8 @@ def hold_data_directory(directory: Path) -> Iterator[None]:
         DiskError: It cannot be created or locked.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        make_private(directory)
+        lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(directory, error) from error
     try:

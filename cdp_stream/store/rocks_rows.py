@@ -15,6 +15,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Writ
 
 from cdp_stream.errors import DiskError
 from cdp_stream.store.damage import StoreDamagedError, disk_error
+from cdp_stream.store.data_directory import make_private
 from cdp_stream.store.rocks_partition import RocksPartition
 from cdp_stream.store.rows import LogIdentity, Opened, Rows
 
@@ -31,6 +32,7 @@ KEPT_MS = _HOUR_MS
 _STAMPED_MS = _HOUR_MS
 _CLOCK_MS = 60_000
 _MIB = 1024 * 1024
+_LEAST_MEMORY = 8 * _MIB
 _WRITE_BUFFER = 16 * _MIB
 _OPEN_FILES = 64
 
@@ -41,16 +43,19 @@ class RocksRows:
     Args:
         directory: Where the databases of this changelog go; created as needed.
         now_ms: The wall clock.
-        memory_mib: For blocks that were read, indexes and rows not yet on disk, of all partitions.
+        memory: Bytes for blocks that were read, indexes and rows not yet on disk, of all
+            partitions: 8 MiB at least.
     """
 
-    def __init__(self, directory: Path, now_ms: Callable[[], int], memory_mib: int = 128) -> None:
+    def __init__(
+        self, directory: Path, now_ms: Callable[[], int], memory: int = 128 * _MIB
+    ) -> None:
         self._directory = directory
         self._now_ms = now_ms
         self._open: dict[int, RocksPartition] = {}
-        self._cache = Cache(memory_mib * _MIB)
+        self._cache = Cache(memory)
         self._buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
-            memory_mib * _MIB // 2, False, self._cache
+            memory // 2, False, self._cache
         )
 
     def open(self, partition: int, log: LogIdentity) -> Opened:
@@ -170,7 +175,7 @@ class RocksRows:
     def _open_database(self, partition: int) -> RocksPartition:
         path = self._path(partition)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_private(path)
         except OSError as error:
             raise disk_error(path, error.strerror or str(error)) from error
         return RocksPartition(path, partition, self._options())

@@ -226,7 +226,7 @@ class ChaosRun:
             EVERYTHING if self._schedule.last_applied is None else None,
             data=f"place-{place}",
             CDP_STORE=self._schedule.stores[place],
-            CDP_STORE_MEMORY="16",
+            CDP_MEMORY="64",
             CDP_SESSION_TIMEOUT=str(SESSION_S),
             CDP_REBALANCE_TIMEOUT=str(SESSION_S),
         )

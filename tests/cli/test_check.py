@@ -109,3 +109,23 @@ def test_a_missing_file_is_a_problem(folder: Path, capsys: pytest.CaptureFixture
 def test_no_file_at_all_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 2
     assert "FILE" in capsys.readouterr().err
+
+
+def test_variables_are_those_that_operators_allow_where_it_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = '{id: crm, connector: webhook, settings: {url: "https://x.org", secret: "${CRM_KEY}"}}'
+    connected = CONNECTED.replace("{id: seen, connector: log}", hook).replace("seen", "crm")
+    (folder / "hook.yaml").write_text(GOOD + connected)
+    assert main(["check", "hook.yaml"]) == 1
+    assert "name it `${CDP_SECRET_CRM_KEY}`" in capsys.readouterr().out
+    # It is the one setting that counts here, so that others may be whatever they are.
+    (folder / "cdp.toml").write_text('secret_names = ["CRM_*"]\nbroker = 3\n')
+    assert main(["check", "hook.yaml"]) == 0
+    monkeypatch.setenv("CDP_SECRET_NAMES", "OTHER")
+    assert main(["check", "hook.yaml"]) == 1
+    for name in ("CDP_SASL_PASSWORD", "CDP_SECRET_NAMES"):
+        monkeypatch.setenv("CDP_SECRET_NAMES", "*")
+        (folder / "hook.yaml").write_text(GOOD + connected.replace("CRM_KEY", name))
+        assert main(["check", "hook.yaml"]) == 1
+        assert f"`{name}` is the name of a setting" in capsys.readouterr().out

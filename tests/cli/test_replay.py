@@ -182,6 +182,23 @@ def test_rejected_lines_are_counted_and_handed_back(
     assert lines[1]["detail"].startswith("$.events[0].event_type: ")
 
 
+def test_a_profile_stops_growing_where_the_setting_says(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = {f"note {n}": "x" * 4_000 for n in range(5)}
+    line = json.dumps({**json.loads(batch(1)), "user_attributes": notes})
+    (folder / "large.ndjson").write_text(line)
+    assert main([*REPLAY, "large.ndjson", "--rejected", "rejected.ndjson"]) == 0
+    assert (folder / "rejected.ndjson").read_text() == ""
+    monkeypatch.setenv("CDP_PROFILE_SIZE", "16")
+    assert main([*REPLAY, "large.ndjson", "--rejected", "rejected.ndjson"]) == 0
+    (rejected,) = (folder / "rejected.ndjson").read_text().splitlines()
+    assert json.loads(rejected)["detail"] == "$: expected at most 16384 bytes of profile"
+    monkeypatch.setenv("CDP_PROFILE_SIZE", "8")
+    assert main([*REPLAY, "large.ndjson"]) == 2
+    assert "profile_size" in capsys.readouterr().err
+
+
 def test_standard_input_is_read_and_piped_output_has_no_progress(
     folder: Path,
 ) -> None:

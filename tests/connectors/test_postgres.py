@@ -153,3 +153,37 @@ async def test_a_server_that_goes_and_comes_back_loses_nothing(tmp_path):
         assert rows == [("101",), ("2",)]
     finally:
         own.remove()
+
+
+VERIFIED = {"sslmode": "verify-full", "sslrootcert": "system"}
+
+
+async def test_a_server_elsewhere_has_to_prove_who_it_is(tmp_path, settings):
+    # The server of these tests, under a name that is none of this machine's.
+    url = server().url().replace("127.0.0.1", "db.example") + "?hostaddr=127.0.0.1"
+    made = connector({**settings, "url": url})
+    with pytest.raises(Fault, match="server does not support SSL, but SSL was required"):
+        await made.open(tmp_path)
+    trusted = connector({**settings, "url": f"{url}&sslmode=prefer"})
+    await trusted.open(tmp_path)
+    await trusted.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "security"),
+    [
+        ("postgresql://u:p@db.example/d", VERIFIED),
+        ("postgresql://u:p@10.0.0.7/d", VERIFIED),
+        ("postgresql://u:p@localhost,db.example/d", VERIFIED),
+        ("postgresql://u:p@/d?service=crm", VERIFIED),
+        ("postgresql://u:p@db.example/d?sslrootcert=/ca.pem", {"sslmode": "verify-full"}),
+        ("postgresql://u:p@db.example/d?sslmode=prefer", {}),
+        ("postgresql://u:p@localhost/d", {}),
+        ("postgresql://u:p@127.0.0.1:5433/d", {}),
+        ("postgresql://u:p@[::1]/d", {}),
+        ("postgresql:///d?host=/run/postgresql", {}),
+        ("postgresql:///d", {}),
+    ],
+)
+def test_how_far_a_server_has_to_prove_who_it_is(settings, url, security):
+    assert connector({**settings, "url": url}).security() == security

@@ -87,6 +87,13 @@ def test_csv_is_as_the_file_connector_writes_it():
     )
 
 
+@pytest.mark.parametrize(("formulas", "name"), [("escape", "'=A1"), ("keep", "=A1")])
+def test_formulas_in_csv_are_made_harmless_unless_that_is_not_wanted(formulas, name):
+    add = change(ADD, identities=VISITOR, name="=A1")
+    ((_, body),) = put(Store(NOW), [add], format="csv", csv_formulas=formulas).items()
+    assert f",vip,{name},101," in body.decode()
+
+
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
 def test_packed_objects_are_the_same_whenever_they_are_written(form):
     add = change(ADD, identities=VISITOR)

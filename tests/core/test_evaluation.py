@@ -6,6 +6,7 @@ from cdp_stream.core.change import Cause
 from cdp_stream.core.definition import All, AnyOf, Condition, Input, Not, Source, Workspace
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
+from cdp_stream.core.planning import build_plan
 from cdp_stream.core.profile_writing import PROFILE_PART
 from cdp_stream.core.row import SIZE_LIMIT
 from cdp_stream.core.windows import Window
@@ -500,6 +501,18 @@ def test_a_full_profile_may_give_attributes_up_and_has_room_again():
     profile = full_profile()
     assert profile.takes(batch(event("play"), part=part({}, ("notes",)))) == ["+played@0#0"]
     assert profile.refused == []
+
+
+def test_an_account_may_have_another_limit():
+    account = replace(plan_of(PLAYED).account, row_limit=20_000)
+    small = Profile(build_plan(account))
+    taken = batch(event("play"), part=part({"notes": "x" * 19_000}, size=19_000))
+    assert small.takes(taken) == ["+played@0#0"]
+    assert small.refused == []
+    small.takes(batch(event("other", index=0), part=part({"more": "x" * 900}, size=900)))
+    assert small.refused == [PROFILE_PART]
+    small.takes(batch(*(event("other", index=n, id=f"{n}") for n in range(80))))
+    assert small.refused == list(range(small.refused[0], 80))
 
 
 def test_time_goes_on_for_a_full_profile():

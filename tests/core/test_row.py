@@ -1,5 +1,6 @@
 """One profile's state: what it remembers, and how much it may take."""
 
+import tracemalloc
 from random import Random
 from struct import Struct
 
@@ -15,10 +16,11 @@ from cdp_stream.core.row import (
     Row,
     Space,
     measure,
+    memory_of,
     remember,
     size_of,
 )
-from cdp_stream.formats.rows import encode_row
+from cdp_stream.formats.rows import decode_row, encode_row
 
 AT = 1_700_000_000_000
 DAY = 86_400_000
@@ -110,6 +112,50 @@ def test_a_row_takes_no_more_than_it_measures(attributes, identities, slots, mem
     for digest, arrival in ids:
         remember(row.event_ids, digest, arrival)
     assert len(encode_row(row)) <= measure(row)
+
+
+def filled(mpid, fill):
+    row = Row(mpid)
+    row.clock, row.spaces["travel"] = AT + mpid, Space(AT, AT + mpid, {})
+    fill(row, row.spaces["travel"].attributes)
+    return row
+
+
+def times(row, _attributes):
+    row.slots |= {f"slot {n}": [AT + row.mpid + time for time in range(300)] for n in range(5)}
+
+
+def single_times(row, _attributes):
+    row.slots |= {f"slot {n}": AT + row.mpid + n for n in range(20)}
+    row.members |= {f"audience {n}": AT + row.mpid + n for n in range(8)}
+
+
+def texts(row, attributes):
+    attributes |= {f"{n}": f"{row.mpid}-{n}" for n in range(200)}
+
+
+def wide_texts(row, attributes):
+    attributes |= {f"{n}": f"{row.mpid}" + "\u20ac" * 300 for n in range(20)}
+
+
+def lists(row, attributes):
+    attributes["list"] = [f"{row.mpid}{n}" for n in range(800)]
+
+
+def counts(row, _attributes):
+    row.slots["counts"] = {f"{row.mpid}{n}": [AT + n, n] for n in range(300)}
+
+
+@pytest.mark.parametrize("fill", [times, single_times, texts, wide_texts, lists, counts])
+def test_what_a_decoded_row_takes_is_known_without_looking_at_each_object(fill):
+    written = [(mpid, encode_row(filled(mpid, fill))) for mpid in range(100)]
+    tracemalloc.start()
+    try:
+        rows = [decode_row(mpid, value) for mpid, value in written]
+        taken, _most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.9 * taken < sum(map(memory_of, rows)) < 2 * taken
 
 
 def test_a_row_has_room_up_to_512_kib():

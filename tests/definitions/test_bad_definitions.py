@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cdp_stream.core.secret_names import USUAL
 from cdp_stream.definitions import CODES, Severity, load_text
 from cdp_stream.definitions.load import load_files
 from cdp_stream.definitions.problems import Problems
@@ -22,14 +23,14 @@ def _inside_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_a_bad_definition_has_exactly_the_problems_beside_it(file: Path) -> None:
-    loaded = load_files([file.name])
+    loaded = load_files([file.name], USUAL)
     assert loaded.account is None
     lines = [str(problem) for problem in loaded.problems]
     assert lines == file.with_suffix(".expected.txt").read_text().splitlines()
 
 
 def test_there_is_a_golden_file_for_every_code_that_one_file_can_have() -> None:
-    found = {problem.code for file in BAD for problem in load_files([file.name]).problems}
+    found = {problem.code for file in BAD for problem in load_files([file.name], USUAL).problems}
     needs_more_than_a_golden_file = {
         "conflicting-account",
         "file-too-large",
@@ -50,7 +51,7 @@ def test_every_golden_file_has_its_definition() -> None:
 def test_every_problem_is_an_error_at_a_place_that_exists() -> None:
     for file in BAD:
         lines = file.read_bytes().decode("utf-8", "replace").split("\n")
-        for problem in load_files([file.name]).problems:
+        for problem in load_files([file.name], USUAL).problems:
             assert problem.severity is Severity.ERROR
             assert 1 <= problem.line <= len(lines)
             assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1

@@ -27,6 +27,16 @@ class Program:
         text = self.text.replace("localhost:9092", broker).replace('"cdp.', f'"{prefix}.')
         return Program(self.title, self.language, text)
 
+    def saved(self, folder: Path) -> tuple[list[str | Path], dict[str, str]]:
+        """The command that starts it from a file in a folder, and the environment it needs."""
+        if self.language == "javascript":
+            file = folder / "program.js"
+            file.write_text(self.text)
+            return [packages.NODE, file], os.environ | {"NODE_PATH": str(packages.MODULES)}
+        file = folder / "program.py"
+        file.write_text(self.text)
+        return [sys.executable, file], dict(os.environ)
+
     def run(self, folder: Path) -> str:
         """What it prints, started in a folder.
 
@@ -34,13 +44,11 @@ class Program:
             CalledProcessError: It failed.
             TimeoutExpired: It did not end within a minute.
         """
-        if self.language == "javascript":
-            return packages.run(self.text, folder)
-        file = folder / "program.py"
-        file.write_text(self.text)
+        packages.install()
+        command, environment = self.saved(folder)
         done = subprocess.run(
-            [sys.executable, file], cwd=folder, text=True, check=True, timeout=60,
-            env=os.environ, stdout=subprocess.PIPE,
+            command, cwd=folder, env=environment, text=True, check=True, timeout=60,
+            stdout=subprocess.PIPE,
         )  # fmt: skip
         return done.stdout
 

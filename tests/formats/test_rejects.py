@@ -56,8 +56,8 @@ def test_an_event_alone_keeps_what_few_parsers_take(odd):
 
 def test_what_a_profile_has_no_room_for_comes_back_alone():
     value = b'{"mpid":7,"events":["a","b"],"user_attributes":{"k":1}}'
-    limit = "expected at most 524288 bytes of profile"
-    assert too_large_for_profile(value, [-1, 1]) == [
+    limit = "expected at most 65536 bytes of profile"
+    assert too_large_for_profile(value, [-1, 1], 65_536) == [
         Reject(Reason.PROFILE_TOO_LARGE, f"$: {limit}", value),
         Reject(
             Reason.PROFILE_TOO_LARGE,
@@ -70,7 +70,7 @@ def test_what_a_profile_has_no_room_for_comes_back_alone():
 def test_a_record_of_many_refused_events_does_not_multiply_without_bound():
     many = list(range(10_000))
     value = json.dumps({"mpid": 7, "events": many, "big": "x" * 60_000}).encode()
-    rejects = too_large_for_profile(value, many)
+    rejects = too_large_for_profile(value, many, 65_536)
     assert len(rejects) == 71
     assert sum(len(reject.value or b"") for reject in rejects) < 5 * 1024 * 1024
     assert json.loads(rejects[-1].value or b"")["events"] == many[70:]

@@ -11,6 +11,7 @@ from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, OutputTopics
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 
 pytestmark = pytest.mark.kafka
@@ -23,6 +24,7 @@ class Delivered:
         self.settings = settings
         self.positions, self.failures = [], []
         topic = settings.topic
+        self.room = Room(1_000_000)
         self.lane = AtLeastOnceLane(
             lambda: producer,
             OutputTopics(
@@ -32,7 +34,7 @@ class Delivered:
             ),
             1,
             advance=self.positions.append, fail=self.failures.append, freed=lambda: None,
-            confirm=lambda writes, position: None,
+            confirm=lambda writes, position: None, room=self.room,
         )  # fmt: skip
 
     async def read(self, suffix):
@@ -107,10 +109,13 @@ async def test_one_that_the_broker_refuses_is_delivered_without_its_value(delive
 
 async def test_a_failed_delivery_moves_no_position_and_is_told(delivered):
     delivered.lane.submit(Effects(memberships=[(b"k", b"v")]), 1)
+    assert (delivered.room.taken, delivered.lane.has_room) == (1, True)
     delivered.lane.submit(Effects(rows={b"too-large": b"y" * 17_000_000}), 2)
+    assert (delivered.room.taken, delivered.lane.has_room) == (17_000_001, False)
     delivered.lane.submit(Effects(rows={b"after": b"z"}), 3)
     await delivered.lane.drain()
     await asyncio.sleep(0)
+    assert delivered.room.taken == 0
     (failure,) = delivered.failures
     assert isinstance(failure, BrokerError)
     assert delivered.positions == [1]

@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history_reader import HistoryReader
+from cdp_stream.kafka.history_reader import HistoryReader, Taken
 from cdp_stream.kafka.history_start import Start, Wanted
 from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 
 T = 1_700_000_000_000
@@ -30,7 +31,9 @@ class Log:
         self.client = {"bootstrap_servers": settings.brokers}
         self.topic = settings.topic("events")
 
-    async def append(self, count, at, *, partition=1, transactional_id=None, abort=False):
+    async def append(
+        self, count, at, *, partition=1, transactional_id=None, abort=False, value=b"x" * 20
+    ):
         """Append records of an hour each from `at` hours after T on."""
         producer = AIOKafkaProducer(**self.client, transactional_id=transactional_id)
         await producer.start()
@@ -40,7 +43,7 @@ class Log:
             for number in range(at, at + count):
                 await producer.send_and_wait(
                     self.topic,
-                    b"x" * 20,
+                    value,
                     key=b"%d" % number,
                     partition=partition,
                     timestamp_ms=T + number * HOUR,
@@ -94,6 +97,23 @@ async def test_it_reads_from_the_first_record_that_is_new_enough(log):
         assert reader.start == Start(5, log_is_shorter=False)
         assert await log.read(reader, 19, limit=3) == (list(range(13, 20)), 19)
         assert reader.take(5, 19)[:2] == ([], 19)
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
+    await log.append(60, 0, value=b"x" * 100_000)
+    reader = log.reader(room=Room(1_000_000))
+    try:
+        async with asyncio.timeout(30):
+            while reader.take(1, -1) == Taken([], -1, 0) and reader._held < 1_000_000:
+                log.woken.clear()
+                await log.woken.wait()
+        # A fetch brings half of the room, and whole batches.
+        assert 1_000_000 <= reader._held < 1_700_000
+        assert await log.read(reader, 59, limit=7) == (list(range(60)), 59)
+        assert reader._held == 0
     finally:
         await reader.close()
 

@@ -21,8 +21,7 @@ def partition(*chunks, markers=()):
     hosted = HostedPartition(0, CountingProcessor(0), None)
     for offsets in chunks:
         chunk = Chunk([record(offset, marker=offset in markers) for offset in offsets], 0)
-        hosted.chunks.append(chunk)
-        hosted.held += len(chunk)
+        hosted.add(chunk)
     return hosted
 
 
@@ -32,8 +31,33 @@ def taken(hosted):
         slices.append([record.offset for record in hosted.take_slice()])
         assert hosted.held == sum(map(len, hosted.chunks)) - hosted._cursor
         hosted.applied = max([hosted.applied, *slices[-1]])
-    assert hosted.held == 0
+    assert hosted.held == hosted.held_bytes == 0
     return slices
+
+
+def test_what_waits_is_counted_in_bytes_keys_and_headers_included():
+    big, small = b"x" * 1_000, Record(0, b"k", b"v", [], 0)
+    for record in (small._replace(key=big), small._replace(value=big)):
+        assert 1_000 < Chunk([record], 0).size < 1_500
+    assert (
+        2_000 < Chunk([small._replace(headers=[("x" * 1_000, big), ("y", None)])], 0).size < 2_500
+    )
+    hosted = HostedPartition(0, CountingProcessor(0), None)
+    empty = small._replace(key=None, value=None)
+    hosted.add(Chunk([empty._replace(offset=offset) for offset in range(10_000)], 0))
+    assert hosted.held_bytes > 1_000_000
+
+
+def test_what_was_not_applied_of_a_slice_is_the_next_slice():
+    hosted = partition(range(8), markers={7})
+    first = hosted.take_slice()
+    hosted.put_back(first[3:])
+    assert hosted.held == 5
+    assert [record.offset for record in hosted.take_slice()] == [3, 4, 5, 6, 7]
+    assert (hosted.held, hosted.take_slice()) == (0, [])
+    hosted.put_back(first[6:])
+    hosted.drop_waiting()
+    assert (hosted.held, hosted.take_slice()) == (0, [])
 
 
 def test_slices_are_cut_across_chunks():

@@ -1,5 +1,6 @@
 """Log lines: one a fact, in the form asked for, and nothing of input or of secrets in them."""
 
+import asyncio
 import io
 import json
 import logging
@@ -161,6 +162,23 @@ def test_our_own_facts_are_never_left_out(capsys):
     for _ in range(3):
         log("partition_lost")
     assert len(lines(capsys)) == 3
+
+
+async def test_what_asyncio_says_of_a_task_is_written_without_what_it_held(capsys):
+    set_up_logging()
+
+    async def fail():
+        raise ValueError("jane@example.com")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "Task exception was never retrieved", "future": task,
+         "exception": task.exception()}
+    )  # fmt: skip
+    (line,) = map(json.loads, lines(capsys))
+    assert line["message"] == "Task exception was never retrieved"
+    assert line["error"] == "ValueError"
 
 
 def test_a_command_shows_facts_from_warnings_on_and_what_they_say():

@@ -42,7 +42,7 @@ def reasons(caplog):
 
 
 def rocks(folder):
-    return RocksRows(folder, lambda: 1_760_000_000_000, memory_mib=8)
+    return RocksRows(folder, lambda: 1_760_000_000_000, memory=8 * 2**20)
 
 
 @pytest.mark.parametrize("changelog", BROKERS, indirect=True)

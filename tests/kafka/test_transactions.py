@@ -27,6 +27,7 @@ from cdp_stream.kafka.transaction_sender import (
 )
 from cdp_stream.kafka.transactions import FencedError, NotEndedError, PartitionProducer
 from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 
 SUFFIXES = ("memberships", "membership-state", "rejected", "profiles-changelog")
@@ -81,10 +82,11 @@ class Owner:
             partition.client, f"{partition.settings.group_id}-1", partition.source,
             targets=topics.names, membership=lambda: membership, metrics=metrics,
         )  # fmt: skip
+        self.room = Room(1_000_000)
         self.lane = ExactlyOnceLane(
             self.producer, topics, 1, committed=self.positions.append,
             fail=self.failures.append, freed=lambda: None,
-            confirm=lambda *told: self.confirmed.append(told),
+            confirm=lambda *told: self.confirmed.append(told), room=self.room,
         )  # fmt: skip
 
     async def submit(self, *pieces):
@@ -92,6 +94,7 @@ class Owner:
             self.lane.submit(effects, next_offset)
         async with asyncio.timeout(60):
             await self.lane.drain()
+        assert self.room.taken == 0
 
     def ended(self, outcome):
         return self.metrics.registry.get_sample_value(

@@ -22,6 +22,7 @@ from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.rows import MemoryRows
 from tests.core.accounts import DAY, SHORT, audience, did, has
 from tests.partition.records import T, ids, marker, plan, sent
+from tests.partition.test_slices import filling
 
 RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
 HOME = replace(SHORT, lifetime_ms=30 * DAY)
@@ -111,8 +112,7 @@ class Hosting:
         self.loop = self.hosting._turns
 
     def brings(self, *records):
-        self.hosted.chunks.append(Chunk(list(records), 0))
-        self.hosted.held += len(records)
+        self.hosted.add(Chunk(list(records), 0))
 
     async def turns(self):
         """Turns until there is nothing to do; gives the pieces that they made."""
@@ -143,6 +143,18 @@ async def hosting():
     made = Hosting(version(1))
     await made.turns()
     return made
+
+
+async def test_a_slice_that_makes_much_is_delivered_in_parts_and_the_position_follows(hosting):
+    records = [record for mpid in range(16) for record in filling(4 * mpid, mpid)]
+    hosting.brings(*records, marker(64, DAY))
+    pieces = await hosting.turns()
+    offsets = [next_offset for _effects, next_offset, _barrier in pieces if next_offset is not None]
+    assert len(offsets) > 4
+    assert (offsets, offsets[-2:]) == (sorted(offsets), [64, 65])
+    assert max(effects.size for effects, _next, _barrier in pieces) < 3_000_000
+    assert {b"%d" % mpid for mpid in range(16)} < set(hosting.rows)
+    assert (hosting.hosted.held, hosting.hosted.held_bytes, hosting.hosted.applied) == (0, 0, 64)
 
 
 async def test_definitions_come_first_of_all_and_are_durable_before_anything_else(hosting):

@@ -11,10 +11,12 @@ from cdp_stream.core.windows import Window
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
 from tests.core.accounts import DAY, SHORT, audience, did, plan_of
 
 T = 1_700_000_000_000
+ROW_MEMORY = 1_500
+"""About what a row of these profiles takes, decoded."""
 Rows = dict[bytes, bytes]
 
 
@@ -69,7 +71,7 @@ def plan() -> Plan:
 def processor(rows: Rows, rows_kept: int = 100_000) -> ProfileProcessor:
     """A processor that takes over these rows."""
     made = ProfileProcessor(
-        Definitions("1", 0, plan().account), "cdp.events", 0, RowRoom(rows_kept)
+        Definitions("1", 0, plan().account), "cdp.events", 0, Room(rows_kept * ROW_MEMORY)
     )
     made.restore(rows)
     return made

@@ -19,9 +19,9 @@ from cdp_stream.formats.rows import OWN_ROW, decode_row
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
 from tests.core.accounts import DAY, SHORT, audience, did, has
-from tests.partition.records import T, deliver, ids, late, marker, sent
+from tests.partition.records import ROW_MEMORY, T, deliver, ids, late, marker, sent
 
 HOME = replace(SHORT, lifetime_ms=30 * DAY)
 RED = audience("red", has("color", "equals", "red", "short"), workspace="short")
@@ -55,7 +55,7 @@ class Partition:
     def crash(self):
         known = {one.version: one for one in self.versions}
         first = self.versions[0]
-        self.processor = ProfileProcessor(first, "cdp.events", 0, RowRoom(100), known.get)
+        self.processor = ProfileProcessor(first, "cdp.events", 0, Room(100 * ROW_MEMORY), known.get)
         self.processor.restore(self.rows)
 
     def do(self, effects):
@@ -278,7 +278,9 @@ def test_a_lookback_without_an_end_needs_the_whole_log():
 
 
 def test_rows_are_written_before_the_room_is_full():
-    made = Backfill(version(1, TWICE).account, version(1, TWICE).plan.memories, RowRoom(4))
+    made = Backfill(
+        version(1, TWICE).account, version(1, TWICE).plan.memories, Room(4 * ROW_MEMORY)
+    )
     made.restore({}, array("q"), None)
     made.begin(0, log_is_shorter=False)
     made.apply([sent(0, 7, 0, "play"), sent(1, 8, 0, "play")], 1)

@@ -8,7 +8,7 @@ from cdp_stream.core.definition import Account
 from cdp_stream.formats.backfill_rows import BACKFILL_KEY, backfill_key
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.histories import Histories
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
 
 ALL = range(25)
 
@@ -16,7 +16,7 @@ ALL = range(25)
 @pytest.mark.parametrize("left", [ALL, (3, 14), ()], ids=["all", "some", "none"])
 def test_so_many_rows_are_looked_at_whether_they_were_taken_or_not(left):
     store = {backfill_key(mpid): b"" for mpid in left}
-    histories = Histories(RowRoom(100))
+    histories = Histories(Room())
     histories.restore(store, array("q", ALL))
     histories.settle(Definitions("1", 0, Account("acme", (), ())), (), is_sweeping=False)
     pieces = []

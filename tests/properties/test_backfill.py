@@ -30,7 +30,8 @@ from cdp_stream.offline.replay import Replay
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import RowRoom
+from cdp_stream.partition.room import Room
+from tests.partition.records import ROW_MEMORY
 from tests.properties.recount_events import arrival
 from tests.properties.strategies import UNHURRIED, cases
 
@@ -75,7 +76,9 @@ class Partition:
 
     def crash(self) -> None:
         """Whoever decided is gone; another takes over what is written."""
-        made = ProfileProcessor(self._first, "events", 0, RowRoom(self._rows_kept), self._known.get)
+        made = ProfileProcessor(
+            self._first, "events", 0, Room(self._rows_kept * ROW_MEMORY), self._known.get
+        )
         made.restore(self.rows)
         self.processor = made
 

@@ -40,7 +40,7 @@ audiences:
 outputs:
   - id: out
     connector: webhook
-    settings: {url: "URL", secret: "${HOOK_SECRET}", allow_private: true, batch: BATCH, MORE}
+    settings: {url: "URL", secret: "${CDP_SECRET_HOOK}", allow_private: true, batch: BATCH, MORE}
 connections:
   - {audience: a, output: out}
   - {audience: b, output: out}
@@ -121,7 +121,7 @@ class Running:
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
-        return kept | {"HOOK_SECRET": "a-hook-secret"}
+        return kept | {"CDP_SECRET_HOOK": "a-hook-secret"}
 
     @property
     def flags(self) -> list[str]:
@@ -156,8 +156,12 @@ class Running:
     async def create_topics(self, *outputs: str) -> None:
         await ensure_topics(self.settings, outputs or ("out",), sinks=True)
 
-    async def produce(self, values: Iterable[bytes], output: str = "out") -> None:
-        """Append messages where profiles would, each profile's to one partition."""
+    async def produce(
+        self, values: Iterable[bytes], output: str = "out", at: int | None = None
+    ) -> None:
+        """Append messages where profiles would, each profile's to one partition; written at
+        `at`, epoch ms.
+        """
         producer = AIOKafkaProducer(bootstrap_servers=self.settings.brokers, linger_ms=5)
         await producer.start()
         try:
@@ -168,7 +172,7 @@ class Running:
                 sent += [
                     await producer.send(
                         self.settings.topic(f"output.{output}"), value, key=mpid.encode(),
-                        partition=partition,
+                        partition=partition, timestamp_ms=at,
                     )
                     for partition in everywhere
                 ]  # fmt: skip
@@ -196,11 +200,11 @@ class Running:
         return found
 
     async def standing(self, key: str) -> dict[str, Any] | None:
-        """The latest record of `cdp.faults` for an output or connection."""
+        """The latest record of `cdp.faults` for an output or connection, None when it runs."""
         latest = None
         for record in await self.read("faults", 1):
             if record.key == key.encode():
-                latest = json.loads(record.value)
+                latest = None if record.value is None else json.loads(record.value)
         return latest
 
     async def state_is(self, key: str, state: str) -> bool:

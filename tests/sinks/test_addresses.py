@@ -15,7 +15,8 @@ from cdp_stream.sinks.addresses import is_public
         "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
         "2001:0:53aa:64c:0:0:80ff:fffe", "fec0::1", "64:ff9b:1::a9fe:a9fe", "::169.254.169.254",
-        "::ffff:0:a9fe:a9fe", "4000::1", "nonsense", "",
+        "::ffff:0:a9fe:a9fe", "4000::1", "168.63.129.16", "::ffff:168.63.129.16", "192.0.0.1",
+        "192.0.0.192", "192.0.0.9", "64:ff9b::a83f:8110", "nonsense", "",
     ],
 )  # fmt: skip
 def test_inside(address: str) -> None:
@@ -23,7 +24,16 @@ def test_inside(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+    "address",
+    [
+        "1.1.1.1",
+        "93.184.216.34",
+        "168.63.129.15",
+        "192.0.1.1",
+        "2606:4700::1111",
+        "::ffff:1.1.1.1",
+        "64:ff9b::101:101",
+    ],
 )
 def test_outside(address: str) -> None:
     assert is_public(address)

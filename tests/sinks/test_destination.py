@@ -19,12 +19,13 @@ from cdp_stream.connectors.connector import LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.file import File, FileSettings
 from cdp_stream.connectors.in_thread import in_thread
+from cdp_stream.connectors.kafka_topic import KafkaConnector, KafkaSettings
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
 from cdp_stream.connectors.sqlite import Sqlite, SqliteSettings
-from cdp_stream.sinks.destination import LocalDestination, Watch
+from cdp_stream.sinks.destination import HttpDestination, LocalDestination, Watch
 from cdp_stream.sinks.environment import Redaction
 from cdp_stream.sinks.stopping import AbandonedError, Stopping
-from tests.sinks.connectors import change
+from tests.sinks.connectors import Post, PostSettings, change
 from tests.sinks.without_kafka import until
 
 
@@ -41,7 +42,7 @@ class Place(LocalConnector[OutputSettings, ConnectionSettings]):
         self.did: list[str] = []
 
     async def open(self, directory: Path) -> None:
-        assert directory.is_dir()
+        assert directory.stat().st_mode & 0o777 == 0o700, "what is there is nobody else's"
         self.did.append("open")
 
     async def write(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Outcome:
@@ -257,3 +258,63 @@ async def test_a_file_that_takes_long_has_every_line_whole(
 
 def numbered(number: int) -> OutputChange[Any]:
     return change(number, n=number)
+
+
+class Calling(Place):
+    """Would call hosts."""
+
+    def __init__(self, *hosts: str | None) -> None:
+        super().__init__()
+        self._hosts = hosts
+
+    @property
+    def hosts(self) -> tuple[str | None, ...]:
+        return self._hosts
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_inside"),
+    [
+        (("93.184.216.34",), False),
+        (("93.184.216.34", "10.0.0.1"), True),
+        (("localhost",), True),
+        (("169.254.169.254",), True),
+        ((None,), True),
+        ((), False),
+    ],
+)
+async def test_operators_can_forbid_places_inside(
+    tmp_path: Path, hosts: tuple[str | None, ...], is_inside: bool
+) -> None:
+    place = Calling(*hosts)
+    to = LocalDestination(place, tmp_path, Redaction(), Watch(), allow_private=False)
+    if is_inside:
+        with pytest.raises(Fault, match=r"which operators forbid \(allow_private\)"):
+            await to.deliver([change(1)], Stopping())
+        assert place.did == []
+    else:
+        assert await to.deliver([change(1)], Stopping()) == Outcome()
+    allowed = Calling(*hosts)
+    to = LocalDestination(allowed, tmp_path, Redaction(), Watch())
+    assert await to.deliver([change(1)], Stopping()) == Outcome()
+
+
+async def test_operators_can_forbid_partners_inside_whatever_definitions_say() -> None:
+    connector = Post("out", PostSettings(url="http://127.0.0.1:1", allow_private=True))
+    to = HttpDestination(connector, Redaction(), Watch(), allow_private=False)
+    await to.open()
+    with pytest.raises(Fault, match=r"operators forbid that \(allow_private\)"):
+        await to.deliver([change(1)], Stopping())
+    await to.close()
+
+
+@pytest.mark.parametrize(
+    ("broker", "hosts"),
+    [
+        ("kafka-1:9092, kafka-2:9092", ("kafka-1", "kafka-2")),
+        ("[::1]:9092", ("::1",)),
+        ("kafka", ("kafka",)),
+    ],
+)
+def test_the_hosts_of_brokers(broker: str, hosts: tuple[str, ...]) -> None:
+    assert KafkaConnector("out", KafkaSettings(broker=broker, topic="t")).hosts == hosts

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field
 
 from cdp_stream.connectors.settings import HttpSettings
 from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.secret_names import SecretNames, names_in
 from cdp_stream.errors import UsageError
-from cdp_stream.sinks.environment import Redaction, filled, names_in
+from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.outputs import check_environment, prepare, selected
 from tests.sinks.connectors import Post
+
+ANY = SecretNames(("*",))
 
 
 def test_variables_are_found_and_filled_in_however_deep() -> None:
     settings = {"key": "${KEY}", "list": ["Bearer ${TOKEN}", 3], "more": {"x": "${KEY}-${HOST}"}}
     assert list(names_in(settings)) == ["KEY", "TOKEN", "KEY", "HOST"]
     values = {"KEY": "k", "TOKEN": "t", "HOST": "${KEY}"}
-    assert filled(settings, values) == {
+    assert Secrets(values, ANY).filled(settings) == {
         "key": "k", "list": ["Bearer t", 3], "more": {"x": "k-${KEY}"},
     }  # fmt: skip
 
@@ -33,13 +38,65 @@ def test_all_that_are_not_set_are_named_at_once() -> None:
         Connection("a@other", "a", "other", settings={"list": "${OTHER}"}),
     ]
     with pytest.raises(UsageError) as told:
-        check_environment(outputs, connections, {"TWO": ""})
+        check_environment(outputs, connections, Secrets({"TWO": ""}, ANY))
     assert str(told.value) == (
         "2 environment variables are not set: ONE (for output one), LIST (for connection a@one); "
         "set them where the worker starts, then start it again"
     )
     assert told.value.exit_code == 2
-    check_environment(outputs, connections, {"ONE": "1", "TWO": "2", "LIST": "3"})
+    secrets = Secrets({"ONE": "1", "TWO": "2", "LIST": "3"}, ANY)
+    check_environment(outputs, connections, secrets)
+
+
+def test_names_that_operators_do_not_allow_are_told_apart() -> None:
+    outputs = [Output("one", "post", {"key": "${CDP_SASL_PASSWORD}", "url": "${CDP_SECRET_ONE}"})]
+    connections = [Connection("a@one", "a", "one", settings={"list": "${HOME}"})]
+    environment = {"CDP_SASL_PASSWORD": "kafka-password", "HOME": "/root"}
+    with pytest.raises(UsageError) as told:
+        check_environment(outputs, connections, Secrets(environment))
+    assert str(told.value) == (
+        "`CDP_SASL_PASSWORD` is the name of a setting, which definitions never get (for output one)"
+        "; operators do not allow `HOME` (secret_names: CDP_SECRET_*) (for connection a@one); "
+        "1 environment variable is not set: CDP_SECRET_ONE (for output one); "
+        "set them where the worker starts, then start it again"
+    )
+    with pytest.raises(UsageError, match="CDP_SASL_PASSWORD` is the name of a setting"):
+        prepare(outputs[0], Secrets(environment, ANY), lambda _name: Post)
+
+
+@pytest.mark.parametrize(
+    ("connector", "settings", "is_inside"),
+    [
+        ("file", {"directory": "outputs/crm"}, True),
+        ("file", {"directory": "outputs"}, True),
+        ("file", {"directory": "outputs/../etc"}, False),
+        ("file", {"directory": "outputs/linked/etc"}, False),
+        ("file", {"directory": "/etc"}, False),
+        ("sqlite", {"path": "outputs/members.db"}, True),
+        ("sqlite", {"path": "members.db"}, False),
+        ("kafka", {"broker": "b:1", "topic": "t", "tls": True, "tls_ca": "ca.pem"}, False),
+        ("postgres", {"url": "postgresql://h/db?sslkey=outputs/key.pem"}, True),
+        ("postgres", {"url": "postgresql://h/db?passfile=/root/.pgpass"}, False),
+        ("postgres", {"url": "no url"}, False),
+    ],
+)
+def test_files_lie_in_the_folder_that_operators_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    connector: str,
+    settings: dict[str, Any],
+    is_inside: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("outputs").mkdir()
+    Path("outputs/linked").symlink_to(tmp_path)
+    output = Output("out", connector, settings)
+    prepare(output, Secrets({}))
+    if is_inside:
+        prepare(output, Secrets({}), outputs_dir=Path("outputs"))
+    else:
+        with pytest.raises(UsageError, match=r"lies outside of outputs|the url of output out"):
+            prepare(output, Secrets({}), outputs_dir=Path("outputs"))
 
 
 class Strict(Post):
@@ -52,8 +109,9 @@ class Strict(Post):
 
 def test_settings_that_do_not_fit_are_told_without_their_values() -> None:
     output = Output("out", "post", {"url": "${URL}", "key": "${KEY}", "surplus": 1})
+    secrets = Secrets({"URL": "http-secret", "KEY": "key-secret"}, ANY)
     with pytest.raises(UsageError) as told:
-        prepare(output, {"URL": "http-secret", "KEY": "key-secret"}, lambda _name: Strict)
+        prepare(output, secrets, lambda _name: Strict)
     said = str(told.value)
     assert "url: " in said
     assert "key: " in said
@@ -63,7 +121,7 @@ def test_settings_that_do_not_fit_are_told_without_their_values() -> None:
 
 def test_an_unknown_connector_is_told_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="no connector `mail`; there are: kafka, webhook"):
-        prepare(Output("out", "mail"), {})
+        prepare(Output("out", "mail"), Secrets({}))
 
 
 def test_a_connector_that_lacks_its_extra_says_which() -> None:
@@ -74,7 +132,7 @@ def test_a_connector_that_lacks_its_extra_says_which() -> None:
             raise ModuleNotFoundError("No module named 'botocore'", name="botocore")
 
     with pytest.raises(UsageError, match=r"needs botocore.*pip install 'cdp-stream\[aws\]'"):
-        prepare(Output("out", "post", {"url": "x"}), {}, lambda _name: Lacking)
+        prepare(Output("out", "post", {"url": "x"}), Secrets({}), lambda _name: Lacking)
 
 
 def test_only_outputs_that_are_defined_can_be_chosen() -> None:

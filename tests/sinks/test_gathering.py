@@ -43,6 +43,21 @@ def test_bytes_are_not_passed() -> None:
     assert offsets(gathering.add(item(4, size=25), 0.0)) == [[3], [4]]
 
 
+def test_what_takes_most_memory_goes_when_there_is_no_room_for_all() -> None:
+    gathering = Gathering(Batching(count=100))
+    assert gathering.flush_most() == []
+    gathering.add(item(1, connection="a@out"), 0.0)
+    gathering.add(item(2, connection="b@out", size=1_000), 0.0)
+    gathering.add(item(3, connection="a@out"), 0.0)
+    assert 5_000 < gathering.memory < 10_000
+    assert offsets(gathering.flush_most()) == [[2]]
+    assert len(gathering.drop("a@out")) == 2
+    assert gathering.memory == 0
+    gathering.add(item(4), 0.0)
+    gathering.clear()
+    assert gathering.memory == 0
+
+
 def test_waited_long_enough() -> None:
     gathering = Gathering(Batching(count=100, interval_ms=500))
     gathering.add(item(1), 10.0)

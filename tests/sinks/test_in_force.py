@@ -10,12 +10,12 @@ import pytest
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.core.connection import Connection
-from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.memory import Memory
-from cdp_stream.sinks.reading import Reader, UnreadableError
+from cdp_stream.sinks.reading import Reader, UndefinedError, UnreadableError
 from tests.sinks.connectors import Listed, PostSettings, message
-from tests.sinks.without_kafka import Producer, memory
+from tests.sinks.without_kafka import Producer, memory, until
 
 OLD, NEW, NEWER = {"list_id": "old"}, {"list_id": "new"}, {"list_id": "newer"}
 
@@ -23,14 +23,14 @@ OLD, NEW, NEWER = {"list_id": "old"}, {"list_id": "new"}, {"list_id": "newer"}
 class Reading:
     """A reader of one output, and what its connections are defined to be."""
 
-    def __init__(self, known: Memory) -> None:
+    def __init__(self, known: Memory, *earlier: list[Connection]) -> None:
         self.memory = known
-        self.in_force = InForce(known)
+        self.in_force = InForce(known, lambda: earlier)
         connector = Listed("out", PostSettings(url="https://partner.example"))
-        self.reader = Reader(connector, {}, Redaction(()), self.in_force.settings_of, known.list_of)
+        self.reader = Reader(connector, Secrets({}), Redaction(()), self.in_force, known)
 
-    def define(self, settings: dict[str, Any] | None) -> None:
-        self.in_force.define(
+    async def define(self, settings: dict[str, Any] | None) -> None:
+        await self.in_force.define(
             [] if settings is None else [Connection("a@out", "a", "out", settings=settings)]
         )
 
@@ -48,7 +48,8 @@ def told(settings: dict[str, Any], action: str = "add") -> dict[str, Any]:
 
 async def test_what_waits_goes_to_the_list_that_it_is_about() -> None:
     reading = Reading(memory())
-    reading.define(NEW)
+    await reading.define(OLD)
+    await reading.define(NEW)
     assert [reading.list_of(OLD), reading.list_of(NEW), reading.list_of(OLD)] == [
         "old", "new", "old",
     ]  # fmt: skip
@@ -57,15 +58,15 @@ async def test_what_waits_goes_to_the_list_that_it_is_about() -> None:
 async def test_after_a_fault_about_its_list_what_waits_goes_to_the_one_that_is_defined() -> None:
     log = Producer()
     reading = Reading(memory(log))
-    reading.define(OLD)
+    await reading.define(OLD)
     await reading.in_force.refuse(told(OLD))
     assert reading.list_of(OLD) == "old"
-    reading.define(NEW)
+    await reading.define(NEW)
     assert reading.list_of(OLD) == "new"
-    assert "old" not in str([value for _topic, _key, value in log.written])
+    assert "'old'" not in str([value for _topic, _key, value in log.written])
     # That one is gone too.
     await reading.in_force.refuse(told(OLD))
-    reading.define(NEWER)
+    await reading.define(NEWER)
     assert (reading.list_of(OLD), reading.list_of(NEW)) == ("newer", "newer")
     written = len(log.written)
     await reading.in_force.refuse(told(NEW))
@@ -75,31 +76,114 @@ async def test_after_a_fault_about_its_list_what_waits_goes_to_the_one_that_is_d
 
 async def test_the_deletion_of_an_audience_is_about_the_list_that_it_had() -> None:
     reading = Reading(memory())
-    reading.define(NEW)
+    await reading.define(OLD)
+    await reading.define(NEW)
     await reading.in_force.refuse(told(OLD))
     assert reading.list_of(OLD, "audience_delete") == "old"
     await reading.in_force.refuse(told(NEW, "audience_delete"))
-    reading.define(NEWER)
+    await reading.define(NEWER)
     assert reading.list_of(NEW) == "new"
 
 
 async def test_a_connection_that_is_not_defined_any_more_keeps_its_settings() -> None:
     reading = Reading(memory())
+    await reading.define(OLD)
     await reading.in_force.refuse(told(OLD))
-    reading.define(None)
+    await reading.define(None)
     assert reading.list_of(OLD) == "old"
 
 
 async def test_settings_of_another_connector_are_a_fault_that_can_be_resumed() -> None:
-    reading = Reading(memory())
-    reading.define(NEW)
-    other = {"segment": 7}
+    reading, other = Reading(memory()), {"segment": 7}
+    await reading.define(other)
+    await reading.define(NEW)
     with pytest.raises(Fault, match="segment"):
         reading.read(other)
     await reading.in_force.refuse(told(other))
     assert reading.list_of(other) == "new"
     with pytest.raises(UnreadableError, match="do not fit: segment"):
         reading.read(other, "audience_delete")
+
+
+# -- settings that no definitions gave -----------------------------------------------------------
+
+FORGED = {"list_id": "${CDP_SECRET_OTHER}"}
+
+
+async def undefined(reading: Reading, settings: dict[str, Any], action: str = "add") -> Exception:
+    """What becomes of a record with settings that are not its connection's."""
+    with pytest.raises(UndefinedError) as first:
+        reading.read(settings, action)
+    assert not first.value.has_looked, "earlier versions are looked at before it is said for good"
+    await until(reading.in_force.has_looked)
+    with pytest.raises(UndefinedError) as told_of:
+        reading.read(settings, action)
+    assert told_of.value.has_looked
+    assert told_of.value.connection == "a@out"
+    return told_of.value.outcome
+
+
+async def test_settings_that_no_definitions_gave_are_a_fault_that_can_be_resumed() -> None:
+    reading = Reading(memory())
+    await reading.define(NEW)
+    fault = await undefined(reading, FORGED)
+    assert isinstance(fault, Fault)
+    assert fault.scope == "connection"
+    assert "no definitions gave connection a@out the settings in its record" in fault.message
+    assert "OTHER" not in fault.message
+    await reading.in_force.refuse(told(FORGED))
+    assert reading.list_of(FORGED) == "new"
+
+
+async def test_no_audience_is_deleted_with_settings_that_no_definitions_gave() -> None:
+    reading = Reading(memory())
+    await reading.define(NEW)
+    assert isinstance(await undefined(reading, FORGED, "audience_delete"), UnreadableError)
+
+
+async def test_a_connection_that_was_never_defined_gets_no_settings_of_a_record() -> None:
+    reading = Reading(memory())
+    await reading.define(None)
+    assert isinstance(await undefined(reading, OLD), UnreadableError)
+    assert reading.list_of({}) is None, "without settings there is nothing to be believed"
+
+
+async def test_settings_of_another_connection_are_not_this_one_s() -> None:
+    reading = Reading(memory(), [Connection("b@out", "b", "out", settings=OLD)])
+    await reading.define(NEW)
+    assert isinstance(await undefined(reading, OLD), Fault)
+
+
+async def test_what_earlier_versions_of_the_definitions_gave_is_believed() -> None:
+    reading = Reading(memory(), [Connection("a@out", "a", "out", settings=OLD)])
+    await reading.define(NEW)
+    with pytest.raises(UndefinedError):
+        reading.read(OLD)
+    await until(reading.in_force.has_looked)
+    assert reading.list_of(OLD) == "old"
+    # There may be more of them with every version that is taken over.
+    await reading.define(NEWER)
+    assert not reading.in_force.has_looked()
+
+
+async def test_what_another_worker_s_files_gave_is_remembered_by_all() -> None:
+    known = memory()
+    await Reading(known).define(OLD)
+    restarted = Reading(known)
+    await restarted.define(NEW)
+    assert restarted.list_of(OLD) == "old"
+
+
+async def test_of_one_connection_the_newest_settings_are_remembered() -> None:
+    known = memory()
+    reading = Reading(known)
+    for number in range(25):
+        await reading.define({"list_id": str(number)})
+    assert len(known.settings("a@out")) == 20
+    restarted = Reading(known)
+    assert restarted.list_of({"list_id": "24"}) == "24"
+    with pytest.raises(UndefinedError):
+        restarted.read({"list_id": "4"})
 
 
 async def test_lists_made_at_another_connector_s_partner_are_forgotten() -> None:

@@ -17,8 +17,10 @@ from aiohttp import web
 from aiokafka.admin import NewPartitions, NewTopic
 
 from cdp_stream.core.connection import Connection, Output
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.topics import started_admin
 from cdp_stream.settings import Settings
+from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.process import SinkJob, serve_sinks
 from tests.sinks.connectors import Listed, Post, message
 from tests.sinks.running import PARTITIONS, Running
@@ -74,12 +76,17 @@ class Changing:
 
     def __init__(self, *outputs: Output) -> None:
         self.changed: Callable[[], None] = lambda: None
+        self.earlier: list[Connection] = []
         self.define(*outputs)
 
     def define(self, *outputs: Output, connections: Sequence[Connection] = ()) -> None:
         account = SimpleNamespace(outputs=outputs, connections=connections)
-        self.latest: Any = SimpleNamespace(account=account)
+        self.latest: Any = SimpleNamespace(account=account, version="1")
         self.changed()
+
+    def between(self, version: str | None, later: str) -> list[Any]:
+        assert (version, later) == ("0", "1")
+        return [SimpleNamespace(connections=self.earlier)]
 
     async def start(self, changed: Callable[[], None]) -> None:
         self.changed = changed
@@ -97,7 +104,9 @@ async def serving(
         broker=settings.broker, prefix=settings.prefix, data_dir=directory, session_timeout=6,
         rebalance_timeout=6,
     )  # fmt: skip
-    job = SinkJob(in_force, create_sink, {"KEY": "a-secret-key"}, find=lambda _name: kind)
+    job = SinkJob(
+        in_force, create_sink, Secrets({"CDP_SECRET_KEY": "a-secret-key"}), find=lambda _name: kind
+    )
     task = asyncio.create_task(serve_sinks(job, definitions, stopping))
     try:
         yield
@@ -107,7 +116,7 @@ async def serving(
 
 
 def output(url: str, name: str = "out", **more: Any) -> Output:
-    settings = {"url": url, "key": "${KEY}", "allow_private": True, **more}
+    settings = {"url": url, "key": "${CDP_SECRET_KEY}", "allow_private": True, **more}
     return Output(name, "post", settings)
 
 
@@ -186,6 +195,50 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             assert of_this == [f"a:{mpid}:1:0", f"a:{mpid}:2:0"]
 
 
+async def test_a_forged_record_sends_nothing_to_a_place_of_its_own(
+    kafka_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
+    await ran.create_topics()
+    async with lists() as there:
+        mine = Connection("a@out", "a", "out", settings={"list_id": "mine"})
+        definitions = Changing(output(there.url))
+        changed = Connection("c@out", "c", "out", settings={"list_id": "new"})
+        definitions.define(output(there.url), connections=[mine, changed])
+        definitions.earlier = [Connection("c@out", "c", "out", settings={"list_id": "old"})]
+        minute_ago = wall_ms() - 60_000
+        async with serving(ran.settings, definitions, Listed, tmp_path):
+            await ran.produce(
+                [
+                    message(1, mpid=1, settings={"list_id": "mine"}),
+                    message(2, mpid=1, settings={"list_id": "${CDP_SECRET_KEY}"}),
+                    message(3, mpid=1, audience="b"),
+                    message(4, mpid=1, audience="c", settings={"list_id": "old"}),
+                    message(1, mpid=1, action="audience_delete", settings={"list_id": "his"}),
+                    message(1, mpid=1, audience="none", settings={"list_id": "his"}),
+                ],
+                at=minute_ago,
+            )
+            await eventually(lambda: ran.state_is("a@out", "faulted"))
+            await taken(there, 2)
+            assert await ran.standing("out") is None
+            await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
+            await taken(there, 4)
+            await eventually(lambda: _has_rejected(ran, PARTITIONS + 1))
+            rejected = await ran.read("output.out.rejected")
+        assert there.members == {"mine": {"1"}, there.lists["B"]: {"1"}, "old": {"1"}}
+        reasons = [dict(record.headers)["reason"].decode() for record in rejected]
+        assert sorted(set(reasons)) == [
+            f"no definitions gave connection {name}@out the settings in its record"
+            for name in ("a", "none")
+        ]
+        assert "a-secret-key" not in str(there)
+
+
+async def _has_rejected(ran: Running, count: int) -> bool:
+    return len(await ran.read("output.out.rejected")) >= count
+
+
 async def _lag_is(ran: Running, lag: int) -> bool:
     (row,) = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
     return bool(row["lag"] == lag)
@@ -239,12 +292,12 @@ async def test_outputs_come_and_go_with_the_definitions(
             await taken(elsewhere, 1)
             assert len(there.taken) == 2
             # One that cannot run has a fault; the others go on.
-            broken = Output("other", "post", {"url": there.url, "key": "${MISSING}"})
+            broken = Output("other", "post", {"url": there.url, "key": "${CDP_SECRET_MISSING}"})
             definitions.define(output(elsewhere.url), broken)
             await eventually(lambda: ran.state_is("other", "faulted"))
             record = await ran.standing("other")
             assert record is not None
-            assert "MISSING" in record["message"]
+            assert "CDP_SECRET_MISSING" in record["message"]
             facts = [one.facts for one in caplog.records if one.msg == "output_fault"]
             assert {fact["output"] for fact in facts} == {"other"}
             rows = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
@@ -269,8 +322,8 @@ async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
     ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
     await ran.create_topics("out", "other", "third")
     async with lists() as there:
-        unset = Output("other", "post", {"url": there.url, "key": "${MISSING}"})
-        wrong = Output("third", "post", {"url": there.url, "timeout": "${KEY}"})
+        unset = Output("other", "post", {"url": there.url, "key": "${CDP_SECRET_MISSING}"})
+        wrong = Output("third", "post", {"url": there.url, "timeout": "${CDP_SECRET_KEY}"})
         definitions = Changing(output(there.url), unset, wrong)
         await ran.produce([message(1, mpid=1)])
         async with serving(ran.settings, definitions, Post, tmp_path):

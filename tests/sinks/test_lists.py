@@ -17,7 +17,7 @@ from cdp_stream.connectors.exchange import Fault
 from cdp_stream.connectors.facebook import Facebook
 from cdp_stream.connectors.firehose import Firehose
 from cdp_stream.sinks.destination import HttpDestination, Watch
-from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.in_force import InForce
 from cdp_stream.sinks.lists import Lists
 from cdp_stream.sinks.memory import Memory
@@ -87,7 +87,7 @@ async def making(status: int) -> AsyncIterator[Making]:
         outlet = Outlet(destination, Batching(), lists, producer, "rejected", "out")  # type: ignore[arg-type]
         reports = Reports(lambda _: True, lambda _: None, fault, faults.append)  # type: ignore[arg-type]
         await memory.want_list("out", "a@out", json.loads(message(1, mpid=7)))
-        reader = Reader(connector, {}, redaction, InForce(memory).settings_of, memory.list_of)
+        reader = Reader(connector, Secrets({}), redaction, InForce(memory), memory)
         lists.make_wanted(reader, fault)
         outgoing = Outgoing(outlet, reports, SinkMetrics().of("out"))
         try:

@@ -160,7 +160,9 @@ async def test_a_fault_stops_the_output_and_resumption_goes_on_in_order(
         assert there.members["a"] == expected(60)
         assert in_order(there.taken)
         assert max(Counter(there.taken).values()) == 1
-        assert await ran.state_is("out", "running")
+        told = [one for one in await ran.read("faults", 1) if one.key == b"out"]
+        states = [None if one.value is None else json.loads(one.value)["state"] for one in told]
+        assert states == ["faulted", "running", None], "no words of it are kept"
 
 
 async def _assigned(ran: Running, worker: subprocess.Popen[bytes]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from cdp_stream.core.connection import Output
 from cdp_stream.errors import UsageError
 from cdp_stream.settings import Settings
+from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.process import SinkJob
 from topologies.sinks import create_sink
 
@@ -17,7 +18,7 @@ ACCOUNT: Any = SimpleNamespace(outputs=[Output("crm", "log", {}), Output("web", 
 
 
 def wanted(*only: str, at_start: bool, may_lack: bool = False) -> list[str]:
-    job = SinkJob(Settings(), create_sink, {}, only, may_lack=may_lack)
+    job = SinkJob(Settings(), create_sink, Secrets({}), only, may_lack=may_lack)
     return [output.id for output in job.wanted(ACCOUNT, at_start=at_start)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from cdp_stream.core.connection import Output
 from cdp_stream.errors import BrokerError, CdpError
+from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.readying import Readying
 from cdp_stream.sinks.standing import paused, running
@@ -16,7 +17,7 @@ FITTING = [
     Output(name, "post", {"url": "http://localhost", "key": "a-secret-key"})
     for name in ("one", "two")
 ]
-LACKING = Output("out", "post", {"url": "http://localhost", "key": "${MISSING}"})
+LACKING = Output("out", "post", {"url": "http://localhost", "key": "${CDP_SECRET_MISSING}"})
 
 
 class Topics:
@@ -49,7 +50,7 @@ def shown(metrics: SinkMetrics) -> dict[str, dict[str, float]]:
 async def test_a_running_output_that_is_defined_so_that_it_cannot_run_is_shown_as_faulted() -> None:
     metrics = SinkMetrics(of_process=False)
     standings, memory = state_topics(Producer())
-    readying = Readying({}, lambda _name: Post, Topics().make, standings, memory, metrics)
+    readying = Readying(Secrets({}), lambda _name: Post, Topics().make, standings, memory, metrics)
     await standings.put(paused("out", "a@out", 1))
     ran = metrics.of("out")
     ran.waiting(3, 1.0)
@@ -69,7 +70,12 @@ async def test_topics_that_do_not_fit_are_a_fault_of_their_output_alone() -> Non
     topics = Topics()
     topics.wrong["one"] = BrokerError("cdp.output.one.rejected has 1 partition", "alter it")
     readying = Readying(
-        {}, lambda _name: Post, topics.make, standings, memory, SinkMetrics(of_process=False)
+        Secrets({}),
+        lambda _name: Post,
+        topics.make,
+        standings,
+        memory,
+        SinkMetrics(of_process=False),
     )
     assert [one.definition for one in await readying.ready(FITTING)] == FITTING[1:]
     record = standings.record("one")

@@ -17,7 +17,7 @@ from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
 from cdp_stream.core.connection import Output
 from cdp_stream.errors import BrokerError
 from cdp_stream.settings import Settings
-from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outputs import PreparedOutput
 from cdp_stream.sinks.running import Sinks, Surroundings
@@ -81,7 +81,7 @@ async def started(tmp_path: Path, *places: Place, hanging: str = "") -> Sinks:
     standings, memory = state_topics(Producer())
     settings = Settings(data_dir=tmp_path)
     metrics = SinkMetrics(of_process=False)
-    around = Surroundings(settings, create, {}, standings, memory, Producer(), metrics)  # type: ignore[arg-type]
+    around = Surroundings(settings, create, Secrets({}), standings, memory, Producer(), metrics)  # type: ignore[arg-type]
     sinks = Sinks(around)
     for place in places:
         output = Output(place.output, "place", {})

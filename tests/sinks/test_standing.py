@@ -21,6 +21,17 @@ async def test_the_connections_of_an_output_that_stand_still() -> None:
     assert standings.stopped_connections("out") == {"a@out", "b@out"}
 
 
+async def test_a_resumption_leaves_nothing_of_the_fault() -> None:
+    producer = Producer()
+    standings, _ = state_topics(producer)
+    await standings.put(faulted("out", None, "no such user", 1))
+    await standings.put(running("out", None, 2))
+    assert [(key, value and value["state"]) for _, key, value in producer.written] == [
+        ("out", "faulted"), ("out", "running"), ("out", None),
+    ]  # fmt: skip
+    assert standings.record("out") is None
+
+
 async def test_what_comes_in_while_another_thread_asks_does_no_harm() -> None:
     standings, _ = state_topics(Producer())
     values = standings.topic.values

@@ -160,6 +160,7 @@ GOOD_MEMORY = {
     },
     "output:mail": {"connector": "mailchimp", "removed": True},
     "list:vip@mail": {"list_id": "7"},
+    "settings:vip@mail": {"settings": ["a1"]},
     "refused:vip@mail": {"settings": ["a1"]},
     "audience-delete:vip@mail:1": {"deletion": "x", "overdue": True},
     "audience-deleted:vip@mail": {"deletions": {"0": "x"}},

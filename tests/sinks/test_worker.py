@@ -125,12 +125,12 @@ def definitions(tmp_path: Path) -> str:
 def test_a_variable_that_is_not_set_ends_it_before_anything_starts(
     definitions: str, only: str
 ) -> None:
-    result = CliRunner(env={"HOOK_SECRET": None}).invoke(
+    result = CliRunner(env={"CDP_SECRET_HOOK": None}).invoke(
         cli, ["worker", "--definitions", definitions, "--only", only, "--broker", "127.0.0.1:1"]
     )
     assert result.exception is not None
     assert str(result.exception) == (
-        "1 environment variable is not set: HOOK_SECRET (for output out); set them where the "
+        "1 environment variable is not set: CDP_SECRET_HOOK (for output out); set them where the "
         "worker starts, then start it again"
     )
     assert result.exception.exit_code == 2  # type: ignore[attr-defined]
@@ -140,8 +140,9 @@ def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
     definitions: str, tmp_path: Path
 ) -> None:
     file = Path(definitions)
-    file.write_text(file.read_text().replace('url: "https://example.com"', 'url: "${HOOK_URL}"'))
-    env = {"HOOK_SECRET": "a-secret", "HOOK_URL": "ftp://not-shown"}
+    text = file.read_text()
+    file.write_text(text.replace('url: "https://example.com"', 'url: "${CDP_SECRET_URL}"'))
+    env = {"CDP_SECRET_HOOK": "a-secret", "CDP_SECRET_URL": "ftp://not-shown"}
     flags = ["--definitions", definitions, "--broker", "127.0.0.1:1", "--data-dir", str(tmp_path)]
     result = CliRunner(env=env).invoke(cli, ["worker", *flags])
     assert "cdp: output out: its settings do not fit: url" in result.stderr
@@ -158,7 +159,7 @@ def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
     ],
 )
 def test_what_is_not_there_cannot_be_run(definitions: str, flags: list[str], says: str) -> None:
-    result = CliRunner(env={"HOOK_SECRET": "a-secret"}).invoke(
+    result = CliRunner(env={"CDP_SECRET_HOOK": "a-secret"}).invoke(
         cli, ["worker", "--definitions", definitions, *flags]
     )
     assert says in str(result.exception)

@@ -18,7 +18,7 @@ class Clock:
 
 
 def opened(directory, clock=None, log=LOG, partition=0):
-    store = RocksRows(directory, clock or Clock(), memory_mib=8)
+    store = RocksRows(directory, clock or Clock(), memory=8 * 2**20)
     return store, store.open(partition, log)
 
 

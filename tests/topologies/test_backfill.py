@@ -56,7 +56,7 @@ class Backfilled(Following):
     def start(self, definitions: Path | None):
         """With a file, or (None) following what is applied."""
         port = free_port()
-        variables = {"CDP_METRICS_PORT": str(port), "CDP_ROWS_KEPT": "400"}
+        variables = {"CDP_METRICS_PORT": str(port), "CDP_MEMORY": "4"}
         if definitions is None:
             worker = self.follow(**variables)
         else:

@@ -44,7 +44,7 @@ async def test_a_disk_that_is_full_ends_the_worker_which_goes_on_with_more_room(
     await ran.create_topics()
     total = await ran.publish(lines, until)
     data = str(small_disk.path / "data")
-    worker = ran.start_cdp(data=data, CDP_STORE_MEMORY="8")
+    worker = ran.start_cdp(data=data, CDP_MEMORY="64")
     assert await ended(worker, within=120) == 3
     told = ran.log_of(worker)
     assert "the local rows in" in told

@@ -148,7 +148,7 @@ async def test_a_full_disk_ends_the_worker_and_loses_nothing(ran):
     until = json.loads(lines[-1])["timestamp_unixtime_ms"]
     await ran.create_topics()
     total = await ran.publish(lines, until)
-    worker = ran.start_cdp(data="data-0", CDP_STORE_MEMORY="8")
+    worker = ran.start_cdp(data="data-0", CDP_MEMORY="64")
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
     assert await ended(worker, within=60) == 3
     assert "the local rows in" in ran.log_of(worker)

@@ -38,8 +38,8 @@ audiences:
     criteria: {event: Buy, when: {last: 30m}}
     ab_test: {variants: [{name: Blue, percent: 50}]}
 outputs:
-  - {id: hook, connector: webhook, settings: {url: "http://localhost", secret: "${SECRET}"}}
-  - {id: mail, connector: mailchimp, settings: {api_key: "${KEY}"}}
+  - {id: hook, connector: webhook, settings: {url: "http://localhost", secret: "${CDP_SECRET_H}"}}
+  - {id: mail, connector: mailchimp, settings: {api_key: "${CDP_SECRET_MAIL}"}}
 connections:
   - {tags: [all], output: hook, user_attributes: [spent, tier]}
   - {audience: buyers, variant: Blue, output: mail, settings: {list_id: a1}}

@@ -1,0 +1,126 @@
+"""A call ends early when what it made, or loaded, takes much: slices are bounded in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cdp_stream.core.definition import Account
+from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.processor import ProfileProcessor
+from cdp_stream.partition.room import Room
+from tests.core.accounts import DAY, SHORT, audience, has
+from tests.partition.records import Rows, Sent, T, deliver, plan, sent
+
+FULL = 400_000
+"""Bytes of the attributes of a profile that is nearly full."""
+PROFILES = 40
+
+
+def filling(first: int, mpid: int) -> list[Sent]:
+    """Records that fill a profile."""
+    texts = ["x" * 4_000] * 25
+    parts = [{f"{part}-{n}": text for n, text in enumerate(texts)} for part in range(4)]
+    return [sent(first + n, mpid, 0, "play", user_attributes=part) for n, part in enumerate(parts)]
+
+
+def apply_all(made: ProfileProcessor, rows: Rows, records: list[Sent]) -> list[int]:
+    """Apply records, slice by slice; returns how many bytes each slice gave."""
+    sizes = []
+    while records:
+        effects = made.apply(records)
+        assert made.position >= records[0].offset
+        records = [record for record in records if record.offset > made.position]
+        sizes.append(effects.size)
+        deliver(rows, effects)
+    return sizes
+
+
+def full(rows: Rows, definitions: Definitions, room: Room | None = None) -> ProfileProcessor:
+    """A processor whose profiles are all full."""
+    made = ProfileProcessor(definitions, "cdp.events", 0, room)
+    made.restore(rows)
+    if not rows:
+        deliver(rows, made.switch(definitions))
+        for mpid in range(PROFILES):
+            apply_all(made, rows, filling(4 * mpid, mpid))
+    return made
+
+
+def version(number: int, *audiences) -> Definitions:
+    account = plan().account
+    home = replace(SHORT, lifetime_ms=30 * DAY)
+    return Definitions(
+        str(number), number, Account("acme", (home,), (*account.audiences, *audiences))
+    )
+
+
+def test_tiny_events_on_full_profiles_are_a_few_in_a_slice_and_none_is_lost():
+    rows: Rows = {}
+    made = full(rows, version(1))
+    tiny = [sent(1_000 + mpid, mpid, 1, "buy") for mpid in range(PROFILES)]
+    sizes = apply_all(made, rows, tiny)
+    assert made.position == tiny[-1].offset
+    assert sum(sizes) > PROFILES * FULL
+    assert max(sizes) < 3_000_000
+    whole: Rows = {}
+    other = full(whole, version(1))
+    for record in tiny:
+        deliver(whole, other.apply([record]))
+    assert rows == whole
+
+
+def test_records_that_change_nothing_end_a_slice_too_by_the_rows_that_they_load():
+    rows: Rows = {}
+    made = full(rows, version(1))
+    before = [sent(4 * mpid, mpid, 0, "play") for mpid in range(PROFILES)]
+    again = full(rows, version(1), Room(1))
+    again.position = -1
+    slices = 0
+    while before:
+        effects = again.apply(before)
+        assert list(effects.rows) == [b"~partition"]
+        before = [record for record in before if record.offset > again.position]
+        slices += 1
+    assert made.position > again.position
+    # Each loads 0.8 MB, its attributes and what is kept of them encoded.
+    assert slices == 2
+
+
+def test_few_full_profiles_are_woken_at_a_time_and_the_others_are_not_forgotten():
+    rows: Rows = {}
+    made = full(rows, version(1))
+    sizes = []
+    while True:
+        effects = made.tick(T + 4 * DAY, 500)
+        sizes.append(effects.size)
+        deliver(rows, effects)
+        if not effects.more:
+            break
+    assert len(sizes) >= 7
+    assert max(sizes) < 3_000_000
+    assert made.next_due() > T + 4 * DAY
+
+
+def test_few_full_rows_are_brought_under_other_definitions_at_a_time():
+    rows: Rows = {}
+    first = version(1)
+    made = full(rows, first)
+    second = version(2, audience("big", has("0-1", "exists", True, "short"), workspace="short"))
+    deliver(rows, made.switch(second))
+    sizes, told = [], 0
+    while made.rows_to_sweep():
+        effects = made.sweep(1_000)
+        told += len(effects.memberships)
+        sizes.append(effects.size)
+        deliver(rows, effects)
+    assert told == PROFILES
+    assert max(sizes) < 3_000_000
+
+
+def test_rows_are_let_go_at_the_end_of_the_call_that_loaded_them():
+    rows: Rows = {}
+    made = full(rows, version(1), room := Room(2_000_000))
+    assert made._profiles.decoded.taken <= room.share()
+    room.size = 5_000_000
+    apply_all(made, rows, [sent(1_000 + mpid, mpid, 1, "buy") for mpid in range(PROFILES)])
+    assert 3_000_000 < made._profiles.decoded.taken <= room.share()
