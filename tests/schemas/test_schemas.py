@@ -51,6 +51,7 @@ BEYOND_A_SCHEMA = {
     "remaining-not-last",
     "remaining-twice",
     "remaining-with-criteria",
+    "secret-not-allowed",
     "unknown-workspace-and-inputs",
     "unread-event",
     "unread-event-in-new-criteria",
