@@ -140,7 +140,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
                 failed[place] = result
         left = (place for place in places if place not in sent)
         failed |= {place: next(iter(failed.values())) for place in left if place not in failed}
-        if failed:
+        if failed or _has_counted_far(producer):
             # What came behind a record that failed was refused with it; a new producer begins a new
             # sequence, and nothing gets in out of order.
             await self.close()
@@ -245,6 +245,14 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
                 "PEM form that the worker may read, then resume it",
             ) from error
         return context
+
+
+def _has_counted_far(producer: AIOKafkaProducer) -> bool:
+    """Whether a partition has got a billion records: at 2**31 Kafka counts on from 0 and aiokafka
+    from -2**31, which no broker takes.
+    """
+    manager = producer._txn_manager
+    return manager is not None and max(manager._sequence_numbers.values(), default=0) > 2**30
 
 
 def _is_too_large(error: BaseException) -> bool:

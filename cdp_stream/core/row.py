@@ -253,15 +253,19 @@ def memory_of(row: Row) -> int:
     for state in row.slots.values():
         if type(state) is not int:
             total += _state_memory(state)
-    total += _value_memory(row.identities) + sum(map(_value_memory, row.sent.values()))
+    for known in (row.identities, *row.sent.values()):
+        if known:
+            total += _value_memory(known)
     for space in row.spaces.values():
-        total += _SPACE_MEMORY + _value_memory(space.attributes) + _value_memory(space.facts)
+        total += _SPACE_MEMORY
+        if space.attributes or space.facts:
+            total += _value_memory(space.attributes) + _value_memory(space.facts)
     return total
 
 
 def _state_memory(state: Any) -> int:
-    """As `_value_memory`; a list of more than a few items is one of times, as in `state_size`."""
-    if type(state) is list and len(state) > _FEW:
+    """As `_value_memory`; a list that begins with a number is one of times."""
+    if type(state) is list and (not state or type(state[0]) is int):
         return _CONTAINER_MEMORY + (_NUMBER_MEMORY + 8) * len(state)
     return _value_memory(state)
 

@@ -33,7 +33,7 @@ from faust.types import TP, ConsumerMessage
 
 from cdp_stream.kafka.leaving import leave_in_any_generation
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.observation import Observation, is_member
 from cdp_stream.kafka.transaction_requests import GroupMembership
 from cdp_stream.kafka.unpacking import unpack_whole_batches
 
@@ -361,6 +361,12 @@ class ChunkConsumer(driver.Consumer):
         """As whom the group knows this worker now."""
         coordinator = self._thread._ensure_consumer()._coordinator
         return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
+
+    async def is_member(self, member: GroupMembership) -> bool | None:
+        """See :func:`~cdp_stream.kafka.observation.is_member`."""
+        consumer = self._thread._ensure_consumer()
+        answer: bool | None = await self._thread.call_thread(is_member, consumer, member)
+        return answer
 
     def ack(self, message: Any) -> bool:
         """Note only that Faust is done with a message; commits follow :meth:`advance`."""

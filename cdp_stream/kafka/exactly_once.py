@@ -180,7 +180,7 @@ class ExactlyOnceLane:
                 except MessageSizeTooLargeError:
                     if not transaction.drop_refused_values():
                         raise
-                    await self._producer.reopen()
+                    await self._producer.reopen("a record was too large")
         except FencedError:
             raise
         except Exception:
@@ -189,6 +189,7 @@ class ExactlyOnceLane:
         self._confirm(len(pieces), transaction.reached())
         if next_offset is not None:
             self._committed(next_offset)
+        await self._producer.settle()
 
 
 class _Transaction:

@@ -27,11 +27,14 @@ from cdp_stream.kafka.recreation import (
     input_was_replaced,
 )
 from cdp_stream.kafka.table import ProfileTable
+from cdp_stream.kafka.transaction_sender import NotAMemberError
 from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.kafka.turns import Turns
 from cdp_stream.partition.effects import Effects, Processor
 
 __all__ = ["PartitionHosting"]
+
+_AGAIN_S = 0.1
 
 
 class PartitionHosting:
@@ -114,7 +117,8 @@ class PartitionHosting:
         generation may have had another owner in between, and is read anew.
 
         Returns:
-            Whether they are held now; not if they were released again meanwhile.
+            Whether they are held now; not if they were released again meanwhile, or if the group
+            has gone on without this worker.
 
         Raises:
             BrokerError: The input no longer reaches up to what was applied of it.
@@ -128,7 +132,11 @@ class PartitionHosting:
         await self._let_go(set(self._partitions) - kept)
         new = sorted(set(assigned) - kept)
         started = time.monotonic()
-        records = await self._take_over(new)
+        try:
+            records = await self._take_over(new, generation)
+        except NotAMemberError:
+            log("assignment_overtaken", level=logging.WARNING, partitions=new)
+            return False
         seconds = time.monotonic() - started
         self._metrics.recovered(records, seconds)
         log("partitions_assigned", kept=sorted(kept), restored=new, changelog_records=records,
@@ -164,17 +172,23 @@ class PartitionHosting:
             self._metrics.forget(hosted.number)
         await asyncio.gather(*(hosted.lane.close() for hosted in gone))
 
-    async def _take_over(self, numbers: Collection[int]) -> int:
+    async def _take_over(self, numbers: Collection[int], generation: int) -> int:
         """Hold partitions, restored; returns how many changelog records that took.
 
         The lanes first: under exactly-once that ends what the last owners were writing, and what is
-        read after it stays as it is.
+        read after it stays as it is. Who opens one must be its rightful owner, for it puts out
+        whoever is; and one whom the group has left behind meanwhile must not go on.
+
+        Raises:
+            NotAMemberError: The group has gone on without this worker. None is held.
         """
         lanes = {number: self._lanes.create(number) for number in numbers}
         try:
             if lanes:
                 await self._watch.learn()
-            await asyncio.gather(*(lane.open() for lane in lanes.values()))
+                await self._check_membership(generation)
+                await asyncio.gather(*(lane.open() for lane in lanes.values()))
+                await self._check_membership(generation)
             records = await self._table.restore(self._plan.client, numbers)
             for number, lane in lanes.items():
                 processor = await self._table.revive(
@@ -193,6 +207,25 @@ class PartitionHosting:
             await asyncio.gather(*(lane.close() for lane in lanes.values() if lane not in held))
             raise
         return records
+
+    async def _check_membership(self, generation: int) -> None:
+        """Have the group's coordinator say that it counts this worker among a generation.
+
+        Raises:
+            NotAMemberError: It does not any more.
+        """
+        releases, consumer = self._releases, self._app.consumer
+        while self._releases == releases:
+            member = consumer.membership(self._plan.group)
+            if member.generation != generation:
+                break
+            is_member = await consumer.is_member(member)
+            if is_member:
+                return
+            if is_member is False:
+                break
+            await asyncio.sleep(_AGAIN_S)
+        raise NotAMemberError
 
     async def _seek(self) -> None:
         consumer = self._app.consumer

@@ -5,7 +5,7 @@ Source: docs/operations.md, more partitions.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Any
 
@@ -20,6 +20,7 @@ from cdp_stream.formats.rows import (
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
+from cdp_stream.kafka.transaction_sender import note_unanswered
 from cdp_stream.partition.relocation import Marker, own_rows
 
 __all__ = ["by_place", "forward", "positions", "starts_after"]
@@ -91,13 +92,27 @@ async def forward(
     Returns:
         How many records were published again.
     """
+    forwarded = 0
+    while await _waiting(system, own, marker):
+        async for count in _forward(system, own, marker, transactional=transactional):
+            forwarded += count
+            tell(f"forwarding what came by the old number: {forwarded:,} so far")
+    return forwarded
+
+
+async def _forward(
+    system: StoppedSystem, own: Mapping[int, Rows], marker: Marker, *, transactional: bool
+) -> AsyncGenerator[int]:
+    """Forward with one producer; how many records were in each piece.
+
+    It ends before all is done where a request was not answered: in the epoch of the next producer
+    that can have no effect any more.
+    """
     events, routing = system.events, Routing(marker.after)
     rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
-    if not await _waiting(system, own, marker):
-        return 0
-    forwarded = 0
     options = {"transactional_id": f"{system.group}-repartition"} if transactional else {}
     async with system.producer(events, partitions=marker.after, **options) as producer:
+        unanswered = note_unanswered(producer)
         # Asked again, for that has ended what was under way: whoever was at it may be alive.
         waiting = await _waiting(system, own, marker)
         for number, (start, end) in waiting.items():
@@ -105,7 +120,6 @@ async def forward(
             state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
             async with aclosing(system.pieces(events, number, start, end)) as pieces:
                 async for records in pieces:
-                    tell(f"forwarding what came to partition {number}: {forwarded:,} so far")
                     last = records[-1].offset
                     row = (PARTITION_KEY, encode_partition(state._replace(position=last)))
                     behind = {TopicPartition(events, number): last + 1}
@@ -116,8 +130,9 @@ async def forward(
                             await producer.send_offsets_to_transaction(behind, system.group)
                     if not transactional:
                         await system.commit(behind)
-                    forwarded += len(records)
-    return forwarded
+                    yield len(records)
+                    if transactional and unanswered.is_set():
+                        return
 
 
 async def _waiting(

@@ -14,15 +14,30 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    RebalanceInProgressError,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 
 from cdp_stream.kafka.clock import EndSeen
+from cdp_stream.kafka.transaction_requests import GroupMembership
 
-__all__ = ["Observation", "wall_ms"]
+__all__ = ["Observation", "is_member", "wall_ms"]
 
 Partition = tuple[str, int]
 _OFFSET_OUT_OF_RANGE = 1
+_NO_COORDINATOR = frozenset(
+    {
+        GroupLoadInProgressError.errno,
+        GroupCoordinatorNotAvailableError.errno,
+        NotCoordinatorForGroupError.errno,
+    }
+)
 
 
 def wall_ms() -> int:
@@ -97,3 +112,19 @@ class Observation:
                     if highwater <= asked[partition]:
                         after = handed.get(partition, -1)
                         self.ends[partition] = EndSeen(asked_at, after, highwater)
+
+
+async def is_member(consumer: AIOKafkaConsumer, member: GroupMembership) -> bool | None:
+    """Whether the group's coordinator, asked now, says that its generation is this member's, or at
+    least that the next one waits for it; ``None`` where no coordinator says anything.
+
+    Called in the consumer's thread.
+    """
+    request = HeartbeatRequest(member.group_id, member.generation, member.member_id)
+    try:
+        answer = await consumer._coordinator._send_req(request)
+    except KafkaError:
+        return None
+    if answer.error_code in _NO_COORDINATOR:
+        return None
+    return answer.error_code in (0, RebalanceInProgressError.errno)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from cdp_stream.core.definition import Input
@@ -206,6 +206,8 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
             max_batch_size=MAX_BATCH_BYTES,
             enable_idempotence=idempotent,
         )
+        if idempotent:
+            _count_as_kafka_does(producer)
         try:
             with _quiet_aiokafka():
                 await producer.start()
@@ -216,6 +218,19 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
         else:
             return producer
     raise AssertionError("the loop either returns or raises")
+
+
+def _count_as_kafka_does(producer: AIOKafkaProducer) -> None:
+    """Go on from 0 behind the 2**31st record to a partition, as brokers want it; aiokafka goes on
+    from -2**31.
+    """
+    manager = producer._txn_manager
+    sequences = manager._sequence_numbers
+
+    def increment(partition: TopicPartition, count: int) -> None:
+        sequences[partition] = (sequences[partition] + count) % 2**31
+
+    manager.increment_sequence_number = increment
 
 
 @contextmanager

@@ -1,16 +1,21 @@
-"""Sending offsets in a transaction as a member of the group.
+"""Two requests of transactions in versions that aiokafka does not have.
 
-aiokafka's own request names the group alone, so that a worker which the group has put out may
+Its request for offsets names the group alone, so that a worker which the group has put out may
 still move its positions. Version 3 also names member and generation, and the coordinator refuses
-what is not of the present one. Every broker since Apache Kafka 2.5 knows it; for an older one the
-first version remains, and the transactional id alone is the fence.
+what is not of the present one.
+
+Its request for a producer id takes the transactional id over from whoever has it. Version 3 also
+names the producer id and the epoch that are to be succeeded, and the coordinator refuses it where
+another producer has taken the id over since.
+
+Every broker since Apache Kafka 2.5 knows both; for an older one the first versions remain.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.transaction import TxnOffsetCommitRequest_v0
+from aiokafka.protocol.transaction import InitProducerIdRequest_v0, TxnOffsetCommitRequest_v0
 from aiokafka.protocol.types import (
     CompactArray,
     CompactString,
@@ -21,7 +26,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-__all__ = ["GroupMembership", "OffsetsOfMember"]
+__all__ = ["GroupMembership", "NextEpoch", "OffsetsOfMember"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +135,59 @@ class OffsetsOfMember(Request[TxnOffsetCommitRequest_v0 | TxnOffsetCommitRequest
             self._transactional_id, member.group_id, *self._producer,
             member.generation, member.member_id, None, topics, {},
         )  # fmt: skip
+
+
+class InitProducerIdResponse_v3(Response):  # noqa: N801 - named as in aiokafka
+    """The answer: the producer id and its epoch."""
+
+    API_KEY = 22
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("producer_id", Int64),
+        ("producer_epoch", Int16),
+        ("tags", TaggedFields),
+    )
+
+
+class InitProducerIdRequest_v3(RequestStruct):  # noqa: N801 - named as in aiokafka
+    """The question, in Kafka's compact encoding."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 22
+    API_VERSION = 3
+    RESPONSE_TYPE = InitProducerIdResponse_v3
+    SCHEMA = Schema(
+        ("transactional_id", CompactString("utf-8")),
+        ("transaction_timeout_ms", Int32),
+        ("producer_id", Int64),
+        ("producer_epoch", Int16),
+        ("tags", TaggedFields),
+    )
+
+
+class NextEpoch(Request[InitProducerIdRequest_v0 | InitProducerIdRequest_v3]):
+    """The next epoch of a transactional id, unless another producer has it by now.
+
+    Args:
+        transactional_id: Whose epoch.
+        transaction_timeout_ms: After so long the broker aborts a transaction.
+        succeeded: Producer id and epoch that it follows.
+    """
+
+    API_KEY = 22
+
+    def __init__(
+        self, transactional_id: str, transaction_timeout_ms: int, succeeded: tuple[int, int]
+    ) -> None:
+        self._transactional_id = transactional_id
+        self._transaction_timeout_ms = transaction_timeout_ms
+        self._succeeded = succeeded
+
+    def build(self, request_struct_class: Any) -> Any:
+        """The request in the version that the broker knows."""
+        base = self._transactional_id, self._transaction_timeout_ms
+        if request_struct_class is InitProducerIdRequest_v0:
+            return request_struct_class(*base)
+        return request_struct_class(*base, *self._succeeded, {})

@@ -10,7 +10,12 @@ What differs, each held by ``tests/kafka/test_transactions.py``:
 * offsets are sent as a member of the group, so a generation that is over is refused;
 * ``NETWORK_EXCEPTION`` and ``CONCURRENT_TRANSACTIONS`` in the answer to offsets are asked again;
   stock takes the first for something else and ends (aiokafka issue 1004);
-* a connection that breaks while the coordinator is looked for is made anew; stock ends.
+* a connection that breaks while the coordinator is looked for is made anew; stock ends;
+* a producer that follows one of the same transactional id begins only where no other has come
+  between them;
+* a request that was sent and not answered is noted. It may still be on its way, in a buffer or a
+  proxy, when its repetition has been answered, and take effect in a later transaction of the same
+  epoch: an ``EndTxn`` that comes late commits the first half of the next one (KAFKA-17754).
 """
 
 import asyncio
@@ -21,19 +26,31 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     IllegalGenerationError,
+    IncompatibleBrokerVersion,
+    InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
+    NodeNotReadyError,
+    ProducerFenced,
     UnknownMemberIdError,
 )
 from aiokafka.producer.sender import (
     AddPartitionsToTxnHandler,
+    InitPIDHandler,
     Sender,
     TxnOffsetCommitHandler,
 )
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    TxnOffsetCommitRequest,
+)
 
-from cdp_stream.kafka.transaction_requests import GroupMembership, OffsetsOfMember
+from cdp_stream.kafka.transaction_requests import GroupMembership, NextEpoch, OffsetsOfMember
 
-__all__ = ["NotAMemberError", "use_quick_sender"]
+__all__ = ["NotAMemberError", "note_unanswered", "use_quick_sender"]
 
 _MARKERS_S = 0.002
 _NETWORK_EXCEPTION = 13
@@ -47,6 +64,16 @@ _NO_MEMBER = frozenset(
     }
 )
 
+_OF_A_TRANSACTION = (
+    ProduceRequest,
+    AddPartitionsToTxnRequest,
+    AddOffsetsToTxnRequest,
+    TxnOffsetCommitRequest,
+    OffsetsOfMember,
+    EndTxnRequest,
+)
+_NOT_SENT = (NodeNotReadyError, IncompatibleBrokerVersion)
+
 
 class NotAMemberError(Exception):
     """The group has gone on without this worker."""
@@ -56,6 +83,12 @@ class QuickSender(Sender):
     """Stands in for the sender of one producer."""
 
     membership: Callable[[], GroupMembership]
+    succeeded: tuple[int, int] | None
+
+    async def _do_init_pid(self, node_id: Any) -> Any:
+        if self.succeeded is None:
+            return await super()._do_init_pid(node_id)
+        return await _NextEpoch(self).do(node_id)
 
     def _maybe_do_transactional_request(self) -> Any:
         offsets_wait = self._txn_manager.offsets_to_commit() is not None
@@ -90,6 +123,19 @@ class QuickSender(Sender):
         await _CommitOffsets(self, offsets, group_id).do(node_id)
 
 
+class _NextEpoch(InitPIDHandler):
+    def create_request(self) -> NextEpoch:
+        manager = self._sender._txn_manager
+        return NextEpoch(
+            manager.transactional_id, manager.transaction_timeout_ms, self._sender.succeeded
+        )
+
+    def handle_response(self, resp: Any) -> Any:
+        if resp.error_code == InvalidProducerEpoch.errno:
+            raise ProducerFenced
+        return super().handle_response(resp)
+
+
 class _AddPartitions(AddPartitionsToTxnHandler):
     def handle_response(self, resp: Any) -> Any:
         codes = [code for _, partitions in resp.errors for _, code in partitions]
@@ -120,12 +166,18 @@ class _CommitOffsets(TxnOffsetCommitHandler):
         return super().handle_response(resp)
 
 
-def use_quick_sender(producer: AIOKafkaProducer, membership: Callable[[], GroupMembership]) -> None:
+def use_quick_sender(
+    producer: AIOKafkaProducer,
+    membership: Callable[[], GroupMembership],
+    succeeded: tuple[int, int] | None = None,
+) -> None:
     """Give a transactional producer its sender; before it is started.
 
     Args:
         producer: The producer.
         membership: Tells as whom offsets are sent; asked at each commit.
+        succeeded: Producer id and epoch that it follows, and that nobody else may have followed:
+            it fails to start with ``ProducerFenced`` then. ``None``: it follows whoever is there.
     """
     stock = producer._sender
     sender = QuickSender(
@@ -137,4 +189,27 @@ def use_quick_sender(producer: AIOKafkaProducer, membership: Callable[[], GroupM
         request_timeout_ms=stock._request_timeout_ms,
     )
     sender.membership = membership
+    sender.succeeded = succeeded
     producer._sender = sender
+
+
+def note_unanswered(producer: AIOKafkaProducer) -> asyncio.Event:
+    """What is set once a request of a transaction was sent and not answered, from now on.
+
+    A request that a broker answered with an error was answered.
+    """
+    client, unanswered = producer.client, asyncio.Event()
+    send = client.send
+
+    async def noting(node_id: int, request: Any, **options: Any) -> Any:
+        try:
+            return await send(node_id, request, **options)
+        except _NOT_SENT:
+            raise
+        except BaseException:  # also where it was not waited for any longer
+            if isinstance(request, _OF_A_TRANSACTION):
+                unanswered.set()
+            raise
+
+    client.send = noting
+    return unanswered

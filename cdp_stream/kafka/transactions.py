@@ -3,6 +3,9 @@
 Its transactional id is bound to the partition, so that there is one that can write for it: opening
 a producer fences whoever had the id before, and settles what that one left open. After that the
 partition's position and rows are what they will stay until this producer writes.
+
+It is opened anew, in the next epoch of that id, before anything that an old one could still spoil:
+``PartitionProducer.settle`` says when. The broker refuses that to whom another worker has followed.
 """
 
 import asyncio
@@ -17,16 +20,23 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFenced,
+    UnknownProducerId,
 )
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, look_at
+from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.transaction_requests import GroupMembership
-from cdp_stream.kafka.transaction_sender import NotAMemberError, use_quick_sender
+from cdp_stream.kafka.transaction_sender import (
+    NotAMemberError,
+    note_unanswered,
+    use_quick_sender,
+)
 
 __all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
 
@@ -38,13 +48,14 @@ _LONGEST_S = 90.0
 """After this a transaction is given up: a broker that answers has ended or aborted it by then."""
 _OPEN_S = 60.0
 _CLOSE_S = 3.0
-_LOST = (
-    ProducerFenced,
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    InvalidTxnState,
-    NotAMemberError,
-)
+_AGAIN_S = 0.1
+_SEQUENCES = 2**30
+"""Records to a partition in one epoch. At 2**31 Kafka counts on from 0 and aiokafka from -2**31
+(KAFKA-7693); no transaction has as many as lie between."""
+_LOST = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, NotAMemberError)
+_FORGOTTEN = (InvalidProducerIdMapping, UnknownProducerId)
+"""The broker does not know the producer: it was idle for longer than the broker remembers, or
+another worker has followed it."""
 
 Send = Callable[[AIOKafkaProducer], Awaitable[Sequence[asyncio.Future[Any]]]]
 
@@ -89,6 +100,7 @@ class PartitionProducer:
         self._targets = targets
         self._membership = membership
         self._producer: AIOKafkaProducer | None = None
+        self._unanswered = asyncio.Event()
 
     async def open(self) -> None:
         """Fence the last owner, and settle its last transaction.
@@ -96,6 +108,9 @@ class PartitionProducer:
         Raises:
             BrokerError: The broker refuses, or is not done with it in a minute.
         """
+        await self._open(None)
+
+    async def _open(self, succeeded: tuple[int, int] | None) -> None:
         producer = self._producer = AIOKafkaProducer(
             **self._client,
             transactional_id=self._transactional_id,
@@ -104,12 +119,16 @@ class PartitionProducer:
             max_batch_size=MAX_BATCH_BYTES,
             linger_ms=0,
         )
-        use_quick_sender(producer, self._membership)
+        use_quick_sender(producer, self._membership, succeeded)
+        self._unanswered = note_unanswered(producer)
         try:
             async with asyncio.timeout(_OPEN_S):
-                await producer.start()
+                await _start(producer)
                 for topic in self._targets:
                     await producer.partitions_for(topic)
+        except ProducerFenced as error:
+            await self.close()
+            raise self._fenced(error) from error
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
             raise BrokerError(
@@ -135,12 +154,42 @@ class PartitionProducer:
             NotEndedError: The broker took too long. It may be open still: see ``abort``.
             KafkaError: A batch was refused. The transaction is open still: see ``abort``.
         """
-        producer = self._producer
-        assert producer is not None, "open comes first"
+        await self.settle()
+        try:
+            await self._attempt(send, next_offset)
+        except _FORGOTTEN as error:
+            # Nothing of it has taken effect. If that is because of another worker, this says so.
+            await self.reopen(type(error).__name__)
+            await self._attempt(send, next_offset)
+
+    async def settle(self) -> None:
+        """Begin a new epoch, in which nothing can have its effect that was sent in this one, where
+        something still may: a request was not answered, and its repetition was. Also where records
+        were counted far enough. Best called as a transaction has ended, as what comes late may
+        begin an empty one.
+
+        Raises:
+            FencedError: Another worker has taken the partition over.
+            BrokerError: The broker refuses, or is not done with it in a minute.
+        """
+        if self._unanswered.is_set():
+            await self.reopen("a request was not answered")
+        elif max(self._opened._txn_manager._sequence_numbers.values(), default=0) > _SEQUENCES:
+            await self.reopen("a partition has got very many records")
+
+    @property
+    def _opened(self) -> AIOKafkaProducer:
+        assert self._producer is not None, "open comes first"
+        return self._producer
+
+    async def _attempt(self, send: Send, next_offset: int | None) -> None:
+        producer, is_ending = self._opened, False
         started = time.perf_counter()
         try:
             async with asyncio.timeout(_LONGEST_S):
-                await self._transact(producer, send, next_offset)
+                await self._write(producer, send, next_offset)
+                is_ending = True
+                await producer.commit_transaction()
         except TimeoutError as error:
             raise NotEndedError(
                 f"the broker did not end a transaction of {self._source.topic} partition "
@@ -148,15 +197,13 @@ class PartitionProducer:
                 "nothing is lost: see the broker's log, then start the worker again",
             ) from error
         except (KafkaError, AssertionError) as error:
-            reason = self._reason(producer, error)
-            if isinstance(reason, FencedError):
-                self._metrics.transaction_ended("fenced")
+            reason = _reason(producer, error)
+            if isinstance(reason, _LOST) or (is_ending and isinstance(reason, _FORGOTTEN)):
+                raise self._fenced(reason) from error
             raise reason from error
         self._metrics.transaction_ended("committed", time.perf_counter() - started)
 
-    async def _transact(
-        self, producer: AIOKafkaProducer, send: Send, next_offset: int | None
-    ) -> None:
+    async def _write(self, producer: AIOKafkaProducer, send: Send, next_offset: int | None) -> None:
         await producer.begin_transaction()
         waits: list[asyncio.Future[Any]] = []
         if next_offset is not None:
@@ -175,9 +222,8 @@ class PartitionProducer:
             raise
         if (refusal := _first_refusal(waits)) is not None:
             raise refusal
-        await producer.commit_transaction()
 
-    async def abort(self) -> None:
+    async def abort(self, within_s: float = _CLOSE_S) -> None:
         """End the transaction under way, so that no reader has to wait for its time-out.
 
         It may fail: the broker, or the next ``open``, does it then.
@@ -186,18 +232,26 @@ class PartitionProducer:
         if producer is not None:
             self._metrics.transaction_ended("aborted")
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(_CLOSE_S):
+                async with asyncio.timeout(within_s):
                     await producer.abort_transaction()
 
-    async def reopen(self) -> None:
-        """Abort what is under way, and begin a new epoch.
+    async def reopen(self, reason: str) -> None:
+        """Abort what is under way, if anything is, and begin a new epoch.
 
         A batch that was refused leaves a gap in the sequence of its partition; only a new epoch
         closes it.
+
+        Raises:
+            FencedError: Another worker has taken the partition over.
+            BrokerError: The broker refuses, or is not done with it in a minute.
         """
-        self._metrics.transaction_ended("aborted")
+        manager = self._opened._txn_manager
+        if manager.is_in_transaction():
+            await self.abort(_OPEN_S)  # or opening it anew is refused, and the partition given up
+        succeeded = manager.producer_id, manager.producer_epoch
         await self.close()
-        await self.open()
+        await self._open(succeeded)
+        log("producer_reopened", partition=self._source.partition, reason=reason)
 
     async def close(self) -> None:
         """Close connections, within a few seconds."""
@@ -219,16 +273,30 @@ class PartitionProducer:
             {self._source: next_offset}, self._membership().group_id
         )
 
-    def _reason(self, producer: AIOKafkaProducer, error: BaseException) -> BaseException:
-        """What ended the producer, which aiokafka wraps, or the error itself."""
-        task = producer._sender.sender_task
-        if task is not None and task.done() and not task.cancelled() and task.exception():
-            ended = task.exception()
-            error = ended.__cause__ or ended
-        _mark_told(producer)
-        if isinstance(error, _LOST):
-            return FencedError(f"{self._transactional_id}: {str(error) or type(error).__name__}")
-        return error
+    def _fenced(self, reason: BaseException) -> FencedError:
+        self._metrics.transaction_ended("fenced")
+        return FencedError(f"{self._transactional_id}: {str(reason) or type(reason).__name__}")
+
+
+async def _start(producer: AIOKafkaProducer) -> None:
+    """Start it as soon as its broker can be reached."""
+    while True:
+        try:
+            await producer.start()
+        except KafkaConnectionError:
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
+
+
+def _reason(producer: AIOKafkaProducer, error: BaseException) -> BaseException:
+    """What ended the producer, which aiokafka wraps, or the error itself."""
+    task = producer._sender.sender_task
+    if task is not None and task.done() and not task.cancelled() and task.exception():
+        ended = task.exception()
+        error = ended.__cause__ or ended
+    _mark_told(producer)
+    return error
 
 
 def _first_refusal(waits: Sequence[asyncio.Future[Any]]) -> BaseException | None:

@@ -378,7 +378,9 @@ class Backfill:
         value = self._store.get(backfill_key(mpid))
         if value is None:
             self._new.add(mpid)
-        row = self._rows[mpid] = Row(mpid) if value is None else decode_row(mpid, value)
+            row = self._rows[mpid] = Row(mpid)  # counted once something is in it
+            return row
+        row = self._rows[mpid] = decode_row(mpid, value)
         self._rows.count(row)
         return row
 

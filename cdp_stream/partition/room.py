@@ -76,11 +76,11 @@ class KeptRows(dict[int, Row]):
     def count(self, row: Row) -> None:
         """Count a row that was added, or may have grown.
 
-        It is measured again once its weight is another by an eighth: a growing row then costs less
-        to measure than to change.
+        It is measured again once its weight is another by a quarter: a growing row then costs far
+        less to measure than to change.
         """
         weight = row.weight
-        if abs(weight - row.sized) > row.sized >> 3:
+        if abs(weight - row.sized) > row.sized >> 2:
             held = memory_of(row)
             self.taken += held - row.held
             row.held, row.sized = held, weight

@@ -96,9 +96,10 @@ class Standings:
         no words of a fault that is over.
         """
         key = str(record["id"])
-        await self.topic.put(key, record)
         if record["state"] == RUNNING:
-            await self.topic.put(key, None)
+            await self.topic.put(key, None, first=record)
+        else:
+            await self.topic.put(key, record)
 
     async def end_lacks(self, output: str) -> list[str]:
         """End the faults of an output that can run now, and of its connections, that were of what a

@@ -119,16 +119,25 @@ class StateTopic:
         async with self._moved:
             await self._moved.wait_for(is_up)
 
-    async def put(self, key: str, value: Value | None) -> None:
-        """Write a value, or remove it; it holds here at once, and durably on return."""
+    async def put(self, key: str, value: Value | None, *, first: Value | None = None) -> None:
+        """Write a value, or remove it; it holds here at once, and durably on return.
+
+        Args:
+            first: A value to be written right before, for those who read every record.
+        """
         before = self.values.get(key)
         self._unsure[key] = self._unsure.get(key, 0) + 1
         self._set(key, value)
         written = None if value is None else orjson.dumps(value)
+        into = {"key": key.encode(), "partition": 0}
         try:
-            sent = await self._producer.send_and_wait(
-                self._topic, written, key=key.encode(), partition=0
-            )
+            earlier = None
+            if first is not None:
+                # Not waited for: what somebody answers to it must not come before the value.
+                earlier = await self._producer.send(self._topic, orjson.dumps(first), **into)
+            sent = await self._producer.send_and_wait(self._topic, written, **into)
+            if earlier is not None:
+                await earlier
         except BaseException:
             self._unsure[key] -= 1
             self._set(key, before)

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 
 from tests.docs.console import ROOT
 
-_READ_S = 60.0
+_READ_S = 120.0
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def running_worker(
     try:
         yield
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0
+        assert worker.wait(60) == 0
     finally:
         if worker.poll() is None:
             worker.kill()

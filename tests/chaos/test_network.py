@@ -7,7 +7,6 @@ import pytest
 
 from cdp_stream.settings import Settings
 from tests.chaos.compare import differing_changes, differing_state, read_committed
-from tests.chaos.proxy import running_proxied_kafka
 from tests.chaos.schedule import SESSION_S
 from tests.topologies.running import Running, eventually, running
 from tests.topologies.test_worker_equals_replay import (
@@ -20,12 +19,6 @@ from tests.topologies.test_worker_equals_replay import (
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 QUICK = {"CDP_SESSION_TIMEOUT": str(SESSION_S), "CDP_REBALANCE_TIMEOUT": str(SESSION_S)}
-
-
-@pytest.fixture
-async def proxied_kafka():
-    async with running_proxied_kafka() as kafka:
-        yield kafka
 
 
 class NetworkRunning(CdpRunning):
@@ -53,8 +46,8 @@ class NetworkRunning(CdpRunning):
 
 
 @pytest.fixture
-def ran(proxied_kafka, tmp_path):
-    settings = Settings(broker=proxied_kafka.direct, prefix="net", clock="stream")
+def ran(proxied_kafka, topic_prefix, tmp_path):
+    settings = Settings(broker=proxied_kafka.direct, prefix=topic_prefix, clock="stream")
     with running(settings, tmp_path, kind=NetworkRunning) as r:
         yield r
 
@@ -68,17 +61,17 @@ async def equals_replay(ran, lines, until):
     assert differing_state(state, expected) == []
 
 
-async def test_a_worker_that_is_cut_off_is_replaced_and_comes_back(ran, proxied_kafka):
+async def test_a_worker_that_is_cut_off_is_replaced_and_comes_back(ran, proxied_kafka, proxy):
     lines, until = generated(12_000, seed=41)
     await ran.create_topics()
     half = len(lines) // 2
     total = await ran.publish(lines[:half])
     cut_off = ran.start_through(proxied_kafka)
     await eventually(lambda: ran.has_written(500))
-    proxied_kafka.proxy.cut()
+    proxy.cut()
     other = ran.start_cdp(**QUICK)
     await eventually(lambda: ran.caught_up(total))
-    proxied_kafka.proxy.mend()
+    proxy.mend()
     total += await ran.publish(lines[half:], until)
     await eventually(lambda: ran.caught_up(total))
     await equals_replay(ran, lines, until)
@@ -86,7 +79,7 @@ async def test_a_worker_that_is_cut_off_is_replaced_and_comes_back(ran, proxied_
     assert cut_off.poll() in (None, 3), ran.log_of(cut_off)
 
 
-async def test_a_cut_and_broken_connections_lose_and_double_nothing(ran, proxied_kafka):
+async def test_a_cut_and_broken_connections_lose_and_double_nothing(ran, proxied_kafka, proxy):
     lines, until = generated(12_000, seed=42)
     await ran.create_topics()
     total = await ran.publish(lines[:9_000])
@@ -98,10 +91,10 @@ async def test_a_cut_and_broken_connections_lose_and_double_nothing(ran, proxied
 
     for goal in (300, 4_000):
         await eventually(lambda goal=goal: written(goal))
-        proxied_kafka.proxy.cut()
+        proxy.cut()
         await asyncio.sleep(1)
-        proxied_kafka.proxy.reset()
-        proxied_kafka.proxy.mend()
+        proxy.reset()
+        proxy.mend()
     total += await ran.publish(lines[9_000:], until)
 
     async def done():
@@ -113,16 +106,16 @@ async def test_a_cut_and_broken_connections_lose_and_double_nothing(ran, proxied
     assert worker.poll() is None, ran.log_of(worker)
 
 
-async def test_six_seconds_without_a_network_lose_and_double_nothing(ran, proxied_kafka):
+async def test_six_seconds_without_a_network_lose_and_double_nothing(ran, proxied_kafka, proxy):
     lines, until = generated(6_000, seed=44)
     await ran.create_topics()
     total = await ran.publish(lines, until)
     worker = ran.start_through(proxied_kafka)
     await eventually(lambda: ran.has_written(300))
-    proxied_kafka.proxy.cut()
+    proxy.cut()
     await asyncio.sleep(6)
     written = await ran.count("memberships")
-    proxied_kafka.proxy.mend()
+    proxy.mend()
 
     async def done():
         ran.keep_up(proxied_kafka)
@@ -134,11 +127,11 @@ async def test_six_seconds_without_a_network_lose_and_double_nothing(ran, proxie
     assert worker.poll() in (None, 3), ran.log_of(worker)
 
 
-async def test_a_slow_network_changes_nothing(ran, proxied_kafka):
+async def test_a_slow_network_changes_nothing(ran, proxied_kafka, proxy):
     lines, until = generated(2_000, seed=43)
     await ran.create_topics()
     total = await ran.publish(lines, until)
-    proxied_kafka.proxy.delay_s = 0.1
+    proxy.delay_s = 0.1
     worker = ran.start_through(proxied_kafka)
     await eventually(lambda: ran.caught_up(total))
     await equals_replay(ran, lines, until)

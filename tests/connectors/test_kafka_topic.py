@@ -96,6 +96,19 @@ async def test_a_record_that_is_too_large_is_rejected_and_the_rest_goes_on_in_or
     assert ordinals == [0, 1, 3, 4, 5]
 
 
+async def test_a_very_long_run_does_not_end_at_the_last_sequence_number(tmp_path):
+    topic = await new_topic()
+    told = [change(mpid="1", ordinal=n) for n in range(24)]
+    settings = {"broker": BROKER["address"], "topic": topic}
+    async with opened(KafkaConnector, settings, tmp_path) as connector:
+        sequences = connector._producer._txn_manager._sequence_numbers
+        # A broker takes any from a producer that it has no records of.
+        sequences[TopicPartition(topic, 0)] = 2**31 - 10
+        for start in range(0, 24, 8):
+            await connector.write(told[start : start + 8])
+    assert [json.loads(one.value)["ordinal"] for one in await records(topic)] == [*range(24)]
+
+
 @pytest.mark.parametrize("listener", ["tls", "mutual", "login", "clear"])
 async def test_clusters_that_demand_proof(guarded_kafka, tmp_path, listener):
     topic = await new_topic(address=guarded_kafka.internal)

@@ -11,6 +11,8 @@ import pytest
 
 from cdp_stream.cli.init import write_folder
 from cdp_stream.cli.main import main
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
 from tests.brokers.workers import records_of, running_worker
 from tests.docs.programs import programs_of
 from tests.node import packages
@@ -34,8 +36,9 @@ def written(kafka_broker, tmp_path_factory):
     offline = ("--definitions", str(definitions), "--events", events, "--out", str(replayed))
     assert main(["replay", *offline]) == 0
     changes = [json.loads(line) for line in replayed.read_text().splitlines()]
+    asyncio.run(ensure_topics(Settings(broker=kafka_broker, prefix=prefix)))
     online = ("--broker", kafka_broker, "--prefix", prefix)
-    assert main(["produce", "--events", events, "--until", "last", *online]) == 0
+    assert main(["produce", "--events", events, "--until", "last", "--create", *online]) == 0
     with running_worker(kafka_broker, prefix, definitions, folder, "--clock", "stream"):
         told = records_of(kafka_broker, f"{prefix}.output.seen", 13)
         messages = [json.loads(record.value) for record in asyncio.run(told)]
@@ -58,7 +61,7 @@ def test_a_consumer_is_given_every_change(title, written, kafka_broker, tmp_path
     packages.install()
     command, environment = PROGRAMS[title].at(kafka_broker, prefix).saved(tmp_path)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as consumer:
-        overdue = threading.Timer(60, consumer.kill)
+        overdue = threading.Timer(120, consumer.kill)
         overdue.start()
         found = {consumer.stdout.readline().rstrip() for _ in changes}
         consumer.send_signal(signal.SIGTERM)

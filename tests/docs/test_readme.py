@@ -39,7 +39,7 @@ def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as bash:  # fmt: skip
         try:
-            printed, _ = bash.communicate(timeout=150)
+            printed, _ = bash.communicate(timeout=240)
         finally:
             if bash.poll() is None:
                 os.killpg(bash.pid, signal.SIGTERM)  # not at once: the broker ends its own process

@@ -214,6 +214,16 @@ def test_a_coordinator_knows_its_generation_and_forgets_it_when_it_is_put_out():
     assert "self.generation = " in source(GroupCoordinator.reset_generation)
 
 
+def test_fausts_generation_is_the_coordinators_which_answers_as_a_client_does():
+    from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+    assigned = source(driver.ConsumerRebalanceListener.on_partitions_assigned)
+    assert "generation = self._thread._ensure_consumer()._coordinator.generation" in assigned
+    assert "self._thread.app.consumer_generation_id = generation" in assigned
+    assert "resp = await self._client.send(" in source(GroupCoordinator._send_req)
+    assert parameters(HeartbeatRequest.__init__) == ["self", "group", "generation_id", "member_id"]
+
+
 async def test_a_pause_changes_the_live_set_that_a_fetch_under_way_drains(app):
     consumer = app.consumer
     a, b = TP("cdp.events", 0), TP("cdp.events", 1)

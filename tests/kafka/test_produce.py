@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 from click.testing import CliRunner, Result
 
 from cdp_stream.cli.produce import command
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.changelog import read_to_end
+from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.probe import free_port
-from cdp_stream.kafka.produce import LONGEST_VALUE, Routing
+from cdp_stream.kafka.produce import LONGEST_VALUE, Routing, publisher
+from cdp_stream.settings import Settings
 
 PARTITIONS = 4
 
@@ -161,6 +164,26 @@ def test_on_apache_kafka_nothing_is_different(
     for found in records.values():
         arrivals = [json.loads(r.value)["timestamp_unixtime_ms"] for r in found if r.key]
         assert arrivals == sorted(arrivals)
+
+
+@pytest.mark.kafka
+async def test_a_run_goes_on_behind_the_last_sequence_number(
+    kafka_broker: str, topic_prefix: str
+) -> None:
+    settings = Settings(broker=kafka_broker, prefix=topic_prefix, partitions=1)
+    async with publisher(settings) as published:
+        producer, place = published._producer, TopicPartition(settings.topic("events"), 0)
+        # A broker takes any from a producer that it has no records of.
+        producer._txn_manager._sequence_numbers[place] = 2**31 - 10
+        for number in range(5):
+            waits = await published.send([(b"1", b"%d" % number)] * 6)
+            await asyncio.gather(*waits)
+        assert producer._txn_manager._sequence_numbers[place] == 20
+    found: list[Any] = []
+    await read_to_end(
+        client_settings(settings), place.topic, [0], lambda _, records: found.extend(records)
+    )
+    assert [record.value for record in found] == [b"%d" % n for n in range(5) for _ in range(6)]
 
 
 @pytest.mark.embedded

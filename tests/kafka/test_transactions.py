@@ -7,8 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
-from aiokafka.producer import message_accumulator, producer, sender
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
+from aiokafka.producer import message_accumulator, producer, sender, transaction_manager
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import EndTxnRequest, InitProducerIdRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from cdp_stream.errors import BrokerError
@@ -18,11 +25,12 @@ from cdp_stream.kafka.delivery import OutputTopics
 from cdp_stream.kafka.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.topics import ensure_topics
-from cdp_stream.kafka.transaction_requests import GroupMembership, OffsetsOfMember
+from cdp_stream.kafka.transaction_requests import GroupMembership, NextEpoch, OffsetsOfMember
 from cdp_stream.kafka.transaction_sender import (
     NotAMemberError,
     _AddPartitions,
     _CommitOffsets,
+    note_unanswered,
     use_quick_sender,
 )
 from cdp_stream.kafka.transactions import FencedError, NotEndedError, PartitionProducer
@@ -327,6 +335,75 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     assert reported == []
 
 
+# -- opened anew -----------------------------------------------------------------------------------
+
+
+def sequences(owner):
+    return owner.producer._producer._txn_manager._sequence_numbers
+
+
+def epoch(owner):
+    manager = owner.producer._producer._txn_manager
+    return manager.producer_id, manager.producer_epoch
+
+
+@pytest.mark.kafka
+async def test_who_was_followed_by_another_cannot_follow_it_in_turn(partition):
+    first = await partition.owner()
+    await first.submit((effects(), 1))
+    second = await partition.owner()
+    with pytest.raises(FencedError):
+        await first.producer.reopen("it would fence the second")
+    await second.submit((effects({b"other": b"1"}), 2))
+    assert second.failures == []
+    assert await partition.counts() == [20, 20, 2, 3]
+
+
+@pytest.mark.kafka
+async def test_sequences_begin_anew_before_they_wrap(partition):
+    owner = await partition.owner()
+    for topic in (partition.settings.topic(suffix) for suffix in SUFFIXES):
+        # A broker takes any from a producer that it has no records of.
+        sequences(owner)[TopicPartition(topic, 1)] = transactions._SEQUENCES - 1
+    known = epoch(owner)
+    for number in range(1, 4):
+        await owner.submit((effects({b"%d" % number: b""}), number))
+        assert epoch(owner) == (known[0], known[1] + 1)
+    assert max(sequences(owner).values()) == 20
+    assert await partition.counts() == [30, 30, 3, 3]
+    assert await partition.position() == 3
+
+
+END_TXN = EndTxnRequest("id", 5, 1, True)
+OFFSETS = OffsetsOfMember("id", (5, 1), GroupMembership("g", 7, "m"), [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "is_noted"),
+    [
+        (END_TXN, RequestTimedOutError, True),
+        (END_TXN, KafkaConnectionError, True),
+        (END_TXN, asyncio.CancelledError, True),
+        (END_TXN, NodeNotReadyError, False),
+        (OFFSETS, KafkaConnectionError, True),
+        (ProduceRequest("id", -1, 1, []), KafkaConnectionError, True),
+        (InitProducerIdRequest("id", 1), KafkaConnectionError, False),
+    ],
+)
+async def test_what_was_sent_and_not_answered_is_noted(asked, error, is_noted):
+    inner = AIOKafkaProducer(transactional_id="id")
+
+    async def send(*_arguments):
+        raise error
+
+    inner.client.send = send
+    unanswered = note_unanswered(inner)
+    with pytest.raises(error):
+        await inner.client.send(1, asked)
+    assert unanswered.is_set() is is_noted
+    await inner.stop()
+
+
 # -- the sender ------------------------------------------------------------------------------------
 
 
@@ -425,3 +502,26 @@ def test_offsets_go_out_in_the_newest_version_that_the_broker_knows():
     )  # fmt: skip
     assert new.encode()
     assert old.encode()
+
+
+def test_the_next_epoch_is_asked_for_by_the_last_where_the_broker_compares():
+    request = NextEpoch("id", 60_000, (5, 1))
+    old, new = request.prepare({22: (0, 2)}), request.prepare({22: (0, 5)})
+    assert (old.API_VERSION, new.API_VERSION) == (0, 3)
+    assert (new.producer_id, new.producer_epoch) == (5, 1)
+    assert new.encode()
+    assert old.encode()
+
+
+def test_requests_pass_through_what_notes_those_without_an_answer():
+    assert "self._sender.client.send(" in source(sender.BaseHandler.do)
+    assert "await self._client.send(" in source(sender.SendProduceReqHandler.do)
+    assert "self._client = sender.client" in source(sender.SendProduceReqHandler.__init__)
+    assert "handler = InitPIDHandler(self)" in source(sender.Sender._do_init_pid)
+
+
+async def test_sequences_are_counted_where_we_look_and_wrap_as_no_broker_takes_them():
+    manager, tp = transaction_manager.TransactionManager("id", 1), TopicPartition("t", 0)
+    manager._sequence_numbers[tp] = 2**31 - 1
+    manager.increment_sequence_number(tp, 1)
+    assert manager.sequence_number(tp) == -(2**31)

@@ -15,7 +15,7 @@ from cdp_stream.partition.room import Room
 from tests.core.accounts import DAY, SHORT, audience, did, plan_of
 
 T = 1_700_000_000_000
-ROW_MEMORY = 1_500
+ROW_MEMORY = 1_300
 """About what a row of these profiles takes, decoded."""
 Rows = dict[bytes, bytes]
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from cdp_stream.cli.main import main
+from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.settings import Settings
 from tests.brokers.workers import records_of, running_worker
 from tests.node import packages
 from tests.schemas.test_schemas import complaints
@@ -119,8 +121,9 @@ def test_a_replay_of_them_gives_the_members(events, capsys):
 @pytest.mark.slow
 def test_a_worker_says_the_same(events, embedded_broker, topic_prefix, tmp_path, capsys):
     expected = replayed(events, capsys)
+    asyncio.run(ensure_topics(Settings(broker=embedded_broker, prefix=topic_prefix)))
     flags = ("--broker", embedded_broker, "--prefix", topic_prefix)
-    assert main(["produce", "--events", str(events), "--until", "last", *flags]) == 0
+    assert main(["produce", "--events", str(events), "--until", "last", "--create", *flags]) == 0
     with running_worker(embedded_broker, topic_prefix, DEFINITIONS, tmp_path, "--clock", "stream"):
         read = records_of(embedded_broker, f"{topic_prefix}.memberships", len(expected))
         found = asyncio.run(read)

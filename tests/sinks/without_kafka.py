@@ -23,13 +23,21 @@ class Producer:
     def __init__(self) -> None:
         self.written: list[tuple[str, str, Any]] = []
 
+    async def send(
+        self, topic: str, value: bytes | None, *, key: bytes, partition: int
+    ) -> asyncio.Future[Any]:
+        assert partition == 0
+        sent = asyncio.get_running_loop().create_future()
+        self.written.append((topic, key.decode(), None if value is None else orjson.loads(value)))
+        sent.set_result(SimpleNamespace(offset=len(self.written)))
+        return sent
+
     async def send_and_wait(
         self, topic: str, value: bytes | None, *, key: bytes, partition: int
     ) -> Any:
-        assert partition == 0
+        sent = await self.send(topic, value, key=key, partition=partition)
         await asyncio.sleep(0)
-        self.written.append((topic, key.decode(), None if value is None else orjson.loads(value)))
-        return SimpleNamespace(offset=len(self.written))
+        return await sent
 
 
 class App:
