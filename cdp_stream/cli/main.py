@@ -37,6 +37,7 @@ VERBS = {
     "broker": "Run the embedded broker, for development.",
     "worker": "Run one worker process.",
     "outputs": "Show, pause and resume outputs.",
+    "rejected": "Show what was rejected, and send it again.",
     "produce": "Publish batches from a file.",
     "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
     "repartition": "Give a stopped system more partitions, and move its state.",

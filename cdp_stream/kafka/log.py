@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from cdp_stream.errors import CdpError
 from cdp_stream.settings import LogFormat
 
-__all__ = ["log", "set_up_logging"]
+__all__ = ["Tallied", "log", "set_up_logging"]
 
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
@@ -27,6 +27,7 @@ _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}
 _ASYNCIO = "asyncio"
 _SAME_S = 10.0
 _LONGEST_SAME_S = 600.0
+_TALLIED_S = 60.0
 _KINDS = 1_000
 _KIND_CHARS = 80
 _NO_CONNECTION = (KafkaConnectionError, NodeNotReadyError, ConnectionError)
@@ -192,3 +193,46 @@ def log(fact: str, *, level: int = logging.INFO, **facts: Any) -> None:
     """Write one fact, if its level is wanted."""
     if _LOGGER.isEnabledFor(level):
         _LOGGER.log(level, fact, extra={"facts": facts})
+
+
+class Tallied:
+    """A fact that may come by the thousand: of each kind one line a minute, with how many it was.
+
+    Args:
+        fact: Its name.
+        level: Its level.
+        now: A monotonic clock, seconds.
+        facts: What each line says beside the kind and the count.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        *,
+        level: int = logging.WARNING,
+        now: Callable[[], float] = time.monotonic,
+        **facts: Any,
+    ) -> None:
+        self._fact = fact
+        self._level = level
+        self._now = now
+        self._facts = facts
+        self._told_at: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def note(self, kind: str, count: int = 1) -> None:
+        """Count some of a kind; a kind is one of a few, and nothing of input."""
+        self._untold[kind] = self._untold.get(kind, 0) + count
+        self.tell()
+
+    def tell(self) -> None:
+        """Write what is due; called now and then, so that the last ones are not left untold."""
+        if not self._untold:
+            return
+        now = self._now()
+        for kind, count in list(self._untold.items()):
+            told_at = self._told_at.get(kind)
+            if told_at is None or now - told_at >= _TALLIED_S:
+                self._told_at[kind] = now
+                del self._untold[kind]
+                log(self._fact, level=self._level, reason=kind, count=count, **self._facts)

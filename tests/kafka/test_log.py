@@ -12,7 +12,7 @@ import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.log import Tallied, log, set_up_logging
 
 
 def lines(capsys):
@@ -191,3 +191,26 @@ log("state_record_invalid", level=logging.ERROR, offset=3, reason="no key")
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert shown == 'cdp: state_record_invalid offset=3 reason="no key"\n'
+
+
+def test_a_fact_that_comes_by_the_thousand_is_told_once_a_minute_with_its_count(capsys):
+    set_up_logging()
+    now = [100.0]
+    tallied = Tallied("records_rejected", now=lambda: now[0], next="look")
+    tallied.note("not_json", 3)
+    for _ in range(1_000):
+        tallied.note("not_json")
+        tallied.note("bad_key", 2)
+    now[0] += 59
+    tallied.tell()
+    now[0] += 1
+    tallied.tell()
+    tallied.tell()
+    told = [json.loads(line) for line in lines(capsys)]
+    assert [(one["fact"], one["reason"], one["count"]) for one in told] == [
+        ("records_rejected", "not_json", 3),
+        ("records_rejected", "bad_key", 2),
+        ("records_rejected", "not_json", 1_000),
+        ("records_rejected", "bad_key", 1_998),
+    ]
+    assert told[0]["next"] == "look"
