@@ -37,6 +37,7 @@ VERBS = {
     "broker": "Run the embedded broker, for development.",
     "worker": "Run one worker process.",
     "outputs": "Show, pause and resume outputs.",
+    "rejected": "Show what was rejected, and send it again.",
     "produce": "Publish batches from a file.",
     "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
     "repartition": "Give a stopped system more partitions, and move its state.",
@@ -103,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before or after the verb: where it stands tells nobody anything.
     words = [word for word in words if word != "--debug"] or ["--help"]
     try:
-        code = cli.main(args=words, prog_name="cdp", standalone_mode=False)
+        # Click leaves colours away where nobody sees them; that somebody may not want them is ours.
+        color = False if os.environ.get("NO_COLOR") else None
+        code = cli.main(args=words, prog_name="cdp", standalone_mode=False, color=color)
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)

@@ -8,16 +8,20 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cdp_stream.cli.options import SETTINGS_FILE, instant_text, unknown
-from cdp_stream.core.connection import Connection
-from cdp_stream.errors import UsageError
+from cdp_stream.core.definition import Account
+from cdp_stream.errors import UsageError, counted
 from cdp_stream.settings import Settings, load_settings
+
+_MOST_LISTED = 20
 
 if TYPE_CHECKING:
     from cdp_stream.sinks.memory import Memory
@@ -62,17 +66,17 @@ _connection = click.option(
 @_shared
 @_json
 def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as click gives them
-    """List outputs: status, lag, age of the oldest unsent change, fault."""
+    """List outputs: status, lag, age of the oldest unsent change, rejects, fault."""
     statuses = asyncio.run(_statuses(_settings(flags), flags["definitions"], None))
     if as_json:
         for status in statuses:
             click.echo(json.dumps(_row(status)))
         return
-    table = Table("output", "connector", "status", "lag", "oldest unsent", "fault")
+    table = Table("output", "connector", "status", "lag", "oldest unsent", "rejected", "fault")
     for status in statuses:
         table.add_row(
-            status.id, status.connector or "?", status.status, f"{status.lag:,}",
-            _age(status), status.fault or "",
+            status.id, status.connector or "?", _words(status.status), f"{status.lag:,}",
+            _age(status), f"{status.rejected:,}", Text(status.fault or ""),
         )  # fmt: skip
     Console().print(table)
 
@@ -92,8 +96,15 @@ def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN4
         }
         click.echo(json.dumps(shown))
         return
-    click.echo(f"{status.id} ({status.connector or 'connector not known yet'}): {status.status}")
-    click.echo(f"lag: {status.lag:,} records, the oldest waits {_age(status)}")
+    click.echo(
+        f"{status.id} ({status.connector or 'connector not known yet'}): {_words(status.status)}"
+    )
+    click.echo(f"lag: {counted(status.lag, 'record')}, the oldest waits {_age(status)}")
+    if status.rejected:
+        click.echo(
+            f"rejected: {counted(status.rejected, 'change')}; see them with "
+            f"cdp rejected --output {status.id}"
+        )
     if status.since is not None:
         click.echo(f"since: {instant_text(status.since)}")
     if status.fault is not None:
@@ -138,8 +149,13 @@ def _row(status: OutputStatus) -> dict[str, Any]:
         "status": status.status,
         "lag": status.lag,
         "oldest_unsent_ms": status.oldest_unsent_ms,
+        "rejected": status.rejected,
         "fault": status.fault,
     }
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
 
 
 def _age(status: OutputStatus) -> str:
@@ -152,12 +168,15 @@ class _Known:
 
     Attributes:
         connectors: by output.
-        connections: where definitions were given.
+        connections: ids by output, of the definitions that were given or applied, and of those
+            that its sink last ran.
+        defined: outputs of the definitions that were given or applied.
         removed: outputs with a topic that are defined no more, as far as can be told.
     """
 
     connectors: Mapping[str, str | None]
-    connections: tuple[Connection, ...]
+    connections: Mapping[str, frozenset[str]]
+    defined: frozenset[str]
     removed: frozenset[str]
 
 
@@ -168,55 +187,74 @@ async def _state(
     from cdp_stream.kafka.topics import ensure_sink_topics
     from cdp_stream.sinks.process import state_topics
 
-    connections: tuple[Connection, ...] = ()
-    connectors: dict[str, str | None] = {}
+    accounts: list[Account] = []
     if definitions:
         from cdp_stream.cli.options import load_account
 
-        account, _ = load_account(definitions)
-        connections = account.connections
-        connectors = {output.id: output.connector for output in account.outputs}
+        accounts.append(load_account(definitions)[0])
+    connectors: dict[str, str | None] = {
+        output.id: output.connector for account in accounts for output in account.outputs
+    }
     with_topic = await ensure_sink_topics(settings)
-    applied = await _applied(settings)
+    account = await applied_account(settings)
+    applied = {} if account is None else {one.id: one.connector for one in account.outputs}
+    accounts += [] if account is None else [account]
     async with state_topics(settings) as (standings, memory, _):
         for output in (*applied, *with_topic, *memory.outputs()):
             connectors.setdefault(output, memory.connector(output) or applied.get(output))
+        defined = [connection for account in accounts for connection in account.connections]
+        connections = {
+            output: frozenset(memory.connections(output))
+            | {one.id for one in defined if one.output == output}
+            for output in connectors
+        }
         # A worker may run other definitions than those that were applied: then its sinks know.
         removed = {output for output, connector in connectors.items() if connector is None}
         yield (
             standings,
             memory,
-            _Known(connectors, connections, frozenset(removed if applied else ())),
+            _Known(
+                connectors,
+                connections,
+                frozenset(output.id for account in accounts for output in account.outputs),
+                frozenset(removed if applied else ()),
+            ),
         )
 
 
-async def _applied(settings: Settings) -> dict[str, str]:
-    """The connectors of the outputs in the newest applied definitions, as far as can be read."""
+async def applied_account(settings: Settings) -> Account | None:
+    """The newest applied definitions, where there are any that this release can read."""
     from cdp_stream.definitions.load import load_texts
     from cdp_stream.kafka.connection import client_settings
     from cdp_stream.kafka.definitions_topic import read_applied
     from cdp_stream.kafka.topics import definitions_topic_is_there
 
     if not await definitions_topic_is_there(settings):
-        return {}
+        return None
     versions = await read_applied(client_settings(settings), settings.topic("definitions"))
     files = versions[-1].record.files if versions else ()
-    account = load_texts((file.name, file.text) for file in files).account
-    return {} if account is None else {one.id: one.connector for one in account.outputs}
+    return load_texts((file.name, file.text) for file in files).account
 
 
 async def _statuses(
     settings: Settings, definitions: tuple[str, ...], only: str | None
 ) -> list[OutputStatus]:
     from cdp_stream.kafka.observation import wall_ms
-    from cdp_stream.sinks.status import read_status
+    from cdp_stream.sinks.status import GOES_ON, outputs_with_workers, read_status
 
     async with _state(settings, definitions) as (standings, memory, known):
         if only is not None:
             _check_known(known, only, None)
+        running = await outputs_with_workers(settings, known.connectors)
         statuses = [
             await read_status(
-                settings, output, standings, memory, connector=connector, now_ms=wall_ms()
+                settings,
+                output,
+                standings,
+                memory,
+                connector=connector,
+                has_worker=None if running is None else output in running,
+                now_ms=wall_ms(),
             )
             for output, connector in sorted(known.connectors.items())
             if only in {None, output}
@@ -227,7 +265,7 @@ async def _statuses(
         if status.id == only
         or status.id not in known.removed
         or status.lag
-        or status.status != "running"
+        or status.status not in GOES_ON
     ]
 
 
@@ -276,11 +314,25 @@ def _check_known(known: _Known, output: str, connection: str | None) -> None:
         raise unknown("output", output, list(known.connectors))
     if connection is None:
         return
-    ids = [one.id for one in known.connections if one.output == output]
-    if ids and connection not in ids:
-        raise unknown("connection", connection, ids)
-    if not connection.endswith(f"@{output}"):
+    ids = sorted(known.connections[output])
+    if connection in ids:
+        return
+    if not (ids or output in known.defined):
+        # Its workers have definitions of their own, and no sink has told of them yet.
+        if connection.endswith(f"@{output}"):
+            return
         raise UsageError(
             f"connection `{connection}` is none of output {output}",
             f"write it as <audience>@{output}",
         )
+    (near, *_) = (*get_close_matches(connection, ids, 1), None)
+    asked = f"did you mean `{near}`? " if near else ""
+    raise UsageError(
+        f"output `{output}` has no connection `{connection}`",
+        f"{asked}it has: {_listed(ids) or 'none'}",
+    )
+
+
+def _listed(ids: list[str]) -> str:
+    more = f", and {len(ids) - _MOST_LISTED:,} more" if len(ids) > _MOST_LISTED else ""
+    return ", ".join(ids[:_MOST_LISTED]) + more

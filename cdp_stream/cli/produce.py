@@ -17,7 +17,9 @@ from cdp_stream.cli.options import (
     input_option,
     instant_text,
 )
+from cdp_stream.errors import counted
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
+from cdp_stream.kafka.topics import check_prefix
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.settings import Settings, load_settings
 
@@ -46,6 +48,9 @@ _LINES_NAMED = 5
     help="Write a time marker for this instant (last: the greatest arrival) to every partition at "
     "the end; batches that arrive later are not published.",
 )
+@click.option(
+    "--create", is_flag=True, help="Make the topics where nothing has run with this prefix yet."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.pass_context
 def command(
@@ -56,6 +61,7 @@ def command(
     input_id: str | None,
     rate: float | None,
     until: int | None,
+    create: bool,
     as_json: bool,
 ) -> None:
     """Publish event batches to cdp.events, in the order of the file, keyed by their mpid."""
@@ -68,6 +74,8 @@ def command(
     with LineFile(events) as file, bytes_progress("publishing", file.size) as progress:
 
         async def publish() -> Published:
+            if not create:
+                await check_prefix(settings)
             async with publisher(settings, input_id) as to:
                 return await publish_lines(
                     to,
@@ -102,9 +110,8 @@ def _tell(published: Published, settings: Settings, seconds: float, *, as_json: 
         }
         click.echo(json.dumps(summary))
         return
-    parts = [
-        f"published {published.records:,} batches to {settings.topic('events')} in {seconds:.1f} s"
-    ]
+    what, topic = counted(published.records, "batch"), settings.topic("events")
+    parts = [f"published {what} to {topic} in {seconds:.1f} s"]
     if published.keyless:
         parts.append(f"{published.keyless:,} of them with no key, to be rejected by the worker")
     if published.after_until:

@@ -8,6 +8,7 @@ passwords), and of an exception or of bytes in a warning only what they are, not
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,13 +19,15 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from cdp_stream.errors import CdpError
 from cdp_stream.settings import LogFormat
 
-__all__ = ["log", "set_up_logging"]
+__all__ = ["Tallied", "log", "set_up_logging"]
 
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
+_COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}
 _ASYNCIO = "asyncio"
 _SAME_S = 10.0
 _LONGEST_SAME_S = 600.0
+_TALLIED_S = 60.0
 _KINDS = 1_000
 _KIND_CHARS = 80
 _NO_CONNECTION = (KafkaConnectionError, NodeNotReadyError, ConnectionError)
@@ -148,14 +151,36 @@ def _without_input(arg: object) -> object:
     return arg
 
 
+def _terminal_line(line: dict[str, Any]) -> str:
+    """For people: the time of day (UTC), the level where it is not the usual one, the fact, its
+    values; what to do next last.
+    """
+    values = {k: v for k, v in line.items() if k not in {"at", "level", "fact", "next"}}
+    level = "" if line["level"] == "info" else f"{line['level'].upper()} "
+    told = f"{line['at'][11:19]}Z {level}{line['fact']}"
+    if values:
+        told += f"  {_logfmt_line(values)}"
+    if "next" in line:
+        told += f"  -> {line['next']}"
+    code = None if os.environ.get("NO_COLOR") else _COLOURS.get(line["level"])
+    return f"\x1b[{code}m{told}\x1b[0m" if code else told
+
+
 if logging.lastResort is not None:
     logging.lastResort.setFormatter(_CommandLines())
 
 
-def set_up_logging(level: str = "info", log_format: LogFormat = "json") -> None:
-    """Send facts of at least ``level`` to standard error; of libraries, warnings and worse."""
+def set_up_logging(level: str = "info", log_format: LogFormat | None = None) -> None:
+    """Send facts of at least ``level`` to standard error; of libraries, warnings and worse.
+
+    Args:
+        level: The least level of facts.
+        log_format: How they are written; ``None``: for people on a terminal, as JSON elsewhere.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_FactLines(_json_line if log_format == "json" else _logfmt_line))
+    usual = _terminal_line if sys.stderr.isatty() else _json_line
+    written = {"json": _json_line, "logfmt": _logfmt_line, None: usual}
+    handler.setFormatter(_FactLines(written[log_format]))
     handler.addFilter(_Collapsed())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)
@@ -168,3 +193,46 @@ def log(fact: str, *, level: int = logging.INFO, **facts: Any) -> None:
     """Write one fact, if its level is wanted."""
     if _LOGGER.isEnabledFor(level):
         _LOGGER.log(level, fact, extra={"facts": facts})
+
+
+class Tallied:
+    """A fact that may come by the thousand: of each kind one line a minute, with how many it was.
+
+    Args:
+        fact: Its name.
+        level: Its level.
+        now: A monotonic clock, seconds.
+        facts: What each line says beside the kind and the count.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        *,
+        level: int = logging.WARNING,
+        now: Callable[[], float] = time.monotonic,
+        **facts: Any,
+    ) -> None:
+        self._fact = fact
+        self._level = level
+        self._now = now
+        self._facts = facts
+        self._told_at: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def note(self, kind: str, count: int = 1) -> None:
+        """Count some of a kind; a kind is one of a few, and nothing of input."""
+        self._untold[kind] = self._untold.get(kind, 0) + count
+        self.tell()
+
+    def tell(self) -> None:
+        """Write what is due; called now and then, so that the last ones are not left untold."""
+        if not self._untold:
+            return
+        now = self._now()
+        for kind, count in list(self._untold.items()):
+            told_at = self._told_at.get(kind)
+            if told_at is None or now - told_at >= _TALLIED_S:
+                self._told_at[kind] = now
+                del self._untold[kind]
+                log(self._fact, level=self._level, reason=kind, count=count, **self._facts)

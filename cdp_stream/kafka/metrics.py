@@ -19,6 +19,7 @@ from prometheus_client import (
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
 from cdp_stream.kafka.backfill_progress import BackfillProgress
+from cdp_stream.kafka.log import Tallied
 from cdp_stream.partition.effects import Effects, Headers, Processor
 
 __all__ = ["Metrics"]
@@ -57,6 +58,9 @@ class Metrics:
         for reason in Reason:
             # A counter that is there at 0 can be watched; one that appears cannot have risen.
             self._rejected.labels(reason.value)
+        self._rejects = Tallied(
+            "records_rejected", next="cdp rejected shows them; docs/events.md has the reasons"
+        )
         self._changes = Counter(
             "cdp_membership_changes_total", "Membership changes, by audience and action",
             ["audience", "action"], registry=registry,
@@ -220,6 +224,10 @@ class Metrics:
         self._audiences.sample(partition, true_until, processor.audience_sizes())
         self._sampled.add(partition)
 
+    def tell_rejects(self) -> None:
+        """Write to the log how many records were rejected, once they were a minute ago."""
+        self._rejects.tell()
+
     def definitions_invalid(self, versions: int) -> None:
         """Note how many applied versions could not be used."""
         self._invalid.set(versions)
@@ -252,6 +260,7 @@ class Metrics:
             return
         for reason, count in Tally(_reason(headers) for _, _, headers in effects.rejected).items():
             self._rejected.labels(reason).inc(count)
+            self._rejects.note(reason, count)
 
 
 def _reason(headers: Headers) -> str:

@@ -324,4 +324,5 @@ class Turns:
                 number, lag=max(0, lag), limit=self._time_limit(hosted), processor=processor
             )
         self._metrics.backfill.log_now_and_then()
+        self._metrics.tell_rejects()
         self._metrics.definitions_invalid(self._changes.invalid)

@@ -216,11 +216,9 @@ class Backfill:
 
     def _note(self, touched: Mapping[int, Row]) -> None:
         """Rows are newer than what is written of them; of the others the oldest may have to go."""
-        dirty, count = self._dirty, self._rows.count
-        for mpid, row in touched.items():
-            dirty[mpid] = None
-            count(row)
-        for mpid in self._rows.let_go(self._room.share(), keep=dirty):
+        self._dirty.update(dict.fromkeys(touched))
+        self._rows.count(touched.values())
+        for mpid in self._rows.let_go(self._room.share(), keep=self._dirty):
             self._new.discard(mpid)
 
     def _erase(
@@ -381,7 +379,7 @@ class Backfill:
             row = self._rows[mpid] = Row(mpid)  # counted once something is in it
             return row
         row = self._rows[mpid] = decode_row(mpid, value)
-        self._rows.count(row)
+        self._rows.count((row,))
         return row
 
 

@@ -68,7 +68,7 @@ class Profiles:
             row = self.decoded[mpid] = Row(mpid, self._epochs.epoch)
             return row
         row = self.decoded[mpid] = decode_row(mpid, value)
-        self.decoded.count(row)
+        self.decoded.count((row,))
         if self._epochs.migrate(row, changes, self._histories):
             touched[mpid] = row
             if row.due < FOREVER:
@@ -93,14 +93,11 @@ class Profiles:
         """Rows that a call has touched as they are to be written; nothing of a profile that was
         forgotten. That ends the call: room is made for the next.
         """
-        count, written = self.decoded.count, dict[bytes, bytes | None]()
-        for mpid, row in touched.items():
-            if row is None or row.clock == NEVER:
-                written[b"%d" % mpid] = None
-            else:
-                written[b"%d" % mpid] = encode_row(row)
-            if row is not None:
-                count(row)
+        written = {
+            b"%d" % mpid: None if row is None or row.clock == NEVER else encode_row(row)
+            for mpid, row in touched.items()
+        }
+        self.decoded.count(touched.values())
         self._make_room()
         return written
 

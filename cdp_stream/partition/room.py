@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Final, Protocol
 from weakref import WeakSet
@@ -73,17 +73,17 @@ class KeptRows(dict[int, Row]):
         super().__init__()
         self.taken = 0
 
-    def count(self, row: Row) -> None:
-        """Count a row that was added, or may have grown.
+    def count(self, rows: Iterable[Row | None]) -> None:
+        """Count rows that were added, or may have grown; None is none.
 
-        It is measured again once its weight is another by a quarter: a growing row then costs far
+        One is measured again once its weight is another by a quarter: a growing row then costs far
         less to measure than to change.
         """
-        weight = row.weight
-        if abs(weight - row.sized) > row.sized >> 2:
-            held = memory_of(row)
-            self.taken += held - row.held
-            row.held, row.sized = held, weight
+        for row in rows:
+            if row is not None and abs(row.weight - row.sized) > row.sized >> 2:
+                held = memory_of(row)
+                self.taken += held - row.held
+                row.held, row.sized = held, row.weight
 
     def forget(self, mpid: int) -> None:
         """Let a row go."""

@@ -3,7 +3,8 @@
 Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
 connection: the partner's list that was made for it, that one is wanted, the settings that
 definitions gave it, and those that faults were about. Per deletion of an audience: which partitions
-wait for it, and that it was done. Per output: its connector, also after it was removed.
+wait for it, and that it was done. Per output: its connector and the ids of its connections, also
+after it was removed. Per topic of what was rejected: what of it has been sent again.
 """
 
 from __future__ import annotations
@@ -58,14 +59,29 @@ class Memory:
         """
         key = f"output:{output}"
         before = self.topic.values.get(key)
+        value: dict[str, Any] | None
         if connector is None:
             value = None if before is None else {**before, "removed": True}
         else:
             value = {"connector": connector}
+            if before is not None and "connections" in before:
+                value["connections"] = before["connections"]
             if before is not None and before.get("connector") != connector:
                 await self._forget_lists(output)
         if value != before:
             await self.topic.put(key, value)
+
+    def connections(self, output: str) -> list[str]:
+        """The ids of an output's connections when it last ran."""
+        known = self.topic.values.get(f"output:{output}", {})
+        return [str(one) for one in known.get("connections", ())]
+
+    async def note_connections(self, output: str, connections: Collection[str]) -> None:
+        """Remember the connections of an output whose connector is known."""
+        key = f"output:{output}"
+        before = self.topic.values.get(key)
+        if before is not None and self.connections(output) != sorted(connections):
+            await self.topic.put(key, {**before, "connections": sorted(connections)})
 
     # -- lists -------------------------------------------------------------------------------------
 
@@ -173,3 +189,19 @@ class Memory:
         """Remember that a deletion was done: what it was in each partition."""
         value = {"deletions": {str(number): one for number, one in deletions.items()}}
         await self.topic.put(f"audience-deleted:{connection}", value)
+
+    # -- what was rejected -------------------------------------------------------------------------
+
+    def sent_again(self, topic: str, partition: int) -> list[tuple[int, int]]:
+        """Which records of a partition of a topic of rejects were sent again: first and last offset
+        of each run of them.
+        """
+        value = self.topic.values.get(f"sent-again:{topic}:{partition}", {})
+        return [(int(first), int(last)) for first, last in value.get("offsets", ())]
+
+    async def note_sent_again(
+        self, topic: str, partition: int, offsets: Collection[tuple[int, int]]
+    ) -> None:
+        """Remember them."""
+        value = {"offsets": [list(one) for one in offsets]} if offsets else None
+        await self.topic.put(f"sent-again:{topic}:{partition}", value)

@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from cdp_stream.kafka.log import Tallied
 from cdp_stream.sinks.destination import Watch
 
 __all__ = ["OutputMetrics", "SinkMetrics"]
@@ -84,6 +85,9 @@ class OutputMetrics:
         self._retried = metrics.retried.labels(output)
         self._rejected = metrics.rejected.labels(output)
         self._seconds = metrics.seconds.labels(output)
+        self._rejects = Tallied(
+            "changes_rejected", output=output, next=f"cdp rejected --output {output} shows them"
+        )
         for scope in ("output", "connection"):
             metrics.faults.labels(output, scope)
         self.standing(None, {})
@@ -97,10 +101,13 @@ class OutputMetrics:
         """Count what came of a delivery."""
         self._sent.inc(sent)
         self._rejected.inc(rejected)
+        if rejected:
+            self._rejects.note("the partner will never take them", rejected)
 
     def unreadable(self) -> None:
         """Count a record that is no change."""
         self._rejected.inc()
+        self._rejects.note("they are no changes")
 
     def faulted(self, scope: str) -> None:
         """Count a fault."""
@@ -114,7 +121,8 @@ class OutputMetrics:
             self._metrics.connections_stopped.labels(self._output, state).set(count)
 
     def waiting(self, lag: int, oldest_s: float) -> None:
-        """Set what waits."""
+        """Set what waits; called every few seconds."""
+        self._rejects.tell()
         self._metrics.lag.labels(self._output).set(lag)
         self._metrics.oldest.labels(self._output).set(oldest_s)
 

@@ -139,8 +139,11 @@ class Sinks:
             partitions = await ensure_topics(self._around.settings)
             for output in new:
                 await self._start(wanted[output], partitions)
+        memory = self._around.memory
+        for output in wanted:
+            own = [connection.id for connection in connections if connection.output == output]
+            await memory.note_connections(output, own)
         if defined is not None:
-            memory = self._around.memory
             for output in set(memory.outputs()) - set(defined):
                 await memory.note_connector(output, None)
 

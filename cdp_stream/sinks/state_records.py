@@ -54,6 +54,7 @@ class _Position(msgspec.Struct):
 class _Output(msgspec.Struct):
     connector: str
     removed: bool = False
+    connections: list[str] = []
 
 
 class _List(msgspec.Struct):
@@ -83,6 +84,10 @@ class _Deleted(msgspec.Struct):
     deletions: dict[str, str]
 
 
+class _SentAgain(msgspec.Struct):
+    offsets: list[_Range]
+
+
 _KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "position": _Position,
     "output": _Output,
@@ -92,6 +97,7 @@ _KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "refused": _Digests,
     "audience-delete": _Deletion,
     "audience-deleted": _Deleted,
+    "sent-again": _SentAgain,
 }
 """By what keys of `cdp.sink-state` begin with."""
 

@@ -269,7 +269,7 @@ async def test_rejected_changes_have_a_topic_of_their_own(
         there.answer = refuse_the_seventh
         messages = coming_and_going(20, 1)
         await ran.produce([*messages, b'{"mpid": "3", "nothing": 1}'])
-        ran.start()
+        worker = ran.start()
         await have(there, len(messages) - 1)
         await eventually(ran.all_committed)
         rejected = await ran.read("output.out.rejected")
@@ -277,6 +277,18 @@ async def test_rejected_changes_have_a_topic_of_their_own(
         assert by_key[b"7"] == (b"422 nobody is called 7", message(1, mpid=7))
         assert by_key[b"3"][0].startswith(b"it lacks 'connection'")
         assert len(rejected) == 2
+        told = [json.loads(line) for line in ran.log_of(worker).splitlines() if line[:1] == "{"]
+        counted = [(t["output"], t["count"]) for t in told if t["fact"] == "changes_rejected"]
+        assert counted == [("out", 1), ("out", 1)]
+        assert "nobody is called" not in str(told)
+        (row,) = map(json.loads, (await ran.cdp("outputs", "list", "--json")).splitlines())
+        assert (row["status"], row["rejected"]) == ("running", 2)
+        there.answer = None
+        words = ("rejected", "resend", "--output", "out", "--all", "--json")
+        assert json.loads(await ran.cdp(*words)) == {
+            "sent": 1, "left_out": {"it would be rejected again: it is no change": 1},
+        }  # fmt: skip
+        await have(there, len(messages))
 
 
 async def test_an_audience_is_deleted_after_all_its_changes(

@@ -16,7 +16,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from cdp_stream.sinks.standing import faulted, paused
 from cdp_stream.sinks.state_records import Check, fault_problem, memory_problem
 from cdp_stream.sinks.state_topic import StateTopic
-from tests.sinks.without_kafka import Producer, until
+from tests.sinks.without_kafka import Producer, state_topics, until
 
 TOPIC = TopicPartition("faults", 0)
 
@@ -246,3 +246,24 @@ async def test_of_many_the_first_are_told(caplog: pytest.LogCaptureFixture) -> N
     log.records = [("mail", b"no")] * 1_000 + [("more", paused("more", None, 1))]
     assert list(await read(log, fault_problem)) == ["more"]
     assert [record.msg for record in caplog.records].count("state_record_invalid") == 20
+
+
+async def test_every_key_that_memory_writes_is_of_a_kind_that_is_read() -> None:
+    producer = Producer()
+    _, known = state_topics(producer)
+    nobody = {"message_id": "", "action": "add", "audience_id": "a", "audience_name": "A"}
+    await known.keep("mail", 0, {"connections": {"a@mail": {"offset": 1, "seen": 2}}})
+    await known.note_connector("mail", "mailchimp")
+    await known.note_list("a@mail", "7")
+    await known.want_list("mail", "a@mail", {**nobody, "connection": "a@mail", "settings": {}})
+    await known.note_settings("a@mail", "d1")
+    await known.note_refused("a@mail", ["d1"])
+    await known.note_overdue("a@mail", 0, "x")
+    await known.note_deleted("a@mail", {0: "x"})
+    await known.note_connections("mail", ["a@mail"])
+    await known.note_sent_again("cdp.rejected", 0, [(3, 5)])
+    assert len(producer.written) == 10
+    for _, key, value in producer.written:
+        assert memory_problem(key, value) is None
+    writers = {name for name in dir(known) if name.startswith(("note_", "keep", "want_"))}
+    assert len(writers) == 12  # one that is added here belongs into this test

@@ -1,12 +1,18 @@
 """The exact record that lands in `cdp.rejected`, for every reason, from a worker on Kafka."""
 
+import asyncio
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from cdp_stream.formats.rejects import Reason
+from cdp_stream.kafka.placement import hash_of
 from cdp_stream.settings import Settings
 from tests.topologies.running import eventually, running
+from tests.topologies.test_exactly_once import facts
 from tests.topologies.test_worker_equals_replay import CdpRunning
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -119,6 +125,61 @@ async def test_what_no_longer_fits_into_a_profile_is_published(ran):
     assert [(r.key, r.value, dict(r.headers)["reason"]) for r in records] == [
         (b"7", full[4][1], b"profile_too_large")
     ]
+
+
+SHOP = """version: 1
+account: shop
+workspaces:
+  - {id: main, lookback: 30d, inputs: [{id: web, kind: platform}]}
+audiences:
+  - {id: visitors, criteria: {event: Visit, when: {last: 40m}}}
+"""
+
+
+async def test_what_was_rejected_is_told_and_counts_once_it_is_sent_again(ran, tmp_path):
+    async def cdp(*words):
+        command = [Path(sys.executable).parent / "cdp", *words]
+        flags = ["--broker", ran.settings.broker, "--prefix", ran.settings.prefix]
+        done = await asyncio.to_thread(
+            subprocess.run, [*command, *flags], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP)
+    await cdp("apply", str(file), "--yes")
+    await ran.create_topics()
+    worker = ran.start_cdp(None)
+    visit = batch(events=[GOOD_EVENT])
+    came = [("input", b"kiosk"), ("trace", b"\x00\xff")]
+    partition = hash_of(b"7") % ran.partitions
+    for _ in range(3):
+        await ran.produce([(partition, b"7", visit)], headers=came)
+    await eventually(lambda: ran.caught_up(3))
+    (told,) = [line for line in facts(ran, worker) if line["fact"] == "records_rejected"]
+    assert (told["reason"], told["count"] in {1, 2, 3}) == ("unknown_input", True)
+    assert "        3  unknown_input" in await cdp("rejected")
+    asked = ("rejected", "resend", "--reason", "unknown_input", "--json")
+    unknown = {"it would be rejected again: unknown_input": 3}
+    assert json.loads(await cdp(*asked)) == {"sent": 0, "left_out": unknown}
+    file.write_text(SHOP.replace("kind: platform}", "kind: platform}, {id: kiosk, kind: platform}"))
+    await cdp("apply", str(file), "--yes")
+
+    async def is_in_force():
+        versions = [line for line in facts(ran, worker) if line["fact"] == "definitions_read"]
+        return versions[-1]["version"] == "2"
+
+    await eventually(is_in_force)
+    assert json.loads(await cdp(*asked)) == {"sent": 3, "left_out": {}}
+    before = {"sent": 0, "left_out": {"sent again before": 3}}
+    assert json.loads(await cdp(*asked)) == before
+
+    async def has_joined():
+        return await ran.count("memberships") > 0
+
+    await eventually(has_joined)
+    again = (await ran.read("events"))[partition][3:]
+    assert [(r.key, r.value, list(r.headers)) for r in again] == [(b"7", visit, came)] * 3
 
 
 def test_every_reason_is_covered():
