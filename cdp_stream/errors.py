@@ -25,6 +25,7 @@ __all__ = [
     "OutsideError",
     "PartnerError",
     "UsageError",
+    "counted",
 ]
 
 
@@ -78,3 +79,10 @@ class PartnerError(OutsideError):
 
 class DiskError(OutsideError):
     """A file or a directory cannot be read or written."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, for a message: `1 audience`, `1,200 batches`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith('ch') else 's'}"

@@ -7,8 +7,9 @@ default. Nothing is read at import.
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,7 +89,8 @@ class Settings:
             shares of it, as are those of the sinks.
         profile_size: At how many KiB a profile's row stops growing.
         log_level: The least level that is logged.
-        log_format: How a fact is written: as JSON, or as logfmt.
+        log_format: How a fact is written: as JSON, or as logfmt. Without, laid out for people on a
+            terminal, as JSON elsewhere.
         session_timeout: After how long of silence a worker's partitions go to others, seconds.
         Until then a killed worker's partitions wait; after it a stopped worker sends nothing more.
         rebalance_timeout: How long a rebalance waits for members, seconds.
@@ -122,7 +124,7 @@ class Settings:
     memory: int = 1024
     profile_size: int = 512
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: LogFormat = "json"
+    log_format: LogFormat | None = None
     session_timeout: float = 10.0
     rebalance_timeout: float = 30.0
     tls: bool = False
@@ -221,11 +223,12 @@ def gathered_settings(
         file: A ``cdp.toml``; one that does not exist counts as empty.
 
     Raises:
-        UsageError: An unknown name, or a value that does not fit its setting.
+        UsageError: Unknown names, or values that do not fit their settings; all of them are named.
     """
     names = {f.name for f in dataclasses.fields(Settings)}
-    from_file = _read_file(file, names)
-    from_environment = _read_environment(environment, names)
+    wrong: list[UsageError] = []
+    from_file = _read_file(file, names, wrong)
+    from_environment = _read_environment(environment, names, wrong)
     values: dict[str, Any] = {}
     sources = []
     for setting in dataclasses.fields(Settings):
@@ -238,9 +241,23 @@ def gathered_settings(
             raw, source = from_file[name], str(file)
         else:
             raw, source = setting.default, "default"
-        values[name] = raw if source == "default" else _checked(name, raw, source)
-        sources.append(SettingSource(name, values[name], source))
+        try:
+            values[name] = raw if source == "default" else _checked(name, raw, source)
+        except UsageError as error:
+            wrong.append(error)
+        else:
+            sources.append(SettingSource(name, values[name], source))
+    _refuse(wrong)
     return Settings(**values), sources
+
+
+def _refuse(wrong: list[UsageError]) -> None:
+    """Raise what is wrong, all of it in one line."""
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        told = "; ".join(f"({number}) {one}" for number, one in enumerate(wrong, start=1))
+        raise UsageError(f"{len(wrong)} settings are wrong: {told}")
 
 
 def load_secret_names(environment: Mapping[str, str], file: Path | None = None) -> SecretNames:
@@ -259,7 +276,9 @@ def load_secret_names(environment: Mapping[str, str], file: Path | None = None) 
     return found
 
 
-def _read_environment(environment: Mapping[str, str], names: set[str]) -> dict[str, str]:
+def _read_environment(
+    environment: Mapping[str, str], names: set[str], wrong: list[UsageError]
+) -> dict[str, str]:
     found = {}
     for variable, value in environment.items():
         if (
@@ -269,11 +288,11 @@ def _read_environment(environment: Mapping[str, str], names: set[str]) -> dict[s
         ):
             continue
         name = variable.removeprefix("CDP_").lower()
-        if name not in names:
-            raise UsageError(
-                f"{variable} is no setting", f"unset it; settings are: {_listed(names, 'CDP_')}"
-            )
-        found[name] = value
+        if name in names:
+            found[name] = value
+        else:
+            likely = _likely(name, names, "CDP_")
+            wrong.append(UsageError(f"{variable} is no setting", f"unset it; {likely}"))
     return found
 
 
@@ -286,22 +305,25 @@ def _contents(file: Path | None) -> dict[str, Any]:
         raise UsageError(f"{file} cannot be read: {error}", "correct or remove it") from error
 
 
-def _read_file(file: Path | None, names: set[str]) -> dict[str, Any]:
+def _read_file(file: Path | None, names: set[str], wrong: list[UsageError]) -> dict[str, Any]:
     found = _contents(file)
     for name in found:
         if name not in names:
-            raise UsageError(f"{file}: {name} is no setting", f"settings are: {_listed(names)}")
-        if name in _SECRETS:
-            raise UsageError(
-                f"{file}: {name} does not belong into a file that is kept with others",
-                f"set CDP_{name.upper()} in the environment"
-                + (", or name a file with sasl_password_file" if name == "sasl_password" else ""),
-            )
-    return found
+            wrong.append(UsageError(f"{file}: {name} is no setting", _likely(name, names)))
+        elif name in _SECRETS:
+            advice = f"set CDP_{name.upper()} in the environment"
+            if name == "sasl_password":
+                advice += ", or name a file with sasl_password_file"
+            told = f"{file}: {name} does not belong into a file that is kept with others"
+            wrong.append(UsageError(told, advice))
+    return {name: value for name, value in found.items() if name not in _SECRETS}
 
 
-def _listed(names: set[str], prefix: str = "") -> str:
-    return ", ".join(sorted(prefix + (n.upper() if prefix else n) for n in names))
+def _likely(name: str, names: set[str], prefix: str = "") -> str:
+    """A setting that was perhaps meant, or all that there are."""
+    near = get_close_matches(name, names, 1)
+    shown = sorted(prefix + (one.upper() if prefix else one) for one in near or names)
+    return f"did you mean {shown[0]}?" if near else f"settings are: {', '.join(shown)}"
 
 
 def _checked(name: str, raw: object, source: str) -> object:
@@ -317,30 +339,36 @@ def check_security(settings: Settings) -> None:
     """Refuse settings of TLS and SASL that would be passed over in silence, or lack one another.
 
     Raises:
-        UsageError: There are such.
+        UsageError: There are such; all of them are named.
     """
+    _refuse([*_wrong_tls(settings), *_wrong_login(settings)])
+
+
+def _wrong_tls(settings: Settings) -> Iterator[UsageError]:
     for name in ("tls_ca", "tls_certificate"):
         if getattr(settings, name) is not None and not settings.tls:
-            raise UsageError(f"{name} is set, but tls is off", "set tls = true, or unset it")
+            yield UsageError(f"{name} is set, but tls is off", "set tls = true, or unset it")
     if settings.tls_certificate is None and (settings.tls_key or settings.tls_key_password):
-        raise UsageError(
+        yield UsageError(
             "tls_key or tls_key_password is set, but no certificate", "set tls_certificate too"
         )
+
+
+def _wrong_login(settings: Settings) -> Iterator[UsageError]:
     passwords = [settings.sasl_password, settings.sasl_password_file]
     if settings.sasl_mechanism is None:
         if settings.sasl_username is not None or any(passwords):
-            raise UsageError(
+            yield UsageError(
                 "a SASL name or password is set, but no mechanism",
                 "set sasl_mechanism to PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
             )
-        return
-    if settings.sasl_username is None or not any(passwords):
-        raise UsageError(
+    elif settings.sasl_username is None or not any(passwords):
+        yield UsageError(
             f"sasl_mechanism is {settings.sasl_mechanism}, but a name or a password is missing",
             "set sasl_username, and CDP_SASL_PASSWORD or sasl_password_file",
         )
-    if all(passwords):
-        raise UsageError(
+    elif all(passwords):
+        yield UsageError(
             "the SASL password is set twice: sasl_password and sasl_password_file", "unset one"
         )
 

@@ -174,6 +174,27 @@ def test_settings_of_tls_and_login_that_do_not_fit_each_other_are_refused(enviro
         load_settings({}, environment)
 
 
+def test_all_that_is_wrong_is_named_at_once(tmp_path):
+    (file := tmp_path / "cdp.toml").write_text('grace = "soon"\nstor = "memory"\n')
+    environment = {"CDP_CLOCK": "sun", "CDP_BROKR": "x:1", "CDP_PARTITIONS": "2"}
+    with pytest.raises(UsageError) as told:
+        load_settings({"metrics_port": "99999"}, environment, file)
+    line = str(told.value)
+    assert line.startswith("5 settings are wrong: (1) ")
+    for part in (
+        "stor is no setting; did you mean store?",
+        "CDP_BROKR is no setting; unset it; did you mean CDP_BROKER?",
+        "metrics_port (flag): '99999' is not a port",
+        "clock (environment CDP_CLOCK): 'sun' is not wall or stream",
+        "'soon' is not a duration",
+    ):
+        assert part in line
+    with pytest.raises(UsageError) as told:
+        load_settings({}, {"CDP_TLS_CA": "ca.pem", "CDP_SASL_USERNAME": "cdp"})
+    assert "tls_ca is set, but tls is off" in str(told.value)
+    assert "but no mechanism" in str(told.value)
+
+
 def test_secrets_are_no_settings_but_their_names_are_one(tmp_path):
     environment = {"CDP_SECRET_CRM": "x", "CDP_SECRET_NAMES": "CRM_KEY, MAIL_*"}
     settings, found = load_settings({}, environment)

@@ -61,7 +61,7 @@ def create_app(
         name="profiles",
         changelog=settings.topic("profiles-changelog"),
         partitions=partitions,
-        rows=_rows(settings),
+        rows=_rows(settings, lambda: app.consumer.observation.lease_ms),
     )
     app.tables.add(table)
     plan = HostingPlan(
@@ -95,8 +95,8 @@ def create_app(
     return app
 
 
-def _rows(settings: Settings) -> RowStore:
+def _rows(settings: Settings, held_ms: Callable[[], int]) -> RowStore:
     if settings.store == "memory":
         return MemoryRows()
     directory = settings.data_dir / settings.topic("profiles-changelog")
-    return RocksRows(directory, wall_ms, settings.memory_for("store"))
+    return RocksRows(directory, wall_ms, settings.memory_for("store"), held_ms)

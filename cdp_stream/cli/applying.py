@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from cdp_stream.cli.options import SETTINGS_FILE, accepted, counted, read_files
+from cdp_stream.cli.options import SETTINGS_FILE, accepted, read_files
 from cdp_stream.definitions import Loaded, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.definitions.differences import difference
-from cdp_stream.errors import InputError
+from cdp_stream.errors import InputError, counted
 from cdp_stream.settings import Settings, load_settings
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}

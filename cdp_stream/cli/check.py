@@ -1,13 +1,18 @@
 """``cdp check``: every problem of definition files, and every warning, in one run."""
 
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from shutil import get_terminal_size
+from textwrap import wrap
 
 import click
 
-from cdp_stream.cli.options import counted, read_files
+from cdp_stream.cli.options import read_files
 from cdp_stream.core.definition import Account
-from cdp_stream.definitions import Loaded
+from cdp_stream.definitions import Loaded, Problem, Severity
+from cdp_stream.errors import counted
 
 __all__ = ["command", "report", "summary", "with_warnings"]
 
@@ -25,7 +30,10 @@ EXIT_WRONG = 1
 def command(files: tuple[str, ...], as_json: bool) -> int:
     """Check the files and print what was found; the exit code is returned."""
     loaded = with_warnings(read_files(files))
-    click.echo(report(loaded, as_json))
+    if as_json or not sys.stdout.isatty():
+        click.echo(report(loaded, as_json))
+    else:
+        click.echo(on_terminal(loaded, get_terminal_size().columns))
     return EXIT_WRONG if loaded.errors else 0
 
 
@@ -45,6 +53,35 @@ def report(loaded: Loaded, as_json: bool) -> str:
         problems = [problem.as_json() for problem in shown]
         return json.dumps({"problems": problems}, indent=2, ensure_ascii=False)
     return "\n".join([*map(str, shown), summary(loaded)])
+
+
+def on_terminal(loaded: Loaded, width: int) -> str:
+    """The same text for a terminal so many characters wide: a problem that would not fit has its
+    place on a line, and what is wrong below it.
+    """
+    lines: list[str] = []
+    for problem in loaded.problems:
+        if problem.accepted is None:
+            lines += _told(problem, width)
+    colour = "green" if not loaded.errors else "red"
+    return "\n".join([*lines, click.style(summary(loaded), fg=colour)])
+
+
+def _told(problem: Problem, width: int) -> Iterator[str]:
+    colour = "red" if problem.severity is Severity.ERROR else "yellow"
+    place, code = f"{problem.file}:{problem.line}:{problem.column}:", f"[{problem.code}]"
+    if len(line := str(problem)) <= width:
+        text = line.removeprefix(place).removesuffix(code)
+        yield click.style(place, bold=True) + text + click.style(code, fg=colour)
+        return
+    yield click.style(f"{place} ", bold=True) + click.style(problem.path, dim=True)
+    advice = "" if problem.suggestion is None else f"; {problem.suggestion}"
+    *above, last = wrap(
+        f"{problem.message}{advice} {code}", width, initial_indent="  ", subsequent_indent="  ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    yield from above
+    yield last.removesuffix(code) + click.style(code, fg=colour)
 
 
 def summary(loaded: Loaded) -> str:

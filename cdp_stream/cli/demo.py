@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 from types import FrameType
 
 import click
 from rich.console import Console
 
+from cdp_stream.cli.options import STANDARD, output_to
 from cdp_stream.demo.purchases import example_file, read_purchases, write_batches
-from cdp_stream.errors import InputError
+from cdp_stream.errors import InputError, counted
 
 _SECONDS = 50.0
 
@@ -38,8 +38,10 @@ def command(seconds: float, export: str | None) -> None:
     """
     if export is not None:
         purchases = read_purchases(example_file("cdnow_sample.txt"))
-        write_batches(purchases, Path(export))
-        click.echo(f"wrote {len(purchases):,} batches to {export}")
+        with output_to(export) as out:
+            write_batches(purchases, out)
+        if export != STANDARD:
+            click.echo(f"wrote {counted(len(purchases), 'batch')} to {export}")
         return
     # A shell without job control starts its background jobs with SIGINT ignored.
     handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _interrupt}
@@ -77,7 +79,8 @@ def _run(seconds: float) -> None:
         f" ({verdict.repeated:,} came twice, as the guarantee allows)" if verdict.repeated else ""
     )
     out.print(
-        f"checked: {verdict.changes:,} membership changes of {verdict.profiles:,} profiles equal "
+        f"checked: {counted(verdict.changes, 'membership change')} of "
+        f"{counted(verdict.profiles, 'profile')} equal "
         f"cdp replay, record for record{again};\ncdp.membership-state holds the "
         f"{verdict.members:,} memberships that are left. Everything is stopped.",
         highlight=False,

@@ -10,6 +10,7 @@ import click
 
 from cdp_stream.cli.options import SETTINGS_FILE
 from cdp_stream.cli.profile_ids import Mpid, TakesNegatives
+from cdp_stream.errors import counted
 from cdp_stream.kafka.produce import publisher
 from cdp_stream.settings import load_settings
 
@@ -36,5 +37,5 @@ def command(mpids: tuple[int, ...], broker: str | None, prefix: str | None, as_j
     if as_json:
         click.echo(json.dumps({"asked": asked}))
         return
-    noun = "profile" if asked == 1 else "profiles"
-    click.echo(f"asked for the erasure of {asked:,} {noun} in {settings.topic('events')}")
+    what = counted(asked, "profile")
+    click.echo(f"asked for the erasure of {what} in {settings.topic('events')}")

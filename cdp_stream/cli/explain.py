@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from shutil import get_terminal_size
+
 import click
 
 from cdp_stream.cli.options import (
@@ -16,10 +19,12 @@ from cdp_stream.cli.options import (
 )
 from cdp_stream.cli.profile_ids import Mpid, TakesNegatives
 from cdp_stream.explain import History, explain
-from cdp_stream.explain.rendering import as_json, as_text
+from cdp_stream.explain.rendering import WIDTH, as_json, as_text
 from cdp_stream.explain.words import instant_words
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, read_events
+
+_NARROWEST = 40
 
 
 @click.command(
@@ -56,7 +61,10 @@ def command(
         for line in read_events(file, rejections, progress):
             history.feed(line)
     explanation = explain(history)
-    click.echo(as_json(explanation) if as_object else as_text(explanation))
+    width = WIDTH
+    if sys.stdout.isatty():
+        width = max(_NARROWEST, min(WIDTH, get_terminal_size().columns))
+    click.echo(as_json(explanation) if as_object else as_text(explanation, width))
     if not explanation.is_known:
         click.echo(f"profile {mpid} is not known at {instant_words(at)}", err=True)
     if explanation.looked_until is not None:

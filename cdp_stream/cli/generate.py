@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
-from pathlib import Path
 from typing import IO
 
 import click
 
-from cdp_stream.errors import DiskError
+from cdp_stream.cli.options import output_to
 from cdp_stream.offline.generate import Shape, generate
 
 _AT_ONCE = 1 << 20
@@ -57,7 +54,7 @@ _AT_ONCE = 1 << 20
     show_default=True,
     help="Share of batches sent twice.",
 )
-@click.option("--out", metavar="FILE", help="Where the batches go.  [default: standard output]")
+@click.option("--out", metavar="FILE", help="Where the batches go.  [default: - (standard output)]")
 def command(
     profiles: int,
     events: int,
@@ -69,17 +66,8 @@ def command(
 ) -> None:
     """Write a synthetic event stream: one batch a line, in order of arrival."""
     shape = Shape(profiles, events, days, seed, late, duplicates)
-    with ExitStack() as stack:
-        try:
-            sink = stack.enter_context(Path(out).open("wb")) if out else sys.stdout.buffer
-            _write(shape, sink)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise DiskError(
-                f"{out or 'standard output'}: cannot be written: {error.strerror}",
-                "name another file",
-            ) from error
+    with output_to(out) as sink:
+        _write(shape, sink)
 
 
 def _write(shape: Shape, sink: IO[bytes]) -> None:
@@ -93,4 +81,3 @@ def _write(shape: Shape, sink: IO[bytes]) -> None:
             lines.clear()
             size = 0
     sink.write(b"".join(lines))
-    sink.flush()

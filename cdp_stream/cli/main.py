@@ -104,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before or after the verb: where it stands tells nobody anything.
     words = [word for word in words if word != "--debug"] or ["--help"]
     try:
-        code = cli.main(args=words, prog_name="cdp", standalone_mode=False)
+        # Click leaves colours away where nobody sees them; that somebody may not want them is ours.
+        color = False if os.environ.get("NO_COLOR") else None
+        code = cli.main(args=words, prog_name="cdp", standalone_mode=False, color=color)
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -23,16 +24,19 @@ from cdp_stream.core.planning import build_plan, calculated_audiences
 from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.problems import Severity
-from cdp_stream.errors import InputError, UsageError
+from cdp_stream.errors import DiskError, InputError, UsageError, counted
 from cdp_stream.formats.definitions_record import DefinitionFile
 from cdp_stream.settings import load_secret_names, row_limit
 
 LAST = "last"
+NOW = "now"
+STANDARD = "-"
+"""The name of standard input or output, where a file is asked for."""
 SETTINGS_FILE = Path("cdp.toml")
 
 
 class Instant(click.ParamType):
-    """An instant: ISO 8601 (no zone: UTC) or epoch ms; its value is epoch ms."""
+    """An instant: ISO 8601 (no zone: UTC), epoch ms or `now`; its value is epoch ms."""
 
     name = "ISO8601"
 
@@ -42,11 +46,11 @@ class Instant(click.ParamType):
         """Read the flag; a usage error when it is no instant."""
         if isinstance(value, int):
             return value
-        instant = instant_of(value)
+        instant = time.time_ns() // 1_000_000 if value == NOW else instant_of(value)
         if instant is None:
             self.fail(
-                f"{value!r} is no instant; write 2018-09-09T13:00:00Z, a date, or epoch "
-                "milliseconds",
+                f"{value!r} is no instant; write 2018-09-09T13:00:00Z, a date, epoch "
+                "milliseconds, or `now`",
                 param,
                 ctx,
             )
@@ -187,11 +191,6 @@ def warn(*read: Loaded) -> None:
         click.echo(f"{counted(number, 'warning')}: cdp check shows {them}", err=True)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what is counted, as `1 audience`, `1,200 audiences`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def known_audience(plan: Plan, audience_id: str) -> str:
     """The id, if the plan has that audience or milestone.
 
@@ -257,3 +256,25 @@ def bytes_progress(title: str, total: int | None) -> Iterator[Callable[[int], No
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def output_to(path: str | None) -> Iterator[IO[bytes]]:
+    """A file to write to; standard output for `-` and for None.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    if path in (None, STANDARD):
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with Path(path).open("wb") as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DiskError(
+            f"{path}: cannot be written: {error.strerror}", "choose another file"
+        ) from error

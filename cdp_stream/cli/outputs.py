@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cdp_stream.cli.options import SETTINGS_FILE, counted, instant_text, unknown
+from cdp_stream.cli.options import SETTINGS_FILE, instant_text, unknown
 from cdp_stream.core.definition import Account
-from cdp_stream.errors import UsageError
+from cdp_stream.errors import UsageError, counted
 from cdp_stream.settings import Settings, load_settings
 
 _MOST_LISTED = 20
@@ -99,7 +99,7 @@ def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN4
     click.echo(
         f"{status.id} ({status.connector or 'connector not known yet'}): {_words(status.status)}"
     )
-    click.echo(f"lag: {status.lag:,} records, the oldest waits {_age(status)}")
+    click.echo(f"lag: {counted(status.lag, 'record')}, the oldest waits {_age(status)}")
     if status.rejected:
         click.echo(
             f"rejected: {counted(status.rejected, 'change')}; see them with "

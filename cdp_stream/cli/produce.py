@@ -17,9 +17,10 @@ from cdp_stream.cli.options import (
     input_option,
     instant_text,
 )
-from cdp_stream.errors import UsageError
+from cdp_stream.errors import UsageError, counted
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
+from cdp_stream.kafka.topics import check_prefix
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.settings import Settings, load_settings
 
@@ -53,6 +54,9 @@ _LINES_NAMED = 5
     is_flag=True,
     help="Take an --until in the future: what arrives before it will then be late.",
 )
+@click.option(
+    "--create", is_flag=True, help="Make the topics where nothing has run with this prefix yet."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.pass_context
 def command(
@@ -64,6 +68,7 @@ def command(
     rate: float | None,
     until: int | None,
     force: bool,
+    create: bool,
     as_json: bool,
 ) -> None:
     """Publish event batches to cdp.events, in the order of the file, keyed by their mpid."""
@@ -82,6 +87,8 @@ def command(
     with LineFile(events) as file, bytes_progress("publishing", file.size) as progress:
 
         async def publish() -> Published:
+            if not create:
+                await check_prefix(settings)
             async with publisher(settings, input_id) as to:
                 return await publish_lines(
                     to,
@@ -116,9 +123,8 @@ def _tell(published: Published, settings: Settings, seconds: float, *, as_json: 
         }
         click.echo(json.dumps(summary))
         return
-    parts = [
-        f"published {published.records:,} batches to {settings.topic('events')} in {seconds:.1f} s"
-    ]
+    what, topic = counted(published.records, "batch"), settings.topic("events")
+    parts = [f"published {what} to {topic} in {seconds:.1f} s"]
     if published.keyless:
         parts.append(f"{published.keyless:,} of them with no key, to be rejected by the worker")
     if published.after_until:

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cdp_stream.cli.options import SETTINGS_FILE, Instant, counted, instant_text, unknown
+from cdp_stream.cli.options import SETTINGS_FILE, Instant, instant_text, unknown
 from cdp_stream.cli.outputs import applied_account
-from cdp_stream.errors import UsageError
+from cdp_stream.errors import UsageError, counted
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.settings import Settings, load_settings
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import click
 
 from cdp_stream.cli.options import SETTINGS_FILE
+from cdp_stream.errors import counted
 from cdp_stream.kafka.repartition import Repartitioned, repartition
 from cdp_stream.settings import load_settings
 
@@ -52,11 +53,12 @@ def command(
 
 def _said(done: Repartitioned, events: str, *, dry_run: bool) -> str:
     if done.before == done.after:
-        return f"{events} has {done.after} partitions already: nothing to do"
-    what = f"{done.profiles:,} profiles and {done.memberships:,} memberships"
+        return f"{events} has {counted(done.after, 'partition')} already: nothing to do"
+    what = f"{counted(done.profiles, 'profile')} and {counted(done.memberships, 'membership')}"
     if dry_run:
-        return f"from {done.before} to {done.after} partitions {what} would move"
-    came = (
-        f"; {done.forwarded:,} records that came in meanwhile forwarded" if done.forwarded else ""
-    )
-    return f"{events} has {done.after} partitions instead of {done.before}: {what} moved{came}"
+        return f"from {done.before} to {counted(done.after, 'partition')} {what} would move"
+    came = ""
+    if done.forwarded:
+        came = f"; forwarded {counted(done.forwarded, 'record')} that came in meanwhile"
+    now = counted(done.after, "partition")
+    return f"{events} has {now} instead of {done.before}: {what} moved{came}"

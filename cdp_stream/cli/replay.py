@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
-from pathlib import Path
-from typing import IO
 
 import click
 
 from cdp_stream.cli.options import (
+    STANDARD,
     InstantOrLast,
     bytes_progress,
     definitions_option,
@@ -18,9 +16,10 @@ from cdp_stream.cli.options import (
     known_audience,
     known_input,
     load_plan,
+    output_to,
 )
 from cdp_stream.collector import calm_collector
-from cdp_stream.errors import DiskError
+from cdp_stream.errors import UsageError
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 from cdp_stream.offline.spill import SpillingSorter
@@ -36,7 +35,7 @@ from cdp_stream.offline.unmatched import Unmatched
 @click.option(
     "--until", type=InstantOrLast(), default="last", show_default=True, help="How far time runs."
 )
-@click.option("--out", metavar="FILE", help="Where the changes go.  [default: standard output]")
+@click.option("--out", metavar="FILE", help="Where the changes go.  [default: - (standard output)]")
 @click.option(
     "--audience",
     "audiences",
@@ -62,14 +61,18 @@ def command(
     """Print every membership change of an event file, one JSON object a line, in order of
     `effective_at`.
     """
+    if rejected == STANDARD and out in (None, STANDARD):
+        raise UsageError(
+            "--rejected: standard output has the changes already", "name a file for one of the two"
+        )
     plan = load_plan(definitions)
     known_input(plan, input_id)
     calm_collector()
     wanted = frozenset(known_audience(plan, audience_id) for audience_id in audiences)
     with ExitStack() as stack:
         file = stack.enter_context(LineFile(events))
-        rejections = Rejections(stack.enter_context(_writer(rejected)) if rejected else None)
-        sink = stack.enter_context(_writer(out)) if out else sys.stdout.buffer
+        rejections = Rejections(stack.enter_context(output_to(rejected)) if rejected else None)
+        sink = stack.enter_context(output_to(out))
         sorter = stack.enter_context(SpillingSorter())
         unmatched = Unmatched(plan)
         replay = replay_of(plan, Source(events, input_id, until), rejections, unmatched.see)
@@ -83,17 +86,7 @@ def command(
         for record in sorter:
             sink.write(record.value)
             sink.write(b"\n")
-        sink.flush()
     if (summary := rejections.summary()) is not None:
         click.echo(summary, err=True)
     for line in unmatched.lines():
         click.echo(line, err=True)
-
-
-def _writer(path: str) -> IO[bytes]:
-    try:
-        return Path(path).open("wb")
-    except OSError as error:
-        raise DiskError(
-            f"{path}: cannot be written: {error.strerror}", "choose another file"
-        ) from error

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from cdp_stream.cli.options import warn
+from cdp_stream.cli.options import STANDARD, output_to, warn
 from cdp_stream.definition_tests.case import Suite
 from cdp_stream.definition_tests.read import load_suites
 from cdp_stream.definition_tests.report import FileResult, as_json, as_junit, as_text
 from cdp_stream.definition_tests.run import Outcome, run_case
-from cdp_stream.errors import DiskError
+from cdp_stream.errors import UsageError
 from cdp_stream.offline.unmatched import Unmatched
 
 EXIT_WRONG = 1
@@ -30,6 +29,8 @@ def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
     """Run the tests of test files: given batches, expect members and changes at instants. A folder
     means its *.yaml. Exits 1 when a test fails or a file is wrong.
     """
+    if as_object and junit == STANDARD:
+        raise UsageError("--json and --junit - both write to standard output", "choose one of them")
     loaded = load_suites(files)
     for problem in loaded.problems:
         click.echo(str(problem), err=True)
@@ -38,10 +39,11 @@ def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
     results = [FileResult(suite.file, _run(suite, unmatched)) for suite in loaded.suites]
     results.extend(FileResult(file, (), problems) for file, problems in loaded.wrong)
     if junit is not None:
-        _write(junit, as_junit(results))
+        with output_to(junit) as file:
+            file.write(as_junit(results))
     if as_object:
         click.echo(json.dumps(as_json(results), indent=2, ensure_ascii=False))
-    else:
+    elif junit != STANDARD:
         _print(as_text(results))
     for one in unmatched:
         for line in one.lines():
@@ -66,12 +68,3 @@ def _print(text: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for line in text.splitlines():
         console.print(Text(line, style=_STYLES.get(line.split(maxsplit=1)[0], "")))
-
-
-def _write(path: str, content: bytes) -> None:
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise DiskError(
-            f"{path}: cannot be written: {error.strerror}", "choose another file"
-        ) from error

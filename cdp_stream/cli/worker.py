@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -94,6 +95,8 @@ def command(
         raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
     if "sinks" in topologies and read is not None:
         _check_outputs(read[0], outputs, settings, is_child=sinks_child)
+    if not sinks_child:  # the parent has asked
+        _check_broker(settings)
     _make_data_dir(settings, is_child=sinks_child)
     if "profiles" not in topologies:
         return _run_sinks(
@@ -202,6 +205,13 @@ def _sinks_child(
         if flag is not None and name not in {"metrics_port", "metrics_host"}:
             command += [f"--{name.replace('_', '-')}", flag]
     return SinksChild(command, ChildMetrics(), again=["--sinks-restarted"])
+
+
+def _check_broker(settings: Settings) -> None:
+    """See that there is a broker before anything is left on disk."""
+    from cdp_stream.kafka.topics import check_broker
+
+    asyncio.run(check_broker(settings))
 
 
 def _make_data_dir(settings: Settings, *, is_child: bool) -> None:

@@ -15,6 +15,7 @@ from cdp_stream.definition_tests.diff import instant_text
 from cdp_stream.definition_tests.run import Failure, Outcome
 from cdp_stream.definitions.nodes import shown
 from cdp_stream.definitions.problems import Problem, Severity
+from cdp_stream.errors import counted
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -69,7 +70,7 @@ def summary(results: Sequence[FileResult]) -> str:
     wrong = sum(bool(result.problems) for result in results)
     parts = [f"{total - failed} passed", f"{failed} failed"]
     if wrong:
-        parts.append(f"{wrong} {'file' if wrong == 1 else 'files'} not run")
+        parts.append(f"{counted(wrong, 'file')} not run")
     return ", ".join(parts)
 
 

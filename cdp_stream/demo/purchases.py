@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import orjson
 
@@ -94,17 +94,9 @@ def encode_batch(purchase: Purchase) -> bytes:
     return orjson.dumps(batch)
 
 
-def write_batches(purchases: Iterable[Purchase], path: Path) -> None:
-    """Write the batches as the other commands read them, one a line.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    try:
-        with path.open("wb") as out:
-            out.writelines(encode_batch(purchase) + b"\n" for purchase in purchases)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "choose another file") from error
+def write_batches(purchases: Iterable[Purchase], out: IO[bytes]) -> None:
+    """Write the batches as the other commands read them, one a line."""
+    out.writelines(encode_batch(purchase) + b"\n" for purchase in purchases)
 
 
 def _purchase(path: Path, number: int, line: str) -> Purchase:

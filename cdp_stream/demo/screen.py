@@ -14,12 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cdp_stream.demo.tally import Standing, Tally
+from cdp_stream.errors import counted
 
 __all__ = ["LiveScreen", "PlainScreen", "Screen", "tables"]
 
 _LINE_EVERY_S = 5.0
 _RATE_OVER_S = 3.0
 _BAR_WIDTH = 24
+_WITHOUT_BAR = 24 + 3 * 7 + 5 * 2
+"""What the columns before a bar are wide at least, and the gaps."""
 
 
 Clock = Callable[[], float]
@@ -59,7 +62,8 @@ class LiveScreen:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        self._live.update(_picture(tally, self._rate.after(tally.published)), refresh=True)
+        picture = _picture(tally, self._rate.after(tally.published), self._console.width)
+        self._live.update(picture, refresh=True)
         if tally.finished:
             self.close()
 
@@ -88,7 +92,7 @@ class PlainScreen:
         """Print a line if the last is a while ago."""
         rate = self._rate.after(tally.published)
         if tally.finished:
-            self._results.print(*tables(tally), sep="\n")
+            self._results.print(*tables(tally, self._results.width), sep="\n")
         elif self._clock() - self._shown_at >= _LINE_EVERY_S:
             self._shown_at = self._clock()
             sizes = ", ".join(
@@ -102,8 +106,11 @@ class PlainScreen:
         """Nothing to do."""
 
 
-def tables(tally: Tally) -> list[Table]:
-    """The audiences, and the milestones of each journey as a funnel."""
+def tables(tally: Tally, width: int = 100) -> list[Table]:
+    """The audiences, and the milestones of each journey as a funnel, whose bars get what so wide a
+    screen leaves.
+    """
+    bar = min(_BAR_WIDTH, width - _WITHOUT_BAR)
     audiences = _table("audience")
     journeys: dict[str, Table] = {}
     most = max((s.members for s in tally.standings.values() if s.depth is not None), default=0)
@@ -113,35 +120,37 @@ def tables(tally: Tally) -> list[Table]:
             audiences.add_row(standing.name, *cells)
         else:
             journey = standing.audience_id.partition("/")[0]
-            table = journeys.setdefault(journey, _table(f"journey {journey}", funnel=True))
-            table.add_row("  " * standing.depth + standing.name, *cells, _bar(standing, most))
+            table = journeys.setdefault(journey, _table(f"journey {journey}", bar))
+            bars = (_bar(standing, most, bar),) if bar > 0 else ()
+            table.add_row("  " * standing.depth + standing.name, *cells, *bars)
     return [audiences, *journeys.values()]
 
 
-def _table(title: str, *, funnel: bool = False) -> Table:
+def _table(title: str, bar: int = 0) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column(title, min_width=24, no_wrap=True)
     for name in ("members", "adds", "drops"):
         table.add_column(name, justify="right", min_width=7, no_wrap=True)
-    if funnel:
-        table.add_column("", min_width=_BAR_WIDTH, no_wrap=True)
+    if bar > 0:
+        table.add_column("", min_width=bar, no_wrap=True)
     return table
 
 
-def _bar(standing: Standing, most: int) -> Text:
-    return Text("█" * round(_BAR_WIDTH * standing.members / most) if most else "", style="cyan")
+def _bar(standing: Standing, most: int, width: int) -> Text:
+    return Text("█" * round(width * standing.members / most) if most else "", style="cyan")
 
 
-def _picture(tally: Tally, rate: float) -> Group:
-    bar = ProgressBar(total=max(1, tally.purchases), completed=tally.published, width=60)
-    return Group("", Text(_headline(tally, rate), style="bold"), bar, "", *tables(tally))
+def _picture(tally: Tally, rate: float, width: int) -> Group:
+    total = max(1, tally.purchases)
+    bar = ProgressBar(total=total, completed=tally.published, width=min(60, width))
+    return Group("", Text(_headline(tally, rate), style="bold"), bar, "", *tables(tally, width))
 
 
 def _headline(tally: Tally, rate: float) -> str:
     date = datetime.fromtimestamp(tally.stream_time / 1000, UTC)
     line = (
-        f"{date:%Y-%m-%d}: {tally.published:,} of {tally.purchases:,} purchases, "
-        f"{tally.changes:,} membership changes"
+        f"{date:%Y-%m-%d}: {tally.published:,} of {counted(tally.purchases, 'purchase')}, "
+        f"{counted(tally.changes, 'membership change')}"
     )
     return line if tally.finished else f"{line}, {rate:,.0f} events/s"
 

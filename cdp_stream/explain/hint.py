@@ -17,6 +17,7 @@ from cdp_stream.core.definition import (
 )
 from cdp_stream.core.windows import Window
 from cdp_stream.definitions.windows import spoken_length
+from cdp_stream.errors import counted
 from cdp_stream.explain.evidence import Evidence, consent_words, name_of, range_of
 from cdp_stream.explain.history import Counted
 from cdp_stream.explain.tree import OPT_OUT_TEXT, Kind, Node
@@ -133,7 +134,7 @@ def _lacking(written: EventCriterion, lacking: int, counted: Counted, at: int) -
 
 
 def _more(number: int) -> str:
-    return f"{number} more event" if number == 1 else f"{number} more events"
+    return counted(number, "more event")
 
 
 def _profile_test(written: ProfileCriterion) -> str:

@@ -23,11 +23,13 @@ _MARK_WIDTH: Final = 5
 _DEEPEST_INDENT: Final = 15
 
 
-def as_text(explanation: Explanation) -> str:
-    """The tree, a mark before each node, and below it what is behind its verdict."""
-    lines = _block(_headline(explanation), "", "  ")
+def as_text(explanation: Explanation, width: int = WIDTH) -> str:
+    """The tree, a mark before each node, and below it what is behind its verdict; on lines of at
+    most so many characters.
+    """
+    lines = _block(_headline(explanation), "", "  ", width)
     for explained in explanation.nodes:
-        lines += _node_lines(explained)
+        lines += _node_lines(explained, width)
     return "\n".join(lines)
 
 
@@ -77,17 +79,17 @@ def _headline(explanation: Explanation) -> str:
     )
 
 
-def _node_lines(explained: Explained) -> list[str]:
+def _node_lines(explained: Explained, width: int) -> list[str]:
     node = explained.node
-    indent = "  " * min(node.depth, _DEEPEST_INDENT)
+    indent = "  " * min(node.depth, _DEEPEST_INDENT, max(0, width // 4 - _MARK_WIDTH))
     mark = "yes" if explained.value else "no"
     asked = f" ({explained.asked})" if explained.asked else ""
     text = f"{printable(node.criterion)}{asked}"
-    lines = _block(text, f"{mark:{_MARK_WIDTH}}{indent}", f"{'':{_MARK_WIDTH}}{indent}    ")
+    lines = _block(text, f"{mark:{_MARK_WIDTH}}{indent}", f"{'':{_MARK_WIDTH}}{indent}    ", width)
     margin = f"{'':{_MARK_WIDTH}}{indent}  - "
     reasons = [_reason_line(reason) for reason in _reasons(explained, REASONS_SHOWN)]
     for line in (*reasons, *_flip_lines(explained)):
-        lines += _block(line, margin, f"{' ' * len(margin)}")
+        lines += _block(line, margin, f"{' ' * len(margin)}", width)
     return lines
 
 
@@ -117,11 +119,11 @@ def _flip_lines(explained: Explained) -> list[str]:
     return lines
 
 
-def _block(text: str, first: str, following: str) -> list[str]:
-    """The text on lines of at most `WIDTH` characters."""
+def _block(text: str, first: str, following: str, width: int) -> list[str]:
+    """The text on lines of at most so many characters."""
     return wrap(
         text,
-        WIDTH,
+        width,
         initial_indent=first,
         subsequent_indent=following,
         break_on_hyphens=False,

@@ -2,7 +2,7 @@
 
 Its version is that of ``deploy/kafka/pom.xml``. Maven resolves the jars once into ``.kafka/`` of
 the checkout; from then on a Java runtime is enough. One broker in KRaft mode, with its data in a
-directory that goes with it.
+directory that goes with it; several that share a cluster id and name each other are a cluster.
 """
 
 import base64
@@ -22,7 +22,7 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.probe import free_port, wait_until_ready
 
-__all__ = ["ApacheKafka", "resolve_jars", "why_unavailable"]
+__all__ = ["ApacheKafka", "new_cluster_id", "resolve_jars", "why_unavailable"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -100,6 +100,10 @@ class ApacheKafka:
             gets fast.
 
     Attributes:
+        settings: Further broker settings. What they, the heap and the cluster are at its first
+            start counts.
+        heap: How large its JVM may get.
+        cluster: The cluster's id, its own alone unless it is changed.
         port: Where it listens on 127.0.0.1.
         data: Where its log and its state are.
     """
@@ -116,10 +120,12 @@ class ApacheKafka:
         self.port = free_port()
         self._controller_port = free_port()
         self._jars = jars
-        self._settings = dict(settings or {})
+        self.cluster = new_cluster_id()
+        self.heap = _HEAP
+        self.settings = dict(settings or {})
         self._listeners = dict(listeners or {})
         self._layout = list(layout)
-        self._options = [f"-Xmx{_HEAP}", *(_BRIEF if is_brief else ())]
+        self._options = _BRIEF if is_brief else ()
         self._root = Path(tempfile.mkdtemp(prefix="cdp-kafka-"))
         self.data = self._root / "data"
         self._child: Child | None = None
@@ -128,6 +134,11 @@ class ApacheKafka:
     def bootstrap(self) -> str:
         """What clients connect to, ``host:port``."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def controller(self) -> str:
+        """Where its controller listens, ``host:port``."""
+        return f"127.0.0.1:{self._controller_port}"
 
     @property
     def is_alive(self) -> bool:
@@ -151,7 +162,9 @@ class ApacheKafka:
             self._format(properties)
         log = self._root / "log"
         self._child = Child(
-            "Apache Kafka", self._java(*self._options, "kafka.Kafka", str(properties)), log=log
+            "Apache Kafka",
+            self._java(f"-Xmx{self.heap}", *self._options, "kafka.Kafka", str(properties)),
+            log=log,
         )
         try:
             self._child.start(os.environ)
@@ -206,21 +219,21 @@ class ApacheKafka:
         named = {"PLAINTEXT": self.bootstrap, **self._listeners}
         advertised = ",".join(f"{name}://{address}" for name, address in named.items())
         own = {
-            "listeners": f"{advertised},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listeners": f"{advertised},CONTROLLER://{self.controller}",
             "advertised.listeners": advertised,
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.quorum.voters": f"1@{self.controller}",
             "log.dirs": str(self.data),
-            **self._settings,
+            **self.settings,
         }
         lines = [f"{name}={value}" for name, value in own.items()]
         shared = (CHECKOUT / "deploy/kafka/server.properties").read_text(encoding="utf-8")
         return shared + "\n".join(["", *lines, ""])
 
     def _format(self, properties: Path) -> None:
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # With "=": an identity may begin with a dash.
+        # With "=": an id may begin with a dash.
         self._run_tool(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={identity}", "-c", str(properties),
+            "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}",
+            "-c", str(properties),
             *self._layout,
         )  # fmt: skip
 
@@ -241,6 +254,11 @@ class ApacheKafka:
     def _java(self, *arguments: str) -> list[str]:
         options = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self._jars}/*"]
         return ["java", *options, *arguments]
+
+
+def new_cluster_id() -> str:
+    """An id that no other cluster has."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _pom(checkout: Path) -> Path:

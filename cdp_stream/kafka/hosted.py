@@ -49,6 +49,7 @@ class HostedPartition:
         lost_at: ``time.monotonic()`` as another worker's taking over was noticed; ``None``: not.
         behind_since: ``time.monotonic()`` as its definitions were found to be newer than all that
             were read; ``None``: they are not.
+        looking: What looks whether its position exists, where a broker said no; ``None``: nothing.
     """
 
     def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
@@ -70,6 +71,7 @@ class HostedPartition:
         self.sweep_rows = FIRST_SWEPT
         self.lost_at: float | None = None
         self.behind_since: float | None = None
+        self.looking: asyncio.Task[None] | None = None
 
     def add(self, chunk: Chunk) -> None:
         """Let a chunk wait."""

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from faust.types import TP
@@ -21,11 +21,8 @@ from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.recreation import (
-    TopicWatch,
-    changelog_is_gone,
-    input_was_replaced,
-)
+from cdp_stream.kafka.observation import BELIEVED_AFTER_S
+from cdp_stream.kafka.recreation import TopicWatch, check_applied, input_was_replaced
 from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transaction_sender import NotAMemberError
 from cdp_stream.kafka.transactions import FencedError
@@ -73,8 +70,9 @@ class PartitionHosting:
             submit=self._submit_change, wake=self.wake_up, fail=self.fail,
         )  # fmt: skip
         self._turns = Turns(
-            app, self._partitions, plan, metrics, changes=self._changes, submit=self._submit
-        )
+            app, self._partitions, plan, metrics,
+            changes=self._changes, submit=self._submit, look_again=self._look_again,
+        )  # fmt: skip
         followed = None if definitions is None else definitions.topic
         self._watch = TopicWatch(plan.client, plan.events, plan.topics.changelog, followed)
         self._epochs = itertools.count(1)
@@ -92,9 +90,8 @@ class PartitionHosting:
         A chunk that was fetched before the partition's last seek is dropped: it is fetched again.
         """
         hosted = self._partitions.get(partition)
-        if hosted is None or chunk.epoch != hosted.epoch:
+        if hosted is None or chunk.epoch != hosted.epoch or self._turns.is_out_of_range(hosted):
             return
-        self._turns.check_in_range(partition)
         hosted.add(chunk)
         if hosted.held_bytes > self._plan.waiting.share() and not hosted.paused:
             hosted.paused = True
@@ -157,7 +154,8 @@ class PartitionHosting:
     async def stop(self) -> None:
         """Release everything, for good."""
         await self.release()
-        for task in self._tasks:
+        looking = [hosted.looking for hosted in self._partitions.values() if hosted.looking]
+        for task in (*self._tasks, *looking):
             task.cancel()
         self._tasks.clear()
         await self._changes.stop()
@@ -167,6 +165,8 @@ class PartitionHosting:
         """Forget partitions; those of this worker come back as if it had never had them."""
         gone = [self._partitions.pop(number) for number in numbers]
         for hosted in gone:
+            if hosted.looking is not None:
+                hosted.looking.cancel()
             self._changes.forget(hosted.number)
             self._table.store.let_go(hosted.number)
             self._metrics.forget(hosted.number)
@@ -233,30 +233,64 @@ class PartitionHosting:
         if not tps:
             return
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
-        lost = await find_lost_positions(self._plan.client, self._events, known)
-        for number, end in lost.items():
-            read = (
-                f"as partition {number}, of which {known[number]} records were read, ends at {end}"
-            )
-            raise input_was_replaced(self._events, read)
+        await self._check_reached(known)
         committed = await consumer.committed(tps)
         for tp, hosted in tps.items():
-            if hosted.applied < 0 and committed.get(tp):
-                raise changelog_is_gone(
-                    self._plan.topics.changelog,
-                    f"as partition {tp.partition} has no rows and the group's position is "
-                    f"{committed[tp]}",
-                )
-        fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0 and not committed.get(tp)]
+            changelog = self._plan.topics.changelog
+            check_applied(self._plan.group, tp, changelog, committed.get(tp) or 0, hosted.applied)
+        fresh = [tp for tp, hosted in tps.items() if hosted.applied < 0]
         starts = dict(await consumer.earliest_offsets(*fresh)) if fresh else {}
         epoch = next(self._epochs)
         for tp, hosted in tps.items():
-            starts.setdefault(tp, max(committed.get(tp) or 0, hosted.applied + 1))
+            starts.setdefault(tp, hosted.applied + 1)
             hosted.epoch = epoch
             if hosted.fire_to is not None and (committed.get(tp) or 0) <= hosted.applied:
                 # It ended between a time marker, or a write, and the commit behind it.
                 hosted.marker = hosted.applied + 1
         await consumer.start_at(starts, epoch)
+
+    async def _check_reached(self, positions: Mapping[int, int]) -> None:
+        """Check that the input reaches up to the next record of each partition.
+
+        Raises:
+            ReplacedError: It does not, and has not for half a minute.
+        """
+        lost = await find_lost_positions(
+            self._plan.client, self._events, positions, believed_after_s=BELIEVED_AFTER_S
+        )
+        for number, end in lost.items():
+            read = (
+                f"as partition {number}, of which {positions[number]} records were read, ends at "
+                f"{end}"
+            )
+            raise input_was_replaced(self._events, read)
+
+    async def _look_again(self, hosted: HostedPartition) -> None:
+        try:
+            await self._read_on(hosted)
+        except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker, told once
+            self.fail(error)
+        finally:
+            hosted.looking = None
+
+    async def _read_on(self, hosted: HostedPartition) -> None:
+        """Read on at a partition's position, if that exists after all.
+
+        Raises:
+            ReplacedError: It does not.
+        """
+        tp, position, epoch = TP(self._events, hosted.number), hosted.applied + 1, hosted.epoch
+        consumer = self._app.consumer
+        await self._watch.learn()
+        await self._check_reached({hosted.number: position})
+        if (await consumer.earliest_offsets(tp))[tp] > position:
+            read = f"partition {hosted.number}, which was read up to offset {hosted.applied}"
+            raise input_was_replaced(self._events, f"as {read}, has nothing there")
+        if epoch == hosted.epoch:
+            hosted.drop_waiting()
+            hosted.epoch = next(self._epochs)
+            await consumer.start_at({tp: position}, hosted.epoch)
+            consumer.resume_partitions({tp})
 
     async def _take_turns(self) -> None:
         try:

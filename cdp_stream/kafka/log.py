@@ -8,6 +8,7 @@ passwords), and of an exception or of bytes in a warning only what they are, not
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ __all__ = ["Tallied", "log", "set_up_logging"]
 
 _LOGGER = logging.getLogger("cdp")
 _FROM_LIBRARIES = ("faust", "aiokafka", "mode", "kafka")
+_COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}
 _ASYNCIO = "asyncio"
 _SAME_S = 10.0
 _LONGEST_SAME_S = 600.0
@@ -149,14 +151,36 @@ def _without_input(arg: object) -> object:
     return arg
 
 
+def _terminal_line(line: dict[str, Any]) -> str:
+    """For people: the time of day (UTC), the level where it is not the usual one, the fact, its
+    values; what to do next last.
+    """
+    values = {k: v for k, v in line.items() if k not in {"at", "level", "fact", "next"}}
+    level = "" if line["level"] == "info" else f"{line['level'].upper()} "
+    told = f"{line['at'][11:19]}Z {level}{line['fact']}"
+    if values:
+        told += f"  {_logfmt_line(values)}"
+    if "next" in line:
+        told += f"  -> {line['next']}"
+    code = None if os.environ.get("NO_COLOR") else _COLOURS.get(line["level"])
+    return f"\x1b[{code}m{told}\x1b[0m" if code else told
+
+
 if logging.lastResort is not None:
     logging.lastResort.setFormatter(_CommandLines())
 
 
-def set_up_logging(level: str = "info", log_format: LogFormat = "json") -> None:
-    """Send facts of at least ``level`` to standard error; of libraries, warnings and worse."""
+def set_up_logging(level: str = "info", log_format: LogFormat | None = None) -> None:
+    """Send facts of at least ``level`` to standard error; of libraries, warnings and worse.
+
+    Args:
+        level: The least level of facts.
+        log_format: How they are written; ``None``: for people on a terminal, as JSON elsewhere.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_FactLines(_json_line if log_format == "json" else _logfmt_line))
+    usual = _terminal_line if sys.stderr.isatty() else _json_line
+    written = {"json": _json_line, "logfmt": _logfmt_line, None: usual}
+    handler.setFormatter(_FactLines(written[log_format]))
     handler.addFilter(_Collapsed())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.WARNING)

@@ -19,6 +19,7 @@ from cdp_stream.formats.rows import (
 )
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
+from cdp_stream.kafka.recreation import check_applied
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.kafka.transaction_sender import note_unanswered
 from cdp_stream.partition.relocation import Marker, own_rows
@@ -28,13 +29,19 @@ __all__ = ["by_place", "forward", "positions", "starts_after"]
 _NEVER = encode_partition(PartitionState(-1, -1))
 
 
-async def positions(system: StoppedSystem, own: Mapping[int, Rows], before: int) -> dict[int, int]:
+async def positions(
+    system: StoppedSystem, own: Mapping[int, Rows], before: int, *, is_begin: bool = False
+) -> dict[int, int]:
     """The next offset of the input that each old partition has yet to apply.
 
     Args:
         system: Its topics.
         own: The partitions' own rows.
         before: How many old partitions there are.
+        is_begin: Nothing was moved yet, so no position of the group can be ahead of the rows.
+
+    Raises:
+        ReplacedError: One is.
     """
     async with system.as_group() as consumer:
         found = {}
@@ -43,7 +50,10 @@ async def positions(system: StoppedSystem, own: Mapping[int, Rows], before: int)
             consumer.assign([tp])
             state = own[number].get(PARTITION_KEY)
             applied = -1 if state is None else decode_partition(state).position
-            found[number] = max(await consumer.committed(tp) or 0, applied + 1)
+            committed = await consumer.committed(tp) or 0
+            if is_begin:
+                check_applied(system.group, tp, system.changelog, committed, applied)
+            found[number] = max(committed, applied + 1)
         return found
 
 

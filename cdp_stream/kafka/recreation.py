@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.topic_identity import read_topic_identity
 
@@ -20,6 +22,7 @@ __all__ = [
     "ReplacedError",
     "TopicWatch",
     "changelog_is_gone",
+    "check_applied",
     "definitions_were_replaced",
     "input_was_replaced",
 ]
@@ -131,6 +134,38 @@ def changelog_is_gone(topic: str, what: str) -> ReplacedError:
         f"{topic} was deleted and made anew, {what}: the state of profiles is gone",
         "restore the topic, or stop all workers, start afresh with another --prefix, and publish "
         "the events there from their beginning",
+    )
+
+
+def check_applied(
+    group: str, tp: TopicPartition, changelog: str, committed: int, applied: int
+) -> None:
+    """Check that rows were made of all that the group has committed: what lies between would be
+    skipped.
+
+    Args:
+        group: The group.
+        tp: A partition of the input.
+        changelog: Name of the changelog.
+        committed: The group's position; 0 for none.
+        applied: Offset of the last record that rows were made of; -1 for none.
+
+    Raises:
+        ReplacedError: They were not.
+    """
+    if committed <= applied + 1:
+        return
+    if applied < 0:
+        raise changelog_is_gone(
+            changelog,
+            f"as partition {tp.partition} has no rows and the group's position is {committed}",
+        )
+    raise ReplacedError(
+        f"the position of group {group} in {tp.topic}, partition {tp.partition}, is {committed}, "
+        f"but {changelog} has only what came of records before {applied + 1}: those in between "
+        "would be skipped",
+        f"set the position back, and they are applied: kafka-consumer-groups.sh --group {group} "
+        f"--topic {tp.topic}:{tp.partition} --reset-offsets --to-offset {applied + 1} --execute",
     )
 
 

@@ -27,7 +27,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from cdp_stream.errors import BrokerError, CdpError, UsageError
+from cdp_stream.errors import BrokerError, CdpError, UsageError, counted
 from cdp_stream.formats.moved_row import MOVED_KEY, encode_moves
 from cdp_stream.formats.rows import REPARTITION_KEY
 from cdp_stream.kafka.guarantee import why_no_transactions
@@ -239,7 +239,7 @@ class _Move:
         if marker is not None and is_marked(own, marker):
             if marker.after != self._to:
                 raise UsageError(
-                    f"a move to {marker.after} partitions was begun and is not finished",
+                    f"a move to {counted(marker.after, 'partition')} was begun and is not finished",
                     f"finish it first: --partitions {marker.after}",
                 )
             self._done.resumed = True
@@ -248,14 +248,14 @@ class _Move:
         there = counts[events]
         if self._to < there:
             raise UsageError(
-                f"{events} has {there} partitions, and Kafka cannot make them fewer",
+                f"{events} has {counted(there, 'partition')}, and Kafka cannot make them fewer",
                 "start afresh with another --prefix, and publish the events there",
             )
         for plan in TOPICS:
             if counts[name := self._settings.topic(plan.suffix)] != there:
                 raise BrokerError(
-                    f"{name} has {counts[name]} partitions, but {events} has {there}",
-                    f"give {name} {there} partitions first",
+                    f"{name} has {counted(counts[name], 'partition')}, but {events} has {there}",
+                    f"give {name} {counted(there, 'partition')} first",
                 )
         return Marker(there, self._to, BEGIN)
 

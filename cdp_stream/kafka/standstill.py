@@ -4,7 +4,7 @@ or to be sent.
 
 from collections.abc import Mapping
 
-from cdp_stream.errors import BrokerError
+from cdp_stream.errors import BrokerError, counted
 from cdp_stream.kafka.moved_input import positions
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
 from cdp_stream.partition.relocation import connected_outputs
@@ -52,7 +52,7 @@ async def check_outputs_are_sent(
         starts = unsent_from(sent, counts[topic], is_connected=is_connected)
         if count := await system.count(topic, starts):
             raise BrokerError(
-                f"{count} changes in {topic} have yet to be sent",
+                f"{counted(count, 'change')} in {topic} {_have(count)} yet to be sent",
                 "let workers send them (cdp outputs list shows what holds them up): moved "
                 "profiles' later changes would overtake them"
                 + ("" if is_connected else f"; if no definition has the output, delete {topic}"),
@@ -80,13 +80,17 @@ async def check_input_is_read(
         The offset behind the last record that is, of each partition.
 
     Raises:
-        BrokerError: Some of it waits.
+        BrokerError: Some of it waits, or rows are gone.
     """
-    ends = await positions(system, own, before)
+    ends = await positions(system, own, before, is_begin=True)
     if count := await system.count(system.events, ends):
         raise BrokerError(
-            f"{count} records of {system.events} have not been applied yet",
+            f"{counted(count, 'record')} of {system.events} {_have(count)} not been applied yet",
             "stop the producers, let workers run until nothing waits "
             "(cdp_input_lag_records), then stop them",
         )
     return tuple(ends.values())
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+from cdp_stream.errors import counted
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, send_pairs
@@ -94,7 +95,7 @@ class StoppedSystem:
         counts = await partition_counts(self.admin)
         growing = {name: NewPartitions(partitions) for name in names if counts[name] < partitions}
         if growing:
-            tell(f"giving {partitions} partitions to {', '.join(sorted(growing))}")
+            tell(f"giving {counted(partitions, 'partition')} to {', '.join(sorted(growing))}")
             await self.admin.create_partitions(growing)
         async with asyncio.timeout(WAIT_S):
             while True:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.stores import memory
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 
-from cdp_stream.errors import DiskError
+from cdp_stream.errors import BrokerError, DiskError
 from cdp_stream.formats.rows import VERSION
 from cdp_stream.kafka.changelog import find_lost_positions, read_to_end
 from cdp_stream.kafka.chunks import ChunkSchema
@@ -52,6 +53,7 @@ class ProfileTable(faust.Table):
             key_type=bytes, value_type=bytes, **options,
         )  # fmt: skip
         self.store: RowStore = rows if rows is not None else MemoryRows()
+        self._client: Mapping[str, Any] = {}
 
     def _new_store(self) -> Any:
         # Faust wants a store of its own; it stays empty, as no per-key call reaches it.
@@ -74,7 +76,32 @@ class ProfileTable(faust.Table):
     async def _keep_tidy(self) -> None:
         while not self.should_stop:
             await self.sleep(_TIDY_S)
+            if self.app.holds_lease:
+                await self.refresh(self._client, self.app.consumer.observation.lease_ms)
             self.store.tidy()
+
+    async def refresh(self, client: Mapping[str, Any], held_ms: int) -> None:
+        """Let rows that have not changed for an hour count as fresh, if they are the changelog's.
+
+        Whoever took a partition over, unnoticed by a worker that is cut off, may have deleted rows.
+        Compaction forgets that in time; rows that look fresh would come back then.
+
+        Args:
+            client: Connection settings of the aiokafka client.
+            held_ms: When it was last certain that the partitions are this worker's, epoch ms.
+        """
+        aging = self.store.aging()
+        behind: set[int] = set()
+        try:
+            await read_to_end(
+                client, self.changelog_topic.get_topic_name(), aging.keys(),
+                lambda partition, _records: behind.add(partition), starts=aging,
+            )  # fmt: skip
+        except (BrokerError, KafkaError, OSError):
+            return  # in a minute again; rows that grow too old are read anew
+        for partition, position in aging.items():
+            if partition not in behind:
+                self.store.refresh(partition, position, held_ms)
 
     async def restore(self, client: Mapping[str, Any], partitions: Collection[int]) -> int:
         """Bring the rows of these partitions up to the end of the changelog.
@@ -88,6 +115,7 @@ class ProfileTable(faust.Table):
         Raises:
             DiskError: The local store cannot be used.
         """
+        self._client = client
         if not partitions:
             return 0
         topic = self.changelog_topic.get_topic_name()

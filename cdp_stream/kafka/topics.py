@@ -21,7 +21,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from cdp_stream.errors import BrokerError, UsageError
+from cdp_stream.errors import BrokerError, UsageError, counted
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.log import log
@@ -137,7 +137,7 @@ async def ensure_definitions_topic(settings: Settings) -> None:
             there = await _wait_for(admin, {name})
         if there[name] != 1:
             raise BrokerError(
-                f"{name} has {there[name]} partitions, but must have 1",
+                f"{name} has {counted(there[name], 'partition')}, but must have 1",
                 "delete it and apply the definitions again, or use another --prefix",
             )
         _refuse(await _wrong_cleanups(admin, settings, (DEFINITIONS,)))
@@ -151,6 +151,34 @@ async def definitions_topic_is_there(settings: Settings) -> bool:
     """
     async with _admin(settings) as admin:
         return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
+
+
+async def check_prefix(settings: Settings) -> None:
+    """See that there is an input topic to publish to: a prefix that is misspelt must not become a
+    system of its own.
+
+    Raises:
+        UsageError: There is none.
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        name = settings.topic(_INPUT[0].suffix)
+        if name not in await partition_counts(admin):
+            raise UsageError(
+                f"there is no topic {name} on {settings.broker}: nothing has run with the prefix "
+                f"`{settings.prefix}`",
+                "name the prefix that you mean with --prefix; or make its topics with --create, or "
+                "by starting a worker",
+            )
+
+
+async def check_broker(settings: Settings) -> None:
+    """See that the broker answers.
+
+    Raises:
+        BrokerError: It does not.
+    """
+    await (await started_admin(settings)).close()
 
 
 async def ensure_sink_topics(settings: Settings) -> list[str]:
@@ -255,9 +283,10 @@ async def _ensure(
         if there[name] != wanted:
             of_events = f"but {events} has" if plan.partitions is None else "but must have"
             raise BrokerError(
-                f"{name} has {_partitions(there[name])}, {of_events} {wanted}",
+                f"{name} has {counted(there[name], 'partition')}, {of_events} {wanted}",
                 "if cdp repartition was interrupted, run it again with the same --partitions; else "
-                f"give {name} {wanted} partitions, or start afresh with another --prefix",
+                f"give {name} {counted(wanted, 'partition')}, or start afresh with another "
+                "--prefix",
             )
     _refuse(await _wrong_cleanups(admin, settings, (*TOPICS, *outputs)))
     return partitions
@@ -295,9 +324,14 @@ async def _not_created(
             wrong[name] = BrokerError(
                 f"{name} cannot be made: {reason}", "make it by hand, or as allowed"
             )
-    names = [settings.topic(plan.suffix) for plan in missing]
-    if made := [name for name in names if name not in wrong]:
-        log("topics_created", topics=made, partitions=partitions)
+    made = {settings.topic(plan.suffix): plan for plan in missing}
+    for name in wrong:
+        del made[name]
+    if made:
+        counts = {name: plan.partitions or partitions for name, plan in made.items()}
+        compacted = [name for name, plan in made.items() if plan.cleanup == "compact"]
+        log("topics_created", partitions=counts, compacted=compacted,
+            replication=settings.replication)  # fmt: skip
     return wrong
 
 
@@ -387,13 +421,10 @@ async def warn_of_future_records(settings: Settings) -> None:
 
 def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int) -> BrokerError:
     """Somebody else made the topic, most likely: profiles write to none that does not fit."""
+    own, events = counted(has, "partition"), settings.topic(_INPUT[0].suffix)
     return BrokerError(
-        f"{name} has {_partitions(has)}, but {settings.topic(_INPUT[0].suffix)} has {wanted}",
+        f"{name} has {own}, but {events} has {wanted}",
         f"kafka-topics --alter --topic {name} --partitions {wanted}"
         if has < wanted
         else f"see that nothing in {name} is wanted any more, delete it (it is made anew)",
     )
-
-
-def _partitions(number: int) -> str:
-    return f"{number} partition{'s' if number != 1 else ''}"

@@ -21,7 +21,7 @@ import asyncio
 import contextlib
 import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -34,7 +34,6 @@ from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.input_facts import InputFacts
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.recreation import input_was_replaced
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 
@@ -79,12 +78,13 @@ class Turns:
         metrics: Where to count.
         changes: The definitions of partitions, and how they take over others.
         submit: Takes the effects of a turn.
+        look_again: Looks whether a partition's position exists after all.
 
     Attributes:
         is_open: Whether turns may be taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that can happen
         self,
         app: Any,
         partitions: Mapping[int, HostedPartition],
@@ -93,6 +93,7 @@ class Turns:
         *,
         changes: DefinitionChanges,
         submit: Submit,
+        look_again: Callable[[HostedPartition], Coroutine[Any, Any, None]],
     ) -> None:
         self._app = app
         self._partitions = partitions
@@ -101,6 +102,7 @@ class Turns:
         self._metrics = metrics
         self._changes = changes
         self._submit = submit
+        self._look_again = look_again
         self._wake = asyncio.Event()
         self._sampled_at = 0.0
         self._input_facts = InputFacts()
@@ -184,7 +186,8 @@ class Turns:
         """One slice of records if they may go, then one slice of due instants if any is due, then
         one of rows that definitions have yet to reach.
         """
-        self.check_in_range(hosted.number)
+        if self.is_out_of_range(hosted):
+            return False
         hosted.switching = False
         wanted = self._changes.wanted(hosted)
         if wanted is not None:
@@ -290,16 +293,16 @@ class Turns:
         lease_at: float = self._app.consumer.observation.lease_at
         return time.monotonic() - lease_at < self._plan.session_timeout_s
 
-    def check_in_range(self, number: int) -> None:
-        """Notice that the input was made anew.
-
-        Raises:
-            ReplacedError: It was.
+    def is_out_of_range(self, hosted: HostedPartition) -> bool:
+        """Whether a broker said that there is nothing where the partition was read up to. That is
+        looked at again; until then what comes of the partition is from elsewhere in it.
         """
-        out_of_range = self._app.consumer.observation.out_of_range.get((self._events, number))
-        if out_of_range is not None and (hosted := self._partitions[number]).applied >= 0:
-            raise input_was_replaced(self._events, f"as partition {number}, which was read up to "
-                                     f"offset {hosted.applied}, has nothing there")  # fmt: skip
+        noted = self._app.consumer.observation.out_of_range
+        if hosted.applied < 0 or (self._events, hosted.number) not in noted:
+            return False
+        if hosted.looking is None:
+            hosted.looking = asyncio.create_task(self._look_again(hosted))
+        return True
 
     def _check_lost(self) -> None:
         for number, hosted in self._partitions.items():

@@ -102,7 +102,7 @@ def prepare(
     if lacking := secrets.lacking(output.settings):
         raise UsageError(
             f"output {output.id}: {'; '.join(lacking)}",
-            "mend that where the worker starts, start it again, then resume the output",
+            "mend that where the worker starts, and start it again",
         )
     redaction = Redaction(secrets.used_by(output.settings))
     try:
@@ -113,7 +113,7 @@ def prepare(
         raise UsageError(
             redaction(f"output {output.id}: its settings do not fit: {settings_problems(error)}"),
             f"see `cdp connectors --connector {output.connector}`; correct the settings or what "
-            "they take from the environment, start the worker again, then resume the output",
+            "they take from the environment, and start the worker again",
         ) from None
     except ImportError as error:
         raise _lacks_extra(output, kind.extra, error) from error

@@ -125,8 +125,7 @@ class Reader:
         if lacking := self._secrets.lacking(raw):
             raise Fault(
                 "connection",
-                f"{'; '.join(lacking)}; mend that, start the worker again, then resume connection "
-                f"{connection}",
+                f"{'; '.join(lacking)}; mend that, and start the worker again",
                 "settings",
             )
         for secret in self._secrets.used_by(raw):

@@ -60,6 +60,7 @@ class Readying:
         self._metrics = metrics
         self._unready: dict[str, OutputMetrics] = {}
         self._ready: dict[str, Output] = {}
+        self._has_started = False
         self.resumed = asyncio.Event()
         standings.topic.listen(self._look)
 
@@ -80,6 +81,12 @@ class Readying:
             else:
                 found.append(prepared)
                 self._unready.pop(output.id, None)
+                if not self._has_started:
+                    # As a process starts, which may have what another lacked; of many that are
+                    # running none does, so that they do not contradict each other all the time.
+                    for key in await self._standings.end_lacks(output.id):
+                        log("output_fault_ended", output=output.id, id=key)
+        self._has_started = True
         self._ready = {one.definition.id: one.definition for one in found}
         return found
 
@@ -97,7 +104,7 @@ class Readying:
     async def _tell(self, output: Output, why: str) -> None:
         is_new = self._standings.record(output.id) is None
         if is_new:
-            await self._standings.put(faulted(output.id, None, why, wall_ms()))
+            await self._standings.put(faulted(output.id, None, why, wall_ms(), until_ready=True))
         metrics = self._unready.get(output.id)
         if metrics is None:
             metrics = self._unready[output.id] = self._metrics.of(output.id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.state_topic import StateTopic
 
 __all__ = ["FAULTED", "PAUSED", "RUNNING", "Standings", "faulted", "paused", "running"]
@@ -15,16 +16,31 @@ State = Literal["running", "paused", "faulted"]
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
 FAULTED: Final = "faulted"
+UNTIL_READY: Final = "until_ready"
 
 Record = dict[str, Any]
 
 
-def faulted(output: str, connection: str | None, message: str, now_ms: int) -> Record:
-    """The record of a fault; `message` is the partner's words and what to do."""
+def faulted(
+    output: str,
+    connection: str | None,
+    message: str,
+    now_ms: int,
+    *,
+    until_ready: bool = False,
+) -> Record:
+    """The record of a fault.
+
+    Args:
+        message: the partner's words and what to do.
+        until_ready: whether a process that starts and can run it ends the fault: what it lacked was
+            in its environment, or in its settings.
+    """
     where = "" if connection is None else f" --connection '{connection}'"
     return _record(output, connection, FAULTED, now_ms) | {
         "message": message,
         "next_step": f"cdp outputs resume {output}{where}",
+        **({UNTIL_READY: True} if until_ready else {}),
     }
 
 
@@ -84,3 +100,19 @@ class Standings:
             await self.topic.put(key, None, first=record)
         else:
             await self.topic.put(key, record)
+
+    async def end_lacks(self, output: str) -> list[str]:
+        """End the faults of an output that can run now, and of its connections, that were of what a
+        process lacked; a connection that lacks something still has its fault again with its next
+        change.
+
+        Returns:
+            The ids of what they were of.
+        """
+        ended = []
+        for key in (output, *sorted(self.stopped_connections(output))):
+            record = self.record(key)
+            if record is not None and record["state"] == FAULTED and record.get(UNTIL_READY):
+                await self.put(running(output, record["connection"], wall_ms()))
+                ended.append(key)
+        return ended

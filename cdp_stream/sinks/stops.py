@@ -109,7 +109,10 @@ class Stops:
             connection=None if whole else connection, code=fault.code, status=fault.status,
             next=f"read `cdp outputs show {output}`, mend it, then `cdp outputs resume {where}`",
             )  # fmt: skip
-        record = faulted(output, None if whole else connection, fault.message, wall_ms())
+        record = faulted(
+            output, None if whole else connection, fault.message, wall_ms(),
+            until_ready=fault.code == "settings",
+        )  # fmt: skip
         self._faulting.add(record["id"])
 
         async def write() -> None:

@@ -45,13 +45,21 @@ class RocksRows:
         now_ms: The wall clock.
         memory: Bytes for blocks that were read, indexes and rows not yet on disk, of all
             partitions: 8 MiB at least.
+        held_ms: The newest moment of which it is certain that the partitions were this worker's,
+            epoch ms. That, and no later one, is when rows were written: a worker that was cut off,
+            or stopped, may find out about it late.
     """
 
     def __init__(
-        self, directory: Path, now_ms: Callable[[], int], memory: int = 128 * _MIB
+        self,
+        directory: Path,
+        now_ms: Callable[[], int],
+        memory: int = 128 * _MIB,
+        held_ms: Callable[[], int] | None = None,
     ) -> None:
         self._directory = directory
         self._now_ms = now_ms
+        self._held_ms = held_ms or now_ms
         self._open: dict[int, RocksPartition] = {}
         self._cache = Cache(memory)
         self._buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
@@ -89,7 +97,7 @@ class RocksRows:
 
     def load(self, partition: int, rows: Rows, position: int) -> None:
         """Set rows read from the changelog."""
-        self._open[partition].put(rows, position, self._now_ms())
+        self._open[partition].put(rows, position, self._held_ms())
 
     def loaded(self, partition: int) -> None:
         """Let what was read outlive a crash."""
@@ -112,7 +120,7 @@ class RocksRows:
         found = self._open.get(partition)
         if found is not None:
             try:
-                found.confirm(writes, position, self._now_ms())
+                found.confirm(writes, position, self._held_ms())
             except StoreDamagedError as error:
                 raise disk_error(found.path, str(error)) from error
 
@@ -136,6 +144,28 @@ class RocksRows:
             found.close(keep=False)
         self._remove(self._path(partition))
 
+    def aging(self) -> dict[int, int]:
+        """Partitions whose rows were last written an hour ago or more, and how far they reach."""
+        now = self._now_ms()
+        return {
+            number: found.position
+            for number, found in self._open.items()
+            if not -_CLOCK_MS <= now - found.written_at < _STAMPED_MS
+        }
+
+    def refresh(self, partition: int, position: int, at: int) -> None:
+        """Let rows that reach up to a position count as written at a moment.
+
+        Raises:
+            DiskError: The disk does not let us.
+        """
+        found = self._open.get(partition)
+        if found is not None and found.position == position:
+            try:
+                found.put({}, -1, at)
+            except StoreDamagedError as error:
+                raise disk_error(found.path, str(error)) from error
+
     def tidy(self) -> None:
         """Let rows outlive a crash, and remove those of partitions that are long gone.
 
@@ -145,8 +175,6 @@ class RocksRows:
         now = self._now_ms()
         for number, found in self._open.items():
             try:
-                if not -_CLOCK_MS <= now - found.written_at < _STAMPED_MS:
-                    found.put({}, -1, now)  # held, and nothing has changed: it is up to date
                 found.flush(wait=False)
             except StoreDamagedError as error:
                 raise disk_error(self._path(number), str(error)) from error

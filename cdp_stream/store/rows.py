@@ -92,6 +92,18 @@ class RowStore(Protocol):
         """Forget a partition altogether."""
         ...
 
+    def aging(self) -> Mapping[int, int]:
+        """Partitions whose rows will not be trusted for much longer, and the changelog offset up to
+        which they reach.
+        """
+        ...
+
+    def refresh(self, partition: int, position: int, at: int) -> None:
+        """Trust rows that reach up to ``position`` as the changelog's at the moment ``at``, epoch
+        ms.
+        """
+        ...
+
     def tidy(self) -> None:
         """Do what is due from time to time; called about once a minute."""
         ...
@@ -140,6 +152,13 @@ class MemoryRows:
     def drop(self, partition: int) -> None:
         """Forget a partition, in constant time."""
         self._partitions.pop(partition, None)
+
+    def aging(self) -> Mapping[int, int]:
+        """None: no row outlives the process."""
+        return {}
+
+    def refresh(self, partition: int, position: int, at: int) -> None:
+        """Nothing to do."""
 
     def tidy(self) -> None:
         """Nothing to do."""

@@ -15,7 +15,14 @@ from tests.brokers.guarded import GuardedKafka, running_guarded_kafka
 from tests.brokers.sources import sources, why_none
 
 REPORT = pytest.StashKey[list[str]]()
-_OWN = {"own_kafka", "forgetful_kafka", "guarded_kafka", "shared_kafka", "proxied_kafka"}
+_OWN = {
+    "own_kafka",
+    "forgetful_kafka",
+    "guarded_kafka",
+    "kafka_cluster",
+    "proxied_kafka",
+    "shared_kafka",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:

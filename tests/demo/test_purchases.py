@@ -1,6 +1,7 @@
 """The purchase file becomes the same batches each time, in time order, all of them usable."""
 
 from datetime import UTC, date, datetime
+from io import BytesIO
 from pathlib import Path
 
 import orjson
@@ -57,8 +58,8 @@ def test_every_batch_can_be_used() -> None:
 def test_batches_are_written_one_a_line(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text(LINE * 2)
     purchases = read_purchases(tmp_path / "file.txt")
-    write_batches(purchases, tmp_path / "out.ndjson")
-    lines = (tmp_path / "out.ndjson").read_bytes().splitlines()
+    write_batches(purchases, out := BytesIO())
+    lines = out.getvalue().splitlines()
     assert lines == [encode_batch(purchase) for purchase in purchases]
 
 

@@ -84,6 +84,22 @@ def test_the_tables_show_the_journey_as_a_funnel() -> None:
     assert stayed.startswith("  stayed")
 
 
+def test_on_sixty_columns_names_and_numbers_are_whole_and_bars_get_the_rest() -> None:
+    tally = tally_of(*[("life/came", "add")] * 4, ("buyers", "add"))
+    for width, bar in ((60, 5), (55, 0)):
+        out = StringIO()
+        Console(file=out, width=width).print(*tables(tally, width), sep="\n")
+        lines = out.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        assert [line.split() for line in lines[:2]] == [
+            ["audience", "members", "adds", "drops"],
+            ["Buyers", "1", "1", "0"],
+        ]
+        (came,) = (line for line in lines if "came" in line)
+        assert came.split()[1:4] == ["4", "4", "0"]
+        assert came.count("█") == bar
+
+
 def test_without_a_terminal_there_is_a_line_every_five_seconds_and_the_tables_at_the_end() -> None:
     results, progress, clock = StringIO(), StringIO(), Clock()
     screen = PlainScreen(Console(file=results, width=100), Console(file=progress, width=100), clock)
@@ -95,7 +111,7 @@ def test_without_a_terminal_there_is_a_line_every_five_seconds_and_the_tables_at
     clock.now, tally.published = 5.0, 3
     screen.show(tally)
     assert progress.getvalue() == (
-        "1997-01-01: 3 of 10 purchases, 1 membership changes, 20 events/s; buyers 1\n"
+        "1997-01-01: 3 of 10 purchases, 1 membership change, 20 events/s; buyers 1\n"
     )
     assert results.getvalue() == ""
     tally.finished = True

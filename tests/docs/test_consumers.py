@@ -38,7 +38,7 @@ def written(kafka_broker, tmp_path_factory):
     changes = [json.loads(line) for line in replayed.read_text().splitlines()]
     asyncio.run(ensure_topics(Settings(broker=kafka_broker, prefix=prefix)))
     online = ("--broker", kafka_broker, "--prefix", prefix)
-    assert main(["produce", "--events", events, "--until", "last", *online]) == 0
+    assert main(["produce", "--events", events, "--until", "last", "--create", *online]) == 0
     with running_worker(kafka_broker, prefix, definitions, folder, "--clock", "stream"):
         told = records_of(kafka_broker, f"{prefix}.output.seen", 13)
         messages = [json.loads(record.value) for record in asyncio.run(told)]

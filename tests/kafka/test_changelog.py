@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.changelog import find_lost_positions, read_to_end
 from cdp_stream.kafka.delivery import send_records
 from cdp_stream.kafka.topics import ensure_topics
@@ -97,3 +98,19 @@ async def test_a_position_up_to_the_end_is_fine_and_one_beyond_it_is_told(change
     await changelog.write(3, [(b"%d" % n, b"") for n in range(5)])
     lost = await find_lost_positions(changelog.client, changelog.topic, {0: 5, 1: 0, 3: 6})
     assert lost == {3: 5}
+
+
+async def test_a_broker_that_does_not_answer_is_told_in_time_and_what_to_look_at():
+    async def keep_silent(_reader, writer):
+        await silence.wait()
+        writer.close()
+
+    silence = asyncio.Event()
+    async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        client = {"bootstrap_servers": f"{host}:{port}"}
+        with pytest.raises(BrokerError) as raised:
+            await find_lost_positions(client, "log", {2: 6, 0: 1}, answers_within_s=0.5)
+        silence.set()
+    assert "did not tell within 0.5 s how far log reaches, partitions 0, 2" in str(raised.value)
+    assert "min.insync.replicas" in str(raised.value)

@@ -1,8 +1,10 @@
 """Log lines: one a fact, in the form asked for, and nothing of input or of secrets in them."""
 
 import asyncio
+import io
 import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -37,6 +39,33 @@ def test_a_fact_is_one_line_of_logfmt(capsys):
         "level=info fact=topics_created "
         r'topics="[\"a b\", \"c\"]" partitions=4 reason="a \"b\"\nc" ok=true none=null'
     )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_on_a_terminal_a_fact_is_laid_out_for_people(monkeypatch, no_color):
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    monkeypatch.setenv("NO_COLOR", no_color)
+    set_up_logging("info")
+    log("partitions_assigned", kept=[1], seconds=0.25)
+    log("partition_lost", level=logging.WARNING, partition=3, next="nothing: it is tried again")
+    first, second = terminal.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\dZ partitions_assigned  kept=\[1\] seconds=0.25", first)
+    colour, end = ("", "") if no_color else ("\x1b[33m", "\x1b[0m")
+    told = "Z WARNING partition_lost  partition=3  -> nothing: it is tried again"
+    assert second[len(colour) + 8 :] == told + end
+    assert second.startswith(colour)
+
+
+def test_a_format_that_is_set_holds_on_a_terminal_too(monkeypatch):
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    set_up_logging("info", "json")
+    log("partitions_assigned")
+    assert json.loads(terminal.getvalue())["fact"] == "partitions_assigned"
 
 
 def test_what_is_below_the_level_is_not_written(capsys):

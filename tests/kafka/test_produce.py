@@ -98,7 +98,15 @@ class Topic:
     def produce(self, content: bytes, *flags: str) -> Result:
         path = self.folder / "events.ndjson"
         path.write_bytes(content)
-        arguments = ["--events", str(path), "--broker", self.broker, "--prefix", self.prefix]
+        arguments = [
+            "--events",
+            str(path),
+            "--broker",
+            self.broker,
+            "--prefix",
+            self.prefix,
+            "--create",
+        ]
         result = CliRunner().invoke(command, [*arguments, *flags], catch_exceptions=False)
         assert result.exit_code == 0
         return result

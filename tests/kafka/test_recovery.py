@@ -13,6 +13,7 @@ from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from tests.kafka.counting import CountingProcessor
 from tests.kafka.test_changelog import BROKERS, Changelog
+from tests.store.stores import HOUR, Clock
 
 
 class Table(ProfileTable):
@@ -73,6 +74,29 @@ async def test_rows_ahead_of_the_changelog_are_read_anew(changelog, tmp_path, re
     assert await Table(changelog, store).restore(changelog.client, [2]) == 1
     assert dict(store.rows(2).items()) == {b"1": b"of the log"}
     assert reasons() == ["it reaches up to offset 9, but the changelog ends at 1"]
+    store.close()
+
+
+@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changelog, tmp_path):
+    clock = Clock()
+    await changelog.write(0, [(b"1", b"a")], transactional_id=f"{changelog.topic}-tx")
+    await changelog.write(1, [(b"2", b"a")], transactional_id=f"{changelog.topic}-tx")
+    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
+    table = Table(changelog, store)
+    await table.restore(changelog.client, [0, 1])
+    await changelog.write(1, [(b"2", None)])  # by whoever took it over from us
+    clock.now += HOUR
+    await table.refresh({"bootstrap_servers": "127.0.0.1:1"}, clock.now)
+    assert store.aging().keys() == {0, 1}
+    await table.refresh(changelog.client, clock.now)
+    assert store.aging().keys() == {1}
+    store.close()
+    clock.now += 11 * HOUR + 1
+    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
+    assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 2
+    assert dict(store.rows(0).items()) == {b"1": b"a"}
+    assert dict(store.rows(1).items()) == {}
     store.close()
 
 

@@ -59,8 +59,12 @@ class Loop:
         self._turns = Turns(
             SimpleNamespace(consumer=SimpleNamespace(observation=observation)),
             partitions, plan, Metrics(), changes=self.history, submit=self._submit,
+            look_again=self._look_again,
         )  # fmt: skip
         self._turns.is_open = True
+
+    async def _look_again(self, hosted):
+        raise AssertionError
 
     def _submit(self, hosted, effects, next_offset, *, barrier=False):
         self.history.said.append(("live", hosted.number, self.history.steps))

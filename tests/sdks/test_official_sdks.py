@@ -123,7 +123,7 @@ def test_a_worker_says_the_same(events, embedded_broker, topic_prefix, tmp_path,
     expected = replayed(events, capsys)
     asyncio.run(ensure_topics(Settings(broker=embedded_broker, prefix=topic_prefix)))
     flags = ("--broker", embedded_broker, "--prefix", topic_prefix)
-    assert main(["produce", "--events", str(events), "--until", "last", *flags]) == 0
+    assert main(["produce", "--events", str(events), "--until", "last", "--create", *flags]) == 0
     with running_worker(embedded_broker, topic_prefix, DEFINITIONS, tmp_path, "--clock", "stream"):
         read = records_of(embedded_broker, f"{topic_prefix}.memberships", len(expected))
         found = asyncio.run(read)

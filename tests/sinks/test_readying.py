@@ -9,7 +9,7 @@ from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.sinks.environment import Secrets
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.readying import Readying
-from cdp_stream.sinks.standing import paused, running
+from cdp_stream.sinks.standing import faulted, paused, running
 from tests.sinks.connectors import Post
 from tests.sinks.without_kafka import Producer, state_topics
 
@@ -89,3 +89,40 @@ async def test_topics_that_do_not_fit_are_a_fault_of_their_output_alone() -> Non
     assert [one.definition for one in await readying.ready(FITTING)] == FITTING
     assert topics.asked == [["one", "two"], ["one"]]
     assert readying.report() == []
+
+
+async def test_what_a_worker_lacked_needs_no_resumption_once_one_starts_that_has_it() -> None:
+    standings, memory = state_topics(Producer())
+
+    async def started(secrets: Mapping[str, str]) -> list[Output]:
+        metrics = SinkMetrics(of_process=False)
+        readying = Readying(
+            Secrets(secrets), lambda _name: Post, Topics().make, standings, memory, metrics
+        )
+        found = [one.definition for one in await readying.ready([LACKING])]
+        # Later it ends nothing: another process may say so with better reason.
+        await standings.put(faulted("out", "late@out", "lacks", 2, until_ready=True))
+        await readying.ready([LACKING])
+        assert standings.record("late@out") is not None
+        return found
+
+    assert await started({}) == []
+    await standings.put(faulted("out", "a@out", "lacks its own", 1, until_ready=True))
+    await standings.put(faulted("out", "b@out", "refused by the partner", 1))
+    await standings.put(paused("out", "c@out", 1))
+    assert await started({}) == []
+    assert standings.record("out") is not None
+    assert await started({"CDP_SECRET_MISSING": "a-secret-key"}) == [LACKING]
+    assert standings.record("out") is None
+    assert standings.stopped_connections("out") == {"b@out", "c@out", "late@out"}
+
+
+async def test_an_output_that_a_partner_refused_stays_stopped_over_a_start() -> None:
+    standings, memory = state_topics(Producer())
+    await standings.put(faulted("one", None, "401 API key invalid", 1))
+    readying = Readying(
+        Secrets({}), lambda _name: Post, Topics().make, standings, memory,
+        SinkMetrics(of_process=False),
+    )  # fmt: skip
+    await readying.ready(FITTING)
+    assert standings.record("one") is not None

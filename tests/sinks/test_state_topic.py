@@ -61,6 +61,9 @@ class Reading:
     async def send(self, _node: int, _request: Any) -> Any:
         return SimpleNamespace(topics=[("faults", [(0, 0, len(self._log.records))])])
 
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+
     async def start(self) -> None:
         await asyncio.sleep(0)
 

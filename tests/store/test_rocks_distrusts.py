@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cdp_stream.errors import DiskError
 from cdp_stream.store.damage import StoreDamagedError
+from cdp_stream.store.rocks_rows import RocksRows
 from tests.store.stores import HOUR, LOG, Clock, filled, opened
 
 ROWS = 2_000
@@ -130,17 +131,48 @@ def test_rows_that_were_left_alone_for_long_are_read_anew(tmp_path, away, kept):
     store.close()
 
 
-def test_rows_that_are_held_do_not_grow_old(tmp_path):
+def test_rows_that_are_held_and_up_to_date_do_not_grow_old(tmp_path):
     clock = Clock()
     filled(tmp_path, 10, clock)
     store, found = opened(tmp_path, clock)
+    assert store.aging() == {}
     for _ in range(30):
         clock.now += HOUR
+        assert store.aging() == {0: 500}
+        store.refresh(0, 500, clock.now)
         store.tidy()
     store.close()
     clock.now += HOUR
     store, again = opened(tmp_path, clock)
     assert (again, again.position) == (found, 500)
+    store.close()
+
+
+def test_rows_that_have_moved_on_meanwhile_are_not_refreshed_nor_are_they_by_tidying(tmp_path):
+    clock = Clock()
+    store, _ = opened(tmp_path, clock)
+    store.load(0, {b"1": b"a"}, 1)
+    clock.now += 13 * HOUR
+    store.refresh(0, 0, clock.now)
+    store.refresh(1, 0, clock.now)  # of a partition that is held no more
+    store.tidy()
+    store.close()
+    store, found = opened(tmp_path, clock)
+    assert found.discarded == "last written 13.0 hours ago"
+    store.close()
+
+
+def test_what_a_worker_writes_after_it_was_cut_off_is_as_old_as_its_session(tmp_path):
+    clock, session = Clock(), Clock()
+    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024, held_ms=session)
+    store.open(0, LOG)
+    store.load(0, {b"1": b"a"}, 1)
+    clock.now += 13 * HOUR  # it was stopped for so long, and finds an answer from before
+    store.write(0, {b"2": b"b"})
+    store.confirm(0, 1, 2)
+    store.close()
+    store, found = opened(tmp_path, clock)
+    assert found.discarded == "last written 13.0 hours ago"
     store.close()
 
 

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
+from tests.topologies.invariants import check_invariants
 
 PARTITIONS = 4
 AnyRunning = TypeVar("AnyRunning", bound="Running")
@@ -24,12 +25,17 @@ AnyRunning = TypeVar("AnyRunning", bound="Running")
 
 @dataclass
 class Running:
-    """One prefix on one broker, and the workers on it."""
+    """One prefix on one broker, and the workers on it.
+
+    Attributes:
+        keeps_invariants: whether no test does away with what the invariants are about.
+    """
 
     settings: Settings
     directory: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     partitions: int = PARTITIONS
+    keeps_invariants: ClassVar[bool] = True
 
     def start_worker(self, **flags: object) -> subprocess.Popen[bytes]:
         number = len(self.workers)
@@ -128,6 +134,18 @@ class Running:
         finally:
             await consumer.stop()
 
+    async def move_position(self, partition: int, offset: int) -> None:
+        """Set the group's position in a partition of the input, while nobody is in the group."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.brokers,
+            group_id=self.settings.group_id,
+            enable_auto_commit=False,
+        )
+        tp = TopicPartition(self.settings.topic("events"), partition)
+        async with consumer:
+            consumer.assign([tp])
+            await consumer.commit({tp: offset})
+
     async def count(self, suffix: str) -> int:
         """End offsets of a topic, added up."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers)
@@ -159,7 +177,9 @@ async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int
 def running(
     settings: Settings, directory: Path, kind: type[AnyRunning] = Running
 ) -> Iterator[AnyRunning]:
-    """Ends the workers at the end; of a test that fails pytest shows what they logged last."""
+    """Ends the workers at the end, and looks that no invariant was broken; of a test that fails
+    pytest shows what they logged last.
+    """
     ran = kind(settings, directory)
     try:
         yield ran
@@ -172,3 +192,5 @@ def running(
             worker.wait()
             sys.stdout.write(f"--- worker {number}, exit code {ended_with}:\n")
             sys.stdout.write(ran.log_of(worker)[-4000:])
+    if ran.keeps_invariants:
+        check_invariants(settings)

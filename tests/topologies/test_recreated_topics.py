@@ -1,17 +1,26 @@
-"""A topic that was deleted and made anew is reported, however far its offsets have come again."""
+"""A topic that was deleted and made anew is reported, however far its offsets have come again; and
+so is a position of the group that is ahead of the rows.
+"""
 
+import asyncio
 import signal
+from dataclasses import replace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from cdp_stream.kafka.worker import serve_app, stop_app
 from cdp_stream.settings import Settings
+from tests.kafka.counting import CountingProcessor
 from tests.topologies.running import Running, ended, eventually, running
+from topologies.profiles import create_app
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 class Recreating(Running):
+    keeps_invariants = False  # rows are gone, and the group's position stays
+
     async def recreate(self, suffix: str) -> None:
         name = self.settings.topic(suffix)
         admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.brokers)
@@ -84,3 +93,42 @@ async def test_a_topic_made_anew_under_a_running_worker(ran, suffix):
     assert await ended(worker, within=60) == 3
     assert f"{ran.settings.topic(suffix)} was deleted and made anew" in ran.log_of(worker)
     assert "made anew" in await ran.refusal()
+
+
+async def test_a_position_ahead_of_the_rows_is_refused_and_nothing_is_skipped(ran):
+    await ran.create_topics()
+    await ran.send(40)
+    await ran.run_and_stop(40)
+    await ran.send(40)
+    await ran.move_position(2, 17)
+    told = await ran.refusal()
+    assert f"{ran.settings.topic('events')}, partition 2, is 17, but" in told
+    assert "what came of records before 10: those in between would be skipped" in told
+    assert "--reset-offsets --to-offset 10 --execute" in told
+    await ran.move_position(2, 10)
+    await ran.run_and_stop(80)
+    assert sorted(await ran.values()) == sorted(
+        (b"k%d" % key, b"%d:v" % count) for key in range(4) for count in range(1, 21)
+    )
+
+
+async def test_a_broker_that_says_once_that_a_position_does_not_exist_is_asked_again(ran, tmp_path):
+    settings = replace(ran.settings, data_dir=tmp_path / "here", session_timeout=6)
+    await ran.create_topics()
+    await ran.send(40)
+    app = create_app(settings, CountingProcessor, partitions=4)
+    stopping = asyncio.Event()
+    serving = asyncio.create_task(serve_app(app, stopping))
+    try:
+        await eventually(lambda: ran.caught_up(40))
+        app.consumer.observation.out_of_range[settings.topic("events"), 2] = 10
+        await ran.send(40)
+        await eventually(lambda: ran.caught_up(80))
+    finally:
+        stopping.set()
+        failure = await serving
+        assert await stop_app(app, commit=True)
+    assert failure is None
+    assert sorted(await ran.values()) == sorted(
+        (b"k%d" % key, b"%d:v" % count) for key in range(4) for count in range(1, 21)
+    )
