@@ -20,6 +20,7 @@ settings.register_profile(
     "soak",
     max_examples=int(os.environ.get("EXAMPLES") or 5_000),
     deadline=None,
+    derandomize=False,  # hypothesis' own default depends on where it runs
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "dev")

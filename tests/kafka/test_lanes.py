@@ -23,6 +23,9 @@ class Transactions:
             raise RuntimeError("refused")
         self.ended.append(next_offset)
 
+    async def settle(self):
+        pass
+
     async def abort(self):
         pass
 
