@@ -72,13 +72,18 @@ def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as clic
         for status in statuses:
             click.echo(json.dumps(_row(status)))
         return
-    table = Table("output", "connector", "status", "lag", "oldest unsent", "rejected", "fault")
+    console = Console()
+    table = Table("output", "connector", "status", "lag", "oldest unsent", "rejected", box=None)
     for status in statuses:
         table.add_row(
             status.id, status.connector or "?", _words(status.status), f"{status.lag:,}",
-            _age(status), f"{status.rejected:,}", Text(status.fault or ""),
+            _age(status), f"{status.rejected:,}",
         )  # fmt: skip
-    Console().print(table)
+    console.print(table)
+    # Below the table, for a fault is a sentence: a column of it would be a word wide.
+    for status in statuses:
+        if status.fault is not None:
+            console.print(Text(f"{status.id}: {status.fault}"))
 
 
 @command.command("show", epilog="Example: cdp outputs show crm-mail")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from cdp_stream.cli.options import SETTINGS_FILE, Instant, instant_text, unknown
@@ -288,16 +288,14 @@ def _list(flags: dict[str, Any], *, limit: int) -> None:
     if (more := len(counts) - _MOST_REASONS) > 0:
         click.echo(f"           and {counted(more, 'other reason')}")
     _keep_newest(newest, limit)
-    if newest:
-        table = Table("place", "rejected at", "reason", "detail")
-        for one, was_sent in newest:
-            detail = one.header("detail") or ""
-            sent = " (sent again)" if was_sent else ""
-            place = f"{one.partition}:{one.offset}"
-            # As text, for what a partner says may look like markup.
-            said = Text(_cut(one.reason) + sent), Text(_cut(detail))
-            table.add_row(place, instant_text(one.time), *said)
-        Console().print(table)
+    console = Console()
+    for one, was_sent in newest:
+        sent = " (sent again)" if was_sent else ""
+        place = f"{one.partition}:{one.offset}"
+        # As text, for what a partner says may look like markup.
+        console.print(Text(f"{place}  {instant_text(one.time)}  {_cut(one.reason)}{sent}"))
+        if detail := one.header("detail"):
+            console.print(Padding(Text(_cut(detail)), (0, 0, 0, 4), expand=False))
 
 
 def _keep_newest(found: deque[tuple[Rejected, bool]], limit: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import click
 import pytest
 from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner, Result
@@ -14,6 +15,7 @@ from cdp_stream.cli.main import cli
 from cdp_stream.errors import UsageError
 from cdp_stream.kafka.topics import ensure_topics, partition_counts, started_admin
 from cdp_stream.settings import Settings
+from tests.cli.terminals import on_terminal
 
 pytestmark = pytest.mark.embedded
 
@@ -165,4 +167,9 @@ def test_an_output_that_no_worker_runs_is_not_said_to_run_whatever_is_in_the_top
     cdp("outputs", "pause", "seen")
     (row,) = map(json.loads, cdp("outputs", "list", "--json").splitlines())
     assert row["status"] == "paused"
+    _, lines = on_terminal("outputs", "list", *flags, columns=60, cwd=tmp_path)
+    heading, listed = click.unstyle(lines).splitlines()[-2:]
+    assert max(len(heading), len(listed)) <= 60
+    assert heading.split()[:4] == ["output", "connector", "status", "lag"]
+    assert listed.split()[:3] == ["seen", "log", "paused"]
     cdp("outputs", "resume", "seen")

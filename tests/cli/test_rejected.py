@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.settings import Settings
+from tests.cli.terminals import on_terminal
 
 pytestmark = pytest.mark.embedded
 
@@ -124,7 +126,9 @@ WITHOUT_VALUE = (b"9", None, [*rejected(Reason.TOO_LARGE, CAME[4], 4)[2], ("valu
 LONG_GONE = rejected(Reason.FUTURE_TIME, CAME[4], 1_000)
 
 
-def test_it_lists_by_reason_and_shows_one_with_all_that_it_came_with(system: System) -> None:
+def test_it_lists_by_reason_and_shows_one_with_all_that_it_came_with(
+    system: System, tmp_path: Path
+) -> None:
     system.write("rejected", 1, *REJECTS[:3])
     system.write("rejected", 2, REJECTS[3])
     told = system.cdp("rejected")
@@ -146,6 +150,11 @@ def test_it_lists_by_reason_and_shows_one_with_all_that_it_came_with(system: Sys
     assert "{jane@example.com" in shown
     as_json = json.loads(system.cdp("rejected", "show", "1:0", "--json"))
     assert json.loads(as_json["value"])["mpid"] == 5
+
+    flags = ("--broker", system.settings.broker, "--prefix", system.settings.prefix)
+    _, lines = on_terminal("rejected", *flags, columns=60, cwd=tmp_path)
+    assert max(map(len, click.unstyle(lines).splitlines())) <= 60
+    assert "  not_json\n    what is wrong: not_json\n" in click.unstyle(lines)
 
 
 def test_what_can_be_used_by_now_is_sent_as_it_came_and_once(
