@@ -214,7 +214,7 @@ async def test_changes_that_an_output_was_not_sent_wait_whether_a_sink_ever_ran_
             await check_outputs_are_sent(stopped, {0: in_force("2", outputs=("log",))}, counts)
         assert "delete" not in str(refused.value)
         await commit(system, "log", TopicPartition(topic, 0), 2)
-        with pytest.raises(BrokerError, match=f"^1 changes in (?s:.*)delete {topic}"):
+        with pytest.raises(BrokerError, match=f"^1 change in (?s:.*)delete {topic}"):
             await check_outputs_are_sent(stopped, {0: in_force("2")}, counts)
         await commit(system, "log", TopicPartition(topic, 0), 3)
         await check_outputs_are_sent(stopped, {0: in_force("2", outputs=("log",))}, counts)
