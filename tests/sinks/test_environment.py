@@ -76,7 +76,7 @@ def test_names_that_operators_do_not_allow_are_told_apart() -> None:
         ("sqlite", {"path": "members.db"}, False),
         ("kafka", {"broker": "b:1", "topic": "t", "tls": True, "tls_ca": "ca.pem"}, False),
         ("postgres", {"url": "postgresql://h/db?sslkey=outputs/key.pem"}, True),
-        ("postgres", {"url": "postgresql://h/db?passfile=/root/.pgpass"}, False),
+        ("postgres", {"url": "postgresql://h/db?passfile=/etc/pgpass"}, False),
         ("postgres", {"url": "no url"}, False),
     ],
 )
