@@ -6,7 +6,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.brokers.fixtures"]
+pytest_plugins = ["tests.brokers.fixtures", "tests.distribution"]
 
 # Tests start some hundred processes: each would compile all that it imports, three quarters of its
 # start, if a variable of the shell kept the first from leaving it to the others.
