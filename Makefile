@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST_ARGS ?=
 # Tests on brokers wait for most of their time: two processes for each of two cores (tests/distribution.py).
 JOBS ?= 4
-PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(JOBS) --dist loadscope
 # Property tests draw the same examples in every run: order of sets included.
 export PYTHONHASHSEED ?= 0
 FAST := not kafka and not embedded and not slow

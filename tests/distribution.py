@@ -1,48 +1,82 @@
-"""How tests are dealt out to the processes that run them side by side (`--dist loadgroup`).
+"""How tests are dealt out to the processes that run them side by side (`--dist loadscope`).
 
-Tests that share a broker of their own, and the quick tests of a file, stay together. Everything
-else goes one by one to whichever process is free. Tests on brokers wait for most of their time, and
-quick tests compute: they alternate, so that each process waits while others compute, and the quick
-ones come last, so that all processes end together.
+Tests that share a broker of their own stay together, and so do those of a file of quick tests.
+Others go one by one to whichever process is free. Tests on brokers wait for most of their time, and
+quick tests compute: they alternate, so that some processes wait while others compute; quick ones
+come last, so that all processes end together.
 """
 
-from collections import defaultdict
+import os
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.brokers.fixtures import OF_SEVERAL_TESTS
 
-_LONG = ("kafka", "embedded", "slow")
-_SHARED = {*OF_SEVERAL_TESTS, "postgresql"}
-_ALTERNATING = 0.8
-"""The share of the quick tests that the others are spread over."""
+_TOGETHER = {
+    "tests/topologies/test_three_brokers.py": "kafka_cluster",
+    "tests/chaos/test_late_requests.py": "proxied_kafka",
+    "tests/chaos/test_network.py": "proxied_kafka",
+    "tests/chaos/test_overtaken.py": "proxied_kafka",
+    "tests/kafka/test_security.py": "guarded_kafka",
+    "tests/connectors/test_kafka_topic.py": "guarded_kafka",
+    "tests/kafka/test_long_life.py": "forgetful_kafka",
+}
+"""The broker of the tests of a file."""
+_ONE_BY_ONE = (
+    "tests/chaos/",
+    "tests/cli/test_bench.py",
+    "tests/demo/test_demo.py",
+    "tests/install/",
+    "tests/sinks/test_on_kafka.py",
+    "tests/topologies/",
+)
+_QUICK_AT_THE_END = 0.2
+"""The share of the quick tests that nothing else alternates with."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("loadgroup", False):
+class Distribution(LoadScopeScheduling):
+    """Gives a process the tests of one group after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """The tests that one process runs one after the other."""
+    file = nodeid.partition("::")[0]
+    if file in _TOGETHER:
+        return _TOGETHER[file]
+    return nodeid if file.startswith(_ONE_BY_ONE) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    if config.getoption("dist") != "loadscope":
+        return None
+    config.option.loadscopereorder = False
+    return Distribution(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    together, alone, quick = defaultdict(list), [], defaultdict(list)
     for item in items:
-        shared = _SHARED.intersection(getattr(item, "fixturenames", ()))
-        if shared:
-            name = min(shared)
-            together[name].append(item)
-        elif any(item.get_closest_marker(mark) for mark in _LONG):
-            alone.append([item])
-            continue
-        else:
-            name = str(item.path.relative_to(config.rootpath / "tests").with_suffix(""))
-            quick[name].append(item)
-        item.add_marker(pytest.mark.xdist_group(name))
-    longest_first = sorted(together.values(), key=len, reverse=True)
-    units = [*longest_first, *_alternating(alone, list(quick.values()))]
-    items[:] = [item for unit in units for item in unit]
+        shared = OF_SEVERAL_TESTS.intersection(getattr(item, "fixturenames", ()))
+        assert shared <= {group_of(item.nodeid)}, f"{item.nodeid} uses {shared}: see _TOGETHER"
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        groups.setdefault(group_of(item.nodeid), []).append(item)
+    items[:] = [item for name in in_order(groups) for item in groups[name]]
 
 
-def _alternating(
-    alone: list[list[pytest.Item]], quick: list[list[pytest.Item]]
-) -> list[list[pytest.Item]]:
-    placed = [(_ALTERNATING * n / len(alone), unit) for n, unit in enumerate(alone)]
-    placed += [(n / len(quick), unit) for n, unit in enumerate(quick)]
-    return [unit for _place, unit in sorted(placed, key=lambda pair: pair[0])]
+def in_order(groups: Iterable[str]) -> list[str]:
+    """What takes longest first; then the others, spread over the quick ones."""
+    together = [name for name in groups if name in OF_SEVERAL_TESTS]
+    quick = [name for name in groups if name.endswith(".py")]
+    others = [name for name in groups if "::" in name]
+    placed = [(n / len(quick), name) for n, name in enumerate(quick)]
+    placed += [((1 - _QUICK_AT_THE_END) * n / len(others), name) for n, name in enumerate(others)]
+    return together + [name for _place, name in sorted(placed)]

@@ -18,14 +18,13 @@ from tests.brokers.sources import sources, why_none
 
 REPORT = pytest.StashKey[list[str]]()
 OF_SEVERAL_TESTS = {
-    "chaos_kafka",
     "forgetful_kafka",
     "guarded_kafka",
     "kafka_cluster",
     "proxied_kafka",
 }
 """Brokers with settings of their own, for tests that run one after the other."""
-_OWN = {"own_kafka", *OF_SEVERAL_TESTS}
+_OWN = {"own_kafka", "chaos_kafka", *OF_SEVERAL_TESTS}
 EITHER = [
     pytest.param("kafka_broker", marks=pytest.mark.kafka),
     pytest.param("embedded_broker", marks=pytest.mark.embedded),
