@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
+from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.cli.broker import topics_from
 from cdp_stream.cli.main import VERBS, main
 from cdp_stream.errors import CdpError, InputError, OutsideError, UsageError
-from cdp_stream.kafka.embedded import EmbeddedBroker
 from cdp_stream.kafka.probe import answers, free_port
 
 

@@ -19,7 +19,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.topics import ensure_topics
 from cdp_stream.kafka.transactions import FencedError
