@@ -209,7 +209,7 @@ def _sinks_child(
 
 def _check_broker(settings: Settings) -> None:
     """See that there is a broker before anything is left on disk."""
-    from cdp_stream.kafka.topics import check_broker
+    from cdp_stream.kafka.topics.ensure import check_broker
 
     asyncio.run(check_broker(settings))
 

@@ -18,7 +18,7 @@ from cdp_stream.kafka.hosted import FIRST_SWEPT, HostedPartition
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.recreation import definitions_were_replaced
+from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdp_stream.kafka.clock import ClockMode
-from cdp_stream.kafka.delivery import OutputTopics
+from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.partition.room import Room
 
 __all__ = ["HostingPlan"]

@@ -33,9 +33,9 @@ from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
 from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.input_facts import InputFacts
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Submit", "Turns"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from faust.types import TP
 
-from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.taken import Taken

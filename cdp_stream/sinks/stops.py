@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.committing import Committing
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.destination import Destination
@@ -22,6 +21,7 @@ from cdp_stream.sinks.positions import SinkPlan
 from cdp_stream.sinks.showing import show_standing
 from cdp_stream.sinks.standing import Standings, faulted
 from cdp_stream.sinks.taken import Taken
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["PATIENCE_S", "Stops"]
 

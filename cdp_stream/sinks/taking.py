@@ -13,7 +13,6 @@ import orjson
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.held import HeldPartition
 from cdp_stream.sinks.metrics import OutputMetrics
@@ -21,6 +20,7 @@ from cdp_stream.sinks.outgoing import Outgoing
 from cdp_stream.sinks.partitions import Partitions
 from cdp_stream.sinks.reading import Reader, UndefinedError, UnreadableError
 from cdp_stream.sinks.taken import Taken
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Taking"]
 

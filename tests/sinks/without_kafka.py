@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
 from cdp_stream.sinks.memory import Memory
 from cdp_stream.sinks.standing import Standings
 from cdp_stream.sinks.state_records import fault_problem, memory_problem
