@@ -189,7 +189,7 @@ class _Known:
 async def _state(
     settings: Settings, definitions: tuple[str, ...]
 ) -> AsyncIterator[tuple[Faults, SinkState, _Known]]:
-    from cdp_stream.kafka.topics import ensure_sink_topics
+    from cdp_stream.kafka.topics.ensure import ensure_sink_topics
     from cdp_stream.sinks.process import state_topics
 
     accounts: list[Account] = []
@@ -230,9 +230,9 @@ async def _state(
 async def applied_account(settings: Settings) -> Account | None:
     """The newest applied definitions, where there are any that this release can read."""
     from cdp_stream.definitions.load import load_texts
-    from cdp_stream.kafka.connection import client_settings
+    from cdp_stream.kafka.clients.client_settings import client_settings
     from cdp_stream.kafka.definitions_topic import read_applied
-    from cdp_stream.kafka.topics import definitions_topic_is_there
+    from cdp_stream.kafka.topics.ensure import definitions_topic_is_there
 
     if not await definitions_topic_is_there(settings):
         return None
@@ -244,8 +244,8 @@ async def applied_account(settings: Settings) -> Account | None:
 async def _statuses(
     settings: Settings, definitions: tuple[str, ...], only: str | None
 ) -> list[OutputStatus]:
-    from cdp_stream.kafka.observation import wall_ms
     from cdp_stream.sinks.reporting.status import GOES_ON, outputs_with_workers, read_status
+    from cdp_stream.wall_clock import wall_ms
 
     async with _state(settings, definitions) as (faults, state, known):
         if only is not None:
@@ -277,8 +277,8 @@ async def _statuses(
 async def _pause(
     settings: Settings, definitions: tuple[str, ...], output: str, connection: str | None
 ) -> None:
-    from cdp_stream.kafka.observation import wall_ms
     from cdp_stream.sinks.state.faults import paused
+    from cdp_stream.wall_clock import wall_ms
 
     async with _state(settings, definitions) as (faults, _, known):
         _check_known(known, output, connection)
@@ -294,8 +294,8 @@ async def _pause(
 async def _resume(
     settings: Settings, definitions: tuple[str, ...], output: str, connection: str | None
 ) -> None:
-    from cdp_stream.kafka.observation import wall_ms
     from cdp_stream.sinks.state.faults import running
+    from cdp_stream.wall_clock import wall_ms
 
     async with _state(settings, definitions) as (faults, _, known):
         stopped = sorted(faults.stopped_connections(output))

@@ -205,7 +205,7 @@ class _Around:
 @asynccontextmanager
 async def _rejects(flags: dict[str, Any]) -> AsyncIterator[_Around]:
     """The topic of rejects that flags name, and what goes with it."""
-    from cdp_stream.kafka.topics import ensure_sink_topics
+    from cdp_stream.kafka.topics.ensure import ensure_sink_topics
     from cdp_stream.sinks.process import state_topics
     from cdp_stream.sinks.rejects.rejected_topic import RejectedTopic
 

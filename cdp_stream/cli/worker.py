@@ -18,7 +18,7 @@ from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cdp_stream.kafka.definitions_source import DefinitionsSource
-    from cdp_stream.kafka.worker import Companion
+    from cdp_stream.kafka.runtime.process import Companion
 
 TOPOLOGIES = ("profiles", "sinks")
 
@@ -104,7 +104,7 @@ def command(
             may_lack=sinks_restarted and read is None,
         )  # fmt: skip
     # Faust takes a second to import; a mistake in the definitions is told before.
-    from cdp_stream.kafka.worker import run_worker
+    from cdp_stream.kafka.runtime.process import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
     from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
@@ -209,7 +209,7 @@ def _sinks_child(
 
 def _check_broker(settings: Settings) -> None:
     """See that there is a broker before anything is left on disk."""
-    from cdp_stream.kafka.topics import check_broker
+    from cdp_stream.kafka.topics.ensure import check_broker
 
     asyncio.run(check_broker(settings))
 

@@ -14,13 +14,13 @@ from typing import Any
 from cdp_stream.core.connection import Output
 from cdp_stream.errors import CdpError
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.outputs import PreparedOutput, prepare
 from cdp_stream.sinks.reporting.metrics import OutputMetrics, SinkMetrics
 from cdp_stream.sinks.reporting.showing import show_standing, standing_of
 from cdp_stream.sinks.state.faults import Faults, faulted
 from cdp_stream.sinks.state.sink_state import SinkState
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["MakeTopics", "Preparation"]
 

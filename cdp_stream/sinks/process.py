@@ -28,12 +28,12 @@ from cdp_stream.connectors.registry import connector_class
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
-from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
+from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.outputs import selected

@@ -14,11 +14,11 @@ from aiokafka import AIOKafkaProducer
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.core.connection import Connection
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.app import ChunkApp, Hosting
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics import ensure_topics
-from cdp_stream.kafka.worker import serve_app, stop_app
+from cdp_stream.kafka.runtime.process import serve_app, stop_app
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings

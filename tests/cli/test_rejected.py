@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from cdp_stream.cli.main import cli
 from cdp_stream.errors import UsageError
 from cdp_stream.formats.rejects import Reason, Reject, reject_headers
-from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.cli.terminals import on_terminal
 

@@ -14,8 +14,7 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.connection import Connection
-from cdp_stream.kafka.chunks import Chunk
-from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.partition.room import Room
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
@@ -29,6 +28,7 @@ from cdp_stream.sinks.offsets.progress import Progress
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
 from cdp_stream.sinks.output.intake import Intake
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
+from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Post, PostSettings, message
 from tests.sinks.without_kafka import sink_state, until
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.sinks.delivery.destination import HttpDestination, Watch
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.http.secrets import Redaction

@@ -19,12 +19,12 @@ import trustme
 from aiohttp import web
 
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, TryAgain
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
 from cdp_stream.sinks.http.pacing import Pace
 from cdp_stream.sinks.http.secrets import Redaction
 from cdp_stream.sinks.http.sender import Sender
 from cdp_stream.sinks.http.transport import LARGEST_ANSWER, Transport
+from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Listed, Post, PostSettings, Tokens, change
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.kafka.observation import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
 from cdp_stream.sinks.state.records import fault_problem, memory_problem

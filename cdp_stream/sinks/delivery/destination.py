@@ -19,7 +19,6 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.durations import duration_ms
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.http.addresses import is_public
 from cdp_stream.sinks.http.backoff import pause_s
 from cdp_stream.sinks.http.cancellation import Cancellation
@@ -29,6 +28,7 @@ from cdp_stream.sinks.http.secrets import Redaction
 from cdp_stream.sinks.http.sender import Sender
 from cdp_stream.sinks.http.transport import Transport
 from cdp_stream.store.data_directory import make_private
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from faust.types import TP
 
-from cdp_stream.kafka.chunks import Chunk
+from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.offsets.positions import SinkPlan

@@ -9,8 +9,8 @@ from typing import Any
 
 from faust.types import TP
 
-from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.log import log
+from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.partition.room import Room
 from cdp_stream.sinks.state.sink_state import SinkState
 

@@ -13,7 +13,6 @@ import orjson
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
@@ -21,6 +20,7 @@ from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
 from cdp_stream.sinks.reporting.metrics import OutputMetrics
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Intake"]
 

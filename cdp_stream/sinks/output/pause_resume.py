@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.delivery.destination import Destination
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
@@ -22,6 +21,7 @@ from cdp_stream.sinks.output.committer import Committer
 from cdp_stream.sinks.reporting.metrics import OutputMetrics
 from cdp_stream.sinks.reporting.showing import show_standing
 from cdp_stream.sinks.state.faults import Faults, faulted
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["PATIENCE_S", "PauseResume"]
 

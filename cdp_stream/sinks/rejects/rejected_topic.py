@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp_stream.formats.limits import GREATEST_TIME
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.topics import partition_counts, started_admin
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.state.sink_state import SinkState
 

@@ -10,10 +10,10 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
 from cdp_stream.sinks.reporting.metrics import OutputMetrics
 from cdp_stream.sinks.state.faults import Faults
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["show_standing", "show_waiting", "standing_of"]
 

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.observation import Observation
-from cdp_stream.kafka.topics import started_admin
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.topics.ensure import started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.sink_state import SinkState

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["FAULTED", "PAUSED", "RUNNING", "Faults", "faulted", "paused", "running"]
 

@@ -19,9 +19,10 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import Observation, wall_ms
 from cdp_stream.sinks.state.records import Check, decoded
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["FollowedTopic"]
 

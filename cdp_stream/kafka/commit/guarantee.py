@@ -23,7 +23,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.log import log
 from cdp_stream.settings import Settings
 

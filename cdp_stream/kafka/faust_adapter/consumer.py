@@ -31,11 +31,11 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from cdp_stream.kafka.leaving import leave_in_any_generation
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation, is_member
+from cdp_stream.kafka.aiokafka_patches.leaving import leave_in_any_generation
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import Observation, is_member
-from cdp_stream.kafka.transaction_requests import GroupMembership
-from cdp_stream.kafka.unpacking import unpack_whole_batches
 
 __all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport", "memory_of"]
 
@@ -363,7 +363,7 @@ class ChunkConsumer(driver.Consumer):
         return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
 
     async def is_member(self, member: GroupMembership) -> bool | None:
-        """See :func:`~cdp_stream.kafka.observation.is_member`."""
+        """See :func:`~cdp_stream.kafka.aiokafka_patches.fetch_observer.is_member`."""
         consumer = self._thread._ensure_consumer()
         answer: bool | None = await self._thread.call_thread(is_member, consumer, member)
         return answer

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from cdp_stream.kafka.chunks import Chunk
-from cdp_stream.kafka.delivery import Lane
+from cdp_stream.kafka.commit.record_writer import Lane
+from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.partition.effects import Processor, Record
 
 __all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "is_time_marker"]

@@ -18,11 +18,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from cdp_stream.formats.backfill_rows import OPEN, Source
-from cdp_stream.kafka.chunks import LEAST_FETCHED, memory_of
-from cdp_stream.kafka.history_start import Start, Wanted, find_start, go_on_at
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.faust_adapter.consumer import LEAST_FETCHED, memory_of
+from cdp_stream.kafka.history.history_start import Start, Wanted, find_start, go_on_at
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import Observation
-from cdp_stream.kafka.unpacking import unpack_whole_batches
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.room import Room
 from cdp_stream.partition.sources import Laid

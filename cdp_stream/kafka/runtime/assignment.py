@@ -12,21 +12,21 @@ from typing import Any
 from faust.types import TP
 
 from cdp_stream.formats.rows import INPUT_KEY
-from cdp_stream.kafka.changelog import find_lost_positions
-from cdp_stream.kafka.chunks import FETCHES_WAITING, Chunk
-from cdp_stream.kafka.definition_changes import DefinitionChanges
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
+from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
+from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.hosted import HostedPartition
-from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.faust_adapter.consumer import FETCHES_WAITING, Chunk
+from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import BELIEVED_AFTER_S
-from cdp_stream.kafka.recreation import TopicWatch, check_applied, input_was_replaced
-from cdp_stream.kafka.table import ProfileTable
-from cdp_stream.kafka.transaction_sender import NotAMemberError
-from cdp_stream.kafka.transactions import FencedError
-from cdp_stream.kafka.turns import Turns
+from cdp_stream.kafka.recovery.replaced_topics import TopicWatch, check_applied, input_was_replaced
+from cdp_stream.kafka.recovery.restore import find_lost_positions
+from cdp_stream.kafka.runtime.record_queue import HostedPartition
+from cdp_stream.kafka.runtime.rollout_driver import DefinitionChanges
+from cdp_stream.kafka.runtime.scheduler import Turns
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.effects import Effects, Processor
 
 __all__ = ["PartitionHosting"]

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from cdp_stream.kafka.delivery import (
+from cdp_stream.kafka.commit.partition_producer import FencedError, PartitionProducer
+from cdp_stream.kafka.commit.record_writer import (
     Confirm,
     OutputTopics,
     explained,
@@ -23,7 +24,6 @@ from cdp_stream.kafka.delivery import (
     send_pairs,
     without_value,
 )
-from cdp_stream.kafka.transactions import FencedError, PartitionProducer
 from cdp_stream.partition.effects import Effects, Rejected
 from cdp_stream.partition.room import Room
 

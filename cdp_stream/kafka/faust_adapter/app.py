@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import faust
 
-from cdp_stream.kafka.chunks import Chunk, ChunkTransport
-from cdp_stream.kafka.connection import faust_credentials
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.clients.client_settings import faust_credentials
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
+from cdp_stream.kafka.faust_adapter.consumer import Chunk, ChunkTransport
+from cdp_stream.kafka.faust_adapter.table import ProfileTables
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.table import ProfileTables
 from cdp_stream.settings import Settings
 
 __all__ = ["ChunkApp", "Hosting"]
@@ -74,7 +74,7 @@ class ChunkApp(faust.App):
             TableManager=ProfileTables,
             autodiscover=False,
             web_enabled=False,
-            # Topics are made and checked by topics.py, with the settings that are right for each.
+            # topics/ensure.py makes and checks them, with the settings that are right for each.
             topic_allow_declare=False,
             topic_disable_leader=True,
             # Counts chunks. One that waits costs memory, and is fetched again in a rebalance.

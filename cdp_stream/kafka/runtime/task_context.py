@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdp_stream.kafka.clock import ClockMode
-from cdp_stream.kafka.delivery import OutputTopics
+from cdp_stream.kafka.commit.record_writer import OutputTopics
+from cdp_stream.kafka.runtime.partition_time import ClockMode
 from cdp_stream.partition.room import Room
 
 __all__ = ["HostingPlan"]

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cdp_stream.core.definition import Account
-from cdp_stream.kafka.backfill import Backfills
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.hosted import FIRST_SWEPT, HostedPartition
-from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.recreation import definitions_were_replaced
+from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
+from cdp_stream.kafka.runtime.backfill_driver import Backfills
+from cdp_stream.kafka.runtime.record_queue import FIRST_SWEPT, HostedPartition
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 

@@ -27,15 +27,15 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.clock import latest_time, time_limit
-from cdp_stream.kafka.definition_changes import DefinitionChanges
-from cdp_stream.kafka.hosted import SLICE, HostedPartition, is_time_marker
-from cdp_stream.kafka.hosting_plan import HostingPlan
-from cdp_stream.kafka.input_facts import InputFacts
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.runtime.input_facts import InputFacts
+from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit
+from cdp_stream.kafka.runtime.record_queue import SLICE, HostedPartition, is_time_marker
+from cdp_stream.kafka.runtime.rollout_driver import DefinitionChanges
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Submit", "Turns"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.topic_identity import read_topic_identity
+from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
 
 __all__ = [
     "ReplacedError",

@@ -23,10 +23,10 @@ from aiokafka.errors import (
 
 from cdp_stream.errors import BrokerError, UsageError, counted
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.connection_errors import explain_no_connection
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.refusal import explain_no_connection
-from cdp_stream.kafka.topic_plans import (
+from cdp_stream.kafka.topics.catalog import (
     DEFINITIONS,
     MOST_AHEAD,
     SINK_TOPICS,

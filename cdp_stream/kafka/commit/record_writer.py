@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.partition.effects import Effects, Headers, Rejected
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = [
     "MAX_BATCH_BYTES",

@@ -28,15 +28,15 @@ from aiokafka.errors import (
 )
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, look_at
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.transaction_requests import GroupMembership
-from cdp_stream.kafka.transaction_sender import (
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.transaction_sender import (
     NotAMemberError,
     note_unanswered,
     use_quick_sender,
 )
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, look_at
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.metrics import Metrics
 
 __all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
 

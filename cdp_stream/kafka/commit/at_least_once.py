@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from cdp_stream.kafka.delivery import (
+from cdp_stream.kafka.commit.record_writer import (
     Confirm,
     OutputTopics,
     explained,

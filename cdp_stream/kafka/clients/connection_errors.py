@@ -21,8 +21,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import SaslHandShakeRequest
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.connection import client_settings, tls_context
-from cdp_stream.kafka.probe import parse_address
+from cdp_stream.kafka.clients.client_settings import client_settings, tls_context
+from cdp_stream.kafka.clients.probe import parse_address
 from cdp_stream.settings import Settings
 
 __all__ = ["explain_no_connection"]

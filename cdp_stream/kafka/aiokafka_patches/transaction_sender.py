@@ -48,7 +48,11 @@ from aiokafka.protocol.transaction import (
     TxnOffsetCommitRequest,
 )
 
-from cdp_stream.kafka.transaction_requests import GroupMembership, NextEpoch, OffsetsOfMember
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import (
+    GroupMembership,
+    NextEpoch,
+    OffsetsOfMember,
+)
 
 __all__ = ["NotAMemberError", "note_unanswered", "use_quick_sender"]
 

@@ -20,14 +20,14 @@ from prometheus_client.registry import Collector
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
-from cdp_stream.kafka.app import ChunkApp
+from cdp_stream.kafka.commit.guarantee import settle_guarantee
 from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.guarantee import settle_guarantee
+from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.topics import ensure_topics, warn_of_future_records
+from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 

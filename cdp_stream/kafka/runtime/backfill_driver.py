@@ -16,18 +16,18 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.backfill_progress import BackfillProgress, Reading
-from cdp_stream.kafka.clock import latest_time
-from cdp_stream.kafka.history_reader import HistoryReader
-from cdp_stream.kafka.history_start import Wanted
-from cdp_stream.kafka.hosted import SLICE, HostedPartition
-from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.history.history_start import Wanted
+from cdp_stream.kafka.history.reader import HistoryReader
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.kafka.runtime.backfill_progress import BackfillProgress, Reading
+from cdp_stream.kafka.runtime.partition_time import latest_time
+from cdp_stream.kafka.runtime.record_queue import SLICE, HostedPartition
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.placement import Placement
 from cdp_stream.partition.sources import reaches_over_unknown, sources_of
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Backfills"]
 

@@ -3,8 +3,8 @@
 Faust's own recovery counts records up to an end offset that it asked for beforehand. That hangs on
 a changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on a
 broker that tells that offset wrong. Here a partition has been read when a fetch, sent after we
-began, is answered with "nothing beyond what you have", and that is confirmed (observation.py): no
-offset is counted.
+began, is answered with "nothing beyond what you have", and that is confirmed
+(aiokafka_patches/fetch_observer.py): no offset is counted.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.chunks import FETCH_BYTES
-from cdp_stream.kafka.observation import Observation
-from cdp_stream.kafka.unpacking import unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.faust_adapter.consumer import FETCH_BYTES
 
 __all__ = ["find_lost_positions", "read_to_end"]
 

@@ -18,11 +18,11 @@ from faust.tables.recovery import Recovery
 
 from cdp_stream.errors import BrokerError, DiskError
 from cdp_stream.formats.rows import VERSION
-from cdp_stream.kafka.changelog import find_lost_positions, read_to_end
-from cdp_stream.kafka.chunks import ChunkSchema
+from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.recovery_progress import RecoveryProgress
-from cdp_stream.kafka.topic_identity import read_topic_identity
+from cdp_stream.kafka.recovery.recovery_progress import RecoveryProgress
+from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
+from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
 from cdp_stream.partition.effects import Processor
 from cdp_stream.store.damage import StoreDamagedError
 from cdp_stream.store.rows import LogIdentity, MemoryRows, RowStore
@@ -215,7 +215,7 @@ class BulkRecovery(Recovery):
     """Faust's recovery service, with the reading done by :class:`PartitionHosting`.
 
     Its state machine stays: started by each assignment, given up when another one comes, streams
-    resumed at the end. What it would count and seek is skipped (``changelog.py`` says why).
+    resumed at the end. What it would count and seek is skipped (``recovery/restore.py`` says why).
     """
 
     def need_recovery(self) -> bool:
