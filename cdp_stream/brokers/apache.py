@@ -20,7 +20,7 @@ from typing import Self
 
 from cdp_stream.brokers.subprocess import Child
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.probe import free_port, wait_until_ready
+from cdp_stream.kafka.clients.probe import free_port, wait_until_ready
 
 __all__ = ["ApacheKafka", "new_cluster_id", "resolve_jars", "why_unavailable"]
 

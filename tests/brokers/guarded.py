@@ -10,7 +10,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 
 USER = "cdp"
 PASSWORD = "not-to-be-told ~!$%"
