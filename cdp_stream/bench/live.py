@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer
 from cdp_stream.bench import reference_load
 from cdp_stream.bench.process import running_worker
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.settings import Settings
 

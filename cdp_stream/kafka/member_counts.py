@@ -6,9 +6,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.topics import partition_counts, started_admin
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
 from cdp_stream.settings import Settings
 
 __all__ = ["COUNTED", "members_of"]

@@ -19,9 +19,9 @@ from cdp_stream.formats.definitions_row import (
     PartitionDefinitions,
     decode_definitions,
 )
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.topics import partition_counts, started_admin
-from cdp_stream.kafka.unpacking import unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
 from cdp_stream.settings import Settings
 
 __all__ = ["Progress", "Rollout", "Step", "step_of"]

@@ -30,7 +30,7 @@ def test_every_refusal_is_explained():
     told = re.findall(r"^\| `([^`]+)` \|", section("What a refusal says"), re.MULTILINE)
     refusals = {
         re.split(r" ?(?:\.\.\.|\(|:|, SASL)", text)[0].strip()
-        for text in texts_of(ROOT / "cdp_stream/kafka/refusal.py")
+        for text in texts_of(ROOT / "cdp_stream/kafka/clients/connection_errors.py")
         if re.match(r"(has|speaks|does|asks) \w+,? \w+", text)
     }
     assert len(refusals) == len(told) - 1  # nobody answers: not a broker's refusal

@@ -6,9 +6,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.changelog import find_lost_positions, read_to_end
-from cdp_stream.kafka.delivery import send_records
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.commit.record_writer import send_records
+from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 
 BROKERS = [

@@ -7,10 +7,10 @@ from aiokafka import AIOKafkaProducer
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.limits import MESSAGE_BYTES
-from cdp_stream.kafka.at_least_once import AtLeastOnceLane
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, OutputTopics
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, OutputTopics
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings

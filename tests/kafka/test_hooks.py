@@ -25,9 +25,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from cdp_stream.kafka.chunks import ChunkConsumer, ChunkConsumerThread, ChunkTransport
-from cdp_stream.kafka.table import BulkRecovery, ProfileTables
-from cdp_stream.kafka.unpacking import WholeBatches, unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import WholeBatches, unpack_whole_batches
+from cdp_stream.kafka.faust_adapter.consumer import (
+    ChunkConsumer,
+    ChunkConsumerThread,
+    ChunkTransport,
+)
+from cdp_stream.kafka.faust_adapter.table import BulkRecovery, ProfileTables
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
 from topologies.profiles import create_app

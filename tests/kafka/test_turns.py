@@ -7,15 +7,15 @@ import pytest
 
 from cdp_stream.core.definition import Account
 from cdp_stream.formats.rows import decode_partition
-from cdp_stream.kafka.chunks import Chunk
-from cdp_stream.kafka.clock import EndSeen
-from cdp_stream.kafka.delivery import OutputTopics
-from cdp_stream.kafka.hosted import HostedPartition
-from cdp_stream.kafka.hosting import PartitionHosting
-from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.commit.record_writer import OutputTopics
+from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import Observation
-from cdp_stream.kafka.recreation import ReplacedError
+from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
+from cdp_stream.kafka.runtime.assignment import PartitionHosting
+from cdp_stream.kafka.runtime.partition_time import EndSeen
+from cdp_stream.kafka.runtime.record_queue import HostedPartition
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.processor import ProfileProcessor
