@@ -39,7 +39,9 @@ class Partner:
 class Refuses(Partner):
     """Never takes the first of a batch."""
 
-    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Cancellation) -> Outcome:
+    async def deliver(
+        self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
+    ) -> Outcome:
         return Outcome({0: "no such user"})
 
 
