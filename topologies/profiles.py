@@ -23,9 +23,9 @@ from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
-from cdp_stream.kafka.hosting import PartitionHosting
-from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.runtime.assignment import PartitionHosting
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.effects import Processor
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings

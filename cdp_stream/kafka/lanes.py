@@ -13,8 +13,8 @@ from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
 from cdp_stream.kafka.commit.record_writer import Lane
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
-from cdp_stream.kafka.hosting_plan import HostingPlan
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 
 __all__ = ["Lanes"]
 

@@ -18,8 +18,8 @@ from prometheus_client import (
 
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
-from cdp_stream.kafka.backfill_progress import BackfillProgress
 from cdp_stream.kafka.log import Tallied
+from cdp_stream.kafka.runtime.backfill_progress import BackfillProgress
 from cdp_stream.partition.effects import Effects, Headers, Processor
 from cdp_stream.wall_clock import wall_ms
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 import pytest
 
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.kafka.hosted import BACKLOG_SLICE, SLICE, HostedPartition
+from cdp_stream.kafka.runtime.record_queue import BACKLOG_SLICE, SLICE, HostedPartition
 from tests.kafka.counting import CountingProcessor
 
 Record = namedtuple("Record", "offset key value headers timestamp")

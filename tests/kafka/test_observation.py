@@ -10,7 +10,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S, Observation
-from cdp_stream.kafka.clock import EndSeen
+from cdp_stream.kafka.runtime.partition_time import EndSeen
 
 EVENTS = ("events", 0)
 LEADER_NOT_AVAILABLE = 5

@@ -12,8 +12,8 @@ import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from cdp_stream.kafka.runtime.process import serve_app, stop_app
 from cdp_stream.kafka.topics.ensure import ensure_topics
-from cdp_stream.kafka.worker import serve_app, stop_app
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
 from tests.topologies.running import eventually

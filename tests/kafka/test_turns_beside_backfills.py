@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
-from cdp_stream.kafka.hosted import SLICE, HostedPartition
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.turns import Turns
+from cdp_stream.kafka.runtime.record_queue import SLICE, HostedPartition
+from cdp_stream.kafka.runtime.scheduler import Turns
 from tests.kafka.test_turns import Hosting, Lane, version
 from tests.partition.records import sent
 

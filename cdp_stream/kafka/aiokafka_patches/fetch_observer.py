@@ -2,8 +2,8 @@
 
 aiokafka keeps a partition's last highwater, but not *when* the fetch that brought it was sent, and
 it forgets an out-of-range answer by starting again at the beginning. Both matter here
-(``kafka/clock.py``; a topic that was deleted and made anew), so every request of a consumer passes
-through an :class:`Observation`.
+(``runtime/partition_time.py``; a topic that was deleted and made anew), so every request of a
+consumer passes through an :class:`Observation`.
 
 A highwater alone proves no end. A broker that has just become leader does not know yet how far its
 log was acknowledged, and until its followers have fetched from it, it answers a fetch with an end
@@ -36,7 +36,7 @@ from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
-from cdp_stream.kafka.clock import EndSeen
+from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["BELIEVED_AFTER_S", "Observation", "is_member"]
