@@ -22,6 +22,8 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from cdp_stream.brokers.embedded import EmbeddedBroker
+from cdp_stream.brokers.subprocess import Child
 from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.demo.check import Found, Verdict, compare, replayed
@@ -29,9 +31,7 @@ from cdp_stream.demo.purchases import Purchase, encode_batch, example_file, read
 from cdp_stream.demo.screen import Screen
 from cdp_stream.demo.tally import Tally, empty_tally
 from cdp_stream.errors import BrokerError, InputError
-from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.embedded import EmbeddedBroker
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.settings import Settings

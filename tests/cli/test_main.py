@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
+from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.cli.broker import topics_from
 from cdp_stream.cli.main import VERBS, main
 from cdp_stream.errors import CdpError, InputError, OutsideError, UsageError
 from cdp_stream.kafka.clients.probe import answers, free_port
-from cdp_stream.kafka.embedded import EmbeddedBroker
 
 
 def test_without_a_verb_the_verbs_are_listed(capsys):

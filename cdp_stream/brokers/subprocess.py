@@ -1,4 +1,4 @@
-"""A broker's process of our own: started, waited for, stopped; its log kept for when it fails.
+"""One server process: how it starts and stops, and the end of its log for when it fails.
 
 Invariant: after ``stop`` or ``kill`` nothing that ``start`` started is left running.
 """
