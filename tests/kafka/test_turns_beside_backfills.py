@@ -90,7 +90,9 @@ async def loop():
     for number in range(2):
         made = Hosting(version(1))
         await made.turns()
-        hosted = partitions[number] = HostedPartition(number, made.hosted.processor, Lane())
+        hosted = partitions[number] = HostedPartition(
+            number, made.hosted.processor, Lane(), made.hosting._plan.waiting
+        )
         hosted.fire_to = None
     return Loop(partitions, made.hosting._plan)
 

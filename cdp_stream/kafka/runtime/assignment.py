@@ -92,9 +92,7 @@ class PartitionHosting:
         hosted = self._partitions.get(partition)
         if hosted is None or chunk.epoch != hosted.epoch or self._turns.is_out_of_range(hosted):
             return
-        hosted.add(chunk)
-        if hosted.held_bytes > self._plan.waiting.share() and not hosted.paused:
-            hosted.paused = True
+        if hosted.add(chunk):
             self._app.consumer.pause_partitions({TP(self._events, partition)})
         self.wake_up()
 
@@ -103,7 +101,7 @@ class PartitionHosting:
         self._releases += 1
         self._turns.is_open = self.ready = False
         for hosted in self._partitions.values():
-            hosted.drop_waiting()
+            hosted.clear()
         for hosted in list(self._partitions.values()):
             await hosted.lane.drain()
 
@@ -196,8 +194,9 @@ class PartitionHosting:
                 )
                 noted = self._table.store.rows(number).get(INPUT_KEY)
                 note = self._watch.note(number, noted, processor.position)
-                hosted = self._partitions[number] = HostedPartition(number, processor, lane)
-                self._plan.waiting.join(hosted)
+                hosted = self._partitions[number] = HostedPartition(
+                    number, processor, lane, self._plan.waiting
+                )
                 self._changes.taken_over(hosted)
                 if note is not None:
                     self._submit(hosted, Effects(rows={INPUT_KEY: note}), None)
@@ -287,7 +286,7 @@ class PartitionHosting:
             read = f"partition {hosted.number}, which was read up to offset {hosted.applied}"
             raise input_was_replaced(self._events, f"as {read}, has nothing there")
         if epoch == hosted.epoch:
-            hosted.drop_waiting()
+            hosted.clear()
             hosted.epoch = next(self._epochs)
             await consumer.start_at({tp: position}, hosted.epoch)
             consumer.resume_partitions({tp})

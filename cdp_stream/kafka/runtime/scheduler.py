@@ -136,7 +136,7 @@ class Turns:
                 return False
             if not self._may_go(hosted):
                 continue
-            is_behind = hosted.held >= SLICE
+            is_behind = hosted.count >= SLICE
             if self._turn(hosted):
                 worked, self._turned_last = True, hosted.number
             # With what live records write: alone it would keep the lane from being idle, which
@@ -178,7 +178,7 @@ class Turns:
         """Under low load one piece at a time, so that records gather instead of batches of one;
         around a change of definitions too.
         """
-        if hosted.held >= SLICE and not hosted.switching and self._changes.wanted(hosted) is None:
+        if hosted.count >= SLICE and not hosted.switching and self._changes.wanted(hosted) is None:
             return hosted.lane.has_room
         return hosted.lane.is_idle and hosted.lane.has_room
 
@@ -274,8 +274,7 @@ class Turns:
             hosted.marker = None
 
     def _maybe_resume(self, hosted: HostedPartition) -> None:
-        if hosted.paused and hosted.held_bytes <= self._plan.waiting.share() // 2:
-            hosted.paused = False
+        if hosted.drained():
             self._app.consumer.resume_partitions({TP(self._events, hosted.number)})
 
     # -- what the broker said --------------------------------------------------------------------
