@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from faust.types import TP
-
 from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
@@ -27,6 +25,7 @@ from cdp_stream.kafka.runtime.record_queue import HostedPartition
 from cdp_stream.kafka.runtime.rollout_driver import DefinitionChanges
 from cdp_stream.kafka.runtime.scheduler import Turns
 from cdp_stream.kafka.runtime.task_context import HostingPlan
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Effects, Processor
 
 __all__ = ["PartitionHosting"]
@@ -92,10 +91,8 @@ class PartitionHosting:
         hosted = self._partitions.get(partition)
         if hosted is None or chunk.epoch != hosted.epoch or self._turns.is_out_of_range(hosted):
             return
-        hosted.add(chunk)
-        if hosted.held_bytes > self._plan.waiting.share() and not hosted.paused:
-            hosted.paused = True
-            self._app.consumer.pause_partitions({TP(self._events, partition)})
+        if hosted.add(chunk):
+            self._app.consumer.pause_partitions({TopicPartition(self._events, partition)})
         self.wake_up()
 
     async def release(self) -> None:
@@ -103,7 +100,7 @@ class PartitionHosting:
         self._releases += 1
         self._turns.is_open = self.ready = False
         for hosted in self._partitions.values():
-            hosted.drop_waiting()
+            hosted.clear()
         for hosted in list(self._partitions.values()):
             await hosted.lane.drain()
 
@@ -196,8 +193,9 @@ class PartitionHosting:
                 )
                 noted = self._table.store.rows(number).get(INPUT_KEY)
                 note = self._watch.note(number, noted, processor.position)
-                hosted = self._partitions[number] = HostedPartition(number, processor, lane)
-                self._plan.waiting.join(hosted)
+                hosted = self._partitions[number] = HostedPartition(
+                    number, processor, lane, self._plan.waiting
+                )
                 self._changes.taken_over(hosted)
                 if note is not None:
                     self._submit(hosted, Effects(rows={INPUT_KEY: note}), None)
@@ -229,7 +227,10 @@ class PartitionHosting:
 
     async def _seek(self) -> None:
         consumer = self._app.consumer
-        tps = {TP(self._events, number): hosted for number, hosted in self._partitions.items()}
+        tps = {
+            TopicPartition(self._events, number): hosted
+            for number, hosted in self._partitions.items()
+        }
         if not tps:
             return
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
@@ -279,7 +280,11 @@ class PartitionHosting:
         Raises:
             ReplacedError: It does not.
         """
-        tp, position, epoch = TP(self._events, hosted.number), hosted.applied + 1, hosted.epoch
+        tp, position, epoch = (
+            TopicPartition(self._events, hosted.number),
+            hosted.applied + 1,
+            hosted.epoch,
+        )
         consumer = self._app.consumer
         await self._watch.learn()
         await self._check_reached({hosted.number: position})
@@ -287,7 +292,7 @@ class PartitionHosting:
             read = f"partition {hosted.number}, which was read up to offset {hosted.applied}"
             raise input_was_replaced(self._events, f"as {read}, has nothing there")
         if epoch == hosted.epoch:
-            hosted.drop_waiting()
+            hosted.clear()
             hosted.epoch = next(self._epochs)
             await consumer.start_at({tp: position}, hosted.epoch)
             consumer.resume_partitions({tp})

@@ -214,7 +214,7 @@ class Backfills:
         start, worked = reader.start, False
         if start is not None and start.log_is_shorter and backfill.note_gap():
             self._warn(hosted.number)
-        until = time.perf_counter() + (SLICE_S if hosted.held < SLICE else BACKLOG_SLICE_S)
+        until = time.perf_counter() + (SLICE_S if hosted.count < SLICE else BACKLOG_SLICE_S)
         while not backfill.is_full and time.perf_counter() < until:
             most = _FEW_RECORDS if backfill.is_near_full else _RECORDS
             records, through, source = reader.take(most, part.live(hosted))

@@ -1,14 +1,16 @@
-"""One assigned partition: its processor, the records that wait for it, what is on its way."""
+"""The fetched records of one assigned partition, and what the worker knows of that partition."""
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 from cdp_stream.kafka.commit.record_writer import Lane
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.partition.effects import Processor, Record
+from cdp_stream.partition.room import Room
 
-__all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "is_time_marker"]
+__all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "RecordQueue", "is_time_marker"]
 
 SLICE = 500
 """Records, or due instants, taken at a time: a few ms of blocked loop."""
@@ -29,7 +31,102 @@ def is_time_marker(record: Record) -> bool:
     )
 
 
-class HostedPartition:
+class RecordQueue:
+    """The records of one partition that were fetched and wait, within a share of memory.
+
+    Fetching is paused while they take more than the share, and resumed when they take half of it.
+    Both are up to the caller, who knows the consumer.
+
+    Args:
+        budget: Memory for what waits, shared with other partitions; joined.
+
+    Attributes:
+        epoch: Which seek the chunks must follow: others are stale. -1: all are.
+        count: How many records wait.
+        size: About the bytes of the chunks in which they wait.
+        paused: Whether fetching is paused, as too much waits.
+    """
+
+    def __init__(self, budget: Room) -> None:
+        self._budget = budget
+        budget.join(self)
+        self._chunks: deque[Chunk] = deque()
+        self._cursor = 0
+        self._rest: list[Any] = []
+        self.epoch = -1
+        self.count = self.size = 0
+        self.paused = False
+
+    def add(self, chunk: Chunk) -> bool:
+        """Append a chunk; returns whether fetching has to be paused now."""
+        self._chunks.append(chunk)
+        self.count += len(chunk)
+        self.size += chunk.size
+        if self.paused or self.size <= self._budget.share():
+            return False
+        self.paused = True
+        return True
+
+    def drained(self) -> bool:
+        """Whether fetching can be resumed now: it was paused, and half of the share is free."""
+        if not self.paused or self.size > self._budget.share() // 2:
+            return False
+        self.paused = False
+        return True
+
+    def take(
+        self, most: int, *, above: int = -1, ends: Callable[[Any], bool] | None = None
+    ) -> list[Any]:
+        """Remove and return the next records, at most so many.
+
+        What was put back is returned by itself.
+
+        Args:
+            above: Records up to this offset are passed over.
+            ends: Whether a record without a key has to be the last that is returned.
+        """
+        if self._rest:
+            rest, self._rest = self._rest, []
+            self.count -= len(rest)
+            return rest
+        taken: list[Any] = []
+        ended = False
+        while self._chunks and len(taken) < most and not ended:
+            records = self._chunks[0].records
+            start = self._cursor
+            while start < len(records) and records[start].offset <= above:
+                start += 1
+            part = records[start : start + most - len(taken)]
+            if ends is not None:
+                for number, record in enumerate(part, start=1):
+                    if record.key is None and ends(record):
+                        del part[number:]
+                        ended = True
+                        break
+            taken += part
+            end = start + len(part)
+            self.count -= end - self._cursor
+            self._cursor = end
+            if end == len(records):
+                self.size -= self._chunks.popleft().size
+                self._cursor = 0
+        return taken
+
+    def put_back(self, rest: list[Any]) -> None:
+        """Return the last records of those taken last; their bytes are not counted again."""
+        self._rest = rest
+        self.count += len(rest)
+
+    def clear(self) -> None:
+        """Forget every record, also those still on their way here; they will be fetched again."""
+        self._chunks.clear()
+        self._rest.clear()
+        self._cursor = self.count = self.size = 0
+        self.epoch = -1
+        self.paused = False
+
+
+class HostedPartition(RecordQueue):
     """One assigned partition.
 
     Attributes:
@@ -37,10 +134,6 @@ class HostedPartition:
         processor: Decides; restored.
         lane: Delivers.
         applied: Offset of the last record applied; -1 when none was.
-        epoch: Chunks of any other epoch are stale; -1 means all are.
-        held: How many records wait.
-        held_bytes: About the memory of those that wait in chunks.
-        paused: Whether fetching is paused, as too much waits.
         fire_to: Records wait until no instant up to this is due; ``None``: they may go.
         marker: Input position to commit then, behind a time marker.
         switching: Whether other definitions were taken over that are not durable yet.
@@ -52,17 +145,13 @@ class HostedPartition:
         looking: What looks whether its position exists, where a broker said no; ``None``: nothing.
     """
 
-    def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
+    def __init__(self, number: int, processor: Processor, lane: Lane, budget: Room) -> None:
+        super().__init__(budget)
         self.number = number
         self.processor = processor
         self.lane = lane
         self.applied = processor.position
         self.epoch = 0
-        self.chunks: deque[Chunk] = deque()
-        self._cursor = 0
-        self._rest: list[Record] = []
-        self.held = self.held_bytes = 0
-        self.paused = False
         # After a restart, what was due by the durable time comes before any record.
         self.fire_to: int | None = processor.time
         self.marker: int | None = None
@@ -73,56 +162,8 @@ class HostedPartition:
         self.behind_since: float | None = None
         self.looking: asyncio.Task[None] | None = None
 
-    def add(self, chunk: Chunk) -> None:
-        """Let a chunk wait."""
-        self.chunks.append(chunk)
-        self.held += len(chunk)
-        self.held_bytes += chunk.size
-
-    def drop_waiting(self) -> None:
-        """Forget the records that wait; they will be fetched again."""
-        self.chunks.clear()
-        self._rest.clear()
-        self._cursor = self.held = self.held_bytes = 0
-        self.epoch = -1
-        self.paused = False
-
     def take_slice(self) -> list[Record]:
         """Take the next records above what was applied, at most a slice, none behind a marker."""
-        if self._rest:
-            rest, self._rest = self._rest, []
-            self.held -= len(rest)
-            return rest
-        taken: list[Record] = []
         # A partition that is not fetched, as so much of it waits, is behind however few they are.
-        size = BACKLOG_SLICE if self.held > _BACKLOG or self.paused else SLICE
-        marked = False
-        while self.chunks and len(taken) < size and not marked:
-            records = self.chunks[0].records
-            start = self._first_new(records)
-            part = records[start : start + size - len(taken)]
-            for count, record in enumerate(part, start=1):
-                if record.key is None and is_time_marker(record):
-                    del part[count:]
-                    marked = True
-                    break
-            taken += part
-            end = start + len(part)
-            self.held -= end - self._cursor
-            self._cursor = end
-            if end == len(records):
-                self.held_bytes -= self.chunks.popleft().size
-                self._cursor = 0
-        return taken
-
-    def put_back(self, rest: list[Record]) -> None:
-        """Let records wait again that were taken last and not applied."""
-        self._rest = rest
-        self.held += len(rest)
-
-    def _first_new(self, records: Sequence[Record]) -> int:
-        """Index, from the cursor on, of the first record above what was applied."""
-        index = self._cursor
-        while index < len(records) and records[index].offset <= self.applied:
-            index += 1
-        return index
+        size = BACKLOG_SLICE if self.count > _BACKLOG or self.paused else SLICE
+        return self.take(size, above=self.applied, ends=is_time_marker)
