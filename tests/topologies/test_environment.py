@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.replays import EVERYTHING, final_state, generated, in_replay_order, replayed
 from tests.topologies.running import ended, eventually, workers_on

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from rocksdict import Options
 
 from cdp_stream.cli.erase import command
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.store.rocks_partition import RocksPartition
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.running import eventually, stop, workers_on
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.running import PARTITIONS, eventually, workers_on
 

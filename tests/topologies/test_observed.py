@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Settings
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.replays import FIRST

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.replays import EVERYTHING, final_state, generated, in_replay_order, replayed
 from tests.topologies.running import ended, eventually, running, stop, workers_on
