@@ -105,12 +105,12 @@ def command(
         )  # fmt: skip
     # Faust takes a second to import; a mistake in the definitions is told before.
     from cdp_stream.kafka.worker import run_worker
+    from cdp_stream.partition.memory_budget import MemoryBudget
     from cdp_stream.partition.processor import ProfileProcessor
-    from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
 
     source = _source(settings, read)
-    events, room = settings.topic("events"), Room(settings.memory_for("rows"))
+    events, budget = settings.topic("events"), MemoryBudget(settings.memory_for("rows"))
     # Of what is applied, outputs may come at any time.
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
@@ -118,7 +118,7 @@ def command(
         lambda in_force, partitions, metrics: create_app(
             in_force,
             lambda number: ProfileProcessor(
-                source.latest, events, number, room, source.known, partitions
+                source.latest, events, number, budget, source.known, partitions
             ),
             partitions=partitions,
             definitions=source,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.delivery import Lane
-from cdp_stream.partition.effects import Processor, Record
+from cdp_stream.partition.effects import Record
+from cdp_stream.partition.processor import ProfileProcessor
 
 __all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "is_time_marker"]
 
@@ -52,7 +53,7 @@ class HostedPartition:
         looking: What looks whether its position exists, where a broker said no; ``None``: nothing.
     """
 
-    def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
+    def __init__(self, number: int, processor: ProfileProcessor, lane: Lane) -> None:
         self.number = number
         self.processor = processor
         self.lane = lane

@@ -27,7 +27,8 @@ from cdp_stream.kafka.table import ProfileTable
 from cdp_stream.kafka.transaction_sender import NotAMemberError
 from cdp_stream.kafka.transactions import FencedError
 from cdp_stream.kafka.turns import Turns
-from cdp_stream.partition.effects import Effects, Processor
+from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.processor import ProfileProcessor
 
 __all__ = ["PartitionHosting"]
 
@@ -49,7 +50,7 @@ class PartitionHosting:
     def __init__(
         self,
         app: Any,
-        processor_factory: Callable[[int], Processor],
+        processor_factory: Callable[[int], ProfileProcessor],
         *,
         table: ProfileTable,
         plan: HostingPlan,

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.deliveries import Deliveries
 from cdp_stream.sinks.destination import Destination
 from cdp_stream.sinks.gathering import Gathering
@@ -76,9 +76,13 @@ class Outgoing:
     """
 
     def __init__(
-        self, outlet: Outlet, reports: Reports, metrics: OutputMetrics, room: Room | None = None
+        self,
+        outlet: Outlet,
+        reports: Reports,
+        metrics: OutputMetrics,
+        room: MemoryBudget | None = None,
     ) -> None:
-        self._room = room if room is not None else Room()
+        self._room = room if room is not None else MemoryBudget()
         self._room.join(self)
         self._outlet = outlet
         self._reports = reports

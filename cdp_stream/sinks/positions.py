@@ -11,7 +11,7 @@ from faust.types import TP
 
 from cdp_stream.kafka.changelog import find_lost_positions
 from cdp_stream.kafka.log import log
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.memory import Memory
 
 __all__ = ["SinkPlan", "starting_positions"]
@@ -39,8 +39,8 @@ class SinkPlan:
     partitions: int
     client: Any
     session_timeout_s: float
-    waiting: Room = field(default_factory=Room)
-    sending: Room = field(default_factory=Room)
+    waiting: MemoryBudget = field(default_factory=MemoryBudget)
+    sending: MemoryBudget = field(default_factory=MemoryBudget)
 
 
 async def starting_positions(

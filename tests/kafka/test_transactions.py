@@ -35,7 +35,7 @@ from cdp_stream.kafka.transaction_sender import (
 )
 from cdp_stream.kafka.transactions import FencedError, NotEndedError, PartitionProducer
 from cdp_stream.partition.effects import Effects
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 
 SUFFIXES = ("memberships", "membership-state", "rejected", "profiles-changelog")
@@ -90,7 +90,7 @@ class Owner:
             partition.client, f"{partition.settings.group_id}-1", partition.source,
             targets=topics.names, membership=lambda: membership, metrics=metrics,
         )  # fmt: skip
-        self.room = Room(1_000_000)
+        self.room = MemoryBudget(1_000_000)
         self.lane = ExactlyOnceLane(
             self.producer, topics, 1, committed=self.positions.append,
             fail=self.failures.append, freed=lambda: None,

@@ -9,7 +9,7 @@ from typing import Any
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Outcome
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.metrics import SinkMetrics
 from cdp_stream.sinks.outgoing import Outgoing, Outlet, Reports
 from cdp_stream.sinks.stopping import Stopping
@@ -47,7 +47,7 @@ async def until_idle(outgoing: Outgoing) -> None:
 
 
 async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them() -> None:
-    partner, room, confirmed = Partner(), Room(4_000_000), list[int]()
+    partner, room, confirmed = Partner(), MemoryBudget(4_000_000), list[int]()
 
     def confirm(items: Collection[Taken]) -> None:
         confirmed.extend(one.offset for one in items)

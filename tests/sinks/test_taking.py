@@ -16,7 +16,7 @@ from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.connection import Connection
 from cdp_stream.kafka.chunks import Chunk
 from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.deletions import Deletions
 from cdp_stream.sinks.environment import Redaction, Secrets
 from cdp_stream.sinks.held import SLICE, HeldPartition
@@ -71,7 +71,7 @@ class Sink:
         consumer = SimpleNamespace(
             resume_partitions=lambda _tps: self.paused.clear(), pause_partitions=self.paused.extend
         )
-        self.room = Room()
+        self.room = MemoryBudget()
         plan = SinkPlan(
             "out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0,
             waiting=self.room,
