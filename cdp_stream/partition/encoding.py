@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from cdp_stream.core.change import ADD
 from cdp_stream.core.plan import InForce
-from cdp_stream.core.telling import Emission
+from cdp_stream.core.telling import ATTRIBUTE_UPDATE, Emission, Told
 from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.formats.definitions_row import PartitionDefinitions
+from cdp_stream.formats.limits import MESSAGE_BYTES
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.rejects import Reject, reject_headers
 from cdp_stream.partition.active_definitions import ActiveDefinitions
@@ -50,13 +51,26 @@ class EffectsEncoder:
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
-        if changes.told:
-            encode = self._active.encoder.encode
-            effects.outputs += [
-                (told.connection.output, mpid_key(told.change.mpid), encode(told))
-                for told in changes.told
-            ]
+        for told in changes.told:
+            output, encoded = told.connection.output, self._active.encoder.encode(told)
+            if len(encoded) <= MESSAGE_BYTES:
+                effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
+            else:
+                self._without_attributes(told, effects)
         effects.unidentified = changes.unidentified
+
+    def _without_attributes(self, told: Told, effects: Effects) -> None:
+        """Send a message that is too large without the attributes that it shares.
+
+        An attribute update is not sent then, nor a message whose settings alone are too large.
+        """
+        output = told.connection.output
+        effects.oversized[output] = effects.oversized.get(output, 0) + 1
+        if told.change.action == ATTRIBUTE_UPDATE:
+            return
+        encoded = self._active.encoder.encode(told._replace(attributes={}))
+        if len(encoded) <= MESSAGE_BYTES:
+            effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
 
     def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> int:
         """Write what of a record could not be used; returns how many bytes that is."""
