@@ -36,10 +36,10 @@ class Holder:
         progress.confirm(1, "b@out")
 
     def lose_lease(self) -> None:
-        self.app.observation.lease_at = time.monotonic() - SESSION_S
+        self.app.observer.lease_at = time.monotonic() - SESSION_S
 
     def renew_lease(self) -> None:
-        self.app.observation.lease_at = time.monotonic()
+        self.app.observer.lease_at = time.monotonic()
 
 
 @pytest.fixture

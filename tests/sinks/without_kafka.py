@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
 from cdp_stream.sinks.state.records import fault_problem, memory_problem
@@ -50,8 +50,8 @@ class App:
 
     def __init__(self) -> None:
         self.consumer = self
-        self.observation = Observation()
-        self.observation.lease_at = time.monotonic()
+        self.observer = FetchObserver()
+        self.observer.lease_at = time.monotonic()
         self.started: list[dict[int, int]] = []
         self.positions: dict[int, int] = {}
         self.seeking: Callable[[], None] = lambda: None

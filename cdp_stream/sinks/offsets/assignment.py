@@ -9,9 +9,8 @@ import itertools
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from faust.types import TP
-
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.offsets.positions import SinkPlan
@@ -51,9 +50,9 @@ class Assignment:
         """The app's."""
         return self._app.consumer
 
-    def tp(self, number: int) -> TP:
+    def tp(self, number: int) -> TopicPartition:
         """The topic's partition of a number."""
-        return TP(self._plan.topic, number)
+        return TopicPartition(self._plan.topic, number)
 
     def goes_on(self, connection: str) -> bool:
         """Whether changes of a connection may be delivered."""

@@ -7,10 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from faust.types import TP
-
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import find_lost_positions
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.room import Room
 from cdp_stream.sinks.state.sink_state import SinkState
 
@@ -50,7 +49,7 @@ async def starting_positions(
     numbers: Collection[int],
 ) -> dict[int, int]:
     """Where the group stands in each partition; the beginning where it does not yet."""
-    tps = {number: TP(plan.topic, number) for number in numbers}
+    tps = {number: TopicPartition(plan.topic, number) for number in numbers}
     committed = await consumer.committed(list(tps.values()))
     known = {n: at for n, tp in tps.items() if (at := committed.get(tp)) is not None and at > 0}
     lost = await find_lost_positions(plan.client, plan.topic, known)

@@ -101,7 +101,7 @@ class Committer:
 
     def _holds_lease(self) -> bool:
         """Whether nobody else can hold our partitions; Kafka itself guards the group's position."""
-        lease_at: float = self._partitions.consumer.observation.lease_at
+        lease_at: float = self._partitions.consumer.observer.lease_at
         return time.monotonic() - lease_at < self._plan.session_timeout_s
 
     def _is_next(self, item: InFlight) -> bool:
@@ -113,7 +113,7 @@ class Committer:
 
     def _note_end(self, held: AssignedPartition) -> None:
         """Pass over what is behind the last record and handed to nobody: ends of transactions."""
-        ends = self._partitions.consumer.observation.ends
+        ends = self._partitions.consumer.observer.ends
         end = ends.get((self._plan.topic, held.number))
         # An answer to a question from before a seek may come behind it; it speaks of the same only
         # where a record that has been looked at since is the last.

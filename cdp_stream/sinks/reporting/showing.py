@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from faust.types import TP
 
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
 from cdp_stream.sinks.reporting.metrics import OutputMetrics
 from cdp_stream.sinks.state.faults import Faults
@@ -25,7 +25,7 @@ async def show_waiting(
     metrics: OutputMetrics,
 ) -> None:
     """Show how many records wait, and how old the oldest is; not while Kafka cannot be asked."""
-    tps = {TP(topic, number): held for number, held in partitions.items()}
+    tps = {TopicPartition(topic, number): held for number, held in partitions.items()}
     with contextlib.suppress(KafkaError):
         ends = await consumer.highwaters(*tps) if tps else {}
         lag, oldest = 0, None
