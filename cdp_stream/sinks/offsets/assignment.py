@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
 from cdp_stream.sinks.offsets.in_flight import InFlight

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.kafka.faust_adapter.consumer import FETCHES_WAITING, Chunk
+from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.destination import Destination, HttpDestination
