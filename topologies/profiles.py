@@ -17,21 +17,21 @@ from typing import Any
 
 from mode.supervisors import CrashingSupervisor
 
-from cdp_stream.kafka.app import ChunkApp
-from cdp_stream.kafka.chunks import chunk_topic
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, OutputTopics
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.delivery import MOST_DELIVERING, OutputTopics
-from cdp_stream.kafka.hosting import PartitionHosting
-from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.faust_adapter.app import ChunkApp
+from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
+from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.table import ProfileTable
+from cdp_stream.kafka.runtime.assignment import PartitionHosting
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.effects import Processor
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from cdp_stream.store.rows import MemoryRows, RowStore
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["create_app"]
 
@@ -61,7 +61,7 @@ def create_app(
         name="profiles",
         changelog=settings.topic("profiles-changelog"),
         partitions=partitions,
-        rows=_rows(settings, lambda: app.consumer.observation.lease_ms),
+        rows=_rows(settings, lambda: app.consumer.observer.lease_ms),
     )
     app.tables.add(table)
     plan = HostingPlan(

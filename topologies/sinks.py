@@ -17,8 +17,8 @@ from typing import Any
 
 from mode.supervisors import CrashingSupervisor
 
-from cdp_stream.kafka.app import ChunkApp, Hosting
-from cdp_stream.kafka.chunks import chunk_topic
+from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
+from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
 from cdp_stream.settings import Settings
 
 __all__ = ["create_sink"]

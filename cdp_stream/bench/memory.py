@@ -17,9 +17,9 @@ from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
 from cdp_stream.bench.worker import publish
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.produce import publisher
+from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.settings import Settings
 
 PROFILES = 1_000_000

@@ -29,10 +29,10 @@ from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, WorkerProcess, running_worker
 from cdp_stream.bench.worker import publish
 from cdp_stream.errors import OutsideError
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.produce import publisher
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 
 BATCH_BUDGET: Final = 20_000.0

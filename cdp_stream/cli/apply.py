@@ -109,7 +109,7 @@ def waiting() -> Iterator[Progress]:
 
 async def _apply(plan: Planned) -> int:
     from cdp_stream.kafka.definitions_topic import MAX_BYTES, publish
-    from cdp_stream.kafka.topics import ensure_definitions_topic
+    from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 
     # A producer that was fenced leaves a future behind whose error nobody asks for.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)

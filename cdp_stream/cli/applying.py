@@ -85,10 +85,10 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     account = accepted(loaded)
     settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
     # Faust takes a second to import; a mistake in the definitions is told before.
-    from cdp_stream.kafka.connection import client_settings
+    from cdp_stream.kafka.clients.client_settings import client_settings
     from cdp_stream.kafka.definitions_topic import Applied, read_applied
     from cdp_stream.kafka.member_counts import COUNTED, members_of
-    from cdp_stream.kafka.topics import definitions_topic_is_there
+    from cdp_stream.kafka.topics.ensure import definitions_topic_is_there
 
     async def read() -> list[Applied]:
         if not await definitions_topic_is_there(settings):

@@ -18,11 +18,11 @@ from cdp_stream.cli.options import (
     instant_text,
 )
 from cdp_stream.errors import UsageError, counted
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
-from cdp_stream.kafka.topics import check_prefix
+from cdp_stream.kafka.topics.ensure import check_prefix
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.settings import Settings, load_settings
+from cdp_stream.wall_clock import wall_ms
 
 _LINES_NAMED = 5
 

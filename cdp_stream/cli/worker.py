@@ -18,7 +18,7 @@ from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cdp_stream.kafka.definitions_source import DefinitionsSource
-    from cdp_stream.kafka.worker import Companion
+    from cdp_stream.kafka.runtime.process import Companion
 
 TOPOLOGIES = ("profiles", "sinks")
 
@@ -104,7 +104,7 @@ def command(
             may_lack=sinks_restarted and read is None,
         )  # fmt: skip
     # Faust takes a second to import; a mistake in the definitions is told before.
-    from cdp_stream.kafka.worker import run_worker
+    from cdp_stream.kafka.runtime.process import run_worker
     from cdp_stream.partition.processor import ProfileProcessor
     from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
@@ -115,8 +115,8 @@ def command(
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
         settings,
-        lambda in_force, partitions, metrics: create_app(
-            in_force,
+        lambda delivery_settings, partitions, metrics: create_app(
+            delivery_settings,
             lambda number: ProfileProcessor(
                 source.latest, events, number, room, source.known, partitions
             ),
@@ -163,7 +163,7 @@ def _check_outputs(
     Raises:
         UsageError: an output is named that is not defined, or variables are not to be had.
     """
-    from cdp_stream.sinks.environment import Secrets
+    from cdp_stream.sinks.http.secrets import Secrets
     from cdp_stream.sinks.outputs import check_environment, faults_of, selected
 
     wanted = selected(account.outputs, only)
@@ -182,7 +182,7 @@ def _run_sinks(
     is_child: bool,
     may_lack: bool,
 ) -> int:
-    from cdp_stream.sinks.environment import Secrets
+    from cdp_stream.sinks.http.secrets import Secrets
     from cdp_stream.sinks.process import SinkJob, run_sinks
     from topologies.sinks import create_sink
 
@@ -209,7 +209,7 @@ def _sinks_child(
 
 def _check_broker(settings: Settings) -> None:
     """See that there is a broker before anything is left on disk."""
-    from cdp_stream.kafka.topics import check_broker
+    from cdp_stream.kafka.topics.ensure import check_broker
 
     asyncio.run(check_broker(settings))
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from cdp_stream.kafka.observation import wall_ms
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["NAMED_AUDIENCES", "OTHER", "AskedGauge", "AudienceMetrics"]
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from cdp_stream.kafka.app import ChunkApp
+from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.log import log
 
 __all__ = ["BrokerContact"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.kafka.topic_plans import (
+from cdp_stream.kafka.topics.catalog import (
     DEFINITIONS,
     SINK_TOPICS,
     TOPICS,

@@ -9,8 +9,8 @@ from typing import Any
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
+from cdp_stream.kafka.clients.probe import free_port
 
 USER = "cdp"
 PASSWORD = "not-to-be-told ~!$%"

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
+from cdp_stream.kafka.clients.probe import free_port
 
 __all__ = ["KINDS", "Late", "Passage", "ProxiedKafka", "Proxy", "running_proxied_kafka"]
 

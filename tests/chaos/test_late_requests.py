@@ -10,10 +10,10 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka import stopped_system
+from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.moved_input import forward
 from cdp_stream.kafka.stopped_system import StoppedSystem
-from cdp_stream.kafka.topics import ensure_topics
-from cdp_stream.kafka.transactions import FencedError
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.chaos.proxy import KINDS, Late
 from tests.chaos.test_network import NetworkRunning, equals_replay

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 
 SMALL = ["--scale", "0.0001", "--json"]
 

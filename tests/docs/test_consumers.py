@@ -11,7 +11,7 @@ import pytest
 
 from cdp_stream.cli.init import write_folder
 from cdp_stream.cli.main import main
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.brokers.workers import records_of, running_worker
 from tests.docs.programs import programs_of

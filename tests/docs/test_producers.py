@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cdp_stream.kafka.produce import Routing
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.docs.programs import programs_of
 

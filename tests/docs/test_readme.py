@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from tests.docs.console import ROOT, with_cdp
 
 PAGE = (ROOT / "README.md").read_text()

@@ -3,7 +3,7 @@
 import sys
 
 from cdp_stream.errors import CdpError
-from cdp_stream.kafka.worker import run_worker
+from cdp_stream.kafka.runtime.process import run_worker
 from cdp_stream.settings import load_settings
 from tests.kafka.counting import CountingProcessor
 from topologies.profiles import create_app

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cdp_stream.kafka.chunks import Arrivals, Chunk, ChunkConsumerThread
+from cdp_stream.kafka.faust_adapter.consumer import Arrivals, Chunk, ChunkConsumerThread
 
 Record = namedtuple("Record", "offset key value headers timestamp")
 

@@ -12,7 +12,7 @@ from cdp_stream.formats.definitions_record import DefinitionFile, decode_record,
 from cdp_stream.kafka import definitions_source
 from cdp_stream.kafka.definitions_source import AppliedDefinitions
 from cdp_stream.kafka.definitions_topic import Applied, publish
-from cdp_stream.kafka.topics import ensure_definitions_topic
+from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 from cdp_stream.settings import Settings
 from tests.topologies.running import eventually
 

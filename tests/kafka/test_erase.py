@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from cdp_stream.cli.erase import command
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.produce import Routing
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 
 PARTITIONS = 4

@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history_reader import HistoryReader, Taken
-from cdp_stream.kafka.history_start import Start, Wanted
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.history.history_start import Start, Wanted
+from cdp_stream.kafka.history.reader import HistoryReader, Taken
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 

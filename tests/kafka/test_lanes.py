@@ -2,8 +2,8 @@
 
 import asyncio
 
-from cdp_stream.kafka.delivery import OutputTopics
-from cdp_stream.kafka.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.room import Room
 

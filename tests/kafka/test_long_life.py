@@ -19,11 +19,11 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.topics import ensure_topics
-from cdp_stream.kafka.transactions import FencedError
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
+from cdp_stream.kafka.commit.partition_producer import FencedError
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.kafka.test_transactions import SUFFIXES, Partition, effects, epoch
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

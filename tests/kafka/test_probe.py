@@ -1,7 +1,7 @@
 import pytest
 
 from cdp_stream.errors import BrokerError, UsageError
-from cdp_stream.kafka.probe import (
+from cdp_stream.kafka.clients.probe import (
     answers,
     create_topics,
     free_port,

@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 from cdp_stream.cli.produce import command
 from cdp_stream.errors import BrokerError, UsageError
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.connection import client_settings
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.kafka.produce import LONGEST_VALUE, Routing, publisher
+from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 
 PARTITIONS = 4
 

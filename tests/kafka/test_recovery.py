@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from cdp_stream.kafka.recovery_progress import RecoveryProgress
-from cdp_stream.kafka.table import ProfileTable
-from cdp_stream.kafka.topic_identity import read_topic_identity
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.faust_adapter.table import ProfileTable
+from cdp_stream.kafka.recovery.recovery_progress import RecoveryProgress
+from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from tests.kafka.counting import CountingProcessor

@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from cdp_stream.errors import BrokerError, DiskError, UsageError
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.connection import client_settings, sasl_password, tls_context
+from cdp_stream.kafka.clients.client_settings import client_settings, sasl_password, tls_context
 from cdp_stream.kafka.produce import publish_lines, publisher
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import load_settings
 from tests.brokers.guarded import KEY_PASSWORD, MECHANISMS, PASSWORD
 from tests.docs.console import ROOT

@@ -9,15 +9,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import InvalidTimestampError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka import topics
 from cdp_stream.kafka.log import set_up_logging
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.topics import (
+from cdp_stream.kafka.topics import ensure
+from cdp_stream.kafka.topics.ensure import (
     ensure_output_topics,
     ensure_topics,
     warn_of_future_records,
 )
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 
 BROKERS = [
     pytest.param("kafka_broker", marks=pytest.mark.kafka),
@@ -127,8 +127,8 @@ async def test_an_input_that_takes_them_is_a_fact_in_the_log(settings, capsys):
 @pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
 async def test_a_setting_that_the_broker_does_not_know_is_done_without(settings, monkeypatch):
     """As with Kafka before 3.6, which does not know the one that we want."""
-    newer = replace(topics.TOPICS[0], where_known={"message.timestamp.of.the.next.release": "1"})
-    monkeypatch.setattr(topics, "_INPUT", (newer,))
+    newer = replace(ensure.TOPICS[0], where_known={"message.timestamp.of.the.next.release": "1"})
+    monkeypatch.setattr(ensure, "_INPUT", (newer,))
     assert await ensure_topics(settings) == 4
     assert await counts(settings) == dict.fromkeys(ALL, 4)
 
@@ -187,6 +187,6 @@ class WithoutController(AIOKafkaAdminClient):
 
 
 async def test_a_broker_that_takes_too_long_is_told_too(monkeypatch):
-    monkeypatch.setattr(topics, "AIOKafkaAdminClient", WithoutController)
+    monkeypatch.setattr(ensure, "AIOKafkaAdminClient", WithoutController)
     with pytest.raises(BrokerError, match="the broker at b:9 did not show"):
         await ensure_topics(Settings(broker="b:9"))

@@ -19,21 +19,25 @@ from aiokafka.protocol.transaction import EndTxnRequest, InitProducerIdRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka import transactions
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.delivery import OutputTopics
-from cdp_stream.kafka.exactly_once import ExactlyOnceLane
-from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.topics import ensure_topics
-from cdp_stream.kafka.transaction_requests import GroupMembership, NextEpoch, OffsetsOfMember
-from cdp_stream.kafka.transaction_sender import (
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import (
+    GroupMembership,
+    NextEpoch,
+    OffsetsOfMember,
+)
+from cdp_stream.kafka.aiokafka_patches.transaction_sender import (
     NotAMemberError,
     _AddPartitions,
     _CommitOffsets,
     note_unanswered,
     use_quick_sender,
 )
-from cdp_stream.kafka.transactions import FencedError, NotEndedError, PartitionProducer
+from cdp_stream.kafka.commit import partition_producer
+from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.commit.partition_producer import FencedError, NotEndedError, PartitionProducer
+from cdp_stream.kafka.commit.record_writer import OutputTopics
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
@@ -236,7 +240,7 @@ async def test_what_the_last_owner_left_open_is_gone_once_the_next_begins(partit
 
 @pytest.mark.kafka
 async def test_a_transaction_that_does_not_end_is_over_after_a_while(partition, monkeypatch):
-    monkeypatch.setattr(transactions, "_LONGEST_S", 1.0)
+    monkeypatch.setattr(partition_producer, "_LONGEST_S", 1.0)
     owner = await partition.owner()
 
     async def send_and_hang(_inner):
@@ -309,9 +313,9 @@ class Unanswered(AIOKafkaProducer):
 
 @pytest.mark.parametrize("next_offset", [7, None])
 async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypatch, next_offset):
-    monkeypatch.setattr(transactions, "AIOKafkaProducer", Unanswered)
-    monkeypatch.setattr(transactions, "_LONGEST_S", 0.05)
-    monkeypatch.setattr(transactions, "_CLOSE_S", 0.05)
+    monkeypatch.setattr(partition_producer, "AIOKafkaProducer", Unanswered)
+    monkeypatch.setattr(partition_producer, "_LONGEST_S", 0.05)
+    monkeypatch.setattr(partition_producer, "_CLOSE_S", 0.05)
     reported = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     owner = await Partition(Settings(broker="b:9")).owner()
@@ -364,7 +368,7 @@ async def test_sequences_begin_anew_before_they_wrap(partition):
     owner = await partition.owner()
     for topic in (partition.settings.topic(suffix) for suffix in SUFFIXES):
         # A broker takes any from a producer that it has no records of.
-        sequences(owner)[TopicPartition(topic, 1)] = transactions._SEQUENCES - 1
+        sequences(owner)[TopicPartition(topic, 1)] = partition_producer._SEQUENCES - 1
     known = epoch(owner)
     for number in range(1, 4):
         await owner.submit((effects({b"%d" % number: b""}), number))

@@ -7,15 +7,15 @@ import pytest
 
 from cdp_stream.core.definition import Account
 from cdp_stream.formats.rows import decode_partition
-from cdp_stream.kafka.chunks import Chunk
-from cdp_stream.kafka.clock import EndSeen
-from cdp_stream.kafka.delivery import OutputTopics
-from cdp_stream.kafka.hosted import HostedPartition
-from cdp_stream.kafka.hosting import PartitionHosting
-from cdp_stream.kafka.hosting_plan import HostingPlan
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.kafka.commit.record_writer import OutputTopics
+from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import Observation
-from cdp_stream.kafka.recreation import ReplacedError
+from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
+from cdp_stream.kafka.runtime.assignment import PartitionHosting
+from cdp_stream.kafka.runtime.partition_time import EndSeen
+from cdp_stream.kafka.runtime.record_queue import HostedPartition
+from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.processor import ProfileProcessor
@@ -99,7 +99,7 @@ class Hosting:
             grace_ms=0, session_timeout_s=9.0,
         )  # fmt: skip
         self.hosting = PartitionHosting(
-            SimpleNamespace(consumer=SimpleNamespace(observation=Observation())),
+            SimpleNamespace(consumer=SimpleNamespace(observer=FetchObserver())),
             lambda number: None,
             table=SimpleNamespace(store=store), plan=told, metrics=Metrics(),
             definitions=self.source,
@@ -107,7 +107,7 @@ class Hosting:
         processor = ProfileProcessor(definitions, "e", 0, known=self.source.known)
         processor.restore(store.rows(0))
         self.lane, self.rows = Lane(), store.rows(0)
-        self.hosted = HostedPartition(0, processor, self.lane)
+        self.hosted = HostedPartition(0, processor, self.lane, told.waiting)
         self.hosting._partitions[0] = self.hosted
         self.loop = self.hosting._turns
 
@@ -154,7 +154,7 @@ async def test_a_slice_that_makes_much_is_delivered_in_parts_and_the_position_fo
     assert (offsets, offsets[-2:]) == (sorted(offsets), [64, 65])
     assert max(effects.size for effects, _next, _barrier in pieces) < 3_000_000
     assert {b"%d" % mpid for mpid in range(16)} < set(hosting.rows)
-    assert (hosting.hosted.held, hosting.hosted.held_bytes, hosting.hosted.applied) == (0, 0, 64)
+    assert (hosting.hosted.count, hosting.hosted.size, hosting.hosted.applied) == (0, 0, 64)
 
 
 async def test_definitions_come_first_of_all_and_are_durable_before_anything_else(hosting):
@@ -194,11 +194,11 @@ async def test_records_and_sweeps_take_turns(hosting):
     await hosting.takes_over(version(2, RED))
     hosting.brings(*(sent(600 + n, 1, 1, "buy") for n in range(1_200)))
     for _ in range(2):
-        waiting, held = hosting.hosted.processor.rows_to_sweep(), hosting.hosted.held
+        waiting, held = hosting.hosted.processor.rows_to_sweep(), hosting.hosted.count
         looked_at = hosting.hosted.sweep_rows
         hosting.loop._turn(hosting.hosted)
         assert hosting.hosted.processor.rows_to_sweep() == waiting - looked_at
-        assert hosting.hosted.held == held - 500
+        assert hosting.hosted.count == held - 500
     assert sum("red" in one for one in said(await hosting.turns())) > 0
 
 
@@ -227,7 +227,7 @@ async def test_time_is_a_piece_of_its_own_before_a_tick_only_where_outputs_may_s
     hosting.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await hosting.turns()
     hosting.loop._plan = replace(hosting.loop._plan, clock="wall")
-    observed = hosting.loop._app.consumer.observation
+    observed = hosting.loop._app.consumer.observer
     observed.ends["e", 0] = EndSeen(T + 4 * DAY, 1)
     (tick,) = await hosting.turns()
     assert tick[0].memberships
@@ -246,7 +246,7 @@ async def test_definitions_that_are_newer_than_what_was_read_are_waited_for(host
     late = Hosting(version(4), dict(hosting.rows))
     late.brings(sent(0, 7, 0, "play"))
     assert await late.turns() == []
-    assert late.hosted.held == 1
+    assert late.hosted.count == 1
     late.source.latest = version(5, RED)
     assert "add played:7:0:0" in said(await late.turns())
 
@@ -288,7 +288,7 @@ async def test_a_partition_whose_definitions_are_not_to_be_had_does_nothing_unde
     lost.source.latest, lost.source.are_lost = version(1), True
     lost.brings(sent(0, 7, 0, "play"))
     assert await lost.turns() == []
-    assert lost.hosted.held == 1
+    assert lost.hosted.count == 1
     lost.source.are_lost = False
     assert "add played:7:0:0" in said(await lost.turns())
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from cdp_stream.kafka.hosted import SLICE, HostedPartition
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.observation import Observation
-from cdp_stream.kafka.turns import Turns
+from cdp_stream.kafka.runtime.record_queue import SLICE, HostedPartition
+from cdp_stream.kafka.runtime.scheduler import Turns
 from tests.kafka.test_turns import Hosting, Lane, version
 from tests.partition.records import sent
 
@@ -54,10 +54,10 @@ class Loop:
     def __init__(self, partitions, plan):
         self.history = History()
         self.partitions = partitions
-        observation = Observation()
-        observation.lease_at = time.monotonic()
+        observer = FetchObserver()
+        observer.lease_at = time.monotonic()
         self._turns = Turns(
-            SimpleNamespace(consumer=SimpleNamespace(observation=observation)),
+            SimpleNamespace(consumer=SimpleNamespace(observer=observer)),
             partitions, plan, Metrics(), changes=self.history, submit=self._submit,
             look_again=self._look_again,
         )  # fmt: skip
@@ -90,7 +90,9 @@ async def loop():
     for number in range(2):
         made = Hosting(version(1))
         await made.turns()
-        hosted = partitions[number] = HostedPartition(number, made.hosted.processor, Lane())
+        hosted = partitions[number] = HostedPartition(
+            number, made.hosted.processor, Lane(), made.hosting._plan.waiting
+        )
         hosted.fire_to = None
     return Loop(partitions, made.hosting._plan)
 

@@ -10,7 +10,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from cdp_stream.kafka.unpacking import WholeBatches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import WholeBatches
 
 TP = TopicPartition("t", 3)
 GZIP, CONTROL, TRANSACTIONAL = 1, 0x20, 0x10

@@ -33,5 +33,5 @@ def test_the_core_imports_the_standard_library_only(path):
 
 
 def test_what_is_not_allowed_is_seen():
-    found = imported("import orjson\nfrom cdp_stream.kafka import probe\nimport re\n")
+    found = imported("import orjson\nfrom cdp_stream.kafka import worker\nimport re\n")
     assert {name for name in found if not is_allowed(name)} == {"orjson", "cdp_stream.kafka"}

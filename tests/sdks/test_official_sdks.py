@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cdp_stream.cli.main import main
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.brokers.workers import records_of, running_worker
 from tests.node import packages

@@ -18,8 +18,8 @@ import orjson
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from cdp_stream.kafka.changelog import read_to_end
-from cdp_stream.kafka.topics import ensure_topics
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 
 PARTITIONS = 4

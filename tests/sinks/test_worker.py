@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cdp_stream.cli.main import cli
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.kafka.produce import publisher
 from tests.sinks.running import DEFINITIONS, Running, partner, running
 from tests.topologies.running import ended, eventually

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cdp_stream.formats.rows import decode_partition
-from cdp_stream.kafka.probe import answers
+from cdp_stream.kafka.clients.probe import answers
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.settings import Settings
 

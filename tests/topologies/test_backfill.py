@@ -17,7 +17,7 @@ from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.formats.backfill_rows import BACKFILL_KEY, decode_backfill
 from cdp_stream.formats.rows import PARTITION_KEY, decode_partition
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.offline.replay import Replay
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running

@@ -19,9 +19,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from cdp_stream.formats.definitions_record import DefinitionFile
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.formats.rows import OWN_ROW, epoch_of
-from cdp_stream.kafka.connection import client_settings
+from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.definitions_topic import AppliedElsewhereError, publish, read_applied
-from cdp_stream.kafka.topics import ensure_definitions_topic
+from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running
 from tests.topologies.test_worker_equals_replay import (

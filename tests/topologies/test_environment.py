@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.running import ended, eventually, running
 from tests.topologies.test_worker_equals_replay import (
     EVERYTHING,

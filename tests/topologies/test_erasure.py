@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from rocksdict import Options
 
 from cdp_stream.cli.erase import command
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_partition import RocksPartition
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.running import ended, eventually, running
 from tests.topologies.test_worker_equals_replay import CdpRunning
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.running import PARTITIONS, eventually, running
 from tests.topologies.test_worker_equals_replay import CdpRunning
 

@@ -3,9 +3,9 @@
 import pytest
 
 from cdp_stream.formats.rows import PartitionState, encode_partition
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.brokers.records import write
 from tests.topologies.invariants import SKEW_MS, broken_invariants
 from tests.topologies.running import Running

@@ -5,7 +5,7 @@ import signal
 import httpx
 import pytest
 
-from cdp_stream.kafka.probe import free_port
+from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running
 from tests.topologies.test_changing_definitions import FIRST, Following

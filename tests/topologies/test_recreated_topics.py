@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from cdp_stream.kafka.worker import serve_app, stop_app
+from cdp_stream.kafka.runtime.process import serve_app, stop_app
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
 from tests.topologies.running import Running, ended, eventually, running
@@ -121,7 +121,7 @@ async def test_a_broker_that_says_once_that_a_position_does_not_exist_is_asked_a
     serving = asyncio.create_task(serve_app(app, stopping))
     try:
         await eventually(lambda: ran.caught_up(40))
-        app.consumer.observation.out_of_range[settings.topic("events"), 2] = 10
+        app.consumer.observer.out_of_range[settings.topic("events"), 2] = 10
         await ran.send(40)
         await eventually(lambda: ran.caught_up(80))
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.produce import Publisher, Routing
 from cdp_stream.settings import Settings
 from tests.topologies.running import PARTITIONS, ended, eventually, running

@@ -13,10 +13,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 
-from cdp_stream.kafka.changelog import find_lost_positions, read_to_end
-from cdp_stream.kafka.observation import wall_ms
-from cdp_stream.kafka.topic_plans import TOPICS
+from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
+from cdp_stream.kafka.topics.catalog import TOPICS
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.brokers.cluster import NODES, running_cluster
 from tests.brokers.records import write
 from tests.chaos.compare import differing_changes, differing_state, read_committed

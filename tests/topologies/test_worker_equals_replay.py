@@ -15,12 +15,12 @@ import pytest
 
 from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
-from cdp_stream.kafka.observation import wall_ms
 from cdp_stream.kafka.produce import publish_lines, publisher
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.offline.replay import Replay
 from cdp_stream.offline.spill import SpillingSorter
 from cdp_stream.settings import Settings
+from cdp_stream.wall_clock import wall_ms
 from tests.topologies.running import Running, ended, eventually, running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

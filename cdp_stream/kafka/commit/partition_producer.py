@@ -1,0 +1,321 @@
+"""The transactional producer of one input partition.
+
+Its transactional id is bound to the partition, so that there is one that can write for it: opening
+a producer fences whoever had the id before, and settles what that one left open. After that the
+partition's position and rows are what they will stay until this producer writes.
+
+It is opened anew, in the next epoch of that id, before anything that an old one could still spoil:
+``PartitionProducer.settle`` says when. The broker refuses that to whom another worker has followed.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    UnknownProducerId,
+)
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.transaction_sender import (
+    NotAMemberError,
+    note_unanswered,
+    use_quick_sender,
+)
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, look_at
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
+
+__all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
+
+TRANSACTION_TIMEOUT_MS = 60_000
+"""After this the broker aborts a transaction that nobody ends: longer than any transaction takes
+while its broker answers, short for readers that wait behind one whose worker is gone for good."""
+
+_LONGEST_S = 90.0
+"""After this a transaction is given up: a broker that answers has ended or aborted it by then."""
+_OPEN_S = 60.0
+_CLOSE_S = 3.0
+_AGAIN_S = 0.1
+_SEQUENCES = 2**30
+"""Records to a partition in one epoch. At 2**31 Kafka counts on from 0 and aiokafka from -2**31
+(KAFKA-7693); no transaction has as many as lie between."""
+_LOST = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, NotAMemberError)
+_FORGOTTEN = (InvalidProducerIdMapping, UnknownProducerId)
+"""The broker does not know the producer: it was idle for longer than the broker remembers, or
+another worker has followed it."""
+
+Send = Callable[[AIOKafkaProducer], Awaitable[Sequence[asyncio.Future[Any]]]]
+
+
+class FencedError(Exception):
+    """Another worker has taken the partition over, or the broker has ended the transaction."""
+
+
+class NotEndedError(BrokerError):
+    """The broker has not ended a transaction in time.
+
+    What becomes of it is open: who opens the partition next reads that from its position.
+    """
+
+
+class PartitionProducer:
+    """Writes for one input partition, a transaction at a time.
+
+    Args:
+        client: Connection settings of the aiokafka client.
+        transactional_id: Bound to the partition.
+        source: The input partition, whose position is moved.
+        targets: Topics that are written to.
+        membership: Tells as whom positions are moved.
+        metrics: Where transactions are counted.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        transactional_id: str,
+        source: TopicPartition,
+        *,
+        targets: Sequence[str],
+        membership: Callable[[], GroupMembership],
+        metrics: Metrics,
+    ) -> None:
+        self._metrics = metrics
+        self._client = client
+        self._transactional_id = transactional_id
+        self._source = source
+        self._targets = targets
+        self._membership = membership
+        self._producer: AIOKafkaProducer | None = None
+        self._unanswered = asyncio.Event()
+
+    async def open(self) -> None:
+        """Fence the last owner, and settle its last transaction.
+
+        Raises:
+            BrokerError: The broker refuses, or is not done with it in a minute.
+        """
+        await self._open(None)
+
+    async def _open(self, succeeded: tuple[int, int] | None) -> None:
+        producer = self._producer = AIOKafkaProducer(
+            **self._client,
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            acks="all",
+            max_batch_size=MAX_BATCH_BYTES,
+            linger_ms=0,
+        )
+        use_quick_sender(producer, self._membership, succeeded)
+        self._unanswered = note_unanswered(producer)
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                await _start(producer)
+                for topic in self._targets:
+                    await producer.partitions_for(topic)
+        except ProducerFenced as error:
+            await self.close()
+            raise self._fenced(error) from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.close()
+            raise BrokerError(
+                f"the broker does not begin transactions as {self._transactional_id}: {error!r}",
+                "check its log and this client's rights, or use --guarantee at-least-once",
+            ) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def transact(self, send: Send, next_offset: int | None) -> None:
+        """Let what ``send`` enqueues and the input position take effect together.
+
+        When a batch was refused, nothing of it has taken effect or ever will. When this partition
+        was lost, the position tells whether it has, as soon as the next owner's producer is open.
+
+        Args:
+            send: Enqueues to the producer it is given, and returns what to wait for.
+            next_offset: The input position; ``None`` leaves it where it is.
+
+        Raises:
+            FencedError: This worker does not own the partition any more.
+            NotEndedError: The broker took too long. It may be open still: see ``abort``.
+            KafkaError: A batch was refused. The transaction is open still: see ``abort``.
+        """
+        await self.settle()
+        try:
+            await self._attempt(send, next_offset)
+        except _FORGOTTEN as error:
+            # Nothing of it has taken effect. If that is because of another worker, this says so.
+            await self.reopen(type(error).__name__)
+            await self._attempt(send, next_offset)
+
+    async def settle(self) -> None:
+        """Begin a new epoch, in which nothing can have its effect that was sent in this one, where
+        something still may: a request was not answered, and its repetition was. Also where records
+        were counted far enough. Best called as a transaction has ended, as what comes late may
+        begin an empty one.
+
+        Raises:
+            FencedError: Another worker has taken the partition over.
+            BrokerError: The broker refuses, or is not done with it in a minute.
+        """
+        if self._unanswered.is_set():
+            await self.reopen("a request was not answered")
+        elif max(self._opened._txn_manager._sequence_numbers.values(), default=0) > _SEQUENCES:
+            await self.reopen("a partition has got very many records")
+
+    @property
+    def _opened(self) -> AIOKafkaProducer:
+        assert self._producer is not None, "open comes first"
+        return self._producer
+
+    async def _attempt(self, send: Send, next_offset: int | None) -> None:
+        producer, is_ending = self._opened, False
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(_LONGEST_S):
+                await self._write(producer, send, next_offset)
+                is_ending = True
+                await producer.commit_transaction()
+        except TimeoutError as error:
+            raise NotEndedError(
+                f"the broker did not end a transaction of {self._source.topic} partition "
+                f"{self._source.partition} in {_LONGEST_S:.0f} s",
+                "nothing is lost: see the broker's log, then start the worker again",
+            ) from error
+        except (KafkaError, AssertionError) as error:
+            reason = _reason(producer, error)
+            if isinstance(reason, _LOST) or (is_ending and isinstance(reason, _FORGOTTEN)):
+                raise self._fenced(reason) from error
+            raise reason from error
+        self._metrics.transaction_ended("committed", time.perf_counter() - started)
+
+    async def _write(self, producer: AIOKafkaProducer, send: Send, next_offset: int | None) -> None:
+        await producer.begin_transaction()
+        waits: list[asyncio.Future[Any]] = []
+        if next_offset is not None:
+            # A task, which begins as `send` first waits: both join the transaction at once.
+            waits.append(asyncio.ensure_future(self._move(producer, next_offset)))
+        moving = waits[:]
+        try:
+            waits += await send(producer)
+            if waits:
+                # Unlike `gather` it cancels none of them: aiokafka goes on with its batches.
+                await asyncio.wait(waits)
+        except BaseException:
+            _mark_told(producer)
+            for one in moving:
+                one.cancel()
+            raise
+        if (refusal := _first_refusal(waits)) is not None:
+            raise refusal
+
+    async def abort(self, within_s: float = _CLOSE_S) -> None:
+        """End the transaction under way, so that no reader has to wait for its time-out.
+
+        It may fail: the broker, or the next ``open``, does it then.
+        """
+        producer = self._producer
+        if producer is not None:
+            self._metrics.transaction_ended("aborted")
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(within_s):
+                    await producer.abort_transaction()
+
+    async def reopen(self, reason: str) -> None:
+        """Abort what is under way, if anything is, and begin a new epoch.
+
+        A batch that was refused leaves a gap in the sequence of its partition; only a new epoch
+        closes it.
+
+        Raises:
+            FencedError: Another worker has taken the partition over.
+            BrokerError: The broker refuses, or is not done with it in a minute.
+        """
+        manager = self._opened._txn_manager
+        if manager.is_in_transaction():
+            await self.abort(_OPEN_S)  # or opening it anew is refused, and the partition given up
+        succeeded = manager.producer_id, manager.producer_epoch
+        await self.close()
+        await self._open(succeeded)
+        log("producer_reopened", partition=self._source.partition, reason=reason)
+
+    async def close(self) -> None:
+        """Close connections, within a few seconds."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        _mark_told(producer)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await producer.stop()
+                _mark_told(producer)
+                return
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await producer.client.close()
+
+    async def _move(self, producer: AIOKafkaProducer, next_offset: int) -> None:
+        await producer.send_offsets_to_transaction(
+            {self._source: next_offset}, self._membership().group_id
+        )
+
+    def _fenced(self, reason: BaseException) -> FencedError:
+        self._metrics.transaction_ended("fenced")
+        return FencedError(f"{self._transactional_id}: {str(reason) or type(reason).__name__}")
+
+
+async def _start(producer: AIOKafkaProducer) -> None:
+    """Start it as soon as its broker can be reached."""
+    while True:
+        try:
+            await producer.start()
+        except KafkaConnectionError:
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
+
+
+def _reason(producer: AIOKafkaProducer, error: BaseException) -> BaseException:
+    """What ended the producer, which aiokafka wraps, or the error itself."""
+    task = producer._sender.sender_task
+    if task is not None and task.done() and not task.cancelled() and task.exception():
+        ended = task.exception()
+        error = ended.__cause__ or ended
+    _mark_told(producer)
+    return error
+
+
+def _first_refusal(waits: Sequence[asyncio.Future[Any]]) -> BaseException | None:
+    """What went wrong: a batch behind one that was too large is refused for its sequence alone."""
+    refusals = [refusal for one in waits if (refusal := one.exception()) is not None]
+    too_large = (one for one in refusals if isinstance(one, MessageSizeTooLargeError))
+    return next(too_large, refusals[0] if refusals else None)
+
+
+def _mark_told(producer: AIOKafkaProducer) -> None:
+    """Keep asyncio from reporting a failure a second time, as a future nobody looked at: what has
+    failed, and what will when the producer ends.
+    """
+    manager, written = producer._txn_manager, producer._message_accumulator
+    ended = manager.wait_for_transaction_end()
+    futures = [] if ended is None else [ended]
+    futures += [future for _, _, future in manager._pending_txn_offsets]
+    for batch in itertools.chain(*written._batches.values(), written._pending_batches):
+        futures += [batch.future, batch._drain_waiter]
+    for future in futures:
+        future.add_done_callback(look_at)

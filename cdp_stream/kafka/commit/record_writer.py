@@ -1,0 +1,272 @@
+"""What is delivered of a partition's effects, and how it is enqueued.
+
+The two guarantees differ in when that takes effect: ``at_least_once.py``, ``exactly_once.py``.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidTimestampError, KafkaError
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.partition.effects import Effects, Headers, Rejected
+from cdp_stream.wall_clock import wall_ms
+
+__all__ = [
+    "MAX_BATCH_BYTES",
+    "MOST_DELIVERING",
+    "Confirm",
+    "Lane",
+    "OutputTopics",
+    "explained",
+    "look_at",
+    "reached",
+    "send_effects",
+    "send_pairs",
+    "send_records",
+    "without_value",
+]
+
+MAX_BATCH_BYTES = 900_000
+"""Below what a Kafka topic takes at its defaults (1,048,588), compression aside."""
+MOST_DELIVERING = 64 * 1024 * 1024
+"""Bytes on their way at a time: a broker refuses a request above 100 MiB
+(`socket.request.max.bytes`), and aiokafka puts a batch of every partition into one."""
+LARGE_RECORD_BYTES = 800_000
+"""A rejected record above this travels alone, as the broker may refuse it."""
+
+Confirm = Callable[[int, int], None]
+"""Called as rows are in the changelog: of how many submissions (the oldest), and up to which offset
+it holds nothing newer; -1 when the broker did not say."""
+Item = tuple[bytes | None, bytes | None, Headers]
+_NO_HEADERS: list[tuple[str, bytes | None]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTopics:
+    """Names of the topics that effects go to.
+
+    Attributes:
+        output: what the names of the outputs' own topics begin with; the output's id follows.
+    """
+
+    memberships: str
+    state: str
+    rejected: str
+    changelog: str
+    output: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All but those of outputs, which come and go with the definitions."""
+        return (self.memberships, self.state, self.rejected, self.changelog)
+
+
+class Lane(Protocol):
+    """The deliveries of one assigned partition, under one of the two guarantees."""
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether the outputs of a submission show with its rows or not at all.
+
+        Where they may show before, time must be durable before a tick's outputs are sent.
+        """
+        ...
+
+    @property
+    def failed(self) -> bool:
+        """Whether it delivers nothing any more."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another piece may be submitted now."""
+        ...
+
+    async def open(self) -> None:
+        """Make ready to deliver; before the partition's position and rows are read."""
+        ...
+
+    def submit(self, effects: Effects, next_offset: int | None, *, barrier: bool = False) -> None:
+        """Deliver ``effects``, then let the input position be ``next_offset`` (if any).
+
+        Args:
+            effects: What to deliver; it may be empty.
+            next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
+            barrier: It must not take effect before everything submitted earlier does; nor, under
+                exactly-once, together with anything else.
+        """
+        ...
+
+    async def drain(self) -> None:
+        """Wait until everything submitted has taken effect, or has failed."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; nothing is submitted afterwards."""
+        ...
+
+
+async def send_records(
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    records: Iterable[Item],
+    *,
+    timestamp: int | None = None,
+) -> list[asyncio.Future[Any]]:
+    """Enqueue records to one partition as ready-made batches; returns a future per batch.
+
+    A record larger than a batch travels alone. Only one coroutine at a time may enqueue to a
+    partition, or batches of two mix. Their timestamp is the time of writing unless given.
+    """
+    now, futures = wall_ms() if timestamp is None else timestamp, []
+    batch = producer.create_batch()
+    for key, value, headers in records:
+        if batch.append(key=key, value=value, timestamp=now, headers=headers) is None:
+            futures.append(await _send_batch(producer, topic, partition, batch))
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=now, headers=headers)
+    if batch.record_count():
+        batch.close()  # a closed batch does not linger
+        futures.append(await _send_batch(producer, topic, partition, batch))
+    return futures
+
+
+async def send_pairs(
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    pairs: Iterable[tuple[bytes, bytes | None]],
+) -> list[asyncio.Future[Any]]:
+    """:func:`send_records` for keys and values without headers, at a third of its time.
+
+    It appends to what a ``BatchBuilder`` wraps, and so keeps its count of records itself.
+    """
+    now, futures = wall_ms(), []
+    batch, count = producer.create_batch(), 0
+    append = batch._builder.append
+    for key, value in pairs:
+        if append(count, now, key, value, _NO_HEADERS) is None:
+            futures.append(await _send_filled(producer, topic, partition, batch, count))
+            batch, count = producer.create_batch(), 0
+            append = batch._builder.append
+            append(count, now, key, value, _NO_HEADERS)
+        count += 1
+    if count:
+        futures.append(await _send_filled(producer, topic, partition, batch, count))
+    return futures
+
+
+async def _send_filled(
+    producer: AIOKafkaProducer, topic: str, partition: int, batch: Any, count: int
+) -> asyncio.Future[Any]:
+    batch._relative_offset = count
+    batch.close()
+    return await _send_batch(producer, topic, partition, batch)
+
+
+async def _send_batch(
+    producer: AIOKafkaProducer, topic: str, partition: int, batch: Any
+) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    # Who was to look at it may have given up by then.
+    future.add_done_callback(look_at)
+    return future
+
+
+def look_at(future: asyncio.Future[Any]) -> None:
+    """Keep asyncio from reporting a failure as one of a future that nobody looked at."""
+    if not future.cancelled():
+        future.exception()
+
+
+def reached(batches: Sequence[asyncio.Future[Any]], rows: int) -> int:
+    """An offset up to which a changelog holds nothing newer than these rows.
+
+    Args:
+        batches: The batches of the rows, delivered.
+        rows: How many rows are in them.
+
+    Returns:
+        The offset behind the last row; behind the first of the last batch, when there are several;
+        -1 when the broker did not say.
+    """
+    offset: int = batches[-1].result().offset if batches else -1
+    return offset if offset < 0 else offset + (rows if len(batches) == 1 else 1)
+
+
+async def send_effects(
+    producer: AIOKafkaProducer, topics: OutputTopics, partition: int, effects: Effects
+) -> tuple[list[asyncio.Future[Any]], list[tuple[Rejected, asyncio.Future[Any]]]]:
+    """Enqueue everything but the rows.
+
+    Returns:
+        A future per batch, and apart from them the rejected records that travel alone, each with
+        its own: the broker may refuse those as too large.
+    """
+    futures: list[asyncio.Future[Any]] = []
+    alone: list[tuple[Rejected, asyncio.Future[Any]]] = []
+    if effects.memberships:
+        futures += await send_pairs(producer, topics.memberships, partition, effects.memberships)
+    if effects.state:
+        futures += await send_pairs(producer, topics.state, partition, effects.state)
+    for output, pairs in _by_output(effects.outputs).items():
+        futures += await send_pairs(producer, topics.output + output, partition, pairs)
+    for large, group in itertools.groupby(effects.rejected, key=_is_large):
+        if large:
+            for record in group:
+                (future,) = await send_records(producer, topics.rejected, partition, [record])
+                alone.append((record, future))
+        else:
+            futures += await send_records(producer, topics.rejected, partition, group)
+    return futures, alone
+
+
+def _by_output(
+    told: Iterable[tuple[str, bytes, bytes]],
+) -> dict[str, list[tuple[bytes, bytes | None]]]:
+    found: dict[str, list[tuple[bytes, bytes | None]]] = {}
+    for output, key, value in told:
+        found.setdefault(output, []).append((key, value))
+    return found
+
+
+def without_value(record: Rejected) -> Rejected:
+    """A rejected record that the broker refused as too large, as it goes out instead.
+
+    The input topic took it, compressed or under a higher limit; its headers say where.
+    """
+    key, value, headers = record
+    return key, None, [*headers, ("value_bytes", str(len(value or b"")).encode())]
+
+
+def _is_large(record: Rejected) -> bool:
+    key, value, headers = record
+    size = len(key or b"") + len(value or b"") + sum(len(n) + len(v) for n, v in headers)
+    return size > LARGE_RECORD_BYTES
+
+
+def explained(error: BaseException) -> BaseException:
+    """A broker's refusal in words that help; other errors as they are."""
+    if isinstance(error, InvalidTimestampError):
+        return BrokerError(
+            "the broker did not take a write, as its timestamp is too far from the broker's clock",
+            "nothing is lost: set this machine's clock, and the broker's, then start the worker "
+            "again",
+        )
+    if isinstance(error, KafkaError):
+        return BrokerError(
+            f"the broker did not take a write: {str(error) or type(error).__name__}",
+            "nothing is lost: see the broker's log, then start the worker again",
+        )
+    return error

@@ -1,0 +1,406 @@
+"""Faust's transport, with one Faust event per chunk: one partition's records of one fetch.
+
+Stock Faust makes several asyncio tasks per record, which costs ten times what this product may
+cost. Here nothing is done per record before the processor sees it. Six things differ from stock,
+each relied on by the rest of this package and held by ``tests/kafka/test_hooks.py``:
+
+* a record list passes through the schema unchanged (:class:`ChunkSchema`);
+* the drain loop hands over one message per partition and fetch, tagged with the *epoch* of the
+  partition's last seek, so that records fetched before a seek are told from those after it;
+* offsets are committed up to what has been *delivered* (:meth:`ChunkConsumer.advance`), never by
+  Faust's acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
+* pausing a partition reaches aiokafka, which otherwise keeps polling it;
+* a partition is reported as stuck when the broker has not answered for it, and never where its
+  records are not wanted;
+* revocation first lets the partitions finish and commits, and only then gives them up.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any, ClassVar
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from faust.serializers.schemas import Schema
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver, is_member
+from cdp_stream.kafka.aiokafka_patches.leaving import leave_in_any_generation
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
+
+__all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport", "memory_of"]
+
+_IDLE_S = 0.01
+_RECORD_BYTES = 250
+"""What a record takes beside its contents."""
+FETCH_BYTES = 16 * 1024 * 1024
+"""The most that one broker answers at a time, a batch that is larger by itself aside."""
+FETCHES_WAITING = 4
+"""So many answers of a broker may wait of a partition, before it is not fetched for a while."""
+MOST_FETCHED = 1024 * 1024
+LEAST_FETCHED = 16 * 1024
+"""Bounds of what is asked for of one partition; a broker answers with a whole batch at least."""
+FETCH_MAX_WAIT_MS = 100
+"""Faust's 1500 would let a long poll on idle partitions hold up the only fetch in flight."""
+
+
+class Chunk:
+    """The records of one partition from one fetch, in order.
+
+    Attributes:
+        records: As aiokafka decoded them, at least one.
+        epoch: Which seek of the partition they follow.
+        size: About the bytes of memory that they take.
+    """
+
+    __slots__ = ("epoch", "records", "size")
+
+    def __init__(self, records: list[Any], epoch: int) -> None:
+        self.records = records
+        self.epoch = epoch
+        self.size = memory_of(records)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def memory_of(records: Collection[Any]) -> int:
+    """About the bytes of memory that records take: hostile ones may be all key, or all headers."""
+    size = _RECORD_BYTES * len(records)
+    for record in records:
+        size += len(record.value or b"") + len(record.key or b"")
+        if record.headers:
+            size += sum(len(name) + len(value or b"") for name, value in record.headers)
+    return size
+
+
+class ChunkSchema(Schema):
+    """Hands a message's value to the agent as it is."""
+
+    def compile(self, app: Any, **_options: Any) -> Any:
+        """Return the decoder of a topic's messages."""
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+class Arrivals:
+    """What the consumer's thread has fetched, on its way to the loop that it was made in.
+
+    Attributes:
+        passed_bytes: Of what was got, how much was passed on; set by whoever gets it.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[dict[Any, Chunk] | Exception] = asyncio.Queue()
+        self._sent_bytes = 0  # by one thread, as `passed_bytes` by another
+        self.passed_bytes = 0
+
+    @property
+    def on_their_way_bytes(self) -> int:
+        """About the memory of what was sent and not passed on yet."""
+        return self._sent_bytes - self.passed_bytes
+
+    def send(self, fetched: dict[Any, Chunk] | Exception) -> None:
+        """Let chunks of partitions arrive, or what ended the fetching; in the consumer's thread."""
+        if not isinstance(fetched, Exception):
+            self._sent_bytes += sum(chunk.size for chunk in fetched.values())
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, fetched)
+
+    async def get(self) -> dict[Any, Chunk] | Exception:
+        """What arrives next."""
+        return await self._queue.get()
+
+
+class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that fetches: observed, read_committed, and answering within 100 ms."""
+
+    consumer: "ChunkConsumer"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._arriving_bytes = FETCH_BYTES
+        self._wanted_at: dict[TP, float] = {}
+        self._reported_at: dict[TP, float] = {}
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_bytes = FETCH_BYTES
+        # Aborted transactions must come back neither as events nor as rows.
+        consumer._isolation_level = "read_committed"
+        self.consumer.observer.attach(consumer)
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer; it reads nothing before it has subscribed."""
+        await super().on_start()
+        consumer = self._ensure_consumer()
+        decode_whole_batches(consumer)
+        leave_in_any_generation(consumer)
+
+    def start_pump(self, arrivals: "Arrivals") -> Future[None]:
+        """Fetch on and on in this thread; what was fetched, or ended it, arrives in another's loop.
+
+        Stock Faust asks this thread for every fetch anew, and then sleeps until something else
+        wakes its loop.
+        """
+
+        async def pump() -> None:
+            try:
+                while True:
+                    if arrivals.on_their_way_bytes > self._arriving_bytes:
+                        await asyncio.sleep(_IDLE_S)
+                    elif chunks := await self._fetch_chunks():
+                        arrivals.send(chunks)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised again where it is taken
+                arrivals.send(error)
+
+        return asyncio.run_coroutine_threadsafe(pump(), self.thread_loop)
+
+    async def _fetch_chunks(self) -> dict[Any, Chunk]:
+        """Drain what was fetched; no await lies between the draining and the notes on it."""
+        # The live set: a partition that is resumed meanwhile is drained by the call under way.
+        active = self.consumer._get_active_partitions()
+        if not (active and self.consumer.flow_active):
+            await asyncio.sleep(_IDLE_S)
+            return {}
+        fetched = await self._fetch_records(self._ensure_consumer(), active, timeout=1.0)
+        epochs, observer = self.consumer.epochs, self.consumer.observer
+        chunks = {}
+        for tp, records in fetched.items():
+            partition = (tp.topic, tp.partition)
+            observer.handed_over(partition, records[-1].offset)
+            chunks[tp] = Chunk(records, epochs.get(partition, 0))
+        return chunks
+
+    async def fetch_at_most(self, size: int, partitions: int) -> None:
+        """Ask for no more than so many bytes of a partition, and of all together, at a time."""
+        of_one = max(LEAST_FETCHED, min(size, MOST_FETCHED))
+        of_all = self._arriving_bytes = min(of_one * max(1, partitions), FETCH_BYTES)
+        await self.call_thread(self._fetch_at_most, of_one, of_all)
+
+    async def _fetch_at_most(self, of_one: int, of_all: int) -> None:
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._max_partition_fetch_bytes, fetcher._fetch_max_bytes = of_one, of_all
+
+    async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        """Seek, and tag with ``epoch`` whatever is fetched from there."""
+        await self.call_thread(self._start_at, offsets, epoch)
+
+    async def _start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            self.consumer.observer.forget((tp.topic, tp.partition))
+            consumer.seek(TopicPartition(tp.topic, tp.partition), offset)
+            self.consumer.epochs[tp.topic, tp.partition] = epoch
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's committed offset of each partition, ``None`` where there is none."""
+        answer: dict[TP, int | None] = await self.call_thread(self._committed, list(tps))
+        return answer
+
+    async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        return {tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps}
+
+    def set_fetching(self, tps: Iterable[TP], *, on: bool) -> None:
+        """Pause or resume partitions in aiokafka itself; from any thread."""
+        consumer = self._consumer
+        if consumer is None:
+            return
+        wanted = {TopicPartition(tp.topic, tp.partition) for tp in tps}
+        if on:
+            self._wanted_at.update(dict.fromkeys(wanted, time.monotonic()))
+
+        def change() -> None:
+            assigned = wanted & consumer.assignment()
+            if assigned:
+                (consumer.resume if on else consumer.pause)(*assigned)
+
+        self.thread_loop.call_soon_threadsafe(change)
+
+    def _verify_aiokafka_event_path(self, now: float, tp: TP) -> bool:
+        """Report an input partition that should be fetched and is not; whether that is all there is
+        to look at.
+
+        Stock Faust reports partitions that are paused, as those of the changelog are for good, and
+        never one that is fetched no more: it takes aiokafka's wall clock for a steady one.
+        """
+        app, topic, number = self.consumer.app, tp.topic, tp.partition
+        if topic in app.tables.changelog_topics or app.hosting.rests(number):
+            return True
+        if tp in self.consumer._paused_partitions:
+            return False  # too much waits: whether that moves is looked at next
+        longest_s = self.tp_fetch_request_timeout_secs
+        answered_at = self.consumer.observer.answered_at.get((topic, number))
+        wanted_at = self._wanted_at.get(tp)
+        silent_s = now - max(answered_at or 0.0, wanted_at or self.time_started)
+        if silent_s < longest_s:
+            self._reported_at.pop(tp, None)
+            return False
+        if now - self._reported_at.get(tp, -math.inf) >= longest_s:
+            self._reported_at[tp] = now
+            log("input_stuck", level=logging.ERROR, topic=topic, partition=number,
+                silent_s=round(silent_s),
+                next="see that the leader of the partition is up and may be reached")  # fmt: skip
+        return True
+
+
+class ChunkConsumer(driver.Consumer):
+    """Delivers chunks, and commits what was delivered."""
+
+    _thread: ChunkConsumerThread
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.observer = FetchObserver()
+        self.epochs: dict[tuple[str, int], int] = {}
+        self._progress: dict[TP, int] = {}
+        super().__init__(*args, **options)
+
+    def _new_consumer_thread(self) -> ChunkConsumerThread:
+        return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def fetch_at_most(self, size: int, partitions: int) -> None:
+        """Ask for no more than so many bytes of each of these partitions at a time; within bounds.
+
+        So much may be on its way from the thread, too.
+        """
+        await self._thread.fetch_at_most(size, partitions)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        arrivals = Arrivals()
+        pump = self._thread.start_pump(arrivals)
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                fetched = await arrivals.get()
+                if isinstance(fetched, BaseException):
+                    raise fetched
+                for tp, chunk in fetched.items():
+                    # Blocks while the flow is suspended; what it then delivers is of an old epoch.
+                    await self.callback(self._to_chunk_message(ensure_TP(tp), chunk))
+                    arrivals.passed_bytes += chunk.size
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+        finally:
+            pump.cancel()
+
+    def _to_chunk_message(self, tp: TP, chunk: Chunk) -> ConsumerMessage:
+        last = chunk.records[-1]
+        return ConsumerMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
+            None, None, chunk, None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        """Go on reading partitions at these offsets; their chunks carry ``epoch``."""
+        await self._thread.start_at(offsets, epoch)
+        for tp, offset in offsets.items():
+            self._read_offset[tp] = offset
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's committed offset of each partition, ``None`` where there is none."""
+        answer = await self._thread.committed(tps)
+        self._committed_offset.update(answer)
+        return answer
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Stop fetching from partitions, long polls included."""
+        tps = set(tps)
+        super().pause_partitions(tps)
+        self._thread.set_fetching(tps, on=False)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch from partitions again."""
+        tps = set(tps)
+        super().resume_partitions(tps)
+        self._thread.set_fetching(tps, on=True)
+
+    # -- committing ------------------------------------------------------------------------------
+
+    def advance(self, tp: TP, offset: int) -> None:
+        """Let the group's position of ``tp`` be ``offset`` at the next commit.
+
+        Everything below it has been delivered; offsets come in order.
+        """
+        self._progress[tp] = offset
+
+    def moved(self, tp: TP, offset: int) -> None:
+        """Note that a transaction has moved the group's position of ``tp``; nothing is committed.
+
+        Otherwise Faust would report in its log that commits have come to a halt.
+        """
+        self._committed_offset[tp] = offset
+        self._thread.tp_last_committed_at[tp] = time.monotonic()
+
+    def membership(self, group_id: str) -> GroupMembership:
+        """As whom the group knows this worker now."""
+        coordinator = self._thread._ensure_consumer()._coordinator
+        return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
+
+    async def is_member(self, member: GroupMembership) -> bool | None:
+        """See :func:`~cdp_stream.kafka.aiokafka_patches.fetch_observer.is_member`."""
+        consumer = self._thread._ensure_consumer()
+        answer: bool | None = await self._thread.call_thread(is_member, consumer, member)
+        return answer
+
+    def ack(self, message: Any) -> bool:
+        """Note only that Faust is done with a message; commits follow :meth:`advance`."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(list(self._progress))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._progress.get(tp)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let partitions finish what is in flight, commit it, then give them up."""
+        try:
+            await self.app.hosting.release()
+            await self.commit()
+        except (KafkaError, OSError, TimeoutError) as error:
+            # A rebalance must go on, and nothing is lost: what was not committed is read again.
+            self.log.warning("commit before revocation: %r", error)
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._progress.pop(tp, None)
+
+
+class ChunkTransport(driver.Transport):
+    """Faust's aiokafka transport with chunks."""
+
+    Consumer: ClassVar[type[Any]] = ChunkConsumer
+
+
+def chunk_topic(app: faust.App, name: str, *, partitions: int) -> Any:
+    """A topic whose agent gets chunks."""
+    schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
+    return app.topic(name, schema=schema, partitions=partitions)

@@ -1,0 +1,4 @@
+"""The past of a partition's input, read beside its live records.
+
+Start reading at ``reader.py``.
+"""

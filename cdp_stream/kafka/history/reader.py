@@ -1,0 +1,235 @@
+"""Reading the log from far back, beside the live consumer of a partition: what backfills read.
+
+One source after the other (partition/sources.py), its offsets as if all were one log. A consumer
+without a group reads ahead, a little: what waits is bounded by its share of the memory for records
+that wait, and one fetch. When
+the broker does not answer it is tried again: live traffic does not depend on it, and what was read
+is kept.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from cdp_stream.formats.backfill_rows import OPEN, Source
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.kafka.faust_adapter.consumer import LEAST_FETCHED, memory_of
+from cdp_stream.kafka.history.history_start import Start, Wanted, find_start, go_on_at
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.partition.effects import Record
+from cdp_stream.partition.room import Room
+from cdp_stream.partition.sources import Laid
+
+__all__ = ["HistoryReader", "Taken"]
+
+_AHEAD_BYTES = 4 * 1024 * 1024
+"""No more is read ahead, however much room there is."""
+_FETCH_BYTES = 512 * 1024
+"""Unpacked at once, between two slices of live records: about 3 ms."""
+_POLL_MS = 500
+_RETRY_S = 2.0
+_CUT_OFF_S = 30.0
+"""So long a partition must tell of an end before one that it had; a new leader may do so briefly.
+"""
+
+
+class Taken(NamedTuple):
+    """Some more records.
+
+    Attributes:
+        records: of one source, with the offsets of their partition.
+        through: the offset up to which all has now been taken; -1 while nothing is known.
+        source: which of the sources they are of.
+    """
+
+    records: list[Record]
+    through: int
+    source: int
+
+
+class HistoryReader:
+    """Reads the history of one partition.
+
+    Args:
+        client: Connection settings of the aiokafka client.
+        topic: The log.
+        wanted: What to read of it.
+        wake: Called when there is something to take.
+        room: Memory for records that wait.
+        cut_off_s: How long an end that is too early is not believed.
+
+    Attributes:
+        laid: What is read; what is too old left out, once that is known.
+        start: Where it began, or went on; ``None`` until that is known.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        topic: str,
+        wanted: Wanted,
+        *,
+        wake: Callable[[], None],
+        room: Room | None = None,
+        cut_off_s: float = _CUT_OFF_S,
+    ) -> None:
+        self._client = client
+        self._topic = topic
+        self._wanted = wanted
+        self._next = wanted.resume
+        self._wake = wake
+        self._cut_off_s = cut_off_s
+        self._room = room if room is not None else Room()
+        self._room.join(self)
+        self._chunks: deque[tuple[int, list[Any], int]] = deque()
+        self._cursor = 0
+        self._held = 0
+        self._has_room = asyncio.Event()
+        self.laid = Laid(wanted.sources)
+        self.start: Start | None = None
+        self._task = asyncio.create_task(self._run())
+
+    def take(self, limit: int, through: int) -> Taken:
+        """The next records up to an offset, at most so many."""
+        taken: list[Record] = []
+        index = self._chunks[0][0] if self._chunks else 0
+        shift = self.laid.shift(index)
+        while self._chunks and len(taken) < limit:
+            of, chunk, size = self._chunks[0]
+            if of != index:
+                break
+            part = chunk[self._cursor : self._cursor + limit - len(taken)]
+            if part[-1].offset + shift > through:
+                part = [record for record in part if record.offset + shift <= through]
+                if not part:
+                    break
+            taken += part
+            self._cursor += len(part)
+            if self._cursor == len(chunk):
+                self._chunks.popleft()
+                self._held -= size
+                self._cursor = 0
+        if self._held < self._most():
+            self._has_room.set()
+        last = taken[-1].offset + shift if taken else -1
+        if len(taken) == limit:
+            return Taken(taken, last, index)
+        if self._chunks:
+            of, chunk, _size = self._chunks[0]
+            before = chunk[self._cursor].offset + self.laid.shift(of) - 1
+            return Taken(taken, min(through, before), index)
+        known = -1 if self._next is None or self.start is None else self._next - 1
+        return Taken(taken, max(last, min(through, known)), index)
+
+    def _most(self) -> int:
+        return min(self._room.share(), _AHEAD_BYTES)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, OSError) as error:
+                log("backfill_waits", level=logging.WARNING,
+                    partition=self.laid.sources[-1].partition,
+                    error=str(error) or type(error).__name__,
+                    next="nothing: it goes on by itself when the broker answers")  # fmt: skip
+            await asyncio.sleep(_RETRY_S)
+
+    async def _read(self) -> None:
+        observer = FetchObserver()
+        consumer = AIOKafkaConsumer(
+            **self._client,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=max(LEAST_FETCHED, min(self._most() // 2, _FETCH_BYTES)),
+        )
+        observer.attach(consumer)
+        await consumer.start()
+        try:
+            decode_whole_batches(consumer)
+            if self.start is None:
+                await self._begin(consumer)
+            while True:
+                assert self._next is not None
+                await self._read_source(consumer, observer, self.laid.index(self._next))
+        finally:
+            await consumer.stop()
+
+    async def _begin(self, consumer: AIOKafkaConsumer) -> None:
+        if self._next is None:
+            self.laid, start = await find_start(consumer, self._topic, self._wanted)
+        else:
+            start = await go_on_at(consumer, self._topic, self.laid, self._next)
+        self._next, self.start = start.offset, start
+        self._wake()
+
+    async def _read_source(
+        self, consumer: AIOKafkaConsumer, observer: FetchObserver, index: int
+    ) -> None:
+        """Read on in a source, to its end; the last has none."""
+        source, shift = self.laid.sources[index], self.laid.shift(index)
+        tp = TopicPartition(self._topic, source.partition)
+        assert self._next is not None
+        consumer.assign([tp])
+        observer.forget((tp.topic, tp.partition))
+        consumer.seek(tp, self._next - shift)
+        cut_off_at: float | None = None
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._held >= self._most():
+                self._has_room.clear()
+                await self._has_room.wait()
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+            if (tp.topic, tp.partition) in observer.out_of_range:
+                # Retention was faster than we are; aiokafka goes on at the beginning.
+                observer.forget((tp.topic, tp.partition))
+                self._note_gap()
+            for records in fetched.values():
+                self._keep(index, source, records)
+            position: int = await consumer.position(tp)
+            if source.end == OPEN or position < source.end:
+                self._next = position + shift
+                self._wake()
+            if source.end == OPEN:
+                continue
+            if position >= source.end:
+                break
+            seen = observer.ends.get((tp.topic, tp.partition))
+            if seen is None or seen.end >= source.end:
+                cut_off_at = None
+            elif cut_off_at is None:
+                cut_off_at = loop.time()
+            elif loop.time() - cut_off_at > self._cut_off_s:
+                self._note_gap()
+                break
+        self._next = self.laid.begin(index + 1)
+        self._wake()
+
+    def _keep(self, index: int, source: Source, records: list[Any]) -> None:
+        if source.end != OPEN and records[-1].offset >= source.end:
+            records = [record for record in records if record.offset < source.end]
+        if records:
+            size = memory_of(records)
+            self._chunks.append((index, records, size))
+            self._held += size
+
+    def _note_gap(self) -> None:
+        assert self.start is not None
+        self.start = Start(self.start.offset, log_is_shorter=True)

@@ -1,0 +1,177 @@
+"""Topics that were deleted and made anew: noticed by their ids, and never skipped over in silence.
+
+Offsets of a topic that was made anew begin again. Where they have come as far as they were, nothing
+but the topic's id tells; so each partition keeps, in its changelog, the id of the input that its
+rows were made from. Rows without that note beside a position were written by a worker whose
+changelog was replaced while it ran: those from before are gone. A position of the group without any
+rows says the same of a changelog that was replaced while nobody ran.
+
+Source: docs/architecture.md, recovery.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
+
+__all__ = [
+    "ReplacedError",
+    "TopicWatch",
+    "changelog_is_gone",
+    "check_applied",
+    "definitions_were_replaced",
+    "input_was_replaced",
+]
+
+_WATCH_S = 10.0
+_NO_ID = b"-"
+"""Noted where the broker has no ids (yet)."""
+
+
+class ReplacedError(BrokerError):
+    """A topic is another than it was, under the same name."""
+
+
+class TopicWatch:
+    """Knows the ids of the input and of the changelog.
+
+    Args:
+        client: Connection settings of aiokafka clients.
+        events: Name of the input topic.
+        changelog: Name of the changelog.
+        definitions: Name of the topic of definitions, where it is followed.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        events: str,
+        changelog: str,
+        definitions: str | None = None,
+    ) -> None:
+        self._client = client
+        self._events = events
+        self._changelog = changelog
+        self._definitions = definitions
+        self._ids: dict[str, str] = {}
+
+    async def learn(self) -> None:
+        """Ask for the ids; those that are known already must still be true.
+
+        Raises:
+            ReplacedError: A topic was made anew since.
+            BrokerError: The broker does not answer.
+        """
+        for topic in (self._events, self._changelog, self._definitions):
+            if topic is None:
+                continue
+            _cluster, found = await read_topic_identity(self._client, topic)
+            if not found:
+                continue
+            if self._ids.setdefault(topic, found) == found:
+                continue
+            if topic == self._events:
+                raise input_was_replaced(topic, "while this worker read it")
+            if topic == self._definitions:
+                raise definitions_were_replaced(topic, "while this worker followed it")
+            raise changelog_is_gone(topic, "while this worker wrote it")
+
+    def note(self, partition: int, noted: bytes | None, position: int) -> bytes | None:
+        """Compare what a partition's rows say of the input.
+
+        Args:
+            partition: Its number.
+            noted: The note in its changelog, if there is one.
+            position: Offset of the last record applied; -1 before the first.
+
+        Returns:
+            The note to write; None where it is there.
+
+        Raises:
+            ReplacedError: The rows are of another input, or some of them are gone.
+        """
+        known = self._ids.get(self._events, "").encode() or _NO_ID
+        if noted == known or (noted is not None and known == _NO_ID):
+            return None
+        if noted is None and position >= 0:
+            raise changelog_is_gone(
+                self._changelog, f"and partition {partition} has only what was written since"
+            )
+        if noted is not None and noted != _NO_ID:
+            raise input_was_replaced(
+                self._events, f"since partition {partition} was read up to offset {position}"
+            )
+        return known
+
+    async def watch(self, fail: Callable[[BaseException], None]) -> None:
+        """Ask again and again, until ``fail`` was told that a topic was made anew."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            try:
+                await self.learn()
+            except ReplacedError as error:
+                fail(error)
+                return
+            except BrokerError:
+                continue  # it does not answer: whatever reads and writes there says so
+
+
+def input_was_replaced(topic: str, when: str) -> ReplacedError:
+    """The input is another than the one that rows were made from."""
+    return ReplacedError(
+        f"{topic} was deleted and made anew, or cut off, {when}",
+        "restore the topic, or start afresh with another --prefix",
+    )
+
+
+def changelog_is_gone(topic: str, what: str) -> ReplacedError:
+    """Rows that were made from the input are not in the changelog."""
+    return ReplacedError(
+        f"{topic} was deleted and made anew, {what}: the state of profiles is gone",
+        "restore the topic, or stop all workers, start afresh with another --prefix, and publish "
+        "the events there from their beginning",
+    )
+
+
+def check_applied(
+    group: str, tp: TopicPartition, changelog: str, committed: int, applied: int
+) -> None:
+    """Check that rows were made of all that the group has committed: what lies between would be
+    skipped.
+
+    Args:
+        group: The group.
+        tp: A partition of the input.
+        changelog: Name of the changelog.
+        committed: The group's position; 0 for none.
+        applied: Offset of the last record that rows were made of; -1 for none.
+
+    Raises:
+        ReplacedError: They were not.
+    """
+    if committed <= applied + 1:
+        return
+    if applied < 0:
+        raise changelog_is_gone(
+            changelog,
+            f"as partition {tp.partition} has no rows and the group's position is {committed}",
+        )
+    raise ReplacedError(
+        f"the position of group {group} in {tp.topic}, partition {tp.partition}, is {committed}, "
+        f"but {changelog} has only what came of records before {applied + 1}: those in between "
+        "would be skipped",
+        f"set the position back, and they are applied: kafka-consumer-groups.sh --group {group} "
+        f"--topic {tp.topic}:{tp.partition} --reset-offsets --to-offset {applied + 1} --execute",
+    )
+
+
+def definitions_were_replaced(topic: str, what: str) -> ReplacedError:
+    """Versions that partitions are under are not in the topic of definitions."""
+    return ReplacedError(
+        f"{topic} was deleted and made anew, {what}",
+        "restore the topic; or apply the definitions to it, run all workers once with "
+        "--definitions and the same files, and then without",
+    )

@@ -1,0 +1,210 @@
+"""Reading partitions from their beginning to their end, in bulk: recovery.
+
+Faust's own recovery counts records up to an end offset that it asked for beforehand. That hangs on
+a changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on a
+broker that tells that offset wrong. Here a partition has been read when a fetch, sent after we
+began, is answered with "nothing beyond what you have", and that is confirmed
+(aiokafka_patches/fetch_observer.py): no offset is counted.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
+
+from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.kafka.faust_adapter.consumer import FETCH_BYTES
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
+
+__all__ = ["find_lost_positions", "read_to_end"]
+
+_POLL_MS = 200
+_STALLED_AFTER_S = 120.0
+_LOOK_AT_LEADERS = (
+    "check that the leaders of its partitions are up, and as many replicas in sync with them as "
+    "min.insync.replicas asks for"
+)
+
+
+async def read_to_end(
+    client: Mapping[str, Any],
+    topic: str,
+    partitions: Collection[int],
+    take: Callable[[int, list[Any]], None],
+    *,
+    starts: Mapping[int, int] | None = None,
+    progress: Callable[[Mapping[int, int], Mapping[int, int]], None] | None = None,
+) -> None:
+    """Pass every record of these partitions to ``take(partition, records)``, in order.
+
+    Aborted transactions are left out. Returns when all that the partitions held as this was called
+    has been passed on.
+
+    Args:
+        client: Connection settings of the aiokafka client.
+        topic: The topic to read.
+        partitions: Which of its partitions.
+        take: Gets lists of records as aiokafka decoded them.
+        starts: The offset to begin at, of partitions that are not read from their beginning.
+        progress: Called now and then with the next offset and the end of each partition, as far as
+            they are known.
+
+    Raises:
+        BrokerError: The broker sent nothing for two minutes.
+    """
+    waiting = {TopicPartition(topic, partition) for partition in partitions}
+    if not waiting:
+        return
+    observer = FetchObserver()
+    consumer = _reader(client, observer)
+    try:
+        await consumer.start()
+        decode_whole_batches(consumer)
+        consumer.assign(list(waiting))
+        for number, offset in (starts or {}).items():
+            consumer.seek(TopicPartition(topic, number), offset)
+        last: dict[TopicPartition, int] = {}
+        loop = asyncio.get_running_loop()
+        heard_at = loop.time()
+        while waiting:
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+            for tp, records in fetched.items():  # no await in here: see FetchObserver.handed_over
+                last[tp] = records[-1].offset
+                observer.handed_over((tp.topic, tp.partition), last[tp])
+            for tp, records in fetched.items():
+                take(tp.partition, records)
+                heard_at = loop.time()
+                await asyncio.sleep(0)
+            if progress is not None:
+                ends = {partition: end for (_, partition), end in observer.highwaters.items()}
+                progress({tp.partition: offset + 1 for tp, offset in last.items()}, ends)
+            done = {tp for tp in waiting if _at_end(observer, tp, last.get(tp, -1))}
+            if done:
+                consumer.pause(*done)
+                waiting -= done
+            elif loop.time() - heard_at > _STALLED_AFTER_S:
+                raise BrokerError(
+                    f"the broker sent nothing of {topic} for {_STALLED_AFTER_S:.0f} s",
+                    _LOOK_AT_LEADERS,
+                )
+    finally:
+        await consumer.stop()
+
+
+async def find_lost_positions(
+    client: Mapping[str, Any],
+    topic: str,
+    positions: Mapping[int, int],
+    *,
+    believed_after_s: float = 0.0,
+    answers_within_s: float = _STALLED_AFTER_S,
+) -> dict[int, int]:
+    """Tell which partitions do not reach up to a position that was read from them before.
+
+    Args:
+        client: Connection settings of the aiokafka client.
+        topic: The topic.
+        positions: Next offset to read, per partition.
+        believed_after_s: For so long it is looked again whether a partition is longer after all.
+        answers_within_s: How long the broker may take to answer, beside that.
+
+    Returns:
+        The end offset of each partition that ends before its position: the topic was deleted and
+        made anew, or cut off. Empty when all is well. A position that retention has passed is well.
+
+    Raises:
+        BrokerError: The broker does not answer.
+    """
+    waiting = {TopicPartition(topic, p): offset for p, offset in positions.items()}
+    if not waiting:
+        return {}
+    observer = FetchObserver()
+    consumer = _reader(client, observer, auto_offset_reset="none")
+    try:
+        async with asyncio.timeout(believed_after_s + answers_within_s):
+            await consumer.start()
+            return await _find_lost(consumer, observer, waiting, believed_after_s)
+    except TimeoutError as error:
+        numbers = ", ".join(str(tp.partition) for tp in sorted(waiting))
+        noun = "partition" if len(waiting) == 1 else "partitions"
+        raise BrokerError(
+            f"the broker did not tell within {answers_within_s:g} s how far {topic} reaches, "
+            f"{noun} {numbers}",
+            _LOOK_AT_LEADERS,
+        ) from error
+    finally:
+        await consumer.stop()
+
+
+async def _find_lost(
+    consumer: AIOKafkaConsumer,
+    observer: FetchObserver,
+    waiting: dict[TopicPartition, int],
+    believed_after_s: float,
+) -> dict[int, int]:
+    """Ask until each partition is known to be long enough, or believed not to be; whoever is not
+    through yet is left in ``waiting``.
+    """
+    consumer.assign(list(waiting))
+    for tp, offset in waiting.items():
+        consumer.seek(tp, offset)
+    lost: dict[int, int] = {}
+    loop = asyncio.get_running_loop()
+    believed_at = loop.time() + believed_after_s
+    while True:
+        # Asked first: most of the time that is all.
+        ends = await _ends(consumer, list(waiting))
+        for tp, offset in list(waiting.items()):
+            key = (tp.topic, tp.partition)
+            end = max(ends.get(tp, 0), observer.highwaters.get(key, 0))
+            if end < offset:
+                answered = tp in ends and (key in observer.ends or key in observer.out_of_range)
+                if not answered or loop.time() < believed_at:
+                    continue
+                lost[tp.partition] = end
+            consumer.pause(tp)
+            del waiting[tp]
+        if not waiting:
+            return lost
+        # Some brokers give an end before the last records: a fetch at the position knows better.
+        try:
+            await consumer.getmany(timeout_ms=_POLL_MS)
+        except OffsetOutOfRangeError:
+            await asyncio.sleep(_POLL_MS / 1000)
+
+
+async def _ends(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Ends as the broker gives them; none while it does not know them."""
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    except KafkaTimeoutError:
+        return {}
+    return ends
+
+
+def _at_end(observer: FetchObserver, tp: TopicPartition, last: int) -> bool:
+    end = observer.ends.get((tp.topic, tp.partition))
+    return end is not None and last >= end.after
+
+
+def _reader(
+    client: Mapping[str, Any], observer: FetchObserver, *, auto_offset_reset: str = "earliest"
+) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(
+        **client,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset=auto_offset_reset,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=10,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_bytes=FETCH_BYTES,
+    )
+    observer.attach(consumer)
+    return consumer

@@ -1,0 +1,4 @@
+"""What a worker does with the partitions that the group assigns to it, and when.
+
+Start reading at ``partition_task.py``.
+"""

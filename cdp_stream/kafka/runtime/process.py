@@ -1,0 +1,265 @@
+"""Running one worker process: start, serve, stop; what ends it, and with which exit code.
+
+Faust's own ``Worker`` is not used: it takes over logging, signals and standard output, and ends
+with 0 on some crashes. Here SIGTERM and SIGINT drain (finish the slice, deliver, commit, leave the
+group) within 10 s, and whatever else ends the worker exits non-zero.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import uvloop
+from prometheus_client.registry import Collector
+
+from cdp_stream.collector import calm_collector
+from cdp_stream.errors import BrokerError, CdpError
+from cdp_stream.kafka.commit.guarantee import settle_guarantee
+from cdp_stream.kafka.contact import BrokerContact
+from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.faust_adapter.app import ChunkApp
+from cdp_stream.kafka.health import Health, serve
+from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
+from cdp_stream.settings import Settings
+from cdp_stream.store.data_directory import hold_data_directory
+
+__all__ = ["run_worker", "serve_app", "stop_app"]
+
+_DRAIN_S = 8.0
+"""Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
+
+
+CreateApp = Callable[[Settings, int, Metrics], ChunkApp]
+
+
+class Companion(Protocol):
+    """A process that a worker keeps beside it."""
+
+    @property
+    def metrics(self) -> Collector:
+        """What it tells of itself."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs now; asked by another thread."""
+        ...
+
+    def report(self) -> Mapping[str, Any]:
+        """How what it runs stands; asked by another thread."""
+        ...
+
+    async def run(self) -> BaseException:
+        """Keep it running; returns what the worker has to end with."""
+        ...
+
+    async def stop(self) -> None:
+        """End it."""
+        ...
+
+
+def run_worker(
+    settings: Settings,
+    create_app: CreateApp,
+    *,
+    companion: Companion | None = None,
+    may_fall_back: bool = False,
+    definitions: DefinitionsSource | None = None,
+) -> int:
+    """Run a worker until a signal or a failure ends it.
+
+    Args:
+        settings: The worker's settings.
+        create_app: Makes the Faust app, given the settings in force and the number of partitions
+            of the input, once topics are there, and where to count; called on the running loop.
+        companion: Runs beside it, and ends with it.
+        may_fall_back: Whether at-least-once will do on a broker that has no transactions.
+        definitions: Where they come from; the app is made as soon as there are some. ``None``: it
+            needs none.
+
+    Returns:
+        0 after SIGTERM or SIGINT; otherwise never.
+
+    Raises:
+        CdpError: What ended the worker, as one line that says what to do next.
+    """
+    set_up_logging(settings.log_level, settings.log_format)
+    calm_collector()
+    with contextlib.ExitStack() as held:
+        if settings.store == "rocksdb":
+            held.enter_context(hold_data_directory(settings.data_dir))
+        return uvloop.run(
+            _run(settings, create_app, definitions, companion, may_fall_back=may_fall_back)
+        )
+
+
+async def _run(
+    settings: Settings,
+    create_app: CreateApp,
+    definitions: DefinitionsSource | None,
+    companion: Companion | None,
+    *,
+    may_fall_back: bool,
+) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    partitions = await ensure_topics(settings)
+    await warn_of_future_records(settings)
+    settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
+    # In a list, for it is asked before there is one: a worker may wait for its first definitions.
+    apps: list[ChunkApp] = []
+    metrics = Metrics()
+    contact = BrokerContact(lambda: apps)
+    health = Health(
+        lambda: bool(apps) and apps[0].hosting.ready,
+        broker_lost=lambda: contact.is_lost,
+        sinks=None if companion is None else lambda: companion.is_up,
+    )
+    metrics.describe_worker(
+        version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
+        ready=lambda: health.is_ready,
+    )  # fmt: skip
+    if companion is not None:
+        metrics.registry.register(companion.metrics)
+    if settings.metrics_port is not None:
+        reports: dict[str, Callable[[], Mapping[str, Any]]] = {
+            "/backfill": metrics.backfill.as_json
+        }
+        if companion is not None:
+            reports["/outputs"] = companion.report
+        serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
+    beat = asyncio.create_task(health.beat())
+    watch = asyncio.create_task(contact.watch())
+    if definitions is not None and not await _have(definitions, apps, stopping):
+        watch.cancel()
+        beat.cancel()
+        return 0
+    app = create_app(settings, partitions, metrics)
+    apps.append(app)
+    beside = None if companion is None else asyncio.create_task(companion.run())
+    log("worker_starting", group=settings.group_id, partitions=partitions,
+        guarantee=settings.guarantee)  # fmt: skip
+    failure = await serve_app(app, stopping, beside)
+    graceful = failure is None
+    watch.cancel()
+    health.stopping()
+    if definitions is not None:
+        await definitions.stop()
+    if beside is not None and companion is not None:
+        beside.cancel()
+        ended, _ = await asyncio.gather(stop_app(app, commit=graceful), companion.stop())
+    else:
+        ended = await stop_app(app, commit=graceful)
+    beat.cancel()
+    log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
+    if not ended:
+        # A broker that does not answer any more keeps clients, and so the process, waiting.
+        _exit_at_once(failure or _cut_short())
+    if failure is not None:
+        raise failure
+    return 0
+
+
+async def _have(
+    definitions: DefinitionsSource, apps: list[ChunkApp], stopping: asyncio.Event
+) -> bool:
+    """Wait until there are definitions; whether there are, and not the end before.
+
+    The apps, made later, are woken whenever there are others.
+    """
+
+    def changed() -> None:
+        for app in apps:
+            app.hosting.wake_up()
+
+    started = asyncio.ensure_future(definitions.start(changed))
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if started.done():
+        started.result()
+        return True
+    started.cancel()
+    await definitions.stop()
+    return False
+
+
+async def serve_app(
+    app: Any, stopping: asyncio.Event, beside: asyncio.Task[BaseException] | None = None
+) -> BaseException | None:
+    """Run the app until it is told to stop; returns what failed, if anything did.
+
+    Args:
+        app: The app.
+        stopping: Set when it is to stop.
+        beside: What runs beside it; its end is the app's, and its result what failed.
+    """
+    waits: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(app.start()),
+        asyncio.ensure_future(stopping.wait()),
+        asyncio.ensure_future(app.hosting.failed.wait()),
+        asyncio.ensure_future(app._crashed.wait()),
+    ]
+    start = waits[0]
+    try:
+        pending = {*waits} if beside is None else {*waits, beside}
+        while True:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if done != {start} or start.exception() is not None:
+                break
+    finally:
+        for wait in waits[1:]:
+            wait.cancel()
+    if stopping.is_set() and app.hosting.failure is None and not app._crashed.is_set():
+        return None
+    error = app.hosting.failure or app.crash_reason
+    if error is None and beside is not None and beside.done():
+        error = beside.exception() or beside.result()
+    if error is None and start.done():
+        error = start.exception()
+    return _explained(error or RuntimeError("the worker ended by itself"))
+
+
+def _cut_short() -> BrokerError:
+    return BrokerError(
+        f"the worker was told to stop, and Kafka did not answer within {_DRAIN_S:.0f} s",
+        "nothing is lost: what was not committed is done again by whoever takes over",
+    )
+
+
+def _explained(error: BaseException) -> BaseException:
+    if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
+        return error
+    return BrokerError(
+        f"Kafka: {str(error) or type(error).__name__}",
+        "nothing is lost: check the broker, then start the worker again",
+    )
+
+
+async def stop_app(app: Any, *, commit: bool) -> bool:
+    """Stop the app; returns whether it came to an end in time."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_DRAIN_S):
+            await app.hosting.stop()
+            if commit:
+                await app.consumer.commit()
+            await app.stop()
+            return True
+    return False
+
+
+def _exit_at_once(error: BaseException) -> None:
+    """End the process though threads still hang; they would keep it alive, and it must not be."""
+    sys.stderr.write(f"{str(error) or type(error).__name__}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code if isinstance(error, CdpError) else 3)

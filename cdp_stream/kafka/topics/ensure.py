@@ -1,0 +1,430 @@
+"""Topics are made as they are planned if they are missing, and checked if not.
+
+A topic with another partition count would send a profile's rows and changes where its events are
+not, and a cleanup policy of another kind loses rows or changes in silence. So both are checked at
+every start, and a worker does not run on what it cannot repair.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    InvalidConfigurationError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from cdp_stream.errors import BrokerError, UsageError, counted
+from cdp_stream.formats.limits import CLOCK_SKEW_MS
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.connection_errors import explain_no_connection
+from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics.catalog import (
+    DEFINITIONS,
+    MOST_AHEAD,
+    SINK_TOPICS,
+    TOPICS,
+    TopicPlan,
+    output_topic,
+    rejected_topic,
+)
+from cdp_stream.settings import Settings
+
+__all__ = [
+    "definitions_topic_is_there",
+    "ensure_definitions_topic",
+    "ensure_output_topics",
+    "ensure_sink_topics",
+    "ensure_topics",
+    "partition_counts",
+    "started_admin",
+    "warn_of_future_records",
+]
+
+_CONNECT_S = 15.0
+_INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
+
+
+async def ensure_topics(
+    settings: Settings,
+    outputs: Collection[str] = (),
+    *,
+    make: bool = True,
+    sinks: bool = False,
+) -> int:
+    """Make the topics that are missing, check those that are there.
+
+    Args:
+        settings: Which broker, which prefix.
+        outputs: Ids of the outputs whose topics belong to them.
+        make: Whether to make any; without it, one that is missing is an error.
+        sinks: Whether the topics of sinks are wanted too.
+
+    Returns:
+        How many partitions they have.
+
+    Raises:
+        BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
+    """
+    async with _admin(settings) as admin:
+        further = tuple(map(output_topic, outputs))
+        if sinks:
+            further += (*map(rejected_topic, outputs), *SINK_TOPICS)
+        return await _ensure(admin, settings, further, make=make)
+
+
+async def ensure_output_topics(
+    settings: Settings, outputs: Collection[str]
+) -> dict[str, BrokerError]:
+    """Make the topics of outputs that are missing, check those that are there.
+
+    What is wrong with one output's is no trouble of another's, so it is returned.
+
+    Args:
+        settings: Which broker, which prefix; it has the topics of the profiles topology.
+        outputs: Their ids.
+
+    Returns:
+        What is wrong with an output's own topics, by its id; nothing of those that are right.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses to show topics at all.
+    """
+    plans = {output: (output_topic(output), rejected_topic(output)) for output in outputs}
+    wanted = [plan for own in plans.values() for plan in own]
+    async with _admin(settings) as admin:
+        there = await partition_counts(admin)
+        partitions = there.get(settings.topic(_INPUT[0].suffix), settings.partitions)
+        missing = [plan for plan in wanted if settings.topic(plan.suffix) not in there]
+        wrong: dict[str, BrokerError] = {}
+        if missing:
+            wrong = await _not_created(admin, settings, missing, partitions)
+            made = {settings.topic(plan.suffix) for plan in missing} - wrong.keys()
+            there = await _wait_for(admin, made)
+        known = [plan for plan in wanted if settings.topic(plan.suffix) not in wrong]
+        wrong |= await _wrong_cleanups(admin, settings, known)
+    for plan in known:
+        name = settings.topic(plan.suffix)
+        if there[name] != partitions:
+            wrong[name] = _wrong_count_of_output(settings, name, there[name], partitions)
+    found: dict[str, BrokerError] = {}
+    for output, own in plans.items():
+        names = [settings.topic(plan.suffix) for plan in own]
+        if (error := next((wrong[name] for name in names if name in wrong), None)) is not None:
+            then = f"{error.next_step}, then resume output {output}"
+            found[output] = BrokerError(error.message, then)
+    return found
+
+
+async def ensure_definitions_topic(settings: Settings) -> None:
+    """Make the topic of definitions if it is missing, check it if it is there.
+
+    Raises:
+        BrokerError: The broker does not answer, refuses, or holds one that does not fit.
+    """
+    async with _admin(settings) as admin:
+        name = settings.topic(DEFINITIONS.suffix)
+        there = await partition_counts(admin)
+        if name not in there:
+            _refuse(await _not_created(admin, settings, [DEFINITIONS], 1))
+            there = await _wait_for(admin, {name})
+        if there[name] != 1:
+            raise BrokerError(
+                f"{name} has {counted(there[name], 'partition')}, but must have 1",
+                "delete it and apply the definitions again, or use another --prefix",
+            )
+        _refuse(await _wrong_cleanups(admin, settings, (DEFINITIONS,)))
+
+
+async def definitions_topic_is_there(settings: Settings) -> bool:
+    """Whether anything can have been applied.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
+
+
+async def check_prefix(settings: Settings) -> None:
+    """See that there is an input topic to publish to: a prefix that is misspelt must not become a
+    system of its own.
+
+    Raises:
+        UsageError: There is none.
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        name = settings.topic(_INPUT[0].suffix)
+        if name not in await partition_counts(admin):
+            raise UsageError(
+                f"there is no topic {name} on {settings.broker}: nothing has run with the prefix "
+                f"`{settings.prefix}`",
+                "name the prefix that you mean with --prefix; or make its topics with --create, or "
+                "by starting a worker",
+            )
+
+
+async def check_broker(settings: Settings) -> None:
+    """See that the broker answers.
+
+    Raises:
+        BrokerError: It does not.
+    """
+    await (await started_admin(settings)).close()
+
+
+async def ensure_sink_topics(settings: Settings) -> list[str]:
+    """Make what the sinks share, if it is missing, and nothing else; not where nothing has run.
+
+    Returns:
+        The ids of the outputs that have a topic.
+
+    Raises:
+        UsageError: No topic begins with the prefix.
+        BrokerError: The broker does not answer, or refuses.
+    """
+    async with _admin(settings) as admin:
+        there = await partition_counts(admin)
+        own = {plan.suffix for plan in (DEFINITIONS, *TOPICS, *SINK_TOPICS)}
+        if not any(settings.topic(suffix) in there for suffix in own):
+            raise UsageError(
+                f"there is no system with the prefix `{settings.prefix}` on {settings.broker}",
+                "name the prefix of the one that you mean with --prefix; or apply definitions, or "
+                "start a worker, first",
+            )
+        missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
+        if missing:
+            _refuse(await _not_created(admin, settings, missing, 1))
+            await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+    prefix = settings.topic("output.")
+    found = {name.removeprefix(prefix) for name in there if name.startswith(prefix)}
+    return sorted(found - {f"{output}.rejected" for output in found})
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that asks about topics, and tells what goes wrong in words."""
+    admin = await started_admin(settings)
+    try:
+        yield admin
+    except KafkaError as error:
+        raise BrokerError(
+            f"the broker at {settings.broker} refused to show or make topics: {error}",
+            "check its log and this client's rights",
+        ) from error
+    except TimeoutError as error:
+        raise BrokerError(
+            f"the broker at {settings.broker} did not show or make topics in time",
+            "try again; if that does not help, see whether the cluster has a controller",
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def started_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """A client for topics and groups, to be closed.
+
+    Raises:
+        BrokerError: The broker cannot be connected to.
+    """
+    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
+    aiokafka_log = logging.getLogger("aiokafka")
+    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await admin.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await admin.close()
+        raise await explain_no_connection(settings) from error
+    finally:
+        aiokafka_log.removeFilter(_silent)
+    return admin
+
+
+def _silent(_record: logging.LogRecord) -> bool:
+    return False
+
+
+async def _ensure(
+    admin: AIOKafkaAdminClient,
+    settings: Settings,
+    outputs: tuple[TopicPlan, ...],
+    *,
+    make: bool,
+) -> int:
+    there = await partition_counts(admin)
+    events = settings.topic("events")
+    partitions = there.get(events, settings.partitions)
+    # The input first: it may have been made a moment ago by somebody else, with another number of
+    # partitions, and the others get as many as it turns out to have.
+    for group in (_INPUT, (*_OUTPUTS, *outputs)):
+        missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
+        if missing and not make:
+            raise BrokerError(
+                f"{settings.topic(missing[0].suffix)} is not there: no worker has run with this "
+                "prefix",
+                "name the prefix of the system that you mean with --prefix",
+            )
+        if missing:
+            _refuse(await _not_created(admin, settings, missing, partitions))
+            there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+            partitions = there[events]
+    for plan in (*TOPICS, *outputs):
+        name = settings.topic(plan.suffix)
+        wanted = plan.partitions or partitions
+        if there[name] != wanted:
+            of_events = f"but {events} has" if plan.partitions is None else "but must have"
+            raise BrokerError(
+                f"{name} has {counted(there[name], 'partition')}, {of_events} {wanted}",
+                "if cdp repartition was interrupted, run it again with the same --partitions; else "
+                f"give {name} {counted(wanted, 'partition')}, or start afresh with another "
+                "--prefix",
+            )
+    _refuse(await _wrong_cleanups(admin, settings, (*TOPICS, *outputs)))
+    return partitions
+
+
+async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many partitions each topic of the cluster has."""
+    found: list[dict[str, Any]] = await admin.describe_topics()
+    return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
+
+
+def _refuse(wrong: Mapping[str, BrokerError]) -> None:
+    for error in wrong.values():
+        raise error
+
+
+async def _not_created(
+    admin: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan], partitions: int
+) -> dict[str, BrokerError]:
+    """Make topics; why some cannot be, by their names."""
+    errors = await _create(admin, settings, missing, partitions)
+    again = [
+        replace(plan, where_known={})
+        for plan in missing
+        if plan.where_known
+        and for_code(errors[settings.topic(plan.suffix)][0]) is InvalidConfigurationError
+    ]
+    if again:
+        errors |= await _create(admin, settings, again, partitions)
+    wrong: dict[str, BrokerError] = {}
+    for name, (code, *detail) in errors.items():
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:  # another worker was quicker
+            reason = next((text for text in detail if text), error.__name__)
+            wrong[name] = BrokerError(
+                f"{name} cannot be made: {reason}", "make it by hand, or as allowed"
+            )
+    made = {settings.topic(plan.suffix): plan for plan in missing}
+    for name in wrong:
+        del made[name]
+    if made:
+        counts = {name: plan.partitions or partitions for name, plan in made.items()}
+        compacted = [name for name, plan in made.items() if plan.cleanup == "compact"]
+        log("topics_created", partitions=counts, compacted=compacted,
+            replication=settings.replication)  # fmt: skip
+    return wrong
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: list[TopicPlan], partitions: int
+) -> dict[str, list[Any]]:
+    """The error codes, and words to them, by the topics' names."""
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                name=settings.topic(plan.suffix),
+                num_partitions=plan.partitions or partitions,
+                replication_factor=settings.replication,
+                topic_configs={
+                    "cleanup.policy": plan.cleanup, **plan.settings, **plan.where_known,
+                },
+            )
+            for plan in plans
+        ]
+    )  # fmt: skip
+    return {name: rest for name, *rest in response.topic_errors}
+
+
+async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, int]:
+    """Wait until all of a broker's answers know topics that were just made."""
+    async with asyncio.timeout(_CONNECT_S):
+        while True:
+            there = await partition_counts(admin)
+            if names <= there.keys():
+                return there
+            await asyncio.sleep(0.1)
+
+
+async def _wrong_cleanups(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: Sequence[TopicPlan]
+) -> dict[str, BrokerError]:
+    """What is wrong with the cleanup policies of topics, by their names."""
+    wanted = {settings.topic(plan.suffix): plan.cleanup for plan in plans}
+    wrong: dict[str, BrokerError] = {}
+    for name, has in (await _settings_of(admin, wanted)).items():
+        policy = has.get("cleanup.policy")
+        if policy is None or policy == wanted[name]:
+            continue
+        wrong[name] = BrokerError(
+            f"{name} has cleanup.policy={policy}, but must have {wanted[name]}",
+            f"kafka-configs --alter --topic {name} --add-config cleanup.policy={wanted[name]}",
+        )
+    return wrong
+
+
+async def _settings_of(
+    admin: AIOKafkaAdminClient, names: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """The settings of topics, as far as they may be seen."""
+    responses = await admin.describe_configs(
+        # All of a topic's settings: the embedded broker does not know how to be asked for one.
+        [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    )
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in responses
+        for code, _message, _kind, name, entries in response.resources
+        if not code
+    }
+
+
+async def warn_of_future_records(settings: Settings) -> None:
+    """Tell if brokers take records into the input that are far ahead of their clock.
+
+    Nothing is told of a broker that does not know the setting.
+
+    Raises:
+        BrokerError: The broker does not answer, or refuses.
+    """
+    name = settings.topic(_INPUT[0].suffix)
+    async with _admin(settings) as admin:
+        has = (await _settings_of(admin, [name])).get(name, {})
+    most = has.get(MOST_AHEAD)
+    takes_any = most is not None and int(most) > CLOCK_SKEW_MS
+    if takes_any and has.get("message.timestamp.type") != "LogAppendTime":
+        log("topic_takes_future_records", level=logging.WARNING, topic=name,
+            reason=f"{MOST_AHEAD} is {most}: a producer's wrong clock moves its profiles into the "
+                   "future",
+            next=f"kafka-configs --alter --topic {name} --add-config {MOST_AHEAD}={CLOCK_SKEW_MS}",
+        )  # fmt: skip
+
+
+def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int) -> BrokerError:
+    """Somebody else made the topic, most likely: profiles write to none that does not fit."""
+    own, events = counted(has, "partition"), settings.topic(_INPUT[0].suffix)
+    return BrokerError(
+        f"{name} has {own}, but {events} has {wanted}",
+        f"kafka-topics --alter --topic {name} --partitions {wanted}"
+        if has < wanted
+        else f"see that nothing in {name} is wanted any more, delete it (it is made anew)",
+    )
