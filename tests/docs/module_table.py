@@ -75,7 +75,7 @@ def _row(layer: int, found: Package) -> str:
 
 def part_of(page: str) -> str:
     """The generated part of the page."""
-    return page.split(BEGIN)[1].split(END)[0]
+    return page.split(BEGIN)[1].split(END, maxsplit=1)[0]
 
 
 def main() -> None:
