@@ -12,7 +12,7 @@ from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.history.history_start import Start, Wanted
 from cdp_stream.kafka.history.reader import HistoryReader, Taken
 from cdp_stream.kafka.topics.ensure import ensure_topics
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 
 T = 1_700_000_000_000
@@ -104,7 +104,7 @@ async def test_it_reads_from_the_first_record_that_is_new_enough(log):
 @pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
 async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
     await log.append(60, 0, value=b"x" * 100_000)
-    reader = log.reader(room=Room(1_000_000))
+    reader = log.reader(room=MemoryBudget(1_000_000))
     try:
         async with asyncio.timeout(30):
             while reader.take(1, -1) == Taken([], -1, 0) and reader._held < 1_000_000:
