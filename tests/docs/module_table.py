@@ -16,7 +16,7 @@ from tests.docs.console import ROOT
 PAGE = ROOT / "docs/architecture.md"
 BEGIN, END = "<!-- from the contracts: begin -->\n", "<!-- from the contracts: end -->\n"
 _LAYERS = "the layers point one way"
-_START = re.compile(r"Start reading at `([^`]+)`\.")
+_START = re.compile(r"[Ss]tart reading at `+([^`]+)`+")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Package:
     Attributes:
         name: Its dotted name.
         decides: The first sentence of its docstring.
-        start: The file that its docstring names for a first reading, below the package; None for a
-            module.
+        start: The file below it that its docstring names for a first reading; None for a module.
     """
 
     name: str
@@ -54,23 +53,30 @@ def package(name: str) -> Package:
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     docstring = ast.get_docstring(ast.parse(source.read_text("utf-8"))) or ""
     start = _START.search(docstring)
-    first = docstring.split("\n\n")[0].replace("\n", " ")
+    first = re.split(r"[.;]\s", docstring.replace("\n", " ") + " ")[0] + "."
     return Package(name, first, start[1] if start else None)
 
 
+def parts(found: Package) -> list[Package]:
+    """The packages inside of a package."""
+    folder = ROOT / found.path
+    inner = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    return [package(f"{found.name}.{name}") for name in inner]
+
+
 def made_table() -> str:
-    """One row for each package, in the order of the layers."""
+    """The packages by layer, the one that imports nothing first, each with those inside of it."""
     lines = ["| layer | package | what it is for | start reading at |", "|---|---|---|---|"]
     for number, names in enumerate(reversed(layers())):
-        rows = [_row(number, package(name)) for name in sorted(names)]
-        lines[2:2] = rows
+        for found in map(package, sorted(names)):
+            lines += [_row(str(number), found), *(_row("", part) for part in parts(found))]
     return "\n".join(lines) + "\n"
 
 
-def _row(layer: int, found: Package) -> str:
-    path = found.path.as_posix() + ("/" if found.start else "")
+def _row(layer: str, found: Package) -> str:
+    path = f"`{found.path.as_posix()}`" if found.path.suffix else f"`{found.path.as_posix()}/`"
     start = f"[`{found.start}`](../{found.path / found.start})" if found.start else ""
-    return f"| {layer} | `{path}` | {found.decides} | {start} |"
+    return f"| {layer} | {path} | {found.decides} | {start} |"
 
 
 def part_of(page: str) -> str:
