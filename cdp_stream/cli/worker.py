@@ -107,12 +107,12 @@ def command(
         )  # fmt: skip
     # Importing Faust is slow; problems of the definitions are reported first.
     from cdp_stream.kafka.runtime.process import run_worker
+    from cdp_stream.partition.memory_budget import MemoryBudget
     from cdp_stream.partition.processor import ProfileProcessor
-    from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
 
     source = _source(settings, read)
-    events, room = settings.topic("events"), Room(settings.memory_for("rows"))
+    events, budget = settings.topic("events"), MemoryBudget(settings.memory_for("rows"))
     # With applied definitions, an output may be added at any time.
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
@@ -120,7 +120,7 @@ def command(
         lambda delivery_settings, partitions, metrics: create_app(
             delivery_settings,
             lambda number: ProfileProcessor(
-                source.latest, events, number, room, source.known, partitions
+                source.latest, events, number, budget, source.known, partitions
             ),
             partitions=partitions,
             definitions=source,
