@@ -20,7 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.brokers.subprocess import Child
@@ -34,6 +34,7 @@ from cdp_stream.errors import BrokerError, InputError
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["run_demo"]

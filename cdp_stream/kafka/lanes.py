@@ -4,9 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from aiokafka import TopicPartition
-from faust.types import TP
-
 from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
 from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
@@ -15,6 +12,7 @@ from cdp_stream.kafka.commit.record_writer import Lane
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.task_context import HostingPlan
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = ["Lanes"]
 
@@ -59,7 +57,7 @@ class Lanes:
 
     def create(self, number: int) -> Lane:
         """The lane of a partition, not yet open."""
-        tp, consumer = TP(self._plan.events, number), self._app.consumer
+        tp, consumer = TopicPartition(self._plan.events, number), self._app.consumer
         confirm = partial(self._table.store.confirm, number)
         if not self._plan.exactly_once:
             return AtLeastOnceLane(

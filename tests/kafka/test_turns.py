@@ -7,7 +7,7 @@ import pytest
 
 from cdp_stream.core.definition import Account
 from cdp_stream.formats.rows import decode_partition
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.metrics import Metrics
@@ -99,7 +99,7 @@ class Hosting:
             grace_ms=0, session_timeout_s=9.0,
         )  # fmt: skip
         self.hosting = PartitionHosting(
-            SimpleNamespace(consumer=SimpleNamespace(observation=Observation())),
+            SimpleNamespace(consumer=SimpleNamespace(observer=FetchObserver())),
             lambda number: None,
             table=SimpleNamespace(store=store), plan=told, metrics=Metrics(),
             definitions=self.source,
@@ -227,7 +227,7 @@ async def test_time_is_a_piece_of_its_own_before_a_tick_only_where_outputs_may_s
     hosting.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await hosting.turns()
     hosting.loop._plan = replace(hosting.loop._plan, clock="wall")
-    observed = hosting.loop._app.consumer.observation
+    observed = hosting.loop._app.consumer.observer
     observed.ends["e", 0] = EndSeen(T + 4 * DAY, 1)
     (tick,) = await hosting.turns()
     assert tick[0].memberships

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.record_queue import SLICE, HostedPartition
 from cdp_stream.kafka.runtime.scheduler import Turns
@@ -54,10 +54,10 @@ class Loop:
     def __init__(self, partitions, plan):
         self.history = History()
         self.partitions = partitions
-        observation = Observation()
-        observation.lease_at = time.monotonic()
+        observer = FetchObserver()
+        observer.lease_at = time.monotonic()
         self._turns = Turns(
-            SimpleNamespace(consumer=SimpleNamespace(observation=observation)),
+            SimpleNamespace(consumer=SimpleNamespace(observer=observer)),
             partitions, plan, Metrics(), changes=self.history, submit=self._submit,
             look_again=self._look_again,
         )  # fmt: skip

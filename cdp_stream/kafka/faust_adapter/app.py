@@ -22,12 +22,17 @@ class Hosting(Protocol):
 
     Attributes:
         failed: Set as `failure` is known.
-        ready: Whether partitions are assigned and records flow.
     """
 
-    failure: BaseException | None
     failed: asyncio.Event
-    ready: bool
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it; None while nothing has."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are assigned and records flow."""
 
     def accept(self, partition: int, chunk: Chunk) -> None:
         """Take a chunk over from the agent."""
@@ -99,7 +104,7 @@ class ChunkApp(faust.App):
     @property
     def holds_lease(self) -> bool:
         """Whether the group's coordinator has answered within the session time-out."""
-        lease_at: float = self.consumer.observation.lease_at
+        lease_at: float = self.consumer.observer.lease_at
         return time.monotonic() - lease_at < self._session_timeout_s
 
     def _new_transport(self) -> Any:

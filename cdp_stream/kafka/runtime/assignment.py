@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from faust.types import TP
-
 from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
@@ -27,6 +25,7 @@ from cdp_stream.kafka.runtime.record_queue import HostedPartition
 from cdp_stream.kafka.runtime.rollout_driver import DefinitionChanges
 from cdp_stream.kafka.runtime.scheduler import Turns
 from cdp_stream.kafka.runtime.task_context import HostingPlan
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Effects, Processor
 
 __all__ = ["PartitionHosting"]
@@ -93,7 +92,7 @@ class PartitionHosting:
         if hosted is None or chunk.epoch != hosted.epoch or self._turns.is_out_of_range(hosted):
             return
         if hosted.add(chunk):
-            self._app.consumer.pause_partitions({TP(self._events, partition)})
+            self._app.consumer.pause_partitions({TopicPartition(self._events, partition)})
         self.wake_up()
 
     async def release(self) -> None:
@@ -228,7 +227,10 @@ class PartitionHosting:
 
     async def _seek(self) -> None:
         consumer = self._app.consumer
-        tps = {TP(self._events, number): hosted for number, hosted in self._partitions.items()}
+        tps = {
+            TopicPartition(self._events, number): hosted
+            for number, hosted in self._partitions.items()
+        }
         if not tps:
             return
         known = {p: h.applied + 1 for p, h in self._partitions.items() if h.applied >= 0}
@@ -278,7 +280,11 @@ class PartitionHosting:
         Raises:
             ReplacedError: It does not.
         """
-        tp, position, epoch = TP(self._events, hosted.number), hosted.applied + 1, hosted.epoch
+        tp, position, epoch = (
+            TopicPartition(self._events, hosted.number),
+            hosted.applied + 1,
+            hosted.epoch,
+        )
         consumer = self._app.consumer
         await self._watch.learn()
         await self._check_reached({hosted.number: position})

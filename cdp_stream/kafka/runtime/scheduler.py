@@ -24,8 +24,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from faust.types import TP
-
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.input_facts import InputFacts
@@ -33,6 +31,7 @@ from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit
 from cdp_stream.kafka.runtime.record_queue import SLICE, HostedPartition, is_time_marker
 from cdp_stream.kafka.runtime.rollout_driver import DefinitionChanges
 from cdp_stream.kafka.runtime.task_context import HostingPlan
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 from cdp_stream.wall_clock import wall_ms
@@ -275,7 +274,7 @@ class Turns:
 
     def _maybe_resume(self, hosted: HostedPartition) -> None:
         if hosted.drained():
-            self._app.consumer.resume_partitions({TP(self._events, hosted.number)})
+            self._app.consumer.resume_partitions({TopicPartition(self._events, hosted.number)})
 
     # -- what the broker said --------------------------------------------------------------------
 
@@ -285,18 +284,18 @@ class Turns:
             time=hosted.processor.time,
             grace_ms=self._plan.grace_ms,
             applied=hosted.applied,
-            end=self._app.consumer.observation.ends.get((self._events, hosted.number)),
+            end=self._app.consumer.observer.ends.get((self._events, hosted.number)),
         )
 
     def _holds_lease(self) -> bool:
-        lease_at: float = self._app.consumer.observation.lease_at
+        lease_at: float = self._app.consumer.observer.lease_at
         return time.monotonic() - lease_at < self._plan.session_timeout_s
 
     def is_out_of_range(self, hosted: HostedPartition) -> bool:
         """Whether a broker said that there is nothing where the partition was read up to. That is
         looked at again; until then what comes of the partition is from elsewhere in it.
         """
-        noted = self._app.consumer.observation.out_of_range
+        noted = self._app.consumer.observer.out_of_range
         if hosted.applied < 0 or (self._events, hosted.number) not in noted:
             return False
         if hosted.looking is None:
@@ -318,7 +317,7 @@ class Turns:
             return
         self._sampled_at = time.monotonic()
         self._check_lost()
-        highwaters = self._app.consumer.observation.highwaters
+        highwaters = self._app.consumer.observer.highwaters
         for number, hosted in self._partitions.items():
             self._changes.sample(hosted)
             processor = hosted.processor

@@ -1,6 +1,7 @@
-"""Where an output's changes go: a partner over HTTP (`http/sender.py`), or a file, database or topic.
+"""Where an output's changes go: a partner over HTTP, or a file, database or topic.
 
-A destination gets batches. It accepts them, returns which changes it never will, or raises a fault.
+A destination gets batches. It accepts a batch, returns which changes it never will, or raises a
+fault. That of a partner over HTTP is `http/sender.py`.
 """
 
 from __future__ import annotations

@@ -83,12 +83,14 @@ class PartnerLists:
             await self._state.note_list(change.connection, None)
 
     def make_wanted(
-        self, reader: RecordReader, fault: Callable[[Fault, Mapping[str, Any]], None]
+        self,
+        reader: RecordReader,
+        fault: Callable[[Fault, str, Mapping[str, Any]], object],
     ) -> None:
         """Start to make the lists that other workers wait for, if this worker makes them.
 
         Args:
-            fault: Called with what has to stop, and the message that it was about.
+            fault: Called with what has to stop, the connection and the message that it was about.
         """
         if not self._is_maker() or self._tasks:
             return
@@ -115,7 +117,7 @@ class PartnerLists:
         self,
         message: Mapping[str, Any],
         reader: RecordReader,
-        fault: Callable[[Fault, Mapping[str, Any]], None],
+        fault: Callable[[Fault, str, Mapping[str, Any]], object],
         cancellation: Cancellation,
     ) -> None:
         connection = str(message["connection"])
@@ -125,7 +127,7 @@ class PartnerLists:
             if cancellation.is_set:  # another worker may make it by now, with settings that fit
                 return
             await self._state.list_made(self._output, connection)
-            fault(error, message)
+            fault(error, connection, message)
         except UnreadableError:  # the worker with the next change asks again
             await self._state.list_made(self._output, connection)
         except (AbandonedError, UndefinedError):  # it is still wanted, and tried again

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from aiokafka.errors import MessageSizeTooLargeError
+
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.kafka.commit.record_writer import without_value
+from cdp_stream.partition.effects import Rejected
 from cdp_stream.sinks.delivery.batching import Batcher
 from cdp_stream.sinks.delivery.ordered_dispatch import OrderedDispatch
 from cdp_stream.sinks.delivery.partner_lists import PartnerLists
@@ -17,7 +21,7 @@ from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import Batch, InFlight
 from cdp_stream.sinks.output.context import OutputContext
 
-__all__ = ["Pipeline", "Rejectable", "Results"]
+__all__ = ["Pipeline", "Results"]
 
 _LEAST_IN_FLIGHT: Final = 2_000
 _MOST_IN_FLIGHT: Final = 50_000
@@ -31,19 +35,6 @@ class Results(Protocol):
 
     def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
         """A fault ended the delivery of a batch whose first change is given."""
-
-
-class Rejectable(Protocol):
-    """A record of the output's topic, or a change from one."""
-
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Pipeline:
@@ -133,22 +124,36 @@ class Pipeline:
         await asyncio.gather(*works)
         self._batcher.clear()
 
-    async def reject(self, records: Iterable[tuple[Rejectable, str]]) -> None:
-        """Write what the partner will never take to its own topic, each with the reason."""
-        context, sent = self._context, []
-        for record, why in records:
+    async def reject(self, records: Iterable[tuple[Any, str]]) -> None:
+        """Write records to the topic of what the partner will never take, each with the reason.
+
+        Args:
+            records: As aiokafka decoded them, or as changes in flight.
+        """
+        sent = []
+        for one, why in records:
             headers = [
                 ("reason", why.encode("utf-8", "replace")),
-                ("output", context.output.encode()),
-                ("offset", str(record.offset).encode()),
+                ("output", self._context.output.encode()),
+                ("offset", str(one.offset).encode()),
             ]
-            sent.append(
-                await context.producer.send(
-                    context.rejected_topic, record.value or b"", key=record.key,
-                    partition=record.partition, headers=headers,
-                )
-            )  # fmt: skip
-        await asyncio.gather(*sent)
+            record = one.key, one.value or b"", headers
+            sent.append((one.partition, record, await self._send_rejected(one.partition, record)))
+        await asyncio.gather(*(self._have_written(*one) for one in sent))
+
+    async def _send_rejected(self, partition: int, record: Rejected) -> Awaitable[Any]:
+        key, value, headers = record
+        sent: Awaitable[Any] = await self._context.producer.send(
+            self._context.rejected_topic, value, key=key, partition=partition, headers=headers
+        )
+        return sent
+
+    async def _have_written(self, partition: int, record: Rejected, sent: Awaitable[Any]) -> None:
+        """Wait until a record is written; without its value where the topic takes none so large."""
+        try:
+            await sent
+        except MessageSizeTooLargeError:
+            await (await self._send_rejected(partition, without_value(record)))
 
     def _submit(self, batches: list[Batch]) -> None:
         for batch in batches:

@@ -1,4 +1,4 @@
-"""One HTTP request to a partner, sent once, within limits of addresses, certificates, time and size.
+"""One HTTP request to a partner, sent once: which addresses and certificates, how long, how much.
 
 The address is checked where the socket is made, so it is the one that the name resolved to for this
 very connection: a name that means another address a moment later (DNS rebinding) gains nothing.

@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
-from faust.types import TP
 
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.faust_adapter.consumer import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.room import Room
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.offsets.progress import Progress
@@ -122,9 +122,9 @@ class Assignment:
         """The app's."""
         return self._context.app.consumer
 
-    def tp(self, number: int) -> TP:
+    def tp(self, number: int) -> TopicPartition:
         """The topic's partition of a number."""
-        return TP(self._context.topic, number)
+        return TopicPartition(self._context.topic, number)
 
     # -- whether changes are delivered -------------------------------------------------------------
 

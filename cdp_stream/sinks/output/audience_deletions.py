@@ -139,7 +139,9 @@ class AudienceDeletions:
         for items in (self._waiting, self._resumed):
             items[:] = [other for other in items if other != item]
 
-    async def look(self, now: float, reached: Reached, fault: Callable[[Fault, str], None]) -> None:
+    async def look(
+        self, now: float, reached: Reached, fault: Callable[[Fault, str], object]
+    ) -> None:
         """Stop connections that wait for a deletion which partitions lack.
 
         Args:

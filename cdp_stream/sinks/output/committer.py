@@ -81,7 +81,7 @@ class Committer:
 
     def _note_end(self, partition: AssignedPartition) -> None:
         """Pass over what lies behind the last record and is no record: ends of transactions."""
-        ends = self._assignment.consumer.observation.ends
+        ends = self._assignment.consumer.observer.ends
         end = ends.get((self._context.topic, partition.number))
         # An answer to a question from before a seek may come behind it; it speaks of the same only
         # where a record that has been read since is the last.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import OffsetOutOfRangeError
 
 from cdp_stream.core.definition import Input
@@ -26,6 +26,7 @@ from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import send_records
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.rejects.rejected_topic import Headers, Rejected, RejectedTopic, Selection
 from cdp_stream.wall_clock import wall_ms

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.topics.ensure import started_admin
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.sink_state import SinkState
@@ -153,7 +154,7 @@ async def _waiting(
     some of their own; when the oldest was written; and how many were rejected.
     """
     topic = settings.topic(f"output.{output}")
-    observation = Observation()
+    observer = FetchObserver()
     consumer = AIOKafkaConsumer(
         **client_settings(settings),
         group_id=settings.sink_group_id(output),
@@ -163,7 +164,7 @@ async def _waiting(
         fetch_max_wait_ms=_FETCH_MS,
         max_partition_fetch_bytes=64 * 1024,
     )
-    observation.attach(consumer)
+    observer.attach(consumer)
     await consumer.start()
     try:
         numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
@@ -176,7 +177,7 @@ async def _waiting(
         ends = await consumer.end_offsets(tps)
         positions = {tp: max(await consumer.committed(tp) or 0, starts[tp]) for tp in tps}
         behind = {tp: ends[tp] - at for tp, at in positions.items() if ends[tp] > at}
-        oldest = await _first_dates(consumer, observation, {tp: positions[tp] for tp in behind})
+        oldest = await _first_dates(consumer, observer, {tp: positions[tp] for tp in behind})
         owed = [one for number in numbers for one in _owed(state.kept(output, number))]
         lag = sum(behind[tp] for tp in oldest) + sum(count for count, _ in owed)
         dates = [*oldest.values(), *(since for _, since in owed if since is not None)]
@@ -215,7 +216,7 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
 
 
 async def _first_dates(
-    consumer: AIOKafkaConsumer, observation: Observation, positions: Mapping[TopicPartition, int]
+    consumer: AIOKafkaConsumer, observer: FetchObserver, positions: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
     """When the first record from a position on was written, where there is one.
 
@@ -231,8 +232,8 @@ async def _first_dates(
     while waiting:
         fetched = await consumer.getmany(timeout_ms=_POLL_MS)
         for tp, records in fetched.items():
-            observation.handed_over((tp.topic, tp.partition), records[-1].offset)
+            observer.handed_over((tp.topic, tp.partition), records[-1].offset)
             dates.setdefault(tp, records[0].timestamp)
-        ended = {tp for tp in waiting if (tp.topic, tp.partition) in observation.ends}
+        ended = {tp for tp in waiting if (tp.topic, tp.partition) in observer.ends}
         waiting -= {*dates, *ended}
     return dates

@@ -91,7 +91,7 @@ class Faults:
         other threads too.
         """
         # A copy, made in one step: the loop adds records meanwhile.
-        values = sorted(list(self.topic.values.items()))
+        values = sorted(self.topic.values.items())
         return [
             record
             for key, record in values
