@@ -378,7 +378,7 @@ async def test_an_expired_certificate_is_told_as_such() -> None:
         server(handler, serving) as port,
         sender(f"https://127.0.0.1:{port}", context=trusting) as to,
     ):
-        with pytest.raises(Fault, match="cannot be trusted: certificate has expired; have it corrected"):
+        with pytest.raises(Fault, match=r"trusted: certificate has expired; have it"):
             await deliver(to)
     assert asked == []
 
@@ -388,7 +388,7 @@ async def test_an_unknown_authority_is_told_as_such() -> None:
     trustme.CA().issue_cert("127.0.0.1").configure_cert(serving)
     handler, _ = answers(web.Response())
     async with server(handler, serving) as port, sender(f"https://127.0.0.1:{port}") as to:
-        with pytest.raises(Fault, match=r"https://127.0.0.1:.* has a certificate that cannot be trusted"):
+        with pytest.raises(Fault, match=r"https://127.0.0.1:.* cannot be trusted"):
             await deliver(to)
 
 
