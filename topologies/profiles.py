@@ -26,8 +26,8 @@ from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.assignment import PartitionHosting
 from cdp_stream.kafka.runtime.task_context import HostingPlan
-from cdp_stream.partition.effects import Processor
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from cdp_stream.store.rows import MemoryRows, RowStore
@@ -38,7 +38,7 @@ __all__ = ["create_app"]
 
 def create_app(
     settings: Settings,
-    processor_factory: Callable[[int], Processor],
+    processor_factory: Callable[[int], ProfileProcessor],
     *,
     partitions: int,
     definitions: DefinitionsSource | None = None,
@@ -79,8 +79,8 @@ def create_app(
         clock=settings.clock,
         grace_ms=settings.grace,
         session_timeout_s=settings.session_timeout,
-        waiting=Room(settings.memory_for("waiting")),
-        delivering=Room(min(settings.memory_for("delivering"), MOST_DELIVERING)),
+        waiting=MemoryBudget(settings.memory_for("waiting")),
+        delivering=MemoryBudget(min(settings.memory_for("delivering"), MOST_DELIVERING)),
     )
     app.hosting = PartitionHosting(
         app, processor_factory, table=table, plan=plan, metrics=app.metrics,

@@ -20,7 +20,7 @@ from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.runtime.process import serve_app, stop_app
 from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.destination import Destination, destination_of
@@ -115,8 +115,8 @@ class Supervisor:
         self._state = state
         self._producer = producer
         self._metrics = metrics
-        self._waiting = Room(settings.memory_for("outputs_waiting"))
-        self._sending = Room(settings.memory_for("outputs_sending"))
+        self._waiting = MemoryBudget(settings.memory_for("outputs_waiting"))
+        self._sending = MemoryBudget(settings.memory_for("outputs_sending"))
         self._delivery_settings = DeliverySettings(state, earlier)
         self._preparation = Preparation(
             job.secrets, job.find, partial(ensure_output_topics, settings), faults, state, metrics,

@@ -6,7 +6,7 @@ import pytest
 
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.runtime.record_queue import BACKLOG_SLICE, SLICE, HostedPartition
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from tests.kafka.counting import CountingProcessor
 
 Record = namedtuple("Record", "offset key value headers timestamp")
@@ -19,7 +19,7 @@ def record(offset, *, marker=False):
 
 
 def partition(*chunks, markers=()):
-    hosted = HostedPartition(0, CountingProcessor(0), None, Room())
+    hosted = HostedPartition(0, CountingProcessor(0), None, MemoryBudget())
     for offsets in chunks:
         chunk = Chunk([record(offset, marker=offset in markers) for offset in offsets], 0)
         hosted.add(chunk)
@@ -46,7 +46,7 @@ def test_what_waits_is_counted_in_bytes_keys_and_headers_included():
     assert (
         2_000 < Chunk([small._replace(headers=[("x" * 1_000, big), ("y", None)])], 0).size < 2_500
     )
-    hosted = HostedPartition(0, CountingProcessor(0), None, Room())
+    hosted = HostedPartition(0, CountingProcessor(0), None, MemoryBudget())
     empty = small._replace(key=None, value=None)
     hosted.add(Chunk([empty._replace(offset=offset) for offset in range(10_000)], 0))
     assert hosted.size > 1_000_000

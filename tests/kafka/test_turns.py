@@ -128,7 +128,7 @@ class Hosting:
     async def takes_over(self, definitions):
         """Definitions come, and are put in force; the partition does nothing else meanwhile."""
         self.source.latest = definitions
-        while self.hosted.processor.version != definitions.version:
+        while self.hosted.processor.rollout.version != definitions.version:
             if self.loop._changes.wanted(self.hosted) is None:
                 await self.hosted.preparing
             self.loop._turn(self.hosted)
@@ -181,7 +181,7 @@ async def test_a_switch_waits_for_what_is_on_its_way_and_for_what_is_due(hosting
     assert await hosting.turns() == []
     hosting.lane.busy = False
     pieces = await hosting.turns()
-    assert hosting.hosted.processor.version == "2"
+    assert hosting.hosted.processor.rollout.version == "2"
     switch = next(n for n, piece in enumerate(pieces) if b"~definitions" in piece[0].rows)
     assert f"delete played:7:{3 * DAY + 1}:0" in said(pieces[:switch])
     assert said(pieces[switch:]) == []
@@ -194,10 +194,10 @@ async def test_records_and_sweeps_take_turns(hosting):
     await hosting.takes_over(version(2, RED))
     hosting.brings(*(sent(600 + n, 1, 1, "buy") for n in range(1_200)))
     for _ in range(2):
-        waiting, held = hosting.hosted.processor.rows_to_sweep(), hosting.hosted.count
+        waiting, held = hosting.hosted.processor.rollout.rows_to_migrate(), hosting.hosted.count
         looked_at = hosting.hosted.sweep_rows
         hosting.loop._turn(hosting.hosted)
-        assert hosting.hosted.processor.rows_to_sweep() == waiting - looked_at
+        assert hosting.hosted.processor.rollout.rows_to_migrate() == waiting - looked_at
         assert hosting.hosted.count == held - 500
     assert sum("red" in one for one in said(await hosting.turns())) > 0
 
@@ -213,7 +213,7 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(ho
     assert hosting.hosted.marker == 601
     hosting.source.latest = version(3)
     pieces = await hosting.turns()
-    assert hosting.hosted.processor.version == "3"
+    assert hosting.hosted.processor.rollout.version == "3"
     committed = [next_offset for _effects, next_offset, _barrier in pieces]
     switch = next(n for n, piece in enumerate(pieces) if b"~definitions" in piece[0].rows and n)
     assert 601 in committed
@@ -279,12 +279,12 @@ async def test_nobody_goes_back_from_a_version_that_this_release_cannot_use(host
     # Until others are applied that it can use.
     older.source.latest = version(6, RED)
     assert "add played:7:0:0" in said(await older.turns())
-    assert older.hosted.processor.version == "6"
+    assert older.hosted.processor.rollout.version == "6"
 
 
 async def test_a_partition_whose_definitions_are_not_to_be_had_does_nothing_under_others(hosting):
     lost = Hosting(version(2), dict(hosting.rows))
-    assert not lost.hosted.processor.is_able
+    assert not lost.hosted.processor.rollout.is_available
     lost.source.latest, lost.source.are_lost = version(1), True
     lost.brings(sent(0, 7, 0, "play"))
     assert await lost.turns() == []
@@ -300,10 +300,10 @@ async def test_records_go_on_under_the_old_definitions_while_a_switch_is_prepare
     assert hosting.loop._turn(hosting.hosted)
     assert hosting.hosted.preparing is not None
     assert said(hosting.lane.pieces[before:]) == ["add played:7:0:0", "add not-bought:7:0:1"]
-    assert hosting.hosted.processor.version == "1"
+    assert hosting.hosted.processor.rollout.version == "1"
     await hosting.hosted.preparing
     assert [one.split(":")[0] for one in said(await hosting.turns())] == ["add red"]
-    assert hosting.hosted.processor.version == "2"
+    assert hosting.hosted.processor.rollout.version == "2"
 
 
 async def test_a_version_that_comes_while_another_is_prepared_is_the_one_taken_over(hosting):
@@ -316,7 +316,7 @@ async def test_a_version_that_comes_while_another_is_prepared_is_the_one_taken_o
     assert [one.split(":")[0] for one in said(await hosting.turns())] == ["add red"]
     switches = [one for one in hosting.lane.pieces[before:] if one[2]]
     assert len(switches) == 1
-    assert hosting.hosted.processor.version == "3"
+    assert hosting.hosted.processor.rollout.version == "3"
 
 
 async def test_what_a_switch_needs_is_worked_out_once_for_all_partitions():
@@ -326,8 +326,8 @@ async def test_what_a_switch_needs_is_worked_out_once_for_all_partitions():
         await one.turns()
         one.source.latest = latest
         await one.turns()
-        assert one.hosted.processor.version == "2"
+        assert one.hosted.processor.rollout.version == "2"
     first, second = (one.hosted.processor for one in made)
-    assert len(first.missing) == 1
-    assert first._epochs.engine.plan is second._epochs.engine.plan
-    assert first.backfill._engine.plan is second.backfill._engine.plan
+    assert len(first.rollout.missing) == 1
+    assert first._active.engine.plan is second._active.engine.plan
+    assert first.rollout.backfill._engine.plan is second.rollout.backfill._engine.plan

@@ -15,7 +15,7 @@ from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.connection import Connection
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.delivery.record_reader import RecordReader
@@ -72,7 +72,7 @@ class Place:
 class Sink:
     """One output's intake and pipeline, of partitions that a test fills."""
 
-    room: Room
+    room: MemoryBudget
     place: Place
     assignment: Assignment
     delivery_settings: DeliverySettings
@@ -81,7 +81,7 @@ class Sink:
     @classmethod
     async def of(cls, *progress: Progress) -> Sink:
         made = cls()
-        made.room, made.place = Room(), Place()
+        made.room, made.place = MemoryBudget(), Place()
         made.faults: list[tuple[Fault, Mapping[str, Any]]] = []
         connector = Quick("out", PostSettings(url="https://partner.example"))
         of = context(made.place, connector=connector, waiting=made.room)

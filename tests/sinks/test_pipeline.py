@@ -12,7 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.offsets.in_flight import InFlight
@@ -90,7 +90,7 @@ async def until_idle(pipeline: Pipeline) -> None:
 async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them() -> None:
     partner, results = Partner(), Results()
     connector = SimpleNamespace(gathering=Batching(count=1_000))
-    of = context(partner, connector=connector, sending=Room(4_000_000))
+    of = context(partner, connector=connector, sending=MemoryBudget(4_000_000))
     pipeline = Pipeline(of, await assignment(of), None, results)
     pipeline.add(item(1, 100_000), 0.0)
     assert (pipeline.has_room, pipeline.in_flight({"a@out"})) == (True, set())

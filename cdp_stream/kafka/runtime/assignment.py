@@ -26,7 +26,8 @@ from cdp_stream.kafka.runtime.rollout_driver import DefinitionChanges
 from cdp_stream.kafka.runtime.scheduler import Turns
 from cdp_stream.kafka.runtime.task_context import HostingPlan
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
-from cdp_stream.partition.effects import Effects, Processor
+from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.processor import ProfileProcessor
 
 __all__ = ["PartitionHosting"]
 
@@ -48,7 +49,7 @@ class PartitionHosting:
     def __init__(
         self,
         app: Any,
-        processor_factory: Callable[[int], Processor],
+        processor_factory: Callable[[int], ProfileProcessor],
         *,
         table: ProfileTable,
         plan: HostingPlan,

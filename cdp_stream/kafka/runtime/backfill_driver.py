@@ -106,7 +106,7 @@ class Backfills:
 
     def read(self, hosted: HostedPartition) -> bool:
         """A slice of a partition's backfill, if it has one; whether there was anything to do."""
-        backfill = hosted.processor.backfill
+        backfill = hosted.processor.rollout.backfill
         if backfill is None or backfill.is_complete:
             self.forget(hosted.number, keep_progress=backfill is not None)
             return False
@@ -121,19 +121,19 @@ class Backfills:
         """Some of the rows that a partition's backfill has to write, beside live records; whether
         there were any.
         """
-        part, backfill = self._parts.get(hosted.number), hosted.processor.backfill
+        part, backfill = self._parts.get(hosted.number), hosted.processor.rollout.backfill
         if part is None or part.backfill is not backfill or backfill.state is None:
             return False
         return not backfill.is_complete and self._write(hosted, part)
 
     def sample(self, hosted: HostedPartition) -> None:
         """Tell how far a partition's backfill is; now and then."""
-        backfill = hosted.processor.backfill
+        backfill = hosted.processor.rollout.backfill
         if backfill is None or (state := backfill.state) is None:
             self._progress.forget(hosted.number)
             return
         if not state.epoch:
-            self._audiences[hosted.number] = tuple(hosted.processor.pending())
+            self._audiences[hosted.number] = tuple(hosted.processor.rollout.pending)
         reading = Reading(
             audiences=self._audiences.get(hosted.number, ()),
             start=state.start,
@@ -264,7 +264,7 @@ class Backfills:
                 return False
             part.held_since = now
         if behind == 0 and not backfill.is_saving and _is_little(backfill) and _is_at_rest(hosted):
-            self._submit(hosted, hosted.processor.complete_backfill(), True)
+            self._submit(hosted, hosted.processor.rollout.complete_backfill(), True)
             log("backfill_read", partition=hosted.number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
                 held_s=round(now - part.held_since, 3))  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 
 from cdp_stream.kafka.commit.record_writer import Lane
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.partition.effects import Processor, Record
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.effects import Record
+from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.partition.processor import ProfileProcessor
 
 __all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "RecordQueue", "is_time_marker"]
 
@@ -47,7 +48,7 @@ class RecordQueue:
         paused: Whether fetching is paused, as too much waits.
     """
 
-    def __init__(self, budget: Room) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         budget.join(self)
         self._chunks: deque[Chunk] = deque()
@@ -145,7 +146,9 @@ class HostedPartition(RecordQueue):
         looking: What looks whether its position exists, where a broker said no; ``None``: nothing.
     """
 
-    def __init__(self, number: int, processor: Processor, lane: Lane, budget: Room) -> None:
+    def __init__(
+        self, number: int, processor: ProfileProcessor, lane: Lane, budget: MemoryBudget
+    ) -> None:
         super().__init__(budget)
         self.number = number
         self.processor = processor

@@ -72,11 +72,13 @@ class DefinitionChanges:
         """
         if self._source is None:
             return None
-        latest, processor = self._source.latest, hosted.processor
-        version = processor.version
+        latest, rollout = self._source.latest, hosted.processor.rollout
+        version = rollout.version
         if version == latest.version:
             return None
-        goes_on = version is not None and processor.is_able and not self._source.is_newer(version)
+        goes_on = (
+            version is not None and rollout.is_available and not self._source.is_newer(version)
+        )
         return None if goes_on and not self.is_prepared(hosted, latest) else latest
 
     def is_prepared(self, hosted: HostedPartition, definitions: Definitions | None) -> bool:
@@ -96,15 +98,15 @@ class DefinitionChanges:
     def _to_prepare(
         self, hosted: HostedPartition, definitions: Definitions | None
     ) -> Callable[[], object] | None:
-        processor = hosted.processor
-        if definitions is None or processor.version is None:
-            return processor.to_prepare(definitions)
-        span = processor.version, definitions.version
+        rollout = hosted.processor.rollout
+        if definitions is None or rollout.version is None:
+            return rollout.prepare(definitions)
+        span = rollout.version, definitions.version
         if span not in self._skipped:
             for other in [one for one in list(self._skipped) if one[1] != span[1]]:
                 del self._skipped[other]
             return lambda: self._look_up(span)
-        return processor.to_prepare(definitions, self._skipped[span])
+        return rollout.prepare(definitions, self._skipped[span])
 
     def _look_up(self, span: tuple[str, str]) -> None:
         """The versions in between may have to be compiled."""
@@ -126,7 +128,7 @@ class DefinitionChanges:
         Raises:
             ReplacedError: It waits for a version that does not come.
         """
-        version = hosted.processor.version
+        version = hosted.processor.rollout.version
         assert self._source is not None
         if version is not None and self._source.is_newer(version):
             self._wait_for(hosted, version, wanted)
@@ -160,41 +162,41 @@ class DefinitionChanges:
 
     def put_in_force(self, hosted: HostedPartition, wanted: Definitions) -> None:
         """Let a partition take over definitions, with nothing on its way and nothing due."""
-        processor = hosted.processor
-        version = processor.version
+        rollout = hosted.processor.rollout
+        version = rollout.version
         started = time.perf_counter()
         skipped = () if version is None else self._skipped[version, wanted.version]
-        effects = processor.switch(wanted, skipped=skipped)
+        effects = rollout.switch(wanted, skipped=skipped)
         seconds = time.perf_counter() - started
         hosted.sweep_rows = FIRST_SWEPT
         self._submit(hosted, effects, True)
         log("definitions_in_force", partition=hosted.number, version=wanted.version,
-            before=version, rows_to_sweep=processor.rows_to_sweep(),
-            waiting_for_history=len(processor.missing), seconds=round(seconds, 3))  # fmt: skip
+            before=version, rows_to_sweep=rollout.rows_to_migrate(),
+            waiting_for_history=len(rollout.missing), seconds=round(seconds, 3))  # fmt: skip
         if effects.started or effects.stopped:
             log("connections_changed", partition=hosted.number, started=effects.started,
                 stopped=effects.stopped)  # fmt: skip
 
     def taken_over(self, hosted: HostedPartition) -> None:
         """Say what a partition that comes to this worker has left to do of a change."""
-        processor = hosted.processor
-        if not processor.is_able or processor.version is None:
+        rollout = hosted.processor.rollout
+        if not rollout.is_available or rollout.version is None:
             return
-        if rows := processor.rows_to_sweep():
-            log("definitions_sweep_goes_on", partition=hosted.number, version=processor.version,
+        if rows := rollout.rows_to_migrate():
+            log("definitions_sweep_goes_on", partition=hosted.number, version=rollout.version,
                 rows_to_sweep=rows)  # fmt: skip
-        backfill = processor.backfill
+        backfill = rollout.backfill
         if backfill is not None and backfill.state is not None and not backfill.is_complete:
             log("backfill_goes_on", partition=hosted.number, start=backfill.state.start,
                 position=backfill.position)  # fmt: skip
 
     def sweep(self, hosted: HostedPartition) -> bool:
         """Bring some more rows of a partition under its definitions, if there are any."""
-        processor = hosted.processor
-        if not processor.rows_to_sweep() or not hosted.lane.has_room:
+        rollout = hosted.processor.rollout
+        if not rollout.rows_to_migrate() or not hosted.lane.has_room:
             return False
         started, cpu = time.perf_counter(), time.thread_time()
-        effects = processor.sweep(hosted.sweep_rows)
+        effects = rollout.migrate(hosted.sweep_rows)
         seconds, cpu = time.perf_counter() - started, time.thread_time() - cpu
         # By CPU time: on a machine that is busy with other things fewer rows would gain nothing.
         if cpu > 2 * _SWEEP_S:
@@ -203,8 +205,8 @@ class DefinitionChanges:
             hosted.sweep_rows = min(SWEPT_AT_ONCE, 2 * hosted.sweep_rows)
         self._metrics.swept(seconds, effects)
         self._submit(hosted, effects, False)
-        if not processor.rows_to_sweep():
-            log("definitions_swept", partition=hosted.number, version=processor.version)
+        if not rollout.rows_to_migrate():
+            log("definitions_swept", partition=hosted.number, version=rollout.version)
         return True
 
     # Backfills

@@ -193,7 +193,8 @@ class Turns:
             return self._turn_to(hosted, wanted)
         hosted.behind_since = None
         # It was restored before its definitions were read, and has done nothing since.
-        if not hosted.processor.is_able and not hosted.processor.recall():
+        rollout = hosted.processor.rollout
+        if not rollout.is_available and not rollout.recall():
             return False
         may_apply = hosted.fire_to is None and not self._changes.holds_records(hosted)
         worked = may_apply and self._apply(hosted)
@@ -205,7 +206,7 @@ class Turns:
         processor = hosted.processor
         if self._changes.must_wait(hosted, wanted):
             return False
-        if processor.version is not None and processor.is_able:
+        if processor.rollout.version is not None and processor.rollout.is_available:
             due = processor.next_due()
             if hosted.fire_to is not None or (due is not None and due <= processor.time):
                 # A marker waits for the rows that the definitions before have yet to reach.
@@ -249,7 +250,7 @@ class Turns:
         due = processor.next_due()
         if hosted.fire_to is not None:
             if due is None or due > hosted.fire_to:
-                if hosted.marker is not None and processor.rows_to_sweep():
+                if hosted.marker is not None and processor.rollout.rows_to_migrate():
                     return False  # what is due in rows that wait to be swept fires before
                 self._end_of_firing(hosted)
                 return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.kafka.runtime.partition_time import ClockMode
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 __all__ = ["HostingPlan"]
 
@@ -38,5 +38,5 @@ class HostingPlan:
     clock: ClockMode
     grace_ms: int
     session_timeout_s: float
-    waiting: Room = field(default_factory=Room)
-    delivering: Room = field(default_factory=Room)
+    waiting: MemoryBudget = field(default_factory=MemoryBudget)
+    delivering: MemoryBudget = field(default_factory=MemoryBudget)

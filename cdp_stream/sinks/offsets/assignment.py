@@ -20,7 +20,7 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.offsets.progress import Progress
 from cdp_stream.sinks.output.context import OutputContext
@@ -42,7 +42,7 @@ class AssignedPartition(RecordQueue):
     """
 
     def __init__(
-        self, number: int, progress: Progress, saved: Mapping[str, Any] | None, budget: Room
+        self, number: int, progress: Progress, saved: Mapping[str, Any] | None, budget: MemoryBudget
     ) -> None:
         super().__init__(budget)
         self.number = number

@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.connectors.connector import AnyConnector
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.delivery.destination import Destination
 from cdp_stream.sinks.reporting.metrics import OutputMetrics
@@ -103,8 +103,8 @@ class OutputContext:
     state: SinkState
     producer: AIOKafkaProducer
     metrics: OutputMetrics
-    waiting: Room = field(default_factory=Room)
-    sending: Room = field(default_factory=Room)
+    waiting: MemoryBudget = field(default_factory=MemoryBudget)
+    sending: MemoryBudget = field(default_factory=MemoryBudget)
     tasks: SinkTasks = field(default_factory=SinkTasks)
 
     @property

@@ -1,0 +1,118 @@
+"""The memory that the partitions of one worker share, and decoded rows within a share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import Final, Protocol
+from weakref import WeakSet
+
+from cdp_stream.core.row import Row, memory_of
+
+__all__ = ["MemoryBudget", "RowCache"]
+
+_MIB: Final = 1024 * 1024
+_LET_GO_AT_ONCE: Final = 1_000
+"""Rows: about 2 ms."""
+
+
+class Holder(Protocol):
+    """An object that has a share; counted for as long as it lives."""
+
+    def __hash__(self) -> int: ...
+
+
+class MemoryBudget:
+    """So many bytes of memory, for one kind of thing.
+
+    Every object that has joined has an equal share until it is gone: a worker that is assigned more
+    partitions keeps less of each.
+
+    Attributes:
+        size: how many bytes.
+        taken: how many are in use, by the calls of `take` and `give_back`.
+    """
+
+    def __init__(self, size: int = 448 * _MIB) -> None:
+        self.size = size
+        self.taken = 0
+        self._holders: WeakSet[Holder] = WeakSet()
+
+    def join(self, holder: Holder) -> None:
+        """Share with one more."""
+        self._holders.add(holder)
+
+    def share(self) -> int:
+        """How many bytes each may have."""
+        return max(1, self.size // max(1, len(self._holders)))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may be taken; what was taken last may have passed the size."""
+        return self.taken >= self.size
+
+    def take(self, size: int) -> None:
+        """Count bytes that are in use from now on."""
+        self.taken += size
+
+    def give_back(self, size: int) -> None:
+        """Count them no more."""
+        self.taken -= size
+
+
+class RowCache(dict[int, Row]):
+    """Decoded rows by profile, the oldest first, and what memory they take.
+
+    Attributes:
+        used: bytes, of the rows as they were counted last.
+    """
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = 0
+
+    def count(self, rows: Iterable[Row | None]) -> None:
+        """Count rows that were added, or may have grown; None is none.
+
+        One is measured again once its weight is another by a quarter: a growing row then costs far
+        less to measure than to change.
+        """
+        for row in rows:
+            if row is not None and abs(row.weight - row.sized) > row.sized >> 2:
+                size = memory_of(row)
+                self.used += size - row.held
+                row.held, row.sized = size, row.weight
+
+    def forget(self, mpid: int) -> None:
+        """Let a row go."""
+        self.used -= self.pop(mpid).held
+
+    def let_go(self, most: int, keep: Collection[int] = ()) -> list[int]:
+        """Let the oldest rows go if all together take more than so many bytes, until they take a
+        sixteenth less.
+
+        Args:
+            keep: profiles whose rows stay.
+
+        Returns:
+            Whose rows went.
+        """
+        if self.used <= most:
+            return []
+        gone, least = [], self.used - (most - (most >> 4))
+        for mpid, row in self.items():
+            if least <= 0:
+                break
+            if mpid not in keep:
+                gone.append(mpid)
+                least -= row.held
+        for mpid in gone:
+            self.forget(mpid)
+        return gone
+
+    def let_some_go(self) -> None:
+        """Let some rows go, whatever they take."""
+        for mpid in list(islice(self, _LET_GO_AT_ONCE)):
+            self.forget(mpid)
