@@ -10,7 +10,7 @@ from typing import Any
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
 
-__all__ = ["DRAIN_S", "serve_app", "stop_app"]
+__all__ = ["DRAIN_S", "explained", "serve_app", "stop_app"]
 
 DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
@@ -47,7 +47,7 @@ async def serve_app(
         error = beside.exception() or beside.result()
     if error is None and start.done():
         error = start.exception()
-    return _explained(error or RuntimeError("the worker ended by itself"))
+    return explained(error or RuntimeError("the worker ended by itself"))
 
 
 async def stop_app(app: ChunkApp, *, commit: bool) -> bool:
@@ -62,7 +62,8 @@ async def stop_app(app: ChunkApp, *, commit: bool) -> bool:
     return False
 
 
-def _explained(error: BaseException) -> BaseException:
+def explained(error: BaseException) -> BaseException:
+    """An error of aiokafka as one that says what to do next; others as they are."""
     if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
         return error
     return BrokerError(
