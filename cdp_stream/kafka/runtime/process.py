@@ -22,7 +22,7 @@ from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.commit.guarantee import settle_guarantee
 from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.definitions_source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
@@ -31,7 +31,7 @@ from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
-__all__ = ["run_worker", "serve_app", "stop_app"]
+__all__ = ["explained", "run_worker", "serve_app", "stop_app"]
 
 _DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
@@ -140,7 +140,13 @@ async def _run(
         serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
     watch = asyncio.create_task(contact.watch())
-    if definitions is not None and not await _have(definitions, apps, stopping):
+
+    def wake_up() -> None:
+        for app in apps:
+            app.hosting.wake_up()
+
+    if definitions is not None and not await started(definitions, wake_up, stopping):
+        await definitions.stop()
         watch.cancel()
         beat.cancel()
         return 0
@@ -168,30 +174,6 @@ async def _run(
     if failure is not None:
         raise failure
     return 0
-
-
-async def _have(
-    definitions: DefinitionsSource, apps: list[ChunkApp], stopping: asyncio.Event
-) -> bool:
-    """Wait until there are definitions; whether there are, and not the end before.
-
-    The apps, made later, are woken whenever there are others.
-    """
-
-    def changed() -> None:
-        for app in apps:
-            app.hosting.wake_up()
-
-    started = asyncio.ensure_future(definitions.start(changed))
-    stopped = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if started.done():
-        started.result()
-        return True
-    started.cancel()
-    await definitions.stop()
-    return False
 
 
 async def serve_app(
@@ -227,7 +209,7 @@ async def serve_app(
         error = beside.exception() or beside.result()
     if error is None and start.done():
         error = start.exception()
-    return _explained(error or RuntimeError("the worker ended by itself"))
+    return explained(error or RuntimeError("the worker ended by itself"))
 
 
 def _cut_short() -> BrokerError:
@@ -237,7 +219,8 @@ def _cut_short() -> BrokerError:
     )
 
 
-def _explained(error: BaseException) -> BaseException:
+def explained(error: BaseException) -> BaseException:
+    """An error of the Kafka client as one that says what to do; any other as it is."""
     if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
         return error
     return BrokerError(
