@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
@@ -61,7 +61,7 @@ class Lanes:
         confirm = partial(self._table.store.confirm, number)
         if not self._plan.exactly_once:
             return AtLeastOnceLane(
-                lambda: self._app.producer._producer,
+                lambda: self._app.aiokafka_producer,
                 self._plan.topics,
                 number,
                 advance=partial(consumer.advance, tp),

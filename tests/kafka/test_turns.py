@@ -8,8 +8,8 @@ import pytest
 from cdp_stream.core.definition import Account
 from cdp_stream.formats.rows import decode_partition
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.commit.record_writer import OutputTopics
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
 from cdp_stream.kafka.runtime.assignment import PartitionHosting

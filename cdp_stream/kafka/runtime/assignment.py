@@ -12,9 +12,9 @@ from typing import Any
 from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
+from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.faust_adapter.consumer import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.lanes import Lanes
 from cdp_stream.kafka.log import log

@@ -22,8 +22,9 @@ from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.commit.guarantee import settle_guarantee
 from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.definitions_source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
+from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.metrics import Metrics
@@ -31,10 +32,7 @@ from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
-__all__ = ["run_worker", "serve_app", "stop_app"]
-
-_DRAIN_S = 8.0
-"""Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
+__all__ = ["run_worker"]
 
 
 CreateApp = Callable[[Settings, int, Metrics], ChunkApp]
@@ -140,7 +138,13 @@ async def _run(
         serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
     beat = asyncio.create_task(health.beat())
     watch = asyncio.create_task(contact.watch())
-    if definitions is not None and not await _have(definitions, apps, stopping):
+
+    def wake_up() -> None:
+        for app in apps:
+            app.hosting.wake_up()
+
+    if definitions is not None and not await started(definitions, wake_up, stopping):
+        await definitions.stop()
         watch.cancel()
         beat.cancel()
         return 0
@@ -170,92 +174,11 @@ async def _run(
     return 0
 
 
-async def _have(
-    definitions: DefinitionsSource, apps: list[ChunkApp], stopping: asyncio.Event
-) -> bool:
-    """Wait until there are definitions; whether there are, and not the end before.
-
-    The apps, made later, are woken whenever there are others.
-    """
-
-    def changed() -> None:
-        for app in apps:
-            app.hosting.wake_up()
-
-    started = asyncio.ensure_future(definitions.start(changed))
-    stopped = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if started.done():
-        started.result()
-        return True
-    started.cancel()
-    await definitions.stop()
-    return False
-
-
-async def serve_app(
-    app: Any, stopping: asyncio.Event, beside: asyncio.Task[BaseException] | None = None
-) -> BaseException | None:
-    """Run the app until it is told to stop; returns what failed, if anything did.
-
-    Args:
-        app: The app.
-        stopping: Set when it is to stop.
-        beside: What runs beside it; its end is the app's, and its result what failed.
-    """
-    waits: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(app.start()),
-        asyncio.ensure_future(stopping.wait()),
-        asyncio.ensure_future(app.hosting.failed.wait()),
-        asyncio.ensure_future(app._crashed.wait()),
-    ]
-    start = waits[0]
-    try:
-        pending = {*waits} if beside is None else {*waits, beside}
-        while True:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            if done != {start} or start.exception() is not None:
-                break
-    finally:
-        for wait in waits[1:]:
-            wait.cancel()
-    if stopping.is_set() and app.hosting.failure is None and not app._crashed.is_set():
-        return None
-    error = app.hosting.failure or app.crash_reason
-    if error is None and beside is not None and beside.done():
-        error = beside.exception() or beside.result()
-    if error is None and start.done():
-        error = start.exception()
-    return _explained(error or RuntimeError("the worker ended by itself"))
-
-
 def _cut_short() -> BrokerError:
     return BrokerError(
-        f"the worker was told to stop, and Kafka did not answer within {_DRAIN_S:.0f} s",
+        f"the worker was told to stop, and Kafka did not answer within {DRAIN_S:.0f} s",
         "nothing is lost: what was not committed is done again by whoever takes over",
     )
-
-
-def _explained(error: BaseException) -> BaseException:
-    if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
-        return error
-    return BrokerError(
-        f"Kafka: {str(error) or type(error).__name__}",
-        "nothing is lost: check the broker, then start the worker again",
-    )
-
-
-async def stop_app(app: Any, *, commit: bool) -> bool:
-    """Stop the app; returns whether it came to an end in time."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(_DRAIN_S):
-            await app.hosting.stop()
-            if commit:
-                await app.consumer.commit()
-            await app.stop()
-            return True
-    return False
 
 
 def _exit_at_once(error: BaseException) -> None:

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.commit.record_writer import Lane
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
