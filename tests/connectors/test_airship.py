@@ -12,7 +12,6 @@ from cdp_stream.errors import UsageError
 from tests.connectors.changes import change, identity, identity_types
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.airship import Airship as Partner
-from tests.partners.converse import converse
 
 APP, SECRET = "app-key-1", "0123456789abcdef"
 URL = "https://go.urbanairship.com/api/named_users/tags"
@@ -79,13 +78,6 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(settings, *changes, partner, connection=None):
-    settings = {name: value for name, value in {**CASE.settings, **settings}.items() if value}
-    case = replace(CASE, settings=settings, connection=connection or {})
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_channels_may_be_tagged_and_a_token_be_used():
     partner = Partner(APP, SECRET, "audiences", token="token-0123456789")
     settings = {
@@ -96,22 +88,22 @@ def test_channels_may_be_tagged_and_a_token_be_used():
         "region": "eu",
     }
     one = change(ADD, identities={"other_id_3": "ch-1", "customer_id": "c-1"})
-    _, exchange = told(settings, one, partner=partner, connection={"tag": "vip"})
+    _, exchange = CASE.delivered(one, partner=partner, settings=settings, connection={"tag": "vip"})
     assert partner.tags == {("ios_channel", "ch-1"): {"audiences": {"vip"}}}
     assert exchange.sent[0].url == "https://go.airship.eu/api/channels/tags"
 
 
 def test_a_long_name_makes_a_tag_that_airship_takes():
     partner = Partner(APP, SECRET, "audiences")
-    told({}, replace(BOB, audience_name="x" * 200), partner=partner)
+    CASE.delivered(replace(BOB, audience_name="x" * 200), partner=partner)
     assert partner.tags == {("named_user_id", "c-2"): {"audiences": {"x" * 128}}}
 
 
 def test_without_credentials_the_output_says_so_at_once():
     with pytest.raises(UsageError, match="set `master_secret` or `token`"):
-        told({"master_secret": None}, BOB, partner=Partner(APP, SECRET))
+        CASE.delivered(BOB, partner=Partner(APP, SECRET), settings={"master_secret": None})
 
 
 def test_tags_stay_when_an_audience_is_deleted():
-    _, exchange = told({}, change(AUDIENCE_DELETE), partner=Partner(APP, SECRET))
+    _, exchange = CASE.delivered(change(AUDIENCE_DELETE), partner=Partner(APP, SECRET))
     assert exchange.sent == []

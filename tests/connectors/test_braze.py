@@ -12,7 +12,6 @@ from cdp_stream.errors import UsageError
 from tests.connectors.changes import change, identity
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.braze import Braze as Partner
-from tests.partners.converse import converse
 
 KEY = "0f9e8d7c-rest-key"
 URL = "https://rest.iad-03.braze.com/users/track"
@@ -105,17 +104,11 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(settings, *changes, partner, connection=None):
-    case = replace(CASE, settings={**CASE.settings, **settings}, connection=connection or {})
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_users_are_made_when_that_is_asked_for():
     partner = Partner(KEY, "external_id", [])
-    told({}, BOB, partner=partner)
+    CASE.delivered(BOB, partner=partner)
     assert partner.users == {}
-    told({"create_missing_users": True}, BOB, partner=partner)
+    CASE.delivered(BOB, partner=partner, settings={"create_missing_users": True})
     assert partner.users == {"c-2": {"In VIP customers": True}}
 
 
@@ -123,16 +116,18 @@ def test_audiences_may_be_an_array_of_names():
     partner = Partner(KEY, "external_id", ["c-2"])
     other = replace(BOB, audience_name="Buyers", connection="b@out")
     settings = {"membership": "array"}
-    told(settings, BOB, other, partner=partner)
+    CASE.delivered(BOB, other, partner=partner, settings=settings)
     assert partner.users == {"c-2": {"Audiences": ["VIP customers", "Buyers"]}}
-    told(settings, replace(BOB, action=DELETE), partner=partner)
+    CASE.delivered(replace(BOB, action=DELETE), partner=partner, settings=settings)
     assert partner.users == {"c-2": {"Audiences": ["Buyers"]}}
 
 
 def test_users_may_be_known_by_phone_and_the_attribute_be_named():
     partner = Partner(KEY, "phone", ["+447946000001"])
     one = change(ADD, identities={"mobile_number": "+44 (7946) 000001", "customer_id": "c-1"})
-    told({"identify_by": "phone"}, one, partner=partner, connection={"attribute": "is_vip"})
+    CASE.delivered(
+        one, partner=partner, settings={"identify_by": "phone"}, connection={"attribute": "is_vip"}
+    )
     assert partner.users == {"+447946000001": {"is_vip": True}}
 
 
@@ -148,7 +143,7 @@ def test_when_to_try_again_is_told_by_the_end_of_the_window():
 
 def test_attributes_stay_when_an_audience_is_deleted():
     partner = Partner(KEY, "external_id", USERS)
-    outcome, exchange = told({}, change(AUDIENCE_DELETE), partner=partner)
+    outcome, exchange = CASE.delivered(change(AUDIENCE_DELETE), partner=partner)
     assert outcome == Outcome()
     assert exchange.sent == []
 
@@ -158,10 +153,12 @@ def test_attributes_stay_when_an_audience_is_deleted():
     [("fra-02", "https://rest.fra-02.braze.eu/users/track"), ("iad-03", URL)],
 )
 def test_the_instance_names_the_address(instance, url):
-    _, exchange = told({"instance": instance}, BOB, partner=Partner(KEY, "external_id", USERS))
+    _, exchange = CASE.delivered(
+        BOB, partner=Partner(KEY, "external_id", USERS), settings={"instance": instance}
+    )
     assert [request.url for request in exchange.sent] == [url]
 
 
 def test_an_output_without_an_instance_is_told_at_once():
     with pytest.raises(UsageError, match="no instance of Braze"):
-        told({"instance": None}, BOB, partner=Partner(KEY, "external_id", USERS))
+        CASE.delivered(BOB, partner=Partner(KEY, "external_id", USERS), settings={"instance": None})

@@ -11,7 +11,6 @@ from cdp_stream.connectors.exchange import Answer, Fault, Outcome, TryAgain
 from cdp_stream.connectors.facebook import Facebook
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
 from tests.partners.facebook import Facebook as Partner
 
 TOKEN = "EAAB0123456789"
@@ -202,16 +201,12 @@ for _golden in CASE.goldens:
 TestConforms = conformance(CASE)
 
 
-def told(connection, *changes, partner):
-    case = replace(CASE, connection=connection, list_id=connection.get("list_id"))
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_each_upload_has_a_session_of_its_own_and_a_repetition_the_same():
     sessions = []
     for one in (change(ADD, identities=VISITOR), change(ADD, mpid="102", identities=VISITOR)) * 2:
-        _, exchange = told({"list_id": LIST}, one, partner=Partner("42", TOKEN, LIST))
+        _, exchange = CASE.delivered(
+            one, partner=Partner("42", TOKEN, LIST), connection={"list_id": LIST}
+        )
         sessions.append(json.loads(exchange.sent[0].body)["session"]["session_id"])
     assert sessions[:2] == sessions[2:]
     assert sessions[0] != sessions[1]
@@ -220,8 +215,10 @@ def test_each_upload_has_a_session_of_its_own_and_a_repetition_the_same():
 def test_an_audience_is_made_once_and_found_by_name_on_a_later_page():
     partner = Partner("42", TOKEN)
     for name in ("A", "B", "C"):
-        told({}, change(ADD, identities=MARY_ALONE, name=name), partner=partner)
-    told({}, change(ADD, identities=MARY_ALONE, name="C"), partner=partner)
+        CASE.delivered(
+            change(ADD, identities=MARY_ALONE, name=name), partner=partner, connection={}
+        )
+    CASE.delivered(change(ADD, identities=MARY_ALONE, name="C"), partner=partner, connection={})
     assert list(partner.names.values()) == ["A", "B", "C"]
     assert partner.members("9002") == {MARY}
 
@@ -230,7 +227,7 @@ def test_an_audience_that_meta_does_not_make_is_a_fault_of_the_connection():
     partner = Partner("42", TOKEN)
     partner.ahead.append(answer(400, 100, 1))
     with pytest.raises(Fault, match="made no list 'VIP customers'") as fault:
-        told({}, change(ADD, identities=MARY_ALONE), partner=partner)
+        CASE.delivered(change(ADD, identities=MARY_ALONE), partner=partner, connection={})
     assert fault.value.scope == "connection"
 
 
@@ -246,6 +243,8 @@ def test_when_an_account_may_call_again_is_read_in_minutes():
 def test_deleting_twice_does_no_harm():
     partner = Partner("42", TOKEN, LIST)
     for _ in range(2):
-        outcome, _ = told({"list_id": LIST}, change(AUDIENCE_DELETE), partner=partner)
+        outcome, _ = CASE.delivered(
+            change(AUDIENCE_DELETE), partner=partner, connection={"list_id": LIST}
+        )
         assert outcome == Outcome()
     assert partner.audiences == {}

@@ -8,7 +8,6 @@ from cdp_stream.connectors.exchange import Answer, Outcome
 from cdp_stream.connectors.iterable import Iterable
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
 from tests.partners.iterable import Iterable as Partner
 
 KEY = "it-0123456789abcdef"
@@ -89,41 +88,28 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(settings, *changes, partner, connection=None):
-    connection = {"list_id": LIST} if connection is None else connection
-    list_id = str(LIST) if connection else None
-    case = replace(
-        CASE,
-        settings={**CASE.settings, **settings},
-        connection=connection,
-        list_id=list_id,
-    )
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_a_project_may_know_users_by_our_customer_id():
     partner = Partner(KEY, LIST, key="userId")
-    told({"identify_by": "user_id"}, BOB, partner=partner)
+    CASE.delivered(BOB, partner=partner, settings={"identify_by": "user_id"})
     assert partner.members(str(LIST)) == {"c-2"}
 
 
 def test_users_are_not_made_when_that_is_not_wanted_and_none_is_missed():
     partner = Partner(KEY, LIST)
-    outcome, _ = told({"create_missing_users": False}, BOB, partner=partner)
+    outcome, _ = CASE.delivered(BOB, partner=partner, settings={"create_missing_users": False})
     assert outcome == Outcome()
     assert partner.users == {}
 
 
 def test_somebody_unknown_who_leaves_is_not_missed():
-    outcome, _ = told({}, replace(BOB, action=DELETE), partner=Partner(KEY, LIST))
+    outcome, _ = CASE.delivered(replace(BOB, action=DELETE), partner=Partner(KEY, LIST))
     assert outcome == Outcome()
 
 
 def test_a_list_is_made_once_and_found_by_name_later():
     partner = Partner(KEY)
-    told({}, BOB, partner=partner, connection={})
-    told({}, change(ADD, identities=VISITOR), partner=partner, connection={})
+    CASE.delivered(BOB, partner=partner, connection={})
+    CASE.delivered(change(ADD, identities=VISITOR), partner=partner, connection={})
     assert partner.names == {1000: "VIP customers"}
     assert partner.members("1000") == {"ann@example.com", "bob@example.com"}
 
@@ -131,10 +117,10 @@ def test_a_list_is_made_once_and_found_by_name_later():
 def test_a_connection_may_have_the_list_deleted():
     partner = Partner(KEY, LIST)
     for _ in range(2):
-        assert told({}, change(AUDIENCE_DELETE), partner=partner)[0] == Outcome()
+        assert CASE.delivered(change(AUDIENCE_DELETE), partner=partner)[0] == Outcome()
     assert partner.lists == {}
 
 
 def test_the_region_names_the_address():
-    _, exchange = told({"region": "eu"}, BOB, partner=Partner(KEY, LIST))
+    _, exchange = CASE.delivered(BOB, partner=Partner(KEY, LIST), settings={"region": "eu"})
     assert exchange.sent[0].url == "https://api.eu.iterable.com/api/lists/subscribe"

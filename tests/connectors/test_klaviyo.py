@@ -1,14 +1,12 @@
 """What Klaviyo is sent, and what its answers come to."""
 
 import json
-from dataclasses import replace
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
 from cdp_stream.connectors.klaviyo import Klaviyo
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
 from tests.partners.klaviyo import Klaviyo as Partner
 
 KEY = "pk_0123456789abcdef"
@@ -157,25 +155,18 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(settings, *changes, partner, connection=None):
-    connection = {"list_id": LIST} if connection is None else connection
-    list_id = connection.get("list_id")
-    settings = {**CASE.settings, **settings}
-    case = replace(CASE, settings=settings, connection=connection, list_id=list_id)
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_profiles_may_be_known_by_phone():
     by_phone = Partner(KEY, LIST, key="phone_number")
-    told({"identify_by": "phone_number"}, change(ADD, identities=VISITOR), partner=by_phone)
+    CASE.delivered(
+        change(ADD, identities=VISITOR), partner=by_phone, settings={"identify_by": "phone_number"}
+    )
     assert by_phone.members(LIST) == {"+447946000000"}
 
 
 def test_a_thousand_are_looked_up_by_fifty_and_set_at_once():
     one = partner()
     changes = [change(mpid=str(n), identities={"email": f"u{n}@example.com"}) for n in range(1000)]
-    outcome, exchange = told({}, *changes, partner=one)
+    outcome, exchange = CASE.delivered(*changes, partner=one)
     assert outcome == Outcome()
     assert len(one.members(LIST)) == 1000
     assert len(exchange.yielded) == 20 + 2 + 20 + 1
@@ -183,8 +174,8 @@ def test_a_thousand_are_looked_up_by_fifty_and_set_at_once():
 
 def test_a_list_is_made_once_and_found_by_name_later():
     one = Partner(KEY)
-    told({}, BOB, partner=one, connection={})
-    told({}, change(ADD, identities=VISITOR), partner=one, connection={})
+    CASE.delivered(BOB, partner=one, connection={})
+    CASE.delivered(change(ADD, identities=VISITOR), partner=one, connection={})
     assert one.names == {"L0": "VIP customers"}
     assert one.members("L0") == {"ann@example.com", "bob@example.com"}
 
@@ -192,5 +183,5 @@ def test_a_list_is_made_once_and_found_by_name_later():
 def test_a_connection_may_have_the_list_deleted():
     one = partner()
     for _ in range(2):
-        assert told({}, change(AUDIENCE_DELETE), partner=one)[0] == Outcome()
+        assert CASE.delivered(change(AUDIENCE_DELETE), partner=one)[0] == Outcome()
     assert one.lists == {}

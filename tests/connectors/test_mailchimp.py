@@ -11,7 +11,6 @@ from cdp_stream.connectors.mailchimp import Mailchimp
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
 from tests.partners.mailchimp import Mailchimp as Partner
 
 KEY = "0123456789abcdef-us6"
@@ -113,31 +112,17 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(settings, connection, *changes, partner=None):
-    """What the partner holds after changes, and what was rejected."""
-    case = replace(
-        CASE,
-        settings={**CASE.settings, **settings},
-        connection=connection,
-        list_id=connection.get("list_id"),
-    )
-    partner = partner or Partner(KEY, LIST)
-    exchange = case.exchange()
-    outcome = converse(exchange, [case.filled(one) for one in changes], partner.answer)
-    return partner, outcome, exchange
+PLAIN = {"list_id": LIST}
 
 
 def test_double_opt_in_asks_when_they_join_and_not_when_an_attribute_changes():
     settings = {"double_opt_in": True}
-    partner, _, _ = told(settings, {"list_id": LIST}, ann())
+    partner = Partner(KEY, LIST)
+    CASE.delivered(ann(), partner=partner, settings=settings, connection=PLAIN)
     assert partner.lists[LIST]["ann@example.com"]["status"] == "pending"
     partner.lists[LIST]["ann@example.com"]["status"] = "subscribed"
-    told(
-        settings,
-        {"list_id": LIST},
-        ann(ATTRIBUTE_UPDATE, attributes={"city": "Rome"}),
-        partner=partner,
-    )
+    moved = ann(ATTRIBUTE_UPDATE, attributes={"city": "Rome"})
+    CASE.delivered(moved, partner=partner, settings=settings, connection=PLAIN)
     assert partner.lists[LIST]["ann@example.com"] == {
         "status": "subscribed",
         "merge_fields": {"CITY": "Rome"},
@@ -145,9 +130,9 @@ def test_double_opt_in_asks_when_they_join_and_not_when_an_attribute_changes():
 
 
 def test_double_opt_in_of_an_add_and_an_update_together_asks_once():
-    partner, _, exchange = told(
-        {"double_opt_in": True}, {"list_id": LIST}, ann(), ann(ATTRIBUTE_UPDATE)
-    )
+    partner, changes = Partner(KEY, LIST), (ann(), ann(ATTRIBUTE_UPDATE))
+    settings = {"double_opt_in": True}
+    _, exchange = CASE.delivered(*changes, partner=partner, settings=settings, connection=PLAIN)
     assert partner.lists[LIST]["ann@example.com"]["status"] == "pending"
     assert len(exchange.sent) == 1
 
@@ -155,13 +140,13 @@ def test_double_opt_in_of_an_add_and_an_update_together_asks_once():
 def test_archiving_takes_contacts_out_one_by_one_and_twice_does_no_harm():
     partner = Partner(KEY, LIST)
     urist = change(ADD, identities={"email": "Urist.McVankab@freddiesjokes.com"})
-    told({}, {"list_id": LIST}, urist, partner=partner)
+    CASE.delivered(urist, partner=partner, connection=PLAIN)
     for _ in range(2):
-        _, outcome, exchange = told(
-            {"on_leave": "archive"},
-            {"list_id": LIST},
+        outcome, exchange = CASE.delivered(
             replace(urist, action=DELETE),
             partner=partner,
+            settings={"on_leave": "archive"},
+            connection=PLAIN,
         )
         assert outcome == Outcome()
         assert [request.url for request in exchange.sent] == [f"{URL}/members/{URIST}"]
@@ -172,7 +157,7 @@ def test_a_person_who_unsubscribed_is_rejected_alone():
     partner = Partner(KEY, LIST)
     partner.unwanted = {"ann@example.com"}
     bob = change(ADD, mpid="102", identities={"email": "bob@example.com"})
-    _, outcome, _ = told({}, {"list_id": LIST}, ann(), bob, partner=partner)
+    outcome, _ = CASE.delivered(ann(), bob, partner=partner, connection=PLAIN)
     assert list(outcome.rejected) == [0]
     assert "compliance" in outcome.rejected[0]
     assert partner.members(LIST) == {"bob@example.com"}
@@ -193,27 +178,34 @@ NEW_LIST = {
 
 def test_an_audience_is_made_once_and_found_by_name_later():
     partner = Partner(KEY)
-    told({"new_list": NEW_LIST}, {}, ann(), partner=partner)
+    settings = {"new_list": NEW_LIST}
+    CASE.delivered(ann(), partner=partner, settings=settings, connection={})
     bob = change(ADD, mpid="102", identities={"email": "bob@example.com"})
-    told({"new_list": NEW_LIST}, {}, bob, partner=partner)
+    CASE.delivered(bob, partner=partner, settings=settings, connection={})
     assert partner.names == {"new0": "VIP customers"}
     assert partner.members("new0") == {"ann@example.com", "bob@example.com"}
 
 
 def test_without_a_list_the_connection_says_what_is_missing():
     with pytest.raises(Fault, match="set its `list_id`, or `new_list`") as fault:
-        told({}, {}, ann())
+        CASE.delivered(ann(), partner=Partner(KEY, LIST), connection={})
     assert fault.value.scope == "connection"
 
 
 def test_a_connection_may_have_the_audience_deleted():
     partner = Partner(KEY, LIST)
     for _ in range(2):
-        _, outcome, _ = told({}, {"list_id": LIST}, change(AUDIENCE_DELETE), partner=partner)
+        gone = change(AUDIENCE_DELETE)
+        outcome, _ = CASE.delivered(gone, partner=partner, connection=PLAIN)
         assert outcome == Outcome()
     assert partner.lists == {}
 
 
 def test_a_key_without_a_data_centre_is_told_at_once():
     with pytest.raises(UsageError, match="names no data centre"):
-        told({"api_key": "0123456789abcdef"}, {"list_id": LIST}, ann())
+        CASE.delivered(
+            ann(),
+            partner=Partner(KEY, LIST),
+            settings={"api_key": "0123456789abcdef"},
+            connection=PLAIN,
+        )

@@ -129,17 +129,11 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(connection, *changes, partner, **settings):
-    list_id = connection.get("list_id")
-    case = replace(CASE, connection=connection, list_id=list_id)
-    case = replace(case, settings={**case.settings, **settings})
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_a_token_is_used_until_its_end():
     partner = Partner("8adc3db7", SECRET, REFRESH, LIST)
-    _, exchange = told({"list_id": LIST}, change(ADD, identities=ANN), partner=partner)
+    _, exchange = CASE.delivered(
+        change(ADD, identities=ANN), partner=partner, connection={"list_id": LIST}
+    )
     assert exchange.token.expires_at == NOW + 1_800_000
     exchange.now += 1_799_999
     one = CASE.filled(change(DELETE, identities=ANN))
@@ -153,7 +147,7 @@ def test_a_token_is_used_until_its_end():
 def test_a_refresh_token_that_is_refused_is_a_fault_of_the_output():
     partner = Partner("8adc3db7", SECRET, "another", LIST)
     with pytest.raises(Fault, match="the token is wrong") as fault:
-        told({"list_id": LIST}, change(ADD, identities=ANN), partner=partner)
+        CASE.delivered(change(ADD, identities=ANN), partner=partner, connection={"list_id": LIST})
     assert fault.value.scope == "output"
     assert REFRESH not in fault.value.message
 
@@ -161,19 +155,29 @@ def test_a_refresh_token_that_is_refused_is_a_fault_of_the_output():
 def test_an_access_token_will_do():
     partner = Partner("8adc3db7", SECRET, REFRESH, LIST)
     partner.tokens = 7
-    told({"list_id": LIST}, change(ADD, identities=ANN), partner=partner, access_token="token-7")
+    CASE.delivered(
+        change(ADD, identities=ANN),
+        partner=partner,
+        settings={"access_token": "token-7"},
+        connection={"list_id": LIST},
+    )
     assert partner.members(LIST) == {sha("ann@example.com")}
 
 
 def test_without_credentials_the_output_says_so_at_once():
     with pytest.raises(UsageError, match="Snapchat needs credentials"):
-        told({}, change(ADD, identities=ANN), partner=Partner("a", "b", "c"), refresh_token=None)
+        CASE.delivered(
+            change(ADD, identities=ANN),
+            partner=Partner("a", "b", "c"),
+            settings={"refresh_token": None},
+            connection={},
+        )
 
 
 def test_a_segment_is_made_once_and_found_by_name_on_a_later_page():
     partner = Partner("8adc3db7", SECRET, REFRESH)
     for name in ("A", "B", "C", "C"):
-        told({}, change(ADD, identities=ANN, name=name), partner=partner)
+        CASE.delivered(change(ADD, identities=ANN, name=name), partner=partner, connection={})
     assert list(partner.names.values()) == ["A", "B", "C"]
     assert partner.members("s2") == {sha("ann@example.com")}
 
@@ -183,7 +187,12 @@ def test_a_link_to_another_host_is_not_followed():
     paging = {"next_link": "https://evil.example.com/v1/adaccounts/8adc3db7/segments"}
     partner.tokens = 7
     partner.ahead.append(answer(200, segments=[], paging=paging))
-    _, exchange = told({}, change(ADD, identities=ANN), partner=partner, access_token="token-7")
+    _, exchange = CASE.delivered(
+        change(ADD, identities=ANN),
+        partner=partner,
+        settings={"access_token": "token-7"},
+        connection={},
+    )
     assert {request.url.split("/v1")[0] for request in exchange.sent} == {
         URL.split("/v1", maxsplit=1)[0]
     }
@@ -192,6 +201,8 @@ def test_a_link_to_another_host_is_not_followed():
 def test_a_connection_may_have_the_segment_deleted():
     partner = Partner("8adc3db7", SECRET, REFRESH, LIST)
     for _ in range(2):
-        outcome, _ = told({"list_id": LIST}, change(AUDIENCE_DELETE), partner=partner)
+        outcome, _ = CASE.delivered(
+            change(AUDIENCE_DELETE), partner=partner, connection={"list_id": LIST}
+        )
         assert outcome == Outcome()
     assert partner.segments == {}

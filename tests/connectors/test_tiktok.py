@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -11,7 +10,6 @@ from cdp_stream.connectors.exchange import Answer, Fault, Outcome
 from cdp_stream.connectors.tiktok import TikTok
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
 from tests.partners.tiktok import TikTok as Partner
 
 TOKEN = "0123456789abcdef"
@@ -143,17 +141,11 @@ CASE = Case(
 TestConforms = conformance(CASE)
 
 
-def told(connection, *changes, partner):
-    case = replace(CASE, connection=connection, list_id=connection.get("list_id"))
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_an_audience_is_made_once_and_found_by_name_on_a_later_page():
     partner = Partner("42", TOKEN)
     partner.names = {str(n): f"other {n}" for n in range(150)}
     for _ in range(2):
-        told({}, change(ADD, identities=JANE_ALONE), partner=partner)
+        CASE.delivered(change(ADD, identities=JANE_ALONE), partner=partner, connection={})
     assert list(partner.audiences) == ["170000"]
     assert partner.members("170000") == {JANE}
 
@@ -172,7 +164,7 @@ def test_one_bad_row_is_found_among_many():
         change(ADD, mpid=str(n), identities={"email": f"u{n}@example.com"}) for n in range(100)
     ]
     changes.insert(37, change(ADD, mpid="999", identities={"email": "bad@example.com"}))
-    outcome, exchange = told({"list_id": LIST}, *changes, partner=partner)
+    outcome, exchange = CASE.delivered(*changes, partner=partner, connection={"list_id": LIST})
     assert list(outcome.rejected) == [37]
     assert len(partner.members(LIST)) == 100
     assert len(exchange.sent) <= 2 * 8
@@ -187,17 +179,19 @@ def test_a_partner_that_refuses_everything_is_not_asked_for_each_row(rows, is_fa
     ]
     if is_fault:
         with pytest.raises(Fault, match=r"refuses whatever it is sent.*advertiser_ids") as fault:
-            told({"list_id": LIST}, *changes, partner=partner)
+            CASE.delivered(*changes, partner=partner, connection={"list_id": LIST})
         assert fault.value.scope == "connection"
         assert len(partner.requests) < 100
     else:
-        outcome, _ = told({"list_id": LIST}, *changes, partner=partner)
+        outcome, _ = CASE.delivered(*changes, partner=partner, connection={"list_id": LIST})
         assert len(outcome.rejected) == rows
 
 
 def test_an_audience_in_use_is_deleted_once_it_is_free():
     partner = Partner("42", TOKEN, LIST)
     for _ in range(2):
-        outcome, _ = told({"list_id": LIST}, change(AUDIENCE_DELETE), partner=partner)
+        outcome, _ = CASE.delivered(
+            change(AUDIENCE_DELETE), partner=partner, connection={"list_id": LIST}
+        )
         assert outcome == Outcome()
     assert partner.audiences == {}
