@@ -22,7 +22,7 @@ from tests.core.accounts import DAY
 from tests.partition.records import T, sent
 from tests.partition.test_backfill import HOME, RED, counted, version
 from tests.properties.moved_system import System, catch_up
-from tests.properties.test_backfill import compare, members, profiles
+from tests.properties.partitions import compare, members, profiles
 
 FIRST = Move(100, 2, 3, (10, 20), (12, 20))
 SECOND = Move(200, 3, 4, (15, 26, 7), (15, 26, 8))

@@ -425,9 +425,7 @@ def test_children_need_their_parent_and_are_told_depth_first() -> None:
     ]
 
 
-def test_a_reference_keeps_the_lookback_of_its_audience_and_a_draft_emits_nothing() -> (
-    None
-):
+def test_a_reference_keeps_the_lookback_of_its_audience_and_a_draft_emits_nothing() -> None:
     rules = defined(
         {"id": "x", "lookback": "3ms", "criteria": {"not": {"audience": "d"}}},
         {"id": "d", "lookback": "8ms", "status": "draft", "criteria": {"event": "Buy"}},
