@@ -1,23 +1,20 @@
-"""One assigned partition: its processor, the records that wait for it, what is on its way."""
+"""The records of one partition that were fetched and wait to be applied."""
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from cdp_stream.kafka.commit.record_writer import Lane
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.partition.effects import Processor, Record
+from cdp_stream.partition.effects import Record
+from cdp_stream.partition.room import Room
 
-__all__ = ["FIRST_SWEPT", "SLICE", "HostedPartition", "is_time_marker"]
+__all__ = ["SLICE", "RecordQueue", "is_time_marker"]
 
 SLICE = 500
-"""Records, or due instants, taken at a time: a few ms of blocked loop."""
+"""Records, or due instants, in one step: a few ms of blocked loop."""
 BACKLOG_SLICE = 1_000
-"""Records taken at a time from a backlog, where rate counts more than latency: each slice costs
-requests and tasks. Twice that gained nothing more."""
+"""Records in one step of a backlog, where rate counts more than latency: each slice costs requests
+and tasks. Slices of twice that size gained nothing more."""
 _BACKLOG = 5_000
-FIRST_SWEPT = 5
-"""Rows looked at in the first turn after a change of definitions."""
 
 
 def is_time_marker(record: Record) -> bool:
@@ -29,100 +26,91 @@ def is_time_marker(record: Record) -> bool:
     )
 
 
-class HostedPartition:
-    """One assigned partition.
+class RecordQueue:
+    """Records in the order of their offsets; its length is how many wait.
+
+    Args:
+        room: Memory for fetched records, of all partitions together.
 
     Attributes:
-        number: The partition's number.
-        processor: Decides; restored.
-        lane: Delivers.
-        applied: Offset of the last record applied; -1 when none was.
-        epoch: Chunks of any other epoch are stale; -1 means all are.
-        held: How many records wait.
-        held_bytes: About the memory of those that wait in chunks.
-        paused: Whether fetching is paused, as too much waits.
-        fire_to: Records wait until no instant up to this is due; ``None``: they may go.
-        marker: Input position to commit then, behind a time marker.
-        switching: Whether other definitions were taken over that are not durable yet.
-        preparing: What works out its next switch; ``None`` when nothing does.
-        sweep_rows: How many rows to look at in a turn because definitions changed.
-        lost_at: ``time.monotonic()`` as another worker's taking over was noticed; ``None``: not.
-        behind_since: ``time.monotonic()`` as its definitions were found to be newer than all that
-            were read; ``None``: they are not.
-        looking: What looks whether its position exists, where a broker said no; ``None``: nothing.
+        size: About the bytes of memory of the chunks that wait.
     """
 
-    def __init__(self, number: int, processor: Processor, lane: Lane) -> None:
-        self.number = number
-        self.processor = processor
-        self.lane = lane
-        self.applied = processor.position
-        self.epoch = 0
-        self.chunks: deque[Chunk] = deque()
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._chunks: deque[Chunk] = deque()
         self._cursor = 0
         self._rest: list[Record] = []
-        self.held = self.held_bytes = 0
-        self.paused = False
-        # After a restart, what was due by the durable time comes before any record.
-        self.fire_to: int | None = processor.time
-        self.marker: int | None = None
-        self.switching = False
-        self.preparing: asyncio.Task[None] | None = None
-        self.sweep_rows = FIRST_SWEPT
-        self.lost_at: float | None = None
-        self.behind_since: float | None = None
-        self.looking: asyncio.Task[None] | None = None
+        self._count = 0
+        self.size = 0
+        room.join(self)
+
+    def __len__(self) -> int:
+        """How many records wait."""
+        return self._count
+
+    @property
+    def is_over_its_share(self) -> bool:
+        """Whether nothing more should be fetched for now."""
+        return self.size > self._room.share()
+
+    @property
+    def is_half_empty(self) -> bool:
+        """Whether fetching may go on."""
+        return self.size <= self._room.share() // 2
 
     def add(self, chunk: Chunk) -> None:
-        """Let a chunk wait."""
-        self.chunks.append(chunk)
-        self.held += len(chunk)
-        self.held_bytes += chunk.size
+        """Add the records of a fetch."""
+        self._chunks.append(chunk)
+        self._count += len(chunk)
+        self.size += chunk.size
 
-    def drop_waiting(self) -> None:
-        """Forget the records that wait; they will be fetched again."""
-        self.chunks.clear()
+    def clear(self) -> None:
+        """Drop all records; they will be fetched again."""
+        self._chunks.clear()
         self._rest.clear()
-        self._cursor = self.held = self.held_bytes = 0
-        self.epoch = -1
-        self.paused = False
+        self._cursor = self._count = self.size = 0
 
-    def take_slice(self) -> list[Record]:
-        """Take the next records above what was applied, at most a slice, none behind a marker."""
+    def next_slice(self, after: int, *, is_backlog: bool = False) -> list[Record]:
+        """Remove and return the next records; a time marker is the last of its slice.
+
+        Args:
+            after: Records up to this offset were applied already and are left out.
+            is_backlog: Whether the partition is behind, however few records wait here.
+        """
         if self._rest:
             rest, self._rest = self._rest, []
-            self.held -= len(rest)
+            self._count -= len(rest)
             return rest
-        taken: list[Record] = []
-        # A partition that is not fetched, as so much of it waits, is behind however few they are.
-        size = BACKLOG_SLICE if self.held > _BACKLOG or self.paused else SLICE
+        found: list[Record] = []
+        size = BACKLOG_SLICE if is_backlog or self._count > _BACKLOG else SLICE
         marked = False
-        while self.chunks and len(taken) < size and not marked:
-            records = self.chunks[0].records
-            start = self._first_new(records)
-            part = records[start : start + size - len(taken)]
+        while self._chunks and len(found) < size and not marked:
+            records = self._chunks[0].records
+            start = self._first_after(records, after)
+            part = records[start : start + size - len(found)]
             for count, record in enumerate(part, start=1):
                 if record.key is None and is_time_marker(record):
                     del part[count:]
                     marked = True
                     break
-            taken += part
+            found += part
             end = start + len(part)
-            self.held -= end - self._cursor
+            self._count -= end - self._cursor
             self._cursor = end
             if end == len(records):
-                self.held_bytes -= self.chunks.popleft().size
+                self.size -= self._chunks.popleft().size
                 self._cursor = 0
-        return taken
+        return found
 
     def put_back(self, rest: list[Record]) -> None:
-        """Let records wait again that were taken last and not applied."""
+        """Put back records of the newest slice that were not applied."""
         self._rest = rest
-        self.held += len(rest)
+        self._count += len(rest)
 
-    def _first_new(self, records: Sequence[Record]) -> int:
-        """Index, from the cursor on, of the first record above what was applied."""
+    def _first_after(self, records: Sequence[Record], offset: int) -> int:
+        """Index, from the cursor on, of the first record behind an offset."""
         index = self._cursor
-        while index < len(records) and records[index].offset <= self.applied:
+        while index < len(records) and records[index].offset <= offset:
             index += 1
         return index
