@@ -57,7 +57,7 @@ def create_app(
         name="profiles",
         changelog=settings.topic("profiles-changelog"),
         partitions=partitions,
-        rows=_rows(settings, lambda: app.consumer.observation.lease_ms),
+        rows=_rows(settings, lambda: app.consumer.observer.lease_ms),
     )
     app.tables.add(table)
     app.hosting = Assignment(

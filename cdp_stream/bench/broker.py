@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cdp_stream.bench.live import keep_busy
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.settings import Settings
 
 _WARM_S = 90

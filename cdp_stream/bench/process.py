@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 
 from cdp_stream.bench import reference_load
+from cdp_stream.brokers.subprocess import Child
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Clock, Settings
 

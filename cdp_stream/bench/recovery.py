@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
@@ -30,6 +30,7 @@ from cdp_stream.formats.rows import PARTITION_KEY, PartitionState, encode_partit
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.topics.ensure import ensure_topics
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 ROWS = 1_000_000

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import click
 
+from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.errors import BrokerError, UsageError
 from cdp_stream.kafka.clients.probe import parse_address
-from cdp_stream.kafka.embedded import EmbeddedBroker
 
 __all__ = ["command", "run_broker", "topics_from"]
 

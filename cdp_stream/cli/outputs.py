@@ -24,9 +24,9 @@ from cdp_stream.settings import Settings, load_settings
 _MOST_LISTED = 20
 
 if TYPE_CHECKING:
-    from cdp_stream.sinks.memory import Memory
-    from cdp_stream.sinks.standing import Standings
-    from cdp_stream.sinks.status import OutputStatus
+    from cdp_stream.sinks.reporting.status import OutputStatus
+    from cdp_stream.sinks.state.faults import Faults
+    from cdp_stream.sinks.state.sink_state import SinkState
 
 
 @click.group(
@@ -188,7 +188,7 @@ class _Known:
 @asynccontextmanager
 async def _state(
     settings: Settings, definitions: tuple[str, ...]
-) -> AsyncIterator[tuple[Standings, Memory, _Known]]:
+) -> AsyncIterator[tuple[Faults, SinkState, _Known]]:
     from cdp_stream.kafka.topics.ensure import ensure_sink_topics
     from cdp_stream.sinks.process import state_topics
 
@@ -204,20 +204,20 @@ async def _state(
     account = await applied_account(settings)
     applied = {} if account is None else {one.id: one.connector for one in account.outputs}
     accounts += [] if account is None else [account]
-    async with state_topics(settings) as (standings, memory, _):
-        for output in (*applied, *with_topic, *memory.outputs()):
-            connectors.setdefault(output, memory.connector(output) or applied.get(output))
+    async with state_topics(settings) as (faults, state, _):
+        for output in (*applied, *with_topic, *state.outputs()):
+            connectors.setdefault(output, state.connector(output) or applied.get(output))
         defined = [connection for account in accounts for connection in account.connections]
         connections = {
-            output: frozenset(memory.connections(output))
+            output: frozenset(state.connections(output))
             | {one.id for one in defined if one.output == output}
             for output in connectors
         }
         # A worker may run other definitions than those that were applied: then its sinks know.
         removed = {output for output, connector in connectors.items() if connector is None}
         yield (
-            standings,
-            memory,
+            faults,
+            state,
             _Known(
                 connectors,
                 connections,
@@ -244,10 +244,10 @@ async def applied_account(settings: Settings) -> Account | None:
 async def _statuses(
     settings: Settings, definitions: tuple[str, ...], only: str | None
 ) -> list[OutputStatus]:
-    from cdp_stream.sinks.status import GOES_ON, outputs_with_workers, read_status
+    from cdp_stream.sinks.reporting.status import GOES_ON, outputs_with_workers, read_status
     from cdp_stream.wall_clock import wall_ms
 
-    async with _state(settings, definitions) as (standings, memory, known):
+    async with _state(settings, definitions) as (faults, state, known):
         if only is not None:
             _check_known(known, only, None)
         running = await outputs_with_workers(settings, known.connectors)
@@ -255,8 +255,8 @@ async def _statuses(
             await read_status(
                 settings,
                 output,
-                standings,
-                memory,
+                faults,
+                state,
                 connector=connector,
                 has_worker=None if running is None else output in running,
                 now_ms=wall_ms(),
@@ -277,36 +277,36 @@ async def _statuses(
 async def _pause(
     settings: Settings, definitions: tuple[str, ...], output: str, connection: str | None
 ) -> None:
-    from cdp_stream.sinks.standing import paused
+    from cdp_stream.sinks.state.faults import paused
     from cdp_stream.wall_clock import wall_ms
 
-    async with _state(settings, definitions) as (standings, _, known):
+    async with _state(settings, definitions) as (faults, _, known):
         _check_known(known, output, connection)
         what = _named(output, connection)
-        record = standings.record(connection or output)
+        record = faults.record(connection or output)
         if record is not None:
             click.echo(f"{what} stands still already: {record['state']}")
             return
-        await standings.put(paused(output, connection, wall_ms()))
+        await faults.put(paused(output, connection, wall_ms()))
         click.echo(f"{what} is paused; its changes wait")
 
 
 async def _resume(
     settings: Settings, definitions: tuple[str, ...], output: str, connection: str | None
 ) -> None:
-    from cdp_stream.sinks.standing import running
+    from cdp_stream.sinks.state.faults import running
     from cdp_stream.wall_clock import wall_ms
 
-    async with _state(settings, definitions) as (standings, _, known):
-        stopped = sorted(standings.stopped_connections(output))
+    async with _state(settings, definitions) as (faults, _, known):
+        stopped = sorted(faults.stopped_connections(output))
         if connection not in stopped:
             _check_known(known, output, connection)
         what = _named(output, connection)
-        if standings.record(connection or output) is None:
+        if faults.record(connection or output) is None:
             hint = f"; these stand still: {', '.join(stopped)}" if stopped else ""
             click.echo(f"{what} runs already{hint}")
             return
-        await standings.put(running(output, connection, wall_ms()))
+        await faults.put(running(output, connection, wall_ms()))
         click.echo(f"{what} goes on where it stopped")
 
 

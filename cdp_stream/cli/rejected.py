@@ -26,8 +26,8 @@ from cdp_stream.settings import Settings, load_settings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-    from cdp_stream.sinks.rejected import Rejected, RejectedTopic, Selection
-    from cdp_stream.sinks.resending import Judge
+    from cdp_stream.sinks.rejects.rejected_topic import Rejected, RejectedTopic, Selection
+    from cdp_stream.sinks.rejects.resending import Judge
 
 _MOST_REASONS = 20
 _MOST_KINDS = 10_000
@@ -110,7 +110,7 @@ def show_rejected(obj: dict[str, Any], /, place: str, **flags: Any) -> None:  # 
     found: list[tuple[Rejected, bool]] = []
 
     async def read() -> None:
-        from cdp_stream.sinks.rejected import Selection
+        from cdp_stream.sinks.rejects.rejected_topic import Selection
 
         async with _rejects(flags) as around:
             topic = around.topic
@@ -207,7 +207,7 @@ async def _rejects(flags: dict[str, Any]) -> AsyncIterator[_Around]:
     """The topic of rejects that flags name, and what goes with it."""
     from cdp_stream.kafka.topics.ensure import ensure_sink_topics
     from cdp_stream.sinks.process import state_topics
-    from cdp_stream.sinks.rejected import RejectedTopic
+    from cdp_stream.sinks.rejects.rejected_topic import RejectedTopic
 
     output, reason = flags["output"], flags["reason"]
     if output is None and reason is not None and reason not in list(Reason):
@@ -217,12 +217,12 @@ async def _rejects(flags: dict[str, Any]) -> AsyncIterator[_Around]:
     outputs = await ensure_sink_topics(settings)
     if output is not None and output not in outputs:
         raise unknown("output", output, outputs)
-    async with state_topics(settings) as (_, memory, producer):
-        yield _Around(settings, RejectedTopic(settings, output, memory), producer)
+    async with state_topics(settings) as (_, state, producer):
+        yield _Around(settings, RejectedTopic(settings, output, state), producer)
 
 
 def _selection(flags: dict[str, Any], places: frozenset[tuple[int, int]]) -> Selection:
-    from cdp_stream.sinks.rejected import Selection
+    from cdp_stream.sinks.rejects.rejected_topic import Selection
 
     return Selection(flags["reason"], flags["since"], places)
 
@@ -236,7 +236,7 @@ async def _send_again(
     dry_run: bool,
 ) -> Counter[str]:
     from cdp_stream.core.planning import build_plan
-    from cdp_stream.sinks.resending import Resending, change_judge, input_judge
+    from cdp_stream.sinks.rejects.resending import Resender, change_judge, input_judge
 
     async with _rejects(flags) as around:
         judge: Judge = change_judge
@@ -245,7 +245,7 @@ async def _send_again(
         elif flags["output"] is None:
             account = await applied_account(around.settings)
             judge = input_judge(None if account is None else build_plan(account).inputs)
-        resending = Resending(around.settings, around.topic, judge, around.producer, anew=again)
+        resending = Resender(around.settings, around.topic, judge, around.producer, anew=again)
         return await resending.run(_selection(flags, places), dry_run=dry_run)
 
 

@@ -115,8 +115,8 @@ def command(
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
         settings,
-        lambda in_force, partitions, metrics: create_app(
-            in_force,
+        lambda delivery_settings, partitions, metrics: create_app(
+            delivery_settings,
             lambda number: ProfileProcessor(
                 source.latest, events, number, room, source.known, partitions
             ),
@@ -163,7 +163,7 @@ def _check_outputs(
     Raises:
         UsageError: an output is named that is not defined, or variables are not to be had.
     """
-    from cdp_stream.sinks.environment import Secrets
+    from cdp_stream.sinks.http.secrets import Secrets
     from cdp_stream.sinks.outputs import check_environment, faults_of, selected
 
     wanted = selected(account.outputs, only)
@@ -182,7 +182,7 @@ def _run_sinks(
     is_child: bool,
     may_lack: bool,
 ) -> int:
-    from cdp_stream.sinks.environment import Secrets
+    from cdp_stream.sinks.http.secrets import Secrets
     from cdp_stream.sinks.process import SinkJob, run_sinks
     from topologies.sinks import create_sink
 

@@ -8,12 +8,11 @@ refused). Airship states no number of ids a call: 1,000.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, Literal
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, basic, host, in_parts, json_request
+from cdp_stream.connectors.calls import Sent, basic, host, json_request, remove_then_add
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Answer, Delivery, Fault, Outcome, Request, Token
@@ -99,7 +98,7 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
         """The master secret, or a token and the app that it is for."""
         headers = {
             "authorization": self._key,
-            "accept": "application/vnd.urbanairship+json; version=3",
+            "accept": _ACCEPT,
         }
         if self.settings.token is not None:
             headers["x-ua-appkey"] = self.settings.app_key
@@ -110,18 +109,15 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
         if changes[0].action == AUDIENCE_DELETE:
             return Outcome()  # tags stay
         members, unusable = last_of_each_form(changes, self._forms)
-        refused = []
-        for is_in, verb in ((False, "remove"), (True, "add")):
-            rows = [member for member in members if member.is_in is is_in]
-            refused += yield from in_parts(rows, _MOST_IDS, partial(self._send, verb))
+        refused = yield from remove_then_add(members, _MOST_IDS, self._send)
         return outcome(refused, unusable)
 
-    def _send(self, verb: str, part: Sequence[Member]) -> Sent:
+    def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
         change: Change = part[0].change
         tag = change.settings.tag or change.audience_name[:_LONGEST_TAG]
         body = {
             "audience": {self.settings.target: [member.identity for member in part]},
-            verb: {self.settings.tag_group: [tag]},
+            "add" if is_in else "remove": {self.settings.tag_group: [tag]},
         }
         answer = yield json_request("POST", self._url, body)
         if self._lacks_the_group(answer):

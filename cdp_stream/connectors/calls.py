@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -18,19 +20,23 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
+from cdp_stream.connectors.members import Member
 from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
+    "Refusals",
     "Sent",
     "basic",
     "dropped",
     "host",
+    "id_of",
     "in_parts",
     "json_request",
     "mapping_of",
     "no_list",
     "not_made",
     "refreshed",
+    "remove_then_add",
     "text_of",
     "unknown_list",
 ]
@@ -46,6 +52,8 @@ _REFUSED_ALL: Final = (
 R = TypeVar("R")
 Sent = Generator[Request, Answer, Mapping[int, str] | str]
 """Sends rows; returns index -> why that row alone was refused, or why all of them were."""
+Refusals = Generator[Request, Answer, list[tuple[Member, str]]]
+"""Sends members; returns those that were refused, and why."""
 
 
 def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 - any JSON
@@ -100,6 +108,28 @@ def in_parts(
         else:
             refused.append((part[0], said))
     return refused
+
+
+def remove_then_add(
+    members: Iterable[Member], size: int, send: Callable[[bool, Sequence[Member]], Sent]
+) -> Refusals:
+    """Send who is out of the list, then who is in, in parts of at most `size`.
+
+    Args:
+        send: is given whether the part's members are in.
+    """
+    by_side: tuple[list[Member], list[Member]] = ([], [])
+    for member in members:
+        by_side[member.is_in].append(member)
+    refused = yield from in_parts(by_side[False], size, partial(send, False))
+    refused += yield from in_parts(by_side[True], size, partial(send, True))
+    return refused
+
+
+def id_of(name: str, rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """The `id` of the first row with this `name`; None when no row has it."""
+    ids = (text_of(row.get("id")) for row in rows if row.get("name") == name)
+    return next(filter(None, ids), None)
 
 
 def mapping_of(value: object, *keys: str) -> dict[str, Any]:
@@ -158,9 +188,9 @@ def not_made(title: str, name: str, answer: Answer) -> Fault:
     )
 
 
-def dropped(title: str, request: Request) -> Delivery:
-    """Delete a list. One that is not there is as good as deleted."""
-    answer = yield request
+def dropped(title: str, url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Delivery:
+    """Delete the list at this address. One that is not there counts as deleted."""
+    answer = yield Request("DELETE", url, b"", headers)
     if answer.ok or answer.status in _GONE:
         return Outcome()
     raise Fault(

@@ -9,7 +9,6 @@ https://docs.customer.io/integrations/api/app/ (`/v1/segments`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -18,9 +17,11 @@ from cdp_stream.connectors.calls import (
     Sent,
     basic,
     host,
+    id_of,
     in_parts,
     json_request,
     not_made,
+    remove_then_add,
     text_of,
     unknown_list,
 )
@@ -126,16 +127,13 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         """Find the manual segment of that name, or make one."""
         name = change.audience_name
         answer = yield Request("GET", self._segments)
-        for found in answer.objects("segments"):
-            if found.get("name") == name and found.get("type") == "manual":
-                list_id = text_of(found.get("id"))
-                if list_id is not None:
-                    return list_id
+        manual = [one for one in answer.objects("segments") if one.get("type") == "manual"]
+        if list_id := id_of(name, manual):
+            return list_id
         if answer.ok:
             segment = {"name": name, "description": f"The audience {change.audience_id}"}
             answer = yield json_request("POST", self._segments, {"segment": segment})
-            list_id = text_of(answer.at("segment", "id"))
-            if answer.ok and list_id is not None:
+            if answer.ok and (list_id := text_of(answer.at("segment", "id"))):
                 return list_id
         raise not_made(self.title, name, answer)
 
@@ -151,16 +149,15 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
                 f"`identify_by: id`, or remove `list_id` from {first.connection}, then resume it",
             )
         members, unusable = last_of_each_form(changes, self._forms)
-        told = [member for member in members if self._is_told_of(member)]
-        refused = yield from in_parts(told, _MOST_IDS, self._identify)
+        people = [member for member in members if self._is_identified(member)]
+        refused = yield from in_parts(people, _MOST_IDS, self._identify)
         if first.list_id is not None:
             bad = {member.identity for member, _why in refused}
-            for is_in, verb in ((False, "remove_customers"), (True, "add_customers")):
-                rows = [one for one in members if one.is_in is is_in and one.identity not in bad]
-                refused += yield from in_parts(rows, _MOST_IDS, partial(self._set_segment, verb))
+            rows = (member for member in members if member.identity not in bad)
+            refused += yield from remove_then_add(rows, _MOST_IDS, self._set_segment)
         return outcome(refused, unusable)
 
-    def _is_told_of(self, member: Member) -> bool:
+    def _is_identified(self, member: Member) -> bool:
         """Whether a person has attributes to be set, or must be made for the segment."""
         change = member.change
         if change.list_id is None:
@@ -196,8 +193,9 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
             "attributes": attributes,
         }
 
-    def _set_segment(self, verb: str, part: Sequence[Member]) -> Sent:
+    def _set_segment(self, is_in: bool, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id
+        verb = "add_customers" if is_in else "remove_customers"
         url = f"{self._track}/api/v1/segments/{list_id}/{verb}"
         answer = yield json_request("POST", url, {"ids": [member.identity for member in part]})
         if answer.ok:

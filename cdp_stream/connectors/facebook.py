@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     host,
-    in_parts,
+    id_of,
     json_request,
     mapping_of,
-    no_list,
     not_made,
+    remove_then_add,
     text_of,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
@@ -39,10 +39,17 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import email_sha256, normal_device_id, phone_sha256, sha256_hex
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.hashing import (
+    DEVICES,
+    PHONES,
+    email_sha256,
+    normal_device_id,
+    phone_sha256,
+    sha256_hex,
+)
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
     PartnerId,
     SecretStr,
@@ -53,11 +60,8 @@ _PAGES: Final = 50
 _SCHEMA: Final = ("EMAIL", "PHONE", "MADID")
 _COLUMN: Final = {
     "email": 0,
-    "mobile_number": 1,
-    "phone_number_2": 1,
-    "phone_number_3": 1,
-    "ios_advertising_id": 2,
-    "android_advertising_id": 2,
+    **dict.fromkeys(PHONES, 1),
+    **dict.fromkeys(DEVICES, 2),
 }
 
 _PASSING: Final = frozenset({1, 2, 4, 17, 32, 341, 613, *range(80_000, 80_015)})
@@ -70,11 +74,8 @@ _PARAMETER, _NO_SUCH_OBJECT = 100, 33
 
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
-    "mobile_number": phone_sha256,
-    "phone_number_2": phone_sha256,
-    "phone_number_3": phone_sha256,
-    "ios_advertising_id": normal_device_id,
-    "android_advertising_id": normal_device_id,
+    **dict.fromkeys(PHONES, phone_sha256),
+    **dict.fromkeys(DEVICES, normal_device_id),
 }
 
 
@@ -93,26 +94,19 @@ class FacebookSettings(HttpSettings):
     ] = Field("USER_PROVIDED_ONLY", description="Where the identities come from, for Meta.")
 
 
-class FacebookConnection(ConnectionSettings):
-    """One custom audience."""
-
-    list_id: PartnerId | None = Field(
-        None, description="The custom audience's id; without it one of the audience's name is made."
-    )
+Change = OutputChange[ListConnection]
 
 
-Change = OutputChange[FacebookConnection]
-
-
-class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
+class Facebook(ListConnector[FacebookSettings, ListConnection]):
     """Adds hashed identities to a custom audience and removes them."""
 
     name = "facebook"
     title = "Facebook"
     summary = "Keeps a custom audience of Meta's ads equal to the audience."
     output_settings = FacebookSettings
-    connection_settings = FacebookConnection
+    connection_settings = ListConnection
     identities = frozenset(_FORMS)
+    forms = _FORMS
     pattern = "direct"
     batching = Batching(count=_MOST_ROWS, interval_ms=5_000)
     on_audience_delete = "delete"
@@ -125,15 +119,6 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
         account = settings.ad_account_id.removeprefix("act_")
         self._audiences = f"{self._url}/act_{account}/customaudiences"
         self._key = f"Bearer {settings.access_token.get_secret_value()}"
-
-    @property
-    def creates_lists(self) -> bool:
-        """Always."""
-        return True
-
-    def list_of(self, settings: FacebookConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The access token; in a header, so that it is in no address."""
@@ -174,9 +159,8 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             answer = yield Request("GET", f"{self._audiences}?fields=id,name&limit=500{after}")
             if not answer.ok:
                 raise not_made(self.title, name, answer)
-            for found in answer.objects("data"):
-                if found.get("name") == name and (list_id := text_of(found.get("id"))):
-                    return list_id
+            if list_id := id_of(name, answer.objects("data")):
+                return list_id
             cursor = text_of(answer.at("paging", "cursors", "after"))
             if cursor is None or "next" not in mapping_of(answer.json(), "paging"):
                 break
@@ -192,23 +176,24 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
             return list_id
         raise not_made(self.title, name, answer)
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """Rows to delete, then rows to add; one row an identity."""
-        first = changes[0]
-        if first.list_id is None and first.action == AUDIENCE_DELETE:
-            return Outcome()  # it never had one
-        if first.list_id is None:
-            raise no_list(self.title, first.connection, "set its `list_id`")
-        if first.action == AUDIENCE_DELETE:
-            return (yield from self._drop(first.list_id))
-        members, unusable = last_of_each_form(changes, _FORMS)
-        refused = []
-        for is_in, method in ((False, "DELETE"), (True, "POST")):
-            rows = [member for member in members if member.is_in is is_in]
-            refused += yield from in_parts(rows, _MOST_ROWS, partial(self._send, method))
-        return outcome(refused, unusable)
+        return (yield from remove_then_add(members, _MOST_ROWS, self._send))
 
-    def _send(self, method: str, part: Sequence[Member]) -> Sent:
+    def drop(self, list_id: str) -> Delivery:
+        """Delete the custom audience."""
+        answer = yield Request("DELETE", f"{self._url}/{list_id}")
+        error = mapping_of(answer.json(), "error")
+        if error.get("error_subcode") == _NO_SUCH_OBJECT or (answer.ok and not error):
+            return Outcome()
+        raise Fault(
+            "connection",
+            f"Facebook did not delete custom audience {list_id}: {answer.words()}; see to it "
+            "there, then resume the connection",
+        )
+
+    def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
+        method = "POST" if is_in else "DELETE"
         rows = [_row(member) for member in part]
         body = {
             "payload": {"schema": _SCHEMA, "data": rows},
@@ -227,19 +212,6 @@ class Facebook(HttpConnector[FacebookSettings, FacebookConnection]):
         if error or not answer.ok:
             return answer.words()
         return _invalid(part, said)
-
-    def _drop(self, list_id: str) -> Delivery:
-        answer = yield Request("DELETE", f"{self._url}/{list_id}")
-        error = mapping_of(answer.json(), "error")
-        if answer.ok and not error:
-            return Outcome()
-        if error.get("error_subcode") == _NO_SUCH_OBJECT:
-            return Outcome()  # it is gone already
-        raise Fault(
-            "connection",
-            f"Facebook did not delete custom audience {list_id}: {answer.words()}; see to it "
-            "there, then resume the connection",
-        )
 
     def _unknown(self, said: str) -> Fault:
         return Fault(

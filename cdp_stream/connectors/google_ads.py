@@ -32,10 +32,11 @@ from cdp_stream.connectors.exchange import (
 )
 from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.hashing import (
+    DEVICES,
+    PHONES,
     email_sha256,
     normal_device_id,
-    normal_phone,
-    sha256_hex,
+    phone_sha256,
 )
 from cdp_stream.connectors.members import Form, Member, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings
@@ -48,18 +49,11 @@ _PLACE: Final = re.compile(r"audience_members\[(\d+)\]")
 _JSON: Final = {"content-type": "application/json"}
 
 
-def _email(text: str) -> str:
-    return email_sha256(text, gmail_dots=False)
-
-
-def _phone(text: str) -> str:
-    phone = normal_phone(text, plus=True)
-    return sha256_hex(phone) if phone else ""
-
-
-_PHONES: Final = ("mobile_number", "phone_number_2", "phone_number_3")
 _FORMS: Final[dict[str, dict[str, Form]]] = {
-    "contact": {"email": _email, **dict.fromkeys(_PHONES, _phone)},
+    "contact": {
+        "email": lambda text: email_sha256(text, gmail_dots=False),
+        **dict.fromkeys(PHONES, lambda text: phone_sha256(text, plus=True)),
+    },
     "ios": {"ios_advertising_id": normal_device_id},
     "android": {"android_advertising_id": normal_device_id},
 }
@@ -103,7 +97,7 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
     summary = "Adds members to Customer Match lists and removes them, by the Data Manager API."
     output_settings = GoogleAdsSettings
     connection_settings = GoogleAdsConnection
-    identities = frozenset(("email", *_PHONES, "ios_advertising_id", "android_advertising_id"))
+    identities = frozenset(("email", *PHONES, *DEVICES))
     batching: ClassVar[Batching] = Batching(count=_MEMBERS, interval_ms=60_000)
     rate = Rate(300, 60)
     scope = "https://www.googleapis.com/auth/datamanager"
@@ -132,7 +126,7 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
         if change.list_id is None:
             return Outcome()
         url = f"{self._lists}/{quote(change.list_id, safe='')}"
-        return (yield from dropped(self.title, Request("DELETE", url, b"", self._headers)))
+        return (yield from dropped(self.title, url, self._headers))
 
     def _members(
         self,

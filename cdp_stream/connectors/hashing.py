@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Final
 
 __all__ = [
+    "DEVICES",
+    "PHONES",
     "device_sha256",
     "email_sha256",
     "md5_hex",
@@ -19,6 +22,10 @@ __all__ = [
     "sha1_hex",
     "sha256_hex",
 ]
+
+PHONES: Final = ("mobile_number", "phone_number_2", "phone_number_3")
+DEVICES: Final = ("ios_advertising_id", "android_advertising_id")
+"""Identity types that are telephone numbers, or advertising ids of devices."""
 
 _NO_DIGITS = re.compile(r"[^0-9]+")
 _DEVICE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -79,9 +86,12 @@ def email_sha256(email: str, *, gmail_dots: bool = True) -> str:
     return sha256_hex(text) if 0 < text.find("@") < len(text) - 1 else ""
 
 
-def phone_sha256(phone: str) -> str:
-    """SHA-256 of a phone's digits with the country code; empty when there are none."""
-    digits = normal_phone(phone)
+def phone_sha256(phone: str, *, plus: bool = False) -> str:
+    """SHA-256 of a phone's digits with the country code; empty when there are none.
+
+    `plus` as in `normal_phone`.
+    """
+    digits = normal_phone(phone, plus=plus)
     return digits and sha256_hex(digits)
 
 

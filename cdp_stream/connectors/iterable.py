@@ -9,39 +9,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     dropped,
     host,
-    in_parts,
+    id_of,
     json_request,
     mapping_of,
-    no_list,
     not_made,
+    remove_then_add,
     text_of,
     unknown_list,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching, Rate
 from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     ListCreation,
-    Outcome,
     Request,
     Token,
 )
 from cdp_stream.connectors.hashing import normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
-    PartnerId,
     SecretStr,
 )
 
@@ -67,26 +65,17 @@ class IterableSettings(HttpSettings):
     )
 
 
-class IterableConnection(ConnectionSettings):
-    """One static list."""
-
-    list_id: PartnerId | None = Field(
-        None,
-        description="The list's id; without it a list of the audience's name is made.",
-    )
+Change = OutputChange[ListConnection]
 
 
-Change = OutputChange[IterableConnection]
-
-
-class Iterable(HttpConnector[IterableSettings, IterableConnection]):
+class Iterable(ListConnector[IterableSettings, ListConnection]):
     """Subscribes users to a list and unsubscribes them from it, and from nothing else."""
 
     name = "iterable"
     title = "Iterable"
     summary = "Keeps a static list of Iterable equal to the audience."
     output_settings = IterableSettings
-    connection_settings = IterableConnection
+    connection_settings = ListConnection
     identities = frozenset(_FORMS)
     takes_attributes = True
     pattern = "direct"
@@ -97,17 +86,8 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
         super().__init__(output, settings)
         self._url = host(settings, _HOSTS[settings.region], "/api") + "/api/lists"
         identity_type = _IDENTITIES[settings.identify_by]
-        self._forms = {identity_type: _FORMS[identity_type]}
+        self.forms = {identity_type: _FORMS[identity_type]}
         self._key = settings.api_key.get_secret_value()
-
-    @property
-    def creates_lists(self) -> bool:
-        """Always."""
-        return True
-
-    def list_of(self, settings: IterableConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The API key."""
@@ -116,32 +96,22 @@ class Iterable(HttpConnector[IterableSettings, IterableConnection]):
     def create_list(self, change: Change) -> ListCreation:
         """Find the list of that name, or make one."""
         answer = yield Request("GET", self._url)
-        for found in answer.objects("lists"):
-            same = found.get("name") == change.audience_name
-            if same and (list_id := text_of(found.get("id"))):
-                return list_id
+        name = change.audience_name
+        if list_id := id_of(name, answer.objects("lists")):
+            return list_id
         if answer.ok:
-            answer = yield json_request("POST", self._url, {"name": change.audience_name})
+            answer = yield json_request("POST", self._url, {"name": name})
             if answer.ok and (list_id := text_of(answer.at("listId"))):
                 return list_id
-        raise not_made(self.title, change.audience_name, answer)
+        raise not_made(self.title, name, answer)
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """Unsubscribe those who left, then subscribe those who are in."""
-        first = changes[0]
-        if first.list_id is None and first.action == AUDIENCE_DELETE:
-            return Outcome()  # it never had one
-        if first.list_id is None:
-            raise no_list(self.title, first.connection, "set its `list_id`")
-        if first.action == AUDIENCE_DELETE:
-            request = Request("DELETE", f"{self._url}/{first.list_id}")
-            return (yield from dropped(self.title, request))
-        members, unusable = last_of_each_form(changes, self._forms)
-        refused = []
-        for is_in in (False, True):
-            rows = [member for member in members if member.is_in is is_in]
-            refused += yield from in_parts(rows, _MOST_SUBSCRIBERS, partial(self._send, is_in))
-        return outcome(refused, unusable)
+        return (yield from remove_then_add(members, _MOST_SUBSCRIBERS, self._send))
+
+    def drop(self, list_id: str) -> Delivery:
+        """Delete the list; its users stay."""
+        return (yield from dropped(self.title, f"{self._url}/{list_id}"))
 
     def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id

@@ -19,35 +19,34 @@ from urllib.parse import quote
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     dropped,
     host,
+    id_of,
     in_parts,
     json_request,
     mapping_of,
-    no_list,
     not_made,
     text_of,
     unknown_list,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching, Rate
 from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     Fault,
     ListCreation,
-    Outcome,
     Request,
     Token,
     TryAgain,
 )
 from cdp_stream.connectors.hashing import normal_email, normal_phone
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
-    PartnerId,
     SecretStr,
 )
 
@@ -84,26 +83,17 @@ class KlaviyoSettings(HttpSettings):
     )
 
 
-class KlaviyoConnection(ConnectionSettings):
-    """One list."""
-
-    list_id: PartnerId | None = Field(
-        None, description="The list's id; without it a list of the audience's name is made."
-    )
+Change = OutputChange[ListConnection]
 
 
-Change = OutputChange[KlaviyoConnection]
-Refusals = list[tuple[Member, str]]
-
-
-class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
+class Klaviyo(ListConnector[KlaviyoSettings, ListConnection]):
     """Adds profiles to a list, making those that are missing, and takes them off it."""
 
     name = "klaviyo"
     title = "Klaviyo"
     summary = "Keeps a list of Klaviyo equal to the audience."
     output_settings = KlaviyoSettings
-    connection_settings = KlaviyoConnection
+    connection_settings = ListConnection
     identities = frozenset(_FORMS)
     takes_attributes = True
     pattern = "direct"
@@ -116,17 +106,8 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         self._url = host(settings, "https://a.klaviyo.com", "/api")
         identity_type = _IDENTITIES[settings.identify_by]
         self._form = _FORMS[identity_type]
-        self._forms = {identity_type: self._form}
+        self.forms = {identity_type: self._form}
         self._key = f"Klaviyo-API-Key {settings.api_key.get_secret_value()}"
-
-    @property
-    def creates_lists(self) -> bool:
-        """Always."""
-        return True
-
-    def list_of(self, settings: KlaviyoConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The private key, and the revision of the API that this is written for."""
@@ -147,11 +128,10 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
         """Find the list of that name, or make one."""
         url, name = f"{self._url}/api/lists", change.audience_name
         answer = yield Request("GET", f"{url}?filter={_filter(f'equals(name,{_quoted(name)})')}")
-        for found in answer.objects("data"):
-            if mapping_of(found, "attributes").get("name") == name and (
-                list_id := text_of(found.get("id"))
-            ):
-                return list_id
+        lists = answer.objects("data")
+        named = ({**mapping_of(one, "attributes"), "id": one.get("id")} for one in lists)
+        if list_id := id_of(name, named):
+            return list_id
         if answer.ok:
             body = {"data": {"type": "list", "attributes": {"name": name}}}
             answer = yield json_request("POST", url, body)
@@ -159,17 +139,8 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
                 return list_id
         raise not_made(self.title, name, answer)
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """Look profiles up, import those that are missing or have attributes, set the list."""
-        first = changes[0]
-        if first.list_id is None and first.action == AUDIENCE_DELETE:
-            return Outcome()  # it never had one
-        if first.list_id is None:
-            raise no_list(self.title, first.connection, "set its `list_id`")
-        if first.action == AUDIENCE_DELETE:
-            request = Request("DELETE", f"{self._url}/api/lists/{first.list_id}")
-            return (yield from dropped(self.title, request))
-        members, unusable = last_of_each_form(changes, self._forms)
         ids = yield from self._look_up(members)
         imported = [
             one
@@ -190,7 +161,11 @@ class Klaviyo(HttpConnector[KlaviyoSettings, KlaviyoConnection]):
             ]
             send = partial(self._set_list, method, ids)
             refused += yield from in_parts(rows, _MOST_ON_A_LIST, send)
-        return outcome(refused, unusable)
+        return refused
+
+    def drop(self, list_id: str) -> Delivery:
+        """Delete the list; its profiles stay."""
+        return (yield from dropped(self.title, f"{self._url}/api/lists/{list_id}"))
 
     def _look_up(self, members: Sequence[Member]) -> Generator[Request, Answer, dict[str, str]]:
         """Identity -> profile id, of those that Klaviyo has."""

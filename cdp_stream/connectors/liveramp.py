@@ -20,6 +20,8 @@ from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery, Outcome
 from cdp_stream.connectors.hashing import (
+    DEVICES,
+    PHONES,
     email_sha256,
     normal_device_id,
     normal_phone,
@@ -44,9 +46,7 @@ _HEADS: Final = {"PII": "AUDIENCEKEY,SHA256EMAIL,SHA1PHONE", "D": "AUDIENCEKEY,I
 
 _PLACES: Final = {
     "email": ("PII", "{0},{0},,"),
-    "mobile_number": ("PII", "{0},,{0},"),
-    "phone_number_2": ("PII", "{0},,{0},"),
-    "phone_number_3": ("PII", "{0},,{0},"),
+    **dict.fromkeys(PHONES, ("PII", "{0},,{0},")),
     "ios_advertising_id": ("D", "{0},{0},,"),
     "android_advertising_id": ("D", "{0},,{0},"),
 }
@@ -54,11 +54,8 @@ _PLACES: Final = {
 
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
-    "mobile_number": _phone,
-    "phone_number_2": _phone,
-    "phone_number_3": _phone,
-    "ios_advertising_id": normal_device_id,
-    "android_advertising_id": normal_device_id,
+    **dict.fromkeys(PHONES, _phone),
+    **dict.fromkeys(DEVICES, normal_device_id),
 }
 
 

@@ -15,33 +15,33 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     basic,
     dropped,
     host,
+    id_of,
     in_parts,
     json_request,
-    no_list,
     not_made,
     text_of,
     unknown_list,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
     Fault,
     ListCreation,
-    Outcome,
     Request,
     Token,
     TryAgain,
 )
 from cdp_stream.connectors.hashing import md5_hex, normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
     PartnerId,
     SecretStr,
@@ -97,7 +97,7 @@ class MailchimpSettings(HttpSettings):
     )
 
 
-class MailchimpConnection(ConnectionSettings):
+class MailchimpConnection(ListConnection):
     """One Mailchimp audience."""
 
     list_id: PartnerId | None = Field(None, description="Mailchimp's Audience ID.")
@@ -109,7 +109,7 @@ class MailchimpConnection(ConnectionSettings):
 Change = OutputChange[MailchimpConnection]
 
 
-class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
+class Mailchimp(ListConnector[MailchimpSettings, MailchimpConnection]):
     """Subscribes and unsubscribes contacts."""
 
     name = "mailchimp"
@@ -118,7 +118,9 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
     output_settings = MailchimpSettings
     connection_settings = MailchimpConnection
     identities = frozenset(_FORMS)
+    forms = _FORMS
     takes_attributes = True
+    no_list_advice = "set its `list_id`, or `new_list` of the output"
     pattern = "direct"
     batching = Batching(count=_MOST_MEMBERS, interval_ms=1_000)
     max_connections = 10
@@ -140,10 +142,6 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
         """With `new_list` alone: Mailchimp wants an address for the foot of each mail."""
         return self.settings.new_list is not None
 
-    def list_of(self, settings: MailchimpConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
-
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """Any user, and the key as password."""
         return request.with_headers(authorization=self._authorization)
@@ -156,40 +154,33 @@ class Mailchimp(HttpConnector[MailchimpSettings, MailchimpConnection]):
 
     def create_list(self, change: Change) -> ListCreation:
         """Find the audience of that name, or make one."""
+        name = change.audience_name
         for start in range(0, _MOST_LISTS, _PAGE):
             url = f"{self._url}/3.0/lists?fields=lists.id,lists.name&count={_PAGE}&offset={start}"
             answer = yield Request("GET", url)
             if not answer.ok:
-                raise not_made(self.title, change.audience_name, answer)
+                raise not_made(self.title, name, answer)
             lists = answer.objects("lists")
-            for found in lists:
-                if found.get("name") == change.audience_name and (name := text_of(found.get("id"))):
-                    return name
+            if list_id := id_of(name, lists):
+                return list_id
             if len(lists) < _PAGE:
                 break
-        body = self._new_list(change.audience_name)
-        answer = yield json_request("POST", f"{self._url}/3.0/lists", body)
-        if answer.ok and (name := text_of(answer.at("id"))):
-            return name
-        raise not_made(self.title, change.audience_name, answer)
+        answer = yield json_request("POST", f"{self._url}/3.0/lists", self._new_list(name))
+        if answer.ok and (list_id := text_of(answer.at("id"))):
+            return list_id
+        raise not_made(self.title, name, answer)
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """Batches of contacts to subscribe and to unsubscribe."""
-        first = changes[0]
-        if first.list_id is None and first.action == AUDIENCE_DELETE:
-            return Outcome()  # it never had one
-        if first.list_id is None:
-            cure = "set its `list_id`, or `new_list` of the output"
-            raise no_list(self.title, first.connection, cure)
-        if first.action == AUDIENCE_DELETE:
-            url = f"{self._url}/3.0/lists/{first.list_id}"
-            return (yield from dropped(self.title, Request("DELETE", url)))
-        members, unusable = last_of_each_form(changes, _FORMS)
         alone = [member for member in members if self._goes_alone(member)]
         together = [member for member in members if not self._goes_alone(member)]
         refused = yield from in_parts(together, _MOST_MEMBERS, self._send_batch)
         refused += yield from in_parts(alone, 1, self._send_one)
-        return outcome(refused, unusable)
+        return refused
+
+    def drop(self, list_id: str) -> Delivery:
+        """Delete the audience there."""
+        return (yield from dropped(self.title, f"{self._url}/3.0/lists/{list_id}"))
 
     def _goes_alone(self, member: Member) -> bool:
         """What no batch can say: archive; or change merge fields and leave the status alone, which

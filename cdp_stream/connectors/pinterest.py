@@ -10,26 +10,26 @@ states no number of records a call: 10,000.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     basic,
     host,
-    in_parts,
+    id_of,
     json_request,
-    no_list,
     not_made,
     refreshed,
+    remove_then_add,
     text_of,
     unknown_list,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
     ListCreation,
@@ -38,10 +38,10 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import device_sha256, email_sha256
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.hashing import DEVICES, device_sha256, email_sha256
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
     PartnerId,
     SecretStr,
@@ -56,8 +56,7 @@ _NOBODY: Final = "nobody@example.invalid"  # RFC 2606
 
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
-    "ios_advertising_id": device_sha256,
-    "android_advertising_id": device_sha256,
+    **dict.fromkeys(DEVICES, device_sha256),
 }
 
 
@@ -75,27 +74,19 @@ class PinterestSettings(HttpSettings):
     )
 
 
-class PinterestConnection(ConnectionSettings):
-    """One customer list."""
-
-    list_id: PartnerId | None = Field(
-        None,
-        description="The customer list's id; without it one of the audience's name is made.",
-    )
+Change = OutputChange[ListConnection]
 
 
-Change = OutputChange[PinterestConnection]
-
-
-class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
+class Pinterest(ListConnector[PinterestSettings, ListConnection]):
     """Adds hashed identities to a customer list and removes them."""
 
     name = "pinterest"
     title = "Pinterest"
     summary = "Keeps a customer list of Pinterest's ads equal to the audience."
     output_settings = PinterestSettings
-    connection_settings = PinterestConnection
+    connection_settings = ListConnection
     identities = frozenset(_FORMS)
+    forms = _FORMS
     pattern = "direct"
     batching = Batching(count=_MOST_RECORDS, interval_ms=5_000)
     rate = Rate(400, 60.0)
@@ -111,15 +102,6 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
         self._url = host(settings, "https://api.pinterest.com", "/v5") + "/v5"
         account = f"{self._url}/ad_accounts/{settings.ad_account_id}"
         self._lists, self._audiences = f"{account}/customer_lists", f"{account}/audiences"
-
-    @property
-    def creates_lists(self) -> bool:
-        """Always."""
-        return True
-
-    def list_of(self, settings: PinterestConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
 
     def fetch_token(self, now: int) -> TokenFetch | None:
         """An access token, for the refresh token."""
@@ -150,9 +132,8 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
             answer = yield Request("GET", f"{self._lists}?page_size=250{after}")
             if not answer.ok:
                 raise not_made(self.title, name, answer)
-            for found in answer.objects("items"):
-                if found.get("name") == name and (list_id := text_of(found.get("id"))):
-                    return list_id
+            if list_id := id_of(name, answer.objects("items")):
+                return list_id
             bookmark = text_of(answer.at("bookmark"))
             if bookmark is None:
                 break
@@ -166,24 +147,19 @@ class Pinterest(HttpConnector[PinterestSettings, PinterestConnection]):
         yield json_request("POST", self._audiences, _audience(name, list_id))
         return list_id
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """One call to remove, one to add."""
-        first = changes[0]
-        if first.action == AUDIENCE_DELETE:
-            return Outcome()  # Pinterest deletes no customer lists
-        if first.list_id is None:
-            raise no_list(self.title, first.connection, "set its `list_id`")
-        members, unusable = last_of_each_form(changes, _FORMS)
-        refused = []
-        for is_in, operation in ((False, "REMOVE"), (True, "ADD")):
-            rows = [member for member in members if member.is_in is is_in]
-            refused += yield from in_parts(rows, _MOST_RECORDS, partial(self._send, operation))
-        return outcome(refused, unusable)
+        return (yield from remove_then_add(members, _MOST_RECORDS, self._send))
 
-    def _send(self, operation: str, part: Sequence[Member]) -> Sent:
+    def drop(self, list_id: str) -> Delivery:
+        """Do nothing: Pinterest deletes no customer lists."""
+        yield from ()
+        return Outcome()
+
+    def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id
         records = ",".join(member.identity for member in part)
-        body = {"operation_type": operation, "records": records}
+        body = {"operation_type": "ADD" if is_in else "REMOVE", "records": records}
         answer = yield json_request("PATCH", f"{self._lists}/{list_id}", body)
         if answer.status == _NOT_FOUND:
             raise unknown_list(self.title, list_id, answer)

@@ -9,38 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import Final
 from urllib.parse import urlencode
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     dropped,
     host,
+    id_of,
     in_parts,
     json_request,
     mapping_of,
-    no_list,
     not_made,
     refreshed,
     text_of,
     unknown_list,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching, Rate
 from cdp_stream.connectors.exchange import (
     Delivery,
     ListCreation,
-    Outcome,
     Request,
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import device_sha256, email_sha256, phone_sha256
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.hashing import DEVICES, PHONES, device_sha256, email_sha256, phone_sha256
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
     PartnerId,
     SecretStr,
@@ -51,22 +52,16 @@ _MOST_ROWS: Final = 100_000
 _PAGES: Final = 50
 _SCHEMAS: Final = {
     "email": "EMAIL_SHA256",
-    "mobile_number": "PHONE_SHA256",
-    "phone_number_2": "PHONE_SHA256",
-    "phone_number_3": "PHONE_SHA256",
-    "ios_advertising_id": "MOBILE_AD_ID_SHA256",
-    "android_advertising_id": "MOBILE_AD_ID_SHA256",
+    **dict.fromkeys(PHONES, "PHONE_SHA256"),
+    **dict.fromkeys(DEVICES, "MOBILE_AD_ID_SHA256"),
 }
 _NOT_FOUND: Final = 404
 
 
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
-    "mobile_number": phone_sha256,
-    "phone_number_2": phone_sha256,
-    "phone_number_3": phone_sha256,
-    "ios_advertising_id": device_sha256,
-    "android_advertising_id": device_sha256,
+    **dict.fromkeys(PHONES, phone_sha256),
+    **dict.fromkeys(DEVICES, device_sha256),
 }
 
 
@@ -87,26 +82,19 @@ class SnapchatSettings(HttpSettings):
     )
 
 
-class SnapchatConnection(ConnectionSettings):
-    """One customer list."""
-
-    list_id: PartnerId | None = Field(
-        None, description="The segment's id; without it one of the audience's name is made."
-    )
+Change = OutputChange[ListConnection]
 
 
-Change = OutputChange[SnapchatConnection]
-
-
-class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
+class Snapchat(ListConnector[SnapchatSettings, ListConnection]):
     """Adds hashed identities to a segment and removes them."""
 
     name = "snapchat"
     title = "Snapchat"
     summary = "Keeps a customer list of Snapchat's ads equal to the audience."
     output_settings = SnapchatSettings
-    connection_settings = SnapchatConnection
+    connection_settings = ListConnection
     identities = frozenset(_FORMS)
+    forms = _FORMS
     pattern = "direct"
     batching = Batching(count=10_000, interval_ms=5_000)
     rate = Rate(10)
@@ -123,15 +111,6 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
         accounts = host(settings, "https://accounts.snapchat.com", "/v1")
         self._token_url = f"{accounts}/login/oauth2/access_token"
         self._lists = f"{self._url}/adaccounts/{settings.ad_account_id}/segments"
-
-    @property
-    def creates_lists(self) -> bool:
-        """Always."""
-        return True
-
-    def list_of(self, settings: SnapchatConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
 
     def fetch_token(self, now: int) -> TokenFetch | None:
         """An access token, for the refresh token."""
@@ -162,10 +141,9 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
             answer = yield Request("GET", url)
             if not answer.ok:
                 raise not_made(self.title, name, answer)
-            for row in answer.objects("segments"):
-                found = mapping_of(row, "segment")
-                if found.get("name") == name and (list_id := text_of(found.get("id"))):
-                    return list_id
+            segments = [mapping_of(row, "segment") for row in answer.objects("segments")]
+            if list_id := id_of(name, segments):
+                return list_id
             following = answer.at("paging", "next_link")
             if not isinstance(following, str) or not following.startswith(self._lists):
                 break
@@ -184,29 +162,22 @@ class Snapchat(HttpConnector[SnapchatSettings, SnapchatConnection]):
                 return list_id
         raise not_made(self.title, name, answer)
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """A call for each kind of identity: to delete, then to add."""
-        first = changes[0]
-        if first.list_id is None and first.action == AUDIENCE_DELETE:
-            return Outcome()  # it never had one
-        if first.list_id is None:
-            raise no_list(self.title, first.connection, "set its `list_id`")
-        if first.action == AUDIENCE_DELETE:
-            request = Request("DELETE", f"{self._url}/segments/{first.list_id}")
-            return (yield from dropped(self.title, request))
-        members, unusable = last_of_each_form(changes, _FORMS)
         refused = []
-        for is_in, method in ((False, "DELETE"), (True, "POST")):
-            for schema in dict.fromkeys(_SCHEMAS.values()):
-                rows = [
-                    member
-                    for member in members
-                    if member.is_in is is_in and _SCHEMAS[member.identity_type] == schema
-                ]
-                refused += yield from in_parts(
-                    rows, _MOST_ROWS, partial(self._send, method, schema)
-                )
-        return outcome(refused, unusable)
+        for is_in, schema in product((False, True), dict.fromkeys(_SCHEMAS.values())):
+            rows = [
+                member
+                for member in members
+                if member.is_in is is_in and _SCHEMAS[member.identity_type] == schema
+            ]
+            method = "POST" if is_in else "DELETE"
+            refused += yield from in_parts(rows, _MOST_ROWS, partial(self._send, method, schema))
+        return refused
+
+    def drop(self, list_id: str) -> Delivery:
+        """Delete the segment."""
+        return (yield from dropped(self.title, f"{self._url}/segments/{list_id}"))
 
     def _send(self, method: str, schema: str, part: Sequence[Member]) -> Sent:
         list_id = part[0].change.list_id

@@ -30,7 +30,7 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import normal_device_id, sha256_hex
+from cdp_stream.connectors.hashing import DEVICES, normal_device_id, sha256_hex
 from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
@@ -43,8 +43,7 @@ _NAME: Final = 49
 _FORBIDDEN: Final = re.compile(r"""['",^]""")
 _LINE: Final = re.compile(r"item #(\d+)")
 _FORMS: Final[dict[str, Form]] = {
-    "ios_advertising_id": normal_device_id,
-    "android_advertising_id": normal_device_id,
+    **dict.fromkeys(DEVICES, normal_device_id),
 }
 
 

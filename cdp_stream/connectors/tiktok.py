@@ -9,23 +9,22 @@ https://ads.tiktok.com/help/article/list-of-supported-ids-and-formats-for-a-cust
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final
 
 from pydantic import Field
 
 from cdp_stream.connectors.calls import (
+    Refusals,
     Sent,
     host,
-    in_parts,
     json_request,
-    no_list,
     not_made,
+    remove_then_add,
     text_of,
     unknown_list,
 )
-from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching, Rate
 from cdp_stream.connectors.exchange import (
     Answer,
     Delivery,
@@ -36,10 +35,17 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import device_sha256, normal_email, normal_phone, sha256_hex
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.hashing import (
+    DEVICES,
+    PHONES,
+    device_sha256,
+    normal_email,
+    phone_sha256,
+    sha256_hex,
+)
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members import Form, Member
 from cdp_stream.connectors.settings import (
-    ConnectionSettings,
     HttpSettings,
     PartnerId,
     SecretStr,
@@ -51,9 +57,7 @@ _PAGE, _PAGES = 100, 40
 _SCHEMA: Final = ("EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256")
 _COLUMN: Final = {
     "email": 0,
-    "mobile_number": 1,
-    "phone_number_2": 1,
-    "phone_number_3": 1,
+    **dict.fromkeys(PHONES, 1),
     "ios_advertising_id": 2,
     "android_advertising_id": 3,
 }
@@ -71,18 +75,10 @@ def _email(email: str) -> str:
     return text and sha256_hex(text)
 
 
-def _phone(phone: str) -> str:
-    digits = normal_phone(phone, plus=True)
-    return digits and sha256_hex(digits)
-
-
 _FORMS: Final[dict[str, Form]] = {
     "email": _email,
-    "mobile_number": _phone,
-    "phone_number_2": _phone,
-    "phone_number_3": _phone,
-    "ios_advertising_id": device_sha256,
-    "android_advertising_id": device_sha256,
+    **dict.fromkeys(PHONES, lambda phone: phone_sha256(phone, plus=True)),
+    **dict.fromkeys(DEVICES, device_sha256),
 }
 
 
@@ -95,26 +91,19 @@ class TikTokSettings(HttpSettings):
     )
 
 
-class TikTokConnection(ConnectionSettings):
-    """One custom audience that is fed by streaming."""
-
-    list_id: PartnerId | None = Field(
-        None, description="The audience's id; without it one of the audience's name is made."
-    )
+Change = OutputChange[ListConnection]
 
 
-Change = OutputChange[TikTokConnection]
-
-
-class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
+class TikTok(ListConnector[TikTokSettings, ListConnection]):
     """Maps hashed identities to a custom audience, and takes them from it."""
 
     name = "tiktok"
     title = "TikTok"
     summary = "Keeps a custom audience of TikTok's ads equal to the audience."
     output_settings = TikTokSettings
-    connection_settings = TikTokConnection
+    connection_settings = ListConnection
     identities = frozenset(_FORMS)
+    forms = _FORMS
     pattern = "direct"
     batching = Batching(count=_MOST_ROWS, interval_ms=5_000)
     on_audience_delete = "delete"
@@ -124,15 +113,6 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
         super().__init__(output, settings)
         self._url = host(settings, "https://business-api.tiktok.com", _VERSION) + _VERSION
         self._token = settings.access_token.get_secret_value()
-
-    @property
-    def creates_lists(self) -> bool:
-        """Always."""
-        return True
-
-    def list_of(self, settings: TikTokConnection) -> str | None:
-        """Its `list_id`."""
-        return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """The access token."""
@@ -175,43 +155,19 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
             raise not_made(self.title, name, answer)
         return list_id
 
-    def deliver(self, changes: Sequence[Change]) -> Delivery:
+    def update(self, members: Sequence[Member]) -> Refusals:
         """Rows to delete, then rows to add; one row an identity."""
-        first = changes[0]
-        if first.list_id is None and first.action == AUDIENCE_DELETE:
-            return Outcome()  # it never had one
-        if first.list_id is None:
-            raise no_list(self.title, first.connection, "set its `list_id`")
-        if first.action == AUDIENCE_DELETE:
-            return (yield from self._drop(first.list_id))
-        members, unusable = last_of_each_form(changes, _FORMS)
-        refused = []
-        for is_in, action in ((False, "delete"), (True, "add")):
-            rows = [member for member in members if member.is_in is is_in]
-            refused += yield from in_parts(rows, _MOST_ROWS, partial(self._send, action))
-        return outcome(refused, unusable)
+        return (yield from remove_then_add(members, _MOST_ROWS, self._send))
 
-    def _send(self, action: str, part: Sequence[Member]) -> Sent:
-        list_id = part[0].change.list_id
-        body = {
-            "advertiser_ids": [self.settings.advertiser_id],
-            "action": action,
-            "id_schema": _SCHEMA,
-            "batch_data": _rows(part, list_id),
-        }
-        answer = yield json_request("POST", f"{self._url}/segment/mapping/", body)
-        if _code(answer) == _NO_SUCH_THING:
-            raise unknown_list(self.title, list_id, answer)
-        return answer.words() if _refused(answer) else {}
-
-    def _drop(self, list_id: str) -> Delivery:
+    def drop(self, list_id: str) -> Delivery:
+        """Delete the custom audience."""
         body = {
             "advertiser_id": self.settings.advertiser_id,
             "custom_audience_ids": [list_id],
         }
         answer = yield json_request("POST", f"{self._url}/dmp/custom_audience/delete/", body)
-        said = answer.words().lower()
-        gone = _code(answer) == _NO_SUCH_THING or "not exist" in said or "not found" in said
+        words = answer.words().lower()
+        gone = _code(answer) == _NO_SUCH_THING or "not exist" in words or "not found" in words
         if gone or not _refused(answer):
             return Outcome()
         raise Fault(
@@ -219,6 +175,19 @@ class TikTok(HttpConnector[TikTokSettings, TikTokConnection]):
             f"TikTok did not delete custom audience {list_id}: {answer.words()}; take it out of "
             "running campaigns, then resume the connection",
         )
+
+    def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:
+        list_id = part[0].change.list_id
+        body = {
+            "advertiser_ids": [self.settings.advertiser_id],
+            "action": "add" if is_in else "delete",
+            "id_schema": _SCHEMA,
+            "batch_data": _rows(part, list_id),
+        }
+        answer = yield json_request("POST", f"{self._url}/segment/mapping/", body)
+        if _code(answer) == _NO_SUCH_THING:
+            raise unknown_list(self.title, list_id, answer)
+        return answer.words() if _refused(answer) else {}
 
 
 def _rows(part: Sequence[Member], list_id: str | None) -> list[list[dict[str, Any]]]:

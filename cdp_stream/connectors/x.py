@@ -32,9 +32,11 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.hashing import (
+    DEVICES,
+    PHONES,
+    device_sha256,
     email_sha256,
-    normal_device_id,
-    normal_phone,
+    phone_sha256,
     sha256_hex,
 )
 from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
@@ -51,32 +53,22 @@ _JSON: Final = {"content-type": "application/json"}
 _PAGES: Final = 100
 
 
-def _hashed(text: str) -> str:
-    return sha256_hex(text) if text else ""
-
-
 def _twitter(text: str) -> str:
     """A user's number, or a handle without its `@`."""
-    return _hashed(text.strip().lower().lstrip("@"))
+    handle = text.strip().lower().lstrip("@")
+    return handle and sha256_hex(handle)
 
 
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
     "twitter": _twitter,
-    "ios_advertising_id": lambda text: _hashed(normal_device_id(text)),
-    "android_advertising_id": lambda text: _hashed(normal_device_id(text)),
-    **dict.fromkeys(
-        ("mobile_number", "phone_number_2", "phone_number_3"),
-        lambda text: _hashed(normal_phone(text, plus=True)),
-    ),
+    **dict.fromkeys(DEVICES, device_sha256),
+    **dict.fromkeys(PHONES, lambda text: phone_sha256(text, plus=True)),
 }
 _FIELDS: Final = {
     "email": "email",
-    "ios_advertising_id": "device_id",
-    "android_advertising_id": "device_id",
-    "mobile_number": "phone_number",
-    "phone_number_2": "phone_number",
-    "phone_number_3": "phone_number",
+    **dict.fromkeys(DEVICES, "device_id"),
+    **dict.fromkeys(PHONES, "phone_number"),
 }
 
 

@@ -34,7 +34,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import email_sha256, normal_device_id
+from cdp_stream.connectors.hashing import DEVICES, email_sha256, normal_device_id
 from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
@@ -51,8 +51,7 @@ _SCHEMA: Final = ("SHA256EMAIL", "IDFA", "GPADVID", "SEGMENTS")
 
 _FORMS: Final[dict[str, Form]] = {
     "email": email_sha256,
-    "ios_advertising_id": normal_device_id,
-    "android_advertising_id": normal_device_id,
+    **dict.fromkeys(DEVICES, normal_device_id),
 }
 _CELL: Final = {"email": 0, "ios_advertising_id": 1, "android_advertising_id": 2}
 

@@ -20,8 +20,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
+from cdp_stream.brokers.embedded import EmbeddedBroker
+from cdp_stream.brokers.subprocess import Child
 from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.demo.check import Found, Verdict, compare, replayed
@@ -29,11 +31,10 @@ from cdp_stream.demo.purchases import Purchase, encode_batch, example_file, read
 from cdp_stream.demo.screen import Screen
 from cdp_stream.demo.tally import Tally, empty_tally
 from cdp_stream.errors import BrokerError, InputError
-from cdp_stream.kafka.child import Child
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.embedded import EmbeddedBroker
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["run_demo"]

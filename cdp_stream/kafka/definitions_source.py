@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.core.definition import Account
@@ -22,6 +22,7 @@ from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import DEFINITIONS
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic, ensure_topics
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 

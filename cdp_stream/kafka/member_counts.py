@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["COUNTED", "members_of"]

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -22,6 +22,7 @@ from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.replaced_topics import check_applied
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.relocation import Marker, own_rows
 
 __all__ = ["by_place", "forward", "positions", "starts_after"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from cdp_stream.core.definition import Input
@@ -29,6 +29,7 @@ from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_records
 from cdp_stream.kafka.topics.catalog import MOST_AHEAD
 from cdp_stream.kafka.topics.ensure import ensure_topics
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.placement import hash_of
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.errors import BrokerError, OutsideError
@@ -19,9 +19,10 @@ from cdp_stream.formats.definitions_row import (
     PartitionDefinitions,
     decode_definitions,
 )
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["Progress", "Rollout", "Step", "step_of"]
@@ -131,7 +132,7 @@ class Rollout:
             isolation_level="read_committed", auto_offset_reset="earliest",
         )  # fmt: skip
         async with consumer:
-            unpack_whole_batches(consumer)
+            decode_whole_batches(consumer)
             tps = [TopicPartition(topic, number) for number in steps]
             consumer.assign(tps)
             for tp in tps:

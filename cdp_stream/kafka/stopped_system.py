@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from cdp_stream.errors import counted
@@ -14,6 +14,7 @@ from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.catalog import TOPICS
 from cdp_stream.kafka.topics.ensure import partition_counts
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]

@@ -16,7 +16,7 @@ from cdp_stream.formats.rejects import Reason
 from cdp_stream.schemas.batches import MPID_TEXT
 from cdp_stream.schemas.criteria import Schema, mapping
 from cdp_stream.schemas.definitions import DRAFT
-from cdp_stream.sinks.standing import State
+from cdp_stream.sinks.state.faults import State
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}

@@ -15,8 +15,8 @@ from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.secret_names import names_in
 from cdp_stream.errors import CdpError, UsageError
-from cdp_stream.sinks.environment import Redaction, Secrets
-from cdp_stream.sinks.reading import settings_problems
+from cdp_stream.sinks.delivery.record_reader import settings_problems
+from cdp_stream.sinks.http.secrets import Redaction, Secrets
 
 __all__ = ["PreparedOutput", "check_environment", "faults_of", "prepare", "selected"]
 

@@ -29,21 +29,21 @@ from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, MOST_DELIVERING
 from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
-from cdp_stream.sinks.environment import Secrets
-from cdp_stream.sinks.memory import Memory
-from cdp_stream.sinks.metrics import SinkMetrics
+from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.outputs import selected
-from cdp_stream.sinks.readying import Readying
-from cdp_stream.sinks.running import CreateSink, Sinks, Surroundings, cut_short
-from cdp_stream.sinks.standing import Standings
-from cdp_stream.sinks.state_records import fault_problem, memory_problem
-from cdp_stream.sinks.state_topic import StateTopic
+from cdp_stream.sinks.preparation import Preparation
+from cdp_stream.sinks.reporting.metrics import SinkMetrics
+from cdp_stream.sinks.state.faults import Faults
+from cdp_stream.sinks.state.followed_topic import FollowedTopic
+from cdp_stream.sinks.state.records import fault_problem, memory_problem
+from cdp_stream.sinks.state.sink_state import SinkState
+from cdp_stream.sinks.supervisor import CreateSink, Supervisor, Surroundings, cut_short
 
 __all__ = ["Definitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
 
@@ -156,7 +156,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     """
     metrics = SinkMetrics(of_process=not job.is_child)
     # In a list, for it is asked before there are any.
-    sinks: list[Sinks] = []
+    sinks: list[Supervisor] = []
     told: list[Callable[[], list[dict[str, Any]]]] = []
     contact = BrokerContact(
         lambda: [app for one in sinks for app in one.apps], tells=not job.is_child
@@ -174,15 +174,15 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
         account = definitions.latest.account
         outputs = job.wanted(account, at_start=True)
         await ensure_topics(job.settings, sinks=True)
-        async with state_topics(job.settings) as (standings, memory, producer):
+        async with state_topics(job.settings) as (faults, state, producer):
             around = Surroundings(
-                job.settings, job.create_sink, job.secrets, standings, memory, producer, metrics,
+                job.settings, job.create_sink, job.secrets, faults, state, producer, metrics,
                 partial(_earlier_connections, definitions),
             )  # fmt: skip
-            sinks.append(Sinks(around))
+            sinks.append(Supervisor(around))
             make_topics = partial(ensure_output_topics, job.settings)
-            readying = Readying(
-                job.secrets, job.find, make_topics, standings, memory, metrics,
+            readying = Preparation(
+                job.secrets, job.find, make_topics, faults, state, metrics,
                 job.settings.outputs_dir,
             )  # fmt: skip
             told += [sinks[0].report, readying.report]
@@ -234,29 +234,30 @@ async def _have(definitions: Definitions, changed: asyncio.Event, stopping: asyn
 @asynccontextmanager
 async def state_topics(
     settings: Settings,
-) -> AsyncIterator[tuple[Standings, Memory, AIOKafkaProducer]]:
-    """What all sinks know, read and followed: standings, memory, and the producer to write them."""
+) -> AsyncIterator[tuple[Faults, SinkState, AIOKafkaProducer]]:
+    """What all sinks know, read and followed: faults, state, and the producer to write them."""
     client = client_settings(settings)
     async with AsyncExitStack() as stack:
         producer = AIOKafkaProducer(
-            **client, acks="all", max_batch_size=MAX_BATCH_BYTES, linger_ms=0
-        )
+            **client, acks="all", max_batch_size=MAX_BATCH_BYTES, linger_ms=0,
+            max_request_size=MOST_DELIVERING,  # whether a record is too large its topic decides
+        )  # fmt: skip
         await producer.start()
         stack.push_async_callback(producer.stop)
         topics = []
         for suffix, check in (("faults", fault_problem), ("sink-state", memory_problem)):
-            topic = StateTopic(client, settings.topic(suffix), producer, check=check)
+            topic = FollowedTopic(client, settings.topic(suffix), producer, check=check)
             stack.push_async_callback(topic.stop)
             await topic.start()
             topics.append(topic)
-        yield Standings(topics[0]), Memory(topics[1]), producer
+        yield Faults(topics[0]), SinkState(topics[1]), producer
 
 
 async def _follow(
     job: SinkJob,
     definitions: Definitions,
-    sinks: Sinks,
-    readying: Readying,
+    sinks: Supervisor,
+    readying: Preparation,
     changed: asyncio.Event,
     stopping: asyncio.Event,
 ) -> BaseException | None:

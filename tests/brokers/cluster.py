@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from cdp_stream.kafka.apache import ApacheKafka, new_cluster_id, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, new_cluster_id, resolve_jars
 
 NODES = (1, 2, 3)
 _CONTROLLER = 1

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars, why_unavailable
+from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars, why_unavailable
-from cdp_stream.kafka.embedded import EmbeddedBroker
 from tests.brokers.guarded import GuardedKafka, running_guarded_kafka
 from tests.brokers.sources import sources, why_none
 

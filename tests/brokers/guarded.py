@@ -9,7 +9,7 @@ from typing import Any
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.clients.probe import free_port
 
 USER = "cdp"

@@ -15,8 +15,8 @@ import docker
 from docker.errors import DockerException
 from testcontainers.core.container import DockerContainer
 
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars, why_unavailable
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars, why_unavailable
 from cdp_stream.kafka.clients.probe import free_port, wait_until_ready
 
 IMAGE = "apache/kafka:4.2.0"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.clients.probe import free_port
 
 __all__ = ["KINDS", "Late", "Passage", "ProxiedKafka", "Proxy", "running_proxied_kafka"]

@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.definitions_record import DefinitionFile
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.definitions_topic import publish, read_applied
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic

@@ -161,7 +161,7 @@ def test_what_can_be_used_by_now_is_sent_as_it_came_and_once(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The embedded broker does not say that an offset is out of range.
-    monkeypatch.setattr("cdp_stream.sinks.resending._PATIENCE_S", 1.0)
+    monkeypatch.setattr("cdp_stream.sinks.rejects.resending._PATIENCE_S", 1.0)
     system.write("events", 1, *CAME)
     system.write("rejected", 1, *REJECTS[:3], WITHOUT_VALUE, LONG_GONE)
     system.write("rejected", 2, REJECTS[3])
@@ -233,7 +233,7 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
 def test_much_is_sent_in_pieces_and_none_of_it_twice(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdp_stream.sinks.resending._GATHERED_RECORDS", 3)
+    monkeypatch.setattr("cdp_stream.sinks.rejects.resending._GATHERED_RECORDS", 3)
     came: list[Record] = [(b"%d" % n, batch(n), [INPUT]) for n in range(10)]
     system.write("events", 1, *came)
     rejects = [rejected(Reason.FUTURE_TIME, one, n) for n, one in enumerate(came)]

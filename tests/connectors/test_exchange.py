@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cdp_stream.connectors.exchange import Answer, Fault
-from cdp_stream.sinks.environment import Redaction
+from cdp_stream.sinks.http.secrets import Redaction
 from tests.connectors.changes import change
 from tests.connectors.conformance import Case
 from tests.connectors.test_firehose import CASE as FIREHOSE

@@ -5,8 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.connectors.change import ADD, DELETE
-from cdp_stream.connectors.google_ads import _email, _phone
-from cdp_stream.connectors.hashing import normal_device_id, normal_email, normal_phone, sha256_hex
+from cdp_stream.connectors.hashing import (
+    email_sha256,
+    normal_device_id,
+    normal_email,
+    normal_phone,
+    phone_sha256,
+    sha256_hex,
+)
 from cdp_stream.connectors.members import fitting, last_of_each_form
 from tests.connectors.changes import change
 
@@ -37,25 +43,25 @@ def test_device_ids(given_, wanted):
 )
 def test_googles_emails(given_, wanted):
     assert normal_email(given_, gmail_dots=False) == wanted
-    assert _email(given_) == sha256_hex(wanted)
+    assert email_sha256(given_, gmail_dots=False) == sha256_hex(wanted)
 
 
 @pytest.mark.parametrize("text", ["", "@", "a@", "@b", "a b", "\ud800"])
 def test_what_is_no_email_is_none(text):
-    assert _email(text) == ""
+    assert email_sha256(text, gmail_dots=False) == ""
 
 
 def test_phone_numbers_in_e_164():
     assert normal_phone("+1 (800) 555-0100", plus=True) == "+18005550100"
-    assert _phone("+1 (800) 555-0100") == sha256_hex("+18005550100")
-    assert _phone("none") == ""
+    assert phone_sha256("+1 (800) 555-0100", plus=True) == sha256_hex("+18005550100")
+    assert phone_sha256("none", plus=True) == ""
 
 
 def test_halves_of_characters_are_hashed():
     assert len(sha256_hex("\ud800@example.com")) == 64
 
 
-def test_the_last_word_counts_of_what_looks_the_same():
+def test_of_identities_with_one_form_the_last_change_counts():
     changes = [
         change(ADD, identities={"email": "A@b.example"}),
         change(DELETE, identities={"email": "a@B.example", "other": "o"}),

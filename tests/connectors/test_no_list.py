@@ -1,4 +1,4 @@
-"""A connection for which there is no list at the partner, told of something all the same."""
+"""A connection without a list at the partner: what its changes come to."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_nothing_is_deleted_where_nothing_was_made(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.connector.name)
-def test_what_is_missing_is_told_and_the_other_connections_go_on(case):
+def test_a_connection_without_a_list_is_a_fault_of_that_connection_alone(case):
     with pytest.raises(Fault, match=r"vip@out names no list .* `list_id`") as fault:
         next(conversation(case, ADD))
     assert fault.value.scope == "connection"

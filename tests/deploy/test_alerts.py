@@ -8,7 +8,7 @@ import yaml
 
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.sinks.child import ChildMetrics
-from cdp_stream.sinks.metrics import SinkMetrics
+from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from tests.docs.console import ROOT
 
 PROMETHEUS = ROOT / "deploy/prometheus"

@@ -3,7 +3,8 @@
 import ast
 import re
 
-from cdp_stream.kafka import health, worker
+from cdp_stream.kafka import health
+from cdp_stream.kafka.runtime import process
 from tests.docs.console import ROOT
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -41,7 +42,7 @@ def test_every_refusal_is_explained():
 def test_the_limits_are_those_of_the_worker():
     assert health.STUCK_AFTER_S == 60
     assert "within a minute" in section("Health")
-    assert worker._DRAIN_S < 10
+    assert process._DRAIN_S < 10
     assert "exit code 0 within 10 s" in section("Health")
 
 

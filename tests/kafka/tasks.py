@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from cdp_stream.core.definition import Account
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
@@ -93,7 +93,7 @@ class Consumer:
     """Knows what a broker said, and which partitions are paused."""
 
     def __init__(self):
-        self.observation = Observation()
+        self.observer = FetchObserver()
         self.paused = set()
 
     def pause_partitions(self, tps):
@@ -131,14 +131,15 @@ class Driven:
         processor.restore(self.rows)
         self.committer = Committer()
         self.task = PartitionTask(0, processor, self.committer, self.context)
+        self.task.begin_epoch(0)
 
     @property
     def processor(self):
         return self.task.processor
 
     @property
-    def observation(self):
-        return self.context.consumer.observation
+    def observer(self):
+        return self.context.consumer.observer
 
     def brings(self, *records):
         self.task.accept(Chunk(list(records), 0))

@@ -1,7 +1,7 @@
 import pytest
 
+from cdp_stream.brokers.apache import resolve_jars, why_unavailable
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.apache import resolve_jars, why_unavailable
 from cdp_stream.kafka.clients.probe import answers, create_topics
 from tests.brokers.records import read, write
 

@@ -5,9 +5,9 @@ import sys
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients.probe import answers, create_topics
-from cdp_stream.kafka.embedded import EmbeddedBroker
 from tests.brokers.records import read, write
 
 pytestmark = pytest.mark.embedded

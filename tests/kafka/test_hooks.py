@@ -25,7 +25,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import WholeBatches, unpack_whole_batches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import WholeBatches, decode_whole_batches
 from cdp_stream.kafka.faust_adapter.consumer import (
     ChunkConsumer,
     ChunkConsumerThread,
@@ -109,7 +109,7 @@ def test_the_thread_makes_its_consumer_and_fetches_by_these_methods():
 
 
 def test_drained_records_are_returned_with_no_await_after_the_draining():
-    # Observation.handed_over is called after it and must come before the next fetch is sent.
+    # FetchObserver.handed_over is called after it and must come before the next fetch is sent.
     drained = source(fetcher.Fetcher.fetched_records)
     after = drained[drained.index("res_or_error.getall(max_records)") :]
     assert "await" not in after[: after.index("return drained")]
@@ -157,7 +157,7 @@ async def test_a_result_that_is_stored_unpacks_whole_batches_and_moves_the_posit
     assignment = consumer._subscription.subscription.assignment
     consumer._fetcher = fetcher.Fetcher(consumer._client, consumer._subscription)
     try:
-        unpack_whole_batches(consumer)
+        decode_whole_batches(consumer)
         assignment.state_value(tp).reset_to(0)
         builder = default_records.DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1_000)
         for number in range(3):

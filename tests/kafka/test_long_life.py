@@ -19,7 +19,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings

@@ -9,7 +9,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S, Observation
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S, FetchObserver
 from cdp_stream.kafka.runtime.partition_time import EndSeen
 
 EVENTS = ("events", 0)
@@ -27,14 +27,14 @@ class Broker:
     def __init__(self):
         self.now = 1_000
         self.seconds = 0.0
-        self.observation = Observation(
+        self.observer = FetchObserver(
             now_ms=lambda: self.now, clock=lambda: self.seconds, pause_s=0.0
         )
         self.answer = None
         self.end = 0
         self.meanwhile = lambda: None
         self.asked = []
-        self.observation.attach(SimpleNamespace(_client=self))
+        self.observer.attach(SimpleNamespace(_client=self))
 
     async def send(self, node_id, request, **_options):
         if isinstance(request, OffsetRequest):
@@ -73,26 +73,26 @@ async def fetch(broker, offset, *, highwater, error=0, end=None, node_id=0):
 
 
 async def test_an_end_was_seen_as_of_when_the_fetch_was_sent_not_when_it_was_answered(broker):
-    broker.observation.handed_over(EVENTS, 6)
+    broker.observer.handed_over(EVENTS, 6)
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends == {EVENTS: EndSeen(asked_at=1_000, after=6, end=7)}
+    assert broker.observer.ends == {EVENTS: EndSeen(asked_at=1_000, after=6, end=7)}
 
 
 async def test_records_handed_over_while_the_fetch_was_under_way_do_not_count(
     broker,
 ):
-    broker.observation.handed_over(EVENTS, 6)
-    broker.meanwhile = lambda: broker.observation.handed_over(EVENTS, 9)
+    broker.observer.handed_over(EVENTS, 6)
+    broker.meanwhile = lambda: broker.observer.handed_over(EVENTS, 9)
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends[EVENTS].after == 6
+    assert broker.observer.ends[EVENTS].after == 6
 
 
 async def test_while_something_lies_beyond_the_end_is_not_seen(broker):
     await fetch(broker, 7, highwater=8)
-    assert broker.observation.ends == {}
+    assert broker.observer.ends == {}
     assert broker.asked == []
-    assert broker.observation.highwaters == {EVENTS: 8}
-    assert broker.observation.answered_at.keys() == {EVENTS}
+    assert broker.observer.highwaters == {EVENTS: 8}
+    assert broker.observer.answered_at.keys() == {EVENTS}
 
 
 async def test_an_end_is_confirmed_by_the_broker_that_showed_it_with_open_transactions(broker):
@@ -102,41 +102,41 @@ async def test_an_end_is_confirmed_by_the_broker_that_showed_it_with_open_transa
 
 async def test_a_leader_that_does_not_know_its_end_yet_proves_none(broker):
     await fetch(broker, 7, highwater=7, end=-LEADER_NOT_AVAILABLE)
-    assert broker.observation.ends == {}
+    assert broker.observer.ends == {}
 
 
 async def test_a_leader_that_knows_of_more_by_now_proves_no_end(broker):
     await fetch(broker, 7, highwater=7, end=9)
-    assert broker.observation.ends == {}
-    assert broker.observation.highwaters == {EVENTS: 9}
+    assert broker.observer.ends == {}
+    assert broker.observer.highwaters == {EVENTS: 9}
 
 
 async def test_a_broker_that_gives_its_end_too_low_is_believed_by_its_fetch(broker):
     await fetch(broker, 7, highwater=7, end=4)
-    assert broker.observation.ends[EVENTS].end == 7
+    assert broker.observer.ends[EVENTS].end == 7
 
 
 async def test_a_leader_that_is_lost_before_it_confirms_proves_no_end_and_the_next_is_asked(broker):
     broker.meanwhile = lambda: setattr(broker, "end", None)
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends == {}
+    assert broker.observer.ends == {}
     broker.meanwhile = lambda: None
     await fetch(broker, 7, highwater=7, node_id=1)
-    assert broker.observation.ends[EVENTS].end == 7
+    assert broker.observer.ends[EVENTS].end == 7
 
 
 async def test_ends_that_are_seen_shortly_after_one_another_are_confirmed_together(broker):
-    broker.observation._pause_s = 0.01
+    broker.observer._pause_s = 0.01
     await fetch(broker, 7, highwater=7)
     await fetch(broker, 7, highwater=7)
-    broker.observation.handed_over(EVENTS, 7)
+    broker.observer.handed_over(EVENTS, 7)
     await fetch(broker, 8, highwater=8)
     assert len(broker.asked) == 1
     async with asyncio.timeout(5):
-        while broker.observation.ends[EVENTS].end == 7:  # noqa: ASYNC110
+        while broker.observer.ends[EVENTS].end == 7:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert len(broker.asked) == 2
-    assert broker.observation.ends[EVENTS].after == 7
+    assert broker.observer.ends[EVENTS].after == 7
 
 
 async def test_what_asks_for_ends_goes_with_its_consumer_and_the_next_asks_again(broker):
@@ -144,9 +144,9 @@ async def test_what_asks_for_ends_goes_with_its_consumer_and_the_next_asks_again
     broker.answer = SimpleNamespace(topics=[("events", [(0, 0, 7, 7, [], b"")])], API_VERSION=4)
     await broker.send(0, request)
     await broker.close()
-    assert (broker.asked, broker.observation.ends) == ([], {})
+    assert (broker.asked, broker.observer.ends) == ([], {})
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends[EVENTS].end == 7
+    assert broker.observer.ends[EVENTS].end == 7
 
 
 async def test_an_end_before_one_that_was_seen_is_believed_after_half_a_minute(broker):
@@ -154,11 +154,11 @@ async def test_an_end_before_one_that_was_seen_is_believed_after_half_a_minute(b
     await fetch(broker, 7, highwater=7)
     broker.seconds = BELIEVED_AFTER_S - 1
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends == {}
+    assert broker.observer.ends == {}
     broker.seconds = BELIEVED_AFTER_S
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends[EVENTS].end == 7
-    assert broker.observation.highwaters == {EVENTS: 7}
+    assert broker.observer.ends[EVENTS].end == 7
+    assert broker.observer.highwaters == {EVENTS: 7}
 
 
 async def test_a_greater_end_in_between_begins_that_half_minute_anew(broker):
@@ -167,32 +167,32 @@ async def test_a_greater_end_in_between_begins_that_half_minute_anew(broker):
     broker.seconds = BELIEVED_AFTER_S
     await fetch(broker, 7, highwater=9)
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends == {}
+    assert broker.observer.ends == {}
 
 
 async def test_an_end_seen_before_the_position_was_set_anew_proves_nothing(broker):
-    broker.meanwhile = lambda: broker.observation.forget(EVENTS)
+    broker.meanwhile = lambda: broker.observer.forget(EVENTS)
     await fetch(broker, 7, highwater=7)
-    assert broker.observation.ends == {}
+    assert broker.observer.ends == {}
 
 
 async def test_an_offset_that_does_not_exist_is_remembered_until_the_position_is_set_anew(broker):
     await fetch(broker, 7, highwater=-1, error=1)
-    assert broker.observation.out_of_range == {EVENTS: 7}
-    assert broker.observation.ends == {}
-    broker.observation.forget(EVENTS)
-    assert broker.observation.out_of_range == {}
-    broker.meanwhile = lambda: broker.observation.forget(EVENTS)
+    assert broker.observer.out_of_range == {EVENTS: 7}
+    assert broker.observer.ends == {}
+    broker.observer.forget(EVENTS)
+    assert broker.observer.out_of_range == {}
+    broker.meanwhile = lambda: broker.observer.forget(EVENTS)
     await fetch(broker, 7, highwater=-1, error=1)
-    assert broker.observation.out_of_range == {}
+    assert broker.observer.out_of_range == {}
 
 
 async def test_the_lease_begins_as_the_heartbeat_is_sent_and_only_if_it_is_accepted(broker):
     broker.seconds = 5.0
     broker.answer = SimpleNamespace(error_code=25)
     await broker.send(0, HeartbeatRequest("group", 1, "member"))
-    assert (broker.observation.lease_at, broker.observation.lease_ms) == (0.0, 0)
+    assert (broker.observer.lease_at, broker.observer.lease_ms) == (0.0, 0)
     broker.answer = SimpleNamespace(error_code=0)
     sent_at = broker.now
     await broker.send(0, HeartbeatRequest("group", 1, "member"))
-    assert (broker.observation.lease_at, broker.observation.lease_ms) == (5.0, sent_at)
+    assert (broker.observer.lease_at, broker.observer.lease_ms) == (5.0, sent_at)

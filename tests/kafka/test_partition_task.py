@@ -44,14 +44,27 @@ async def test_a_slice_that_makes_much_is_delivered_in_parts_and_the_position_fo
     assert max(effects.size for effects, _next, _barrier in pieces) < 3_000_000
     assert {b"%d" % mpid for mpid in range(16)} < set(driven.rows)
     queue = driven.task.queue
-    assert (len(queue), queue.size, driven.task.next_offset) == (0, 0, 65)
+    assert (queue.count, queue.size, driven.task.next_offset) == (0, 0, 65)
+
+
+async def test_slices_are_larger_while_many_records_wait(driven):
+    driven.brings(*(sent(n, 7, n, "play") for n in range(7_000)))
+    offsets = committed(await driven.steps())
+    assert offsets == [1_000, 2_000, *range(2_500, 7_001, 500)]
+
+
+async def test_slices_are_larger_while_fetching_is_paused(driven):
+    share = driven.context.waiting.share()
+    driven.brings(*(sent(n, 7, n, "play", text="x" * 20_000) for n in range(share // 20_000)))
+    driven.task.step()
+    assert driven.task.next_offset == 1_000
 
 
 async def test_records_of_an_older_seek_and_those_after_a_release_are_dropped(driven):
     driven.brings(sent(0, 7, 0, "play"))
-    driven.task.drop_queue()
+    driven.task.queue.clear()
     driven.brings(sent(0, 7, 0, "play"))
-    assert len(driven.task.queue) == 0
+    assert driven.task.queue.count == 0
     driven.task.begin_epoch(3)
     driven.brings(sent(0, 7, 0, "play"))
     driven.task.accept(Chunk([sent(0, 8, 0, "play")], 3))
@@ -74,12 +87,12 @@ async def test_fetching_is_paused_while_too_much_waits(driven):
 async def test_nothing_is_done_at_a_position_that_the_broker_does_not_have(driven):
     driven.brings(sent(0, 7, 0, "play"))
     await driven.steps()
-    driven.observation.out_of_range["cdp.events", 0] = 1
+    driven.observer.out_of_range["cdp.events", 0] = 1
     driven.brings(sent(1, 8, 0, "play"))
     assert await driven.steps() == []
     assert driven.task.is_position_doubted
     assert driven.context.position_doubted.is_set()
-    assert len(driven.task.queue) == 0
+    assert driven.task.queue.count == 0
 
 
 async def test_the_offset_of_a_marker_is_committed_again_where_its_commit_was_lost(driven):
@@ -132,10 +145,10 @@ async def test_records_and_sweeps_take_turns(driven):
     await driven.switches_to(version(2, RED))
     driven.brings(*(sent(600 + n, 1, 1, "buy") for n in range(1_200)))
     for _ in range(2):
-        waiting, queued = driven.processor.rows_to_sweep(), len(driven.task.queue)
+        waiting, queued = driven.processor.rows_to_sweep(), driven.task.queue.count
         assert driven.task.step()
         assert driven.processor.rows_to_sweep() < waiting
-        assert len(driven.task.queue) == queued - 500
+        assert driven.task.queue.count == queued - 500
     assert sum("red" in one for one in said(await driven.steps())) > 0
 
 
@@ -165,7 +178,7 @@ async def test_time_is_a_piece_of_its_own_before_a_tick_only_where_outputs_may_s
     driven = Driven(version(1), clock="wall")
     driven.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await driven.steps()
-    ends = driven.observation.ends
+    ends = driven.observer.ends
     ends["cdp.events", 0] = EndSeen(T + 4 * DAY, 1)
     (tick,) = await driven.steps()
     assert tick[0].memberships
@@ -184,7 +197,7 @@ async def test_definitions_that_are_newer_than_what_was_read_are_waited_for(driv
     late = Driven(version(4), dict(driven.rows))
     late.brings(sent(0, 7, 0, "play"))
     assert await late.steps() == []
-    assert len(late.task.queue) == 1
+    assert late.task.queue.count == 1
     late.source.latest = version(5, RED)
     assert "add played:7:0:0" in said(await late.steps())
 
@@ -227,7 +240,7 @@ async def test_a_partition_whose_definitions_are_not_to_be_had_does_nothing_unde
     lost.source.latest, lost.source.are_lost = version(1), True
     lost.brings(sent(0, 7, 0, "play"))
     assert await lost.steps() == []
-    assert len(lost.task.queue) == 1
+    assert lost.task.queue.count == 1
     lost.source.are_lost = False
     assert "add played:7:0:0" in said(await lost.steps())
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 import pytest
 
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.kafka.runtime.record_queue import BACKLOG_SLICE, SLICE, RecordQueue
+from cdp_stream.kafka.runtime.record_queue import RecordQueue
 from cdp_stream.partition.room import Room
 
 Record = namedtuple("Record", "offset key value headers timestamp")
@@ -24,14 +24,20 @@ def queue(*chunks, markers=()):
     return made
 
 
-def slices(waiting, *, applied=-1):
+def is_marker(record):
+    return record.headers != []
+
+
+def slices(*chunks, most=500, markers=(), applied=-1):
     """The offsets of all slices, each of which is applied."""
+    waiting = queue(*chunks, markers=markers)
+    left = [offset for offsets in chunks for offset in offsets]
     found = []
-    while len(waiting):
-        before = len(waiting)
-        found.append([record.offset for record in waiting.next_slice(applied)])
-        assert len(waiting) <= before - len(found[-1])
+    while waiting.count:
+        records = waiting.take(most, above=applied, ends=is_marker)
+        found.append([record.offset for record in records])
         applied = max([applied, *found[-1]])
+        assert waiting.count == len([offset for offset in left if offset > applied])
     assert waiting.size == 0
     return found
 
@@ -49,47 +55,33 @@ def test_what_waits_is_counted_in_bytes_keys_and_headers_included():
     assert waiting.size > 1_000_000
 
 
-def test_a_queue_that_takes_more_than_its_share_is_full_until_half_of_that_is_gone():
+def test_fetching_pauses_above_the_share_of_memory_and_goes_on_at_half_of_it():
     room = Room(20_000)
     waiting, other = RecordQueue(room), RecordQueue(room)
-    for offset in range(0, 40, 10):
-        assert not waiting.is_over_its_share
-        waiting.add(Chunk([record(n) for n in range(offset, offset + 10)], 0))
-    waiting.add(Chunk([record(40)], 0))
-    assert (waiting.is_over_its_share, other.is_over_its_share) == (True, False)
+    chunks = [Chunk([record(n) for n in range(at, at + 10)], 0) for at in range(0, 60, 10)]
+    assert [waiting.add(chunk) for chunk in chunks] == [False] * 3 + [True] + [False] * 2
+    assert (waiting.paused, other.paused) == (True, False)
     while waiting.size > 5_000:
-        assert not waiting.is_half_empty
-        waiting.put_back(waiting.next_slice(-1)[10:])
-    assert waiting.is_half_empty
+        assert not waiting.drained()
+        waiting.take(10)
+    assert (waiting.drained(), waiting.drained(), waiting.paused) == (True, False, False)
 
 
 def test_what_was_not_applied_of_a_slice_is_the_next_slice():
     waiting = queue(range(8), markers={7})
-    first = waiting.next_slice(-1)
+    first = waiting.take(500, ends=is_marker)
     waiting.put_back(first[3:])
-    assert len(waiting) == 5
-    assert [record.offset for record in waiting.next_slice(2)] == [3, 4, 5, 6, 7]
-    assert (len(waiting), waiting.next_slice(7)) == (0, [])
+    assert waiting.count == 5
+    rest = waiting.take(500, above=2, ends=is_marker)
+    assert [record.offset for record in rest] == [3, 4, 5, 6, 7]
+    assert (waiting.count, waiting.take(500)) == (0, [])
     waiting.put_back(first[6:])
     waiting.clear()
-    assert (len(waiting), waiting.next_slice(7)) == (0, [])
+    assert (waiting.count, waiting.take(500), waiting.epoch) == (0, [], -1)
 
 
 def test_slices_are_cut_across_chunks():
-    waiting = queue(range(SLICE - 10), range(SLICE - 10, SLICE + 30))
-    assert slices(waiting) == [list(range(SLICE)), list(range(SLICE, SLICE + 30))]
-
-
-def test_slices_are_larger_while_many_records_wait():
-    lengths = [len(offsets) for offsets in slices(queue(range(20_000)))]
-    assert sum(lengths) == 20_000
-    assert lengths[0] == BACKLOG_SLICE
-    assert lengths[-1] == SLICE
-    assert lengths == sorted(lengths, reverse=True)
-
-
-def test_slices_are_larger_in_a_backlog_however_few_records_wait():
-    assert len(queue(range(2_000)).next_slice(-1, is_backlog=True)) == BACKLOG_SLICE
+    assert slices(range(490), range(490, 530)) == [list(range(500)), list(range(500, 530))]
 
 
 @pytest.mark.parametrize(
@@ -102,14 +94,14 @@ def test_slices_are_larger_in_a_backlog_however_few_records_wait():
     ],
 )
 def test_a_time_marker_ends_its_slice(markers, expected):
-    assert slices(queue(range(5), range(5, 9), markers=markers)) == expected
+    assert slices(range(5), range(5, 9), markers=markers) == expected
 
 
 @pytest.mark.parametrize("applied", [2, 4, 6])
 def test_what_was_applied_is_left_out_markers_included(applied):
-    waiting = queue(range(5), range(5, 9), markers={1})
-    assert slices(waiting, applied=applied) == [list(range(applied + 1, 9))]
+    found = slices(range(5), range(5, 9), markers={1}, applied=applied)
+    assert found == [list(range(applied + 1, 9))]
 
 
 def test_nothing_is_left_when_all_was_applied():
-    assert slices(queue(range(5)), applied=9) == [[]]
+    assert slices(range(5), applied=9) == [[]]

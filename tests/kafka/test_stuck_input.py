@@ -10,7 +10,6 @@ import time
 
 import pytest
 from aiokafka import TopicPartition
-from faust.types import TP
 
 from cdp_stream.kafka.runtime.process import serve_app, stop_app
 from cdp_stream.kafka.topics.ensure import ensure_topics
@@ -62,7 +61,7 @@ async def test_an_idle_worker_reports_nothing_and_an_input_that_is_not_fetched_i
     assert {tp.topic.rpartition(".")[2] for tp in assigned} == {"events", "profiles-changelog"}
     assert await looked_at(app, caplog) == []
 
-    stuck = TP(next(tp.topic for tp in assigned if tp.topic.endswith(".events")), 2)
+    stuck = TopicPartition(next(tp.topic for tp in assigned if tp.topic.endswith(".events")), 2)
     thread = app.consumer._thread
 
     async def switch(on):
@@ -86,7 +85,7 @@ async def test_an_idle_worker_reports_nothing_and_an_input_that_is_not_fetched_i
     await thread.call_thread(switch, True)
 
     async def goes_on():
-        answered_at = app.consumer.observation.answered_at[stuck.topic, stuck.partition]
+        answered_at = app.consumer.observer.answered_at[stuck.topic, stuck.partition]
         return time.monotonic() - answered_at < PATIENCE_S
 
     await eventually(goes_on)

@@ -20,7 +20,7 @@ from cdp_stream.formats.rejects import Reason, Reject, reject_headers
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.schemas.asyncapi import INTERNAL, topic_plans
 from cdp_stream.schemas.documents import SCHEMAS, documents
-from cdp_stream.sinks.standing import faulted, paused, running
+from cdp_stream.sinks.state.faults import faulted, paused, running
 from tests.docs.console import ROOT
 from tests.formats.records import IOS
 from tests.node import packages

@@ -22,9 +22,9 @@ from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.kafka_topic import KafkaConnector, KafkaSettings
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
 from cdp_stream.connectors.sqlite import Sqlite, SqliteSettings
-from cdp_stream.sinks.destination import HttpDestination, LocalDestination, Watch
-from cdp_stream.sinks.environment import Redaction
-from cdp_stream.sinks.stopping import AbandonedError, Stopping
+from cdp_stream.sinks.delivery.destination import HttpDestination, LocalDestination, Watch
+from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
+from cdp_stream.sinks.http.secrets import Redaction
 from tests.sinks.connectors import Post, PostSettings, change
 from tests.sinks.without_kafka import until
 
@@ -69,8 +69,8 @@ async def test_it_is_opened_written_and_closed(tmp_path: Path) -> None:
     place = Place()
     to, told = destination(place, tmp_path)
     await to.idle()
-    assert await to.deliver([change(1), change(2)], Stopping()) == Outcome()
-    await to.deliver([change(3)], Stopping())
+    assert await to.deliver([change(1), change(2)], Cancellation()) == Outcome()
+    await to.deliver([change(3)], Cancellation())
     await to.idle()
     await to.close()
     assert place.did == ["open", "a:7:1:0", "a:7:2:0", "a:7:3:0", "idle", "close"]
@@ -80,7 +80,7 @@ async def test_it_is_opened_written_and_closed(tmp_path: Path) -> None:
 async def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
     place = Place(OSError("away"), TimeoutError())
     to, told = destination(place, tmp_path)
-    assert await to.deliver([change(1)], Stopping()) == Outcome()
+    assert await to.deliver([change(1)], Cancellation()) == Outcome()
     assert told == ["asked", "retried", "asked", "retried", "asked"]
 
 
@@ -95,7 +95,7 @@ async def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
 async def test_what_does_not_pass_is_a_fault(tmp_path: Path, failure: Exception, says: str) -> None:
     to, _ = destination(Place(failure, failure, retry_for="1ms"), tmp_path)
     with pytest.raises(Fault, match=says) as told:
-        await to.deliver([change(1)], Stopping())
+        await to.deliver([change(1)], Cancellation())
     assert "a-secret" not in told.value.message
 
 
@@ -109,12 +109,12 @@ async def test_what_is_lost_between_deliveries_is_a_fault(tmp_path: Path) -> Non
     folder = tmp_path / "files"
     made = File("out", FileSettings(directory=str(folder), rotate_after="1ms"))
     to = LocalDestination(made, tmp_path / "out", Redaction([str(tmp_path)]), Watch())
-    await to.deliver([change(1)], Stopping())
+    await to.deliver([change(1)], Cancellation())
     next(folder.glob(".out-*.part")).unlink()
     with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
         await idle_on(to)
     await to.idle()
-    await to.deliver([change(2)], Stopping())
+    await to.deliver([change(2)], Cancellation())
     next(folder.glob(".out-*.part")).unlink()
     with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
         await to.close()
@@ -123,10 +123,10 @@ async def test_what_is_lost_between_deliveries_is_a_fault(tmp_path: Path) -> Non
 async def test_told_to_stop_it_writes_nothing(tmp_path: Path) -> None:
     place = Place()
     to, _ = destination(place, tmp_path)
-    stopping = Stopping()
-    stopping.set()
+    cancellation = Cancellation()
+    cancellation.set()
     with pytest.raises(AbandonedError):
-        await to.deliver([change(1)], stopping)
+        await to.deliver([change(1)], cancellation)
     assert place.did == []
 
 
@@ -149,7 +149,7 @@ class Threaded(Place):
 
 async def cancelled(to: LocalDestination, place: Threaded) -> None:
     """A delivery whose thread writes on."""
-    first = asyncio.create_task(to.deliver([change(1)], Stopping()))
+    first = asyncio.create_task(to.deliver([change(1)], Cancellation()))
     await until(lambda: "begun" in place.did)
     first.cancel()
     await asyncio.wait({first})
@@ -163,7 +163,7 @@ async def test_nothing_is_done_beside_a_thread_that_a_cancelled_delivery_left_be
     to, _ = destination(place, tmp_path)
     await cancelled(to, place)
     await to.idle()
-    second = asyncio.create_task(to.deliver([change(2)], Stopping()))
+    second = asyncio.create_task(to.deliver([change(2)], Cancellation()))
     ending = asyncio.create_task(to.close())
     for _ in range(10):
         await asyncio.sleep(0)
@@ -195,7 +195,7 @@ async def test_one_that_waits_without_a_thread_ends_when_it_is_cancelled(tmp_pat
 
     place = Waits()
     to, _ = destination(place, tmp_path)
-    first = asyncio.create_task(to.deliver([change(1)], Stopping()))
+    first = asyncio.create_task(to.deliver([change(1)], Cancellation()))
     await until(lambda: "begun" in place.did)
     first.cancel()
     await to.close()
@@ -210,16 +210,16 @@ async def test_a_database_that_was_locked_for_long_goes_on(tmp_path: Path) -> No
     path, begun = tmp_path / "crm.db", threading.Event()
     connector = Sqlite("out", SqliteSettings(path=str(path)))
     to = local(connector, tmp_path)
-    await to.deliver([change(0, mpid=6)], Stopping())
+    await to.deliver([change(0, mpid=6)], Cancellation())
     assert connector._database is not None
     connector._database.set_trace_callback(lambda _statement: begun.set())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        first = asyncio.create_task(to.deliver([change(1)], Stopping()))
+        first = asyncio.create_task(to.deliver([change(1)], Cancellation()))
         await until(begun.is_set)
         first.cancel()
         await asyncio.wait({first})
-        second = asyncio.create_task(to.deliver([change(1), change(2, mpid=8)], Stopping()))
+        second = asyncio.create_task(to.deliver([change(1), change(2, mpid=8)], Cancellation()))
         await asyncio.sleep(0)
         other.execute("ROLLBACK")
         assert await second == Outcome()
@@ -243,14 +243,14 @@ async def test_a_file_that_takes_long_has_every_line_whole(
 
     folder = tmp_path / "files"
     to = local(File("out", FileSettings(directory=str(folder))), tmp_path)
-    await to.deliver([numbered(1)], Stopping())
+    await to.deliver([numbered(1)], Cancellation())
     monkeypatch.setattr(os, "fdatasync", slowly)
-    first = asyncio.create_task(to.deliver([numbered(2)], Stopping()))
+    first = asyncio.create_task(to.deliver([numbered(2)], Cancellation()))
     await until(at_work.is_set)
     first.cancel()
     await asyncio.wait({first})
-    await to.deliver([numbered(2), numbered(3)], Stopping())
-    await to.deliver([numbered(4)], Stopping())
+    await to.deliver([numbered(2), numbered(3)], Cancellation())
+    await to.deliver([numbered(4)], Cancellation())
     await to.close()
     (file,) = folder.iterdir()
     assert [json.loads(line)["n"] for line in file.read_text().splitlines()] == [1, 2, 3, 4]
@@ -290,13 +290,13 @@ async def test_operators_can_forbid_places_inside(
     to = LocalDestination(place, tmp_path, Redaction(), Watch(), allow_private=False)
     if is_inside:
         with pytest.raises(Fault, match=r"which operators forbid \(allow_private\)"):
-            await to.deliver([change(1)], Stopping())
+            await to.deliver([change(1)], Cancellation())
         assert place.did == []
     else:
-        assert await to.deliver([change(1)], Stopping()) == Outcome()
+        assert await to.deliver([change(1)], Cancellation()) == Outcome()
     allowed = Calling(*hosts)
     to = LocalDestination(allowed, tmp_path, Redaction(), Watch())
-    assert await to.deliver([change(1)], Stopping()) == Outcome()
+    assert await to.deliver([change(1)], Cancellation()) == Outcome()
 
 
 async def test_operators_can_forbid_partners_inside_whatever_definitions_say() -> None:
@@ -304,7 +304,7 @@ async def test_operators_can_forbid_partners_inside_whatever_definitions_say() -
     to = HttpDestination(connector, Redaction(), Watch(), allow_private=False)
     await to.open()
     with pytest.raises(Fault, match=r"operators forbid that \(allow_private\)"):
-        await to.deliver([change(1)], Stopping())
+        await to.deliver([change(1)], Cancellation())
     await to.close()
 
 

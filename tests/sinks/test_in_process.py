@@ -19,7 +19,7 @@ from aiokafka.admin import NewPartitions, NewTopic
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.kafka.topics.ensure import started_admin
 from cdp_stream.settings import Settings
-from cdp_stream.sinks.environment import Secrets
+from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.process import SinkJob, serve_sinks
 from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Listed, Post, message
@@ -100,12 +100,15 @@ async def serving(
     settings: Settings, definitions: Changing, kind: type[Post], directory: Path
 ) -> AsyncIterator[None]:
     stopping = asyncio.Event()
-    in_force = Settings(
+    settings = Settings(
         broker=settings.broker, prefix=settings.prefix, data_dir=directory, session_timeout=6,
         rebalance_timeout=6,
     )  # fmt: skip
     job = SinkJob(
-        in_force, create_sink, Secrets({"CDP_SECRET_KEY": "a-secret-key"}), find=lambda _name: kind
+        settings,
+        create_sink,
+        Secrets({"CDP_SECRET_KEY": "a-secret-key"}),
+        find=lambda _name: kind,
     )
     task = asyncio.create_task(serve_sinks(job, definitions, stopping))
     try:
@@ -253,8 +256,8 @@ class Told(Post):
 async def test_a_deletion_that_partitions_lack_goes_on_when_it_is_resumed(
     kafka_broker: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdp_stream.sinks.deletions.PATIENCE_S", 0.5)
-    monkeypatch.setattr("cdp_stream.sinks.hosting._SAMPLE_S", 0.0)
+    monkeypatch.setattr("cdp_stream.sinks.output.audience_deletions.PATIENCE_S", 0.5)
+    monkeypatch.setattr("cdp_stream.sinks.output.output_sink._SAMPLE_S", 0.0)
     ran = Running(Settings(broker=kafka_broker, prefix=topic_prefix), tmp_path)
     await ran.create_topics()
     gone = message(50, mpid=0, action="audience_delete")

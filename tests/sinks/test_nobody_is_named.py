@@ -17,9 +17,9 @@ from aiokafka import AIOKafkaProducer
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.clients.probe import free_port
-from cdp_stream.sinks.destination import HttpDestination, Watch
-from cdp_stream.sinks.environment import Redaction
-from cdp_stream.sinks.stopping import Stopping
+from cdp_stream.sinks.delivery.destination import HttpDestination, Watch
+from cdp_stream.sinks.http.cancellation import Cancellation
+from cdp_stream.sinks.http.secrets import Redaction
 from tests.sinks.connectors import Post, PostSettings, change
 from tests.sinks.running import Running, partner, running
 from tests.topologies.running import ended, eventually
@@ -188,7 +188,7 @@ async def test_the_fault_of_a_connector_says_nobody(kind: type[Post], code: str,
     to = HttpDestination(kind("out", PostSettings(url="http://x.example")), Redaction(), Watch())
     await to.open()
     with pytest.raises(Fault, match=says) as told:
-        await to.deliver([_person()], Stopping())
+        await to.deliver([_person()], Cancellation())
     await to.close()
     assert told.value.code == code
     assert SEED.lower() not in told.value.message.lower()

@@ -10,7 +10,7 @@ import pytest
 from cdp_stream.core.connection import Output
 from cdp_stream.errors import UsageError
 from cdp_stream.settings import Settings
-from cdp_stream.sinks.environment import Secrets
+from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.process import SinkJob
 from topologies.sinks import create_sink
 

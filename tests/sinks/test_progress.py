@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.sinks.progress import Progress, says_more
+from cdp_stream.sinks.offsets.progress import Progress, says_more
 
 
 def taken(progress: Progress, *records: tuple[int, str]) -> list[int]:

@@ -19,11 +19,11 @@ import trustme
 from aiohttp import web
 
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, Request, TryAgain
-from cdp_stream.sinks.environment import Redaction
-from cdp_stream.sinks.partner import LARGEST_ANSWER, Partner
-from cdp_stream.sinks.rate import Pace
-from cdp_stream.sinks.sender import Sender
-from cdp_stream.sinks.stopping import AbandonedError, Stopping
+from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
+from cdp_stream.sinks.http.pacing import Pace
+from cdp_stream.sinks.http.secrets import Redaction
+from cdp_stream.sinks.http.sender import Sender
+from cdp_stream.sinks.http.transport import LARGEST_ANSWER, Transport
 from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Listed, Post, PostSettings, Tokens, change
 
@@ -61,7 +61,7 @@ async def sender(
     """A sender that draws the shortest pause each time."""
     settings = PostSettings(url=url, allow_private=allow_private)
     retried = [] if waits is None else waits
-    async with Partner(
+    async with Transport(
         max_connections=10, timeout_s=timeout_s, allow_private=allow_private, context=context
     ) as partner:
         yield Sender(
@@ -95,7 +95,7 @@ def answers(*turns: web.Response | Handler) -> tuple[Handler, list[dict[str, Any
 
 
 async def deliver(to: Sender) -> Outcome:
-    return await to.deliver([change(1), change(2)], Stopping())
+    return await to.deliver([change(1), change(2)], Cancellation())
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
@@ -440,18 +440,18 @@ async def test_an_answer_that_the_connector_did_not_foresee_is_a_fault() -> None
 async def test_a_list_is_made() -> None:
     handler, asked = answers(web.json_response({"id": 42}))
     async with server(handler) as port, sender(f"http://127.0.0.1:{port}", Listed) as to:
-        assert await to.create_list(change(), Stopping()) == "42"
+        assert await to.create_list(change(), Cancellation()) == "42"
     assert json.loads(asked[0]["body"]) == {"name": "A"}
 
 
 async def test_a_delivery_that_is_told_to_stop_tries_nothing_again() -> None:
     handler, asked = answers(web.Response(status=503, headers={"retry-after": "60"}))
-    stopping = Stopping()
+    cancellation = Cancellation()
     async with server(handler) as port, sender(f"http://127.0.0.1:{port}") as to:
-        delivery = asyncio.create_task(to.deliver([change()], stopping))
+        delivery = asyncio.create_task(to.deliver([change()], cancellation))
         while not asked:  # noqa: ASYNC110 - the server's side
             await asyncio.sleep(0.01)
-        stopping.set()
+        cancellation.set()
         with pytest.raises(AbandonedError):
             await delivery
     assert len(asked) == 1
@@ -470,7 +470,7 @@ async def test_of_a_secret_at_the_cut_of_an_answer_nothing_is_shown(status: int)
 
 
 async def test_of_a_secret_at_the_cut_of_an_error_nothing_is_shown() -> None:
-    class Failing(Partner):
+    class Failing(Transport):
         async def ask(self, request: Request) -> Answer:
             raise httpx.ConnectError("." * 190 + "a-secret-key")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
-from cdp_stream.sinks.memory import Memory
-from cdp_stream.sinks.standing import Standings
-from cdp_stream.sinks.state_records import fault_problem, memory_problem
-from cdp_stream.sinks.state_topic import StateTopic
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.sinks.state.faults import Faults
+from cdp_stream.sinks.state.followed_topic import FollowedTopic
+from cdp_stream.sinks.state.records import fault_problem, memory_problem
+from cdp_stream.sinks.state.sink_state import SinkState
 
 
 class Producer:
@@ -50,8 +50,8 @@ class App:
 
     def __init__(self) -> None:
         self.consumer = self
-        self.observation = Observation()
-        self.observation.lease_at = time.monotonic()
+        self.observer = FetchObserver()
+        self.observer.lease_at = time.monotonic()
         self.started: list[dict[int, int]] = []
         self.positions: dict[int, int] = {}
         self.seeking: Callable[[], None] = lambda: None
@@ -74,13 +74,15 @@ class App:
         await asyncio.sleep(0)
 
 
-def state_topics(producer: Any) -> tuple[Standings, Memory]:
-    """Faults and memory, both empty."""
-    faults = StateTopic({}, "faults", producer, check=fault_problem)
-    return Standings(faults), Memory(StateTopic({}, "sink-state", producer, check=memory_problem))
+def state_topics(producer: Any) -> tuple[Faults, SinkState]:
+    """Faults and state, both empty."""
+    faults = FollowedTopic({}, "faults", producer, check=fault_problem)
+    return Faults(faults), SinkState(
+        FollowedTopic({}, "sink-state", producer, check=memory_problem)
+    )
 
 
-def memory(producer: Any = None) -> Memory:
+def sink_state(producer: Any = None) -> SinkState:
     """What sinks remember, nothing yet."""
     return state_topics(producer or Producer())[1]
 

@@ -6,7 +6,7 @@ import signal
 import httpx
 import pytest
 
-from cdp_stream.kafka.apache import ApacheKafka, resolve_jars
+from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Settings
 from tests.topologies.running import ended, eventually, running

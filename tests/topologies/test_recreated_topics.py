@@ -121,7 +121,7 @@ async def test_a_broker_that_says_once_that_a_position_does_not_exist_is_asked_a
     serving = asyncio.create_task(serve_app(app, stopping))
     try:
         await eventually(lambda: ran.caught_up(40))
-        app.consumer.observation.out_of_range[settings.topic("events"), 2] = 10
+        app.consumer.observer.out_of_range[settings.topic("events"), 2] = 10
         await ran.send(40)
         await eventually(lambda: ran.caught_up(80))
     finally:

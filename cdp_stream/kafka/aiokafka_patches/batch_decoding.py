@@ -15,7 +15,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionReco
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-__all__ = ["WholeBatches", "unpack_whole_batches"]
+__all__ = ["WholeBatches", "decode_whole_batches"]
 
 
 class WholeBatches:
@@ -84,7 +84,7 @@ class _Results(OrderedDict[Any, Any]):
         super().__setitem__(tp, result)
 
 
-def unpack_whole_batches(consumer: AIOKafkaConsumer) -> None:
+def decode_whole_batches(consumer: AIOKafkaConsumer) -> None:
     """Let a consumer unpack whole batches; call when it was started and reads nothing yet.
 
     It must be drained by ``getmany`` without ``max_records``: each drain takes all there is.

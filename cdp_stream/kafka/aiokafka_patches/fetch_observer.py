@@ -3,7 +3,7 @@
 aiokafka keeps a partition's last highwater, but not *when* the fetch that brought it was sent, and
 it forgets an out-of-range answer by starting again at the beginning. Both matter here
 (``runtime/partition_time.py``; a topic that was deleted and made anew), so every request of a
-consumer passes through an :class:`Observation`.
+consumer passes through a :class:`FetchObserver`.
 
 A highwater alone proves no end. A broker that has just become leader does not know yet how far its
 log was acknowledged, and until its followers have fetched from it, it answers a fetch with an end
@@ -39,7 +39,7 @@ from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembersh
 from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.wall_clock import wall_ms
 
-__all__ = ["BELIEVED_AFTER_S", "Observation", "is_member"]
+__all__ = ["BELIEVED_AFTER_S", "FetchObserver", "is_member"]
 
 Partition = tuple[str, int]
 Send = Callable[[int, Any], Awaitable[Any]]
@@ -58,7 +58,7 @@ _NO_COORDINATOR = frozenset(
 )
 
 
-class Observation:
+class FetchObserver:
     """What one consumer has been told so far.
 
     Args:

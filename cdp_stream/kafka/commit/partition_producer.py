@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
@@ -37,6 +37,7 @@ from cdp_stream.kafka.aiokafka_patches.transaction_sender import (
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, look_at
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
 

@@ -99,7 +99,7 @@ class ChunkApp(faust.App):
     @property
     def holds_lease(self) -> bool:
         """Whether the group's coordinator has answered within the session time-out."""
-        lease_at: float = self.consumer.observation.lease_at
+        lease_at: float = self.consumer.observer.lease_at
         return time.monotonic() - lease_at < self._session_timeout_s
 
     def _new_transport(self) -> Any:

@@ -24,18 +24,19 @@ from concurrent.futures import Future
 from typing import Any, ClassVar
 
 import faust
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation, is_member
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver, is_member
 from cdp_stream.kafka.aiokafka_patches.leaving import leave_in_any_generation
 from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
 from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport", "memory_of"]
 
@@ -145,14 +146,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_bytes = FETCH_BYTES
         # Aborted transactions must come back neither as events nor as rows.
         consumer._isolation_level = "read_committed"
-        self.consumer.observation.attach(consumer)
+        self.consumer.observer.attach(consumer)
         return consumer
 
     async def on_start(self) -> None:
         """Start the consumer; it reads nothing before it has subscribed."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        unpack_whole_batches(consumer)
+        decode_whole_batches(consumer)
         leave_in_any_generation(consumer)
 
     def start_pump(self, arrivals: "Arrivals") -> Future[None]:
@@ -184,11 +185,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             await asyncio.sleep(_IDLE_S)
             return {}
         fetched = await self._fetch_records(self._ensure_consumer(), active, timeout=1.0)
-        epochs, observation = self.consumer.epochs, self.consumer.observation
+        epochs, observer = self.consumer.epochs, self.consumer.observer
         chunks = {}
         for tp, records in fetched.items():
             partition = (tp.topic, tp.partition)
-            observation.handed_over(partition, records[-1].offset)
+            observer.handed_over(partition, records[-1].offset)
             chunks[tp] = Chunk(records, epochs.get(partition, 0))
         return chunks
 
@@ -209,7 +210,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def _start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
-            self.consumer.observation.forget((tp.topic, tp.partition))
+            self.consumer.observer.forget((tp.topic, tp.partition))
             consumer.seek(TopicPartition(tp.topic, tp.partition), offset)
             self.consumer.epochs[tp.topic, tp.partition] = epoch
 
@@ -251,7 +252,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         if tp in self.consumer._paused_partitions:
             return False  # too much waits: whether that moves is looked at next
         longest_s = self.tp_fetch_request_timeout_secs
-        answered_at = self.consumer.observation.answered_at.get((topic, number))
+        answered_at = self.consumer.observer.answered_at.get((topic, number))
         wanted_at = self._wanted_at.get(tp)
         silent_s = now - max(answered_at or 0.0, wanted_at or self.time_started)
         if silent_s < longest_s:
@@ -271,7 +272,7 @@ class ChunkConsumer(driver.Consumer):
     _thread: ChunkConsumerThread
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.observation = Observation()
+        self.observer = FetchObserver()
         self.epochs: dict[tuple[str, int], int] = {}
         self._progress: dict[TP, int] = {}
         super().__init__(*args, **options)

@@ -77,7 +77,7 @@ class ProfileTable(faust.Table):
         while not self.should_stop:
             await self.sleep(_TIDY_S)
             if self.app.holds_lease:
-                await self.refresh(self._client, self.app.consumer.observation.lease_ms)
+                await self.refresh(self._client, self.app.consumer.observer.lease_ms)
             self.store.tidy()
 
     async def refresh(self, client: Mapping[str, Any], held_ms: int) -> None:

@@ -7,9 +7,10 @@ which nothing is left goes. Where the log begins later than that, something that
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.formats.backfill_rows import OPEN, Source
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.sources import Laid
 
 __all__ = ["Start", "Wanted", "find_start", "go_on_at"]

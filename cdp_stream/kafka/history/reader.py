@@ -14,15 +14,16 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.formats.backfill_rows import OPEN, Source
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.faust_adapter.consumer import LEAST_FETCHED, memory_of
 from cdp_stream.kafka.history.history_start import Start, Wanted, find_start, go_on_at
 from cdp_stream.kafka.log import log
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.room import Room
 from cdp_stream.partition.sources import Laid
@@ -149,7 +150,7 @@ class HistoryReader:
             await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
-        observation = Observation()
+        observer = FetchObserver()
         consumer = AIOKafkaConsumer(
             **self._client,
             group_id=None,
@@ -159,15 +160,15 @@ class HistoryReader:
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=max(LEAST_FETCHED, min(self._most() // 2, _FETCH_BYTES)),
         )
-        observation.attach(consumer)
+        observer.attach(consumer)
         await consumer.start()
         try:
-            unpack_whole_batches(consumer)
+            decode_whole_batches(consumer)
             if self.start is None:
                 await self._begin(consumer)
             while True:
                 assert self._next is not None
-                await self._read_source(consumer, observation, self.laid.index(self._next))
+                await self._read_source(consumer, observer, self.laid.index(self._next))
         finally:
             await consumer.stop()
 
@@ -180,14 +181,14 @@ class HistoryReader:
         self._wake()
 
     async def _read_source(
-        self, consumer: AIOKafkaConsumer, observation: Observation, index: int
+        self, consumer: AIOKafkaConsumer, observer: FetchObserver, index: int
     ) -> None:
         """Read on in a source, to its end; the last has none."""
         source, shift = self.laid.sources[index], self.laid.shift(index)
         tp = TopicPartition(self._topic, source.partition)
         assert self._next is not None
         consumer.assign([tp])
-        observation.forget((tp.topic, tp.partition))
+        observer.forget((tp.topic, tp.partition))
         consumer.seek(tp, self._next - shift)
         cut_off_at: float | None = None
         loop = asyncio.get_running_loop()
@@ -196,9 +197,9 @@ class HistoryReader:
                 self._has_room.clear()
                 await self._has_room.wait()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-            if (tp.topic, tp.partition) in observation.out_of_range:
+            if (tp.topic, tp.partition) in observer.out_of_range:
                 # Retention was faster than we are; aiokafka goes on at the beginning.
-                observation.forget((tp.topic, tp.partition))
+                observer.forget((tp.topic, tp.partition))
                 self._note_gap()
             for records in fetched.values():
                 self._keep(index, source, records)
@@ -210,7 +211,7 @@ class HistoryReader:
                 continue
             if position >= source.end:
                 break
-            seen = observation.ends.get((tp.topic, tp.partition))
+            seen = observer.ends.get((tp.topic, tp.partition))
             if seen is None or seen.end >= source.end:
                 cut_off_at = None
             elif cut_off_at is None:

@@ -13,10 +13,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = [
     "ReplacedError",

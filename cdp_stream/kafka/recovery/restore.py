@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import unpack_whole_batches
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import Observation
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.faust_adapter.consumer import FETCH_BYTES
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = ["find_lost_positions", "read_to_end"]
 
@@ -58,11 +59,11 @@ async def read_to_end(
     waiting = {TopicPartition(topic, partition) for partition in partitions}
     if not waiting:
         return
-    observation = Observation()
-    consumer = _reader(client, observation)
+    observer = FetchObserver()
+    consumer = _reader(client, observer)
     try:
         await consumer.start()
-        unpack_whole_batches(consumer)
+        decode_whole_batches(consumer)
         consumer.assign(list(waiting))
         for number, offset in (starts or {}).items():
             consumer.seek(TopicPartition(topic, number), offset)
@@ -71,17 +72,17 @@ async def read_to_end(
         heard_at = loop.time()
         while waiting:
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-            for tp, records in fetched.items():  # no await in here: see Observation.handed_over
+            for tp, records in fetched.items():  # no await in here: see FetchObserver.handed_over
                 last[tp] = records[-1].offset
-                observation.handed_over((tp.topic, tp.partition), last[tp])
+                observer.handed_over((tp.topic, tp.partition), last[tp])
             for tp, records in fetched.items():
                 take(tp.partition, records)
                 heard_at = loop.time()
                 await asyncio.sleep(0)
             if progress is not None:
-                ends = {partition: end for (_, partition), end in observation.highwaters.items()}
+                ends = {partition: end for (_, partition), end in observer.highwaters.items()}
                 progress({tp.partition: offset + 1 for tp, offset in last.items()}, ends)
-            done = {tp for tp in waiting if _at_end(observation, tp, last.get(tp, -1))}
+            done = {tp for tp in waiting if _at_end(observer, tp, last.get(tp, -1))}
             if done:
                 consumer.pause(*done)
                 waiting -= done
@@ -121,12 +122,12 @@ async def find_lost_positions(
     waiting = {TopicPartition(topic, p): offset for p, offset in positions.items()}
     if not waiting:
         return {}
-    observation = Observation()
-    consumer = _reader(client, observation, auto_offset_reset="none")
+    observer = FetchObserver()
+    consumer = _reader(client, observer, auto_offset_reset="none")
     try:
         async with asyncio.timeout(believed_after_s + answers_within_s):
             await consumer.start()
-            return await _find_lost(consumer, observation, waiting, believed_after_s)
+            return await _find_lost(consumer, observer, waiting, believed_after_s)
     except TimeoutError as error:
         numbers = ", ".join(str(tp.partition) for tp in sorted(waiting))
         noun = "partition" if len(waiting) == 1 else "partitions"
@@ -141,7 +142,7 @@ async def find_lost_positions(
 
 async def _find_lost(
     consumer: AIOKafkaConsumer,
-    observation: Observation,
+    observer: FetchObserver,
     waiting: dict[TopicPartition, int],
     believed_after_s: float,
 ) -> dict[int, int]:
@@ -159,11 +160,9 @@ async def _find_lost(
         ends = await _ends(consumer, list(waiting))
         for tp, offset in list(waiting.items()):
             key = (tp.topic, tp.partition)
-            end = max(ends.get(tp, 0), observation.highwaters.get(key, 0))
+            end = max(ends.get(tp, 0), observer.highwaters.get(key, 0))
             if end < offset:
-                answered = tp in ends and (
-                    key in observation.ends or key in observation.out_of_range
-                )
+                answered = tp in ends and (key in observer.ends or key in observer.out_of_range)
                 if not answered or loop.time() < believed_at:
                     continue
                 lost[tp.partition] = end
@@ -189,13 +188,13 @@ async def _ends(
     return ends
 
 
-def _at_end(observation: Observation, tp: TopicPartition, last: int) -> bool:
-    end = observation.ends.get((tp.topic, tp.partition))
+def _at_end(observer: FetchObserver, tp: TopicPartition, last: int) -> bool:
+    end = observer.ends.get((tp.topic, tp.partition))
     return end is not None and last >= end.after
 
 
 def _reader(
-    client: Mapping[str, Any], observation: Observation, *, auto_offset_reset: str = "earliest"
+    client: Mapping[str, Any], observer: FetchObserver, *, auto_offset_reset: str = "earliest"
 ) -> AIOKafkaConsumer:
     consumer = AIOKafkaConsumer(
         **client,
@@ -207,5 +206,5 @@ def _reader(
         max_partition_fetch_bytes=4 * 1024 * 1024,
         fetch_max_bytes=FETCH_BYTES,
     )
-    observation.attach(consumer)
+    observer.attach(consumer)
     return consumer

@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
@@ -28,6 +26,7 @@ from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.scheduler import Scheduler
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Processor
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
@@ -100,7 +99,7 @@ class Assignment:
         self._scheduler.pause()
         self.ready = False
         for task in self._tasks.values():
-            task.drop_queue()
+            task.queue.clear()
         for task in list(self._tasks.values()):
             await task.committer.drain()
 
@@ -322,16 +321,16 @@ class Assignment:
 
     async def _read_on(self, task: PartitionTask) -> None:
         consumer, topic = self._app.consumer, self._context.topic
-        tp, position, epoch = TopicPartition(topic, task.number), task.next_offset, task.epoch
+        tp, position, epoch = TopicPartition(topic, task.number), task.next_offset, task.queue.epoch
         await self._watch.learn()
         await self._check_reached({task.number: position})
         if (await consumer.earliest_offsets(tp))[tp] > position:
             read = f"partition {task.number}, which was read up to offset {position - 1}"
             raise input_was_replaced(topic, f"as {read}, has nothing there")
-        if epoch == task.epoch:
-            task.drop_queue()
+        if epoch == task.queue.epoch:
+            task.queue.clear()
             task.begin_epoch(next(self._epochs))
-            await consumer.start_at({tp: position}, task.epoch)
+            await consumer.start_at({tp: position}, task.queue.epoch)
             consumer.resume_partitions({tp})
 
 

@@ -61,7 +61,7 @@ class _Run:
         reader: Fetches them.
         since: No older record is needed, epoch ms; ``None``: all are.
         saves: How often its rows were written near the live position.
-        held_since: Since when live records wait, seconds of the steady clock; ``None``: they do not.
+        held_since: Since when live records wait, by the steady clock; ``None``: they do not.
         not_before: Until when they are not made to wait.
     """
 

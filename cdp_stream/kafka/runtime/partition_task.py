@@ -20,8 +20,6 @@ import time
 from bisect import bisect_right
 from collections.abc import Mapping
 
-from aiokafka import TopicPartition
-
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.commit.record_writer import Lane
@@ -29,14 +27,31 @@ from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.runtime.backfill_driver import BackfillDriver
 from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit
-from cdp_stream.kafka.runtime.record_queue import SLICE, RecordQueue, is_time_marker
+from cdp_stream.kafka.runtime.record_queue import RecordQueue
 from cdp_stream.kafka.runtime.rollout_driver import RolloutDriver
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.effects import Effects, Processor
+from cdp_stream.partition.effects import Effects, Processor, Record
 from cdp_stream.wall_clock import wall_ms
 
-__all__ = ["PartitionTask"]
+__all__ = ["SLICE", "PartitionTask"]
+
+SLICE = 500
+"""Records, or due instants, in one step: a few ms of blocked loop."""
+BACKLOG_SLICE = 1_000
+"""Records in one step of a backlog, where rate counts more than latency: each slice costs requests
+and tasks. Slices of twice that size gained nothing more."""
+_BACKLOG = 5_000
+
+
+def _is_time_marker(record: Record) -> bool:
+    """Whether a record is a time marker: no key, an empty value, a header ``time``."""
+    return (
+        record.key is None
+        and not record.value
+        and any(name == "time" for name, _ in record.headers)
+    )
 
 
 class PartitionTask:
@@ -49,7 +64,7 @@ class PartitionTask:
         context: What all tasks of the worker share.
 
     Attributes:
-        epoch: The number of the newest seek; chunks of any other are stale. -1: all are.
+        queue: Records that wait; it has the epoch of the newest seek.
     """
 
     def __init__(
@@ -63,8 +78,6 @@ class PartitionTask:
         self._tp = TopicPartition(context.topic, number)
         self._rollout = RolloutDriver(number, processor, context)
         self._backfill = BackfillDriver(number, processor, context)
-        self.epoch = 0
-        self._is_paused = False
         # After a restart, what was due by the durable time comes before any record.
         self._fire_to: int | None = processor.time
         self._marker_end: int | None = None
@@ -75,19 +88,11 @@ class PartitionTask:
 
     def accept(self, chunk: Chunk) -> None:
         """Queue a chunk; one that was fetched before the newest seek is dropped."""
-        if chunk.epoch != self.epoch or self._must_check_position():
+        if chunk.epoch != self.queue.epoch or self._must_check_position():
             return
-        self.queue.add(chunk)
-        if not self._is_paused and self.queue.is_over_its_share:
-            self._is_paused = True
+        if self.queue.add(chunk):
             self._context.consumer.pause_partitions({self._tp})
         self._context.work.set()
-
-    def drop_queue(self) -> None:
-        """Drop the records that wait, and all that come before the next :meth:`begin_epoch`."""
-        self.queue.clear()
-        self.epoch = -1
-        self._is_paused = False
 
     def begin_epoch(self, epoch: int, committed: int | None = None) -> None:
         """Accept the chunks of an epoch, which begins with the next record.
@@ -96,7 +101,7 @@ class PartitionTask:
             epoch: Its number.
             committed: The group's position, where the partition was assigned anew.
         """
-        self.epoch = epoch
+        self.queue.epoch = epoch
         if committed is not None and self._fire_to is not None and committed < self.next_offset:
             # The last owner ended between a time marker, or a write, and the commit behind it.
             self._marker_end = self.next_offset
@@ -109,7 +114,7 @@ class PartitionTask:
     @property
     def is_position_doubted(self) -> bool:
         """Whether a broker said that there is nothing where the partition was read up to."""
-        noted = self._context.consumer.observation.out_of_range
+        noted = self._context.consumer.observer.out_of_range
         return self.processor.position >= 0 and self._tp in noted
 
     def _must_check_position(self) -> bool:
@@ -126,7 +131,7 @@ class PartitionTask:
     @property
     def is_behind(self) -> bool:
         """Whether at least one whole slice of records waits."""
-        return len(self.queue) >= SLICE
+        return self.queue.count >= SLICE
 
     @property
     def is_ready(self) -> bool:
@@ -178,8 +183,11 @@ class PartitionTask:
 
     def _apply(self) -> bool:
         processor, context = self.processor, self._context
-        # A partition that is not fetched, as so much of it waits, is behind.
-        records = self.queue.next_slice(processor.position, is_backlog=self._is_paused)
+        # A partition whose fetching is paused is behind, however few records wait here.
+        is_backlog = self.queue.count > _BACKLOG or self.queue.paused
+        records = self.queue.take(
+            BACKLOG_SLICE if is_backlog else SLICE, above=processor.position, ends=_is_time_marker
+        )
         if not records:
             self._maybe_resume()
             return False
@@ -194,7 +202,7 @@ class PartitionTask:
         context.input_facts.applied(self.number, effects)
         last = records[-1]
         next_offset = last.offset + 1
-        if last.key is None and is_time_marker(last):
+        if last.key is None and _is_time_marker(last):
             self._marker_end, self._fire_to = next_offset, processor.time
             next_offset = last.offset  # all but the marker itself
         self._write(effects, next_offset)
@@ -235,8 +243,7 @@ class PartitionTask:
         return True
 
     def _maybe_resume(self) -> None:
-        if self._is_paused and self.queue.is_half_empty:
-            self._is_paused = False
+        if self.queue.drained():
             self._context.consumer.resume_partitions({self._tp})
 
     @property
@@ -252,7 +259,7 @@ class PartitionTask:
             time=self.processor.time,
             grace_ms=settings.grace,
             applied=self.processor.position,
-            end=self._context.consumer.observation.ends.get(self._tp),
+            end=self._context.consumer.observer.ends.get(self._tp),
         )
 
     # -- backfill --------------------------------------------------------------------------------
@@ -349,7 +356,7 @@ class PartitionTask:
         """Set the partition's gauges."""
         position = self.processor.position
         self._backfill.sample(position)
-        highwater = self._context.consumer.observation.highwaters.get(self._tp, 0)
+        highwater = self._context.consumer.observer.highwaters.get(self._tp, 0)
         self._context.metrics.sample(
             self.number, lag=max(0, highwater - position - 1), limit=self._time_limit(),
             processor=self.processor,

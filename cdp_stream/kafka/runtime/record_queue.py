@@ -1,116 +1,105 @@
-"""The records of one partition that were fetched and wait to be applied."""
+"""The fetched records of one partition that wait, within a share of memory."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.partition.effects import Record
 from cdp_stream.partition.room import Room
 
-__all__ = ["SLICE", "RecordQueue", "is_time_marker"]
-
-SLICE = 500
-"""Records, or due instants, in one step: a few ms of blocked loop."""
-BACKLOG_SLICE = 1_000
-"""Records in one step of a backlog, where rate counts more than latency: each slice costs requests
-and tasks. Slices of twice that size gained nothing more."""
-_BACKLOG = 5_000
-
-
-def is_time_marker(record: Record) -> bool:
-    """Whether a record is a time marker: no key, an empty value, a header ``time``."""
-    return (
-        record.key is None
-        and not record.value
-        and any(name == "time" for name, _ in record.headers)
-    )
+__all__ = ["RecordQueue"]
 
 
 class RecordQueue:
-    """Records in the order of their offsets; its length is how many wait.
+    """The records of one partition that were fetched and wait, within a share of memory.
+
+    Fetching is paused while they take more than the share, and resumed when they take half of it.
+    Both are up to the caller, who knows the consumer.
 
     Args:
-        room: Memory for fetched records, of all partitions together.
+        budget: Memory for what waits, shared with other partitions; joined.
 
     Attributes:
-        size: About the bytes of memory of the chunks that wait.
+        epoch: Which seek the chunks must follow: others are stale. -1: all are.
+        count: How many records wait.
+        size: About the bytes of the chunks in which they wait.
+        paused: Whether fetching is paused, as too much waits.
     """
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: Room) -> None:
+        self._budget = budget
+        budget.join(self)
         self._chunks: deque[Chunk] = deque()
         self._cursor = 0
-        self._rest: list[Record] = []
-        self._count = 0
-        self.size = 0
-        room.join(self)
+        self._rest: list[Any] = []
+        self.epoch = -1
+        self.count = self.size = 0
+        self.paused = False
 
-    def __len__(self) -> int:
-        """How many records wait."""
-        return self._count
-
-    @property
-    def is_over_its_share(self) -> bool:
-        """Whether nothing more should be fetched for now."""
-        return self.size > self._room.share()
-
-    @property
-    def is_half_empty(self) -> bool:
-        """Whether fetching may go on."""
-        return self.size <= self._room.share() // 2
-
-    def add(self, chunk: Chunk) -> None:
-        """Add the records of a fetch."""
+    def add(self, chunk: Chunk) -> bool:
+        """Append a chunk; returns whether fetching has to be paused now."""
         self._chunks.append(chunk)
-        self._count += len(chunk)
+        self.count += len(chunk)
         self.size += chunk.size
+        if self.paused or self.size <= self._budget.share():
+            return False
+        self.paused = True
+        return True
 
-    def clear(self) -> None:
-        """Drop all records; they will be fetched again."""
-        self._chunks.clear()
-        self._rest.clear()
-        self._cursor = self._count = self.size = 0
+    def drained(self) -> bool:
+        """Whether fetching can be resumed now: it was paused, and half of the share is free."""
+        if not self.paused or self.size > self._budget.share() // 2:
+            return False
+        self.paused = False
+        return True
 
-    def next_slice(self, after: int, *, is_backlog: bool = False) -> list[Record]:
-        """Remove and return the next records; a time marker is the last of its slice.
+    def take(
+        self, most: int, *, above: int = -1, ends: Callable[[Any], bool] | None = None
+    ) -> list[Any]:
+        """Remove and return the next records, at most so many.
+
+        What was put back is returned by itself.
 
         Args:
-            after: Records up to this offset were applied already and are left out.
-            is_backlog: Whether the partition is behind, however few records wait here.
+            above: Records up to this offset are passed over.
+            ends: Whether a record without a key has to be the last that is returned.
         """
         if self._rest:
             rest, self._rest = self._rest, []
-            self._count -= len(rest)
+            self.count -= len(rest)
             return rest
-        found: list[Record] = []
-        size = BACKLOG_SLICE if is_backlog or self._count > _BACKLOG else SLICE
-        marked = False
-        while self._chunks and len(found) < size and not marked:
+        taken: list[Any] = []
+        ended = False
+        while self._chunks and len(taken) < most and not ended:
             records = self._chunks[0].records
-            start = self._first_after(records, after)
-            part = records[start : start + size - len(found)]
-            for count, record in enumerate(part, start=1):
-                if record.key is None and is_time_marker(record):
-                    del part[count:]
-                    marked = True
-                    break
-            found += part
+            start = self._cursor
+            while start < len(records) and records[start].offset <= above:
+                start += 1
+            part = records[start : start + most - len(taken)]
+            if ends is not None:
+                for number, record in enumerate(part, start=1):
+                    if record.key is None and ends(record):
+                        del part[number:]
+                        ended = True
+                        break
+            taken += part
             end = start + len(part)
-            self._count -= end - self._cursor
+            self.count -= end - self._cursor
             self._cursor = end
             if end == len(records):
                 self.size -= self._chunks.popleft().size
                 self._cursor = 0
-        return found
+        return taken
 
-    def put_back(self, rest: list[Record]) -> None:
-        """Put back records of the newest slice that were not applied."""
+    def put_back(self, rest: list[Any]) -> None:
+        """Put back the last of the records taken last; their bytes are not counted again."""
         self._rest = rest
-        self._count += len(rest)
+        self.count += len(rest)
 
-    def _first_after(self, records: Sequence[Record], offset: int) -> int:
-        """Index, from the cursor on, of the first record behind an offset."""
-        index = self._cursor
-        while index < len(records) and records[index].offset <= offset:
-            index += 1
-        return index
+    def clear(self) -> None:
+        """Drop every record, also those still on their way here; they will be fetched again."""
+        self._chunks.clear()
+        self._rest.clear()
+        self._cursor = self.count = self.size = 0
+        self.epoch = -1
+        self.paused = False

@@ -1,0 +1,4 @@
+"""Which change is delivered when, with which settings, in which batch.
+
+Start reading at `pipeline.py`.
+"""

@@ -1,0 +1,316 @@
+"""Where an output's changes go: a partner over HTTP, or a place of our own.
+
+Both are given batches and either take them, say which changes they never will, or raise a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
+from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.core.durations import duration_ms
+from cdp_stream.sinks.http.addresses import is_public
+from cdp_stream.sinks.http.backoff import pause_s
+from cdp_stream.sinks.http.cancellation import Cancellation
+from cdp_stream.sinks.http.pacing import Pace
+from cdp_stream.sinks.http.personal_data import PersonalData
+from cdp_stream.sinks.http.secrets import Redaction
+from cdp_stream.sinks.http.sender import Sender
+from cdp_stream.sinks.http.transport import Transport
+from cdp_stream.store.data_directory import make_private
+from cdp_stream.wall_clock import wall_ms
+
+__all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
+
+T = TypeVar("T")
+
+_CLOSE_S: Final = 1.5
+"""Part of what is left of the time that a process has to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is told of the work: the seconds of each attempt, and each that is repeated."""
+
+    asked: Callable[[float], None] = field(default=lambda _seconds: None)
+    retried: Callable[[], None] = field(default=lambda: None)
+
+
+class Destination(Protocol):
+    """Takes batches; `most` at a time."""
+
+    most: int
+
+    async def open(self) -> None:
+        """Begin, on the running loop."""
+
+    async def deliver(
+        self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
+    ) -> Outcome:
+        """Deliver, in order; raises Fault, AbandonedError."""
+
+    async def idle(self) -> None:
+        """Called about once a second; raises Fault."""
+
+    async def close(self) -> None:
+        """End; what was confirmed is durable."""
+
+
+def destination_of(
+    connector: AnyConnector,
+    directory: Path,
+    redaction: Redaction,
+    watch: Watch,
+    *,
+    allow_private: bool = True,
+) -> Destination:
+    """The destination that a connector speaks for.
+
+    Args:
+        directory: an output's own place for files.
+        allow_private: whether operators let outputs call addresses inside.
+    """
+    if isinstance(connector, HttpConnector):
+        return HttpDestination(connector, redaction, watch, allow_private=allow_private)
+    assert isinstance(connector, LocalConnector)
+    return LocalDestination(connector, directory, redaction, watch, allow_private=allow_private)
+
+
+class HttpDestination:
+    """A partner over HTTP."""
+
+    def __init__(
+        self,
+        connector: HttpConnector[Any, Any],
+        redaction: Redaction,
+        watch: Watch,
+        *,
+        allow_private: bool = True,
+    ) -> None:
+        settings = connector.settings
+        self._forbids_private = not allow_private
+        self.connector = connector
+        self.most = settings.max_connections or connector.max_connections
+        self._timeout_s = _seconds(settings.timeout)
+        self._retry_for_s = _seconds(settings.retry_for)
+        self._redaction = redaction
+        self._watch = watch
+        self._open = AsyncExitStack()
+        self._sender: Sender | None = None
+
+    async def open(self) -> None:
+        """Begin, on the running loop."""
+        settings, rate = self.connector.settings, self.connector.rate
+        per_second = settings.requests_per_second
+        if per_second is None and rate is not None:
+            per_second = rate.requests / rate.seconds
+        partner = await self._open.enter_async_context(
+            Transport(
+                max_connections=self.most,
+                timeout_s=self._timeout_s,
+                allow_private=settings.allow_private and not self._forbids_private,
+            )
+        )
+        self._sender = Sender(
+            self.connector,
+            partner,
+            pace=Pace(per_second, now=time.monotonic),
+            retry_for_s=self._retry_for_s,
+            redaction=self._redaction,
+            wall_ms=wall_ms,
+            now=time.monotonic,
+            forbids_private=self._forbids_private,
+            asked=self._watch.asked,
+            retried=self._watch.retried,
+        )
+
+    async def deliver(
+        self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
+    ) -> Outcome:
+        """Deliver, in order."""
+        assert self._sender is not None, "opened"
+        return await self._sender.deliver(changes, cancellation)
+
+    async def create_list(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
+        """Make the partner's list for a change's connection."""
+        assert self._sender is not None, "opened"
+        return await self._sender.create_list(change, cancellation)
+
+    async def idle(self) -> None:
+        """Nothing is to be done."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._open.aclose()
+
+
+class LocalDestination:
+    """A file, a database, a topic: one batch at a time, tried again as a partner is.
+
+    Args:
+        patience_s: How long `close` waits for what is still being written.
+        allow_private: Whether operators let outputs call addresses inside.
+    """
+
+    most = 1
+
+    def __init__(
+        self,
+        connector: LocalConnector[Any, Any],
+        directory: Path,
+        redaction: Redaction,
+        watch: Watch,
+        *,
+        patience_s: float = _CLOSE_S,
+        allow_private: bool = True,
+    ) -> None:
+        self.connector = connector
+        self._allow_private = allow_private
+        self._patience_s = patience_s
+        self._directory = directory
+        self._redaction = redaction
+        self._watch = watch
+        self._retry_for_s = _seconds(connector.settings.retry_for)
+        self._is_open = False
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """It is opened by the first delivery, where what fails can become a fault."""
+
+    async def deliver(
+        self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
+    ) -> Outcome:
+        """Deliver, in order."""
+        started, attempt, personal = time.monotonic(), 0, PersonalData(changes)
+        while True:
+            attempt += 1
+            cancellation.check()
+            begun = time.monotonic()
+            try:
+                return await self._alone(partial(self._write, changes))
+            except Fault as fault:
+                raise fault.told(personal(self._redaction(fault.message))) from None
+            except (OSError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                raise Fault(
+                    "output",
+                    f"connector {self.connector.name} failed ({type(error).__name__}); report it, "
+                    "and resume the output with a version that does not",
+                    "connector",
+                ) from error
+            finally:
+                self._watch.asked(time.monotonic() - begun)
+            if time.monotonic() - started >= self._retry_for_s:
+                raise Fault(
+                    "output",
+                    f"nothing could be written for {self._retry_for_s:.0f} s: "
+                    f"{personal(self._redaction(why))}; see to it, then resume output "
+                    f"{self.connector.output}",
+                    "no_answer",
+                )
+            self._watch.retried()
+            await cancellation.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
+
+    async def idle(self) -> None:
+        """Let it rotate files, say; what may pass is tried again the next time.
+
+        Raises:
+            Fault: It will not, or something is lost.
+        """
+        if self._is_open and not self._lock.locked():
+            try:
+                await self._alone(self.connector.idle)
+            except Fault as fault:
+                raise fault.told(self._redaction(fault.message)) from None
+            except (OSError, TimeoutError):
+                return
+
+    async def close(self) -> None:
+        """End, behind what is still being written.
+
+        Raises:
+            Fault: Something is lost, or not as it should be.
+            TimeoutError: That takes too long; it is closed as soon as that is over.
+        """
+        closing = asyncio.ensure_future(self._alone(self._close))
+        await asyncio.wait({closing}, timeout=self._patience_s)
+        if not closing.done():
+            closing.add_done_callback(_seen)
+            raise TimeoutError
+        try:
+            closing.result()
+        except Fault as fault:
+            raise fault.told(self._redaction(fault.message)) from None
+
+    async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
+        if not self._is_open:
+            make_private(self._directory)
+            if not self._allow_private:
+                await self._check_hosts()
+            await self.connector.open(self._directory)
+            self._is_open = True
+        return await self.connector.write(changes)
+
+    async def _check_hosts(self) -> None:
+        """Refuse a place inside our own network, by whatever name.
+
+        Raises:
+            Fault: Operators allow none.
+            OSError: A name is not known.
+        """
+        loop = asyncio.get_running_loop()
+        for host in self.connector.hosts:
+            found = [] if host is None else await loop.getaddrinfo(host, None)
+            if not found or not all(is_public(str(one[4][0])) for one in found):
+                where = "a socket of this machine" if host is None else host
+                raise Fault(
+                    "output",
+                    f"output {self.connector.output} would call {where}, inside our own network, "
+                    "which operators forbid (allow_private); correct the address, or have them "
+                    "allow it, then resume it",
+                    "inside",
+                )
+
+    async def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            await self.connector.close()
+
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do what nothing else may be done beside.
+
+        When this is cancelled, nothing else is done until the work has ended, which a thread does
+        when it will.
+        """
+        await self._lock.acquire()
+        working = asyncio.create_task(work())
+        working.add_done_callback(lambda _: self._lock.release())
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            working.cancel()
+            raise
+
+
+def _seen(task: asyncio.Future[Any]) -> None:
+    """Look at what became of it: nobody waits for it any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _seconds(text: str) -> float:
+    """A duration of settings, checked by their model."""
+    return (duration_ms(text) or 0) / 1000

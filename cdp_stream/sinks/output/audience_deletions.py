@@ -1,0 +1,219 @@
+"""Deletions of audiences: passed on once nothing of the audience is left to be sent, and before
+anything is that comes after.
+
+Its message is in every partition of the output's topic. Each partition holds the connection behind
+it, and says so in `cdp.sink-state` once all before it is delivered and that is durable. Who holds
+partition 0 waits for all of these, has the connector delete, and writes that it was done; then
+every partition lets the connection go on. So what a connection of the same name is told afterwards,
+because the audience was defined again, never overtakes the deletion.
+
+Where definitions are files, a partition may lack a deletion that others have: it was given back to
+a worker with an older file, say. Then they wait for something that does not come. After a while
+that is a fault of the connection (`AudienceDeletions.look`); as it is resumed, the deletion is done
+without those that lack it still, or passed over where partition 0 is the one.
+
+A partition's messages need not have the same id: definitions from files are told at each
+partition's own time. A deletion is known by its place and its id.
+
+Source: docs/memberships.md, deleting an audience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final
+
+from cdp_stream.connectors.change import AUDIENCE_DELETE
+from cdp_stream.connectors.exchange import Fault
+from cdp_stream.sinks.offsets.in_flight import InFlight
+from cdp_stream.sinks.state.sink_state import SinkState
+
+__all__ = ["PATIENCE_S", "AudienceDeletions"]
+
+PATIENCE_S: Final = 600.0
+"""How long others may lack a deletion, with all that they had delivered, before it is a fault."""
+
+Reached = Callable[[str, Collection[int]], Awaitable[Mapping[int, tuple[int, int]]]]
+"""For a connection and partitions: below which offset everything has been delivered, and where the
+partition ends; without those that cannot be asked now."""
+
+
+class AudienceDeletions:
+    """The deletions that one output's sink has come to; their connections are held behind them.
+
+    Args:
+        state: Holds what partitions say of them.
+        partitions: Of the output's topic.
+        act: Has the connector delete; `acted` is called when it has.
+        done: Confirms a deletion in its partition, and lets its connection go on.
+    """
+
+    def __init__(
+        self,
+        state: SinkState,
+        partitions: int,
+        *,
+        act: Callable[[InFlight], None],
+        done: Callable[[InFlight], None],
+    ) -> None:
+        self._state = state
+        self._partitions = partitions
+        self._act = act
+        self._done = done
+        self._waiting: list[InFlight] = []
+        self._acted: list[InFlight] = []
+        self._noting = asyncio.Lock()
+        # Those that were read again after a fault had told that others lack them.
+        self._resumed: list[InFlight] = []
+        # Since when it has been known of a connection that partitions lack a deletion, and where
+        # these ended then.
+        self._lacking: dict[str, tuple[float, Mapping[int, int]]] = {}
+
+    def add(self, item: InFlight) -> None:
+        """Take a deletion; everything before it in its partition has been taken."""
+        self._waiting.append(item)
+        if self._state.is_overdue(item.change.connection, item.partition, _name(item)):
+            self._resumed.append(item)
+
+    def acted(self, items: Collection[InFlight]) -> list[InFlight]:
+        """Note which deletions the partner has taken; returns the rest."""
+        rest: list[InFlight] = []
+        for item in items:
+            (self._acted if item.change.action == AUDIENCE_DELETE else rest).append(item)
+        return rest
+
+    # Neither forgets what the partner has taken: that is noted whatever has stopped meanwhile, as
+    # every partition waits for it.
+
+    def drop(self, connection: str) -> None:
+        """Forget those of a connection that is stopped; they will be read again."""
+        for items in (self._waiting, self._resumed):
+            items[:] = [item for item in items if item.change.connection != connection]
+
+    def clear(self) -> None:
+        """Forget those of every connection; they will be read again."""
+        self._waiting.clear()
+        self._resumed.clear()
+        self._lacking.clear()
+
+    async def advance(self, durable: Callable[[InFlight], bool]) -> None:
+        """Go as far as what has been delivered now allows.
+
+        Args:
+            durable: whether everything of a deletion's connection before it has been delivered,
+                and is known as that after a crash.
+        """
+        await self.note_acted()
+        for item in list(self._waiting):
+            connection, partition = item.change.connection, item.partition
+            if item not in self._waiting:
+                continue  # stopped meanwhile
+            if self._is_over(item):
+                self._drop(item)
+                self._done(item)
+            elif not durable(item):
+                continue
+            elif partition == 0 and (item in self._resumed or self._lack(connection) <= {0}):
+                self._drop(item)
+                self._act(item)
+            elif partition != 0 and item in self._resumed and 0 in self._lack(connection):
+                await self._state.note_passed(connection, partition, _name(item))
+            else:
+                await self._state.note_waits(connection, partition, _name(item))
+
+    async def note_acted(self) -> None:
+        """Write which deletions the partner has taken, and let their connections go on."""
+        async with self._noting:
+            while self._acted:
+                item = self._acted[0]
+                if self._state.deleted(item.change.connection, 0) != _name(item):
+                    await self._note_deleted(item)
+                self._acted.remove(item)
+                # It may have been read again, after its connection was stopped and went on.
+                self._drop(item)
+                self._done(item)
+
+    def _drop(self, item: InFlight) -> None:
+        for items in (self._waiting, self._resumed):
+            items[:] = [other for other in items if other != item]
+
+    async def look(self, now: float, reached: Reached, fault: Callable[[Fault, str], None]) -> None:
+        """Have connections stand still that wait for a deletion which partitions lack.
+
+        Args:
+            now: On a steady clock, in seconds.
+            reached: How far a connection has been delivered in partitions, and where these end.
+            fault: Told what stands still.
+        """
+        waiting = {item.change.connection: item for item in self._waiting}
+        for connection in self._lacking.keys() - waiting.keys():
+            del self._lacking[connection]
+        for connection, item in waiting.items():
+            lack = self._lack(connection)
+            if not self._waits(connection, item.partition) or not lack:
+                self._lacking.pop(connection, None)
+                continue
+            at = await reached(connection, lack)
+            if not lack <= at.keys() or lack != self._lack(connection):
+                continue
+            since, ends = self._lacking.setdefault(
+                connection, (now, {number: end for number, (_, end) in at.items()})
+            )
+            have_passed = all(at[n][0] >= ends.get(n, at[n][1]) for n in lack)
+            if now - since >= PATIENCE_S and have_passed:
+                del self._lacking[connection]
+                fault(Fault("connection", _told(item, lack), "deletion"), connection)
+                await self._note_overdue(connection)
+
+    def _is_over(self, item: InFlight) -> bool:
+        connection, partition, name = item.change.connection, item.partition, _name(item)
+        done = self._state.deleted(connection, partition) == name
+        return done or self._state.has_passed(connection, partition, name)
+
+    def _lack(self, connection: str) -> frozenset[int]:
+        """The partitions that do not hold the connection behind a deletion not yet done."""
+        numbers = range(self._partitions)
+        return frozenset(n for n in numbers if not self._waits(connection, n))
+
+    def _waits(self, connection: str, number: int) -> bool:
+        deletion = self._state.waits(connection, number)
+        return deletion not in {None, self._state.deleted(connection, number)}
+
+    async def _note_overdue(self, connection: str) -> None:
+        for number in range(self._partitions):
+            deletion = self._state.waits(connection, number)
+            if deletion is not None and self._waits(connection, number):
+                await self._state.note_overdue(connection, number, deletion)
+
+    async def _note_deleted(self, item: InFlight) -> None:
+        state, connection = self._state, item.change.connection
+        if state.list_of(connection) is not None:
+            await state.note_list(connection, None)
+        await state.note_refused(connection, ())
+        deletions = {0: _name(item)}
+        for other in range(1, self._partitions):
+            deletion = state.waits(connection, other) or state.deleted(connection, other)
+            deletions[other] = deletion or ""
+        await state.note_deleted(connection, deletions)
+        for number in range(self._partitions):
+            await state.note_waits(connection, number, None)
+
+
+def _name(item: InFlight) -> str:
+    return f"{item.offset}:{item.change.message_id}"
+
+
+def _told(item: InFlight, lack: Collection[int]) -> str:
+    numbers = ", ".join(map(str, sorted(lack)))
+    noun = "partition" if len(lack) == 1 else "partitions"
+    then = (
+        "the others go on, and the partner is not told: see whether its audience is to be deleted"
+        if 0 in lack
+        else "the partner is told without waiting for more"
+    )
+    return (
+        f"audience {item.change.audience_id} was deleted, but {noun} {numbers} of the output's "
+        f"topic did not get that, as workers had different definitions; give all workers the same, "
+        f"then resume connection {item.change.connection}: {then}"
+    )

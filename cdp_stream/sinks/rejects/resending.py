@@ -1,0 +1,255 @@
+"""Sending again what was rejected: what has come right by itself, and only once.
+
+A record of `cdp.rejected` goes to `cdp.events` again with its key, and with the headers that it
+came with, which are read where it was; one of `cdp.output.<id>.rejected` goes to `cdp.output.<id>`,
+which knows no headers. What has been sent again is noted, and left out the next time. Left out is,
+too, what would only be rejected again, and a change of an output that a later one of the same
+profile and connection has overtaken: it would undo that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import OffsetOutOfRangeError
+
+from cdp_stream.core.definition import Input
+from cdp_stream.formats.envelope import ERASE
+from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.commit.record_writer import send_records
+from cdp_stream.kafka.produce import Routing
+from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.settings import Settings
+from cdp_stream.sinks.rejects.rejected_topic import Headers, Rejected, RejectedTopic, Selection
+from cdp_stream.wall_clock import wall_ms
+
+__all__ = ["Judge", "Resender", "change_judge", "input_judge"]
+
+_GATHERED_BYTES: Final = 8 << 20
+_GATHERED_RECORDS: Final = 2_000
+_ONE_BATCH: Final = 1
+"""A broker sends one batch at least."""
+_PATIENCE_S: Final = 10.0
+_ANY_INPUT: Final = {"any": Input("any", "any")}
+
+Judge = Callable[[Rejected, Headers | None], str | None]
+"""Why a record would be rejected again, None where nothing speaks for it; its headers are None as
+long as they are not known."""
+_NO_LONGER: Final = "the record is no longer in its topic, and its headers are not known"
+
+
+class Resender:
+    """Sends again what was rejected.
+
+    Args:
+        settings: Which system.
+        topic: The rejects.
+        judge: What would be rejected again is left out.
+        producer: A running one.
+        anew: Whether those too are sent that were sent again before.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: RejectedTopic,
+        judge: Judge,
+        producer: AIOKafkaProducer,
+        *,
+        anew: bool = False,
+    ) -> None:
+        self._client = client_settings(settings)
+        self._topic = topic
+        self._judge = judge
+        self._producer = producer
+        self._anew = anew
+        self._done: Counter[str] = Counter()
+
+    async def run(self, selection: Selection, *, dry_run: bool = False) -> Counter[str]:
+        """Send those that are meant.
+
+        Args:
+            selection: Which.
+            dry_run: Whether nothing is sent, and all else is done.
+
+        Returns:
+            How many were sent, as `sent`, and how many were left out, by why.
+        """
+        topic, self._done = self._topic, Counter()
+        routing = Routing(await topic.partitions(topic.source))
+        for number in range(await topic.partitions(topic.name)):
+            start: int | None = None
+            while True:
+                gathered, start = await self._gather(number, start, selection)
+                headers: dict[int, Headers] = {}
+                if gathered and topic.output is None:
+                    headers = await self._headers_of(gathered)
+                    gathered = self._with_headers(gathered, headers)
+                elif gathered:
+                    gathered = await self._not_overtaken(number, gathered)
+                self._done["sent"] += len(gathered)
+                if gathered and not dry_run:
+                    await self._send(gathered, headers, routing)
+                    await topic.note_sent_again(number, [one.offset for one in gathered])
+                if start is None:
+                    break
+        return self._done
+
+    async def _gather(
+        self, number: int, start: int | None, selection: Selection
+    ) -> tuple[list[Rejected], int | None]:
+        """As many as memory allows, and where to go on after that; None at the end."""
+        gathered: list[Rejected] = []
+        size = 0
+        next_start: int | None = None
+
+        def take(one: Rejected) -> None:
+            nonlocal size, next_start
+            if next_start is not None:
+                return
+            if size > _GATHERED_BYTES or len(gathered) >= _GATHERED_RECORDS:
+                next_start = one.offset
+                return
+            if not self._anew and self._topic.was_sent_again(one):
+                self._done["sent again before"] += 1
+            elif one.value is None:
+                self._done["the broker did not take its value"] += 1
+            elif (why := self._judge(one, None)) is not None:
+                self._done[f"it would be rejected again: {why}"] += 1
+            else:
+                gathered.append(one)
+                size += len(one.value or b"") + len(one.key or b"")
+
+        await self._topic.read_partition(number, selection, take, start)
+        return gathered, next_start
+
+    def _with_headers(
+        self, gathered: Iterable[Rejected], headers: Mapping[int, Headers]
+    ) -> list[Rejected]:
+        """Those whose headers are known, and speak for them."""
+        left = []
+        for one in gathered:
+            if (known := headers.get(one.offset)) is None:
+                self._done[_NO_LONGER] += 1
+            elif (why := self._judge(one, known)) is not None:
+                self._done[f"it would be rejected again: {why}"] += 1
+            else:
+                left.append(one)
+        return left
+
+    async def _not_overtaken(self, number: int, gathered: list[Rejected]) -> list[Rejected]:
+        """Those changes behind which the output's topic has no later one about the same."""
+        subjects = {(one.key, _connection(one.value)) for one in gathered}
+        keys = {key for key, _ in subjects}
+        latest: dict[tuple[bytes | None, str | None], tuple[int, str]] = {}
+
+        def take(_number: int, records: list[Any]) -> None:
+            for record in records:
+                if record.key not in keys:
+                    continue
+                subject = (record.key, _connection(record.value))
+                if subject in subjects:
+                    latest[subject] = record.offset, _message_id(record.value)
+
+        first = min(_source_offset(one) for one in gathered)
+        await read_to_end(self._client, self._topic.source, [number], take, starts={number: first})
+        left = []
+        for one in gathered:
+            at, message = latest.get((one.key, _connection(one.value)), (-1, ""))
+            overtaken = at > _source_offset(one) and message != _message_id(one.value)
+            if overtaken:
+                self._done["overtaken by a later change of the same profile"] += 1
+            else:
+                left.append(one)
+        return left
+
+    async def _headers_of(self, gathered: Iterable[Rejected]) -> dict[int, Headers]:
+        """The headers that records of the input came with, by their offset among the rejects; of
+        those that are still where they were.
+        """
+        consumer = AIOKafkaConsumer(
+            **self._client, group_id=None, enable_auto_commit=False, auto_offset_reset="none",
+            isolation_level="read_committed", max_partition_fetch_bytes=_ONE_BATCH,
+        )  # fmt: skip
+        source = self._topic.source
+        found: dict[int, Headers] = {}
+        partitions = await self._topic.partitions(source)
+        async with consumer:
+            consumer.assign([TopicPartition(source, n) for n in range(partitions)])
+            for one in gathered:
+                if one.source is None or one.source[0] >= partitions:
+                    continue
+                if one.header("topic") not in {None, source}:
+                    continue
+                tp = TopicPartition(source, one.source[0])
+                consumer.seek(tp, one.source[1])
+                with contextlib.suppress(OffsetOutOfRangeError, TimeoutError):
+                    async with asyncio.timeout(_PATIENCE_S):
+                        record = await consumer.getone(tp)
+                    if (record.offset, record.key) == (one.source[1], one.key):
+                        found[one.offset] = tuple(record.headers)
+        return found
+
+    async def _send(
+        self, gathered: Iterable[Rejected], headers: Mapping[int, Headers], routing: Routing
+    ) -> None:
+        by_partition: dict[int, list[Any]] = {}
+        for one in gathered:
+            of_input = self._topic.output is None
+            place = routing.partition_of(one.key) if of_input else one.partition
+            item = one.key, one.value, list(headers.get(one.offset, ()))
+            by_partition.setdefault(place, []).append(item)
+        for place, items in by_partition.items():
+            futures = await send_records(self._producer, self._topic.source, place, items)
+            await asyncio.gather(*futures)
+
+
+def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
+    """Says what the input would be rejected for today; without knowing inputs, not for them."""
+    decoder = BatchDecoder(_ANY_INPUT if inputs is None else inputs)
+    by_any = BatchDecoder(_ANY_INPUT)
+
+    def judge(one: Rejected, headers: Headers | None) -> str | None:
+        if headers is not None and any(name in {ERASE, "time"} for name, _ in headers):
+            return one.reason  # it asked for more than a batch does, and in a wrong way
+        if headers is None or inputs is None:
+            _, rejects = by_any.decode(one.value, one.key, (), wall_ms())
+        else:
+            _, rejects = decoder.decode(one.value, one.key, headers, wall_ms())
+        return rejects[0].reason.value if rejects else None
+
+    return judge
+
+
+def change_judge(one: Rejected, _headers: Headers | None) -> str | None:
+    """Says of an output's reject that it is no change at all."""
+    return "it is no change" if _connection(one.value) is None else None
+
+
+def _source_offset(one: Rejected) -> int:
+    return 0 if one.source is None else one.source[1]
+
+
+def _message(value: bytes | None) -> Mapping[str, Any]:
+    try:
+        found = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _connection(value: bytes | None) -> str | None:
+    found = _message(value).get("connection")
+    return found if isinstance(found, str) else None
+
+
+def _message_id(value: bytes | None) -> str:
+    return str(_message(value).get("message_id"))

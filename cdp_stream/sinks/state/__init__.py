@@ -1,0 +1,4 @@
+"""What all sinks share in `cdp.faults` and `cdp.sink-state`.
+
+Start reading at `followed_topic.py`.
+"""

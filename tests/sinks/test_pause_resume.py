@@ -1,0 +1,222 @@
+"""Stopping and going on, of an output whose requests take changes of several connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import Batching
+from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
+from cdp_stream.sinks.http.cancellation import Cancellation
+from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
+from cdp_stream.sinks.offsets.assignment import Assignment
+from cdp_stream.sinks.offsets.in_flight import InFlight
+from cdp_stream.sinks.offsets.positions import SinkPlan
+from cdp_stream.sinks.offsets.progress import Progress
+from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
+from cdp_stream.sinks.output.committer import Committer
+from cdp_stream.sinks.output.pause_resume import PauseResume
+from cdp_stream.sinks.reporting.metrics import SinkMetrics
+from cdp_stream.sinks.state.faults import paused, running
+from tests.sinks.connectors import change
+from tests.sinks.without_kafka import App, Producer, state_topics, until
+
+MIXED = Batching(count=2, interval_ms=1000, per_connection=False)
+
+
+class Slow:
+    """A partner that takes nothing until it is let; an attempt more is made only if wanted."""
+
+    most = 4
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.asked: list[str] = []
+        self.taken: list[str] = []
+        self.lost: str | None = None
+
+    async def open(self) -> None:
+        return None
+
+    async def deliver(
+        self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
+    ) -> Outcome:
+        self.asked += [change.connection for change in changes]
+        await cancellation.unless(self.may.wait())
+        self.taken += [change.connection for change in changes]
+        return Outcome()
+
+    async def idle(self) -> None:
+        if self.lost is not None:
+            raise Fault("output", self.lost)
+
+    async def close(self) -> None:
+        return None
+
+
+class Sink:
+    """One partition of one output, its parts as `output_sink.py` puts them together."""
+
+    def __init__(self) -> None:
+        self.app, self.partner, producer = App(), Slow(), Producer()
+        self.faults, memory = state_topics(producer)
+        plan = SinkPlan("out", "cdp.output.out", "cdp.output.out.rejected", 1, {}, 10.0)
+        self.partitions = partitions = Assignment(self.app, plan)
+        partitions.held = {0: AssignedPartition(0, Progress(0, None, ()), None)}
+        partitions.is_open = True
+        metrics = SinkMetrics().of("out")
+        outlet = Outlet(self.partner, MIXED, None, producer, plan.rejected, "out")  # type: ignore[arg-type]
+        self.outgoing = Pipeline(
+            outlet, Reports(partitions.goes_on, partitions.confirm, self._fault, _failed), metrics
+        )
+        deletions = AudienceDeletions(memory, 1, act=self.outgoing.add_alone, done=_never)
+        committing = Committer(plan, partitions, memory, deletions)
+        self.stops = PauseResume(
+            plan, partitions, self.faults, self.outgoing, deletions, committing, metrics,
+            self._write,
+        )  # fmt: skip
+        self.writes: set[asyncio.Task[Any]] = set()
+        self.faults.topic.listen(lambda _key: self.stops.changed.set())
+
+    @property
+    def progress(self) -> Progress:
+        return self.partitions.held[0].progress
+
+    def take(self, offset: int, connection: str) -> None:
+        assert self.progress.take(offset, connection)
+        item = InFlight(change(offset, connection=connection), 0, offset, 0, b"7", b"{}")
+        self.outgoing.add(item, 0.0)
+        self.progress.read(offset + 1)
+
+    def _fault(self, fault: Fault, connection: str) -> None:
+        self.stops.fault(fault, connection)
+
+    def _write(self, work: Any) -> None:
+        self.writes.add(asyncio.create_task(work))
+
+
+def _failed(error: BaseException) -> None:
+    raise AssertionError from error
+
+
+def _never(item: InFlight) -> None:
+    raise AssertionError(item)
+
+
+@asynccontextmanager
+async def sink() -> AsyncIterator[Sink]:
+    """A request with a change of `a@out` and one of `b@out` is on its way."""
+    made = Sink()
+    made.stops.begin()
+    task = asyncio.create_task(made.stops.run())
+    made.take(0, "a@out")
+    made.take(1, "b@out")
+    await until(lambda: made.partner.asked == ["a@out", "b@out"])
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, *made.writes, return_exceptions=True)
+        made.partner.may.set()
+        await made.outgoing.come_to_rest(1)
+
+
+async def stop_and_resume(made: Sink, connection: str) -> None:
+    await made.faults.put(paused("out", connection, 1))
+    await until(lambda: connection in made.partitions.stopped)
+    await made.faults.put(running("out", connection, 2))
+
+
+async def test_a_connection_goes_on_when_its_request_has_ended() -> None:
+    async with sink() as made:
+        await stop_and_resume(made, "a@out")
+        await until(lambda: not made.stops.changed.is_set())
+        assert made.partitions.stopped == {"a@out"}
+        made.partner.may.set()
+        await until(lambda: not made.partitions.stopped)
+        assert made.partner.taken == ["a@out", "b@out"]
+        assert made.progress.position_of("a@out") == made.progress.position == 2
+
+
+async def test_one_that_waits_for_its_request_keeps_nothing_else_from_stopping() -> None:
+    async with sink() as made:
+        await stop_and_resume(made, "a@out")
+        await made.faults.put(paused("out", "b@out", 3))
+        await until(lambda: made.partitions.stopped == {"a@out", "b@out"})
+        assert not made.partitions.rests(0)
+        await made.faults.put(paused("out", None, 4))
+        await until(lambda: made.partitions.halted and not made.outgoing.on_their_way({"b@out"}))
+        assert made.partitions.rests(0)
+        assert made.partner.taken == []
+        await made.faults.put(running("out", None, 5))
+        await until(lambda: made.app.started == [{0: 0}])
+        assert made.partitions.stopped == {"b@out"}
+
+
+async def test_one_that_waits_for_its_request_keeps_nobody_from_releasing() -> None:
+    async with sink() as made:
+        await stop_and_resume(made, "a@out")
+        await until(lambda: not made.stops.changed.is_set())
+        made.partitions.is_open = False
+        async with asyncio.timeout(5), made.stops.changes:
+            await made.stops.come_to_rest()
+        made.stops.changed.set()
+        await until(lambda: not made.stops.changed.is_set())
+        assert made.partitions.stopped == {"a@out"}
+
+
+async def test_an_output_that_faults_while_a_connection_is_resumed_stays_stopped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with sink() as made:
+        made.partner.may.set()
+        await until(lambda: made.progress.position == 2)
+        await made.faults.put(paused("out", "a@out", 1))
+        await until(lambda: "a@out" in made.partitions.stopped)
+        assert not made.progress.take(2, "a@out")
+        made.progress.read(3)
+        made.app.seeking = lambda: made.stops.fault(Fault("output", "no more"), "b@out")
+        await made.faults.put(running("out", "a@out", 2))
+        await until(lambda: bool(made.app.started))
+        await until(lambda: made.faults.record("out") is not None)
+        await until(lambda: not made.stops.changed.is_set() and not made.stops.changes.locked())
+        assert made.partitions.halted
+        assert made.app.started == [{0: 2}]
+        assert "output_resumed" not in [record.msg for record in caplog.records]
+
+
+async def tended(made: Sink, lost: str | None) -> str | None:
+    """What cdp.faults says of the output after a look at its destination."""
+    made.partner.lost = lost
+    await made.stops.tend(made.partner)
+    await asyncio.gather(*made.writes)
+    record = made.faults.record("out")
+    return None if record is None else record["message"]
+
+
+async def test_what_a_destination_lost_between_deliveries_is_a_fault_of_the_output() -> None:
+    async with sink() as made:
+        assert await tended(made, None) is None
+        assert await tended(made, "a part was removed") == "a part was removed"
+        assert made.partitions.halted
+
+
+async def test_what_is_lost_while_it_stands_still_is_told_as_it_goes_on() -> None:
+    async with sink() as made:
+        assert await tended(made, "no rights") == "no rights"
+        assert await tended(made, "no rights") == "no rights"
+        await made.faults.put(running("out", None, 5))
+        await until(lambda: not made.partitions.halted)
+        assert await tended(made, None) is None
+        await made.faults.put(paused("out", None, 6))
+        await until(lambda: made.partitions.halted)
+        assert await tended(made, "a part was removed") is None
+        await made.faults.put(running("out", None, 7))
+        await until(lambda: not made.partitions.halted)
+        assert await tended(made, None) == "a part was removed"
