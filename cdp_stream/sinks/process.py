@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,18 +20,18 @@ from typing import Any, Protocol
 
 import uvloop
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.connectors.registry import connector_class
 from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.definition import Account
-from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, MOST_DELIVERING
 from cdp_stream.kafka.contact import BrokerContact
+from cdp_stream.kafka.faust_adapter.serve import explained
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.runtime.process import done_before, stop_on_signals
 from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.secrets import Secrets
@@ -136,10 +135,7 @@ def run_sinks(job: SinkJob, definitions: Definitions) -> int:
 
 
 async def _run(job: SinkJob, definitions: Definitions) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = stop_on_signals()
     watch = await _end_with_parent(stopping) if job.is_child else None
     try:
         return await serve_sinks(job, definitions, stopping)
@@ -169,7 +165,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
     failure: BaseException | None = None
     ended = True
     try:
-        if not await _have(definitions, changed, stopping):
+        if not await done_before(stopping, definitions.start(changed.set)):
             return 0
         account = definitions.latest.account
         outputs = job.wanted(account, at_start=True)
@@ -204,7 +200,7 @@ async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.
         beat.cancel()
         await definitions.stop()
     if failure is not None:
-        raise _explained(failure)
+        raise explained(failure)
     if not ended:
         raise cut_short()
     return 0
@@ -214,21 +210,6 @@ def _earlier_connections(definitions: Definitions) -> list[Sequence[Connection]]
     """Those of all versions before the latest."""
     accounts = definitions.between("0", definitions.latest.version)
     return [account.connections for account in accounts]
-
-
-async def _have(definitions: Definitions, changed: asyncio.Event, stopping: asyncio.Event) -> bool:
-    """Wait until there are definitions; whether there are, and not the end before."""
-    started = asyncio.ensure_future(definitions.start(changed.set))
-    stopped = asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            started.result()
-            return True
-        return False
-    finally:
-        for task in (started, stopped):
-            task.cancel()
 
 
 @asynccontextmanager
@@ -309,12 +290,3 @@ async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:
         stopping.set()
 
     return asyncio.create_task(watch())
-
-
-def _explained(error: BaseException) -> BaseException:
-    if isinstance(error, KafkaError):
-        return BrokerError(
-            f"Kafka: {str(error) or type(error).__name__}",
-            "nothing is lost: check the broker, then start the worker again",
-        )
-    return error

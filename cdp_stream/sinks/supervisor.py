@@ -16,8 +16,8 @@ from cdp_stream.core.connection import Connection
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
+from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.runtime.process import serve_app, stop_app
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from cdp_stream.kafka.runtime.process import serve_app, stop_app
+from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
 from tests.topologies.running import Running, ended, eventually, running
