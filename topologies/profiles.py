@@ -23,7 +23,7 @@ from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.assignment import Assignment
-from cdp_stream.partition.effects import Processor
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from cdp_stream.store.rows import MemoryRows, RowStore
@@ -34,7 +34,7 @@ __all__ = ["create_app"]
 
 def create_app(
     settings: Settings,
-    processor_factory: Callable[[int], Processor],
+    processor_factory: Callable[[int], ProfileProcessor],
     *,
     partitions: int,
     definitions: DefinitionsSource | None = None,

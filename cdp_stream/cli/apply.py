@@ -1,4 +1,4 @@
-"""``cdp apply``: puts definition files in force, in every worker that follows the topic."""
+"""``cdp apply``: applies definition files to every worker that follows the topic."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ EXIT_DECLINED = 1
 
 @click.command(
     "apply",
-    help="Show what changes against what is applied, ask, and apply it: workers without "
-    "--definitions take it over at once. The files are all of the account's: what is not in them "
-    "is removed.\n\nExample: cdp apply definitions/ --broker localhost:9092",
+    help="Show what changes, ask for confirmation, and apply it: workers without --definitions "
+    "begin the rollout at once. The files are the whole account: what is not in them is "
+    "removed.\n\nExample: cdp apply definitions/ --broker localhost:9092",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--wait", is_flag=True, help="Return once it is in force in every partition, history read."
+    "--wait", is_flag=True, help="Return once it is in force in every partition, with history."
 )
 @click.option(
     "--timeout",
@@ -42,7 +42,7 @@ EXIT_DECLINED = 1
     default="10m",
     show_default=True,
     metavar="DURATION",
-    help="How long to wait at most; exits 3 when it is over.",
+    help="How long to wait at most; then exit 3.",
 )
 @applying_options
 def command(
@@ -54,10 +54,10 @@ def command(
     count_members: bool,
     **flags: str | None,
 ) -> int:
-    """Apply the files; the exit code is returned."""
+    """Apply the files; return the exit code."""
     if not yes and not sys.stdin.isatty():
         raise UsageError(
-            "there is no terminal to ask on", "look at `cdp plan`, then apply with --yes"
+            "there is no terminal to ask on", "read the output of `cdp plan`, then apply with --yes"
         )
     plan = planned(files, count_members=count_members, **flags)
     click.echo(as_json(plan) if as_json_ else as_text(plan))
@@ -69,8 +69,8 @@ def command(
 
 
 async def _put_in_force(plan: Planned, wait_s: float | None, *, err: bool) -> None:
-    """Apply what changes, and wait for it if that is wanted; without changes, for what is applied
-    already.
+    """Apply what changes, and wait for it if `wait_s` is given; without changes, wait for the
+    version that is already applied.
     """
     from cdp_stream.kafka.rollout import Rollout
 
@@ -96,7 +96,7 @@ async def _put_in_force(plan: Planned, wait_s: float | None, *, err: bool) -> No
 
 @contextmanager
 def waiting() -> Iterator[Progress]:
-    """A line on a terminal that says how far the partitions are; none when piped."""
+    """A line on a terminal with the progress of the partitions; none when piped."""
     if not sys.stderr.isatty():
         yield lambda _steps: None
         return
@@ -111,7 +111,7 @@ async def _apply(plan: Planned) -> int:
     from cdp_stream.kafka.definitions_topic import MAX_BYTES, publish
     from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 
-    # A producer that was fenced leaves a future behind whose error nobody asks for.
+    # A fenced producer leaves a future whose exception is never retrieved.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     files = files_of(plan.loaded)
     size = sum(len(file.text.encode("utf-8", "surrogatepass")) for file in files)

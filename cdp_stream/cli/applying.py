@@ -1,4 +1,4 @@
-"""What `cdp plan` and `cdp apply` share: reading what is applied, and showing what would change."""
+"""What `cdp plan` and `cdp apply` share: read the applied version, and show what would change."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class Planned:
 
     Attributes:
         version: the version that is applied now, 0 for none.
-        members: how many members each audience has that a change is about; None where that is not
-            known.
+        members: the number of members of each audience that a change is about; None if unknown.
     """
 
     settings: Settings
@@ -41,7 +40,7 @@ class Planned:
     members: Mapping[str, int] | None = None
 
     def members_of(self, change: DefinitionChange) -> int | None:
-        """How many members the audience of a change has, None where that is not known."""
+        """The number of members of the audience of a change, None if unknown."""
         if self.members is None or change.audience is None:
             return None
         return self.members.get(change.audience, 0)
@@ -56,7 +55,7 @@ def applying_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Count the members of changed audiences however many there are.",
         ),
         click.option("--json", "as_json_", is_flag=True, help="Print one JSON object."),
-        click.option("--prefix", metavar="NAME", help="What topics begin with.  [default: cdp]"),
+        click.option("--prefix", metavar="NAME", help="Prefix of the topics.  [default: cdp]"),
         click.option(
             "--broker",
             metavar="HOST:PORT,...",
@@ -77,14 +76,14 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     Raises:
         InputError: the files have problems, printed before; or they are another account's; or
             they leave out milestones that have children.
-        BrokerError: Kafka cannot be asked.
+        BrokerError: Kafka cannot be read.
     """
     loaded = read_files(files)
     for line in _still_needed(loaded):
         click.echo(line, err=True)
     account = accepted(loaded)
     settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
-    # Faust takes a second to import; a mistake in the definitions is told before.
+    # Importing Kafka clients is slow; problems of the definitions are reported first.
     from cdp_stream.kafka.clients.client_settings import client_settings
     from cdp_stream.kafka.definitions_topic import Applied, read_applied
     from cdp_stream.kafka.member_counts import COUNTED, members_of
@@ -109,7 +108,8 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     before = load_texts((file.name, file.text) for file in newest.record.files)
     if before.account is None:
         click.echo(
-            f"version {version} cannot be read by this release; all shows as added", err=True
+            f"version {version} cannot be read by this release; everything is shown as added",
+            err=True,
         )
     else:
         _check_no_orphans(parents_removed(before, loaded))
@@ -133,7 +133,7 @@ def _check_no_orphans(removed: dict[str, list[str]]) -> None:
 
 
 def _still_needed(loaded: Loaded) -> list[str]:
-    """What is not defined, or not any more, though others refer to it; a line for each."""
+    """A line for each definition that is missing, though others refer to it."""
     referrers: dict[str, list[str]] = {}
     for problem in loaded.errors:
         if problem.code == "unknown-reference" and problem.related:
@@ -154,7 +154,7 @@ def as_json(plan: Planned) -> str:
 
 
 def as_text(plan: Planned) -> str:
-    """The plan for people; colours are left away by click where nobody sees them."""
+    """The plan for people; click omits the colours without a terminal."""
     now = f"version {plan.version} is applied" if plan.version else "nothing is applied yet"
     lines = [f"Account {plan.account_id}: {now}."]
     if not plan.changes:
@@ -189,7 +189,7 @@ def _effect(change: DefinitionChange) -> str:
     if change.stops and change.kind == "audience":
         return f"{said}; it stops: a draft is never calculated, and its members leave it"
     if change.stops:
-        return f"{said}; it stops: its output is told nothing more of it"
+        return f"{said}; it stops: its output receives no more changes of it"
     if not change.recalculates:
         return said
     if change.action == "add":
@@ -202,5 +202,5 @@ def _summary(changes: list[DefinitionChange]) -> str:
     anew = sum(change.recalculates for change in changes)
     return (
         f"Plan: {counts['add']} to add, {counts['change']} to change, {counts['remove']} to "
-        f"remove; {anew} {'is' if anew == 1 else 'are'} calculated anew."
+        f"remove; {anew} to recalculate."
     )

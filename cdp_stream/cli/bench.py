@@ -1,4 +1,4 @@
-"""`cdp bench`: what is measured against the budgets."""
+"""`cdp bench`: benchmarks against the budgets."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from cdp_stream.errors import OutsideError
 @click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
 @click.pass_context
 def command(context: click.Context, broker: str | None, scale: float, as_object: bool) -> None:
-    """Run all benchmarks where none is named.
+    """Run all benchmarks if none is named.
 
     Raises:
-        OutsideError: some could not be measured; the others are shown.
+        OutsideError: some could not run; the others are shown.
     """
     if context.invoked_subcommand is not None:
         return
@@ -52,7 +52,8 @@ def command(context: click.Context, broker: str | None, scale: float, as_object:
         _show(results, as_object=True)
     if failed:
         raise OutsideError(
-            f"not measured: {', '.join(failed)}", "see what was said of each, or run it by itself"
+            f"not measured: {', '.join(failed)}",
+            "read the message of each above, or run it by itself",
         )
 
 
@@ -110,7 +111,7 @@ def measure_replay(events: int | None, runs: int, profiles: int | None, as_objec
 @_runs
 @_json
 def measure_check(audiences: int, runs: int, as_object: bool) -> None:
-    """Whole runs of `cdp check`, warnings and all."""
+    """Whole runs of `cdp check`, with warnings."""
     _show(check.run(audiences, runs), as_object=as_object)
 
 
@@ -160,7 +161,7 @@ _broker = click.option(
 @_runs
 @_json
 def measure_recovery(broker: str | None, rows: int, runs: int, as_object: bool) -> None:
-    """A worker that begins with a full changelog: rows per second."""
+    """A worker that starts with a full changelog: rows per second."""
     _show(recovery.run(rows, runs, broker), as_object=as_object)
 
 
@@ -185,17 +186,17 @@ def measure_backfill(
 @click.option("--profiles", type=click.IntRange(min=1000), default=due.PROFILES,
               show_default=True, help="Windows that end in one minute.")  # fmt: skip
 @click.option("--seconds", type=click.IntRange(min=3), default=due.SECONDS, show_default=True,
-              help="How long that minute is.")  # fmt: skip
+              help="Length of that minute in seconds.")  # fmt: skip
 @_json
 def measure_due(broker: str | None, profiles: int, seconds: int, as_object: bool) -> None:
-    """Changes that time makes: how late they are, one by one and all in a minute."""
+    """Changes that time causes: their delay, one by one and all in a minute."""
     _show(due.run(profiles, broker, seconds), as_object=as_object)
 
 
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
 @_broker
 @click.option("--profiles", type=click.IntRange(min=100), default=memory.PROFILES,
-              show_default=True, help="Profiles of 20 touched criteria.")  # fmt: skip
+              show_default=True, help="Profiles with state of 20 criteria.")  # fmt: skip
 @_json
 def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     """A worker with a million profiles and the RocksDB store: resident memory."""
@@ -214,7 +215,7 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
 @click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
               help="Profiles of those events.")  # fmt: skip
 @click.option("--seconds", type=click.IntRange(min=0), default=10, show_default=True,
-              help="How long live events then arrive for the latency; 0: none.")  # fmt: skip
+              help="Seconds of live events, to measure latency; 0: none.")  # fmt: skip
 @_runs
 @_json
 def measure_outputs(

@@ -64,7 +64,7 @@ def run_broker(host: str, port: int, topics: dict[str, int]) -> None:
     """Run the embedded broker until SIGINT or SIGTERM; print one line when it is ready.
 
     Raises:
-        BrokerError: It cannot be started, or it ended by itself.
+        BrokerError: It cannot be started, or it exited by itself.
     """
     # SIGINT too: a shell without job control starts its background jobs with it ignored.
     stops = (signal.SIGINT, signal.SIGTERM)
@@ -76,7 +76,7 @@ def run_broker(host: str, port: int, topics: dict[str, int]) -> None:
             sys.stdout.flush()
             while broker.is_alive:
                 time.sleep(_WATCH_S)  # a signal ends it at once: its handler raises
-        raise BrokerError("the embedded broker ended by itself", "start it again")
+        raise BrokerError("the embedded broker exited by itself", "start it again")
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
     finally:

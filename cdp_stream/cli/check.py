@@ -22,13 +22,13 @@ EXIT_WRONG = 1
 @click.command(
     "check",
     help="Check definition files and print every problem: file, line, column, what is wrong and "
-    "what would be right. A folder means its *.yaml. Exits 1 when there is an error; warnings "
+    "how to correct it. A folder means its *.yaml. Exits 1 when there is an error; warnings "
     "alone exit 0.\n\nExample: cdp check definitions/",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(files: tuple[str, ...], as_json: bool) -> int:
-    """Check the files and print what was found; the exit code is returned."""
+    """Check the files and print the problems; return the exit code."""
     loaded = with_warnings(read_files(files))
     if as_json or not sys.stdout.isatty():
         click.echo(report(loaded, as_json))
@@ -56,18 +56,18 @@ def report(loaded: Loaded, as_json: bool) -> str:
 
 
 def on_terminal(loaded: Loaded, width: int) -> str:
-    """The same text for a terminal so many characters wide: a problem that would not fit has its
-    place on a line, and what is wrong below it.
+    """The same text for a terminal of `width` characters. A problem that is too long for a line
+    has its place on one line and its message below.
     """
     lines: list[str] = []
     for problem in loaded.problems:
         if problem.accepted is None:
-            lines += _told(problem, width)
+            lines += _printed(problem, width)
     colour = "green" if not loaded.errors else "red"
     return "\n".join([*lines, click.style(summary(loaded), fg=colour)])
 
 
-def _told(problem: Problem, width: int) -> Iterator[str]:
+def _printed(problem: Problem, width: int) -> Iterator[str]:
     colour = "red" if problem.severity is Severity.ERROR else "yellow"
     place, code = f"{problem.file}:{problem.line}:{problem.column}:", f"[{problem.code}]"
     if len(line := str(problem)) <= width:
@@ -85,7 +85,7 @@ def _told(problem: Problem, width: int) -> Iterator[str]:
 
 
 def summary(loaded: Loaded) -> str:
-    """The last line: how many problems in how many files, or what was found to be right."""
+    """The last line: the numbers of problems and files, or what the files define."""
     errors = len(loaded.errors)
     accepted = sum(problem.accepted is not None for problem in loaded.problems)
     warnings = len(loaded.problems) - errors - accepted

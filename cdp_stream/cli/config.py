@@ -1,4 +1,4 @@
-"""`cdp config`: every setting, its value and where it came from."""
+"""`cdp config`: every setting, its value and its source."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cdp_stream.settings import check_security, gathered_settings
 @click.command(epilog="Example: cdp config --json")
 @click.option("--json", "as_json", is_flag=True, help='One {"name", "value", "source"} a line.')
 def command(as_json: bool) -> None:
-    """Print every setting with its value and where it came from: a flag, the environment, cdp.toml
-    or the default. Then, on standard error, what does not fit together.
+    """Print every setting with its value and its source: a flag, the environment, cdp.toml or the
+    default. Then print on standard error which settings contradict each other.
     """
     settings, sources = gathered_settings({}, os.environ, SETTINGS_FILE)
     width = max(len(source.name) for source in sources)

@@ -1,4 +1,4 @@
-"""`cdp connectors`: the connectors with their settings; `cdp connectors new`: begins one."""
+"""`cdp connectors`: the connectors with their settings; `cdp connectors new`: creates one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cdp_stream.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
 @click.pass_context
 def command(context: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Print the connectors: what they accept, how they gather changes, what the deletion of an
+    """Print the connectors: what they accept, how they batch changes, what the deletion of an
     audience does, and their settings.
     """
     if context.invoked_subcommand is not None:
@@ -49,7 +49,7 @@ def command(context: click.Context, names: tuple[str, ...], as_json: bool) -> No
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     show_default=".",
-    help="Where to write; in a checkout of cdp-stream the files go to their places.",
+    help="Where to write; in a checkout of cdp-stream the files are placed in their folders.",
 )
 def new(name: str, directory: Path) -> None:
     """Write the first files of a connector: the connector, which works, and its test.

@@ -1,4 +1,4 @@
-"""``cdp demo``: the main job in one command."""
+"""``cdp demo``: the product at work in one command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECONDS = 50.0
     default=_SECONDS,
     show_default=True,
     metavar="N",
-    help="How long the eighteen months take; 0 is as fast as it goes.",
+    help="Duration of the eighteen months; 0 is as fast as possible.",
 )
 @click.option(
     "--export",
@@ -33,8 +33,9 @@ _SECONDS = 50.0
 def command(seconds: float, export: str | None) -> None:
     """Show the product at work on real purchase histories.
 
-    Starts the embedded broker and a worker, publishes eighteen months of purchases, shows audiences
-    filling and a journey advancing, checks the topics against cdp replay, and stops everything.
+    Starts the embedded broker and a worker, publishes eighteen months of purchases, shows the
+    audiences and a journey as they change, checks the topics against cdp replay, and stops
+    everything.
     """
     if export is not None:
         purchases = read_purchases(example_file("cdnow_sample.txt"))
@@ -73,7 +74,7 @@ def _run(seconds: float) -> None:
     if verdict.difference is not None:
         raise InputError(
             f"the topics do not equal cdp replay: {verdict.difference}",
-            "please report it, with what the machine was doing",
+            "please report it, with the load of the machine at that time",
         )
     again = (
         f" ({verdict.repeated:,} came twice, as the guarantee allows)" if verdict.repeated else ""
@@ -89,5 +90,5 @@ def _run(seconds: float) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM is Ctrl-C: whatever handles that one stops everything first."""
+    """Handle SIGTERM as Ctrl-C, whose handlers stop everything first."""
     signal.raise_signal(signal.SIGINT)

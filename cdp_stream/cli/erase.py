@@ -1,4 +1,4 @@
-"""`cdp erase`: ask for the removal of profiles."""
+"""`cdp erase`: request the erasure of profiles."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from cdp_stream.settings import load_settings
 @click.option("--prefix", metavar="NAME", help="What the topics' names begin with.  [default: cdp]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(mpids: tuple[int, ...], broker: str | None, prefix: str | None, as_json: bool) -> None:
-    """Ask for the removal of profiles, in their turn among the events: each leaves all audiences,
-    and its state is removed. Workers do it; what topics keep for a while is in docs/operations.md.
+    """Request the erasure of profiles, in order with their events: each leaves all audiences, and
+    a worker removes its state. docs/operations.md lists what topics keep for a while.
     """
     flags = {"broker": broker, "prefix": prefix}
     settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
@@ -38,4 +38,4 @@ def command(mpids: tuple[int, ...], broker: str | None, prefix: str | None, as_j
         click.echo(json.dumps({"asked": asked}))
         return
     what = counted(asked, "profile")
-    click.echo(f"asked for the erasure of {what} in {settings.topic('events')}")
+    click.echo(f"requested the erasure of {what} in {settings.topic('events')}")

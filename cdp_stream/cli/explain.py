@@ -49,8 +49,8 @@ def command(
     as_object: bool,
 ) -> None:
     """Explain why the profile MPID is, or is not, in AUDIENCE (or a milestone, `journey/milestone`)
-    at an instant: each criterion's verdict, the events and values behind it, what would flip it,
-    and when it flips by itself.
+    at an instant: each criterion's result, the events and values behind it, what would flip it,
+    and when it flips by passing time.
     """
     plan = load_plan(definitions)
     known_input(plan, input_id)
@@ -69,8 +69,6 @@ def command(
         click.echo(f"profile {mpid} is not known at {instant_words(at)}", err=True)
     if explanation.looked_until is not None:
         until = instant_words(explanation.looked_until)
-        click.echo(
-            f"changes later than {until} were not looked for: too many come before", err=True
-        )
+        click.echo(f"changes later than {until} were not searched: too many come before", err=True)
     if (summary := rejections.summary()) is not None:
         click.echo(summary, err=True)

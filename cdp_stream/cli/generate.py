@@ -35,7 +35,7 @@ _AT_ONCE = 1 << 20
     type=click.IntRange(1, 36_500),
     default=30,
     show_default=True,
-    help="From 2026-01-01 UTC, for so long.",
+    help="Length of the stream, from 2026-01-01 UTC.",
 )
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes."
@@ -54,7 +54,9 @@ _AT_ONCE = 1 << 20
     show_default=True,
     help="Share of batches sent twice.",
 )
-@click.option("--out", metavar="FILE", help="Where the batches go.  [default: - (standard output)]")
+@click.option(
+    "--out", metavar="FILE", help="The file for the batches.  [default: - (standard output)]"
+)
 def command(
     profiles: int,
     events: int,

@@ -25,7 +25,7 @@ _NOT_IN_IDS = re.compile(r"[^a-z0-9._-]+")
     epilog="Example: cdp import audience-sdk definition.json > audience.yaml",
 )
 def command() -> None:
-    """Turn an audience definition of another product into a definition file."""
+    """Translate an audience definition of another product into a definition file."""
 
 
 @command.command(
@@ -39,7 +39,7 @@ def command() -> None:
     default="imported",
     show_default=True,
     metavar="ID",
-    help="The account in the file that is written.",
+    help="The account in the written file.",
 )
 @click.option(
     "--workspace",
@@ -48,20 +48,20 @@ def command() -> None:
     metavar="ID",
     help="The workspace of the audience.",
 )
-@click.option("--bare", is_flag=True, help="Leave out account and workspaces, which you have.")
+@click.option("--bare", is_flag=True, help="Leave out account and workspaces.")
 @click.option(
     "--model",
     "models",
     multiple=True,
     metavar="NAME=SUBJECT",
-    help="What a model is, as orders=commerce:purchase or people=user; repeat for several.",
+    help="The subject of a model, as orders=commerce:purchase; repeat for several.",
 )
 @click.option(
     "--audience",
     "audiences",
     multiple=True,
     metavar="THEIRS=OURS",
-    help="The id of an audience that the definition refers to; repeat for several.",
+    help="Our id of an audience that the definition refers to; repeat for several.",
 )
 def audience_sdk(
     file: str,
@@ -72,8 +72,9 @@ def audience_sdk(
     models: tuple[str, ...],
     audiences: tuple[str, ...],
 ) -> None:
-    """Turn the JSON of mParticle's audience-sdk into a definition file, on standard output. What
-    cannot be expressed is left out and named, there in a comment and on standard error.
+    """Translate the JSON of mParticle's audience-sdk into a definition file, on standard output.
+
+    What cannot be expressed is left out, and named in a comment there and on standard error.
     """
     audience_id = audience_id or _id_of(file)
     for flag, name in (("id", audience_id), ("account", account), ("workspace", workspace)):
@@ -88,7 +89,9 @@ def audience_sdk(
     for problem in problems.sorted():
         click.echo(str(problem), err=True)
     if definition is None:
-        raise InputError("the file is no definition of the audience-sdk", "mend what is listed")
+        raise InputError(
+            "the file is not a definition of the audience-sdk", "correct the listed problems"
+        )
     converted = Converter(audience_id, workspace, named, referred).convert(definition)
     for note in converted.notes:
         click.echo(str(note), err=True)

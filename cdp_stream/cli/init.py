@@ -1,4 +1,4 @@
-"""``cdp init``: a folder to begin with."""
+"""``cdp init``: creates a starter folder."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TIME: Final = re.compile(r"<(?:now|(\d+)([dhm]) ago)>")
     "directory", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default=Path()
 )
 def command(directory: Path) -> None:
-    """Write a folder to begin with: definitions, a test of them, sample events that end now, and a
-    README of five commands. DIR is the current folder unless named; no file is overwritten.
+    """Create a starter folder: definitions, a test of them, sample events that end now, and a
+    README with five commands. DIR is the current folder by default; no file is overwritten.
     """
     for path in write_folder(directory, time.time_ns() // 1_000_000):
         click.echo(f"wrote {path}")
@@ -32,7 +32,7 @@ def command(directory: Path) -> None:
 
 
 def write_folder(directory: Path, now: int) -> list[Path]:
-    """Write the files into a folder, which is made if it is not there.
+    """Write the files into a folder, which is created if missing.
 
     Args:
         directory: Where to.
@@ -42,7 +42,7 @@ def write_folder(directory: Path, now: int) -> list[Path]:
         What was written.
 
     Raises:
-        UsageError: Something of the same name is there; nothing is written.
+        UsageError: A file of the same name exists; nothing is written.
         DiskError: They cannot be written.
     """
     paths = [directory / name for name in _FILES]

@@ -24,27 +24,27 @@ DETAILED_EXITCODE = "--detailed-exitcode"
 """A flag of `cdp plan`: every error exits with 1, whatever it is."""
 
 VERBS = {
-    "demo": "Show the product at work on a real event stream.",
-    "init": "Write a folder to begin with: definitions, a test, sample events.",
+    "demo": "Show the product at work on real purchases.",
+    "init": "Create a starter folder: definitions, a test, sample events.",
     "check": "Check definitions.",
     "plan": "Show what applying definitions would change.",
-    "apply": "Put definitions in force in running workers.",
-    "replay": "Run definitions over an event file, with no Kafka.",
-    "members": "Print who is in an audience at an instant, from an event file.",
-    "explain": "Say why a profile is in an audience, or is not, at an instant.",
+    "apply": "Apply definitions to running workers.",
+    "replay": "Run definitions over an event file, without Kafka.",
+    "members": "Print the members of an audience at an instant, from an event file.",
+    "explain": "Show why a profile is, or is not, in an audience at an instant.",
     "test": "Run definition tests.",
-    "import": "Turn other products' definitions into ours.",
+    "import": "Translate definitions of other products.",
     "broker": "Run the embedded broker, for development.",
     "worker": "Run one worker process.",
     "outputs": "Show, pause and resume outputs.",
     "rejected": "Show what was rejected, and send it again.",
     "produce": "Publish batches from a file.",
-    "erase": "Remove profiles: their memberships end, and nothing of them is kept.",
+    "erase": "Erase profiles: end their memberships and remove their state.",
     "repartition": "Give a stopped system more partitions, and move its state.",
     "generate": "Write a seeded synthetic event stream.",
-    "connectors": "Print the connectors and their settings, or begin a new one.",
-    "config": "Print every setting, its value and where it came from.",
-    "bench": "Measure against the budgets.",
+    "connectors": "Print the connectors and their settings, or create a new one.",
+    "config": "Print every setting, its value and its source.",
+    "bench": "Run benchmarks against the budgets.",
 }
 """One line of help by verb; verb ``x`` is the click command ``command`` of ``cdp_stream.cli.x``."""
 
@@ -57,7 +57,7 @@ class _Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command, or None for a word that is no verb."""
+        """The verb's command, or None for an unknown word."""
         if cmd_name not in VERBS:
             return None
         found = import_module(f"cdp_stream.cli.{cmd_name}").command
@@ -66,11 +66,11 @@ class _Verbs(click.Group):
         return found
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the verb; a reader that has gone, as with `| head`, ends it, and nothing is wrong."""
+        """Run the verb; a closed pipe, as with `| head`, ends it without an error."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Caught here, for click exits with 1. What is left to be flushed has nowhere to go.
+            # Caught here, because click exits with 1. Buffered output is discarded.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
 
@@ -101,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    # Before or after the verb: where it stands tells nobody anything.
+    # It may be before or after the verb.
     words = [word for word in words if word != "--debug"] or ["--help"]
     try:
-        # Click leaves colours away where nobody sees them; that somebody may not want them is ours.
+        # Click omits colours without a terminal, but does not read NO_COLOR.
         color = False if os.environ.get("NO_COLOR") else None
         code = cli.main(args=words, prog_name="cdp", standalone_mode=False, color=color)
         return code if isinstance(code, int) else 0
@@ -118,15 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         line, code = str(error), error.exit_code
-    except Exception as error:  # noqa: BLE001 - the outer edge: one line, whatever it was
+    except Exception as error:  # noqa: BLE001 - the outer edge: every error becomes one line
         if debug:
             traceback.print_exc()
-        # What a worker says is a log: an exception that nobody foresaw may hold somebody's data.
+        # A worker writes a log, and an unforeseen exception may contain personal data.
         said = "" if words[0] == "worker" and not isinstance(error, OSError) else f": {error}"
         line = " ".join(f"{type(error).__name__}{said}".split())
         advice = "" if debug else "; run it again with --debug for the traceback"
         line, code = f"{line}{advice}", EXIT_OUTSIDE
-    # There 2 says that something changes.
+    # With that flag 2 means that something changes.
     return _fail(line, EXIT_ERROR if DETAILED_EXITCODE in words else code)
 
 

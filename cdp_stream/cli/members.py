@@ -1,4 +1,4 @@
-"""`cdp members`: who is in an audience at an instant."""
+"""`cdp members`: the members of an audience at an instant."""
 
 from __future__ import annotations
 

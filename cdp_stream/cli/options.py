@@ -31,7 +31,7 @@ from cdp_stream.settings import load_secret_names, row_limit
 LAST = "last"
 NOW = "now"
 STANDARD = "-"
-"""The name of standard input or output, where a file is asked for."""
+"""The name of standard input or output as a file."""
 SETTINGS_FILE = Path("cdp.toml")
 
 
@@ -43,13 +43,13 @@ class Instant(click.ParamType):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """Read the flag; a usage error when it is no instant."""
+        """Read the flag; a usage error if it is not an instant."""
         if isinstance(value, int):
             return value
         instant = time.time_ns() // 1_000_000 if value == NOW else instant_of(value)
         if instant is None:
             self.fail(
-                f"{value!r} is no instant; write 2018-09-09T13:00:00Z, a date, epoch "
+                f"{value!r} is not an instant; write 2018-09-09T13:00:00Z, a date, epoch "
                 "milliseconds, or `now`",
                 param,
                 ctx,
@@ -65,10 +65,10 @@ class Duration(click.ParamType):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """Read the flag; a usage error when it is none."""
+        """Read the flag; a usage error if it is not a duration."""
         length = value if isinstance(value, int) else duration_ms(str(value))
         if not length:
-            self.fail(f"{value!r} is no duration; {DURATION_ADVICE}", param, ctx)
+            self.fail(f"{value!r} is not a duration; {DURATION_ADVICE}", param, ctx)
         return length
 
 
@@ -80,7 +80,7 @@ class InstantOrLast(click.ParamType):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | None:
-        """Read the flag; a usage error when it is neither."""
+        """Read the flag; a usage error if it is neither."""
         return None if value == LAST else Instant().convert(value, param, ctx)
 
 
@@ -102,7 +102,7 @@ def events_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "--events",
         required=True,
         metavar="FILE",
-        help="Event batches, one JSON object a line; .gz is unpacked, - is standard input.",
+        help="Event batches, one JSON object a line; .gz is decompressed, - is standard input.",
     )(function)
 
 
@@ -112,12 +112,12 @@ def input_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "--input",
         "input_id",
         metavar="ID",
-        help="The input that every batch came by, as a header would name it.",
+        help="The input of every batch, as a header would name it.",
     )(function)
 
 
 def load_plan(definitions: tuple[str, ...]) -> Plan:
-    """The plan of definition files; how many warnings there are goes to standard error.
+    """The plan of definition files; the number of warnings is printed on standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
@@ -126,21 +126,21 @@ def load_plan(definitions: tuple[str, ...]) -> Plan:
 
 
 def read_files(paths: Iterable[str | Path]) -> Loaded:
-    """What definition files mean, with the variables that operators allow here.
+    """Definition files, read with the variables that operators allow here.
 
     Raises:
-        UsageError: the setting `secret_names` does not fit.
+        UsageError: the setting `secret_names` is invalid.
     """
     return load_files(list(paths), load_secret_names(os.environ, SETTINGS_FILE))
 
 
 def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
-    """The account of definition files, and what was read; how many warnings there are goes to
+    """The account of definition files, and what was read; the number of warnings is printed on
     standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
-        UsageError: the setting `profile_size` does not fit.
+        UsageError: the setting `profile_size` is invalid.
     """
     loaded = read_files(definitions)
     limit = row_limit(os.environ, SETTINGS_FILE)
@@ -148,7 +148,7 @@ def load_account(definitions: tuple[str, ...]) -> tuple[Account, Loaded]:
 
 
 def accepted(loaded: Loaded) -> Account:
-    """The account of what was read; how many warnings there are goes to standard error.
+    """The account of what was read; the number of warnings is printed on standard error.
 
     Raises:
         InputError: the definitions have problems; they are printed to standard error first.
@@ -159,23 +159,23 @@ def accepted(loaded: Loaded) -> Account:
         errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
         raise InputError(
             f"the definitions have {counted(errors, 'problem')}",
-            "mend what is listed above, then run it again",
+            "correct the problems above, then run it again",
         )
     warn(loaded)
     return loaded.account
 
 
 def files_of(loaded: Loaded) -> list[DefinitionFile]:
-    """The files that were read, all of them without an error."""
+    """The files that were read, if none has an error."""
     return [
         DefinitionFile(name, text) for name, text in zip(loaded.files, loaded.texts, strict=True)
     ]
 
 
 def warn(*read: Loaded) -> None:
-    """Print one line on standard error if there are warnings about definitions: how many.
+    """Print the number of warnings about definitions, if any, in one line on standard error.
 
-    Accepted ones do not count; nor, where there are no outputs, that audiences have no connection.
+    Accepted ones do not count, nor, without outputs, those about audiences without a connection.
     """
     from cdp_stream.lint import warnings_of
 
@@ -195,7 +195,7 @@ def known_audience(plan: Plan, audience_id: str) -> str:
     """The id, if the plan has that audience or milestone.
 
     Raises:
-        UsageError: it has not, and a near miss is suggested; or it is not calculated.
+        UsageError: it does not, and a similar id is suggested; or it is not calculated.
     """
     known = [audience.id for audience in plan.audiences]
     if any(one.id == audience_id and not one.computed for one in plan.account.audiences):
@@ -206,7 +206,7 @@ def known_audience(plan: Plan, audience_id: str) -> str:
         )
     if audience_id in known and audience_id not in calculated_audiences(plan.account.audiences):
         raise UsageError(
-            f"`{audience_id}` is a draft, which is checked and never calculated",
+            f"`{audience_id}` is a draft, which is checked but never calculated",
             "delete its `status: draft`",
         )
     if audience_id not in known:
@@ -218,14 +218,14 @@ def known_input(plan: Plan, input_id: str | None) -> None:
     """Check the value of `--input`.
 
     Raises:
-        UsageError: the plan has no such input; a near miss is suggested.
+        UsageError: the plan has no such input; a similar id is suggested.
     """
     if input_id is not None and input_id not in plan.inputs:
         raise unknown("input", input_id, list(plan.inputs))
 
 
 def unknown(kind: str, name: str, known: list[str]) -> UsageError:
-    """The error that something named is not there; a near miss is suggested."""
+    """The error that something named does not exist; a similar name is suggested."""
     near = get_close_matches(name, known, 1)
     hint = (
         f"did you mean `{near[0]}`?"

@@ -1,4 +1,4 @@
-"""`cdp outputs`: how outputs stand, and stopping and going on by hand."""
+"""`cdp outputs`: shows, pauses and resumes outputs."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 @click.group(
     epilog="Example: cdp outputs resume crm-mail",
-    help="Show how outputs stand, pause them, and resume them after a fault.",
+    help="Show the state of outputs, pause them, and resume them after a fault.",
 )
 def command() -> None:
     """Hold the verbs."""
 
 
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that all of them take."""
+    """The flags of every verb."""
     for option in (
         click.option(
             "--definitions", multiple=True, metavar="FILE",
             help="Definition files, for outputs that have not run yet; repeat for several.",
         ),
         click.option(
-            "--prefix", metavar="NAME", help="What topics and groups begin with.  [default: cdp]"
+            "--prefix", metavar="NAME", help="Prefix of topics and groups.  [default: cdp]"
         ),
         click.option(
             "--broker", metavar="HOST:PORT,...",
@@ -80,7 +80,7 @@ def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as clic
             _age(status), f"{status.rejected:,}",
         )  # fmt: skip
     console.print(table)
-    # Below the table, for a fault is a sentence: a column of it would be a word wide.
+    # Below the table, because a fault is a sentence: its column would be a word wide.
     for status in statuses:
         if status.fault is not None:
             console.print(Text(f"{status.id}: {status.fault}"))
@@ -91,7 +91,7 @@ def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as clic
 @_shared
 @_json
 def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
-    """Show one OUTPUT: what stands still, since when, why, and what to do."""
+    """Show one OUTPUT: what is stopped, since when, why, and what to do."""
     (status,) = asyncio.run(_statuses(_settings(flags), flags["definitions"], output))
     if as_json:
         shown = _row(status) | {
@@ -121,7 +121,7 @@ def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN4
             f"{instant_text(connection.since)}{why}"
         )
     if status.next_step is not None:
-        click.echo(f"to go on: {status.next_step}")
+        click.echo(f"to resume: {status.next_step}")
 
 
 @command.command("pause", epilog="Example: cdp outputs pause crm-mail")
@@ -138,7 +138,7 @@ def pause_output(output: str, connection: str | None, **flags: Any) -> None:  # 
 @_connection
 @_shared
 def resume_output(output: str, connection: str | None, **flags: Any) -> None:  # noqa: ANN401
-    """Let OUTPUT, or one connection of it, go on where it stopped."""
+    """Resume OUTPUT, or one connection of it, where it stopped."""
     asyncio.run(_resume(_settings(flags), flags["definitions"], output, connection))
 
 
@@ -169,14 +169,14 @@ def _age(status: OutputStatus) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What there is.
+    """The known outputs and connections.
 
     Attributes:
         connectors: by output.
         connections: ids by output, of the definitions that were given or applied, and of those
             that its sink last ran.
         defined: outputs of the definitions that were given or applied.
-        removed: outputs with a topic that are defined no more, as far as can be told.
+        removed: outputs with a topic that are no longer defined, as far as is known.
     """
 
     connectors: Mapping[str, str | None]
@@ -213,7 +213,7 @@ async def _state(
             | {one.id for one in defined if one.output == output}
             for output in connectors
         }
-        # A worker may run other definitions than those that were applied: then its sinks know.
+        # A worker may run other definitions than the applied ones; its sinks record them.
         removed = {output for output, connector in connectors.items() if connector is None}
         yield (
             faults,
@@ -228,7 +228,7 @@ async def _state(
 
 
 async def applied_account(settings: Settings) -> Account | None:
-    """The newest applied definitions, where there are any that this release can read."""
+    """The newest applied definitions, if there are any that this release can read."""
     from cdp_stream.definitions.load import load_texts
     from cdp_stream.kafka.clients.client_settings import client_settings
     from cdp_stream.kafka.definitions_topic import read_applied
@@ -285,7 +285,7 @@ async def _pause(
         what = _named(output, connection)
         record = faults.record(connection or output)
         if record is not None:
-            click.echo(f"{what} stands still already: {record['state']}")
+            click.echo(f"{what} is stopped already: {record['state']}")
             return
         await faults.put(paused(output, connection, wall_ms()))
         click.echo(f"{what} is paused; its changes wait")
@@ -303,11 +303,11 @@ async def _resume(
             _check_known(known, output, connection)
         what = _named(output, connection)
         if faults.record(connection or output) is None:
-            hint = f"; these stand still: {', '.join(stopped)}" if stopped else ""
+            hint = f"; these are stopped: {', '.join(stopped)}" if stopped else ""
             click.echo(f"{what} runs already{hint}")
             return
         await faults.put(running(output, connection, wall_ms()))
-        click.echo(f"{what} goes on where it stopped")
+        click.echo(f"{what} resumes where it stopped")
 
 
 def _named(output: str, connection: str | None) -> str:
@@ -323,11 +323,11 @@ def _check_known(known: _Known, output: str, connection: str | None) -> None:
     if connection in ids:
         return
     if not (ids or output in known.defined):
-        # Its workers have definitions of their own, and no sink has told of them yet.
+        # Its workers have definitions of their own, which no sink has recorded yet.
         if connection.endswith(f"@{output}"):
             return
         raise UsageError(
-            f"connection `{connection}` is none of output {output}",
+            f"connection `{connection}` does not belong to output {output}",
             f"write it as <audience>@{output}",
         )
     (near, *_) = (*get_close_matches(connection, ids, 1), None)

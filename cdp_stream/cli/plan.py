@@ -11,8 +11,8 @@ EXIT_CHANGES = 2
 
 @click.command(
     "plan",
-    help="Show what `cdp apply` would change against what is applied; writes nothing. The files "
-    "are all of the account's: what is not in them is removed.\n\n"
+    help="Show what `cdp apply` would change; writes nothing. The files are the whole account: "
+    "what is not in them is removed.\n\n"
     "Example: cdp plan definitions/ --broker localhost:9092",
 )
 @click.option(
@@ -28,7 +28,7 @@ def command(
     detailed_exitcode: bool,
     **flags: str | None,
 ) -> int:
-    """Print the plan; the exit code is returned."""
+    """Print the plan; return the exit code."""
     plan = planned(files, count_members=count_members, **flags)
     click.echo(as_json(plan) if as_json_ else as_text(plan))
     return EXIT_CHANGES if detailed_exitcode and plan.changes else 0

@@ -40,7 +40,7 @@ _LINES_NAMED = 5
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
-    help="At most so many batches a second.  [default: as fast as the broker takes them]",
+    help="Batches a second at most.  [default: as fast as the broker accepts them]",
 )
 @click.option(
     "--until",
@@ -52,10 +52,10 @@ _LINES_NAMED = 5
 @click.option(
     "--force",
     is_flag=True,
-    help="Take an --until in the future: what arrives before it will then be late.",
+    help="Accept an --until in the future: what arrives before it will then be late.",
 )
 @click.option(
-    "--create", is_flag=True, help="Make the topics where nothing has run with this prefix yet."
+    "--create", is_flag=True, help="Create the topics if nothing has run with this prefix yet."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.pass_context
@@ -75,12 +75,12 @@ def command(
     if until is not None and until > wall_ms() and not force:
         raise UsageError(
             f"--until: {instant_text(until)} is in the future: the time of a partition never moves "
-            "back, so that all that arrives before that instant would be late",
-            "name an instant that has passed, or `last`; or add --force on a system for trials",
+            "back, so everything that arrives before that instant would be late",
+            "name an instant that has passed, or `last`; or add --force on a test system",
         )
     flags = {"broker": broker, "prefix": prefix}
     settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
-    # A flag that was not given and `--until last` both have the value None.
+    # Without the flag, and with `--until last`, the value is None.
     source = context.get_parameter_source("until")
     mark = source is not click.core.ParameterSource.DEFAULT
     started = time.monotonic()
@@ -100,15 +100,15 @@ def command(
                 )
 
         published = asyncio.run(publish())
-    _tell(published, settings, time.monotonic() - started, as_json=as_json)
+    _report(published, settings, time.monotonic() - started, as_json=as_json)
 
 
-def _tell(published: Published, settings: Settings, seconds: float, *, as_json: bool) -> None:
+def _report(published: Published, settings: Settings, seconds: float, *, as_json: bool) -> None:
     if published.too_long:
         named = ", ".join(map(str, published.too_long[:_LINES_NAMED]))
         more = len(published.too_long) - _LINES_NAMED
         click.echo(
-            f"not published, as longer than {LONGEST_VALUE:,} bytes: line {named}"
+            f"not published, longer than {LONGEST_VALUE:,} bytes: line {named}"
             + (f" and {more} more" if more > 0 else ""),
             err=True,
         )
@@ -126,9 +126,9 @@ def _tell(published: Published, settings: Settings, seconds: float, *, as_json: 
     what, topic = counted(published.records, "batch"), settings.topic("events")
     parts = [f"published {what} to {topic} in {seconds:.1f} s"]
     if published.keyless:
-        parts.append(f"{published.keyless:,} of them with no key, to be rejected by the worker")
+        parts.append(f"{published.keyless:,} of them without a key, which the worker rejects")
     if published.after_until:
-        parts.append(f"{published.after_until:,} left out as they arrive after --until")
+        parts.append(f"{published.after_until:,} left out because they arrive after --until")
     if published.marker is not None:
         parts.append(f"time marker {instant_text(published.marker)} in every partition")
     click.echo("; ".join(parts))

@@ -1,4 +1,4 @@
-"""`cdp rejected`: what was rejected, of the input or of an output: listed, shown, sent again."""
+"""`cdp rejected`: lists, shows and resends rejected records, of the input or of an output."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _FLAGS = "flags"
 
 
 def _where(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that all of them take."""
+    """The flags of every verb."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="JSON, one object a line."),
         click.option(
-            "--prefix", metavar="NAME", help="What topics and groups begin with.  [default: cdp]"
+            "--prefix", metavar="NAME", help="Prefix of topics and groups.  [default: cdp]"
         ),
         click.option(
             "--broker", metavar="HOST:PORT,...",
@@ -57,11 +57,11 @@ def _where(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that choose some of them."""
+    """The flags that select records."""
     for option in (
         click.option(
             "--since", type=Instant(), metavar="ISO8601",
-            help="Only what was rejected from then on.",
+            help="Only records rejected at this instant or later.",
         ),
         click.option(
             "--reason", metavar="TEXT",
@@ -91,7 +91,7 @@ def command(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - 
 @_which
 @click.option(
     "--limit", type=click.IntRange(min=0), default=20, show_default=True, metavar="N",
-    help="How many of the newest are shown below the counts; with --json all are.",
+    help="How many of the newest are shown below the counts; --json prints all.",
 )  # fmt: skip
 @click.pass_obj
 def list_rejected(obj: dict[str, Any], /, limit: int, **flags: Any) -> None:  # noqa: ANN401
@@ -104,7 +104,7 @@ def list_rejected(obj: dict[str, Any], /, limit: int, **flags: Any) -> None:  # 
 @_where
 @click.pass_obj
 def show_rejected(obj: dict[str, Any], /, place: str, **flags: Any) -> None:  # noqa: ANN401
-    """Print one record with its headers and its value, which may hold personal data."""
+    """Print one record with its headers and its value, which may contain personal data."""
     flags = _together(obj, flags)
     at = _place(place)
     found: list[tuple[Rejected, bool]] = []
@@ -144,9 +144,9 @@ def show_rejected(obj: dict[str, Any], /, place: str, **flags: Any) -> None:  # 
 @_where
 @_which
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--again", is_flag=True, help="Those too that were sent again before.")
-@click.option("--force", is_flag=True, help="Those too that would only be rejected again.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option("--again", is_flag=True, help="Also those that were sent again before.")
+@click.option("--force", is_flag=True, help="Also those that would only be rejected again.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @click.pass_obj
 def resend_rejected(
     obj: dict[str, Any],
@@ -158,13 +158,13 @@ def resend_rejected(
     dry_run: bool,
     **flags: Any,  # noqa: ANN401
 ) -> None:
-    """Send records again to where they came from, as they came: to cdp.events, or with --output to
+    """Send records again, unchanged, to where they came from: to cdp.events, or with --output to
     the output.
     """
     flags = _together(obj, flags)
     if not (places or everything or flags["reason"] or flags["since"] is not None):
         raise UsageError(
-            "cdp rejected resend: nothing says which",
+            "cdp rejected resend: no records are selected",
             "name records, or give --reason, --since or --all",
         )
     at = frozenset(map(_place, places))
@@ -181,7 +181,7 @@ def resend_rejected(
 
 
 def _together(obj: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags of a verb, and behind them those before it."""
+    """The flags after a verb, which override those before it."""
     before: dict[str, Any] = obj[_FLAGS]
     return before | {name: flag for name, flag in flags.items() if flag not in {None, False}}
 
@@ -189,7 +189,7 @@ def _together(obj: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 def _place(text: str) -> tuple[int, int]:
     if not _PLACE.fullmatch(text):
         raise UsageError(
-            f"`{text}` is no PARTITION:OFFSET", "copy one from the list of `cdp rejected`"
+            f"`{text}` is not PARTITION:OFFSET", "copy one from the list of `cdp rejected`"
         )
     partition, _, offset = text.partition(":")
     return int(partition), int(offset)
@@ -204,7 +204,7 @@ class _Around:
 
 @asynccontextmanager
 async def _rejects(flags: dict[str, Any]) -> AsyncIterator[_Around]:
-    """The topic of rejects that flags name, and what goes with it."""
+    """The topic of rejects that flags name, with settings and a producer."""
     from cdp_stream.kafka.topics.ensure import ensure_sink_topics
     from cdp_stream.sinks.process import state_topics
     from cdp_stream.sinks.rejects.rejected_topic import RejectedTopic
@@ -292,7 +292,7 @@ def _list(flags: dict[str, Any], *, limit: int) -> None:
     for one, was_sent in newest:
         sent = " (sent again)" if was_sent else ""
         place = f"{one.partition}:{one.offset}"
-        # As text, for what a partner says may look like markup.
+        # As text, because a partner's answer may look like markup.
         console.print(Text(f"{place}  {instant_text(one.time)}  {_cut(one.reason)}{sent}"))
         if detail := one.header("detail"):
             console.print(Padding(Text(_cut(detail)), (0, 0, 0, 4), expand=False))
@@ -328,7 +328,7 @@ def _readable(raw: bytes | None) -> str | None:
 
 
 def _printed(text: str | None) -> str:
-    """A text with nothing in it that a terminal obeys."""
+    """A text without control characters."""
     shown = "" if text is None else text
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in shown)
 

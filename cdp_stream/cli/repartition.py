@@ -1,4 +1,4 @@
-"""`cdp repartition`: another partition count for a system that has been running."""
+"""`cdp repartition`: gives a stopped system more partitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cdp_stream.settings import load_settings
     required=True,
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="How many partitions cdp.events and the topics beside it are to have.",
+    help="The new number of partitions of cdp.events and its topics.",
 )
 @click.option("--dry-run", is_flag=True, help="Check and count, and change nothing.")
 @click.option(
@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Give a stopped system more partitions, and move every profile's state to its new one.
 
-    Producers and workers are stopped before. Interrupted, it is run again and goes on.
+    Stop producers and workers before. If it is interrupted, run it again: it continues.
     """
     flags = {"broker": broker, "prefix": prefix}
     settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)

@@ -1,4 +1,4 @@
-"""`cdp replay`: the engine with no Kafka."""
+"""`cdp replay`: the engine without Kafka."""
 
 from __future__ import annotations
 
@@ -33,9 +33,15 @@ from cdp_stream.offline.unmatched import Unmatched
 @definitions_option
 @events_option
 @click.option(
-    "--until", type=InstantOrLast(), default="last", show_default=True, help="How far time runs."
+    "--until",
+    type=InstantOrLast(),
+    default="last",
+    show_default=True,
+    help="The instant at which time ends.",
 )
-@click.option("--out", metavar="FILE", help="Where the changes go.  [default: - (standard output)]")
+@click.option(
+    "--out", metavar="FILE", help="The file for the changes.  [default: - (standard output)]"
+)
 @click.option(
     "--audience",
     "audiences",
@@ -47,7 +53,7 @@ from cdp_stream.offline.unmatched import Unmatched
 @click.option(
     "--rejected",
     metavar="FILE",
-    help="Where lines that could not be used go, one JSON object each.",
+    help="The file for lines that could not be used, one JSON object each.",
 )
 def command(
     definitions: tuple[str, ...],

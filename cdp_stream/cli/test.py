@@ -24,7 +24,7 @@ _STYLES = {"ok": "green", "FAIL": "bold red", "-": "red", "+": "green"}
 @click.command(epilog="Example: cdp test tests/paris-premium.yaml --junit results.xml")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--json", "as_object", is_flag=True, help="Print one JSON object.")
-@click.option("--junit", metavar="FILE", help="Write the results as JUnit XML besides.")
+@click.option("--junit", metavar="FILE", help="Also write the results as JUnit XML.")
 def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
     """Run the tests of test files: given batches, expect members and changes at instants. A folder
     means its *.yaml. Exits 1 when a test fails or a file is wrong.
@@ -52,7 +52,7 @@ def command(files: tuple[str, ...], as_object: bool, junit: str | None) -> int:
 
 
 def _run(suite: Suite, unmatched: list[Unmatched]) -> tuple[Outcome, ...]:
-    """Run the tests of a file; test files about the same definitions are looked at together."""
+    """Run the tests of a file; files about the same definitions share one `Unmatched`."""
     about = next((one for one in unmatched if one.plan.account == suite.plan.account), None)
     if about is None:
         about = Unmatched(suite.plan)

@@ -33,13 +33,13 @@ TOPOLOGIES = ("profiles", "sinks")
     multiple=True,
     metavar="FILE",
     help="A definition file, or a folder of *.yaml; repeat for several.  [default: what was "
-    "applied with `cdp apply`, and whatever is applied later]",
+    "applied with `cdp apply`, and what is applied later]",
 )
 @click.option(
     "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
 )
 @click.option(
-    "--prefix", metavar="NAME", help="What topics and consumer groups begin with.  [default: cdp]"
+    "--prefix", metavar="NAME", help="Prefix of topics and consumer groups.  [default: cdp]"
 )
 @click.option(
     "--data-dir", metavar="DIR", help="Local files; created if missing.  [default: cdp-data]"
@@ -63,10 +63,12 @@ TOPOLOGIES = ("profiles", "sinks")
 @click.option(
     "--guarantee",
     metavar="NAME",
-    help="exactly-once or at-least-once.  [default: exactly-once where the broker can]",
+    help="exactly-once or at-least-once.  [default: exactly-once if the broker has transactions]",
 )
 @click.option(
-    "--clock", metavar="wall|stream", help="What moves time when nothing arrives.  [default: wall]"
+    "--clock",
+    metavar="wall|stream",
+    help="What advances time when nothing arrives.  [default: wall]",
 )
 @click.option(
     "--grace", metavar="DURATION", help="How long a record may be on its way.  [default: 250ms]"
@@ -75,7 +77,7 @@ TOPOLOGIES = ("profiles", "sinks")
 @click.option(
     "--partitions",
     metavar="N",
-    help="Partitions of cdp.events, if it is to be created.  [default: 4]",
+    help="Partitions of cdp.events, if it has to be created.  [default: 4]",
 )
 def command(
     definitions: tuple[str, ...],
@@ -92,10 +94,10 @@ def command(
     settings, sources = load_settings(flags, os.environ, SETTINGS_FILE)
     read = load_account(definitions) if definitions else None
     if "sinks" not in topologies and outputs:
-        raise UsageError("--output: the sinks are left out by --only", "name sinks with --only")
+        raise UsageError("--output: --only leaves the sinks out", "add sinks to --only")
     if "sinks" in topologies and read is not None:
         _check_outputs(read[0], outputs, settings, is_child=sinks_child)
-    if not sinks_child:  # the parent has asked
+    if not sinks_child:  # the parent has checked it
         _check_broker(settings)
     _make_data_dir(settings, is_child=sinks_child)
     if "profiles" not in topologies:
@@ -103,22 +105,22 @@ def command(
             settings, _source(settings, read), outputs, is_child=sinks_child,
             may_lack=sinks_restarted and read is None,
         )  # fmt: skip
-    # Faust takes a second to import; a mistake in the definitions is told before.
+    # Importing Faust is slow; problems of the definitions are reported first.
     from cdp_stream.kafka.runtime.process import run_worker
+    from cdp_stream.partition.memory_budget import MemoryBudget
     from cdp_stream.partition.processor import ProfileProcessor
-    from cdp_stream.partition.room import Room
     from topologies.profiles import create_app
 
     source = _source(settings, read)
-    events, room = settings.topic("events"), Room(settings.memory_for("rows"))
-    # Of what is applied, outputs may come at any time.
+    events, budget = settings.topic("events"), MemoryBudget(settings.memory_for("rows"))
+    # With applied definitions, an output may be added at any time.
     with_sinks = "sinks" in topologies and (read is None or bool(read[0].outputs))
     return run_worker(
         settings,
         lambda delivery_settings, partitions, metrics: create_app(
             delivery_settings,
             lambda number: ProfileProcessor(
-                source.latest, events, number, room, source.known, partitions
+                source.latest, events, number, budget, source.known, partitions
             ),
             partitions=partitions,
             definitions=source,
@@ -131,7 +133,7 @@ def command(
 
 
 def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> DefinitionsSource:
-    """The definitions of files; where none are named, those of the topic."""
+    """The definitions of the named files, else those of the topic."""
     from cdp_stream.kafka.definitions_source import AppliedDefinitions, FileDefinitions
     from cdp_stream.partition.definitions import Definitions
 
@@ -155,13 +157,13 @@ def _topologies(only: str | None) -> list[str]:
 def _check_outputs(
     account: Account, only: tuple[str, ...], settings: Settings, *, is_child: bool
 ) -> None:
-    """Tell what is missing or wrong before anything is started.
+    """Report what is missing or wrong before anything is started.
 
-    An output whose settings do not fit is told, and gets a fault as the sinks start; the others
+    An output with invalid settings is reported, and has a fault when the sinks start; the others
     run.
 
     Raises:
-        UsageError: an output is named that is not defined, or variables are not to be had.
+        UsageError: an output is named that is not defined, or variables are not set or allowed.
     """
     from cdp_stream.sinks.http.secrets import Secrets
     from cdp_stream.sinks.outputs import check_environment, faults_of, selected
@@ -169,7 +171,7 @@ def _check_outputs(
     wanted = selected(account.outputs, only)
     secrets = Secrets(os.environ, settings.secret_names)
     check_environment(wanted, account.connections, secrets)
-    if not is_child:  # the parent has told it
+    if not is_child:  # the parent has reported it
         for fault in faults_of(wanted, secrets, settings.outputs_dir):
             click.echo(f"cdp: {fault}", err=True)
 
@@ -194,7 +196,7 @@ def _run_sinks(
 def _sinks_child(
     definitions: tuple[str, ...], outputs: tuple[str, ...], flags: dict[str, str | None]
 ) -> Companion:
-    """The same command for the sinks alone; it reads environment and `cdp.toml` itself."""
+    """The same command for the sinks alone; it reads the environment and `cdp.toml` itself."""
     from cdp_stream.sinks.child import ChildMetrics, SinksChild
 
     command = [sys.executable, "-m", "cdp_stream", "worker", "--only", "sinks", "--sinks-child"]
@@ -208,7 +210,7 @@ def _sinks_child(
 
 
 def _check_broker(settings: Settings) -> None:
-    """See that there is a broker before anything is left on disk."""
+    """Check that the broker answers before anything is written to disk."""
     from cdp_stream.kafka.topics.ensure import check_broker
 
     asyncio.run(check_broker(settings))
@@ -222,7 +224,7 @@ def _make_data_dir(settings: Settings, *, is_child: bool) -> None:
         make_private(directory)
         if not is_child and is_open_to_others(directory):
             click.echo(
-                f"cdp: {directory} is open to other users, and rows hold personal data; run "
+                f"cdp: {directory} is open to other users, and rows contain personal data; run "
                 f"`chmod o-rwx {directory}`",
                 err=True,
             )

@@ -20,7 +20,8 @@ from cdp_stream.formats.rejects import Reason
 from cdp_stream.kafka.audience_metrics import AudienceMetrics
 from cdp_stream.kafka.log import Tallied
 from cdp_stream.kafka.runtime.backfill_progress import BackfillProgress
-from cdp_stream.partition.effects import Effects, Headers, Processor
+from cdp_stream.partition.effects import Effects, Headers
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Metrics"]
@@ -231,7 +232,7 @@ class Metrics:
         if seconds is not None:
             self._transaction_seconds.observe(seconds)
 
-    def sample(self, partition: int, *, lag: int, limit: int, processor: Processor) -> None:
+    def sample(self, partition: int, *, lag: int, limit: int, processor: ProfileProcessor) -> None:
         """Set what a partition's gauges show.
 
         Args:
@@ -247,10 +248,10 @@ class Metrics:
         overdue = 0 if next_due is None else max(0, time - next_due)
         self._overdue.labels(partition).set(overdue / 1000)
         self._due_waiting.labels(partition).set(processor.due_waiting())
-        version = processor.version or ""
+        version = processor.rollout.version or ""
         self._version.labels(partition).set(int(version) if version.isdecimal() else 0)
-        self._unswept.labels(partition).set(processor.rows_to_sweep())
-        self._missing.labels(partition).set(len(processor.missing))
+        self._unswept.labels(partition).set(processor.rollout.rows_to_migrate())
+        self._missing.labels(partition).set(len(processor.rollout.missing))
         true_until = limit if next_due is None else min(limit, next_due)
         self._audiences.sample(partition, true_until, processor.audience_sizes())
         self._sampled.add(partition)

@@ -42,8 +42,8 @@ from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 from cdp_stream.partition.placement import Placed, everywhere
-from cdp_stream.partition.room import KeptRows, Room
 from cdp_stream.partition.sources import Laid
 
 __all__ = ["Backfill", "can_go_on"]
@@ -68,7 +68,7 @@ class Backfill:
         self,
         account: Account,
         slots: Collection[str],
-        room: Room | None = None,
+        room: MemoryBudget | None = None,
         history: HistoryPlan | None = None,
         is_placed: Placed = everywhere,
     ) -> None:
@@ -82,10 +82,10 @@ class Backfill:
         self._decoder = BatchDecoder(history.plan.inputs)
         self._store: Mapping[bytes, bytes] = {}
         self._stored = array("q")
-        self._room = room if room is not None else Room()
+        self._room = room if room is not None else MemoryBudget()
         self._room.join(self)
         self._is_placed = is_placed
-        self._rows = KeptRows()
+        self._rows = RowCache()
         self._dirty: dict[int, None] = {}
         self._new: set[int] = set()
         self._taken: list[int] = []
@@ -280,7 +280,7 @@ class Backfill:
     @property
     def is_near_full(self) -> bool:
         """Whether no more than a few records should be read at a time."""
-        return 2 * self._rows.taken > self._room.share()
+        return 2 * self._rows.used > self._room.share()
 
     @property
     def is_saving(self) -> bool:
@@ -295,7 +295,7 @@ class Backfill:
     @property
     def unsaved_bytes(self) -> int:
         """About the memory that they take: as much as as many others."""
-        return self._rows.taken * len(self._dirty) // max(1, len(self._rows))
+        return self._rows.used * len(self._dirty) // max(1, len(self._rows))
 
     def save(self, limit: int, size: int) -> Effects:
         """Write some more rows; behind the last of them, the position as the first were written.
@@ -358,7 +358,7 @@ class Backfill:
     # Handing over
 
     def take(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
-        """The state of a profile's slots at an instant, by slot; its row goes (`taken`).
+        """The state of a profile's slots at an instant, by slot; its row goes (`merged`).
 
         Args:
             epoch: of the profile's live row. One that began since has its history already.
@@ -379,9 +379,9 @@ class Backfill:
             return {}
         return {slot: state for slot, state in row.slots.items() if slot in self.slots}
 
-    def taken(self) -> dict[bytes, None]:
-        """What removes the rows that were handed over since this was asked last; behind the live
-        rows that have them now.
+    def merged(self) -> dict[bytes, None]:
+        """Removes the rows that were taken since the last call; to be written behind the live rows
+        that have their content now.
         """
         if not self._taken:
             return {}

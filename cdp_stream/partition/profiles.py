@@ -1,5 +1,5 @@
-"""The profiles of one partition: their rows, as bytes in its store and decoded while they are in
-use, each under the definitions in force; and when each is due.
+"""The rows of one partition: bytes in its store, decoded while they are in use and then under the
+definitions in force; the timer of each profile; and the partition's own time and position.
 """
 
 from __future__ import annotations
@@ -9,11 +9,19 @@ from collections.abc import Mapping
 from cdp_stream.core.change import Change
 from cdp_stream.core.due import DueInstants
 from cdp_stream.core.row import FOREVER, NEVER, Row
-from cdp_stream.formats.rows import decode_row, encode_row
-from cdp_stream.partition.epochs import Epochs
-from cdp_stream.partition.histories import Histories
+from cdp_stream.formats.rows import (
+    PARTITION_KEY,
+    PartitionState,
+    decode_row,
+    encode_partition,
+    encode_row,
+)
+from cdp_stream.partition.active_definitions import ActiveDefinitions
+from cdp_stream.partition.backfill_store import BackfillStore
+from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 from cdp_stream.partition.placement import Placed
-from cdp_stream.partition.room import KeptRows, Room
+from cdp_stream.partition.restored import RestoredRows, read_rows
 
 __all__ = ["Profiles"]
 
@@ -22,12 +30,15 @@ class Profiles:
     """The rows of one partition.
 
     Args:
-        epochs: the definitions, under which rows are brought as they are loaded.
-        histories: what was read of the history of rows.
-        room: how much memory decoded rows may take.
+        active: the definitions to which rows are migrated as they are loaded.
+        backfills: history that was read for rows.
+        budget: how much memory decoded rows may take.
         is_here: whether a profile is placed in this partition.
 
     Attributes:
+        time: the partition's time, epoch ms; never moves back; -1 before the first record, unless
+            profiles were moved to it.
+        position: offset of the last record applied; -1 before the first.
         is_here: as above.
         decoded: those that were touched lately, by profile; the oldest first. Between two calls
             they are as in the store, and all of profiles that are placed here.
@@ -35,23 +46,38 @@ class Profiles:
         due: the instants at which rows may change by themselves.
     """
 
-    def __init__(self, epochs: Epochs, histories: Histories, room: Room, is_here: Placed) -> None:
-        self._epochs = epochs
-        self._histories = histories
-        self._room = room
-        self._room.join(self)
-        self.is_here = is_here
+    def __init__(
+        self,
+        active: ActiveDefinitions,
+        backfills: BackfillStore,
+        budget: MemoryBudget,
+        is_here: Placed,
+    ) -> None:
+        self._active = active
+        self._backfills = backfills
+        self._budget = budget
+        self._budget.join(self)
         self._misplaced: list[int] = []
-        self._outdated: list[KeptRows] = []
-        self.decoded = KeptRows()
+        self._outdated: list[RowCache] = []
+        self.time = self.position = -1
+        self.is_here = is_here
+        self.decoded = RowCache()
         self.store: Mapping[bytes, bytes] = {}
         self.due = DueInstants()
 
-    def restore(self, store: Mapping[bytes, bytes]) -> None:
-        """Begin with a store; its due instants are to be added."""
+    def restore(self, store: Mapping[bytes, bytes]) -> RestoredRows:
+        """Begin with a live store; returns what its rows say.
+
+        Raises:
+            OutsideError: a row is damaged, or of another release's format, or profiles are being
+                moved to other partitions.
+        """
         self.store = store
-        self.decoded = KeptRows()
+        self.decoded = RowCache()
         self.due = DueInstants()
+        found = read_rows(store, self.due.add)
+        self.time, self.position = found.time, found.position
+        return found
 
     def is_known(self, mpid: int) -> bool:
         """Whether a profile has a row."""
@@ -61,7 +87,7 @@ class Profiles:
         return self.store.get(b"%d" % mpid) is not None
 
     def load(self, mpid: int, changes: list[Change], touched: dict[int, Row | None]) -> Row:
-        """Decode a row, and bring it under the definitions in force.
+        """Decode a row, and migrate it to the definitions in force.
 
         Args:
             mpid: a profile that is not among the decoded ones; may be new.
@@ -94,42 +120,46 @@ class Profiles:
     def _read(self, mpid: int, changes: list[Change], touched: dict[int, Row | None]) -> Row:
         value = self.store.get(b"%d" % mpid)
         if value is None:
-            row = self.decoded[mpid] = Row(mpid, self._epochs.epoch)
+            row = self.decoded[mpid] = Row(mpid, self._active.epoch)
             return row
         row = self.decoded[mpid] = decode_row(mpid, value)
         self.decoded.count((row,))
-        if self._epochs.migrate(row, changes, self._histories):
+        if self._active.migrate(row, changes, self._backfills):
             touched[mpid] = row
             if row.due < FOREVER:
                 self.due.add(row.due, mpid)
         return row
 
-    def encoded(self, touched: Mapping[int, Row | None]) -> dict[bytes, bytes | None]:
-        """Rows that a call has touched as they are to be written; nothing of a profile that was
-        forgotten. That ends the call: room is made for the next.
+    def write(self, touched: Mapping[int, Row | None], effects: Effects) -> None:
+        """End a call that touched rows: they are written, and of a profile that was forgotten
+        nothing. Then memory is freed for the next call.
         """
-        written = {
-            b"%d" % mpid: None if row is None or row.clock == NEVER else encode_row(row)
-            for mpid, row in touched.items()
-        }
+        for mpid, row in touched.items():
+            value = None if row is None or row.clock == NEVER else encode_row(row)
+            effects.rows[b"%d" % mpid] = value
         self.decoded.count(touched.values())
         for mpid in self._misplaced:
             if mpid in self.decoded:
                 self.decoded.forget(mpid)
         self._misplaced.clear()
-        self._make_room()
-        return written
+        self._free_memory()
+        self.end_write(effects)
 
-    def _make_room(self) -> None:
+    def end_write(self, effects: Effects) -> None:
+        """Add the partition's own row, the last: who has read it has read the whole write."""
+        effects.rows.update(self._backfills.merged())
+        effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
+
+    def _free_memory(self) -> None:
         if self._outdated:
             self.let_go_outdated()
-        outdated = sum(rows.taken for rows in self._outdated)
-        self.decoded.let_go(max(0, self._room.share() - outdated))
+        outdated = sum(rows.used for rows in self._outdated)
+        self.decoded.let_go(max(0, self._budget.share() - outdated))
 
     def outdate(self) -> None:
-        """The decoded rows are of definitions that are not in force any more."""
+        """Use no decoded row any more: they are of definitions that are not in force now."""
         self._outdated.append(self.decoded)
-        self.decoded = KeptRows()
+        self.decoded = RowCache()
 
     def let_go_outdated(self) -> None:
         """Free some more of those rows; all of them at once would take tens of ms."""

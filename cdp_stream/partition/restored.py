@@ -1,4 +1,4 @@
-"""What a partition's rows say of it as it is taken over."""
+"""What the rows of a partition say of it when it is restored."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from cdp_stream.formats.rows import (
     due_of,
 )
 
-__all__ = ["Restored", "read_rows"]
+__all__ = ["RestoredRows", "read_rows"]
 
 
 @dataclass(slots=True)
-class Restored:
+class RestoredRows:
     """What rows say.
 
     Attributes:
@@ -44,18 +44,18 @@ class Restored:
     backfilled: array[int] = field(default_factory=lambda: array("q"))
 
 
-def read_rows(rows: Mapping[bytes, bytes], due_at: Callable[[int, int], None]) -> Restored:
+def read_rows(rows: Mapping[bytes, bytes], due_at: Callable[[int, int], None]) -> RestoredRows:
     """Read all rows once.
 
     Args:
         rows: the partition's.
-        due_at: told the due instant of each profile that has one, and whose.
+        due_at: called with the due instant of each profile that has one, and its id.
 
     Raises:
         OutsideError: a row is damaged, or of another release's format, or profiles are being
             moved to other partitions.
     """
-    found = Restored()
+    found = RestoredRows()
     for key, value in rows.items():
         if key[0] == OWN_ROW:
             if key == PARTITION_KEY:
@@ -70,7 +70,7 @@ def read_rows(rows: Mapping[bytes, bytes], due_at: Callable[[int, int], None]) -
                     "wait for cdp repartition, or run it again with the same --partitions: it goes "
                     "on",
                 )
-            continue  # of another, whoever wrote it reads it
+            continue  # another own row is read by whoever wrote it
         found.mpids.append(mpid := int(key))
         if (due := due_of(value)) < FOREVER:
             due_at(due, mpid)

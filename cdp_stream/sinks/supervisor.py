@@ -19,7 +19,7 @@ from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
 from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.ensure import ensure_topics
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.destination import Destination, destination_of
@@ -79,8 +79,8 @@ class Supervisor:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._waiting = Room(around.settings.memory_for("outputs_waiting"))
-        self._sending = Room(around.settings.memory_for("outputs_sending"))
+        self._waiting = MemoryBudget(around.settings.memory_for("outputs_waiting"))
+        self._sending = MemoryBudget(around.settings.memory_for("outputs_sending"))
         self._delivery_settings = DeliverySettings(around.state, around.earlier)
         self._running: dict[str, _Running] = {}
         self.failure: BaseException | None = None

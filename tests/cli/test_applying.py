@@ -44,13 +44,13 @@ def test_each_change_is_a_line_that_says_what_it_does():
             "recalculated: what it depends on changes",
             "it stops: no active connection needs it, and its members leave it",
             "tags",
-            "status; it stops: its output is told nothing more of it",
+            "status; it stops: its output receives no more changes of it",
             "its members leave it",
         ),
         start=2,
     ):
         assert lines[place].endswith(end)
-    assert lines[-1] == "Plan: 1 to add, 5 to change, 2 to remove; 3 are calculated anew."
+    assert lines[-1] == "Plan: 1 to add, 5 to change, 2 to remove; 3 to recalculate."
 
 
 def test_what_a_field_was_and_is_is_shown_below_its_definition():

@@ -69,7 +69,7 @@ def test_a_profile_without_history_is_no_member(
         (["buyers", "seven", "--at", "0"], "'seven' is no profile id"),
         (["buyers", str(2**63), "--at", "0"], "is no profile id; write a 64-bit integer"),
         (["buyers", "7", "--at", "0", "--input", "crm"], "there is no input `crm`"),
-        (["buyers", "7", "--at", "-5"], "'-5' is no instant"),
+        (["buyers", "7", "--at", "-5"], "'-5' is not an instant"),
         (["buyers", "7"], "Missing option '--at'"),
         (["buyers", "--at", "0"], "Missing argument 'MPID'"),
     ],

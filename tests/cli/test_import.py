@@ -42,7 +42,9 @@ def test_every_problem_of_a_wrong_file_is_printed(capsys: pytest.CaptureFixture[
         "wrong.json:7:17: audience.expressions[0].operator: `equal` is no operator; did you mean "
         "`equals`? [bad-value]"
     )
-    assert last == "cdp: the file is no definition of the audience-sdk; mend what is listed"
+    assert (
+        last == "cdp: the file is not a definition of the audience-sdk; correct the listed problems"
+    )
 
 
 def test_nothing_that_can_be_expressed_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

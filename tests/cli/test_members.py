@@ -85,7 +85,7 @@ def test_events_come_packed_or_by_standard_input(
         (["buyer", "--at", "0"], "no audience or milestone `buyer`; did you mean `buyers`?"),
         (["trial/vp", "--at", "0"], "did you mean `trial/vip`?"),
         (["buyers", "--at", "0", "--input", "crm"], "there is no input `crm`"),
-        (["buyers", "--at", "last"], "'last' is no instant"),
+        (["buyers", "--at", "last"], "'last' is not an instant"),
         (["buyers"], "Missing option '--at'"),
     ],
 )
@@ -109,7 +109,7 @@ def test_a_draft_is_calculated_only_where_others_refer_to_it(folder, capsys) -> 
     assert text != DEFINITIONS
     (folder / "a.yaml").write_text(text)
     assert members("buyers", at=5) == 2
-    assert "`buyers` is a draft, which is checked and never calculated" in capsys.readouterr().err
+    assert "`buyers` is a draft, which is checked but never calculated" in capsys.readouterr().err
     (folder / "a.yaml").write_text(
         text.replace("audiences:", "audiences:\n  - {id: again, criteria: {audience: buyers}}")
     )

@@ -134,7 +134,7 @@ def test_without_definitions_the_connections_are_those_that_sinks_told_of(
     assert pause("seen", "a@seen").startswith("connection a@seen is paused")
     # Of this one nobody has told anything yet.
     assert pause("new", "b@seen") == (
-        "connection `b@seen` is none of output new; write it as <audience>@new"
+        "connection `b@seen` does not belong to output new; write it as <audience>@new"
     )
     assert pause("new", "b@new").startswith("connection b@new is paused")
 

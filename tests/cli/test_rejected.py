@@ -256,5 +256,7 @@ def test_what_is_not_there_is_refused(system: System) -> None:
     assert refusal("list", "--reason", "no_json").endswith("`no_json`; did you mean `not_json`?")
     name = system.settings.topic("rejected")
     assert refusal("show", "1:5").startswith(f"{name} has no record at 1:5; see `cdp rejected`")
-    assert refusal("show", "one").startswith("`one` is no PARTITION:OFFSET; copy one")
-    assert refusal("resend").startswith("cdp rejected resend: nothing says which; name records, or")
+    assert refusal("show", "one").startswith("`one` is not PARTITION:OFFSET; copy one")
+    assert refusal("resend").startswith(
+        "cdp rejected resend: no records are selected; name records, or"
+    )

@@ -113,7 +113,7 @@ def test_input_names_the_input_of_every_batch(
         (["--audience", "buyer"], "no audience or milestone `buyer`; did you mean `buyers`?"),
         (["--audience", "trial"], "there is no audience or milestone `trial`; "),
         (["--input", "wbe"], "there is no input `wbe`; did you mean `web`?"),
-        (["--until", "soon"], "'soon' is no instant; write 2018-09-09T13:00:00Z"),
+        (["--until", "soon"], "'soon' is not an instant; write 2018-09-09T13:00:00Z"),
         (["--untli", "last"], "No such option: --untli"),
     ],
 )
@@ -143,7 +143,7 @@ def test_definitions_with_problems_are_wrong_input(
     assert err[0].startswith("a.yaml:9:")
     assert (
         err[-1]
-        == "cdp: the definitions have 2 problems; mend what is listed above, then run it again"
+        == "cdp: the definitions have 2 problems; correct the problems above, then run it again"
     )
 
 

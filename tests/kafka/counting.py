@@ -20,10 +20,7 @@ class CountingProcessor:
         self.partition = partition
         self.time = 0
         self.position = -1
-        self.version: str | None = None
-        self.is_able = True
-        self.missing: frozenset[str] = frozenset()
-        self.backfill = None
+        self.rollout = CountingRollout(self)
         self._counts: dict[bytes, int] = {}
         self._due: list[tuple[int, bytes]] = []
 
@@ -43,22 +40,6 @@ class CountingProcessor:
 
     def audience_sizes(self) -> Mapping[str, int] | None:
         return {}
-
-    def switch(self, definitions: Definitions, *, skipped: Sequence[Account] = ()) -> Effects:
-        self.version = definitions.version
-        return self._with_meta(Effects())
-
-    def to_prepare(self, definitions: Definitions | None, skipped: Sequence[Account] = ()) -> None:
-        return None
-
-    def recall(self) -> bool:
-        return True
-
-    def sweep(self, limit: int) -> Effects:
-        return self._with_meta(Effects())
-
-    def rows_to_sweep(self) -> int:
-        return 0
 
     def apply(self, records: Sequence[Record], latest: int = FOREVER) -> Effects:
         effects = Effects()
@@ -80,7 +61,7 @@ class CountingProcessor:
             effects.memberships.append((key, b"%d:%s" % (self._counts[key], value[:40])))
             effects.state.append((b"count:" + key, b"%d" % self._counts[key]))
             effects.rows[key] = self._row(key)
-        return self._with_meta(effects)
+        return self.with_meta(effects)
 
     def tick(self, until: int, limit: int) -> Effects:
         effects = Effects()
@@ -92,11 +73,11 @@ class CountingProcessor:
             effects.rows[key] = self._row(key)
         self.time = max(self.time, until)
         effects.more = bool(self._due) and self._due[0][0] <= until
-        return self._with_meta(effects)
+        return self.with_meta(effects)
 
     def mark_time(self, until: int) -> Effects:
         self.time = max(self.time, until)
-        return self._with_meta(Effects())
+        return self.with_meta(Effects())
 
     def next_due(self) -> int | None:
         return self._due[0][0] if self._due else None
@@ -105,7 +86,28 @@ class CountingProcessor:
         dues = sorted(due for due, owner in self._due if owner == key)
         return b":".join([b"%d" % self._counts.get(key, 0), *(b"%d" % due for due in dues)])
 
-    def _with_meta(self, effects: Effects) -> Effects:
+    def with_meta(self, effects: Effects) -> Effects:
         effects.rows.pop(META_ROW, None)
         effects.rows[META_ROW] = b"%d:%d" % (self.time, self.position)
         return effects
+
+
+class CountingRollout:
+    """Definitions take effect at once, and nothing depends on them."""
+
+    def __init__(self, processor: CountingProcessor) -> None:
+        self.version: str | None = None
+        self.is_available = True
+        self.missing: frozenset[str] = frozenset()
+        self.backfill = None
+        self._processor = processor
+
+    def prepare(self, definitions: Definitions | None, skipped: Sequence[Account] = ()) -> None:
+        return None
+
+    def switch(self, definitions: Definitions, *, skipped: Sequence[Account] = ()) -> Effects:
+        self.version = definitions.version
+        return self._processor.with_meta(Effects())
+
+    def rows_to_migrate(self) -> int:
+        return 0

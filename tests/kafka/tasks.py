@@ -134,8 +134,8 @@ class Driven:
         self.task.begin_epoch(0)
 
     @property
-    def processor(self):
-        return self.task.processor
+    def rollout(self):
+        return self.task.processor.rollout
 
     @property
     def observer(self):
@@ -168,7 +168,7 @@ class Driven:
     async def switches_to(self, definitions):
         """New definitions are put in force; the partition does nothing else meanwhile."""
         self.source.latest = definitions
-        while self.processor.version != definitions.version:
+        while self.rollout.version != definitions.version:
             self.task.read_history()  # asks for what is to be prepared, and there is no backfill
             await self.has_prepared()
             self.task.step()

@@ -12,7 +12,7 @@ from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, OutputTopics
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.effects import Effects
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 
 pytestmark = pytest.mark.kafka
@@ -25,7 +25,7 @@ class Delivered:
         self.settings = settings
         self.positions = []
         topic = settings.topic
-        self.room = Room(1_000_000)
+        self.room = MemoryBudget(1_000_000)
         self.lane = AtLeastOnceLane(
             lambda: producer,
             OutputTopics(

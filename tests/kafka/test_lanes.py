@@ -5,7 +5,7 @@ import asyncio
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.partition.effects import Effects
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 TOPICS = OutputTopics("m", "s", "r", "c", "o")
 
@@ -46,7 +46,7 @@ def piece(size):
 
 
 async def test_one_large_piece_leaves_no_room_to_any_lane_until_it_is_committed():
-    room = Room(1_000)
+    room = MemoryBudget(1_000)
     first, other = lane(room), lane(room)
     first[1].submit(piece(499), 1)
     assert (room.taken, other[1].has_room) == (998, True)
@@ -62,7 +62,7 @@ async def test_one_large_piece_leaves_no_room_to_any_lane_until_it_is_committed(
 
 
 async def test_what_failed_or_was_given_up_takes_no_room():
-    room = Room(1_000)
+    room = MemoryBudget(1_000)
     transactions, failing = lane(room)
     failing.submit(piece(499), None)
     await asyncio.sleep(0)
@@ -79,7 +79,7 @@ async def test_what_failed_or_was_given_up_takes_no_room():
 
 
 async def test_a_piece_that_comes_as_the_last_ends_is_delivered_too():
-    room = Room(1_000)
+    room = MemoryBudget(1_000)
     came = []
 
     def freed():

@@ -35,8 +35,12 @@ class Partition:
     missing: frozenset[str] = frozenset()
     unswept: int = 0
 
-    def rows_to_sweep(self):
+    def rows_to_migrate(self):
         return self.unswept
+
+    @property
+    def rollout(self):
+        return self
 
     def next_due(self):
         return self.due

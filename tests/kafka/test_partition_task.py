@@ -133,7 +133,7 @@ async def test_a_switch_waits_for_what_is_in_flight_and_for_what_is_due(driven):
     assert await driven.steps() == []
     driven.committer.busy = False
     pieces = await driven.steps()
-    assert driven.processor.version == "2"
+    assert driven.rollout.version == "2"
     switch = next(n for n, piece in enumerate(pieces) if b"~definitions" in piece[0].rows)
     assert len([one for one in said(pieces[:switch]) if one.startswith("delete played")]) == 100
     assert said(pieces[switch:]) == []
@@ -145,9 +145,9 @@ async def test_records_and_sweeps_take_turns(driven):
     await driven.switches_to(version(2, RED))
     driven.brings(*(sent(600 + n, 1, 1, "buy") for n in range(1_200)))
     for _ in range(2):
-        waiting, queued = driven.processor.rows_to_sweep(), driven.task.queue.count
+        waiting, queued = driven.rollout.rows_to_migrate(), driven.task.queue.count
         assert driven.task.step()
-        assert driven.processor.rows_to_sweep() < waiting
+        assert driven.rollout.rows_to_migrate() < waiting
         assert driven.task.queue.count == queued - 500
     assert sum("red" in one for one in said(await driven.steps())) > 0
 
@@ -157,15 +157,15 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(dr
     await driven.steps()
     await driven.switches_to(version(2, RED))
     driven.brings(marker(600, DAY))
-    waiting, before = driven.processor.rows_to_sweep(), len(driven.committer.pieces)
+    waiting, before = driven.rollout.rows_to_migrate(), len(driven.committer.pieces)
     assert driven.task.step()
-    assert 0 < driven.processor.rows_to_sweep() < waiting
+    assert 0 < driven.rollout.rows_to_migrate() < waiting
     # All but the marker itself.
     assert committed(driven.committer.pieces[before:]) == [600, None]
     driven.source.latest = version(3)
     await driven.steps()
     pieces = driven.committer.pieces[before:]
-    assert driven.processor.version == "3"
+    assert driven.rollout.version == "3"
     switch = next(n for n, piece in enumerate(pieces) if b"~definitions" in piece[0].rows and n)
     assert 601 in committed(pieces)
     assert sum(one.startswith("add red") for one in said(pieces)) == 600
@@ -231,12 +231,12 @@ async def test_nobody_goes_back_from_a_version_that_this_release_cannot_use(driv
     # Until others are applied that it can use.
     older.source.latest = version(6, RED)
     assert "add played:7:0:0" in said(await older.steps())
-    assert older.processor.version == "6"
+    assert older.rollout.version == "6"
 
 
 async def test_a_partition_whose_definitions_are_not_to_be_had_does_nothing_under_others(driven):
     lost = Driven(version(2), dict(driven.rows))
-    assert not lost.processor.is_able
+    assert not lost.rollout.is_available
     lost.source.latest, lost.source.are_lost = version(1), True
     lost.brings(sent(0, 7, 0, "play"))
     assert await lost.steps() == []
@@ -251,10 +251,10 @@ async def test_records_go_on_under_the_old_definitions_while_a_switch_is_prepare
     before = len(driven.committer.pieces)
     assert driven.task.step()
     assert said(driven.committer.pieces[before:]) == ["add played:7:0:0", "add not-bought:7:0:1"]
-    assert driven.processor.version == "1"
+    assert driven.rollout.version == "1"
     assert await driven.has_prepared()
     assert [one.split(":")[0] for one in said(await driven.steps())] == ["add red"]
-    assert driven.processor.version == "2"
+    assert driven.rollout.version == "2"
 
 
 async def test_a_version_that_comes_while_another_is_prepared_is_the_one_taken_up(driven):
@@ -267,7 +267,7 @@ async def test_a_version_that_comes_while_another_is_prepared_is_the_one_taken_u
     assert [one.split(":")[0] for one in said(await driven.steps())] == ["add red"]
     switches = [one for one in driven.committer.pieces[before:] if one[2]]
     assert len(switches) == 1
-    assert driven.processor.version == "3"
+    assert driven.rollout.version == "3"
 
 
 async def test_what_goes_wrong_while_a_switch_is_prepared_ends_the_work(driven):
@@ -283,11 +283,12 @@ async def test_what_a_switch_needs_is_worked_out_once_for_all_partitions():
         await one.steps()
         one.source.latest = latest
         await one.steps()
-        assert one.processor.version == "2"
-    first, second = (one.processor for one in made)
+        assert one.rollout.version == "2"
+    first, second = (one.rollout for one in made)
     assert len(first.missing) == 1
-    assert first._epochs.engine.plan is second._epochs.engine.plan
-    assert first.backfill._engine.plan is second.backfill._engine.plan
+    # One plan serves both, and one plan of the history.
+    assert first.pending is second.pending
+    assert first.backfill.slots == second.backfill.slots == first.missing
 
 
 async def test_a_failure_to_commit_ends_the_work_and_a_lost_partition_only_when_it_lasts(

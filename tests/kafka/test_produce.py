@@ -230,7 +230,7 @@ def test_until_last_ends_every_partition_with_a_marker_of_the_greatest_arrival(
 def test_until_an_instant_leaves_later_batches_out(topic: Topic) -> None:
     lines = [batch(1, 999), batch(1, 1_000), batch(1, 1_001)]
     result = topic.produce(b"\n".join(lines), "--until", "1970-01-01T00:00:01Z")
-    assert "1 left out as they arrive after --until" in result.stdout
+    assert "1 left out because they arrive after --until" in result.stdout
     assert "time marker 1970-01-01T00:00:01.000Z in every partition" in result.stdout
     values = [r.value for records in topic.records().values() for r in records if r.value]
     assert values == lines[:2]
@@ -268,7 +268,7 @@ def test_a_line_that_no_record_can_hold_is_named(topic: Topic) -> None:
     longest = b'{"mpid":1,"x":"' + b"x" * (LONGEST_VALUE - 17) + b'"}'
     assert len(longest) == LONGEST_VALUE
     result = topic.produce(batch(1, 5) + b"\n" + longest + b"\n" + longest + b" \n" + batch(1, 6))
-    assert result.stderr == "not published, as longer than 1,000,000 bytes: line 3\n"
+    assert result.stderr == "not published, longer than 1,000,000 bytes: line 3\n"
     values = [r.value for records in topic.records().values() for r in records]
     assert values == [batch(1, 5), longest, batch(1, 6)]
 

@@ -6,7 +6,7 @@ import pytest
 
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 Record = namedtuple("Record", "offset key value headers timestamp")
 
@@ -18,7 +18,7 @@ def record(offset, *, marker=False):
 
 
 def queue(*chunks, markers=()):
-    made = RecordQueue(Room())
+    made = RecordQueue(MemoryBudget())
     for offsets in chunks:
         made.add(Chunk([record(offset, marker=offset in markers) for offset in offsets], 0))
     return made
@@ -49,14 +49,14 @@ def test_what_waits_is_counted_in_bytes_keys_and_headers_included():
     assert (
         2_000 < Chunk([small._replace(headers=[("x" * 1_000, big), ("y", None)])], 0).size < 2_500
     )
-    waiting = RecordQueue(Room())
+    waiting = RecordQueue(MemoryBudget())
     empty = small._replace(key=None, value=None)
     waiting.add(Chunk([empty._replace(offset=offset) for offset in range(10_000)], 0))
     assert waiting.size > 1_000_000
 
 
 def test_fetching_pauses_above_the_share_of_memory_and_goes_on_at_half_of_it():
-    room = Room(20_000)
+    room = MemoryBudget(20_000)
     waiting, other = RecordQueue(room), RecordQueue(room)
     chunks = [Chunk([record(n) for n in range(at, at + 10)], 0) for at in range(0, 60, 10)]
     assert [waiting.add(chunk) for chunk in chunks] == [False] * 3 + [True] + [False] * 2

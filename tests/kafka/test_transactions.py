@@ -39,7 +39,7 @@ from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.effects import Effects
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 
 SUFFIXES = ("memberships", "membership-state", "rejected", "profiles-changelog")
@@ -94,7 +94,7 @@ class Owner:
             partition.client, f"{partition.settings.group_id}-1", partition.source,
             targets=topics.names, membership=lambda: membership, metrics=metrics,
         )  # fmt: skip
-        self.room = Room(1_000_000)
+        self.room = MemoryBudget(1_000_000)
         self.lane = ExactlyOnceLane(
             self.producer, topics, 1, committed=self.positions.append,
             freed=lambda: None,

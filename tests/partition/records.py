@@ -10,8 +10,8 @@ from cdp_stream.core.plan import Plan
 from cdp_stream.core.windows import Window
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import Room
 from tests.core.accounts import DAY, SHORT, audience, did, plan_of
 
 T = 1_700_000_000_000
@@ -71,7 +71,7 @@ def plan() -> Plan:
 def processor(rows: Rows, rows_kept: int = 100_000) -> ProfileProcessor:
     """A processor that takes over these rows."""
     made = ProfileProcessor(
-        Definitions("1", 0, plan().account), "cdp.events", 0, Room(rows_kept * ROW_MEMORY)
+        Definitions("1", 0, plan().account), "cdp.events", 0, MemoryBudget(rows_kept * ROW_MEMORY)
     )
     made.restore(rows)
     return made

@@ -18,9 +18,9 @@ from cdp_stream.formats.backfill_rows import (
 from cdp_stream.formats.rows import OWN_ROW, decode_row
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.placement import placed_in
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import Room
 from tests.core.accounts import DAY, SHORT, audience, did, has
 from tests.partition.records import ROW_MEMORY, Sent, T, deliver, ids, late, marker, sent
 
@@ -51,12 +51,14 @@ class Partition:
         self.rows = {}
         self.log = []
         self.crash()
-        self.do(self.processor.switch(versions[0]))
+        self.do(self.processor.rollout.switch(versions[0]))
 
     def crash(self):
         known = {one.version: one for one in self.versions}
         first = self.versions[0]
-        self.processor = ProfileProcessor(first, "cdp.events", 0, Room(100 * ROW_MEMORY), known.get)
+        self.processor = ProfileProcessor(
+            first, "cdp.events", 0, MemoryBudget(100 * ROW_MEMORY), known.get
+        )
         self.processor.restore(self.rows)
 
     def do(self, effects):
@@ -73,7 +75,7 @@ class Partition:
 
     @property
     def backfill(self):
-        return self.processor.backfill
+        return self.processor.rollout.backfill
 
     def read(self, count):
         if self.backfill.state is None:
@@ -87,13 +89,13 @@ class Partition:
 
     def complete(self):
         self.read(self.processor.position - self.backfill.position)
-        self.do(self.processor.complete_backfill())
+        self.do(self.processor.rollout.complete_backfill())
         return self.swept()
 
     def swept(self):
         said = []
-        while self.processor.rows_to_sweep():
-            said += self.do(self.processor.sweep(1))
+        while self.processor.rollout.rows_to_migrate():
+            said += self.do(self.processor.rollout.migrate(1))
         return said
 
     def own_rows(self):
@@ -104,18 +106,18 @@ def begun(*records):
     """Version 2, that has `twice` besides, is in force as far as it can be."""
     partition = Partition(version(1, RED), version(2, RED, TWICE))
     partition.live(*records)
-    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.do(partition.processor.rollout.switch(partition.versions[1]))
     return partition
 
 
 def test_a_new_audience_waits_and_then_says_who_is_a_member():
     partition = begun(sent(0, 7, 0, "play"), sent(1, 8, 1, "play"), sent(2, 7, 2, "play"))
-    assert set(partition.processor.pending()) == {"twice"}
+    assert set(partition.processor.rollout.pending) == {"twice"}
     assert partition.live(sent(3, 9, 3, "play", "play")) == []
     assert sorted(partition.complete()) == ["add twice:7:3:0", "add twice:9:3:0"]
     assert partition.own_rows() == {b"~definitions", b"~partition"}
     assert partition.backfill is None
-    assert set(partition.processor.pending()) == set()
+    assert set(partition.processor.rollout.pending) == set()
     assert partition.live(sent(4, 8, 4, "play")) == ["add twice:8:4:0"]
 
 
@@ -137,18 +139,18 @@ def test_what_is_ahead_of_the_clock_moves_no_time_of_a_backfill_either():
     far = 36_500 * DAY
     partition.log = [sent(0, 7, 0, "play"), marker(1, far), sent(2, 7, 2, "play")]
     partition.do(partition.processor.apply(partition.log, T + DAY))
-    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.do(partition.processor.rollout.switch(partition.versions[1]))
     partition.do(partition.backfill.begin(0, log_is_shorter=False))
     partition.backfill.apply(partition.log, 2, latest=T + DAY)
     assert partition.backfill.state.time == T + 2
-    partition.do(partition.processor.complete_backfill())
+    partition.do(partition.processor.rollout.complete_backfill())
     assert partition.swept() == ["add twice:7:2:0"]
 
 
 def test_what_live_time_does_after_the_switch_finds_the_history():
     partition = begun(sent(0, 7, 0, "play"), sent(1, 8, 0, "play", "play"))
     partition.read(2)
-    partition.do(partition.processor.complete_backfill())
+    partition.do(partition.processor.rollout.complete_backfill())
     # Each row is given its history when it is loaded, before what it is loaded for.
     assert partition.live(sent(2, 7, DAY, "play")) == [f"add twice:7:{DAY}:0"]
     assert partition.live(sent(3, 8, 6 * DAY)) == [
@@ -160,7 +162,7 @@ def test_what_live_time_does_after_the_switch_finds_the_history():
 def test_rows_that_were_written_before_a_crash_do_not_count_their_records_again():
     partition = Partition(version(1, RED), version(2, RED, FOUR))
     partition.live(*(sent(number, 7 + number % 3, number, "play") for number in range(9)))
-    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.do(partition.processor.rollout.switch(partition.versions[1]))
     partition.read(5)
     partition.save(1)
     # Two of three rows are not written yet; both have one more record when they are.
@@ -189,13 +191,13 @@ def test_a_version_that_needs_no_more_goes_on_and_another_begins_anew():
     less, other = version(3, RED, counted("pair", 2)), version(4, RED, TWICE, BOUGHT)
     partition = Partition(version(1, RED), version(2, RED, TWICE, FOUR), less, other)
     partition.live(*(sent(number, 7, number, "play", "buy") for number in range(5)))
-    partition.do(partition.processor.switch(partition.versions[1]))
+    partition.do(partition.processor.rollout.switch(partition.versions[1]))
     partition.read(3)
     partition.save()
-    partition.do(partition.processor.switch(less))
-    assert set(partition.processor.pending()) == {"pair"}
+    partition.do(partition.processor.rollout.switch(less))
+    assert set(partition.processor.rollout.pending) == {"pair"}
     assert partition.backfill.position == 2
-    partition.do(partition.processor.switch(other))
+    partition.do(partition.processor.rollout.switch(other))
     assert partition.backfill is None
     assert partition.swept() == []
     assert partition.backfill.state is None
@@ -209,10 +211,10 @@ def test_a_backfill_that_nobody_needs_any_more_is_removed():
     partition.read(2)
     partition.save()
     assert backfill_key(7) in partition.rows
-    partition.do(partition.processor.switch(partition.versions[0]))
+    partition.do(partition.processor.rollout.switch(partition.versions[0]))
     assert partition.swept() == []
     assert partition.own_rows() == {b"~definitions", b"~partition"}
-    assert partition.processor.rows_to_sweep() == 0
+    assert partition.processor.rollout.rows_to_migrate() == 0
 
 
 def test_another_lifetime_begins_anew_for_profiles_may_have_ended():
@@ -222,7 +224,7 @@ def test_another_lifetime_begins_anew_for_profiles_may_have_ended():
     partition.crash()
     partition.read(1)
     partition.save()
-    partition.do(partition.processor.switch(other))
+    partition.do(partition.processor.rollout.switch(other))
     assert partition.backfill is None
     partition.swept()
     assert partition.backfill.state is None
@@ -233,7 +235,7 @@ def test_a_profile_that_ended_brings_nothing_into_its_next_life():
     partition.read(3)
     partition.do(partition.processor.tick(T + 40 * DAY, 100))
     assert b"7" not in partition.rows
-    partition.do(partition.processor.complete_backfill())
+    partition.do(partition.processor.rollout.complete_backfill())
     # It is new, and its row of the backfill is from the life before.
     assert partition.live(sent(3, 7, 40 * DAY, "play")) == []
     assert partition.live(sent(4, 8, 40 * DAY, "play")) == []
@@ -281,9 +283,9 @@ def test_a_row_that_began_after_the_switch_is_not_given_older_history_by_a_later
     # As far as live time knows, 7 ended; what was read of it is there still.
     partition.do(partition.processor.tick(T + 31 * DAY, 100))
     assert b"7" not in partition.rows
-    partition.do(partition.processor.complete_backfill())
+    partition.do(partition.processor.rollout.complete_backfill())
     assert partition.live(sent(3, 7, 31 * DAY, "play")) == []
-    partition.do(partition.processor.switch(later))
+    partition.do(partition.processor.rollout.switch(later))
     assert partition.swept() == []
 
 
@@ -306,7 +308,7 @@ def test_a_lookback_without_an_end_needs_the_whole_log():
 
 def test_rows_are_written_before_the_room_is_full():
     made = Backfill(
-        version(1, TWICE).account, version(1, TWICE).plan.memories, Room(4 * ROW_MEMORY)
+        version(1, TWICE).account, version(1, TWICE).plan.memories, MemoryBudget(4 * ROW_MEMORY)
     )
     made.restore({}, array("q"), None)
     made.begin(0, log_is_shorter=False)

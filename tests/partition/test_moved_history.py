@@ -83,14 +83,14 @@ def test_what_is_read_is_kept_with_how_far_it_is(sources):
     system = System(version(1, RED), version(2, RED, TWICE), partitions=1, rows_kept=10)
     system.switch(version(2, RED, TWICE))
     (part,) = system.parts
-    backfill = part.processor.backfill
+    backfill = part.processor.rollout.backfill
     part.write(backfill.begin(0, log_is_shorter=False, sources=sources))
     value = encode_backfill(backfill.state)
     assert value[1] == (2 if sources else 1)
     assert decode_backfill(value) == backfill.state
     assert decode_backfill(value).sources == sources
     part.crash()
-    assert part.processor.backfill.laid.sources == (sources or (Source(0, 0),))
+    assert part.processor.rollout.backfill.laid.sources == (sources or (Source(0, 0),))
 
 
 HOME_TWENTY = replace(HOME, lifetime_ms=20 * DAY)

@@ -61,7 +61,7 @@ def processor(found: Account, rows: Rows) -> ProfileProcessor:
     first = definitions(found)
     made = ProfileProcessor(first, "cdp.events", 0)
     made.restore(rows)
-    deliver(rows, made.switch(first))
+    deliver(rows, made.rollout.switch(first))
     return made
 
 
@@ -234,17 +234,17 @@ def test_a_connection_made_active_hears_of_every_member() -> None:
     effects = made.apply(records)
     assert effects.outputs == []
     deliver(rows, effects)
-    switched = made.switch(definitions(account(LOG), 2, at=9))
+    switched = made.rollout.switch(definitions(account(LOG), 2, at=9))
     assert (switched.started, switched.stopped, switched.outputs) == (["played@log"], [], [])
     deliver(rows, switched)
-    effects = made.sweep(10)
+    effects = made.rollout.migrate(10)
     (add,) = told(effects)
     assert add["message_id"] == f"played:7:{T + 9}:played@log:activation:0"
     assert (add["action"], add["cause"]["kind"]) == ("add", "definition")
     assert add["user_attributes"] == {}
     assert effects.memberships == []
     deliver(rows, effects)
-    assert made.sweep(10).outputs == []
+    assert made.rollout.migrate(10).outputs == []
 
 
 def test_a_calculated_attribute_is_shared_once_its_history_is_in() -> None:
@@ -252,11 +252,11 @@ def test_a_calculated_attribute_is_shared_once_its_history_is_in() -> None:
     made = processor(account(replace(LOG, user_attributes=("tier",))), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     shared = definitions(account(LOG), 2)
-    deliver(rows, made.switch(shared))
-    assert len(made.missing) == 1
-    assert made.sweep(10).outputs == []
-    deliver(rows, made.switch(shared, made.missing))
-    effects = made.sweep(10)
+    deliver(rows, made.rollout.switch(shared))
+    assert len(made.rollout.missing) == 1
+    assert made.rollout.migrate(10).outputs == []
+    deliver(rows, made.rollout.switch(shared, made.rollout.missing))
+    effects = made.rollout.migrate(10)
     (update,) = told(effects)
     assert (update["action"], update["user_attributes"]) == ("attribute_update", {"spent": 0})
     assert update["cause"]["kind"] == "definition"
@@ -264,9 +264,9 @@ def test_a_calculated_attribute_is_shared_once_its_history_is_in() -> None:
 
 def test_the_history_of_what_is_only_shared_can_be_read() -> None:
     made = processor(account(), {})
-    made.switch(definitions(account(LOG), 2))
-    history = build_history_plan(account(LOG), made.missing)
-    assert frozenset(history.plan.memories) == made.missing
+    made.rollout.switch(definitions(account(LOG), 2))
+    history = build_history_plan(account(LOG), made.rollout.missing)
+    assert frozenset(history.plan.memories) == made.rollout.missing
     assert history.lookback_ms == DAY
 
 
@@ -275,10 +275,10 @@ def test_one_made_inactive_or_removed_stops() -> None:
         rows: Rows = {}
         made = processor(account(LOG), rows)
         deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-        switched = made.switch(definitions(later, 2))
+        switched = made.rollout.switch(definitions(later, 2))
         assert (switched.stopped, switched.outputs) == (["played@log"], [])
         deliver(rows, switched)
-        assert made.sweep(10).outputs == []
+        assert made.rollout.migrate(10).outputs == []
         assert made.tick(T + 5 * DAY, 10).outputs == []
 
 
@@ -286,17 +286,19 @@ def test_one_that_pauses_between_two_sweeps_hears_of_every_member_again() -> Non
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-    deliver(rows, made.switch(definitions(account(), 2)))
-    deliver(rows, made.switch(definitions(account(LOG), 3)))
-    assert [one["action"] for one in told(made.sweep(10))] == ["add"]
+    deliver(rows, made.rollout.switch(definitions(account(), 2)))
+    deliver(rows, made.rollout.switch(definitions(account(LOG), 3)))
+    assert [one["action"] for one in told(made.rollout.migrate(10))] == ["add"]
 
 
 def test_other_settings_name_another_list_which_hears_of_every_member() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-    deliver(rows, made.switch(definitions(account(replace(LOG, settings={"list": "b2"})), 2)))
-    (add,) = told(made.sweep(10))
+    deliver(
+        rows, made.rollout.switch(definitions(account(replace(LOG, settings={"list": "b2"})), 2))
+    )
+    (add,) = told(made.rollout.migrate(10))
     assert (add["action"], add["settings"]) == ("add", {"list": "b2"})
 
 
@@ -304,8 +306,10 @@ def test_other_shared_attributes_are_told_of_every_member() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-    deliver(rows, made.switch(definitions(account(replace(LOG, user_attributes=("tier",))), 2)))
-    (update,) = told(made.sweep(10))
+    deliver(
+        rows, made.rollout.switch(definitions(account(replace(LOG, user_attributes=("tier",))), 2))
+    )
+    (update,) = told(made.rollout.migrate(10))
     assert (update["action"], update["user_attributes"]) == ("attribute_update", {})
 
 
@@ -313,7 +317,7 @@ def test_deleting_an_audience_is_told_once_and_no_member_is() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-    switched = made.switch(definitions(account(audiences=()), 2, at=9))
+    switched = made.rollout.switch(definitions(account(audiences=()), 2, at=9))
     ((name, key, value),) = switched.outputs
     assert (name, key) == ("log", b"")
     message = json.loads(value)
@@ -322,7 +326,7 @@ def test_deleting_an_audience_is_told_once_and_no_member_is() -> None:
     assert list(message)[-2:] == ["connection", "settings"]
     assert message["settings"] == {"list": "a1"}
     deliver(rows, switched)
-    effects = made.sweep(10)
+    effects = made.rollout.migrate(10)
     assert [json.loads(value)["action"] for _key, value in effects.memberships] == ["delete"]
     assert effects.outputs == []
 
@@ -331,13 +335,15 @@ def test_a_deletion_between_two_switches_is_told_and_every_member_is_told_again(
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-    switched = made.switch(definitions(account(LOG), 3, at=9), skipped=[account(audiences=())])
+    switched = made.rollout.switch(
+        definitions(account(LOG), 3, at=9), skipped=[account(audiences=())]
+    )
     (message,) = told(switched)
     assert (message["action"], switched.started) == ("audience_delete", ["played@log"])
     deliver(rows, switched)
     again = ProfileProcessor(definitions(account(LOG), 3, at=9), "cdp.events", 0)
     again.restore(rows)
-    effects = again.sweep(10)
+    effects = again.rollout.migrate(10)
     assert [one["action"] for one in told(effects)] == ["add"]
     assert effects.memberships == []
 
@@ -349,7 +355,7 @@ def test_nobody_is_told_where_the_output_goes_too_or_the_connection_was_inactive
         rows: Rows = {}
         made = processor(before, rows)
         deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-        assert made.switch(definitions(after, 2, at=9)).outputs == []
+        assert made.rollout.switch(definitions(after, 2, at=9)).outputs == []
 
 
 def test_the_end_of_a_test_is_told_to_its_variants_alone() -> None:
@@ -358,12 +364,12 @@ def test_the_end_of_a_test_is_told_to_its_variants_alone() -> None:
     blue = replace(LIST, id="played#Blue@list", variant="Blue", on_audience_delete="delete")
     made = processor(account(blue, LOG, audiences=(split,)), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
-    switched = made.switch(definitions(account(LOG), 2, at=9))
+    switched = made.rollout.switch(definitions(account(LOG), 2, at=9))
     (message,) = told(switched)
     assert (message["output"], message["audience_name"]) == ("list", "PLAYED - Blue")
     assert message["on_audience_delete"] == "delete"
     deliver(rows, switched)
-    effects = made.sweep(10)
+    effects = made.rollout.migrate(10)
     assert [json.loads(value)["action"] for _key, value in effects.memberships] == ["delete", "add"]
     assert effects.outputs == []
     deliver(rows, effects)
@@ -377,8 +383,8 @@ def test_a_draft_is_told_of_no_more_once_its_members_are_deleted() -> None:
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     draft = account(LOG, audiences=(replace(PLAYED, emits=False),))
-    deliver(rows, made.switch(definitions(draft, 2)))
-    effects = made.sweep(10)
+    deliver(rows, made.rollout.switch(definitions(draft, 2)))
+    effects = made.rollout.migrate(10)
     assert [one["action"] for one in told(effects)] == ["delete"]
     deliver(rows, effects)
     assert made.apply([sent(1, 7, 1, user_identities={"email": "x"})]).outputs == []
@@ -394,8 +400,8 @@ def switched(
     made = processor(first, rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL, **(batch or {}))]))
     for number, other in enumerate(others, start=2):
-        deliver(rows, made.switch(definitions(other, number)))
-    return told(made.sweep(10))
+        deliver(rows, made.rollout.switch(definitions(other, number)))
+    return told(made.rollout.migrate(10))
 
 
 def test_as_a_test_ends_a_connection_of_all_hears_what_else_has_changed() -> None:
@@ -419,7 +425,7 @@ def test_another_connector_is_another_partner_that_hears_of_every_member() -> No
     assert (add["action"], add["output"]) == ("add", "log")
     made = processor(account(LOG), {})
     gone = account(outputs=outputs, audiences=())
-    assert made.switch(definitions(gone, 2)).outputs == []
+    assert made.rollout.switch(definitions(gone, 2)).outputs == []
 
 
 def test_what_is_shared_under_a_name_may_be_something_else() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cdp_stream.core.definition import Account
+from cdp_stream.formats.rows import PartitionState, encode_partition
 from cdp_stream.partition.definitions import Definitions
+from cdp_stream.partition.effects import META_ROW
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import Room
 from tests.core.accounts import DAY, SHORT, audience, has
 from tests.partition.records import Rows, Sent, T, deliver, plan, sent
 
@@ -35,12 +37,14 @@ def apply_all(made: ProfileProcessor, rows: Rows, records: list[Sent]) -> list[i
     return sizes
 
 
-def full(rows: Rows, definitions: Definitions, room: Room | None = None) -> ProfileProcessor:
+def full(
+    rows: Rows, definitions: Definitions, budget: MemoryBudget | None = None
+) -> ProfileProcessor:
     """A processor whose profiles are all full."""
-    made = ProfileProcessor(definitions, "cdp.events", 0, room)
+    made = ProfileProcessor(definitions, "cdp.events", 0, budget)
     made.restore(rows)
     if not rows:
-        deliver(rows, made.switch(definitions))
+        deliver(rows, made.rollout.switch(definitions))
         for mpid in range(PROFILES):
             apply_all(made, rows, filling(4 * mpid, mpid))
     return made
@@ -73,8 +77,8 @@ def test_records_that_change_nothing_end_a_slice_too_by_the_rows_that_they_load(
     rows: Rows = {}
     made = full(rows, version(1))
     before = [sent(4 * mpid, mpid, 0, "play") for mpid in range(PROFILES)]
-    again = full(rows, version(1), Room(1))
-    again.position = -1
+    rows[META_ROW] = encode_partition(PartitionState(T, -1))
+    again = full(rows, version(1), MemoryBudget(1))
     slices = 0
     while before:
         effects = again.apply(before)
@@ -106,10 +110,10 @@ def test_few_full_rows_are_brought_under_other_definitions_at_a_time():
     first = version(1)
     made = full(rows, first)
     second = version(2, audience("big", has("0-1", "exists", True, "short"), workspace="short"))
-    deliver(rows, made.switch(second))
+    deliver(rows, made.rollout.switch(second))
     sizes, told = [], 0
-    while made.rows_to_sweep():
-        effects = made.sweep(1_000)
+    while made.rollout.rows_to_migrate():
+        effects = made.rollout.migrate(1_000)
         told += len(effects.memberships)
         sizes.append(effects.size)
         deliver(rows, effects)
@@ -119,8 +123,8 @@ def test_few_full_rows_are_brought_under_other_definitions_at_a_time():
 
 def test_rows_are_let_go_at_the_end_of_the_call_that_loaded_them():
     rows: Rows = {}
-    made = full(rows, version(1), room := Room(2_000_000))
-    assert made._profiles.decoded.taken <= room.share()
+    made = full(rows, version(1), room := MemoryBudget(2_000_000))
+    assert made._profiles.decoded.used <= room.share()
     room.size = 5_000_000
     apply_all(made, rows, [sent(1_000 + mpid, mpid, 1, "buy") for mpid in range(PROFILES)])
-    assert 3_000_000 < made._profiles.decoded.taken <= room.share()
+    assert 3_000_000 < made._profiles.decoded.used <= room.share()

@@ -18,7 +18,7 @@ from cdp_stream.formats.definitions_row import (
     encode_definitions,
 )
 from cdp_stream.formats.rows import decode_row, epoch_of
-from cdp_stream.partition import unswept
+from cdp_stream.partition import migration_queue
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.core.accounts import DAY, SHORT, TRAVEL, audience, did, has, member
@@ -56,15 +56,15 @@ def made_of(rows, definitions, *older):
 
 def begun(rows, definitions, *records):
     made = made_of(rows, definitions)
-    deliver(rows, made.switch(definitions))
+    deliver(rows, made.rollout.switch(definitions))
     deliver(rows, made.apply(list(records)))
     return made
 
 
 def swept(rows, made, limit=1):
     said = []
-    while made.rows_to_sweep():
-        deliver(rows, effects := made.sweep(limit))
+    while made.rollout.rows_to_migrate():
+        deliver(rows, effects := made.rollout.migrate(limit))
         said += ids(effects)
     return said
 
@@ -84,12 +84,16 @@ def sizes(made):
 def test_the_first_definitions_are_in_force_at_once_and_emit_nothing():
     rows = {}
     made = made_of(rows, version(1, PLAYED))
-    assert made.version is None
-    deliver(rows, effects := made.switch(version(1, PLAYED)))
+    assert made.rollout.version is None
+    deliver(rows, effects := made.rollout.switch(version(1, PLAYED)))
     assert effects.memberships == []
-    assert (made.version, made.rows_to_sweep(), made.missing) == ("1", 0, frozenset())
+    assert (made.rollout.version, made.rollout.rows_to_migrate(), made.rollout.missing) == (
+        "1",
+        0,
+        frozenset(),
+    )
     assert decode_definitions(rows[DEFINITIONS_KEY]).epoch == 0
-    assert made_of(rows, version(1, PLAYED)).version == "1"
+    assert made_of(rows, version(1, PLAYED)).rollout.version == "1"
 
 
 def test_an_edit_emits_only_the_differences_deletes_first_at_the_time_of_the_record():
@@ -101,9 +105,9 @@ def test_an_edit_emits_only_the_differences_deletes_first_at_the_time_of_the_rec
     )
     blue = entry("blue", All((has("color", "exists", True, "short"), lately("play"))))
     edited = entry("red", has("color", "equals", "blue", "short"))
-    deliver(rows, effects := made.switch(version(2, edited, blue, PLAYED)))
+    deliver(rows, effects := made.rollout.switch(version(2, edited, blue, PLAYED)))
     assert effects.memberships == []
-    assert made.missing == frozenset()
+    assert made.rollout.missing == frozenset()
     assert told(rows, made) == ["delete twice:8@2:0", "delete red:7@2:0", "add blue:7@2:1"]
     assert sizes(made) == {"played": 2, "blue": 1}
     assert "twice" not in made.audience_sizes()
@@ -113,8 +117,8 @@ def test_an_edit_emits_only_the_differences_deletes_first_at_the_time_of_the_rec
 def test_the_message_says_the_name_the_cause_and_the_definition():
     rows = {}
     made = begun(rows, version(1, PLAYED, TWICE), sent(0, 7, 0, "play", "play"))
-    deliver(rows, made.switch(version(2, TWICE)))
-    effects = made.sweep(10)
+    deliver(rows, made.rollout.switch(version(2, TWICE)))
+    effects = made.rollout.migrate(10)
     ((key, value),) = effects.memberships
     message = json.loads(value)
     assert key == b"7"
@@ -131,17 +135,19 @@ def test_what_did_not_change_emits_nothing_and_rows_stay_as_they_are():
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"))
     before = rows[b"7"]
-    deliver(rows, made.switch(version(2, PLAYED, entry("x", has("k", "exists", True, "short")))))
+    deliver(
+        rows, made.rollout.switch(version(2, PLAYED, entry("x", has("k", "exists", True, "short"))))
+    )
     assert swept(rows, made) == []
     assert rows[b"7"] == before
-    assert made_of(rows, version(2, PLAYED)).rows_to_sweep() == 0
+    assert made_of(rows, version(2, PLAYED)).rollout.rows_to_migrate() == 0
 
 
 def test_a_renamed_definition_needs_no_sweep_and_has_its_new_name_from_then_on():
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"))
-    deliver(rows, made.switch(version(2, replace(PLAYED, name="Other", digest="d2"))))
-    assert made.rows_to_sweep() == 0
+    deliver(rows, made.rollout.switch(version(2, replace(PLAYED, name="Other", digest="d2"))))
+    assert made.rollout.rows_to_migrate() == 0
     deliver(rows, effects := made.tick(T + 6 * DAY, 10))
     message = json.loads(effects.memberships[0][1])
     assert (message["audience_name"], message["definition"]) == ("Other", "d2")
@@ -152,10 +158,10 @@ def test_a_draft_that_becomes_active_and_back_is_a_difference():
     draft = replace(PLAYED, emits=False)
     made = begun(rows, version(1, draft), sent(0, 7, 0, "play"))
     assert sizes(made) == {}
-    deliver(rows, made.switch(version(2, PLAYED)))
+    deliver(rows, made.rollout.switch(version(2, PLAYED)))
     assert told(rows, made) == ["add played:7@2:0"]
     assert sizes(made) == {"played": 1}
-    deliver(rows, made.switch(version(3, draft)))
+    deliver(rows, made.rollout.switch(version(3, draft)))
     assert told(rows, made) == ["delete played:7@3:0"]
     assert made.audience_sizes() == {}
 
@@ -169,19 +175,19 @@ def test_a_test_that_is_added_changed_and_removed():
 
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"))
-    deliver(rows, made.switch(version(2, replace(PLAYED, ab_test=SPLIT))))
-    deliver(rows, effects := made.sweep(9))
+    deliver(rows, made.rollout.switch(version(2, replace(PLAYED, ab_test=SPLIT))))
+    deliver(rows, effects := made.rollout.migrate(9))
     own = decode_row(7, rows[b"7"]).variants["played"]
     assert variants(effects) == [("delete", "PLAYED", None), ("add", f"PLAYED - {own}", own)]
     renamed = AbTest("s", (Variant("B", 5_000), Variant("Rest", 10_000)))
-    deliver(rows, made.switch(version(3, replace(PLAYED, ab_test=renamed))))
-    deliver(rows, effects := made.sweep(9))
+    deliver(rows, made.rollout.switch(version(3, replace(PLAYED, ab_test=renamed))))
+    deliver(rows, effects := made.rollout.migrate(9))
     other = {"A": "B", "Control": "Rest"}[own]
     assert variants(effects) == [
         ("delete", f"PLAYED - {own}", own), ("add", f"PLAYED - {other}", other),
     ]  # fmt: skip
-    deliver(rows, made.switch(version(4, PLAYED)))
-    deliver(rows, effects := made.sweep(9))
+    deliver(rows, made.rollout.switch(version(4, PLAYED)))
+    deliver(rows, effects := made.rollout.migrate(9))
     assert variants(effects) == [("delete", f"PLAYED - {other}", other), ("add", "PLAYED", None)]
     assert decode_row(7, rows[b"7"]).variants == {}
     assert sizes(made) == {"played": 1}
@@ -197,7 +203,10 @@ def test_who_opted_out_joins_nothing():
         }
     ).encode()  # fmt: skip
     deliver(rows, made.apply([sent(1, 7, 1)._replace(value=out)]))
-    deliver(rows, made.switch(version(2, replace(PLAYED, name="x"), entry("new", lately("play")))))
+    deliver(
+        rows,
+        made.rollout.switch(version(2, replace(PLAYED, name="x"), entry("new", lately("play")))),
+    )
     assert swept(rows, made) == []
 
 
@@ -205,7 +214,7 @@ def test_an_event_migrates_its_row_before_anything_else():
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"), sent(1, 8, 0, "play"))
     never = entry("played", has("k", "exists", True, "short"))
-    deliver(rows, made.switch(version(2, never)))
+    deliver(rows, made.rollout.switch(version(2, never)))
     deliver(rows, effects := made.apply([sent(2, 7, 5, user_attributes={"k": 1})]))
     assert ids(effects) == [
         f"delete played:7:{FAR + 2 - T}:0",
@@ -219,7 +228,7 @@ def test_files_are_told_at_the_partitions_time_and_ordinals_go_on_there():
     rows = {}
     made = begun(rows, version(1, PLAYED, time=0), sent(0, 7, 0, "play"), sent(1, 8, 50, "play"))
     red = entry("played", has("color", "equals", "red", "short"))
-    deliver(rows, made.switch(version(2, red, time=0)))
+    deliver(rows, made.rollout.switch(version(2, red, time=0)))
     assert swept(rows, made) == ["delete played:8:50:1", "delete played:7:50:0"]
     deliver(rows, effects := made.apply([sent(2, 7, 50, user_attributes={"color": "red"})]))
     assert ids(effects) == ["add played:7:50:1"]
@@ -229,7 +238,7 @@ def test_due_instants_are_those_of_the_new_definitions():
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"), sent(1, 8, 2 * DAY, "play"))
     gone = version(2, PLAYED, home=replace(HOME, lifetime_ms=DAY))
-    deliver(rows, made.switch(gone))
+    deliver(rows, made.rollout.switch(gone))
     assert told(rows, made) == ["delete played:7@2:0"]
     deliver(rows, effects := made.tick(T + 4 * DAY, 10))
     assert ids(effects) == [f"delete played:8:{3 * DAY + 1}:0"]
@@ -246,7 +255,7 @@ def test_a_shorter_lifetime_ends_who_is_past_it_and_cuts_up_no_life_that_goes_on
     ]
     rows = {}
     made = begun(rows, version(1, often), *stream)
-    deliver(rows, made.switch(version(2, often, home=short)))
+    deliver(rows, made.rollout.switch(version(2, often, home=short)))
     # The one past the new lifetime leaves; the other keeps what it did before a gap of four days.
     assert told(rows, made) == ["delete often:8@2:0"]
     assert decode_row(7, rows[b"7"]).members.keys() == {"often"}
@@ -269,7 +278,7 @@ def test_a_workspace_that_goes_takes_what_it_knew_with_it():
     made = begun(rows, first, sent(0, 7, 0, "play")._replace(headers=(("input", b"shop"),)))
     assert decode_row(7, rows[b"7"]).spaces.keys() == {"short"}
     again = replace(wide, workspaces=("travel",))
-    deliver(rows, made.switch(Definitions("2", FAR, Account("acme", (TRAVEL,), (again,)))))
+    deliver(rows, made.rollout.switch(Definitions("2", FAR, Account("acme", (TRAVEL,), (again,)))))
     assert told(rows, made) == ["delete played:7@0:0", "delete wide:7@0:1"]
     deliver(rows, made.tick(T + 1, 10))
     assert b"7" not in rows
@@ -290,8 +299,8 @@ def test_an_audience_without_its_history_waits_frozen_and_the_rest_goes_on():
     new = entry("new", lately("open"))
     follower = entry("follower", member("new"))
     v2 = version(2, bought, new, follower, RED)
-    deliver(rows, made.switch(v2))
-    assert len(made.missing) == 2
+    deliver(rows, made.rollout.switch(v2))
+    assert len(made.rollout.missing) == 2
     # `played` is gone, `twice` stays as it was, with its own old digest.
     assert sorted(told(rows, made)) == ["delete played:7@2:0", "delete played:8@2:0"]
     deliver(rows, effects := made.apply([sent(2, 8, 1, "buy", "open", "play")]))
@@ -303,7 +312,7 @@ def test_an_audience_without_its_history_waits_frozen_and_the_rest_goes_on():
     deliver(rows, effects := made.tick(T + 31 * DAY, 10))
     assert ids(effects) == [f"delete twice:7:{30 * DAY + 1}:0"]
     again = made_of(rows, v2)
-    assert again.missing == made.missing
+    assert again.rollout.missing == made.rollout.missing
     assert again.audience_sizes() == made.audience_sizes()
 
 
@@ -312,11 +321,11 @@ def test_when_the_history_is_in_the_frozen_audiences_are_worked_out():
     made = begun(rows, version(1, TWICE), sent(0, 7, 0, "play", "play"), sent(1, 8, 0, "play"))
     edited = entry("twice", All((lately("play", minimum=2), lately("buy"))))
     v2 = version(2, edited, PLAYED)
-    deliver(rows, made.switch(v2))
+    deliver(rows, made.rollout.switch(v2))
     assert swept(rows, made) == []
     deliver(rows, made.apply([sent(2, 8, 1, "play")]))
-    deliver(rows, made.switch(v2, made.missing))
-    assert made.missing == frozenset()
+    deliver(rows, made.rollout.switch(v2, made.rollout.missing))
+    assert made.rollout.missing == frozenset()
     assert sorted(told(rows, made)) == ["delete twice:7@2:0"]
     # What the frozen audience shared with its new definition was kept up meanwhile.
     deliver(rows, effects := made.apply([sent(3, 8, 2, "buy")]))
@@ -326,12 +335,12 @@ def test_when_the_history_is_in_the_frozen_audiences_are_worked_out():
 def test_a_slot_that_was_let_go_is_missing_when_it_comes_back():
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"))
-    deliver(rows, made.switch(version(2, RED)))
+    deliver(rows, made.rollout.switch(version(2, RED)))
     assert sorted(told(rows, made)) == ["delete played:7@2:0"]
-    deliver(rows, made.switch(version(3, PLAYED)))
-    assert len(made.missing) == 1
+    deliver(rows, made.rollout.switch(version(3, PLAYED)))
+    assert len(made.rollout.missing) == 1
     assert swept(rows, made) == []
-    deliver(rows, made.switch(version(3, PLAYED), made.missing))
+    deliver(rows, made.rollout.switch(version(3, PLAYED), made.rollout.missing))
     # Nothing was read anew here, and the old state did not come back.
     assert swept(rows, made) == []
 
@@ -357,12 +366,12 @@ def test_versions_that_come_while_rows_still_wait():
     made = begun(
         rows, version(1, PLAYED, RED), *(sent(n, n, 0, "play", **red) for n in range(1, 4))
     )
-    deliver(rows, made.switch(version(2, RED)))
-    deliver(rows, made.sweep(1))
+    deliver(rows, made.rollout.switch(version(2, RED)))
+    deliver(rows, made.rollout.migrate(1))
     second = version(3, PLAYED)
-    deliver(rows, made.switch(second))
+    deliver(rows, made.rollout.switch(second))
     again = made_of(rows, second)
-    assert len(again.missing) == 1
+    assert len(again.rollout.missing) == 1
     # One was told of `red` alone by now, two of both; `played` was gone before it came back.
     said = sorted(one.rsplit(":", 2)[0] for one in swept(rows, again))
     assert said == [
@@ -376,11 +385,11 @@ def test_definitions_that_are_not_to_be_had_any_more_are_left_by_a_switch():
     rows = {}
     begun(rows, version(1, PLAYED, RED), sent(0, 7, 0, "play"))
     made = made_of(rows, version(5, RED))
-    assert not made.is_able
-    assert made.version == "1"
-    assert made.rows_to_sweep() == 1
-    deliver(rows, made.switch(version(5, RED)))
-    assert made.is_able
+    assert not made.rollout.is_available
+    assert made.rollout.version == "1"
+    assert made.rollout.rows_to_migrate() == 1
+    deliver(rows, made.rollout.switch(version(5, RED)))
+    assert made.rollout.is_available
     assert told(rows, made) == ["delete played:7@5:0"]
 
 
@@ -388,7 +397,7 @@ def test_the_row_of_definitions_comes_back_as_it_was_and_damage_is_told():
     rows = {}
     red = {"user_attributes": {"color": "red"}}
     made = begun(rows, version(1, replace(PLAYED, ab_test=SPLIT)), sent(0, 7, 0, "play", **red))
-    deliver(rows, made.switch(version(2, PLAYED, RED)))
+    deliver(rows, made.rollout.switch(version(2, PLAYED, RED)))
     state = decode_definitions(rows[DEFINITIONS_KEY])
     assert state.past[0].audiences["played"] == InForce(
         "played", "PLAYED", ("short",), True, "d1", state.catalog.audiences["played"].meaning, SPLIT
@@ -414,8 +423,8 @@ def test_rows_that_are_made_changed_or_removed_while_keys_are_gathered(gathered_
         *(sent(n, n, 5 * DAY, "play", **red) for n in (1, 2, 3)),
     )
     edited = entry("red", has("color", "equals", "blue", "short"))
-    deliver(rows, made.switch(version(2, edited, home=replace(HOME, lifetime_ms=10 * DAY))))
-    deliver(rows, effects := made.sweep(1))
+    deliver(rows, made.rollout.switch(version(2, edited, home=replace(HOME, lifetime_ms=10 * DAY))))
+    deliver(rows, effects := made.rollout.migrate(1))
     said = ids(effects)
     # One ends before its turn, one is loaded, one is new, and one says what it says twice.
     deliver(rows, effects := made.tick(T + 10 * DAY + 1, 10))
@@ -439,14 +448,14 @@ def test_a_crash_between_two_pieces_goes_on_with_the_rows_that_are_left(gathered
     red = {"user_attributes": {"color": "red"}}
     made = begun(rows, version(1, RED), *(sent(n, n, 0, **red) for n in range(6)))
     v2 = version(2, entry("red", has("color", "equals", "blue", "short")))
-    deliver(rows, made.switch(v2))
+    deliver(rows, made.rollout.switch(v2))
     said = []
     for _ in range(2):
-        deliver(rows, effects := made.sweep(1))
+        deliver(rows, effects := made.rollout.migrate(1))
         said += ids(effects)
-    made.sweep(1)  # its effects are lost
+    made.rollout.migrate(1)  # its effects are lost
     again = made_of(rows, v2)
-    assert again.rows_to_sweep() == 6
+    assert again.rollout.rows_to_migrate() == 6
     said += swept(rows, again)
     assert sorted(said) == sorted(f"delete red:{n}:{FAR + 2 - T}:0" for n in range(6))
     assert sizes(again) == {}
@@ -457,14 +466,16 @@ def test_what_was_prepared_serves_though_all_rows_were_swept_meanwhile():
         rows = {}
         red = {"user_attributes": {"color": "red"}}
         made = begun(rows, version(1, RED, PLAYED), *(sent(n, n, 0, "play", **red) for n in (1, 2)))
-        deliver(rows, made.switch(version(2, entry("red", has("c", "exists", True, "short")))))
+        deliver(
+            rows, made.rollout.switch(version(2, entry("red", has("c", "exists", True, "short"))))
+        )
         third = version(3, RED, PLAYED)
         if is_prepared:
-            made.to_prepare(third)()
-            assert made.to_prepare(third) is None
+            made.rollout.prepare(third)()
+            assert made.rollout.prepare(third) is None
         said = swept(rows, made)
-        assert (made.to_prepare(third) is None) == is_prepared
-        deliver(rows, made.switch(third))
+        assert (made.rollout.prepare(third) is None) == is_prepared
+        deliver(rows, made.rollout.switch(third))
         return said + swept(rows, made), rows
 
     assert lived(is_prepared=True) == lived(is_prepared=False)
@@ -475,13 +486,17 @@ def test_definitions_that_come_to_be_known_after_the_restore_are_recalled():
     red = {"user_attributes": {"color": "red"}}
     made = begun(rows, version(1, RED), sent(0, 7, 0, **red), sent(1, 8, 0, **red))
     v2 = version(2, entry("red", has("color", "equals", "blue", "short")))
-    deliver(rows, made.switch(v2))
+    deliver(rows, made.rollout.switch(v2))
     known = {}
     late = ProfileProcessor(version(1, RED), "cdp.events", 0, known=known.get)
     late.restore(rows)
-    assert (late.is_able, late.recall(), late.audience_sizes()) == (False, False, None)
+    assert (late.rollout.is_available, late.rollout.recall(), late.audience_sizes()) == (
+        False,
+        False,
+        None,
+    )
     known["2"] = v2
-    assert late.recall()
+    assert late.rollout.recall()
     assert sizes(late) == {"red": 2}
     assert sorted(told(rows, late)) == ["delete red:7@2:0", "delete red:8@2:0"]
     assert sizes(late) == {}
@@ -521,7 +536,7 @@ def lived(records, switches, *, at_least_once=False, crash=None):
         for number, audiences in enumerate(((PLAYED, TWICE, RED), SECOND, THIRD), start=1)
     ]
     made = made_of(rows, versions[0])
-    deliver(rows, made.switch(versions[0]))
+    deliver(rows, made.rollout.switch(versions[0]))
 
     def did(effects):
         nonlocal write, made
@@ -542,10 +557,10 @@ def lived(records, switches, *, at_least_once=False, crash=None):
         if due is not None and due <= made.time:
             if did(made.mark_time(made.time)):
                 did(made.tick(made.time, 1))
-        elif int(made.version) < wanted + 1:
-            did(made.switch(versions[int(made.version)]))
-        elif made.rows_to_sweep() and (place % 2 or place >= len(records)):
-            did(made.sweep(1))
+        elif int(made.rollout.version) < wanted + 1:
+            did(made.rollout.switch(versions[int(made.rollout.version)]))
+        elif made.rollout.rows_to_migrate() and (place % 2 or place >= len(records)):
+            did(made.rollout.migrate(1))
             if place < len(records):
                 did(made.apply([records[made.position + 1]]))
         elif place < len(records):
@@ -557,7 +572,7 @@ def lived(records, switches, *, at_least_once=False, crash=None):
 @pytest.fixture
 def gathered_one_by_one(monkeypatch):
     """Rows are written, and crashes come, between any two keys that are gathered."""
-    monkeypatch.setattr(unswept, "_GATHERED_AT_ONCE", 1)
+    monkeypatch.setattr(migration_queue, "_GATHERED_AT_ONCE", 1)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -39,9 +39,9 @@ class Placed(Partition):
     def read_on(self, chance: Random, logs: Logs) -> None:
         """Something of what is to be done because definitions changed."""
         processor = self.processor
-        backfill = processor.backfill
-        if processor.rows_to_sweep() and (backfill is None or chance.random() < HALF):
-            self.write(processor.sweep(chance.randint(1, 3)))
+        backfill = processor.rollout.backfill
+        if processor.rollout.rows_to_migrate() and (backfill is None or chance.random() < HALF):
+            self.write(processor.rollout.migrate(chance.randint(1, 3)))
             return
         if backfill is None or backfill.is_complete:
             return
@@ -62,7 +62,7 @@ class Placed(Partition):
             is_here = PLACEMENT.here(source, laid.sources[-1])
             backfill.apply(records, end - 1, shift=shift, is_here=is_here)
         elif first > live and chance.random() < HALF:
-            self.write(processor.complete_backfill())
+            self.write(processor.rollout.complete_backfill())
         elif backfill.wants_to_save or backfill.unsaved_rows:
             self.write(backfill.save(chance.randint(1, 3), 10_000))
 
@@ -141,7 +141,7 @@ class System:
 
     def switch(self, definitions: Definitions) -> None:
         for part in self.parts:
-            part.write(part.processor.switch(definitions))
+            part.write(part.processor.rollout.switch(definitions))
 
     def pass_time(self) -> int:
         end = max(0, *(part.processor.time for part in self.parts))

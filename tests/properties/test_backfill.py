@@ -29,8 +29,8 @@ from cdp_stream.formats.rows import OWN_ROW, decode_row
 from cdp_stream.offline.replay import Replay
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.room import Room
 from tests.partition.records import ROW_MEMORY
 from tests.properties.recount_events import arrival
 from tests.properties.strategies import UNHURRIED, cases
@@ -72,18 +72,18 @@ class Partition:
         self._known = {one.version: one for one in (first, *others)}
         self._rows_kept = rows_kept
         self.crash()
-        self.write(self.processor.switch(first))
+        self.write(self.processor.rollout.switch(first))
 
     def crash(self) -> None:
         """Whoever decided is gone; another takes over what is written."""
         made = ProfileProcessor(
-            self._first, "events", 0, Room(self._rows_kept * ROW_MEMORY), self._known.get
+            self._first, "events", 0, MemoryBudget(self._rows_kept * ROW_MEMORY), self._known.get
         )
         made.restore(self.rows)
         self.processor = made
 
     def write(self, effects: Effects) -> None:
-        pending = self.processor.pending()
+        pending = self.processor.rollout.pending
         for key, value in effects.rows.items():
             if value is None:
                 self.rows.pop(key, None)
@@ -111,9 +111,9 @@ class Partition:
     def work(self, draw: Draw, log: list[Sent]) -> None:
         """Something of what is to be done because definitions changed."""
         processor = self.processor
-        backfill = processor.backfill
-        if processor.rows_to_sweep() and (backfill is None or draw(st.booleans())):
-            self.write(processor.sweep(draw(st.integers(1, 3))))
+        backfill = processor.rollout.backfill
+        if processor.rollout.rows_to_migrate() and (backfill is None or draw(st.booleans())):
+            self.write(processor.rollout.migrate(draw(st.integers(1, 3))))
             return
         if backfill is None or backfill.is_complete:
             return
@@ -125,13 +125,13 @@ class Partition:
             end = min(processor.position + 1, first + draw(st.integers(1, 5)))
             backfill.apply(log[first:end], end - 1)
         elif first > processor.position and draw(st.booleans()):
-            self.write(processor.complete_backfill())
+            self.write(processor.rollout.complete_backfill())
         elif backfill.wants_to_save or backfill.unsaved_rows:
             self.write(backfill.save(draw(st.integers(1, 3)), 10_000))
 
     @property
     def is_settled(self) -> bool:
-        return not self.processor.rows_to_sweep() and not self.processor.missing
+        return not self.processor.rollout.rows_to_migrate() and not self.processor.rollout.missing
 
 
 def without(account: Account, gone: set[str]) -> Account:
@@ -203,7 +203,7 @@ def test_history_read_beside_live_traffic_is_the_history_of_live_traffic(
     for record in log[:switch_at]:
         whole.live(record)
         found.live(record)
-    found.write(found.processor.switch(after))
+    found.write(found.processor.rollout.switch(after))
     # A new audience may also need no history; and of one with history nothing is told before.
     crashes = 3
     rest = log[switch_at:]

@@ -49,7 +49,7 @@ class Live:
         self.said: list[Json] = []
         self.made = ProfileProcessor(definitions, "t", 0)
         self.made.restore(self.rows)
-        self.take(self.made.switch(definitions))
+        self.take(self.made.rollout.switch(definitions))
 
     def take(self, effects: Any) -> None:
         deliver(self.rows, effects)
@@ -96,16 +96,16 @@ def test_after_a_change_of_definitions_memberships_are_those_of_a_replay_under_t
         note(json.dumps(batch, ensure_ascii=False))
         live.apply(offset, batch)
         live.settle()
-    live.take(live.made.switch(new))
-    assert live.made.missing == frozenset()
+    live.take(live.made.rollout.switch(new))
+    assert live.made.rollout.missing == frozenset()
     for offset, batch in enumerate(stream[place:], start=place):
         note(json.dumps(batch, ensure_ascii=False))
         live.apply(offset, batch)
-        if pace and offset % pace == 0 and live.made.rows_to_sweep():
-            live.take(live.made.sweep(1))
+        if pace and offset % pace == 0 and live.made.rollout.rows_to_migrate():
+            live.take(live.made.rollout.migrate(1))
         live.settle()
-    while live.made.rows_to_sweep():
-        live.take(live.made.sweep(1))
+    while live.made.rollout.rows_to_migrate():
+        live.take(live.made.rollout.migrate(1))
     live.settle()
 
     expected: dict[str, Json] = {}

@@ -189,8 +189,8 @@ class Live:
 
     def switch(self, number: int, before: Version | None, version: Version) -> None:
         """Put a version in force; only then does the partner know of it, too."""
-        effects = self.made.switch(self.versions[number])
-        assert self.made.missing == frozenset()
+        effects = self.made.rollout.switch(self.versions[number])
+        assert self.made.rollout.missing == frozenset()
         stopped = self.partner.switch(version.connections, version.connectors)
         self.partner.ended.clear()
         self.take(effects)
@@ -248,11 +248,11 @@ def test_after_changes_of_definitions_outputs_have_been_told_what_holds(case: Ca
             before = version
         if offset < len(case.stream):
             live.apply(offset, case.stream[offset])
-            if case.pace and offset % case.pace == 0 and live.made.rows_to_sweep():
-                live.take(live.made.sweep(1))
+            if case.pace and offset % case.pace == 0 and live.made.rollout.rows_to_migrate():
+                live.take(live.made.rollout.migrate(1))
             live.settle()
-    while live.made.rows_to_sweep():
-        live.take(live.made.sweep(1))
+    while live.made.rollout.rows_to_migrate():
+        live.take(live.made.rollout.migrate(1))
     live.settle()
     compare(live.partner, case.versions[-1], case.stream)
 

@@ -15,7 +15,7 @@ from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.connection import Connection
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
 from cdp_stream.sinks.delivery.record_reader import RecordReader
@@ -73,7 +73,7 @@ class Sink:
         consumer = SimpleNamespace(
             resume_partitions=lambda _tps: self.paused.clear(), pause_partitions=self.paused.extend
         )
-        self.room = Room()
+        self.room = MemoryBudget()
         plan = SinkPlan(
             "out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0,
             waiting=self.room,

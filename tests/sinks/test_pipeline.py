@@ -11,7 +11,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Outcome
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.offsets.in_flight import InFlight
@@ -78,7 +78,7 @@ async def until_idle(outgoing: Pipeline) -> None:
 
 
 async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them() -> None:
-    partner, room, confirmed = Partner(), Room(4_000_000), list[int]()
+    partner, room, confirmed = Partner(), MemoryBudget(4_000_000), list[int]()
 
     def confirm(items: Collection[InFlight]) -> None:
         confirmed.extend(one.offset for one in items)

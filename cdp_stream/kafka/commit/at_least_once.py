@@ -27,7 +27,7 @@ from cdp_stream.kafka.commit.record_writer import (
     without_value,
 )
 from cdp_stream.partition.effects import Effects, Rejected
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 __all__ = ["MAX_IN_FLIGHT", "AtLeastOnceLane"]
 
@@ -73,7 +73,7 @@ class AtLeastOnceLane:
         advance: Callable[[int], None],
         freed: Callable[[], None],
         confirm: Confirm,
-        room: Room,
+        room: MemoryBudget,
     ) -> None:
         self._room = room
         self._producer = producer

@@ -25,7 +25,7 @@ from cdp_stream.kafka.commit.record_writer import (
     without_value,
 )
 from cdp_stream.partition.effects import Effects, Rejected
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 __all__ = ["MAX_WAITING", "ExactlyOnceLane"]
 
@@ -70,7 +70,7 @@ class ExactlyOnceLane:
         committed: Callable[[int], None],
         freed: Callable[[], None],
         confirm: Confirm,
-        room: Room,
+        room: MemoryBudget,
     ) -> None:
         self._room = room
         self._taken = 0

@@ -23,7 +23,7 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.recovery_progress import RecoveryProgress
 from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
-from cdp_stream.partition.effects import Processor
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.damage import StoreDamagedError
 from cdp_stream.store.rows import LogIdentity, MemoryRows, RowStore
 
@@ -149,8 +149,8 @@ class ProfileTable(faust.Table):
             count += progress.records
 
     async def revive(
-        self, client: Mapping[str, Any], partition: int, create: Callable[[int], Processor]
-    ) -> Processor:
+        self, client: Mapping[str, Any], partition: int, create: Callable[[int], ProfileProcessor]
+    ) -> ProfileProcessor:
         """A partition's processor, with what its rows say.
 
         It reads them all, and damage that shows only now is mended too.

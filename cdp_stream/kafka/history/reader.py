@@ -25,7 +25,7 @@ from cdp_stream.kafka.history.history_start import Start, Wanted, find_start, go
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Record
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.sources import Laid
 
 __all__ = ["HistoryReader", "Taken"]
@@ -78,7 +78,7 @@ class HistoryReader:
         wanted: Wanted,
         *,
         wake: Callable[[], None],
-        room: Room | None = None,
+        room: MemoryBudget | None = None,
         cut_off_s: float = _CUT_OFF_S,
     ) -> None:
         self._client = client
@@ -87,7 +87,7 @@ class HistoryReader:
         self._next = wanted.resume
         self._wake = wake
         self._cut_off_s = cut_off_s
-        self._room = room if room is not None else Room()
+        self._room = room if room is not None else MemoryBudget()
         self._room.join(self)
         self._chunks: deque[tuple[int, list[Any], int]] = deque()
         self._cursor = 0

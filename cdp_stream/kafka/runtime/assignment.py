@@ -27,8 +27,8 @@ from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.scheduler import Scheduler
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
-from cdp_stream.partition.effects import Processor
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
 
 __all__ = ["Assignment"]
@@ -56,7 +56,7 @@ class Assignment:
     def __init__(
         self,
         app: Any,
-        processor_factory: Callable[[int], Processor],
+        processor_factory: Callable[[int], ProfileProcessor],
         *,
         settings: Settings,
         table: ProfileTable,
@@ -68,7 +68,7 @@ class Assignment:
         self._settings = settings
         self._table = table
         self._context = TaskContext(app, settings, table.store, metrics, definitions)
-        self._delivering = Room(min(settings.memory_for("delivering"), MOST_DELIVERING))
+        self._delivering = MemoryBudget(min(settings.memory_for("delivering"), MOST_DELIVERING))
         self._topics = _output_topics(settings)
         self._tasks: dict[int, PartitionTask] = {}
         self._scheduler = Scheduler(self._tasks, self._context)

@@ -23,7 +23,8 @@ from cdp_stream.kafka.runtime.backfill_progress import Reading
 from cdp_stream.kafka.runtime.partition_time import latest_time
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.partition.backfill import Backfill
-from cdp_stream.partition.effects import Effects, Processor
+from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.sources import reaches_over_unknown, sources_of
 from cdp_stream.wall_clock import wall_ms
 
@@ -104,7 +105,7 @@ class BackfillDriver:
         context: What all tasks of the worker share.
     """
 
-    def __init__(self, number: int, processor: Processor, context: TaskContext) -> None:
+    def __init__(self, number: int, processor: ProfileProcessor, context: TaskContext) -> None:
         self._number = number
         self._processor = processor
         self._context = context
@@ -126,7 +127,7 @@ class BackfillDriver:
 
     def open(self) -> bool:
         """Begin to fetch for the backfill that there is, if there is any."""
-        backfill = self._processor.backfill
+        backfill = self._processor.rollout.backfill
         if self._run is not None and self._run.backfill is not backfill:
             self._drop_run()
         if backfill is None or backfill.is_complete:
@@ -138,10 +139,9 @@ class BackfillDriver:
 
     def next_rows(self, position: int) -> Effects | None:
         """The next rows to be written; ``None`` where there are none now."""
-        run = self._run
-        if run is None or run.backfill is not self._processor.backfill or run.backfill.is_complete:
+        run, backfill = self._run, self._processor.rollout.backfill
+        if run is None or backfill is not run.backfill or backfill.is_complete:
             return None
-        backfill = run.backfill
         if backfill.state is None:
             return self._begin(run, position)
         if not (backfill.wants_to_save or run.must_save(position)):
@@ -199,7 +199,7 @@ class BackfillDriver:
                 return None
             run.held_since = now
         if behind == 0 and not backfill.is_saving and run.is_little and is_at_rest:
-            effects = self._processor.complete_backfill()
+            effects = self._processor.rollout.complete_backfill()
             log("backfill_read", partition=self._number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
                 held_s=round(now - run.held_since, 3))  # fmt: skip
@@ -212,12 +212,12 @@ class BackfillDriver:
 
     def sample(self, position: int) -> None:
         """Note how far the backfill is, for metrics and the log."""
-        backfill, progress = self._processor.backfill, self._context.metrics.backfill
+        backfill, progress = self._processor.rollout.backfill, self._context.metrics.backfill
         if backfill is None or (state := backfill.state) is None:
             progress.forget(self._number)
             return
         if not state.epoch:
-            self._audiences = tuple(self._processor.pending())
+            self._audiences = tuple(self._processor.rollout.pending)
         progress.note(
             self._number,
             Reading(

@@ -32,7 +32,8 @@ from cdp_stream.kafka.runtime.rollout_driver import RolloutDriver
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.effects import Effects, Processor, Record
+from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["SLICE", "PartitionTask"]
@@ -68,7 +69,7 @@ class PartitionTask:
     """
 
     def __init__(
-        self, number: int, processor: Processor, committer: Lane, context: TaskContext
+        self, number: int, processor: ProfileProcessor, committer: Lane, context: TaskContext
     ) -> None:
         self.number = number
         self.processor = processor
@@ -164,20 +165,20 @@ class PartitionTask:
         if wanted is not None:
             return self._step_to(wanted)
         # It was restored before its definitions were read, and has done nothing since.
-        if not self.processor.is_able and not self.processor.recall():
+        rollout = self.processor.rollout
+        if not rollout.is_available and not rollout.recall():
             return False
         worked = self._fire_to is None and not self.holds_records and self._apply()
         worked = self._tick() or worked
-        return self._sweep() or worked
+        return self._migrate() or worked
 
     def _step_to(self, wanted: Definitions) -> bool:
         """Switch to definitions as soon as nothing is due by the partition's time."""
-        processor = self.processor
         if self._rollout.must_wait(wanted):
             return False
-        if processor.version is not None and processor.is_able and self._has_due:
+        if self._rollout.has_definitions and self._has_due:
             # A marker waits for the rows that the definitions before have yet to reach.
-            return self._tick() or self._sweep()
+            return self._tick() or self._migrate()
         self._write_switch(self._rollout.switch(wanted))
         return True
 
@@ -230,16 +231,16 @@ class PartitionTask:
     def _end_firing(self) -> bool:
         """Every instant up to a time marker, or the durable time, has fired: records may follow."""
         if self._marker_end is not None:
-            if self.processor.rows_to_sweep():
-                return False  # what is due in rows that wait to be swept fires before
+            if self._rollout.must_migrate:
+                return False  # what is due in rows that are not migrated yet fires before
             self._write(Effects(), self._marker_end)
         self._fire_to = self._marker_end = None
         return True
 
-    def _sweep(self) -> bool:
-        if not self.processor.rows_to_sweep() or not self.committer.has_room:
+    def _migrate(self) -> bool:
+        if not self._rollout.must_migrate or not self.committer.has_room:
             return False
-        self._write(self._rollout.sweep())
+        self._write(self._rollout.migrate())
         return True
 
     def _maybe_resume(self) -> None:

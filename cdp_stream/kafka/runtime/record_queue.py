@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cdp_stream.kafka.faust_adapter.consumer import Chunk
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 __all__ = ["RecordQueue"]
 
@@ -26,7 +26,7 @@ class RecordQueue:
         paused: Whether fetching is paused, as too much waits.
     """
 
-    def __init__(self, budget: Room) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         budget.join(self)
         self._chunks: deque[Chunk] = deque()

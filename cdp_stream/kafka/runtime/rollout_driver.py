@@ -16,15 +16,16 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.effects import Effects, Processor
+from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.processor import ProfileProcessor
 
 __all__ = ["RolloutDriver"]
 
-FIRST_SWEPT: Final = 5
+FIRST_MIGRATED: Final = 5
 """Rows that the first slice after a switch looks at."""
-SWEPT_AT_ONCE: Final = 250
+MIGRATED_AT_ONCE: Final = 250
 """Rows that a slice looks at, at most."""
-_SWEEP_S: Final = 0.005
+_MIGRATE_S: Final = 0.005
 """How long that should take, roughly; fewer rows are looked at where many audiences changed."""
 _BEHIND_S = 30.0
 """So long a partition waits for definitions that another worker has read already; and so often it
@@ -41,21 +42,23 @@ class RolloutDriver:
         number: The partition's number.
         processor: The partition's.
         context: What all tasks of the worker share.
-
-    Attributes:
-        sweep_rows: How many rows the next slice looks at.
     """
 
-    def __init__(self, number: int, processor: Processor, context: TaskContext) -> None:
+    def __init__(self, number: int, processor: ProfileProcessor, context: TaskContext) -> None:
         self._number = number
-        self._processor = processor
+        self._rollout = processor.rollout
         self._context = context
         self._source = context.definitions
         self._preparing: asyncio.Task[None] | None = None
         self._span = ("", "")
         self._skipped: Sequence[Account] = ()
         self._behind_since: float | None = None
-        self.sweep_rows = FIRST_SWEPT
+        self._migrate_rows = FIRST_MIGRATED
+
+    @property
+    def has_definitions(self) -> bool:
+        """Whether definitions are in force, and can be had here."""
+        return self._rollout.version is not None and self._rollout.is_available
 
     def wanted(self) -> Definitions | None:
         """The definitions to switch to now; ``None`` for none, or as long as the partition goes on
@@ -63,12 +66,12 @@ class RolloutDriver:
         """
         if self._source is None:
             return None
-        latest, processor = self._source.latest, self._processor
-        version = processor.version
+        latest, rollout = self._source.latest, self._rollout
+        version = rollout.version
         if version == latest.version:
             self._behind_since = None
             return None
-        goes_on = version is not None and processor.is_able and not self._source.is_newer(version)
+        goes_on = self.has_definitions and not self._source.is_newer(version or "")
         return None if goes_on and not self.is_prepared(latest) else latest
 
     def is_prepared(self, definitions: Definitions | None) -> bool:
@@ -92,13 +95,13 @@ class RolloutDriver:
         return work is None
 
     def _to_prepare(self, definitions: Definitions | None) -> Callable[[], object] | None:
-        processor = self._processor
-        if definitions is None or processor.version is None:
-            return processor.to_prepare(definitions)
-        span = processor.version, definitions.version
+        rollout = self._rollout
+        if definitions is None or rollout.version is None:
+            return rollout.prepare(definitions)
+        span = rollout.version, definitions.version
         if span != self._span:
             return lambda: self._look_up(span)
-        return processor.to_prepare(definitions, self._skipped)
+        return rollout.prepare(definitions, self._skipped)
 
     def _look_up(self, span: tuple[str, str]) -> None:
         """The versions in between may have to be compiled."""
@@ -115,7 +118,7 @@ class RolloutDriver:
         Raises:
             ReplacedError: The partition waits for a version that does not come.
         """
-        version = self._processor.version
+        version = self._rollout.version
         assert self._source is not None
         if version is not None and self._source.is_newer(version):
             self._wait_for(version, wanted)
@@ -150,45 +153,50 @@ class RolloutDriver:
 
     def switch(self, wanted: Definitions) -> Effects:
         """Put definitions in force, with nothing of the partition in flight and nothing due."""
-        processor = self._processor
-        version = processor.version
+        rollout = self._rollout
+        version = rollout.version
         started = time.perf_counter()
-        effects = processor.switch(wanted, skipped=() if version is None else self._skipped)
+        effects = rollout.switch(wanted, skipped=() if version is None else self._skipped)
         seconds = time.perf_counter() - started
-        self.sweep_rows = FIRST_SWEPT
+        self._migrate_rows = FIRST_MIGRATED
         log("definitions_in_force", partition=self._number, version=wanted.version,
-            before=version, rows_to_sweep=processor.rows_to_sweep(),
-            waiting_for_history=len(processor.missing), seconds=round(seconds, 3))  # fmt: skip
+            before=version, rows_to_sweep=rollout.rows_to_migrate(),
+            waiting_for_history=len(rollout.missing), seconds=round(seconds, 3))  # fmt: skip
         if effects.started or effects.stopped:
             log("connections_changed", partition=self._number, started=effects.started,
                 stopped=effects.stopped)  # fmt: skip
         return effects
 
-    def sweep(self) -> Effects:
+    @property
+    def must_migrate(self) -> bool:
+        """Whether :meth:`migrate` has anything to do."""
+        return self._rollout.rows_to_migrate() > 0
+
+    def migrate(self) -> Effects:
         """Bring some more rows under the definitions in force."""
-        processor = self._processor
+        rollout = self._rollout
         started, cpu = time.perf_counter(), time.thread_time()
-        effects = processor.sweep(self.sweep_rows)
+        effects = rollout.migrate(self._migrate_rows)
         seconds, cpu = time.perf_counter() - started, time.thread_time() - cpu
         # By CPU time: on a machine that is busy with other things fewer rows would gain nothing.
-        if cpu > 2 * _SWEEP_S:
-            self.sweep_rows = max(1, self.sweep_rows // 2)
-        elif cpu < _SWEEP_S / 2:
-            self.sweep_rows = min(SWEPT_AT_ONCE, 2 * self.sweep_rows)
+        if cpu > 2 * _MIGRATE_S:
+            self._migrate_rows = max(1, self._migrate_rows // 2)
+        elif cpu < _MIGRATE_S / 2:
+            self._migrate_rows = min(MIGRATED_AT_ONCE, 2 * self._migrate_rows)
         self._context.metrics.swept(seconds, effects)
-        if not processor.rows_to_sweep():
-            log("definitions_swept", partition=self._number, version=processor.version)
+        if not self.must_migrate:
+            log("definitions_swept", partition=self._number, version=rollout.version)
         return effects
 
     def log_unfinished(self) -> None:
         """Log what is left to do of a rollout, as the partition comes to this worker."""
-        processor = self._processor
-        if not processor.is_able or processor.version is None:
+        rollout = self._rollout
+        if not self.has_definitions:
             return
-        if rows := processor.rows_to_sweep():
-            log("definitions_sweep_goes_on", partition=self._number, version=processor.version,
+        if rows := rollout.rows_to_migrate():
+            log("definitions_sweep_goes_on", partition=self._number, version=rollout.version,
                 rows_to_sweep=rows)  # fmt: skip
-        backfill = processor.backfill
+        backfill = rollout.backfill
         if backfill is not None and backfill.state is not None and not backfill.is_complete:
             log("backfill_goes_on", partition=self._number, start=backfill.state.start,
                 position=backfill.position)  # fmt: skip

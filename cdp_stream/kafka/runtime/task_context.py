@@ -9,8 +9,8 @@ from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.input_facts import InputFacts
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.placement import Placement
-from cdp_stream.partition.room import Room
 from cdp_stream.settings import Settings
 from cdp_stream.store.rows import RowStore
 
@@ -58,7 +58,7 @@ class TaskContext:
         self.now = now
         self.topic = settings.topic("events")
         self.client: Mapping[str, Any] = client_settings(settings)
-        self.waiting = Room(settings.memory_for("waiting"))
+        self.waiting = MemoryBudget(settings.memory_for("waiting"))
         self.placement = Placement()
         self.input_facts = InputFacts(now)
         self.work = asyncio.Event()

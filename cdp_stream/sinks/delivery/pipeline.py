@@ -15,7 +15,7 @@ from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.kafka.commit.record_writer import without_value
 from cdp_stream.partition.effects import Rejected
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.batching import Batcher
 from cdp_stream.sinks.delivery.destination import Destination
 from cdp_stream.sinks.delivery.ordered_dispatch import OrderedDispatch
@@ -79,9 +79,13 @@ class Pipeline:
     """
 
     def __init__(
-        self, outlet: Outlet, reports: Reports, metrics: OutputMetrics, room: Room | None = None
+        self,
+        outlet: Outlet,
+        reports: Reports,
+        metrics: OutputMetrics,
+        room: MemoryBudget | None = None,
     ) -> None:
-        self._room = room if room is not None else Room()
+        self._room = room if room is not None else MemoryBudget()
         self._room.join(self)
         self._outlet = outlet
         self._reports = reports

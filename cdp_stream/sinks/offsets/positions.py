@@ -10,7 +10,7 @@ from typing import Any
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.state.sink_state import SinkState
 
 __all__ = ["SinkPlan", "starting_positions"]
@@ -38,8 +38,8 @@ class SinkPlan:
     partitions: int
     client: Any
     session_timeout_s: float
-    waiting: Room = field(default_factory=Room)
-    sending: Room = field(default_factory=Room)
+    waiting: MemoryBudget = field(default_factory=MemoryBudget)
+    sending: MemoryBudget = field(default_factory=MemoryBudget)
 
 
 async def starting_positions(

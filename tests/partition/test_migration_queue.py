@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.partition import unswept as module
-from cdp_stream.partition.unswept import Unswept
+from cdp_stream.partition import migration_queue as module
+from cdp_stream.partition.migration_queue import MigrationQueue
 from cdp_stream.store import rocks_partition
 from cdp_stream.store.rows import MemoryRows
 from tests.store.stores import opened
@@ -47,11 +47,11 @@ def test_who_has_a_row_throughout_is_found_once(small_pieces, store_of, data):
     ):
         store.load(0, {**OWN, **{b"%d" % mpid: b"row" for mpid in before}}, 1)
         rows = store.rows(0)
-        unswept, found, unconfirmed = Unswept(), [], 0
+        queue, found, unconfirmed = MigrationQueue(), [], 0
         stayed, seen = set(before), set(before)
-        unswept.begin(rows)
-        while not unswept.is_done:
-            found += unswept.take(data.draw(st.sampled_from([5, 9, 2, 0])))
+        queue.fill_from(rows)
+        while not queue.is_done:
+            found += queue.take(data.draw(st.sampled_from([5, 9, 2, 0])))
             written = {}
             for mpid in data.draw(st.sets(MPIDS, max_size=3)):
                 if b"%d" % mpid in rows and data.draw(st.booleans()):
@@ -70,16 +70,16 @@ def test_who_has_a_row_throughout_is_found_once(small_pieces, store_of, data):
 
 
 def test_no_more_than_a_piece_is_gathered_at_once(small_pieces):
-    unswept = Unswept()
-    unswept.begin({b"%d" % mpid: b"" for mpid in range(10)})
-    assert (len(unswept), unswept.is_done) == (3, False)
-    assert len(unswept.take(2)) == 2
-    assert len(unswept) == 4
-    unswept.clear()
-    assert (len(unswept), unswept.is_done, unswept.take(5)) == (0, True, [])
+    queue = MigrationQueue()
+    queue.fill_from({b"%d" % mpid: b"" for mpid in range(10)})
+    assert (len(queue), queue.is_done) == (3, False)
+    assert len(queue.take(2)) == 2
+    assert len(queue) == 4
+    queue.fill(())
+    assert (len(queue), queue.is_done, queue.take(5)) == (0, True, [])
 
 
 def test_a_store_without_profiles_is_done_at_once():
-    unswept = Unswept()
-    unswept.begin(dict(OWN))
-    assert unswept.is_done
+    queue = MigrationQueue()
+    queue.fill_from(dict(OWN))
+    assert queue.is_done

@@ -1,8 +1,8 @@
-"""The profiles whose rows have yet to be looked at because definitions changed.
+"""The profiles whose rows may have to be migrated after a change of definitions.
 
-Their keys are gathered from the store a piece at a time, while rows are written. Whoever has a row
-throughout is found once. One whose row comes or goes meanwhile may be found or not; no matter: what
-is written after a change of definitions has been brought under them already.
+Their keys are gathered from the store a piece at a time, while rows are written. A profile that has
+a row throughout is found once. One whose row comes or goes meanwhile may be found or not; that does
+no harm: a row that is written after the change has been migrated already.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Final
 
 from cdp_stream.formats.rows import OWN_ROW
 
-__all__ = ["Unswept"]
+__all__ = ["MigrationQueue"]
 
 _GATHERED_AT_ONCE: Final = 1_000
 """Keys: about a ms."""
 
 
-class Unswept:
-    """Profiles that wait, in no order."""
+class MigrationQueue:
+    """Profiles to be looked at, in no order."""
 
     def __init__(self) -> None:
         self._keys: Iterator[bytes] | None = None
@@ -33,16 +33,16 @@ class Unswept:
 
     @property
     def is_done(self) -> bool:
-        """Whether nobody waits."""
+        """Whether no profile waits."""
         return self._keys is None and not self._mpids
 
-    def clear(self) -> None:
-        """Nobody waits any more."""
+    def fill(self, mpids: Collection[int]) -> None:
+        """Begin anew with these profiles; one that was migrated already does no harm."""
         self._keys = None
-        self._mpids = array("q")
+        self._mpids = array("q", mpids)
 
-    def begin(self, store: Mapping[bytes, bytes]) -> None:
-        """Begin with all profiles of a store.
+    def fill_from(self, store: Mapping[bytes, bytes]) -> None:
+        """Begin anew with all profiles of a store.
 
         Args:
             store: may be written to meanwhile. Its iterator must bear that, and give each key that
@@ -52,21 +52,16 @@ class Unswept:
         self._keys = iter(list(store)) if isinstance(store, dict) else iter(store)
         self._gather()
 
-    def go_on(self, mpids: Collection[int]) -> None:
-        """Go on with these; those that were done already do no harm."""
-        self._keys = None
-        self._mpids = array("q", mpids)
-
     def take(self, limit: int) -> list[int]:
-        """Some who waited, at most as many as the limit; none only once `is_done`, or while keys
-        that are not of profiles are passed over.
+        """Take at most so many profiles; none only once `is_done`, or while keys that are not of
+        profiles are passed over.
         """
         self._gather()
         mpids = self._mpids
         return [mpids.pop() for _ in range(min(limit, len(mpids)))]
 
     def put_back(self, mpids: Collection[int]) -> None:
-        """Let some wait again who were taken."""
+        """Let profiles that were taken wait again."""
         self._mpids.extend(mpids)
 
     def _gather(self) -> None:

@@ -1,7 +1,7 @@
 """Memory is a worker's, not a partition's; and decoded rows are let go by what they take."""
 
 from cdp_stream.core.row import Row, memory_of
-from cdp_stream.partition.room import KeptRows, Room
+from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 
 
 class Holder:
@@ -9,7 +9,7 @@ class Holder:
 
 
 def test_room_is_shared_evenly_by_those_that_are_there():
-    room = Room(100)
+    room = MemoryBudget(100)
     assert room.share() == 100
     holders = [Holder() for _ in range(3)]
     for holder in holders:
@@ -22,7 +22,7 @@ def test_room_is_shared_evenly_by_those_that_are_there():
 
 
 def test_nobody_has_no_room_at_all():
-    room = Room(1)
+    room = MemoryBudget(1)
     kept = [Holder(), Holder()]
     for holder in kept:
         room.join(holder)
@@ -30,7 +30,7 @@ def test_nobody_has_no_room_at_all():
 
 
 def test_room_is_full_until_as_much_is_given_back():
-    room = Room(100)
+    room = MemoryBudget(100)
     room.take(99)
     assert not room.is_full
     room.take(500)
@@ -46,8 +46,8 @@ def of_kilobytes(mpid: int, size: int) -> Row:
     return row
 
 
-def kept(*sizes: int) -> KeptRows:
-    rows = KeptRows()
+def kept(*sizes: int) -> RowCache:
+    rows = RowCache()
     for mpid, size in enumerate(sizes):
         rows[mpid] = of_kilobytes(mpid, size)
         rows.count([rows[mpid]])
@@ -56,27 +56,27 @@ def kept(*sizes: int) -> KeptRows:
 
 def test_the_oldest_rows_go_by_what_they_take_and_those_that_are_needed_stay():
     rows = kept(100, 1, 50, 1, 1)
-    assert 153 * 1024 < rows.taken < 163 * 1024
+    assert 153 * 1024 < rows.used < 163 * 1024
     assert rows.let_go(200 * 1024) == []
     assert rows.let_go(100 * 1024, keep={0}) == [1, 2, 3, 4]
     assert list(rows) == [0]
     assert rows.let_go(1) == [0]
-    assert rows.taken == 0
+    assert rows.used == 0
 
 
 def test_a_row_that_has_grown_is_counted_anew():
     rows = kept(100, 1)
-    before = rows.taken
+    before = rows.used
     rows[1].slots["t"] = b"x" * 50 * 1024
     rows[1].weight += 50 * 1024
     rows.count([rows[1], None])
-    assert 50 * 1024 < rows.taken - before < 51 * 1024
+    assert 50 * 1024 < rows.used - before < 51 * 1024
     rows.forget(1)
-    assert rows.taken == rows[0].held == memory_of(rows[0])
+    assert rows.used == rows[0].held == memory_of(rows[0])
 
 
 def test_rows_that_nobody_needs_any_more_go_some_at_a_time():
     rows = kept(*[1] * 1_200)
     rows.let_some_go()
     assert len(rows) == 200
-    assert rows.taken == sum(row.held for row in rows.values())
+    assert rows.used == sum(row.held for row in rows.values())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from cdp_stream.core.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.row import Row
 from cdp_stream.formats.rows import encode_row, members_of
-from cdp_stream.partition.sizes import AudienceSizes
+from cdp_stream.partition.audience_sizes import AudienceSizes
 
 AUDIENCES = ("buyers", "idle")
 MPIDS = range(-3, 6)

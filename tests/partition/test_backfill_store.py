@@ -6,9 +6,9 @@ import pytest
 
 from cdp_stream.core.definition import Account
 from cdp_stream.formats.backfill_rows import BACKFILL_KEY, backfill_key
+from cdp_stream.partition.backfill_store import BackfillStore
 from cdp_stream.partition.definitions import Definitions
-from cdp_stream.partition.histories import Histories
-from cdp_stream.partition.room import Room
+from cdp_stream.partition.memory_budget import MemoryBudget
 
 ALL = range(25)
 
@@ -16,12 +16,12 @@ ALL = range(25)
 @pytest.mark.parametrize("left", [ALL, (3, 14), ()], ids=["all", "some", "none"])
 def test_so_many_rows_are_looked_at_whether_they_were_taken_or_not(left):
     store = {backfill_key(mpid): b"" for mpid in left}
-    histories = Histories(Room())
-    histories.restore(store, array("q", ALL))
-    histories.settle(Definitions("1", 0, Account("acme", (), ())), (), is_sweeping=False)
+    backfills = BackfillStore(MemoryBudget())
+    backfills.restore(store, array("q", ALL))
+    backfills.select(Definitions("1", 0, Account("acme", (), ())), (), is_migrating=False)
     pieces = []
-    while histories.has_leftovers and len(pieces) < len(ALL):
-        pieces.append(histories.remove(10))
+    while backfills.has_unused_rows and len(pieces) < len(ALL):
+        pieces.append(backfills.remove_unused(10))
         for key in pieces[-1].keys() & store.keys():
             del store[key]
     assert [BACKFILL_KEY in piece for piece in pieces] == [False, False, True]

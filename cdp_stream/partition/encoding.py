@@ -1,52 +1,49 @@
-"""What one partition tells: changes and rejects as the records that go out."""
+"""What one partition sends: changes, messages and rejects, encoded into effects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from cdp_stream.core.change import ADD
-from cdp_stream.core.plan import InForce, Plan
+from cdp_stream.core.plan import InForce
 from cdp_stream.core.telling import ATTRIBUTE_UPDATE, Emission, Told
 from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.limits import MESSAGE_BYTES
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
-from cdp_stream.formats.output import OutputEncoder
 from cdp_stream.formats.rejects import Reject, reject_headers
+from cdp_stream.partition.active_definitions import ActiveDefinitions
+from cdp_stream.partition.audience_sizes import AudienceSizes
 from cdp_stream.partition.effects import Effects, Record
-from cdp_stream.partition.sizes import AudienceSizes
 
-__all__ = ["Telling"]
+__all__ = ["EffectsEncoder"]
 
 
-class Telling:
-    """Puts into effects what is told.
+class EffectsEncoder:
+    """Writes records into effects.
 
     Args:
         topic: the input topic, for rejects.
         partition: its number.
-        sizes: moved by the changes that are told.
+        active: the definitions in force.
+        sizes: moved by the changes that are written.
     """
 
-    def __init__(self, topic: str, partition: int, sizes: AudienceSizes) -> None:
+    def __init__(
+        self, topic: str, partition: int, active: ActiveDefinitions, sizes: AudienceSizes
+    ) -> None:
         self._topic = topic
         self._partition = partition
+        self._active = active
         self._sizes = sizes
-        self._account_id = ""
-        self._encoder = OutputEncoder("")
-
-    def speak_for(self, plan: Plan) -> None:
-        """Tell under the definitions of this plan from now on."""
-        self._account_id = plan.account_id
-        self._encoder = OutputEncoder(plan.account_id)
 
     def changes(self, changes: Emission, effects: Effects) -> None:
-        """Tell the changes, and the connections what is forwarded of them."""
+        """Write the changes, and the messages that connections forward of them."""
         state: dict[bytes, bytes | None] = {}
-        counts = effects.changes
+        counts, account_id = effects.changes, self._active.engine.plan.account_id
         self._sizes.change(changes)
         for change in changes:
-            message = encode_change(change, self._account_id)
+            message = encode_change(change, account_id)
             effects.memberships.append((mpid_key(change.mpid), message))
             state[state_key(change.audience_id, change.mpid)] = (
                 message if change.action == ADD else None
@@ -55,7 +52,7 @@ class Telling:
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
         for told in changes.told:
-            output, encoded = told.connection.output, self._encoder.encode(told)
+            output, encoded = told.connection.output, self._active.encoder.encode(told)
             if len(encoded) <= MESSAGE_BYTES:
                 effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
             else:
@@ -63,21 +60,20 @@ class Telling:
         effects.unidentified = changes.unidentified
 
     def _without_attributes(self, told: Told, effects: Effects) -> None:
-        """Tell without its shared attributes what is too large with them.
+        """Send a message that is too large without the attributes that it shares.
 
-        Of an attribute update nothing is left then. Nor is anything told where the settings of the
-        connection alone are too large.
+        An attribute update is not sent then, nor a message whose settings alone are too large.
         """
         output = told.connection.output
         effects.oversized[output] = effects.oversized.get(output, 0) + 1
         if told.change.action == ATTRIBUTE_UPDATE:
             return
-        encoded = self._encoder.encode(told._replace(attributes={}))
+        encoded = self._active.encoder.encode(told._replace(attributes={}))
         if len(encoded) <= MESSAGE_BYTES:
             effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
 
     def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> int:
-        """Tell what of a record could not be used; returns how many bytes of it are handed back."""
+        """Write what of a record could not be used; returns how many bytes that is."""
         for reject in rejects:
             headers = reject_headers(reject, self._topic, self._partition, record.offset)
             effects.rejected.append((record.key, reject.value, headers))
@@ -90,9 +86,11 @@ class Telling:
         ended: Sequence[tuple[Wired, InForce]],
         effects: Effects,
     ) -> None:
-        """Tell the connections whose audience was deleted, behind all that they were told of it."""
+        """Write a message to each connection whose audience was deleted, behind all earlier ones,
+        and list the connections that started and stopped.
+        """
         for wired, audience in ended:
-            message = self._encoder.encode_audience_delete(wired, audience, state.time)
+            message = self._active.encoder.encode_audience_delete(wired, audience, state.time)
             effects.outputs.append((wired.output, b"", message))
         now = state.catalog.connections
         again = {wired.id for wired, _audience in ended}

@@ -1,4 +1,4 @@
-"""The memory that the partitions of one worker share, and decoded rows within their share of it."""
+"""The memory that the partitions of one worker share, and decoded rows within a share of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from cdp_stream.core.row import Row, memory_of
 
-__all__ = ["KeptRows", "Room"]
+__all__ = ["MemoryBudget", "RowCache"]
 
 _MIB: Final = 1024 * 1024
 _LET_GO_AT_ONCE: Final = 1_000
@@ -17,20 +17,20 @@ _LET_GO_AT_ONCE: Final = 1_000
 
 
 class Holder(Protocol):
-    """Whoever keeps something in a room; counted for as long as it lives."""
+    """An object that has a share; counted for as long as it lives."""
 
     def __hash__(self) -> int: ...
 
 
-class Room:
+class MemoryBudget:
     """So many bytes of memory, for one kind of thing.
 
-    Whoever has joined has an equal share until it is gone: a worker that is given more partitions
-    keeps less of each.
+    Every object that has joined has an equal share until it is gone: a worker that is assigned more
+    partitions keeps less of each.
 
     Attributes:
         size: how many bytes.
-        taken: how many are in use; kept by those who `take` and `give_back`.
+        taken: how many are in use, by the calls of `take` and `give_back`.
     """
 
     def __init__(self, size: int = 448 * _MIB) -> None:
@@ -39,7 +39,7 @@ class Room:
         self._holders: WeakSet[Holder] = WeakSet()
 
     def join(self, holder: Holder) -> None:
-        """Count one more to share with."""
+        """Share with one more."""
         self._holders.add(holder)
 
     def share(self) -> int:
@@ -60,18 +60,18 @@ class Room:
         self.taken -= size
 
 
-class KeptRows(dict[int, Row]):
+class RowCache(dict[int, Row]):
     """Decoded rows by profile, the oldest first, and what memory they take.
 
     Attributes:
-        taken: bytes, of the rows as they were counted last.
+        used: bytes, of the rows as they were counted last.
     """
 
-    __slots__ = ("taken",)
+    __slots__ = ("used",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken = 0
+        self.used = 0
 
     def count(self, rows: Iterable[Row | None]) -> None:
         """Count rows that were added, or may have grown; None is none.
@@ -81,13 +81,13 @@ class KeptRows(dict[int, Row]):
         """
         for row in rows:
             if row is not None and abs(row.weight - row.sized) > row.sized >> 2:
-                held = memory_of(row)
-                self.taken += held - row.held
-                row.held, row.sized = held, row.weight
+                size = memory_of(row)
+                self.used += size - row.held
+                row.held, row.sized = size, row.weight
 
     def forget(self, mpid: int) -> None:
         """Let a row go."""
-        self.taken -= self.pop(mpid).held
+        self.used -= self.pop(mpid).held
 
     def let_go(self, most: int, keep: Collection[int] = ()) -> list[int]:
         """Let the oldest rows go if all together take more than so many bytes, until they take a
@@ -99,9 +99,9 @@ class KeptRows(dict[int, Row]):
         Returns:
             Whose rows went.
         """
-        if self.taken <= most:
+        if self.used <= most:
             return []
-        gone, least = [], self.taken - (most - (most >> 4))
+        gone, least = [], self.used - (most - (most >> 4))
         for mpid, row in self.items():
             if least <= 0:
                 break

@@ -4,8 +4,8 @@ After a restore the sizes are not known, and counting them then would make every
 rows are counted later, a few at a time; a row that changes before its turn is simply counted as it
 is then. Until the last row has had its turn there is no answer.
 
-A row counts as a member of what was told of it. So definitions may change in between: the changes
-that they make move the sizes as any other.
+A row counts as a member of the audiences for which that was announced. So definitions may change in
+between: the changes that they make move the sizes as any other.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ class AudienceSizes:
 
     Args:
         audiences: ids of those that are counted: all that emit changes.
-        told_of: gives the audiences as whose member an encoded row was told of.
+        announced: gives the audiences for which an encoded row's profile was announced as a
+            member.
     """
 
-    def __init__(self, audiences: Iterable[str], told_of: Callable[[bytes], Iterable[str]]) -> None:
+    def __init__(
+        self, audiences: Iterable[str], announced: Callable[[bytes], Iterable[str]]
+    ) -> None:
         self._sizes = dict.fromkeys(audiences, 0)
-        self._told_of = told_of
+        self._announced = announced
         self._mpids = array("q")
         self._counted = 0
 
@@ -76,7 +79,7 @@ class AudienceSizes:
             value = rows.get(b"%d" % mpid)
             if value is None:
                 continue  # forgotten since
-            for audience in self._told_of(value):
+            for audience in self._announced(value):
                 if audience in sizes:
                     sizes[audience] += 1
         if self._counted < len(mpids):
