@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cdp_stream.core.definition import Condition
+from cdp_stream.core.criterion import Condition
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window
 from cdp_stream.definitions.conditions import read_where

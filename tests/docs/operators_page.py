@@ -1,6 +1,6 @@
 """Writes docs/operators.md, the reference of operators, counts and windows, from the code itself.
 
-Whether an example holds is found by running it. `python -m cdp_stream.definitions.reference` prints
+Whether an example holds is found by running it. `python -m tests.docs.operators_page` prints
 the page.
 """
 
@@ -87,7 +87,7 @@ def operators_page() -> str:
     lines = [
         "# Operators, counts and windows",
         "",
-        "This page is written by `python -m cdp_stream.definitions.reference`; which examples hold",
+        "This page is written by `python -m tests.docs.operators_page`; which examples hold",
         "is the engine's own answer. The rules in words are in",
         "[semantics.md](semantics.md#comparing-values).",
         "",

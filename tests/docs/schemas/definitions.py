@@ -29,7 +29,7 @@ from cdp_stream.definitions.schema import (
     VariantRecord,
     WorkspaceRecord,
 )
-from cdp_stream.schemas.criteria import (
+from tests.docs.schemas.criteria import (
     DAY,
     DURATION,
     Schema,
@@ -41,7 +41,7 @@ from cdp_stream.schemas.criteria import (
     places,
     ref,
 )
-from cdp_stream.schemas.words import RECORDS, SUBJECT_WORDS
+from tests.docs.schemas.words import RECORDS, SUBJECT_WORDS
 
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 """The dialect that editors' YAML support knows best, and AsyncAPI's own."""

@@ -13,8 +13,8 @@ from cdp_stream.core.identity_types import IDENTITY_TYPES
 from cdp_stream.formats import limits
 from cdp_stream.formats.event_types import READERS
 from cdp_stream.formats.profile_facts import ADVERTISING_IDS, DEVICE_FIELDS
-from cdp_stream.schemas.criteria import Schema
-from cdp_stream.schemas.definitions import DRAFT
+from tests.docs.schemas.criteria import Schema
+from tests.docs.schemas.definitions import DRAFT
 
 MPID_TEXT: Final[Schema] = {"type": "string", "pattern": "^(0|-?[1-9][0-9]{0,18})$"}
 

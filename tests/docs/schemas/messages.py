@@ -13,10 +13,10 @@ from cdp_stream.core.telling import ATTRIBUTE_UPDATE, AUDIENCE_DELETE
 from cdp_stream.formats.definitions_record import VERSION
 from cdp_stream.formats.limits import GREATEST_TIME
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.schemas.batches import MPID_TEXT
-from cdp_stream.schemas.criteria import Schema, mapping
-from cdp_stream.schemas.definitions import DRAFT
 from cdp_stream.sinks.state.faults import State
+from tests.docs.schemas.batches import MPID_TEXT
+from tests.docs.schemas.criteria import Schema, mapping
+from tests.docs.schemas.definitions import DRAFT
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}

@@ -8,11 +8,11 @@ from typing import Final
 
 import yaml
 
-from cdp_stream.schemas.asyncapi import asyncapi_document
-from cdp_stream.schemas.batches import batch_schema
-from cdp_stream.schemas.criteria import Schema
-from cdp_stream.schemas.definitions import definitions_schema
-from cdp_stream.schemas.messages import (
+from tests.docs.schemas.asyncapi import asyncapi_document
+from tests.docs.schemas.batches import batch_schema
+from tests.docs.schemas.criteria import Schema
+from tests.docs.schemas.definitions import definitions_schema
+from tests.docs.schemas.messages import (
     definitions_record_schema,
     fault_schema,
     membership_change_schema,

@@ -53,7 +53,7 @@ from cdp_stream.definitions.tests_on_values import (
 )
 from cdp_stream.definitions.windows import ANY_TIME, DATE_OPERATORS
 from cdp_stream.definitions.written import INPUTS, WORKSPACE
-from cdp_stream.schemas.words import OPERATORS, SUBJECT_WORDS
+from tests.docs.schemas.words import OPERATORS, SUBJECT_WORDS
 
 Schema = dict[str, Any]
 

@@ -15,9 +15,9 @@ from cdp_stream.kafka.topics.catalog import (
     output_topic,
     rejected_topic,
 )
-from cdp_stream.schemas.batches import MPID_TEXT
-from cdp_stream.schemas.criteria import Schema
 from cdp_stream.settings import Settings
+from tests.docs.schemas.batches import MPID_TEXT
+from tests.docs.schemas.criteria import Schema
 
 INTERNAL: Final = frozenset({"profiles-changelog", "sink-state"})
 """Topics that are no interface."""

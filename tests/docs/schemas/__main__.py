@@ -1,9 +1,9 @@
-"""Writes every document into a folder: `python -m cdp_stream.schemas docs/schemas`."""
+"""Writes every document into a folder: `python -m tests.docs.schemas docs/schemas`."""
 
 import sys
 from pathlib import Path
 
-from cdp_stream.schemas.documents import documents
+from tests.docs.schemas.documents import documents
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
