@@ -22,12 +22,17 @@ class Hosting(Protocol):
 
     Attributes:
         failed: Set as `failure` is known.
-        ready: Whether partitions are assigned and records flow.
     """
 
-    failure: BaseException | None
     failed: asyncio.Event
-    ready: bool
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it; None while nothing has."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions are assigned and records flow."""
 
     def accept(self, partition: int, chunk: Chunk) -> None:
         """Take a chunk over from the agent."""

@@ -6,14 +6,23 @@ with 0 on some crashes.
 
 import asyncio
 import contextlib
+import signal
 from typing import Any, Final
 
 from cdp_stream.errors import BrokerError
 
-__all__ = ["DRAIN_S", "explained", "serve_app", "stop_app"]
+__all__ = ["DRAIN_S", "explained", "serve_app", "stop_app", "stop_on_signals"]
 
 DRAIN_S: Final = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set, for as long as the loop runs."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
 
 
 async def serve_app(

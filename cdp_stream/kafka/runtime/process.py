@@ -7,9 +7,8 @@ else ends the worker exits non-zero.
 import asyncio
 import contextlib
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -20,9 +19,9 @@ from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.commit.guarantee import settle_guarantee
 from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.definitions_source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app
+from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app, stop_on_signals
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.metrics import Metrics
@@ -30,7 +29,7 @@ from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
-__all__ = ["Companion", "done_before", "run_worker", "stop_on_signals"]
+__all__ = ["Companion", "run_worker"]
 
 CreateApp = Callable[[Settings, int, Metrics], ChunkApp]
 
@@ -123,16 +122,14 @@ async def _run(
     )  # fmt: skip
     _serve_metrics(settings, metrics, health, companion)
 
-    def definitions_changed() -> None:
+    def wake_up() -> None:
         for app in apps:
             app.hosting.wake_up()
 
     beat = asyncio.create_task(health.beat())
     watch = asyncio.create_task(contact.watch())
     try:
-        if definitions is not None and not await done_before(
-            stopping, definitions.start(definitions_changed)
-        ):
+        if definitions is not None and not await started(definitions, wake_up, stopping):
             await definitions.stop()
             return 0
         apps.append(create_app(settings, partitions, metrics))
@@ -180,28 +177,6 @@ def _serve_metrics(
         reports["/outputs"] = companion.report
     if settings.metrics_port is not None:
         serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
-
-
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set, for as long as the loop runs."""
-    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
-
-
-async def done_before(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Await work, unless the event is set before; returns whether the work is done."""
-    working = asyncio.ensure_future(work)
-    stopped = asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-        return working.done()
-    finally:
-        working.cancel()
-        stopped.cancel()
 
 
 def _cut_short() -> BrokerError:
