@@ -13,13 +13,9 @@ number.
 """
 
 from collections.abc import Callable
-from typing import Any
-
-from mode.supervisors import CrashingSupervisor
 
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.assignment import Assignment
@@ -51,7 +47,6 @@ def create_app(
     """
     app = ChunkApp(settings)
     app.metrics = metrics or Metrics()
-    events = chunk_topic(app, settings.topic("events"), partitions=partitions)
     table = ProfileTable(
         app,
         name="profiles",
@@ -64,12 +59,7 @@ def create_app(
         app, processor_factory, settings=settings, table=table, metrics=app.metrics,
         definitions=definitions,
     )  # fmt: skip
-
-    @app.agent(events, name="profiles", supervisor_strategy=CrashingSupervisor)
-    async def profiles(chunks: Any) -> None:
-        async for event in chunks.events():
-            app.hosting.accept(event.message.partition, event.value)
-
+    app.each_chunk(settings.topic("events"), name="profiles", partitions=partitions)
     return app
 
 

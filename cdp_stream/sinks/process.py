@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from cdp_stream.collector import calm_collector
 from cdp_stream.core.connection import Connection
 from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.definitions_source import DefinitionsSource, started
-from cdp_stream.kafka.faust_adapter.serve import explained, stop_on_signals
+from cdp_stream.kafka.faust_adapter.serve import explained
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.topics.ensure import ensure_topics
@@ -48,7 +49,10 @@ def run_sinks(job: SinkJob, definitions: DefinitionsSource) -> int:
 
 
 async def _run(job: SinkJob, definitions: DefinitionsSource) -> int:
-    stopping = stop_on_signals()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
     watch = await _end_with_parent(stopping) if job.is_child else None
     try:
         return await serve_sinks(job, definitions, stopping)

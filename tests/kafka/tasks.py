@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from cdp_stream.core.definition import Account
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext

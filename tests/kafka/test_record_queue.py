@@ -4,7 +4,7 @@ from collections import namedtuple
 
 import pytest
 
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
 from cdp_stream.partition.memory_budget import MemoryBudget
 

@@ -1,32 +1,23 @@
-"""Starting and stopping a Faust app: what ends it, and in which time.
+"""Runs a Faust app from its start to its end, without Faust's own ``Worker``.
 
-Faust's own ``Worker`` is not used: it takes over logging, signals and standard output, and ends
-with 0 on some crashes.
+That one takes over logging, signals and standard output, and ends with 0 after some crashes.
 """
 
 import asyncio
 import contextlib
-import signal
-from typing import Any, Final
+from typing import Any
 
-from cdp_stream.errors import BrokerError
+from cdp_stream.errors import BrokerError, CdpError
+from cdp_stream.kafka.faust_adapter.app import ChunkApp
 
-__all__ = ["DRAIN_S", "explained", "serve_app", "stop_app", "stop_on_signals"]
+__all__ = ["DRAIN_S", "explained", "serve_app", "stop_app"]
 
-DRAIN_S: Final = 8.0
+DRAIN_S = 8.0
 """Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set, for as long as the loop runs."""
-    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
-
-
 async def serve_app(
-    app: Any, stopping: asyncio.Event, beside: asyncio.Task[BaseException] | None = None
+    app: ChunkApp, stopping: asyncio.Event, beside: asyncio.Task[BaseException] | None = None
 ) -> BaseException | None:
     """Run the app until it has to stop; returns what failed, if anything did.
 
@@ -35,9 +26,11 @@ async def serve_app(
         stopping: Set when it has to stop.
         beside: What runs beside it; its end is the app's, and its result what failed.
     """
+    crashed = app._crashed
     start = asyncio.ensure_future(app.start())
-    events = (stopping, app.hosting.failed, app._crashed)
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    waits: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(event.wait()) for event in (stopping, app.hosting.failed, crashed)
+    ]
     try:
         pending = {start, *waits} if beside is None else {start, *waits, beside}
         while True:
@@ -47,7 +40,7 @@ async def serve_app(
     finally:
         for wait in waits:
             wait.cancel()
-    if stopping.is_set() and app.hosting.failure is None and not app._crashed.is_set():
+    if stopping.is_set() and app.hosting.failure is None and not crashed.is_set():
         return None
     error = app.hosting.failure or app.crash_reason
     if error is None and beside is not None and beside.done():
@@ -57,8 +50,8 @@ async def serve_app(
     return explained(error or RuntimeError("the worker ended by itself"))
 
 
-async def stop_app(app: Any, *, commit: bool) -> bool:
-    """Stop the app; returns whether it came to an end in time."""
+async def stop_app(app: ChunkApp, *, commit: bool) -> bool:
+    """Stop the app; returns whether it ended within :data:`DRAIN_S`."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(DRAIN_S):
             await app.hosting.stop()
@@ -70,8 +63,8 @@ async def stop_app(app: Any, *, commit: bool) -> bool:
 
 
 def explained(error: BaseException) -> BaseException:
-    """An error of Kafka's client in words that help; others as they are."""
-    if not type(error).__module__.startswith("aiokafka"):
+    """An error of aiokafka as one that says what to do next; others as they are."""
+    if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
         return error
     return BrokerError(
         f"Kafka: {str(error) or type(error).__name__}",

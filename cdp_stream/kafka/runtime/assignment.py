@@ -10,14 +10,14 @@ from typing import Any
 
 from cdp_stream.formats.rows import INPUT_KEY
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
+from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
 from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, Lane, OutputTopics
 from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.faust_adapter.consumer import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
@@ -233,7 +233,7 @@ class Assignment:
         confirm = partial(context.store.confirm, number)
         if self._settings.guarantee != "exactly-once":
             return AtLeastOnceLane(
-                lambda: self._app.producer._producer, self._topics, number,
+                lambda: self._app.aiokafka_producer, self._topics, number,
                 advance=partial(consumer.advance, tp), confirm=confirm, freed=context.work.set,
                 room=self._delivering,
             )  # fmt: skip

@@ -21,9 +21,9 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.commit.record_writer import Lane
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.runtime.backfill_driver import BackfillDriver
 from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit

@@ -7,6 +7,7 @@ else ends the worker exits non-zero.
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from cdp_stream.kafka.commit.guarantee import settle_guarantee
 from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.definitions_source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app, stop_on_signals
+from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.metrics import Metrics
@@ -103,7 +104,9 @@ async def _run(
     *,
     may_fall_back: bool,
 ) -> int:
-    stopping = stop_on_signals()
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
     partitions = await ensure_topics(settings)
     await warn_of_future_records(settings)
     settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
