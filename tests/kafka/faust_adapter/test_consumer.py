@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cdp_stream.kafka.faust_adapter.consumer import Arrivals, Chunk, ChunkConsumerThread
+from cdp_stream.kafka.clients.chunk import Chunk
+from cdp_stream.kafka.faust_adapter.consumer import Arrivals, ChunkConsumerThread
 
 Record = namedtuple("Record", "offset key value headers timestamp")
 

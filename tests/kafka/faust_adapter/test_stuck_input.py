@@ -11,7 +11,7 @@ import time
 import pytest
 from aiokafka import TopicPartition
 
-from cdp_stream.kafka.runtime.process import serve_app, stop_app
+from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor

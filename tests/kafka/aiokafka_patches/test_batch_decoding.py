@@ -1,16 +1,21 @@
 """Whole batches unpack to what aiokafka makes of them record by record."""
 
+import inspect
 import struct
 
+import aiokafka
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record import default_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
+from faust.transport.drivers import aiokafka as driver
 
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import WholeBatches
+from cdp_stream.kafka.aiokafka_patches.batch_decoding import WholeBatches, decode_whole_batches
 
 TP = TopicPartition("t", 3)
 GZIP, CONTROL, TRANSACTIONAL = 1, 0x20, 0x10
@@ -94,3 +99,53 @@ def test_a_wrong_checksum_is_raised_and_what_follows_is_not_taken(broken, positi
     with pytest.raises(CorruptRecordException, match="CRC"):
         iter(unpacked)
     assert (list(unpacked), unpacked.next_fetch_offset) == ([], position)
+
+
+# -- what the patch relies on inside aiokafka 0.14.0 -----------------------------------------------
+
+
+def source(thing) -> str:
+    return inspect.getsource(thing)
+
+
+def test_the_codecs_are_compiled_ones():
+    for codec in (default_records.DefaultRecordBatch, default_records.DefaultRecordBatchBuilder):
+        assert codec.__module__ == "aiokafka.record._crecords.default_records"
+
+
+def test_the_fetcher_keeps_results_in_a_dict_of_its_own_and_drains_them_whole():
+    assert "self._records = collections.OrderedDict()" in source(fetcher.Fetcher.__init__)
+    assert "self._records[tp] = FetchResult(" in source(fetcher.Fetcher._proc_fetch_request)
+    drained = source(fetcher.Fetcher.fetched_records)
+    assert "type(res_or_error) is FetchResult" in drained
+    assert "for msg in self._partition_records:" in source(fetcher.FetchResult.getall)
+    started = source(aiokafka.AIOKafkaConsumer.start)
+    assert started.count("self._fetcher = Fetcher(") == 1
+    assert "await self._consumer.start()" in source(driver.AIOKafkaConsumerThread.on_start)
+
+
+async def test_a_result_that_is_stored_unpacks_whole_batches_and_moves_the_position():
+    consumer, tp = aiokafka.AIOKafkaConsumer(), aiokafka.TopicPartition("t", 0)
+    consumer.assign([tp])
+    assignment = consumer._subscription.subscription.assignment
+    consumer._fetcher = fetcher.Fetcher(consumer._client, consumer._subscription)
+    try:
+        decode_whole_batches(consumer)
+        assignment.state_value(tp).reset_to(0)
+        builder = default_records.DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1_000)
+        for number in range(3):
+            builder.append(number, 1, b"k", b"%d" % number, [])
+        records = fetcher.PartitionRecords(
+            tp, MemoryRecords(bytes(builder.build())), [], 0, None, None, True, 1
+        )
+        consumer._fetcher._records[tp] = result = fetcher.FetchResult(
+            tp, assignment=assignment, partition_records=records, backoff=0
+        )
+        assert isinstance(result._partition_records, WholeBatches)
+        drained = await consumer._fetcher.fetched_records([tp])
+        assert [record.value for record in drained[tp]] == [b"0", b"1", b"2"]
+        assert assignment.state_value(tp).position == 3
+        assert not consumer._fetcher._records
+    finally:
+        await consumer._fetcher.close()
+        await consumer.stop()

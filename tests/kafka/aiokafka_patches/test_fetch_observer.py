@@ -1,12 +1,16 @@
 """What a broker's answers prove: when a partition was at its end, and that an offset is gone."""
 
 import asyncio
+import inspect
 from types import SimpleNamespace
 
+import aiokafka
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer import fetcher
 from aiokafka.errors import NodeNotReadyError
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S, FetchObserver
@@ -196,3 +200,41 @@ async def test_the_lease_begins_as_the_heartbeat_is_sent_and_only_if_it_is_accep
     sent_at = broker.now
     await broker.send(0, HeartbeatRequest("group", 1, "member"))
     assert (broker.observer.lease_at, broker.observer.lease_ms) == (5.0, sent_at)
+
+
+# -- what the patch relies on inside aiokafka 0.14.0 -----------------------------------------------
+
+
+def source(thing) -> str:
+    return inspect.getsource(thing)
+
+
+def parameters(function) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_drained_records_are_returned_with_no_await_after_the_draining():
+    # FetchObserver.handed_over is called after it and must come before the next fetch is sent.
+    drained = source(fetcher.Fetcher.fetched_records)
+    after = drained[drained.index("res_or_error.getall(max_records)") :]
+    assert "await" not in after[: after.index("return drained")]
+    assert after.index("return drained") < after.index("await asyncio.wait")
+
+
+def test_every_fetch_goes_through_the_clients_send_and_the_consumer_keeps_these_fields():
+    assert "await self._client.send(node_id, request)" in source(
+        fetcher.Fetcher._proc_fetch_request
+    )
+    assert parameters(AIOKafkaClient.send) == ["self", "node_id", "request", "group"]
+    started = source(aiokafka.AIOKafkaConsumer.start)
+    assert "self._fetch_max_wait_ms" in started
+    assert "self._isolation_level" in started
+
+
+def test_a_fetch_tells_what_it_asks_and_group_requests_are_of_these_types():
+    request = FetchRequest(100, 1, 1000, 1, [("t", [(3, 42, 500)])], rack_id="")
+    assert request.topics == [("t", [(3, 42, 500)])]
+    from aiokafka.consumer import group_coordinator
+
+    assert group_coordinator.HeartbeatRequest is HeartbeatRequest
+    assert group_coordinator.SyncGroupRequest is SyncGroupRequest
