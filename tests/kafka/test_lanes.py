@@ -65,7 +65,7 @@ async def test_one_large_piece_leaves_no_room_to_any_lane_until_it_is_committed(
 def test_a_lane_at_least_once_has_no_room_while_others_take_it_all():
     room = MemoryBudget(1_000)
     made = AtLeastOnceLane(
-        lambda: None, TOPICS, 0, advance=lambda offset: None, fail=lambda error: None,
+        lambda: None, TOPICS, 0, advance=lambda offset: None,
         freed=lambda: None, confirm=lambda writes, position: None, room=room,
     )  # fmt: skip
     room.take(999)
