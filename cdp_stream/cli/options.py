@@ -17,8 +17,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.operators import instant_of
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.operators import instant_of
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.planning import build_plan, calculated_audiences
 from cdp_stream.definitions import Loaded, load_files

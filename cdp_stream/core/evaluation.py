@@ -20,10 +20,12 @@ from bisect import bisect_left
 from itertools import groupby
 from operator import attrgetter
 
-from cdp_stream.core.change import Change, Occasion
 from cdp_stream.core.ending import end
-from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.flips import Flips, Touch
+from cdp_stream.core.model.change import Change, Occasion
+from cdp_stream.core.model.event import Batch, Event, ProfilePart
+from cdp_stream.core.model.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
+from cdp_stream.core.model.subject import OPT_OUT
 from cdp_stream.core.passing_time import PassingTime
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.profile_writing import (
@@ -34,10 +36,8 @@ from cdp_stream.core.profile_writing import (
     write_seen,
 )
 from cdp_stream.core.recording import need_of, opt_out, record_more
-from cdp_stream.core.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.settlement import Why, settle
 from cdp_stream.core.shared import Before
-from cdp_stream.core.subject import OPT_OUT
 
 _occurred_at = attrgetter("occurred_at")
 

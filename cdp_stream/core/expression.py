@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator
 from typing import Final, cast
 
 from cdp_stream.core.criteria.leaf import Leaf
-from cdp_stream.core.criterion import All, AnyOf, Criterion, Expression, Not
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.criterion import All, AnyOf, Criterion, Expression, Not
+from cdp_stream.core.model.row import Row
 
 TRUE: Final = -1
 FALSE: Final = -2

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cdp_stream.core.change import Occasion
 from cdp_stream.core.criteria.leaf import Leaf
-from cdp_stream.core.row import Row, Space
+from cdp_stream.core.model.change import Occasion
+from cdp_stream.core.model.row import Row, Space
 from cdp_stream.core.shared import Before
 
 Flips = dict[Leaf, Occasion]

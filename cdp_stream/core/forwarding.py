@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from cdp_stream.core.change import ADD, DELETE, Cause, Change, Occasion
-from cdp_stream.core.event import ProfilePart
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.change import ADD, DELETE, Cause, Change, Occasion
+from cdp_stream.core.model.event import ProfilePart
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import Row
 from cdp_stream.core.shared import Before, Shared, SharedAttribute, SharedCalculation, is_same
 from cdp_stream.core.telling import Emission, Identity, Route, Telling
 

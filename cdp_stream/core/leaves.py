@@ -19,7 +19,7 @@ from cdp_stream.core.criteria.profile_value import profile_leaf
 from cdp_stream.core.criteria.sequence import Sequence
 from cdp_stream.core.criteria.user_attribute import UserAttribute
 from cdp_stream.core.criteria.where import compile_where
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
@@ -32,7 +32,7 @@ from cdp_stream.core.criterion import (
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.meaning import slot_of
+from cdp_stream.core.model.meaning import slot_of
 from cdp_stream.core.plan import Plan, Reader
 from cdp_stream.core.scope import identity_of, slots_of
 

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.core.criteria.membership import Membership
-from cdp_stream.core.criterion import (
+from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
+from cdp_stream.core.forwarding import Forwarding
+from cdp_stream.core.leaves import Leaves
+from cdp_stream.core.linking import link
+from cdp_stream.core.model.criterion import (
     CalculatedCriterion,
     CartCriterion,
     Criterion,
@@ -21,17 +25,13 @@ from cdp_stream.core.criterion import (
     MemberOf,
     SequenceCriterion,
 )
-from cdp_stream.core.definition import Account, Audience
-from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
-from cdp_stream.core.forwarding import Forwarding
-from cdp_stream.core.leaves import Leaves
-from cdp_stream.core.linking import link
-from cdp_stream.core.meaning import digest_of, expression_digest, slot_of
+from cdp_stream.core.model.definition import Account, Audience
+from cdp_stream.core.model.meaning import digest_of, expression_digest, slot_of
+from cdp_stream.core.model.windows import Window
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Stage
 from cdp_stream.core.scope import identity_of
 from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
 from cdp_stream.core.telling import Route
-from cdp_stream.core.windows import Window
 
 WHOLE: Final = Stage()
 """All of the definitions is in force."""

@@ -12,13 +12,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cdp_stream.core.criteria.profile_value import ProfileValue
-from cdp_stream.core.criterion import Facet
-from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.flips import Touch
 from cdp_stream.core.identity_types import OTHER_SPELLINGS
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.model.criterion import Facet
+from cdp_stream.core.model.event import Facts, ProfilePart
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import (
+    CONSENT,
+    DEVICES,
+    INSTALL,
+    LOCATION,
+    UNINSTALL,
+    Row,
+    Space,
+    size_of,
+)
 from cdp_stream.core.plan import Plan
-from cdp_stream.core.row import CONSENT, DEVICES, INSTALL, LOCATION, UNINSTALL, Row, Space, size_of
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
@@ -20,9 +20,9 @@ from cdp_stream.core.criterion import (
     EventCriterion,
     SequenceCriterion,
 )
-from cdp_stream.core.definition import Tier, Workspace
-from cdp_stream.core.meaning import meaning_text, slot_of
-from cdp_stream.core.subject import COMMERCE, WORKSPACE_WIDE, Subject
+from cdp_stream.core.model.definition import Tier, Workspace
+from cdp_stream.core.model.meaning import meaning_text, slot_of
+from cdp_stream.core.model.subject import COMMERCE, WORKSPACE_WIDE, Subject
 
 _Scope = tuple[str, frozenset[str] | None, tuple[Subject, ...]]
 """A workspace, the inputs read of it (None: all), and the subjects read."""

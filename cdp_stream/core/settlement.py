@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cdp_stream.core.ab_test import variant_of
-from cdp_stream.core.change import ADD, DELETE, Cause, Change, Occasion
 from cdp_stream.core.criteria.membership import Membership
-from cdp_stream.core.definition import AbTest
 from cdp_stream.core.flips import Flips
+from cdp_stream.core.model.ab_test import variant_of
+from cdp_stream.core.model.change import ADD, DELETE, Cause, Change, Occasion
+from cdp_stream.core.model.definition import AbTest
+from cdp_stream.core.model.row import SLOT_SIZE, Row, size_of
 from cdp_stream.core.plan import ACTIVITY_TEXT, Plan, PlannedAudience
-from cdp_stream.core.row import SLOT_SIZE, Row, size_of
 
 
 class Why(NamedTuple):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp_stream.core.change import Occasion
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.model.change import Occasion
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import FOREVER, Row
 
 
 class SharedAttribute:

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from cdp_stream.core.change import ADD, Cause, Change, Occasion
-from cdp_stream.core.connection import Connection
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import Row, sent_size
+from cdp_stream.core.model.change import ADD, Cause, Change, Occasion
+from cdp_stream.core.model.connection import Connection
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import Row, sent_size
 from cdp_stream.core.shared import Shared
 
 ATTRIBUTE_UPDATE: Final = "attribute_update"

@@ -18,13 +18,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from cdp_stream.core.ab_test import variant_of
-from cdp_stream.core.change import ADD, DELETE, Cause, Change
-from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.forwarding import Shift
+from cdp_stream.core.model.ab_test import variant_of
+from cdp_stream.core.model.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.row import Row, measure
 from cdp_stream.core.plan import InForce, Plan, PlannedAudience
-from cdp_stream.core.row import Row, measure
 from cdp_stream.core.telling import Route
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from cdp_stream.core.change import ADD, CAUSES, DELETE
+from cdp_stream.core.model.change import ADD, CAUSES, DELETE
 from cdp_stream.definition_tests.case import (
     ExpectedChange,
     ExpectedChanges,

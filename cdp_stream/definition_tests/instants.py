@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.operators import instant_of
+from cdp_stream.core.model.operators import instant_of
 from cdp_stream.definitions.durations import duration_ms
 from cdp_stream.definitions.nodes import Node, Scalar, describe, shown
 from cdp_stream.definitions.problems import Problems

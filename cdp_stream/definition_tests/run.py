@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.event import Batch
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.event import Batch
 from cdp_stream.core.plan import Plan
 from cdp_stream.definition_tests.case import (
     Case,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from cdp_stream.core.ab_test import BUCKETS
-from cdp_stream.core.definition import AbTest, Variant
+from cdp_stream.core.model.ab_test import BUCKETS
+from cdp_stream.core.model.definition import AbTest, Variant
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, Sequence, describe, shown
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, read_record

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdp_stream.core.criterion import Expression
-from cdp_stream.core.definition import AbTest, Workspace
+from cdp_stream.core.model.criterion import Expression
+from cdp_stream.core.model.definition import AbTest, Workspace
 from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.criteria import read_criteria
 from cdp_stream.definitions.nodes import Node, shown

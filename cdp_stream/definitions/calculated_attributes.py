@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Condition, Source
-from cdp_stream.core.definition import Workspace
-from cdp_stream.core.subject import SUBJECTS, Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import CalculatedAttribute, Calculation, Condition, Source
+from cdp_stream.core.model.definition import Workspace
+from cdp_stream.core.model.subject import SUBJECTS, Subject
+from cdp_stream.core.model.windows import Window
 from cdp_stream.definitions.conditions import SOURCES, read_key, read_where
 from cdp_stream.definitions.criterion_keys import WHERE
 from cdp_stream.definitions.ids import Ids

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.criterion import CartCriterion, Expression
-from cdp_stream.core.subject import COMMERCE, Subject
+from cdp_stream.core.model.criterion import CartCriterion, Expression
+from cdp_stream.core.model.subject import COMMERCE, Subject
 from cdp_stream.definitions.criterion_keys import takes_only
 from cdp_stream.definitions.event_parts import (
     Named,

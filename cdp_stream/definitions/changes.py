@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.meaning import meaning_text
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.meaning import meaning_text
 from cdp_stream.core.planning import build_plan, calculated_audiences
 from cdp_stream.definitions.journeys import REMAINING_NAME
 from cdp_stream.definitions.load import Loaded

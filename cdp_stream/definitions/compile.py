@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from cdp_stream.core.connection import Connection
-from cdp_stream.core.criterion import Expression
-from cdp_stream.core.definition import AbTest, Account, Audience, Milestone
-from cdp_stream.core.journey import audiences_of
-from cdp_stream.core.meaning import digest_of, expression_digest, meaning_text
+from cdp_stream.core.model.connection import Connection
+from cdp_stream.core.model.criterion import Expression
+from cdp_stream.core.model.definition import AbTest, Account, Audience, Milestone
+from cdp_stream.core.model.journey import audiences_of
+from cdp_stream.core.model.meaning import digest_of, expression_digest, meaning_text
 from cdp_stream.definitions.audiences import AudienceRead, read_audience
 from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
 from cdp_stream.definitions.connections import ConnectionReader, Target, Targets

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdp_stream.core.connection import Connection, connection_id
-from cdp_stream.core.definition import AbTest
+from cdp_stream.core.model.connection import Connection, connection_id
+from cdp_stream.core.model.definition import AbTest
 from cdp_stream.definitions.conditions import folded_key
 from cdp_stream.definitions.connector_settings import read_settings
 from cdp_stream.definitions.nodes import Mark, Node, shown

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.operators import Test
+from cdp_stream.core.model.operators import Test
 from cdp_stream.definitions.criterion_keys import CONSENT, STATE
 from cdp_stream.definitions.nodes import Mapping, shown
 from cdp_stream.definitions.problems import Problems

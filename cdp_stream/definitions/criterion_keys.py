@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.subject import SUBJECTS, WORKSPACE_WIDE
+from cdp_stream.core.model.subject import SUBJECTS, WORKSPACE_WIDE
 from cdp_stream.definitions.nodes import Mapping, describe, shown
 from cdp_stream.definitions.scope import Scope, spoken
 from cdp_stream.definitions.synonyms import meanings_of

@@ -9,8 +9,8 @@ import re
 from datetime import date
 from typing import Final
 
-from cdp_stream.core.durations import MAX_DURATION_MS, UNITS_MS, duration_ms
-from cdp_stream.core.operators import utc_instant
+from cdp_stream.core.model.durations import MAX_DURATION_MS, UNITS_MS, duration_ms
+from cdp_stream.core.model.operators import utc_instant
 
 __all__ = [
     "DATE_ADVICE",

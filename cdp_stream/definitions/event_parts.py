@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cdp_stream.core.criterion import Condition
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import Condition
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from cdp_stream.definitions.conditions import read_where
 from cdp_stream.definitions.criterion_keys import WHEN, WHERE
 from cdp_stream.definitions.nodes import Mapping, Mark, shown

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from cdp_stream.core.definition import EventTier, Input, Tier
-from cdp_stream.core.subject import (
+from cdp_stream.core.model.definition import EventTier, Input, Tier
+from cdp_stream.core.model.subject import (
     ATTRIBUTION,
     EVENT,
     INSTALL,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cdp_stream.core.criterion import Expression
-from cdp_stream.core.definition import AbTest
+from cdp_stream.core.model.criterion import Expression
+from cdp_stream.core.model.definition import AbTest
 from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.audiences import scope_of
 from cdp_stream.definitions.criteria import read_criteria

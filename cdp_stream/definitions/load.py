@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.core.secret_names import SecretNames
 from cdp_stream.definitions.compile import compile_account
 from cdp_stream.definitions.connector_settings import check_names

@@ -10,7 +10,7 @@ from typing import Any
 
 from cdp_stream.connectors.connector import Connector
 from cdp_stream.connectors.registry import CONNECTORS, connector_class
-from cdp_stream.core.connection import Output
+from cdp_stream.core.model.connection import Output
 from cdp_stream.definitions.connector_settings import read_settings
 from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.nodes import Node, shown

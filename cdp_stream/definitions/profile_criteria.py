@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
+from cdp_stream.core.model.criterion import (
     CalculatedCriterion,
     DistanceCriterion,
     Expression,
@@ -15,8 +16,7 @@ from cdp_stream.core.criterion import (
     MemberOf,
     ProfileCriterion,
 )
-from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
-from cdp_stream.core.operators import DATED, Test
+from cdp_stream.core.model.operators import DATED, Test
 from cdp_stream.definitions.conditions import folded_key
 from cdp_stream.definitions.consents import read_consent_key, read_consent_state
 from cdp_stream.definitions.criterion_keys import LOCATION, takes_only

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cdp_stream.core.definition import Tier
+from cdp_stream.core.model.definition import Tier
 from cdp_stream.definitions.durations import (
     DURATION_ADVICE,
     DURATION_PATTERN,

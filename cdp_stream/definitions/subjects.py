@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.subject import (
+from cdp_stream.core.model.subject import (
     ATTRIBUTION,
     COMMERCE,
     CRASH,

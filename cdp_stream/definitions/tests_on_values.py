@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from cdp_stream.core.operators import DATED, Test
+from cdp_stream.core.model.operators import DATED, Test
 from cdp_stream.definitions.counts import BOUNDS
 from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe
 from cdp_stream.definitions.problems import Problems

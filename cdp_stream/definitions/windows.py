@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.windows import DAY_MS, Window
+from cdp_stream.core.model.windows import DAY_MS, Window
 from cdp_stream.definitions.counts import BOUNDS
 from cdp_stream.definitions.durations import (
     DATE_ADVICE,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cdp_stream.core.definition import Input, Tier, Workspace
+from cdp_stream.core.model.definition import Input, Tier, Workspace
 from cdp_stream.definitions.event_tiers import read_event_tiers
 from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.nodes import Node, Sequence

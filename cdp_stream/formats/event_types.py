@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from cdp_stream.core import subject
-from cdp_stream.core.event import Event
+from cdp_stream.core.model import subject
+from cdp_stream.core.model.event import Event
 from cdp_stream.formats import limits
 from cdp_stream.formats.envelope import TIME_EXPECTED, digest_of, text_id
 from cdp_stream.formats.rejects import child_path

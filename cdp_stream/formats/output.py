@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 
-from cdp_stream.core.change import Cause, Change
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.model.change import Cause, Change
+from cdp_stream.core.model.connection import Connection
 from cdp_stream.core.plan import InForce
 from cdp_stream.core.telling import AUDIENCE_DELETE, Told
 from cdp_stream.core.transition import Wired

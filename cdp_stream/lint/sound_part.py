@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded, Problem
 from cdp_stream.definitions.compile import compile_account
 from cdp_stream.definitions.nodes import Entry, Mapping, Node, Scalar, Sequence

@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Final
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     Criterion,
     EventCriterion,
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.definition import Account, Audience
-from cdp_stream.core.windows import DAY_MS, Window
+from cdp_stream.core.model.definition import Account, Audience
+from cdp_stream.core.model.windows import DAY_MS, Window
 from cdp_stream.definitions.durations import duration_ms
 from cdp_stream.definitions.nodes import Scalar
 from cdp_stream.definitions.problems import Problem, Problems

@@ -11,8 +11,15 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, utc_instant, value_test
-from cdp_stream.core.windows import DAY_MS, Window
+from cdp_stream.core.model.operators import (
+    DATED,
+    MISSING,
+    Test,
+    dated_test,
+    utc_instant,
+    value_test,
+)
+from cdp_stream.core.model.windows import DAY_MS, Window
 from cdp_stream.definitions.counts import read_count
 from cdp_stream.definitions.criterion_keys import SEEN, TAKES
 from cdp_stream.definitions.durations import UNITS_MS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.criterion import Calculation
-from cdp_stream.core.operators import OPERATORS
+from cdp_stream.core.model.criterion import Calculation
+from cdp_stream.core.model.operators import OPERATORS
 from cdp_stream.definitions import CODES, load_text
 from cdp_stream.definitions.conditions import SOURCES
 from cdp_stream.definitions.consents import REGULATIONS, STATES

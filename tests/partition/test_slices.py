@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cdp_stream.core.connection import Connection, Output
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.connection import Connection, Output
+from cdp_stream.core.model.definition import Account
 from cdp_stream.formats.rows import PartitionState, encode_partition
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW

@@ -8,7 +8,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from cdp_stream.cli.init import write_folder
-from cdp_stream.core.change import CAUSES, Cause, Change
+from cdp_stream.core.model.change import CAUSES, Cause, Change
 from cdp_stream.definitions import load_text
 from cdp_stream.definitions.connector_settings import plain
 from cdp_stream.definitions.problems import Problems

@@ -13,7 +13,7 @@ import pytest
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.model.connection import Connection
 from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings

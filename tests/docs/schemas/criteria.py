@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cdp_stream.core.identity_types import IDENTITY_TYPES
-from cdp_stream.core.subject import COMMERCE, EVENT, SESSION, SUBJECTS
+from cdp_stream.core.model.subject import COMMERCE, EVENT, SESSION, SUBJECTS
 from cdp_stream.definitions.conditions import APP_FIELDS, SOURCES
 from cdp_stream.definitions.consents import CCPA, GDPR, STATES
 from cdp_stream.definitions.counts import COUNT_FORMS

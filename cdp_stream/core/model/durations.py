@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cdp_stream.core.windows import DAY_MS
+from cdp_stream.core.model.windows import DAY_MS
 
 UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
 MAX_DURATION_MS: Final = 3_652_059 * DAY_MS

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cdp_stream.core.criterion import All, AnyOf, Expression, MemberOf, Not
-from cdp_stream.core.definition import Audience, Milestone
+from cdp_stream.core.model.criterion import All, AnyOf, Expression, MemberOf, Not
+from cdp_stream.core.model.definition import Audience, Milestone
 
 
 def audiences_of(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from cdp_stream.core.operators import Test
-from cdp_stream.core.subject import WORKSPACE_WIDE, Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import Test
+from cdp_stream.core.model.subject import WORKSPACE_WIDE, Subject
+from cdp_stream.core.model.windows import Window
 
 
 class Source(StrEnum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-from cdp_stream.core.definition import AbTest
+from cdp_stream.core.model.definition import AbTest
 
 BUCKETS: Final = 10_000
 

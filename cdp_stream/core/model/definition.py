@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cdp_stream.core.connection import Connection, Output
-from cdp_stream.core.criterion import CalculatedAttribute, Expression
-from cdp_stream.core.row import SIZE_LIMIT
-from cdp_stream.core.subject import Subject
+from cdp_stream.core.model.connection import Connection, Output
+from cdp_stream.core.model.criterion import CalculatedAttribute, Expression
+from cdp_stream.core.model.row import SIZE_LIMIT
+from cdp_stream.core.model.subject import Subject
 
 
 class Tier(StrEnum):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.windows import Window
 
 
 class _Missing:
