@@ -19,8 +19,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from cdp_stream.core.model.definition import Account
 from cdp_stream.core.model.operators import instant_of
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan, calculated_audiences
+from cdp_stream.core.plan.build import build_plan, calculated_audiences
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.problems import Severity

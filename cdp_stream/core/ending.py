@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.row import Row
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.core.settlement import Why, settle
 from cdp_stream.core.shared import Before
 

@@ -27,7 +27,7 @@ from cdp_stream.core.model.event import Batch, Event, ProfilePart
 from cdp_stream.core.model.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.model.subject import OPT_OUT
 from cdp_stream.core.passing_time import PassingTime
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.core.profile_writing import (
     NO_SPACE,
     has_other_spellings,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.model.row import FOREVER, Row, Space
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.plan import Plan
 
 
 class PassingTime:

@@ -27,7 +27,7 @@ from cdp_stream.core.model.row import (
     Space,
     size_of,
 )
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.plan import Plan
 
 PROFILE_PART: Final = -1
 """Stands for the profile part among the refused events of a batch."""

@@ -17,7 +17,7 @@ from cdp_stream.core.model.ab_test import variant_of
 from cdp_stream.core.model.change import ADD, DELETE, Cause, Change, Occasion
 from cdp_stream.core.model.definition import AbTest
 from cdp_stream.core.model.row import SLOT_SIZE, Row, size_of
-from cdp_stream.core.plan import ACTIVITY_TEXT, Plan, PlannedAudience
+from cdp_stream.core.plan.plan import ACTIVITY_TEXT, Plan, PlannedAudience
 
 
 class Why(NamedTuple):

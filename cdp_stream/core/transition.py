@@ -24,7 +24,7 @@ from cdp_stream.core.model.ab_test import variant_of
 from cdp_stream.core.model.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.model.definition import Account
 from cdp_stream.core.model.row import Row, measure
-from cdp_stream.core.plan import InForce, Plan, PlannedAudience
+from cdp_stream.core.plan.plan import InForce, Plan, PlannedAudience
 from cdp_stream.core.telling import Route
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definition_tests.case import Case, Step, Suite
 from cdp_stream.definition_tests.expectations import Expectations
 from cdp_stream.definition_tests.instants import Times

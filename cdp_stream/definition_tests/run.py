@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.event import Batch
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definition_tests.case import (
     Case,
     ExpectedChanges,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from cdp_stream.core.model.definition import Account
 from cdp_stream.core.model.meaning import meaning_text
-from cdp_stream.core.planning import build_plan, calculated_audiences
+from cdp_stream.core.plan.build import build_plan, calculated_audiences
 from cdp_stream.definitions.journeys import REMAINING_NAME
 from cdp_stream.definitions.load import Loaded
 from cdp_stream.definitions.nodes import Mapping as MappingNode

@@ -22,8 +22,8 @@ from cdp_stream.core.model.definition import Workspace
 from cdp_stream.core.model.event import Batch, Event
 from cdp_stream.core.model.operators import MISSING
 from cdp_stream.core.model.row import Row, Space
-from cdp_stream.core.plan import Plan, ReadingKey, Readings
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan, ReadingKey, Readings
 from cdp_stream.explain.reading import Describe, describe_for, windows_of
 from cdp_stream.explain.tree import Part
 from cdp_stream.offline.replay import OnReject, Replay

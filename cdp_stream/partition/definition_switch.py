@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import WHOLE
+from cdp_stream.core.plan.build import WHOLE
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.core.transition import (
     Catalog,
     Transition,

@@ -21,8 +21,8 @@ from cdp_stream.core.model.operators import Test
 from cdp_stream.core.model.row import Row
 from cdp_stream.core.model.subject import Subject
 from cdp_stream.core.model.windows import Window
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 
 AT = 1_700_000_000_000
 DAY = 86_400_000

@@ -9,7 +9,7 @@ from cdp_stream.core.model.operators import DATED
 from cdp_stream.core.model.operators import Test as Operator
 from cdp_stream.core.model.row import SIZE_LIMIT
 from cdp_stream.core.model.windows import Window
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.core.profile_writing import PROFILE_PART
 from tests.core.accounts import (
     AT,

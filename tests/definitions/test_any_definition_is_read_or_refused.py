@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import Loaded, load_text
 from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EVENT_KEYS, OTHER_KEYS
 from cdp_stream.definitions.nodes import Mapping, Node, Sequence

@@ -11,7 +11,7 @@ from cdp_stream.core.model.criterion import CalculatedAttribute, Calculation, So
 from cdp_stream.core.model.definition import AbTest, Account, Variant
 from cdp_stream.core.model.subject import EVENT, Subject
 from cdp_stream.core.model.windows import Window
-from cdp_stream.core.planning import build_history_plan
+from cdp_stream.core.plan.build import build_history_plan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor

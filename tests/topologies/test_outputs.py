@@ -10,7 +10,7 @@ import pytest
 
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.model.row import Row
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.core.telling import Emission
 from cdp_stream.definitions import load_files
 from cdp_stream.formats.events import BatchDecoder

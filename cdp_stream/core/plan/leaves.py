@@ -33,8 +33,8 @@ from cdp_stream.core.model.criterion import (
     SequenceCriterion,
 )
 from cdp_stream.core.model.meaning import slot_of
-from cdp_stream.core.plan import Plan, Reader
-from cdp_stream.core.scope import identity_of, slots_of
+from cdp_stream.core.plan.plan import Plan, Reader
+from cdp_stream.core.plan.scope import identity_of, slots_of
 
 
 class Leaves:

@@ -11,10 +11,10 @@ from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.membership import Membership
 from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance
 from cdp_stream.core.criteria.user_attribute import UserAttribute
-from cdp_stream.core.leaves import Leaves
 from cdp_stream.core.model.criterion import Facet
 from cdp_stream.core.model.row import NEVER, Row, Space
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.leaves import Leaves
+from cdp_stream.core.plan.plan import Plan
 
 _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 

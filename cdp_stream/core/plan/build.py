@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.core.criteria.membership import Membership
-from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
 from cdp_stream.core.forwarding import Forwarding
-from cdp_stream.core.leaves import Leaves
-from cdp_stream.core.linking import link
 from cdp_stream.core.model.criterion import (
     CalculatedCriterion,
     CartCriterion,
@@ -28,8 +25,11 @@ from cdp_stream.core.model.criterion import (
 from cdp_stream.core.model.definition import Account, Audience
 from cdp_stream.core.model.meaning import digest_of, expression_digest, slot_of
 from cdp_stream.core.model.windows import Window
-from cdp_stream.core.plan import InForce, Plan, PlannedAudience, Stage
-from cdp_stream.core.scope import identity_of
+from cdp_stream.core.plan.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
+from cdp_stream.core.plan.leaves import Leaves
+from cdp_stream.core.plan.linking import link
+from cdp_stream.core.plan.plan import InForce, Plan, PlannedAudience, Stage
+from cdp_stream.core.plan.scope import identity_of
 from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
 from cdp_stream.core.telling import Route
 
