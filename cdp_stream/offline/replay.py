@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.event import Batch
 from cdp_stream.core.model.row import Row

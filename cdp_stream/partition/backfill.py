@@ -23,7 +23,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.definition import Account
 from cdp_stream.core.model.meaning import digest_of, meaning_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.criterion import (
     Condition,

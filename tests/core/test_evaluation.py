@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from cdp_stream.core.engine.profile_writing import PROFILE_PART
 from cdp_stream.core.model.change import Cause
 from cdp_stream.core.model.criterion import All, AnyOf, Condition, Not, Source
 from cdp_stream.core.model.definition import Input, Workspace
@@ -10,7 +11,6 @@ from cdp_stream.core.model.operators import Test as Operator
 from cdp_stream.core.model.row import SIZE_LIMIT
 from cdp_stream.core.model.windows import Window
 from cdp_stream.core.plan.build import build_plan
-from cdp_stream.core.profile_writing import PROFILE_PART
 from tests.core.accounts import (
     AT,
     DAY,

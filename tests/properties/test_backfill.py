@@ -18,7 +18,7 @@ import pytest
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.criterion import MemberOf
 from cdp_stream.core.model.definition import Account

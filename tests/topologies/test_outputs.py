@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.row import Row
 from cdp_stream.core.plan.build import build_plan
 from cdp_stream.core.telling import Emission

@@ -20,23 +20,23 @@ from bisect import bisect_left
 from itertools import groupby
 from operator import attrgetter
 
-from cdp_stream.core.ending import end
-from cdp_stream.core.flips import Flips, Touch
-from cdp_stream.core.model.change import Change, Occasion
-from cdp_stream.core.model.event import Batch, Event, ProfilePart
-from cdp_stream.core.model.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
-from cdp_stream.core.model.subject import OPT_OUT
-from cdp_stream.core.passing_time import PassingTime
-from cdp_stream.core.plan.plan import Plan
-from cdp_stream.core.profile_writing import (
+from cdp_stream.core.engine.ending import end
+from cdp_stream.core.engine.flips import Flips, Touch
+from cdp_stream.core.engine.passing_time import PassingTime
+from cdp_stream.core.engine.profile_writing import (
     NO_SPACE,
     has_other_spellings,
     seen_leaves,
     write_profile,
     write_seen,
 )
-from cdp_stream.core.recording import need_of, opt_out, record_more
-from cdp_stream.core.settlement import Why, settle
+from cdp_stream.core.engine.recording import need_of, opt_out, record_more
+from cdp_stream.core.engine.settlement import Why, settle
+from cdp_stream.core.model.change import Change, Occasion
+from cdp_stream.core.model.event import Batch, Event, ProfilePart
+from cdp_stream.core.model.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
+from cdp_stream.core.model.subject import OPT_OUT
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.core.shared import Before
 
 _occurred_at = attrgetter("occurred_at")

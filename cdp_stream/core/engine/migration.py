@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from cdp_stream.core.evaluation import Engine
+from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.forwarding import Shift
 from cdp_stream.core.model.ab_test import variant_of
 from cdp_stream.core.model.change import ADD, DELETE, Cause, Change

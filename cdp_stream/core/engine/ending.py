@@ -5,10 +5,10 @@ Source: docs/semantics.md, end of a profile.
 
 from __future__ import annotations
 
+from cdp_stream.core.engine.settlement import Why, settle
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.row import Row
 from cdp_stream.core.plan.plan import Plan
-from cdp_stream.core.settlement import Why, settle
 from cdp_stream.core.shared import Before
 
 

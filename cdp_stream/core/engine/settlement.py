@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cdp_stream.core.criteria.membership import Membership
-from cdp_stream.core.flips import Flips
+from cdp_stream.core.engine.flips import Flips
 from cdp_stream.core.model.ab_test import variant_of
 from cdp_stream.core.model.change import ADD, DELETE, Cause, Change, Occasion
 from cdp_stream.core.model.definition import AbTest

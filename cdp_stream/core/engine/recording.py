@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cdp_stream.core.flips import Flips, Touch
+from cdp_stream.core.engine.flips import Flips, Touch
+from cdp_stream.core.engine.profile_writing import write_newest
 from cdp_stream.core.model.event import Batch, Event
 from cdp_stream.core.model.row import INSTALL, LOCATION, UNINSTALL, Row, size_of
 from cdp_stream.core.model.subject import ATTRIBUTION, EVENT, OPT_OUT
 from cdp_stream.core.model.subject import UNINSTALL as UNINSTALL_EVENT
 from cdp_stream.core.plan.plan import Plan, Readings
-from cdp_stream.core.profile_writing import write_newest
 
 LOCATION_FIELDS: Final = (
     "latitude",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cdp_stream.core.criteria.profile_value import ProfileValue
-from cdp_stream.core.flips import Touch
+from cdp_stream.core.engine.flips import Touch
 from cdp_stream.core.identity_types import OTHER_SPELLINGS
 from cdp_stream.core.model.criterion import Facet
 from cdp_stream.core.model.event import Facts, ProfilePart
