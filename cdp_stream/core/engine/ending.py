@@ -8,8 +8,8 @@ from __future__ import annotations
 from cdp_stream.core.engine.settlement import Why, settle
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.row import Row
+from cdp_stream.core.outputs.shared_attributes import Before
 from cdp_stream.core.plan.plan import Plan
-from cdp_stream.core.shared import Before
 
 
 def end(plan: Plan, row: Row, why: Why, changes: list[Change], before: Before | None) -> None:

@@ -36,8 +36,8 @@ from cdp_stream.core.model.change import Change, Occasion
 from cdp_stream.core.model.event import Batch, Event, ProfilePart
 from cdp_stream.core.model.row import ID_SIZE, NEVER, SLOT_SIZE, Row, Space, remember
 from cdp_stream.core.model.subject import OPT_OUT
+from cdp_stream.core.outputs.shared_attributes import Before
 from cdp_stream.core.plan.plan import Plan
-from cdp_stream.core.shared import Before
 
 _occurred_at = attrgetter("occurred_at")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.model.change import Occasion
 from cdp_stream.core.model.row import Row, Space
-from cdp_stream.core.shared import Before
+from cdp_stream.core.outputs.shared_attributes import Before
 
 Flips = dict[Leaf, Occasion]
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from cdp_stream.core.engine.evaluation import Engine
-from cdp_stream.core.forwarding import Shift
 from cdp_stream.core.model.ab_test import variant_of
 from cdp_stream.core.model.change import ADD, DELETE, Cause, Change
 from cdp_stream.core.model.definition import Account
 from cdp_stream.core.model.row import Row, measure
+from cdp_stream.core.outputs.forwarding import Shift
+from cdp_stream.core.outputs.messages import Route
 from cdp_stream.core.plan.plan import InForce, Plan, PlannedAudience
-from cdp_stream.core.telling import Route
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)
 _NOTHING: Final[Mapping[str, Any]] = {}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.core.criteria.membership import Membership
-from cdp_stream.core.forwarding import Forwarding
 from cdp_stream.core.model.criterion import (
     CalculatedCriterion,
     CartCriterion,
@@ -25,13 +24,14 @@ from cdp_stream.core.model.criterion import (
 from cdp_stream.core.model.definition import Account, Audience
 from cdp_stream.core.model.meaning import digest_of, expression_digest, slot_of
 from cdp_stream.core.model.windows import Window
+from cdp_stream.core.outputs.forwarding import Forwarding
+from cdp_stream.core.outputs.messages import Route
+from cdp_stream.core.outputs.shared_attributes import Shared, SharedAttribute, SharedCalculation
 from cdp_stream.core.plan.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
 from cdp_stream.core.plan.leaves import Leaves
 from cdp_stream.core.plan.linking import link
 from cdp_stream.core.plan.plan import InForce, Plan, PlannedAudience, Stage
 from cdp_stream.core.plan.scope import identity_of
-from cdp_stream.core.shared import Shared, SharedAttribute, SharedCalculation
-from cdp_stream.core.telling import Route
 
 WHOLE: Final = Stage()
 """All of the definitions is in force."""

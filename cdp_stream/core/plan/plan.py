@@ -18,10 +18,10 @@ from cdp_stream.core.criteria.membership import OptedOut
 from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance
 from cdp_stream.core.criteria.user_attribute import UserAttribute
 from cdp_stream.core.criteria.where import Where
-from cdp_stream.core.forwarding import Forwarding
 from cdp_stream.core.model.criterion import Facet, Reach
 from cdp_stream.core.model.definition import AbTest, Account, EventTier, Input, Tier, Workspace
 from cdp_stream.core.model.subject import ATTRIBUTION, EVENT, OPT_OUT, SUBJECTS, UNINSTALL, Subject
+from cdp_stream.core.outputs.forwarding import Forwarding
 from cdp_stream.core.plan.expression import DecisionList
 
 ACTIVITY_TEXT: Final = "activity"

@@ -16,7 +16,7 @@ from cdp_stream.core.model.change import ADD, Cause, Change, Occasion
 from cdp_stream.core.model.connection import Connection
 from cdp_stream.core.model.operators import MISSING
 from cdp_stream.core.model.row import Row, sent_size
-from cdp_stream.core.shared import Shared
+from cdp_stream.core.outputs.shared_attributes import Shared
 
 ATTRIBUTE_UPDATE: Final = "attribute_update"
 AUDIENCE_DELETE: Final = "audience_delete"

@@ -17,8 +17,14 @@ from cdp_stream.core.model.change import ADD, DELETE, Cause, Change, Occasion
 from cdp_stream.core.model.event import ProfilePart
 from cdp_stream.core.model.operators import MISSING
 from cdp_stream.core.model.row import Row
-from cdp_stream.core.shared import Before, Shared, SharedAttribute, SharedCalculation, is_same
-from cdp_stream.core.telling import Emission, Identity, Route, Telling
+from cdp_stream.core.outputs.messages import Emission, Identity, Route, Telling
+from cdp_stream.core.outputs.shared_attributes import (
+    Before,
+    Shared,
+    SharedAttribute,
+    SharedCalculation,
+    is_same,
+)
 
 _BY_DEFINITION: Final = Cause("definition", None, None, None)
 
