@@ -19,9 +19,9 @@ from cdp_stream.definition_tests.schema import CaseRecord, SuiteRecord
 from cdp_stream.definition_tests.steps import StepReader
 from cdp_stream.definitions import Loaded, load_files
 from cdp_stream.definitions.load import read_documents
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problem, Problems, Severity
 from cdp_stream.definitions.records import Read, read_record
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problem, Problems, Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from cdp_stream.definition_tests.case import (
     Standing,
 )
 from cdp_stream.definition_tests.diff import changes_diff, members_diff, rejects_diff
-from cdp_stream.definitions.nodes import Mark
+from cdp_stream.definitions.source.nodes import Mark
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.offline.replay import Replay
 

@@ -11,11 +11,11 @@ from cdp_stream.core.model.criterion import Expression
 from cdp_stream.core.model.definition import AbTest, Workspace
 from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.criteria import read_criteria
-from cdp_stream.definitions.nodes import Node, shown
 from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition
 from cdp_stream.definitions.schema import AudienceRecord, JourneyRecord, span_ms
 from cdp_stream.definitions.scope import Scope, Surroundings, read_inputs
+from cdp_stream.definitions.source.nodes import Node, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from cdp_stream.core.model.windows import Window
 from cdp_stream.definitions.conditions import SOURCES, read_key, read_where
 from cdp_stream.definitions.criterion_keys import WHERE
 from cdp_stream.definitions.ids import Ids
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, shown
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.schema import CalculatedAttributeRecord
 from cdp_stream.definitions.scope import CalculatedAttributes, Place, spoken
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.subjects import read_subject, subject_text
 from cdp_stream.definitions.windows import ALL_TIME, read_day, read_duration
 from cdp_stream.definitions.workspaces import Workspaces

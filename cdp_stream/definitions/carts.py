@@ -16,9 +16,9 @@ from cdp_stream.definitions.event_parts import (
     read_conditions,
     read_required_duration,
 )
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.scope import Place, reaches_of
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.subjects import ANY, PRODUCT_ACTIONS
 from cdp_stream.definitions.windows import ALL_TIME, spoken_length
 from cdp_stream.definitions.written import Written, read_places

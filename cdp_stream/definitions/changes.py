@@ -18,8 +18,6 @@ from cdp_stream.core.model.meaning import meaning_text
 from cdp_stream.core.plan.build import build_plan, calculated_audiences
 from cdp_stream.definitions.journeys import REMAINING_NAME
 from cdp_stream.definitions.load import Loaded
-from cdp_stream.definitions.nodes import Mapping as MappingNode
-from cdp_stream.definitions.nodes import Node, Scalar, Sequence
 from cdp_stream.definitions.schema import (
     AudienceRecord,
     CalculatedAttributeRecord,
@@ -29,6 +27,8 @@ from cdp_stream.definitions.schema import (
     Record,
     WorkspaceRecord,
 )
+from cdp_stream.definitions.source.nodes import Mapping as MappingNode
+from cdp_stream.definitions.source.nodes import Node, Scalar, Sequence
 
 __all__ = ["DefinitionChange", "changes_between", "parents_removed"]
 

@@ -24,13 +24,13 @@ from cdp_stream.definitions.calculated_attributes import CalculatedAttributeRead
 from cdp_stream.definitions.connections import ConnectionReader, Target, Targets
 from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
-from cdp_stream.definitions.nodes import Mapping, Mark, Node
 from cdp_stream.definitions.outputs import OutputReader, Outputs
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
 from cdp_stream.definitions.schema import DocumentRecord
 from cdp_stream.definitions.scope import CalculatedAttributes, Surroundings
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.workspaces import WorkspaceReader, Workspaces
 
 _DIGEST_LENGTH = 12

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from cdp_stream.core.model.criterion import Condition, Source
-from cdp_stream.definitions.nodes import Mapping, Node, Sequence, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.synonyms import meanings_of
 from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
 

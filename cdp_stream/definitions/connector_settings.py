@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from cdp_stream.connectors.settings import secret_fields
 from cdp_stream.core.secret_names import SECRET_PREFIX, SecretNames, names_in
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problems
 
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _EXPECTED: Final = {

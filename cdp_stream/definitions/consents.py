@@ -9,8 +9,8 @@ from typing import Final
 
 from cdp_stream.core.model.operators import Test
 from cdp_stream.definitions.criterion_keys import CONSENT, STATE
-from cdp_stream.definitions.nodes import Mapping, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.written import Written
 
 GDPR: Final = "gdpr"

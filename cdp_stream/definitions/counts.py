@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 
 COUNT_FORMS: Final = ("greater_than", "at_least", "less_than", "at_most", "equals", "between")
 DEFAULT_COUNT: Final = (1, None)

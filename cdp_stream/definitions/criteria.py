@@ -33,7 +33,6 @@ from cdp_stream.definitions.criterion_keys import (
     takes_only,
 )
 from cdp_stream.definitions.event_criteria import read_event
-from cdp_stream.definitions.nodes import Mapping, Node, Sequence
 from cdp_stream.definitions.profile_criteria import (
     read_attribution,
     read_calculated_attribute,
@@ -47,6 +46,7 @@ from cdp_stream.definitions.profile_criteria import (
 )
 from cdp_stream.definitions.scope import Scope
 from cdp_stream.definitions.sequences import read_sequence
+from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence
 from cdp_stream.definitions.written import Written
 
 _READERS: Final[dict[str, Callable[[Written], Expression | None]]] = {

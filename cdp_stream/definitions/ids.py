@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cdp_stream.definitions.nodes import Mark
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mark
+from cdp_stream.definitions.source.problems import Problems
 
 
 @dataclass(slots=True)

@@ -14,12 +14,12 @@ from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.audiences import scope_of
 from cdp_stream.definitions.criteria import read_criteria
 from cdp_stream.definitions.ids import Ids
-from cdp_stream.definitions.nodes import Node, Sequence
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition
 from cdp_stream.definitions.schema import JourneyRecord, MilestoneRecord
 from cdp_stream.definitions.scope import Scope, Surroundings
+from cdp_stream.definitions.source.nodes import Node, Sequence
+from cdp_stream.definitions.source.problems import Problems
 
 REMAINING_NAME = "Remaining Users"
 

@@ -13,10 +13,10 @@ from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.core.model.connection import Output
 from cdp_stream.definitions.connector_settings import read_settings
 from cdp_stream.definitions.ids import Ids
-from cdp_stream.definitions.nodes import Node, shown
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.records import read_record
 from cdp_stream.definitions.schema import OutputRecord
+from cdp_stream.definitions.source.nodes import Node, shown
+from cdp_stream.definitions.source.problems import Problems
 
 ConnectorClass = type[Connector[Any, Any]]
 

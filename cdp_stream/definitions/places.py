@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.definitions.gazetteer import gazetteer
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 
 METRES: Final = {"m": 1.0, "km": 1000.0, "mi": 1609.344}
 _DISTANCE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s?(km|mi|m)")

@@ -7,9 +7,9 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import CODES, Problems
 from cdp_stream.definitions.schema import AcceptanceRecord, Record
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import CODES, Problems
 
 R = TypeVar("R", bound=Record)
 

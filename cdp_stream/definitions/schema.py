@@ -20,14 +20,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cdp_stream.core.model.definition import Tier
-from cdp_stream.definitions.durations import (
+from cdp_stream.definitions.source.durations import (
     DURATION_ADVICE,
     DURATION_PATTERN,
     UNLIMITED,
     duration_ms,
 )
-from cdp_stream.definitions.nodes import Sequence
-from cdp_stream.definitions.problems import AcceptableWarning
+from cdp_stream.definitions.source.nodes import Sequence
+from cdp_stream.definitions.source.problems import AcceptableWarning
 
 MAX_NAME: Final = 100
 MAX_TAG: Final = 18

@@ -10,8 +10,8 @@ from cdp_stream.core.model.definition import Workspace
 from cdp_stream.core.model.subject import WORKSPACE_WIDE, Subject
 from cdp_stream.core.model.windows import Window
 from cdp_stream.definitions.event_tiers import may_be_read
-from cdp_stream.definitions.nodes import Mark, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mark, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.workspaces import Workspaces
 
 

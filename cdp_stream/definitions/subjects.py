@@ -21,8 +21,8 @@ from cdp_stream.core.model.subject import (
     UPGRADE,
     Subject,
 )
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 
 ANY: Final = "any"
 PRODUCT_ACTIONS: Final = (

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from cdp_stream.core.model.operators import DATED, Test
 from cdp_stream.definitions.counts import BOUNDS
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.windows import DATE_OPERATORS, read_date_test
 
 TEXT_OPERATORS: Final = (

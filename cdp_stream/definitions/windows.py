@@ -12,7 +12,7 @@ from typing import Final
 
 from cdp_stream.core.model.windows import DAY_MS, Window
 from cdp_stream.definitions.counts import BOUNDS
-from cdp_stream.definitions.durations import (
+from cdp_stream.definitions.source.durations import (
     DATE_ADVICE,
     DURATION_ADVICE,
     UNITS_MS,
@@ -20,8 +20,8 @@ from cdp_stream.definitions.durations import (
     duration_ms,
     looks_like_date,
 )
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 
 DATE_OPERATORS: Final = ("last", "between", "before", "after", "on")
 ANY_TIME: Final = "any_time"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdp_stream.core.model.definition import Workspace
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, shown
-from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.scope import Place, Scope, read_input_list, spoken
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, shown
+from cdp_stream.definitions.source.problems import Problems
 
 INPUTS = "inputs"
 WORKSPACE = "workspace"

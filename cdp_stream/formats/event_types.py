@@ -1,4 +1,4 @@
-"""One event of a batch: JSON to `core.event.Event`, one reader per event type.
+"""One event of a batch: JSON to `core.model.event.Event`, one reader per event type.
 
 A reader takes the event's `data` and gives (kind, name) or, as text, the problem: the rest of the
 JSON path and what was expected there (`.data.event_name: expected text`). Nothing raises on input.

@@ -20,9 +20,9 @@ from cdp_stream.core.model.criterion import (
 )
 from cdp_stream.core.model.definition import Account, Audience
 from cdp_stream.core.model.windows import DAY_MS, Window
-from cdp_stream.definitions.durations import duration_ms
-from cdp_stream.definitions.nodes import Scalar
-from cdp_stream.definitions.problems import Problem, Problems
+from cdp_stream.definitions.source.durations import duration_ms
+from cdp_stream.definitions.source.nodes import Scalar
+from cdp_stream.definitions.source.problems import Problem, Problems
 from cdp_stream.definitions.windows import read_when, spoken_length
 from cdp_stream.lint.source import Place, written_leaves
 

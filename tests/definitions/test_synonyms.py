@@ -7,7 +7,7 @@ from cdp_stream.definitions.conditions import SOURCES
 from cdp_stream.definitions.consents import STATES
 from cdp_stream.definitions.counts import COUNT_FORMS
 from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EVENT_KEYS, EXCLUDE, GROUPS
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.subjects import COMMERCE_ACTIONS
 from cdp_stream.definitions.synonyms import _FAMILIES, _Family, advice_on, is_negative
 from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS

@@ -18,7 +18,6 @@ from cdp_stream.definitions.criterion_keys import (
     OTHER_KEYS,
 )
 from cdp_stream.definitions.places import METRES
-from cdp_stream.definitions.problems import WARNINGS
 from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
 from cdp_stream.definitions.schema import (
     AbTestRecord,
@@ -34,6 +33,7 @@ from cdp_stream.definitions.schema import (
     VariantRecord,
     WorkspaceRecord,
 )
+from cdp_stream.definitions.source.problems import WARNINGS
 from cdp_stream.definitions.subjects import COMMERCE_ACTIONS
 from cdp_stream.definitions.windows import ANY_TIME, DATE_OPERATORS
 

@@ -34,10 +34,10 @@ from cdp_stream.definitions.criterion_keys import (
     WHERE,
     WITHIN,
 )
-from cdp_stream.definitions.durations import DURATION_PATTERN
 from cdp_stream.definitions.places import METRES
 from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
 from cdp_stream.definitions.sequences import FEWEST_STEPS
+from cdp_stream.definitions.source.durations import DURATION_PATTERN
 from cdp_stream.definitions.subjects import (
     ANY,
     COMMERCE_ACTIONS,

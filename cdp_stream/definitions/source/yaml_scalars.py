@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cdp_stream.definitions.nodes import ScalarValue
+from cdp_stream.definitions.source.nodes import ScalarValue
 
 MAX_DIGITS: Final = 400
 """Python reads no integer of more than 4,300 digits; no number with a meaning comes near this."""

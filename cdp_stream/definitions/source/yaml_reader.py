@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn
 import yaml
 from yaml.reader import Reader
 
-from cdp_stream.definitions.nodes import Entry, Mapping, Mark, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_scalars import (
+from cdp_stream.definitions.source.nodes import Entry, Mapping, Mark, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_scalars import (
     MAX_DIGITS,
     PREFIX,
     SCALAR_TAGS,

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final, Literal, get_args
 
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, describe, shown
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, describe, shown
 from cdp_stream.definitions.synonyms import advice_on, is_negative, meanings_of
 
 MAX_WORD: Final = 100
