@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from cdp_stream.core.model.subject import ATTRIBUTION, COMMERCE, EVENT, SCREEN_VIEW, SUBJECTS
 from cdp_stream.definition_tests.instants import Times
+from cdp_stream.definitions.account.subjects import ANY, read_subject
 from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.subjects import ANY, read_subject
 
 ACTION_FIELDS: Final = (
     "total_amount",

@@ -18,8 +18,8 @@ from cdp_stream.definition_tests.instants import Times
 from cdp_stream.definition_tests.schema import CaseRecord, SuiteRecord
 from cdp_stream.definition_tests.steps import StepReader
 from cdp_stream.definitions import Loaded, load_files
+from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.load import read_documents
-from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.source.problems import Problem, Problems, Severity
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from cdp_stream.core.model.ab_test import BUCKETS
 from cdp_stream.core.model.definition import AbTest, Variant
-from cdp_stream.definitions.records import Read, read_record
-from cdp_stream.definitions.schema import AbTestRecord, VariantRecord
+from cdp_stream.definitions.account.records import Read, read_record
+from cdp_stream.definitions.account.schema import AbTestRecord, VariantRecord
 from cdp_stream.definitions.source.nodes import Mark, Node, Scalar, Sequence, describe, shown
 from cdp_stream.definitions.source.problems import Problems
 

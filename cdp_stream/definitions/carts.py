@@ -9,6 +9,7 @@ from typing import Final
 
 from cdp_stream.core.model.criterion import CartCriterion, Expression
 from cdp_stream.core.model.subject import COMMERCE, Subject
+from cdp_stream.definitions.account.subjects import ANY, PRODUCT_ACTIONS
 from cdp_stream.definitions.criterion_keys import takes_only
 from cdp_stream.definitions.event_parts import (
     Named,
@@ -19,7 +20,6 @@ from cdp_stream.definitions.event_parts import (
 from cdp_stream.definitions.scope import Place, reaches_of
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.subjects import ANY, PRODUCT_ACTIONS
 from cdp_stream.definitions.windows import ALL_TIME, spoken_length
 from cdp_stream.definitions.written import Written, read_places
 

@@ -16,9 +16,7 @@ from typing import Any, Final
 from cdp_stream.core.model.definition import Account
 from cdp_stream.core.model.meaning import meaning_text
 from cdp_stream.core.plan.build import build_plan, calculated_audiences
-from cdp_stream.definitions.journeys import REMAINING_NAME
-from cdp_stream.definitions.load import Loaded
-from cdp_stream.definitions.schema import (
+from cdp_stream.definitions.account.schema import (
     AudienceRecord,
     CalculatedAttributeRecord,
     InputRecord,
@@ -27,6 +25,8 @@ from cdp_stream.definitions.schema import (
     Record,
     WorkspaceRecord,
 )
+from cdp_stream.definitions.journeys import REMAINING_NAME
+from cdp_stream.definitions.load import Loaded
 from cdp_stream.definitions.source.nodes import Mapping as MappingNode
 from cdp_stream.definitions.source.nodes import Node, Scalar, Sequence
 

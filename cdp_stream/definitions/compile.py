@@ -19,19 +19,19 @@ from cdp_stream.core.model.criterion import Expression
 from cdp_stream.core.model.definition import AbTest, Account, Audience, Milestone
 from cdp_stream.core.model.journey import audiences_of
 from cdp_stream.core.model.meaning import digest_of, expression_digest, meaning_text
+from cdp_stream.definitions.account.ids import Ids
+from cdp_stream.definitions.account.records import Read, read_record
+from cdp_stream.definitions.account.schema import DocumentRecord
+from cdp_stream.definitions.account.workspaces import WorkspaceReader, Workspaces
 from cdp_stream.definitions.audiences import AudienceRead, read_audience
 from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
 from cdp_stream.definitions.connections import ConnectionReader, Target, Targets
-from cdp_stream.definitions.ids import Ids
 from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
 from cdp_stream.definitions.outputs import OutputReader, Outputs
-from cdp_stream.definitions.records import Read, read_record
 from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
-from cdp_stream.definitions.schema import DocumentRecord
 from cdp_stream.definitions.scope import CalculatedAttributes, Surroundings
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.workspaces import WorkspaceReader, Workspaces
 
 _DIGEST_LENGTH = 12
 

@@ -11,10 +11,10 @@ from typing import Any
 from cdp_stream.connectors.connector import Connector
 from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.core.model.connection import Output
+from cdp_stream.definitions.account.ids import Ids
+from cdp_stream.definitions.account.records import read_record
+from cdp_stream.definitions.account.schema import OutputRecord
 from cdp_stream.definitions.connector_settings import read_settings
-from cdp_stream.definitions.ids import Ids
-from cdp_stream.definitions.records import read_record
-from cdp_stream.definitions.schema import OutputRecord
 from cdp_stream.definitions.source.nodes import Node, shown
 from cdp_stream.definitions.source.problems import Problems
 

@@ -9,10 +9,10 @@ from cdp_stream.core.model.criterion import CalculatedAttribute, Reach
 from cdp_stream.core.model.definition import Workspace
 from cdp_stream.core.model.subject import WORKSPACE_WIDE, Subject
 from cdp_stream.core.model.windows import Window
-from cdp_stream.definitions.event_tiers import may_be_read
+from cdp_stream.definitions.account.event_tiers import may_be_read
+from cdp_stream.definitions.account.workspaces import Workspaces
 from cdp_stream.definitions.source.nodes import Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from typing import Final
 
 from cdp_stream.core.model.criterion import Expression, SequenceCriterion, Step
 from cdp_stream.core.model.subject import SUBJECTS, WORKSPACE_WIDE, Subject
+from cdp_stream.definitions.account.subjects import read_subject, subject_text
 from cdp_stream.definitions.conditions import read_where
 from cdp_stream.definitions.criterion_keys import WHERE, WITHIN, takes_only
 from cdp_stream.definitions.event_parts import Named, are_read, read_required_duration, read_window
 from cdp_stream.definitions.scope import Place, reaches_of
 from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.subjects import read_subject, subject_text
 from cdp_stream.definitions.written import Written, read_places
 
 FEWEST_STEPS: Final = 2

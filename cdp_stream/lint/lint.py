@@ -12,7 +12,7 @@ from itertools import groupby
 from cdp_stream.core.model.criterion import SequenceCriterion
 from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded, Problem
-from cdp_stream.definitions.schema import span_ms
+from cdp_stream.definitions.account.schema import span_ms
 from cdp_stream.definitions.source.nodes import Scalar, shown
 from cdp_stream.lint.acceptances import with_acceptances
 from cdp_stream.lint.memberships import Memberships

@@ -10,6 +10,13 @@ from typing import Any, Final
 
 from cdp_stream.core.identity_types import IDENTITY_TYPES
 from cdp_stream.core.model.subject import COMMERCE, EVENT, SESSION, SUBJECTS
+from cdp_stream.definitions.account.subjects import (
+    ANY,
+    COMMERCE_ACTIONS,
+    LIFECYCLE,
+    PRODUCT_ACTIONS,
+    SESSION_ENDS,
+)
 from cdp_stream.definitions.conditions import APP_FIELDS, SOURCES
 from cdp_stream.definitions.consents import CCPA, GDPR, STATES
 from cdp_stream.definitions.counts import COUNT_FORMS
@@ -38,13 +45,6 @@ from cdp_stream.definitions.places import METRES
 from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
 from cdp_stream.definitions.sequences import FEWEST_STEPS
 from cdp_stream.definitions.source.durations import DURATION_PATTERN
-from cdp_stream.definitions.subjects import (
-    ANY,
-    COMMERCE_ACTIONS,
-    LIFECYCLE,
-    PRODUCT_ACTIONS,
-    SESSION_ENDS,
-)
 from cdp_stream.definitions.tests_on_values import (
     BOOLEAN_OPERATORS,
     LIST_OPERATORS,

@@ -13,8 +13,8 @@ from typing import Any, Final
 from cdp_stream.connectors.describing import settings_of
 from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.definitions.ab_tests import MAX_VARIANTS
-from cdp_stream.definitions.event_tiers import TIERS
-from cdp_stream.definitions.schema import (
+from cdp_stream.definitions.account.event_tiers import TIERS
+from cdp_stream.definitions.account.schema import (
     AbTestRecord,
     AcceptanceRecord,
     AudienceRecord,

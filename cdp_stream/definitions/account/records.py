@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from cdp_stream.definitions.schema import AcceptanceRecord, Record
+from cdp_stream.definitions.account.schema import AcceptanceRecord, Record
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.source.problems import CODES, Problems
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cdp_stream.core.model.definition import Input, Tier, Workspace
-from cdp_stream.definitions.event_tiers import read_event_tiers
-from cdp_stream.definitions.ids import Ids
-from cdp_stream.definitions.records import Read, read_record
-from cdp_stream.definitions.schema import InputRecord, WorkspaceRecord, span_ms
+from cdp_stream.definitions.account.event_tiers import read_event_tiers
+from cdp_stream.definitions.account.ids import Ids
+from cdp_stream.definitions.account.records import Read, read_record
+from cdp_stream.definitions.account.schema import InputRecord, WorkspaceRecord, span_ms
 from cdp_stream.definitions.source.nodes import Node, Sequence
 from cdp_stream.definitions.source.problems import Problems
 

@@ -23,9 +23,9 @@ from cdp_stream.core.model.subject import (
     UPGRADE,
     Subject,
 )
+from cdp_stream.definitions.account.subjects import read_subject
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.subjects import read_subject
 
 TIERS: Final = tuple(tier.value for tier in Tier)
 _OWN_KEYS: Final = ("input", "tier")
