@@ -17,12 +17,12 @@ from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import CalculatedAttributeRecord
 from cdp_stream.definitions.account.subjects import read_subject, subject_text
 from cdp_stream.definitions.account.workspaces import Workspaces
-from cdp_stream.definitions.conditions import SOURCES, read_key, read_where
-from cdp_stream.definitions.criterion_keys import WHERE
-from cdp_stream.definitions.scope import CalculatedAttributes, Place, spoken
+from cdp_stream.definitions.criteria.conditions import SOURCES, read_key, read_where
+from cdp_stream.definitions.criteria.criterion_keys import WHERE
+from cdp_stream.definitions.criteria.scope import CalculatedAttributes, Place, spoken
+from cdp_stream.definitions.criteria.windows import ALL_TIME, read_day, read_duration
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.windows import ALL_TIME, read_day, read_duration
 
 NEED_NO_VALUE: Final = frozenset(
     {

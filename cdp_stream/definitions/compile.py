@@ -26,10 +26,10 @@ from cdp_stream.definitions.account.workspaces import WorkspaceReader, Workspace
 from cdp_stream.definitions.audiences import AudienceRead, read_audience
 from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
 from cdp_stream.definitions.connections import ConnectionReader, Target, Targets
+from cdp_stream.definitions.criteria.scope import CalculatedAttributes, Surroundings
 from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
 from cdp_stream.definitions.outputs import OutputReader, Outputs
 from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
-from cdp_stream.definitions.scope import CalculatedAttributes, Surroundings
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node
 from cdp_stream.definitions.source.problems import Problems
 

@@ -15,9 +15,9 @@ from cdp_stream.definitions.account.ids import Ids
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import JourneyRecord, MilestoneRecord
 from cdp_stream.definitions.audiences import scope_of
-from cdp_stream.definitions.criteria import read_criteria
+from cdp_stream.definitions.criteria.criteria import read_criteria
+from cdp_stream.definitions.criteria.scope import Scope, Surroundings
 from cdp_stream.definitions.references import Definition
-from cdp_stream.definitions.scope import Scope, Surroundings
 from cdp_stream.definitions.source.nodes import Node, Sequence
 from cdp_stream.definitions.source.problems import Problems
 

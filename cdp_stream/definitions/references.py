@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cdp_stream.core.model.criterion import Expression
-from cdp_stream.definitions.scope import Reference
+from cdp_stream.definitions.criteria.scope import Reference
 from cdp_stream.definitions.source.nodes import Mark, shown
 from cdp_stream.definitions.source.problems import Problems
 

@@ -16,7 +16,7 @@ from cdp_stream.core.model.criterion import (
     SequenceCriterion,
 )
 from cdp_stream.core.model.windows import Window
-from cdp_stream.definitions.windows import spoken_length
+from cdp_stream.definitions.criteria.windows import spoken_length
 from cdp_stream.errors import counted
 from cdp_stream.explain.evidence import Evidence, consent_words, name_of, range_of
 from cdp_stream.explain.history import Counted

@@ -20,14 +20,18 @@ from cdp_stream.core.model.operators import (
     value_test,
 )
 from cdp_stream.core.model.windows import DAY_MS, Window
-from cdp_stream.definitions.counts import read_count
-from cdp_stream.definitions.criterion_keys import SEEN, TAKES
+from cdp_stream.definitions.criteria.counts import read_count
+from cdp_stream.definitions.criteria.criterion_keys import SEEN, TAKES
+from cdp_stream.definitions.criteria.tests_on_values import (
+    NAME_OPERATORS,
+    VALUE_OPERATORS,
+    read_test,
+)
+from cdp_stream.definitions.criteria.windows import DATE_OPERATORS, read_when
 from cdp_stream.definitions.source.durations import UNITS_MS
 from cdp_stream.definitions.source.nodes import Mapping, Node
 from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.source.yaml_reader import parse
-from cdp_stream.definitions.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS, read_test
-from cdp_stream.definitions.windows import DATE_OPERATORS, read_when
 
 NOW: Final = utc_instant(2026, 3, 15) + DAY_MS // 2
 LOOKBACK_MS: Final = 30 * DAY_MS

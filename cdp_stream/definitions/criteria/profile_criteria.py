@@ -17,20 +17,20 @@ from cdp_stream.core.model.criterion import (
     ProfileCriterion,
 )
 from cdp_stream.core.model.operators import DATED, Test
-from cdp_stream.definitions.conditions import folded_key
-from cdp_stream.definitions.consents import read_consent_key, read_consent_state
-from cdp_stream.definitions.criterion_keys import LOCATION, takes_only
-from cdp_stream.definitions.places import read_distance
-from cdp_stream.definitions.scope import Reference
-from cdp_stream.definitions.source.nodes import Mapping, shown
-from cdp_stream.definitions.tests_on_values import read_test
-from cdp_stream.definitions.windows import read_seen
-from cdp_stream.definitions.written import (
+from cdp_stream.definitions.criteria.conditions import folded_key
+from cdp_stream.definitions.criteria.consents import read_consent_key, read_consent_state
+from cdp_stream.definitions.criteria.criterion_keys import LOCATION, takes_only
+from cdp_stream.definitions.criteria.places import read_distance
+from cdp_stream.definitions.criteria.scope import Reference
+from cdp_stream.definitions.criteria.tests_on_values import read_test
+from cdp_stream.definitions.criteria.windows import read_seen
+from cdp_stream.definitions.criteria.written import (
     WORKSPACE,
     Written,
     read_profile_workspace,
     read_workspace,
 )
+from cdp_stream.definitions.source.nodes import Mapping, shown
 
 LOCATION_FIELDS: Final = {
     "city": "city_name",

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from cdp_stream.core.model.subject import SUBJECTS, WORKSPACE_WIDE
-from cdp_stream.definitions.scope import Scope, spoken
+from cdp_stream.definitions.criteria.scope import Scope, spoken
+from cdp_stream.definitions.criteria.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS
+from cdp_stream.definitions.criteria.windows import DATE_OPERATORS
+from cdp_stream.definitions.criteria.written import INPUTS, WORKSPACE, Written
 from cdp_stream.definitions.source.nodes import Mapping, describe, shown
 from cdp_stream.definitions.synonyms import meanings_of
-from cdp_stream.definitions.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS
-from cdp_stream.definitions.windows import DATE_OPERATORS
-from cdp_stream.definitions.written import INPUTS, WORKSPACE, Written
 
 GROUPS: Final = ("all", "any", "not")
 USER_ATTRIBUTE: Final = "user_attribute"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdp_stream.core.model.definition import Workspace
-from cdp_stream.definitions.scope import Place, Scope, read_input_list, spoken
+from cdp_stream.definitions.criteria.scope import Place, Scope, read_input_list, spoken
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, shown
 from cdp_stream.definitions.source.problems import Problems
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from cdp_stream.core.model.criterion import All, AnyOf, Expression, Not
 from cdp_stream.core.model.subject import SUBJECTS
-from cdp_stream.definitions.carts import read_cart_abandonment
-from cdp_stream.definitions.criterion_keys import (
+from cdp_stream.definitions.criteria.carts import read_cart_abandonment
+from cdp_stream.definitions.criteria.criterion_keys import (
     ATTRIBUTIONS,
     AUDIENCE,
     CALCULATED_ATTRIBUTE,
@@ -32,8 +32,8 @@ from cdp_stream.definitions.criterion_keys import (
     note_no_subject,
     takes_only,
 )
-from cdp_stream.definitions.event_criteria import read_event
-from cdp_stream.definitions.profile_criteria import (
+from cdp_stream.definitions.criteria.event_criteria import read_event
+from cdp_stream.definitions.criteria.profile_criteria import (
     read_attribution,
     read_calculated_attribute,
     read_consent,
@@ -44,10 +44,10 @@ from cdp_stream.definitions.profile_criteria import (
     read_member_of,
     read_user_attribute,
 )
-from cdp_stream.definitions.scope import Scope
-from cdp_stream.definitions.sequences import read_sequence
+from cdp_stream.definitions.criteria.scope import Scope
+from cdp_stream.definitions.criteria.sequences import read_sequence
+from cdp_stream.definitions.criteria.written import Written
 from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence
-from cdp_stream.definitions.written import Written
 
 _READERS: Final[dict[str, Callable[[Written], Expression | None]]] = {
     **dict.fromkeys(SUBJECTS, read_event),

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.definitions.gazetteer import gazetteer
+from cdp_stream.definitions.criteria.gazetteer import gazetteer
 from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe, shown
 from cdp_stream.definitions.source.problems import Problems
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.core.model.windows import DAY_MS, Window
-from cdp_stream.definitions.counts import BOUNDS
+from cdp_stream.definitions.criteria.counts import BOUNDS
 from cdp_stream.definitions.source.durations import (
     DATE_ADVICE,
     DURATION_ADVICE,

@@ -9,10 +9,10 @@ import math
 from typing import Any, Final
 
 from cdp_stream.core.model.operators import DATED, Test
-from cdp_stream.definitions.counts import BOUNDS
+from cdp_stream.definitions.criteria.counts import BOUNDS
+from cdp_stream.definitions.criteria.windows import DATE_OPERATORS, read_date_test
 from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.windows import DATE_OPERATORS, read_date_test
 
 TEXT_OPERATORS: Final = (
     "equals",

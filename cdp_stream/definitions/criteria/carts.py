@@ -10,18 +10,18 @@ from typing import Final
 from cdp_stream.core.model.criterion import CartCriterion, Expression
 from cdp_stream.core.model.subject import COMMERCE, Subject
 from cdp_stream.definitions.account.subjects import ANY, PRODUCT_ACTIONS
-from cdp_stream.definitions.criterion_keys import takes_only
-from cdp_stream.definitions.event_parts import (
+from cdp_stream.definitions.criteria.criterion_keys import takes_only
+from cdp_stream.definitions.criteria.event_parts import (
     Named,
     are_read,
     read_conditions,
     read_required_duration,
 )
-from cdp_stream.definitions.scope import Place, reaches_of
+from cdp_stream.definitions.criteria.scope import Place, reaches_of
+from cdp_stream.definitions.criteria.windows import ALL_TIME, spoken_length
+from cdp_stream.definitions.criteria.written import Written, read_places
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.windows import ALL_TIME, spoken_length
-from cdp_stream.definitions.written import Written, read_places
 
 _ADDED: Final = Subject(COMMERCE, "add_to_cart")
 _ADDED_TEXT: Final = "commerce: add_to_cart"

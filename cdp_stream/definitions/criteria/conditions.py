@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from cdp_stream.core.model.criterion import Condition, Source
+from cdp_stream.definitions.criteria.tests_on_values import VALUE_OPERATORS, read_test
 from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence, describe, shown
 from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.synonyms import meanings_of
-from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
 
 SOURCES: Final = tuple(source.value for source in Source)
 APP_FIELDS: Final = ("version", "build")

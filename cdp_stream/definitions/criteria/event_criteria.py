@@ -8,11 +8,16 @@ from __future__ import annotations
 from cdp_stream.core.model.criterion import EventCriterion, Expression, Not
 from cdp_stream.core.model.subject import WORKSPACE_WIDE
 from cdp_stream.definitions.account.subjects import read_subject, subject_text
-from cdp_stream.definitions.counts import DEFAULT_COUNT, read_count
-from cdp_stream.definitions.criterion_keys import COUNT, takes_only
-from cdp_stream.definitions.event_parts import Named, are_read, read_conditions, read_window
-from cdp_stream.definitions.scope import reaches_of
-from cdp_stream.definitions.written import Written, read_places
+from cdp_stream.definitions.criteria.counts import DEFAULT_COUNT, read_count
+from cdp_stream.definitions.criteria.criterion_keys import COUNT, takes_only
+from cdp_stream.definitions.criteria.event_parts import (
+    Named,
+    are_read,
+    read_conditions,
+    read_window,
+)
+from cdp_stream.definitions.criteria.scope import reaches_of
+from cdp_stream.definitions.criteria.written import Written, read_places
 
 
 def read_event(criterion: Written) -> Expression | None:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from cdp_stream.core.model.criterion import Condition
 from cdp_stream.core.model.subject import Subject
 from cdp_stream.core.model.windows import Window
-from cdp_stream.definitions.conditions import read_where
-from cdp_stream.definitions.criterion_keys import WHEN, WHERE
-from cdp_stream.definitions.scope import Place
+from cdp_stream.definitions.criteria.conditions import read_where
+from cdp_stream.definitions.criteria.criterion_keys import WHEN, WHERE
+from cdp_stream.definitions.criteria.scope import Place
+from cdp_stream.definitions.criteria.windows import DEFAULT_WINDOW, read_duration, read_when
+from cdp_stream.definitions.criteria.written import Written
 from cdp_stream.definitions.source.nodes import Mapping, Mark, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.windows import DEFAULT_WINDOW, read_duration, read_when
-from cdp_stream.definitions.written import Written
 
 
 class Named(NamedTuple):

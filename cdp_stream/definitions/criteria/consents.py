@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from cdp_stream.core.model.operators import Test
-from cdp_stream.definitions.criterion_keys import CONSENT, STATE
+from cdp_stream.definitions.criteria.criterion_keys import CONSENT, STATE
+from cdp_stream.definitions.criteria.written import Written
 from cdp_stream.definitions.source.nodes import Mapping, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.written import Written
 
 GDPR: Final = "gdpr"
 CCPA: Final = "ccpa"

@@ -11,13 +11,18 @@ from typing import Final
 from cdp_stream.core.model.criterion import Expression, SequenceCriterion, Step
 from cdp_stream.core.model.subject import SUBJECTS, WORKSPACE_WIDE, Subject
 from cdp_stream.definitions.account.subjects import read_subject, subject_text
-from cdp_stream.definitions.conditions import read_where
-from cdp_stream.definitions.criterion_keys import WHERE, WITHIN, takes_only
-from cdp_stream.definitions.event_parts import Named, are_read, read_required_duration, read_window
-from cdp_stream.definitions.scope import Place, reaches_of
+from cdp_stream.definitions.criteria.conditions import read_where
+from cdp_stream.definitions.criteria.criterion_keys import WHERE, WITHIN, takes_only
+from cdp_stream.definitions.criteria.event_parts import (
+    Named,
+    are_read,
+    read_required_duration,
+    read_window,
+)
+from cdp_stream.definitions.criteria.scope import Place, reaches_of
+from cdp_stream.definitions.criteria.written import Written, read_places
 from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence, shown
 from cdp_stream.definitions.source.problems import Problems
-from cdp_stream.definitions.written import Written, read_places
 
 FEWEST_STEPS: Final = 2
 
