@@ -25,8 +25,8 @@ from cdp_stream.definitions.account.schema import (
     Record,
     WorkspaceRecord,
 )
-from cdp_stream.definitions.journeys import REMAINING_NAME
 from cdp_stream.definitions.load import Loaded
+from cdp_stream.definitions.records.journeys import REMAINING_NAME
 from cdp_stream.definitions.source.nodes import Mapping as MappingNode
 from cdp_stream.definitions.source.nodes import Node, Scalar, Sequence
 

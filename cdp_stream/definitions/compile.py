@@ -23,13 +23,23 @@ from cdp_stream.definitions.account.ids import Ids
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import DocumentRecord
 from cdp_stream.definitions.account.workspaces import WorkspaceReader, Workspaces
-from cdp_stream.definitions.audiences import AudienceRead, read_audience
-from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
-from cdp_stream.definitions.connections import ConnectionReader, Target, Targets
 from cdp_stream.definitions.criteria.scope import CalculatedAttributes, Surroundings
-from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
-from cdp_stream.definitions.outputs import OutputReader, Outputs
-from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
+from cdp_stream.definitions.records.audiences import AudienceRead, read_audience
+from cdp_stream.definitions.records.calculated_attributes import CalculatedAttributeReader
+from cdp_stream.definitions.records.connections import ConnectionReader, Target, Targets
+from cdp_stream.definitions.records.journeys import (
+    JourneyRead,
+    MilestoneRead,
+    milestones_of,
+    read_journey,
+)
+from cdp_stream.definitions.records.outputs import OutputReader, Outputs
+from cdp_stream.definitions.records.references import (
+    Definition,
+    check_cycles,
+    check_references,
+    in_order,
+)
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node
 from cdp_stream.definitions.source.problems import Problems
 

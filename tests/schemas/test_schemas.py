@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 from cdp_stream.cli.init import write_folder
 from cdp_stream.core.model.change import CAUSES, Cause, Change
 from cdp_stream.definitions import load_text
-from cdp_stream.definitions.connector_settings import plain
+from cdp_stream.definitions.records.connector_settings import plain
 from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.formats.definitions_record import DefinitionFile, encode_record

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from cdp_stream.core.model.criterion import Expression
 from cdp_stream.core.model.definition import AbTest, Workspace
-from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import AudienceRecord, JourneyRecord, span_ms
 from cdp_stream.definitions.criteria.criteria import read_criteria
 from cdp_stream.definitions.criteria.scope import Scope, Surroundings, read_inputs
-from cdp_stream.definitions.references import Definition
+from cdp_stream.definitions.records.ab_tests import read_ab_test
+from cdp_stream.definitions.records.references import Definition
 from cdp_stream.definitions.source.nodes import Node, shown
 
 

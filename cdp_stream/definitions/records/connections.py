@@ -17,10 +17,10 @@ from cdp_stream.core.model.connection import Connection, connection_id
 from cdp_stream.core.model.definition import AbTest
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import ConnectionRecord
-from cdp_stream.definitions.connector_settings import read_settings
 from cdp_stream.definitions.criteria.conditions import folded_key
 from cdp_stream.definitions.criteria.scope import CalculatedAttributes, spoken
-from cdp_stream.definitions.outputs import OutputRead, Outputs
+from cdp_stream.definitions.records.connector_settings import read_settings
+from cdp_stream.definitions.records.outputs import OutputRead, Outputs
 from cdp_stream.definitions.source.nodes import Mark, Node, shown
 from cdp_stream.definitions.source.problems import Problems
 

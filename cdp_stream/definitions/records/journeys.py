@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 from cdp_stream.core.model.criterion import Expression
 from cdp_stream.core.model.definition import AbTest
-from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.account.ids import Ids
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import JourneyRecord, MilestoneRecord
-from cdp_stream.definitions.audiences import scope_of
 from cdp_stream.definitions.criteria.criteria import read_criteria
 from cdp_stream.definitions.criteria.scope import Scope, Surroundings
-from cdp_stream.definitions.references import Definition
+from cdp_stream.definitions.records.ab_tests import read_ab_test
+from cdp_stream.definitions.records.audiences import scope_of
+from cdp_stream.definitions.records.references import Definition
 from cdp_stream.definitions.source.nodes import Node, Sequence
 from cdp_stream.definitions.source.problems import Problems
 

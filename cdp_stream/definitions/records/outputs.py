@@ -14,7 +14,7 @@ from cdp_stream.core.model.connection import Output
 from cdp_stream.definitions.account.ids import Ids
 from cdp_stream.definitions.account.records import read_record
 from cdp_stream.definitions.account.schema import OutputRecord
-from cdp_stream.definitions.connector_settings import read_settings
+from cdp_stream.definitions.records.connector_settings import read_settings
 from cdp_stream.definitions.source.nodes import Node, shown
 from cdp_stream.definitions.source.problems import Problems
 
