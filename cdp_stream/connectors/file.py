@@ -33,7 +33,7 @@ from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.settings import ConnectionSettings, Duration, OutputSettings
-from cdp_stream.core.durations import duration_ms
+from cdp_stream.core.model.durations import duration_ms
 
 __all__ = ["CSV_COLUMNS", "CsvFormulas", "File", "FileSettings", "csv_line", "csv_row"]
 

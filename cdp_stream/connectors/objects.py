@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.settings import Duration
-from cdp_stream.core.durations import duration_ms
+from cdp_stream.core.model.durations import duration_ms
 
 __all__ = ["ObjectGathering", "gathering", "guid", "plain", "stamp"]
 

@@ -17,8 +17,8 @@ from pydantic import (
     SecretStr,
 )
 
-from cdp_stream.core.durations import duration_ms
 from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
+from cdp_stream.core.model.durations import duration_ms
 
 __all__ = [
     "ConnectionSettings",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from cdp_stream.connectors.describing import DELETIONS
-from cdp_stream.core.change import ADD, CAUSES, DELETE
-from cdp_stream.core.telling import ATTRIBUTE_UPDATE, AUDIENCE_DELETE
+from cdp_stream.core.model.change import ADD, CAUSES, DELETE
+from cdp_stream.core.outputs.messages import ATTRIBUTE_UPDATE, AUDIENCE_DELETE
 from cdp_stream.formats.definitions_record import VERSION
 from cdp_stream.formats.limits import GREATEST_TIME
 from cdp_stream.formats.rejects import Reason
