@@ -58,7 +58,7 @@ def test_one_object_a_line(capsys):
         "required": False,
         "secret": False,
         "default": "100",
-        "description": "Most changes in one POST.",
+        "description": "Maximum number of changes in one POST.",
     }
     assert [name for name, one in settings.items() if one["secret"]] == ["secret"]
     assert [name for name, one in settings.items() if one["required"]] == ["url", "secret"]
