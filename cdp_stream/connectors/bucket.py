@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from cdp_stream.connectors.aws import AwsSettings, signed
+from cdp_stream.connectors.auth.aws import AwsSettings, signed
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
     Answer,

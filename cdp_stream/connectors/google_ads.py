@@ -18,6 +18,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.calls import dropped
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, Rate
@@ -30,7 +31,6 @@ from cdp_stream.connectors.exchange import (
     Request,
     TryAgain,
 )
-from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.hashing import (
     DEVICES,
     PHONES,

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.oauth1 import oauth_header
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -40,7 +41,6 @@ from cdp_stream.connectors.hashing import (
     sha256_hex,
 )
 from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
-from cdp_stream.connectors.oauth1 import oauth_header
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["X"]
