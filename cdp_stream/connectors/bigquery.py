@@ -29,7 +29,7 @@ from cdp_stream.connectors.exchange import (
     Request,
     TryAgain,
 )
-from cdp_stream.connectors.members import fitting
+from cdp_stream.connectors.members.members import fitting
 from cdp_stream.connectors.objects import plain
 from cdp_stream.connectors.settings import ConnectionSettings
 

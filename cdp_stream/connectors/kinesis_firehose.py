@@ -27,7 +27,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.members import fitting
+from cdp_stream.connectors.members.members import fitting
 from cdp_stream.connectors.settings import ConnectionSettings
 
 __all__ = ["KinesisFirehose"]

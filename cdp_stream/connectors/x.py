@@ -32,7 +32,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     device_sha256,
@@ -40,7 +40,7 @@ from cdp_stream.connectors.hashing import (
     phone_sha256,
     sha256_hex,
 )
-from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
+from cdp_stream.connectors.members.members import Form, Member, fitting, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["X"]
