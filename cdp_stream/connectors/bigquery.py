@@ -30,8 +30,8 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
 )
 from cdp_stream.connectors.members.members import fitting
-from cdp_stream.connectors.objects import plain
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.objects import plain
 
 __all__ = ["BigQuery"]
 

@@ -16,7 +16,6 @@ from typing import Final
 
 from pydantic import Field
 
-from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery, Outcome
 from cdp_stream.connectors.members.hashing import (
@@ -28,8 +27,9 @@ from cdp_stream.connectors.members.hashing import (
     sha1_hex,
 )
 from cdp_stream.connectors.members.members import Form, last_of_each_form
-from cdp_stream.connectors.objects import guid, plain, stamp
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.bucket import BucketConnector, BucketSettings
+from cdp_stream.connectors.storage.objects import guid, plain, stamp
 
 __all__ = ["LiveRamp"]
 

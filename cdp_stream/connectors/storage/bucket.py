@@ -22,8 +22,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.objects import ObjectGathering, gathering
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.objects import ObjectGathering, gathering
 
 __all__ = ["BucketConnector", "BucketSettings"]
 
