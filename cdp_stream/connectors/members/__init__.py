@@ -1,4 +1,4 @@
-"""What a batch of changes comes to for a list: the last change of each identity, in the form of the partner.
+"""What changes come to for a partner's list: each identity once, in the partner's form.
 
 Start reading at `members.py`, then `hashing.py`.
 """
