@@ -80,7 +80,7 @@ class BigQuerySettings(GoogleSettings):
     """Where the tables are."""
 
     project: str = Field(description="The Google Cloud project.")
-    dataset: str = Field(description="The dataset; it must exist, its tables are made.")
+    dataset: str = Field(description="The dataset; it must exist, its tables are created.")
 
 
 class BigQueryConnection(ConnectionSettings):

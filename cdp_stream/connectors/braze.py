@@ -53,7 +53,7 @@ class BrazeSettings(HttpSettings):
     api_key: SecretStr = Field(description="A REST API key with the permission `users.track`.")
     identify_by: Literal["external_id", "email", "phone"] = Field(
         "external_id",
-        description="What Braze knows users by: our `customer_id`, `email` or `mobile_number`.",
+        description="How Braze identifies users: by our `customer_id`, `email` or `mobile_number`.",
     )
     membership: Literal["flag", "array"] = Field(
         "flag", description="One attribute `In <audience>` each, or one array with their names."

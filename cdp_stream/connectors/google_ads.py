@@ -67,25 +67,27 @@ class GoogleAdsSettings(GoogleSettings):
         None, description="The manager account that the credentials belong to."
     )
     ad_user_data: Literal["CONSENT_GRANTED", "CONSENT_DENIED"] | None = Field(
-        None, description="Consent to send user data to Google, as it holds for every member."
+        None, description="Consent to send user data to Google, the same for every member."
     )
     ad_personalization: Literal["CONSENT_GRANTED", "CONSENT_DENIED"] | None = Field(
-        None, description="Consent to personalised ads, as it holds for every member."
+        None, description="Consent to personalised ads, the same for every member."
     )
 
 
 class GoogleAdsConnection(ConnectionSettings):
     """Which list, and what its members are known by: a list takes one kind."""
 
-    list_id: str | None = Field(None, description="The Customer Match list; default: one is made.")
+    list_id: str | None = Field(
+        None, description="The Customer Match list; default: one is created."
+    )
     upload_key: Literal["contact", "ios", "android"] = Field(
         "contact", description="Emails and phone numbers, or one platform's advertising ids."
     )
     app_id: str | None = Field(
-        None, description="The app that the advertising ids are from, for a list that is made."
+        None, description="The app of the advertising ids, for a created list."
     )
     membership_days: int = Field(
-        540, ge=1, le=540, description="How long a member stays in a list that is made."
+        540, ge=1, le=540, description="How long a member remains in a created list."
     )
 
 

@@ -33,7 +33,7 @@ class StorageSettings(GoogleSettings, ObjectGathering):
     """Which bucket."""
 
     bucket: str = Field(description="The bucket.")
-    prefix: str = Field("", description="Before every object's name, as `audiences/`.")
+    prefix: str = Field("", description="Prefix of every object's name, as `audiences/`.")
 
 
 class StorageConnection(ConnectionSettings):

@@ -79,7 +79,8 @@ class KlaviyoSettings(HttpSettings):
     )
     identify_by: Literal["email", "phone_number", "external_id"] = Field(
         "email",
-        description="What Klaviyo knows profiles by: our `email`, `mobile_number`, `customer_id`.",
+        description="How Klaviyo identifies profiles: by our `email`, `mobile_number` or "
+        "`customer_id`.",
     )
 
 

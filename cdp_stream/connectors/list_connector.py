@@ -26,7 +26,7 @@ class ListConnection(ConnectionSettings):
     """One list at the partner."""
 
     list_id: PartnerId | None = Field(
-        None, description="The list's id; without it a list of the audience's name is made."
+        None, description="The list's id; default: a list with the audience's name is created."
     )
 
 

@@ -63,7 +63,7 @@ class LiveRampConnection(ConnectionSettings):
     """The audience's column."""
 
     field: str | None = Field(
-        None, description="The column that says who is in; default: the audience's id in capitals."
+        None, description="The column of the membership; default: the audience's id in capitals."
     )
 
 
@@ -72,7 +72,7 @@ class LiveRamp(BucketConnector[BucketSettings, LiveRampConnection]):
 
     name = "liveramp"
     title = "LiveRamp"
-    summary = "Writes files to a bucket that LiveRamp reads, with a column that says who is in."
+    summary = "Writes files to a bucket that LiveRamp reads, with a column of the membership."
     output_settings = BucketSettings
     connection_settings = LiveRampConnection
     identities = frozenset(_FORMS)

@@ -67,10 +67,10 @@ class PinterestSettings(HttpSettings):
     app_id: PartnerId | None = Field(None, description="The app's id.")
     app_secret: SecretStr | None = Field(None, description="The app's secret.")
     refresh_token: SecretStr | None = Field(
-        None, description="The refresh token that the app was given, with `ads:write`."
+        None, description="The app's refresh token, with `ads:write`."
     )
     access_token: SecretStr | None = Field(
-        None, description="An access token, instead of those three; it lasts a month."
+        None, description="An access token instead of those three; it is valid for a month."
     )
 
 

@@ -31,7 +31,7 @@ class S3Settings(BucketSettings):
         "ndjson", description="`ndjson` or `csv`, as the connector `file` writes them."
     )
     csv_formulas: CsvFormulas = "escape"
-    gzip: bool = Field(False, description="Whether objects are packed with gzip.")
+    gzip: bool = Field(False, description="Whether objects are compressed with gzip.")
 
 
 class S3(BucketConnector[S3Settings, ConnectionSettings]):

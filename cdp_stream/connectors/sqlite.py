@@ -53,9 +53,9 @@ CREATE TABLE IF NOT EXISTS {table}_changes (
 class SqliteSettings(OutputSettings):
     """A database file and its table."""
 
-    path: str = Field(description="The database file; it is made when it is not there.")
+    path: str = Field(description="The database file; created if missing.")
     table: str = Field(
-        "cdp_memberships", description="The table of members; `TABLE_changes` stands beside it."
+        "cdp_memberships", description="The table of members; `TABLE_changes` is beside it."
     )
 
 

@@ -87,7 +87,7 @@ class TikTokSettings(HttpSettings):
 
     advertiser_id: PartnerId = Field(description="The advertiser's id.")
     access_token: SecretStr = Field(
-        description="A long-lived token with audience management; streaming must be allowed to it."
+        description="A long-lived token with audience management and permission to stream."
     )
 
 

@@ -86,7 +86,7 @@ class XConnection(ConnectionSettings):
     """Which audience."""
 
     audience_id: str | None = Field(
-        None, description="The custom audience; default: one is made, named after the audience."
+        None, description="The custom audience; default: one is created, named after the audience."
     )
 
 

@@ -40,10 +40,10 @@ class GoogleSettings(HttpSettings):
     client_id: str | None = Field(None, description="The OAuth client's id.")
     client_secret: SecretStr | None = Field(None, description="The OAuth client's secret.")
     refresh_token: SecretStr | None = Field(
-        None, description="The refresh token that a user gave the OAuth client."
+        None, description="The refresh token of the OAuth client."
     )
     token_url: str | None = Field(
-        None, description="Where tokens are fetched, where it is not the usual address."
+        None, description="The address of the token endpoint, if it is not the default."
     )
 
 

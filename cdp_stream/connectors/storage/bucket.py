@@ -36,7 +36,7 @@ class BucketSettings(AwsSettings, ObjectGathering):
     """Which bucket."""
 
     bucket: str = Field(description="The bucket.")
-    prefix: str = Field("", description="Before every object's key, as `audiences/`.")
+    prefix: str = Field("", description="Prefix of every object's key, as `audiences/`.")
 
 
 B = TypeVar("B", bound=BucketSettings)

@@ -31,10 +31,11 @@ class ObjectGathering(BaseModel):
     """When an object is closed: whichever comes first."""
 
     rotate_changes: int = Field(
-        50_000, ge=1, le=1_000_000, description="An object is closed when it has so many changes."
+        50_000, ge=1, le=1_000_000, description="Maximum number of changes in an object."
     )
     rotate_after: Duration = Field(
-        "5m", description="An object is closed so long after its first change, as a duration."
+        "5m",
+        description="Maximum time from an object's first change to its completion, as a duration.",
     )
 
 
