@@ -16,7 +16,7 @@ from cdp_stream.connectors.calls import Sent, basic, host, json_request, remove_
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Answer, Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 

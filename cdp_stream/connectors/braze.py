@@ -26,8 +26,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import normal_email, normal_phone
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.hashing import normal_email, normal_phone
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 

@@ -35,8 +35,8 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.hashing import normal_email
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import (
     ConnectionSettings,
     HttpSettings,

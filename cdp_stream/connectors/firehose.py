@@ -29,7 +29,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     shown_address,
 )
-from cdp_stream.connectors.hashing import md5_hex, sha1_hex, sha256_hex
+from cdp_stream.connectors.members.hashing import md5_hex, sha1_hex, sha256_hex
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr, WebAddress
 
 __all__ = ["Firehose", "FirehoseConnection", "FirehoseSettings", "audience_number"]

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.calls import dropped
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, Rate
@@ -30,15 +31,14 @@ from cdp_stream.connectors.exchange import (
     Request,
     TryAgain,
 )
-from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons, violations
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     email_sha256,
     normal_device_id,
     phone_sha256,
 )
-from cdp_stream.connectors.members import Form, Member, last_of_each_form
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings
 
 __all__ = ["GoogleAds"]

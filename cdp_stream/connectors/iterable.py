@@ -35,9 +35,9 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import normal_email
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import normal_email
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     SecretStr,

@@ -16,7 +16,7 @@ from cdp_stream.connectors.calls import Refusals, no_list
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Delivery, Outcome
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, PartnerId
 
 __all__ = ["ListConnection", "ListConnector"]

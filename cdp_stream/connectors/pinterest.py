@@ -38,9 +38,9 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import DEVICES, device_sha256, email_sha256
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import DEVICES, device_sha256, email_sha256
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,

@@ -17,7 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.connectors.membership_rows import (
+from cdp_stream.connectors.members.membership_rows import (
     CHANGE_COLUMNS,
     COLUMNS,
     Key,

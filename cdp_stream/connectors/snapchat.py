@@ -38,9 +38,15 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import DEVICES, PHONES, device_sha256, email_sha256, phone_sha256
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import (
+    DEVICES,
+    PHONES,
+    device_sha256,
+    email_sha256,
+    phone_sha256,
+)
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,

@@ -30,8 +30,8 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import DEVICES, normal_device_id, sha256_hex
-from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
+from cdp_stream.connectors.members.hashing import DEVICES, normal_device_id, sha256_hex
+from cdp_stream.connectors.members.members import Form, Member, fitting, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["TheTradeDesk", "segment_name"]

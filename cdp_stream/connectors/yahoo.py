@@ -34,8 +34,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import DEVICES, email_sha256, normal_device_id
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.hashing import DEVICES, email_sha256, normal_device_id
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["Yahoo"]

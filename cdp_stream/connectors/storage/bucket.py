@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from cdp_stream.connectors.aws import AwsSettings, signed
+from cdp_stream.connectors.auth.aws import AwsSettings, signed
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
     Answer,
@@ -22,8 +22,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.objects import ObjectGathering, gathering
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.objects import ObjectGathering, gathering
 
 __all__ = ["BucketConnector", "BucketSettings"]
 
