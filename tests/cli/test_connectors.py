@@ -37,7 +37,7 @@ def test_one_object_a_line(capsys):
     assert webhook == {
         "name": "webhook",
         "title": "Webhook",
-        "summary": "POSTs changes to an address of yours, signed as Standard Webhooks says.",
+        "summary": "POSTs changes to a URL of yours, signed according to Standard Webhooks.",
         "pattern": "stream",
         "identities": None,
         "user_attributes": True,
@@ -58,7 +58,7 @@ def test_one_object_a_line(capsys):
         "required": False,
         "secret": False,
         "default": "100",
-        "description": "Most changes in one POST.",
+        "description": "Maximum number of changes in one POST.",
     }
     assert [name for name, one in settings.items() if one["secret"]] == ["secret"]
     assert [name for name, one in settings.items() if one["required"]] == ["url", "secret"]
