@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from cdp_stream.connectors.bigquery import _COLUMNS, BigQuery, BigQueryConnection
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Fault, Outcome
 from tests.connectors.cases.google_ads import TOKEN

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.firehose import Firehose, audience_number
+from cdp_stream.connectors.partners.firehose import Firehose, audience_number
 from tests.connectors.cases.firehose import CASE, TOKEN
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance import conformance

@@ -4,7 +4,11 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.google_ads import GoogleAds, GoogleAdsConnection, GoogleAdsSettings
+from cdp_stream.connectors.partners.google_ads import (
+    GoogleAds,
+    GoogleAdsConnection,
+    GoogleAdsSettings,
+)
 from cdp_stream.errors import UsageError
 from tests.connectors.cases.google_ads import ANDROID, CASE, SETTINGS, of, sha
 from tests.connectors.changes import change

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 
 from cdp_stream.connectors.exchange import Answer, Outcome, Request
-from cdp_stream.connectors.webhook import Webhook
+from cdp_stream.connectors.partners.webhook import Webhook
 from cdp_stream.errors import UsageError
 from tests.connectors.cases.webhook import CASE, SECRET, URL
 from tests.connectors.changes import change

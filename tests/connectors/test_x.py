@@ -7,7 +7,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, TryAgain
-from cdp_stream.connectors.x import XConnection
+from cdp_stream.connectors.partners.x import XConnection
 from tests.connectors.cases.x import API, CASE, sha
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Expected, conformance

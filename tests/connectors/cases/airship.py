@@ -2,9 +2,9 @@
 
 import json
 
-from cdp_stream.connectors.airship import Airship
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer
+from cdp_stream.connectors.partners.airship import Airship
 from tests.connectors.changes import change, identity, identity_types
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.airship import Airship as Partner

@@ -2,9 +2,9 @@
 
 import json
 
-from cdp_stream.connectors.braze import Braze
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer
+from cdp_stream.connectors.partners.braze import Braze
 from tests.connectors.changes import change, identity
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.braze import Braze as Partner

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
-from cdp_stream.connectors.customer_io import CustomerIo
 from cdp_stream.connectors.exchange import Answer
+from cdp_stream.connectors.partners.customer_io import CustomerIo
 from tests.connectors.changes import change, identity
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.customer_io import CustomerIo as Partner

@@ -4,7 +4,7 @@ import json
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.firehose import Firehose
+from cdp_stream.connectors.partners.firehose import Firehose
 from tests.connectors.changes import NOON, change, identity, identity_types
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.firehose import DEVICE_TYPES, USER_TYPES, Service

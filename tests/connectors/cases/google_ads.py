@@ -4,7 +4,7 @@ import json
 from hashlib import sha256
 
 from cdp_stream.connectors.change import ADD, DELETE
-from cdp_stream.connectors.google_ads import GoogleAds, GoogleAdsConnection
+from cdp_stream.connectors.partners.google_ads import GoogleAds, GoogleAdsConnection
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.google import ACCESS, CLIENT, DataManager, at, refusal

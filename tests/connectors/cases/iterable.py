@@ -4,7 +4,7 @@ import json
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.iterable import Iterable
+from cdp_stream.connectors.partners.iterable import Iterable
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.iterable import Iterable as Partner

@@ -4,7 +4,7 @@ import json
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.mailchimp import Mailchimp
+from cdp_stream.connectors.partners.mailchimp import Mailchimp
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.mailchimp import Mailchimp as Partner

@@ -5,7 +5,7 @@ import json
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.pinterest import Pinterest
+from cdp_stream.connectors.partners.pinterest import Pinterest
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.pinterest import Pinterest as Partner

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.snapchat import Snapchat
+from cdp_stream.connectors.partners.snapchat import Snapchat
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.snapchat import Snapchat as Partner

@@ -5,7 +5,7 @@ import json
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.tiktok import TikTok
+from cdp_stream.connectors.partners.tiktok import TikTok
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden
 from tests.partners.tiktok import TikTok as Partner

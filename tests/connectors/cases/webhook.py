@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer
-from cdp_stream.connectors.webhook import Webhook
+from cdp_stream.connectors.partners.webhook import Webhook
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden
 from tests.partners.webhook import Receiver

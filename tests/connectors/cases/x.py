@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
-from cdp_stream.connectors.x import X
+from cdp_stream.connectors.partners.x import X
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden
 from tests.partners.partner import json_answer
