@@ -6,10 +6,10 @@ import pytest
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.rows import decode_partition
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import EndSeen
 from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
-from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY, audience, did
 from tests.kafka.tasks import RED, Driven, version

@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).parents[1]
 LONGEST_NAME = 80
 MODULES = sorted(TESTS.rglob("*.py"))
@@ -26,16 +24,23 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_no_module_imports_a_test_module(path):
+def test_no_module_imports_a_test_module():
     """What two of them need is in a module beside them, or a fixture."""
-    assert {name for name in imported(path) if re.match(r"tests(\.\w+)*\.test_", name)} == set()
+    found = {place(path): imported(path) for path in MODULES}
+    test_modules = {
+        path: {name for name in names if re.match(r"tests(\.\w+)*\.test_", name)}
+        for path, names in found.items()
+    }
+    assert {path: names for path, names in test_modules.items() if names} == {}
 
 
-@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=place)
-def test_the_name_of_a_test_is_a_sentence_of_at_most_80_characters(path):
+def test_the_name_of_a_test_is_a_sentence_of_at_most_80_characters():
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    named = [node.name for node in ast.walk(ast.parse(path.read_text("utf-8")))
-             if isinstance(node, functions) and node.name.startswith("test_")]  # fmt: skip
-    assert [name for name in named if len(name) > LONGEST_NAME] == []
-    assert [name for name in named if name.count("_") < 2] == []
+    names = [
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, functions) and node.name.startswith("test_")
+    ]
+    assert [name for name in names if len(name) > LONGEST_NAME] == []
+    assert [name for name in names if name.count("_") < 2] == []
