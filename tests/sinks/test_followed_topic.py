@@ -105,8 +105,8 @@ async def test_it_is_followed_on_after_it_could_not_be_read(
     async with asyncio.timeout(5):
         await topic.caught_up()
     await until(lambda: topic.values == {"a": {"n": 1}, "b": {"n": 2}})
-    await until(lambda: [r.msg for r in caplog.records].count("state_topic_followed") == 1)
-    assert [r.msg for r in caplog.records].count("state_topic_not_followed") == 1
+    await until(lambda: [r.msg for r in caplog.records].count("topic_followed") == 1)
+    assert [r.msg for r in caplog.records].count("topic_not_followed") == 1
     await topic.stop()
     assert log.consumers == [4, 4]
 
