@@ -9,9 +9,9 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST_ARGS ?=
-# Most of the time of the tests on brokers is waiting: two processes, each with brokers of its own.
-JOBS ?= 2
-PARALLEL := -n $(JOBS) --dist loadfile
+# Tests on brokers wait for most of their time: two processes for each of two cores (tests/distribution.py).
+JOBS ?= 4
+PARALLEL := -n $(JOBS) --dist loadscope
 # Property tests draw the same examples in every run: order of sets included.
 export PYTHONHASHSEED ?= 0
 FAST := not kafka and not embedded and not slow

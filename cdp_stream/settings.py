@@ -1,20 +1,34 @@
-"""What a command is told to do: one frozen object, from flags, environment and ``cdp.toml``.
+"""The settings of a command: one frozen object, from flags, environment and ``cdp.toml``.
 
 A flag wins over the environment (``CDP_BROKER``, ...), which wins over ``cdp.toml``, which wins
 over the default. A name that means nothing is an error, so that a typing mistake is not a silent
-default. Nothing is read at import.
+default. Nothing is read at import. `setting_values.py` checks single values.
 """
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 from cdp_stream.core.secret_names import USUAL, SecretNames, is_secret
 from cdp_stream.errors import UsageError
+from cdp_stream.setting_values import (
+    Check,
+    Secret,
+    file_path,
+    milliseconds,
+    one_of,
+    seconds,
+    secret,
+    text,
+    topic_prefix,
+    whole,
+    yes_or_no,
+)
+from cdp_stream.setting_values import secret_names as names_of_variables
 
 __all__ = [
     "Guarantee",
@@ -28,43 +42,21 @@ __all__ = [
 Clock = Literal["wall", "stream"]
 Guarantee = Literal["exactly-once", "at-least-once"]
 LogFormat = Literal["json", "logfmt"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Store = Literal["rocksdb", "memory"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-Kept = Literal["rows", "store", "waiting", "delivering", "outputs_waiting", "outputs_sending"]
-"""What is kept: decoded rows; RocksDB's blocks and tables; records that were fetched and wait; rows
-and messages on their way to Kafka; records of outputs' topics; changes on their way to partners."""
+Buffer = Literal["rows", "store", "waiting", "delivering", "outputs_waiting", "outputs_sending"]
+"""What takes memory: decoded rows; RocksDB's blocks and tables; fetched records that wait; rows and
+messages on their way to Kafka; records of outputs' topics; changes on their way to partners."""
 
-_SHARES: dict[Kept, float] = {
+_SHARES: dict[Buffer, float] = {
     "rows": 7 / 16, "store": 1 / 8, "waiting": 1 / 16, "delivering": 1 / 32,
     # Of a process of its own.
     "outputs_waiting": 1 / 16, "outputs_sending": 1 / 4,
 }  # fmt: skip
 """Shares of `memory`; what is left is for Python, libraries, definitions and copies."""
-_MOST_SECONDS = 3600
-_LONGEST_PREFIX = 100  # Kafka's limit for a topic name is 249
 _NOT_SETTINGS = ("CDP_TEST_", "CDP_REQUIRE_KAFKA")
 """Environment names that belong to the test suite."""
-
-
-class Secret:
-    """A text that is shown to nobody: whatever prints it prints asterisks."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself, for whom it is meant."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +74,17 @@ class Settings:
         clock: ``wall``, or ``stream``: time is the greatest arrival applied.
         grace: How long a record may be on its way before the wall clock passes it, ms. Written as
             ``250ms``, ``2s`` or a number of milliseconds.
-        guarantee: What a crash may do to outputs. A worker that was not told falls back to
+        guarantee: What a crash may do to outputs. Where it is not set, a worker falls back to
             ``at-least-once``, with a warning, on a broker that has no transactions.
         store: Where rows are kept locally: ``rocksdb``, in ``data_dir``, or ``memory``.
-        memory: What a worker's profiles may take of memory, MiB; what each buffer may take are
-            shares of it, as are those of the sinks.
+        memory: What a worker's profiles may take of memory, MiB; each buffer's limit, and each of
+            the sinks', is a share of it.
         profile_size: At how many KiB a profile's row stops growing.
         log_level: The least level that is logged.
         log_format: How a fact is written: as JSON, or as logfmt. Without, laid out for people on a
             terminal, as JSON elsewhere.
         session_timeout: After how long of silence a worker's partitions go to others, seconds.
-        Until then a killed worker's partitions wait; after it a stopped worker sends nothing more.
+            Until then a killed worker's partitions wait; after it a stopped worker sends nothing.
         rebalance_timeout: How long a rebalance waits for members, seconds.
         tls: Whether connections to Kafka are encrypted.
         tls_ca: PEM file with the authorities that may vouch for brokers; the system's without.
@@ -100,53 +92,53 @@ class Settings:
         tls_key: PEM file with its private key; without, the key is in the certificate's file.
         tls_key_password: What the key is encrypted with.
         sasl_mechanism: How to log in; no login without.
-        sasl_username: As whom.
+        sasl_username: The name to log in with.
         sasl_password: The password, from the environment.
-        sasl_password_file: The file that holds it, instead.
+        sasl_password_file: The file that has the password, instead.
         secret_names: Which variables of the environment definitions may use, by `${NAME}`.
         allow_private: Whether outputs may call addresses inside the own network, where their own
             settings allow it too.
-        outputs_dir: The folder in which every file must lie that settings of outputs name; any
+        outputs_dir: The folder that every file must be in that settings of outputs name; any folder
             without.
     """
 
-    broker: str = "localhost:9092"
-    prefix: str = "cdp"
-    partitions: int = 4
-    replication: int = 1
-    data_dir: Path = Path("cdp-data")
-    metrics_port: int | None = None
-    metrics_host: str = "0.0.0.0"
-    clock: Clock = "wall"
-    grace: int = 250
-    guarantee: Guarantee = "exactly-once"
-    store: Literal["rocksdb", "memory"] = "rocksdb"
-    memory: int = 1024
-    profile_size: int = 512
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: LogFormat | None = None
-    session_timeout: float = 10.0
-    rebalance_timeout: float = 30.0
-    tls: bool = False
-    tls_ca: Path | None = None
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-    tls_key_password: Secret | None = None
-    sasl_mechanism: SaslMechanism | None = None
-    sasl_username: str | None = None
-    sasl_password: Secret | None = None
-    sasl_password_file: Path | None = None
-    secret_names: SecretNames = USUAL
-    allow_private: bool = True
-    outputs_dir: Path | None = None
+    broker: Annotated[str, text("host:port, or several separated by commas")] = "localhost:9092"
+    prefix: Annotated[str, topic_prefix()] = "cdp"
+    partitions: Annotated[int, whole(1, 10_000, "a whole number from 1")] = 4
+    replication: Annotated[int, whole(1, 100, "a whole number from 1")] = 1
+    data_dir: Annotated[Path, file_path("a directory")] = Path("cdp-data")
+    metrics_port: Annotated[int | None, whole(1, 65_535, "a port from 1 to 65535")] = None
+    metrics_host: Annotated[str, text("an address or a host name")] = "0.0.0.0"
+    clock: Annotated[Clock, one_of(Clock)] = "wall"
+    grace: Annotated[int, milliseconds()] = 250
+    guarantee: Annotated[Guarantee, one_of(Guarantee)] = "exactly-once"
+    store: Annotated[Store, one_of(Store)] = "rocksdb"
+    memory: Annotated[int, whole(1, 1_048_576, "MiB, from 1")] = 1024
+    profile_size: Annotated[int, whole(16, 768, "KiB, from 16 to 768")] = 512
+    log_level: Annotated[LogLevel, one_of(LogLevel)] = "info"
+    log_format: Annotated[LogFormat | None, one_of(LogFormat)] = None
+    session_timeout: Annotated[float, seconds()] = 10.0
+    rebalance_timeout: Annotated[float, seconds()] = 30.0
+    tls: Annotated[bool, yes_or_no()] = False
+    tls_ca: Annotated[Path | None, file_path()] = None
+    tls_certificate: Annotated[Path | None, file_path()] = None
+    tls_key: Annotated[Path | None, file_path()] = None
+    tls_key_password: Annotated[Secret | None, secret("a password")] = None
+    sasl_mechanism: Annotated[SaslMechanism | None, one_of(SaslMechanism)] = None
+    sasl_username: Annotated[str | None, text("a name")] = None
+    sasl_password: Annotated[Secret | None, secret("a password")] = None
+    sasl_password_file: Annotated[Path | None, file_path()] = None
+    secret_names: Annotated[SecretNames, names_of_variables()] = USUAL
+    allow_private: Annotated[bool, yes_or_no()] = True
+    outputs_dir: Annotated[Path | None, file_path("a folder")] = None
 
     @property
     def row_limit(self) -> int:
         """Bytes at which a profile's row stops growing."""
         return self.profile_size * 1024
 
-    def memory_for(self, what: Kept) -> int:
-        """Bytes of memory for one kind of what a worker keeps, of all partitions together."""
+    def memory_for(self, what: Buffer) -> int:
+        """Bytes that one buffer of a worker may take, of all partitions together."""
         return int(self.memory * 1024 * 1024 * _SHARES[what])
 
     @property
@@ -166,6 +158,12 @@ class Settings:
     def topic(self, suffix: str) -> str:
         """The name of a topic: ``events`` is ``cdp.events``."""
         return f"{self.prefix}.{suffix}"
+
+
+_CHECKS: dict[str, Check] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Settings, include_extras=True).items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ def load_settings(
     environment: Mapping[str, str],
     file: Path | None = None,
 ) -> tuple[Settings, list[SettingSource]]:
-    """Put settings together, see that they fit each other, and tell where each came from.
+    """Read all settings, check that they agree, and name the source of each.
 
     Raises:
         UsageError: As `gathered_settings`, or settings of TLS and SASL that do not fit each other.
@@ -199,8 +197,8 @@ def load_settings(
 
 
 def row_limit(environment: Mapping[str, str], file: Path | None = None) -> int:
-    """Bytes at which a profile's row stops growing, for commands without a broker: they have to
-    evaluate as workers do, whatever the other settings are.
+    """Bytes at which a profile's row stops growing, for commands without a broker: they evaluate as
+    workers do, whatever the other settings are.
 
     Raises:
         UsageError: The value does not fit, or the file cannot be read.
@@ -215,7 +213,7 @@ def gathered_settings(
     environment: Mapping[str, str],
     file: Path | None = None,
 ) -> tuple[Settings, list[SettingSource]]:
-    """Put settings together, whether they fit each other or not, and tell where each came from.
+    """Read all settings, whether they agree or not, and name the source of each.
 
     Args:
         flags: Values given on the command line, by setting name; ``None`` means not given.
@@ -225,10 +223,9 @@ def gathered_settings(
     Raises:
         UsageError: Unknown names, or values that do not fit their settings; all of them are named.
     """
-    names = {f.name for f in dataclasses.fields(Settings)}
     wrong: list[UsageError] = []
-    from_file = _read_file(file, names, wrong)
-    from_environment = _read_environment(environment, names, wrong)
+    from_file = _read_file(file, wrong)
+    from_environment = _read_environment(environment, wrong)
     values: dict[str, Any] = {}
     sources = []
     for setting in dataclasses.fields(Settings):
@@ -252,12 +249,12 @@ def gathered_settings(
 
 
 def _refuse(wrong: list[UsageError]) -> None:
-    """Raise what is wrong, all of it in one line."""
+    """Raise all that is wrong as one error, in one line."""
     if len(wrong) == 1:
         raise wrong[0]
     if wrong:
-        told = "; ".join(f"({number}) {one}" for number, one in enumerate(wrong, start=1))
-        raise UsageError(f"{len(wrong)} settings are wrong: {told}")
+        numbered = "; ".join(f"({number}) {one}" for number, one in enumerate(wrong, start=1))
+        raise UsageError(f"{len(wrong)} settings are wrong: {numbered}")
 
 
 def load_secret_names(environment: Mapping[str, str], file: Path | None = None) -> SecretNames:
@@ -276,22 +273,17 @@ def load_secret_names(environment: Mapping[str, str], file: Path | None = None) 
     return found
 
 
-def _read_environment(
-    environment: Mapping[str, str], names: set[str], wrong: list[UsageError]
-) -> dict[str, str]:
+def _read_environment(environment: Mapping[str, str], wrong: list[UsageError]) -> dict[str, str]:
     found = {}
     for variable, value in environment.items():
-        if (
-            not variable.startswith("CDP_")
-            or variable.startswith(_NOT_SETTINGS)
-            or is_secret(variable)
-        ):
+        is_ours = variable.startswith("CDP_") and not variable.startswith(_NOT_SETTINGS)
+        if not is_ours or is_secret(variable):
             continue
         name = variable.removeprefix("CDP_").lower()
-        if name in names:
+        if name in _CHECKS:
             found[name] = value
         else:
-            likely = _likely(name, names, "CDP_")
+            likely = _likely(name, "CDP_")
             wrong.append(UsageError(f"{variable} is no setting", f"unset it; {likely}"))
     return found
 
@@ -305,38 +297,41 @@ def _contents(file: Path | None) -> dict[str, Any]:
         raise UsageError(f"{file} cannot be read: {error}", "correct or remove it") from error
 
 
-def _read_file(file: Path | None, names: set[str], wrong: list[UsageError]) -> dict[str, Any]:
-    found = _contents(file)
-    for name in found:
-        if name not in names:
-            wrong.append(UsageError(f"{file}: {name} is no setting", _likely(name, names)))
-        elif name in _SECRETS:
+def _read_file(file: Path | None, wrong: list[UsageError]) -> dict[str, Any]:
+    found = {}
+    for name, value in _contents(file).items():
+        if name not in _CHECKS:
+            wrong.append(UsageError(f"{file}: {name} is no setting", _likely(name)))
+        elif _CHECKS[name].is_secret:
             advice = f"set CDP_{name.upper()} in the environment"
             if name == "sasl_password":
                 advice += ", or name a file with sasl_password_file"
-            told = f"{file}: {name} does not belong into a file that is kept with others"
-            wrong.append(UsageError(told, advice))
-    return {name: value for name, value in found.items() if name not in _SECRETS}
+            message = f"{file}: {name} does not belong into a file that is kept with others"
+            wrong.append(UsageError(message, advice))
+        else:
+            found[name] = value
+    return found
 
 
-def _likely(name: str, names: set[str], prefix: str = "") -> str:
-    """A setting that was perhaps meant, or all that there are."""
-    near = get_close_matches(name, names, 1)
-    shown = sorted(prefix + (one.upper() if prefix else one) for one in near or names)
+def _likely(name: str, prefix: str = "") -> str:
+    """The setting that the name is a misspelling of, or all that there are."""
+    near = get_close_matches(name, _CHECKS, 1)
+    shown = sorted(prefix + (one.upper() if prefix else one) for one in near or _CHECKS)
     return f"did you mean {shown[0]}?" if near else f"settings are: {', '.join(shown)}"
 
 
 def _checked(name: str, raw: object, source: str) -> object:
-    check, wanted = _CHECKS[name]
+    check = _CHECKS[name]
     try:
-        return check(raw)
+        return check.read(raw)
     except (TypeError, ValueError, LookupError) as error:
-        shown = "what it is set to" if name in _SECRETS else repr(raw)
-        raise UsageError(f"{name} ({source}): {shown} is not {wanted}", "correct it") from error
+        shown = "what it is set to" if check.is_secret else repr(raw)
+        message = f"{name} ({source}): {shown} is not {check.wanted}"
+        raise UsageError(message, "correct it") from error
 
 
 def check_security(settings: Settings) -> None:
-    """Refuse settings of TLS and SASL that would be passed over in silence, or lack one another.
+    """Refuse settings of TLS and SASL that would be ignored in silence, or that miss another.
 
     Raises:
         UsageError: There are such; all of them are named.
@@ -371,121 +366,3 @@ def _wrong_login(settings: Settings) -> Iterator[UsageError]:
         yield UsageError(
             "the SASL password is set twice: sasl_password and sasl_password_file", "unset one"
         )
-
-
-def _whole(least: int, most: int) -> Callable[[object], int]:
-    def check(raw: object) -> int:
-        if isinstance(raw, bool) or not isinstance(raw, int | str):
-            raise TypeError
-        number = int(raw)
-        if not least <= number <= most:
-            raise ValueError
-        return number
-
-    return check
-
-
-def _milliseconds(raw: object) -> int:
-    text, unit = str(raw).strip(), 1
-    if isinstance(raw, str) and text.endswith("ms"):
-        text = text.removesuffix("ms")
-    elif isinstance(raw, str) and text.endswith("s"):
-        text, unit = text.removesuffix("s"), 1000
-    return _whole(0, 86_400_000)(text.strip()) * unit
-
-
-def _seconds(raw: object) -> float:
-    number = float(str(raw))
-    if not 0 < number <= _MOST_SECONDS:
-        raise ValueError
-    return number
-
-
-def _yes_or_no(raw: object) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    return {"true": True, "false": False}[_text(raw).lower()]
-
-
-def _secret(raw: object) -> Secret:
-    if isinstance(raw, Secret):
-        return raw
-    if not isinstance(raw, str) or not raw:
-        raise ValueError
-    return Secret(raw)
-
-
-def _secret_names(raw: object) -> SecretNames:
-    if isinstance(raw, SecretNames):
-        return raw
-    names = raw if isinstance(raw, list) else str(raw).split(",")
-    return SecretNames(tuple(str(name).strip() for name in names if str(name).strip()))
-
-
-def _path(raw: object) -> Path:
-    return raw if isinstance(raw, Path) else Path(_text(raw))
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def check(raw: object) -> str:
-        if raw not in choices:
-            raise ValueError
-        return str(raw)
-
-    return check
-
-
-def _text(raw: object) -> str:
-    if not isinstance(raw, str) or not raw.strip():
-        raise ValueError
-    return raw
-
-
-def _topic_prefix(raw: object) -> str:
-    text = _text(raw)
-    if (
-        not all(c.isascii() and (c.isalnum() or c in "._-") for c in text)
-        or len(text) > _LONGEST_PREFIX
-    ):
-        raise ValueError
-    return text
-
-
-_SECRETS = frozenset({"sasl_password", "tls_key_password"})
-_CHECKS: dict[str, tuple[Callable[[object], object], str]] = {
-    "broker": (_text, "host:port, or several separated by commas"),
-    "prefix": (_topic_prefix, "letters, digits, '.', '_' and '-', at most 100"),
-    "partitions": (_whole(1, 10_000), "a whole number from 1"),
-    "replication": (_whole(1, 100), "a whole number from 1"),
-    "data_dir": (lambda raw: Path(_text(str(raw))), "a directory"),
-    "metrics_port": (_whole(1, 65_535), "a port from 1 to 65535"),
-    "metrics_host": (_text, "an address or a host name"),
-    "clock": (_one_of("wall", "stream"), "wall or stream"),
-    "grace": (_milliseconds, "a duration such as 250ms or 2s"),
-    "guarantee": (
-        _one_of("exactly-once", "at-least-once"),
-        "exactly-once or at-least-once",
-    ),
-    "store": (_one_of("rocksdb", "memory"), "rocksdb or memory"),
-    "profile_size": (_whole(16, 768), "KiB, from 16 to 768"),
-    "memory": (_whole(1, 1_048_576), "MiB, from 1"),
-    "log_level": (_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
-    "log_format": (_one_of("json", "logfmt"), "json or logfmt"),
-    "session_timeout": (_seconds, "seconds, above 0"),
-    "rebalance_timeout": (_seconds, "seconds, above 0"),
-    "tls": (_yes_or_no, "true or false"),
-    "tls_ca": (_path, "a file"),
-    "tls_certificate": (_path, "a file"),
-    "tls_key": (_path, "a file"),
-    "tls_key_password": (_secret, "a password"),
-    "sasl_mechanism": (
-        _one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-        "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
-    ),
-    "sasl_username": (_text, "a name"),
-    "sasl_password": (_secret, "a password"),
-    "sasl_password_file": (_path, "a file"),
-    "secret_names": (_secret_names, "names of variables, separated by commas; * for any letters"),
-    "allow_private": (_yes_or_no, "true or false"),
-    "outputs_dir": (_path, "a folder"),
-}

@@ -1,11 +1,17 @@
 """What every test shares: the brokers, and how hard hypothesis tries."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.brokers.fixtures"]
+pytest_plugins = ["tests.brokers.fixtures", "tests.distribution"]
+
+# Tests start some hundred processes: each would compile all that it imports, three quarters of its
+# start, if a variable of the shell kept the first from leaving it to the others.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in every run and on every machine: what fails here fails for everybody.
 settings.register_profile(

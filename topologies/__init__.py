@@ -1,1 +1,4 @@
-"""One Faust app per module; each reads top to bottom as the data flows."""
+"""What flows where: one Faust app per module, each read top to bottom as the data flows.
+
+Start reading at `profiles.py`.
+"""

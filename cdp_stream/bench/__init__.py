@@ -1,1 +1,4 @@
-"""The benchmarks behind `cdp bench`: the reference load, and what is measured on it."""
+"""What `cdp bench` measures: the reference load, a worker's rate, latency, memory and recovery.
+
+Start reading at `suite.py`; `reference_load.py` has the load.
+"""

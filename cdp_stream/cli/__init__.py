@@ -1,1 +1,4 @@
-"""The ``cdp`` command line: one module per verb."""
+"""The `cdp` command line: one module per command.
+
+Start reading at `main.py`.
+"""

@@ -190,7 +190,7 @@ async def _state(
     settings: Settings, definitions: tuple[str, ...]
 ) -> AsyncIterator[tuple[Faults, SinkState, _Known]]:
     from cdp_stream.kafka.topics.ensure import ensure_sink_topics
-    from cdp_stream.sinks.process import state_topics
+    from cdp_stream.sinks.state.topics import state_topics
 
     accounts: list[Account] = []
     if definitions:

@@ -206,8 +206,8 @@ class _Around:
 async def _rejects(flags: dict[str, Any]) -> AsyncIterator[_Around]:
     """The topic of rejects that flags name, with settings and a producer."""
     from cdp_stream.kafka.topics.ensure import ensure_sink_topics
-    from cdp_stream.sinks.process import state_topics
     from cdp_stream.sinks.rejects.rejected_topic import RejectedTopic
+    from cdp_stream.sinks.state.topics import state_topics
 
     output, reason = flags["output"], flags["reason"]
     if output is None and reason is not None and reason not in list(Reason):

@@ -166,7 +166,7 @@ def _check_outputs(
         UsageError: an output is named that is not defined, or variables are not set or allowed.
     """
     from cdp_stream.sinks.http.secrets import Secrets
-    from cdp_stream.sinks.outputs import check_environment, faults_of, selected
+    from cdp_stream.sinks.preparation import check_environment, faults_of, selected
 
     wanted = selected(account.outputs, only)
     secrets = Secrets(os.environ, settings.secret_names)
@@ -185,7 +185,8 @@ def _run_sinks(
     may_lack: bool,
 ) -> int:
     from cdp_stream.sinks.http.secrets import Secrets
-    from cdp_stream.sinks.process import SinkJob, run_sinks
+    from cdp_stream.sinks.process import run_sinks
+    from cdp_stream.sinks.supervisor import SinkJob
     from topologies.sinks import create_sink
 
     secrets = Secrets(os.environ, settings.secret_names)

@@ -40,7 +40,7 @@ from cdp_stream.connectors.hashing import (
     sha256_hex,
 )
 from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
-from cdp_stream.connectors.oauth1 import OAuthKeys, oauth_header
+from cdp_stream.connectors.oauth1 import oauth_header
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["X"]
@@ -129,13 +129,12 @@ class X(HttpConnector[XSettings, XConnection]):
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
         """Signed for this instant."""
         settings = self.settings
-        keys = OAuthKeys(
-            settings.consumer_key,
-            settings.consumer_secret.get_secret_value(),
+        app = settings.consumer_key, settings.consumer_secret.get_secret_value()
+        user = (
             settings.access_token.get_secret_value(),
             settings.access_token_secret.get_secret_value(),
         )
-        return request.with_headers(authorization=oauth_header(request, now, keys))
+        return request.with_headers(authorization=oauth_header(request, now, app, user))
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
         """X says when a rate is whole again, and that a count which does not agree is no answer."""

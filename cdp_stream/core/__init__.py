@@ -1,1 +1,4 @@
-"""What the product decides: pure, synchronous, standard library only."""
+"""What the product decides: pure, synchronous, standard library only.
+
+Start reading at `evaluation.py`.
+"""

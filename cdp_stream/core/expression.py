@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Final, cast
 
 from cdp_stream.core.criteria.leaf import Leaf
-from cdp_stream.core.definition import All, AnyOf, Criterion, Expression, Not
+from cdp_stream.core.criterion import All, AnyOf, Criterion, Expression, Not
 from cdp_stream.core.row import Row
 
 TRUE: Final = -1

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cdp_stream.core.definition import All, AnyOf, Audience, Expression, MemberOf, Milestone, Not
+from cdp_stream.core.criterion import All, AnyOf, Expression, MemberOf, Not
+from cdp_stream.core.definition import Audience, Milestone
 
 
 def audiences_of(

@@ -19,7 +19,7 @@ from cdp_stream.core.criteria.profile_value import profile_leaf
 from cdp_stream.core.criteria.sequence import Sequence
 from cdp_stream.core.criteria.user_attribute import UserAttribute
 from cdp_stream.core.criteria.where import compile_where
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,

@@ -11,9 +11,7 @@ from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.membership import Membership
 from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance
 from cdp_stream.core.criteria.user_attribute import UserAttribute
-from cdp_stream.core.definition import (
-    Facet,
-)
+from cdp_stream.core.criterion import Facet
 from cdp_stream.core.leaves import Leaves
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.row import NEVER, Row, Space

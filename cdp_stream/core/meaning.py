@@ -15,7 +15,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from cdp_stream.core.definition import All, AnyOf, Criterion, Expression, MemberOf, Not
+from cdp_stream.core.criterion import All, AnyOf, Criterion, Expression, MemberOf, Not
 
 _ANY_ORDER = frozenset({"where", "reaches"})
 """Members that are lists to read and sets by meaning."""

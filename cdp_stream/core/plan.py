@@ -18,16 +18,8 @@ from cdp_stream.core.criteria.membership import OptedOut
 from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance
 from cdp_stream.core.criteria.user_attribute import UserAttribute
 from cdp_stream.core.criteria.where import Where
-from cdp_stream.core.definition import (
-    AbTest,
-    Account,
-    EventTier,
-    Facet,
-    Input,
-    Reach,
-    Tier,
-    Workspace,
-)
+from cdp_stream.core.criterion import Facet, Reach
+from cdp_stream.core.definition import AbTest, Account, EventTier, Input, Tier, Workspace
 from cdp_stream.core.expression import DecisionList
 from cdp_stream.core.forwarding import Forwarding
 from cdp_stream.core.subject import ATTRIBUTION, EVENT, OPT_OUT, SUBJECTS, UNINSTALL, Subject

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.core.criteria.membership import Membership
-from cdp_stream.core.definition import (
-    Account,
-    Audience,
+from cdp_stream.core.criterion import (
     CalculatedCriterion,
     CartCriterion,
     Criterion,
@@ -23,6 +21,7 @@ from cdp_stream.core.definition import (
     MemberOf,
     SequenceCriterion,
 )
+from cdp_stream.core.definition import Account, Audience
 from cdp_stream.core.expression import FALSE, TRUE, DecisionList, compile_expression, leaves_of
 from cdp_stream.core.forwarding import Forwarding
 from cdp_stream.core.leaves import Leaves

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cdp_stream.core.criteria.profile_value import ProfileValue
-from cdp_stream.core.definition import Facet
+from cdp_stream.core.criterion import Facet
 from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.flips import Touch
 from cdp_stream.core.identity_types import OTHER_SPELLINGS

@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
     Criterion,
     EventCriterion,
     SequenceCriterion,
-    Tier,
-    Workspace,
 )
+from cdp_stream.core.definition import Tier, Workspace
 from cdp_stream.core.meaning import meaning_text, slot_of
 from cdp_stream.core.subject import COMMERCE, WORKSPACE_WIDE, Subject
 

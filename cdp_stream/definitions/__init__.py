@@ -1,4 +1,7 @@
-"""From YAML files to compiled definitions, and every problem found on the way."""
+"""From YAML files to compiled definitions, and every problem found on the way.
+
+Start reading at `compile.py`.
+"""
 
 from cdp_stream.definitions.load import Loaded, load_files, load_text, load_texts
 from cdp_stream.definitions.problems import CODES, Problem, Severity

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdp_stream.core.definition import AbTest, Expression, Workspace
+from cdp_stream.core.criterion import Expression
+from cdp_stream.core.definition import AbTest, Workspace
 from cdp_stream.definitions.ab_tests import read_ab_test
 from cdp_stream.definitions.criteria import read_criteria
 from cdp_stream.definitions.nodes import Node, shown

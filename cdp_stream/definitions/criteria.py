@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from cdp_stream.core.definition import All, AnyOf, Expression, Not
+from cdp_stream.core.criterion import All, AnyOf, Expression, Not
 from cdp_stream.core.subject import SUBJECTS
 from cdp_stream.definitions.carts import read_cart_abandonment
 from cdp_stream.definitions.criterion_keys import (

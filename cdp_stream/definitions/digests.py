@@ -8,7 +8,8 @@ so it is in the digest of its own definition alone.
 
 from __future__ import annotations
 
-from cdp_stream.core.definition import AbTest, Expression
+from cdp_stream.core.criterion import Expression
+from cdp_stream.core.definition import AbTest
 from cdp_stream.core.meaning import digest_of, expression_digest, meaning_text
 
 DIGEST_LENGTH = 12

@@ -5,7 +5,7 @@ Source: docs/definitions.md, criteria.
 
 from __future__ import annotations
 
-from cdp_stream.core.definition import EventCriterion, Expression, Not
+from cdp_stream.core.criterion import EventCriterion, Expression, Not
 from cdp_stream.core.subject import WORKSPACE_WIDE
 from cdp_stream.definitions.counts import DEFAULT_COUNT, read_count
 from cdp_stream.definitions.criterion_keys import COUNT, takes_only

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     CalculatedCriterion,
     DistanceCriterion,
     Expression,

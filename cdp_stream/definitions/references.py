@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cdp_stream.core.definition import Expression
+from cdp_stream.core.criterion import Expression
 from cdp_stream.definitions.nodes import Mark, shown
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.scope import Reference

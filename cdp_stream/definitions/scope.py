@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cdp_stream.core.definition import CalculatedAttribute, Reach, Workspace
+from cdp_stream.core.criterion import CalculatedAttribute, Reach
+from cdp_stream.core.definition import Workspace
 from cdp_stream.core.subject import WORKSPACE_WIDE, Subject
 from cdp_stream.core.windows import Window
 from cdp_stream.definitions.nodes import Mark, Node, Scalar, Sequence, shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from cdp_stream.core.definition import Expression, SequenceCriterion, Step
+from cdp_stream.core.criterion import Expression, SequenceCriterion, Step
 from cdp_stream.core.subject import SUBJECTS, WORKSPACE_WIDE, Subject
 from cdp_stream.definitions.conditions import read_where
 from cdp_stream.definitions.criterion_keys import WHERE, WITHIN, takes_only

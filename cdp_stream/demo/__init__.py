@@ -1,1 +1,4 @@
-"""The demo: real purchase histories through a broker and a worker, checked against the replay."""
+"""The demo: real purchase histories through a broker and a worker, checked against the replay.
+
+Start reading at `run.py`.
+"""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import orjson
 
 from cdp_stream.core.change import ADD
-from cdp_stream.core.definition import Account, All, Audience, MemberOf
+from cdp_stream.core.criterion import All, MemberOf
+from cdp_stream.core.definition import Account, Audience
 
 
 @dataclass(slots=True)

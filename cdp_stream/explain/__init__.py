@@ -1,4 +1,7 @@
-"""Why a profile is, or is not, in an audience at an instant: the engine asked node by node."""
+"""Why a profile is, or is not, in an audience at an instant: the engine asked node by node.
+
+Start reading at `explanation.py`.
+"""
 
 from cdp_stream.explain.explanation import Explained, Explanation, explain
 from cdp_stream.explain.history import History

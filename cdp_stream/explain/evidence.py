@@ -9,7 +9,7 @@ from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.criteria.membership import OptedOut
 from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance
 from cdp_stream.core.criteria.user_attribute import UserAttribute
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     Calculation,
     DistanceCriterion,
     EventCriterion,

@@ -17,7 +17,8 @@ from cdp_stream.core.criteria.leaf import Leaf, Memory
 from cdp_stream.core.criteria.profile_value import ProfileValue
 from cdp_stream.core.criteria.user_attribute import UserAttribute
 from cdp_stream.core.criteria.where import Where
-from cdp_stream.core.definition import Criterion, Workspace
+from cdp_stream.core.criterion import Criterion
+from cdp_stream.core.definition import Workspace
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.plan import Plan, ReadingKey, Readings

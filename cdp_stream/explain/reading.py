@@ -12,7 +12,7 @@ from typing import Any, Final
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.criteria.leaf import Memory
 from cdp_stream.core.criteria.where import compile_product_test, compile_values, compile_where
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     CalculatedCriterion,
     CartCriterion,
     Condition,

@@ -14,16 +14,8 @@ from typing import Final
 
 from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.membership import Activity
-from cdp_stream.core.definition import (
-    Account,
-    All,
-    AnyOf,
-    Audience,
-    Criterion,
-    Expression,
-    MemberOf,
-    Not,
-)
+from cdp_stream.core.criterion import All, AnyOf, Criterion, Expression, MemberOf, Not
+from cdp_stream.core.definition import Account, Audience
 from cdp_stream.core.expression import leaves_of
 from cdp_stream.core.plan import ACTIVITY_TEXT
 from cdp_stream.core.planning import build_plan

@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cdp_stream.core.definition import Condition, Source
+from cdp_stream.core.criterion import Condition, Source
 from cdp_stream.core.event import Event
 from cdp_stream.core.operators import DATED, MISSING, Test
 from cdp_stream.core.subject import EVENT, UNREAD

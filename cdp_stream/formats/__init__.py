@@ -1,1 +1,4 @@
-"""Bytes to core types and back: event batches, membership changes, rows."""
+"""Bytes to core types and back: event batches, membership changes, rows.
+
+Start reading at `events.py`.
+"""

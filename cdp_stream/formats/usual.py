@@ -1,7 +1,13 @@
-"""The batches that most records are, read in one go.
+"""Reads most records in one go; `events.read_batch` reads the others.
 
-`usual_batch` is a short cut and no rule of its own: whatever it gives, `events.read_batch` gives
-too, without a reject. A record that it does not know at once is left to that.
+`usual_batch` is a short cut and no rule of its own: whatever it returns, `events.read_batch`
+returns too, without a reject. It leaves every other record to `read_batch`.
+
+A usual record has one event, a custom event or a screen view, and nothing wrong in it: its time is
+an integer up to the arrival or absent, its ids are text or absent, it has no location, and of a
+profile part it has user attributes at most. All attributes are scalars within the limits. Beside
+those no member of it is an object or a list, and no text has a bracket; a record without any
+attributes may have one.
 
 Source: docs/events.md.
 """
@@ -15,42 +21,35 @@ from xxhash import xxh3_64_intdigest
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.subject import EVENT, SCREEN_VIEW
 from cdp_stream.formats import limits
-from cdp_stream.formats.envelope import digest_of
 from cdp_stream.formats.profile_part import MEMBERS, part_of_attributes, read_attributes
 
 NO_MEMBERS: dict[str, Any] = {}
 """The device or the application of a batch that has none; only read, so that one serves all."""
 
 _new = object.__new__
-_says_no_more = (MEMBERS - {"user_attributes"}).isdisjoint
+_has_no_more_of_profile = (MEMBERS - {"user_attributes"}).isdisjoint
 _EVENT_NAME = limits.EVENT_NAME
 _ATTRIBUTES = limits.EVENT_ATTRIBUTES
 _ATTRIBUTE_NAME = limits.EVENT_ATTRIBUTE_NAME
 _ATTRIBUTE_VALUE = limits.EVENT_ATTRIBUTE_VALUE
 _BRACKETS = 5
 """Opening brackets of a usual record: the batch's, its events', the event's, its data's, and those
-of the event's attributes. User attributes are one more.
+of the event's attributes.
 """
+_BRACKETS_WITH_USER = _BRACKETS + 1
 _SHORT = _ATTRIBUTE_NAME + len(
     '{"mpid":0,"events":[{"event_type":"screen_view","data":{"screen_name":"",'
     '"custom_attributes":{"":0}}}]}'
 )
 """The longest record that cannot have too long a name of an attribute, nor too many of them (each
-takes five bytes at least): the rest of a usual record is this long when it says as little as it
-can.
+takes five bytes at least): this is the length of the least record around one name.
 """
 
 
-def usual_batch(  # noqa: PLR0911, PLR0912, PLR0915 - a call for a step would cost more than the step
+def usual_batch(
     batch: dict[str, Any], mpid: int, input_id: str, arrival: int | None, size: int, brackets: int
 ) -> Batch | None:
     """The batch of a usual record, None for any other record.
-
-    Usual is a record with one event, a custom event or a screen view, and nothing wrong in it: its
-    time is an integer up to the arrival or absent, its ids are text or absent, it has no location,
-    and of a profile part it has user attributes at most. All attributes are scalars within the
-    limits. Beside those no member of it is an object or a list, and no text has a bracket; a record
-    without any attributes may have one.
 
     Args:
         batch: the object of the record.
@@ -61,11 +60,49 @@ def usual_batch(  # noqa: PLR0911, PLR0912, PLR0915 - a call for a step would co
         brackets: opening brackets in it, those within text included.
     """
     raw_events = batch.get("events")
-    if brackets > _BRACKETS + 1 or type(raw_events) is not list or len(raw_events) != 1:
+    if type(raw_events) is not list or len(raw_events) != 1 or arrival is None:
         return None
-    raw = raw_events[0]
+    user_attributes = batch.get("user_attributes")
+    if brackets > (_BRACKETS if user_attributes is None else _BRACKETS_WITH_USER):
+        return None
+    event = _usual_event(raw_events[0], arrival, size)
+    if event is None or not _has_no_more_of_profile(batch):
+        return None
+    profile = None
+    if user_attributes is not None:
+        if type(user_attributes) is not dict or (
+            brackets > _BRACKETS and event.data.get("custom_attributes") is None
+        ):
+            return None
+        if user_attributes:
+            # Of these too every one is a scalar: no bracket is left for another value.
+            problems: list[str] = []
+            profile = part_of_attributes(read_attributes(user_attributes, problems))
+            if problems:
+                return None
+    request_digest = batch.get("source_request_id")
+    if request_digest is not None:
+        if type(request_digest) is not str or not request_digest:
+            return None
+        # `digest_of`, in line here and below.
+        request_digest = xxh3_64_intdigest(request_digest.encode())
+        if request_digest >= 2**63:
+            request_digest -= 2**64
+    # Both are filled in here: a call of `__init__` costs more than what it does.
+    usual = _new(Batch)
+    usual.mpid = mpid
+    usual.input = input_id
+    usual.arrival = arrival
+    usual.events = [event]
+    usual.profile = profile
+    usual.digest = request_digest
+    usual.device = usual.application = NO_MEMBERS
+    return usual
+
+
+def _usual_event(raw: Any, arrival: int, size: int) -> Event | None:  # noqa: PLR0912 - a call for a step would cost more than the step
     data = raw.get("data") if type(raw) is dict else None
-    if type(data) is not dict or "location" in data or arrival is None:
+    if type(data) is not dict or "location" in data:
         return None
     event_type = raw.get("event_type")
     if event_type == "custom_event":
@@ -78,25 +115,10 @@ def usual_batch(  # noqa: PLR0911, PLR0912, PLR0915 - a call for a step would co
         return None
     attributes = data.get("custom_attributes")
     if type(attributes) is dict:
-        # The brackets are all taken, so every attribute is a scalar.
+        # No bracket is left for another value, so every attribute is a scalar.
         if size > _SHORT and _may_exceed_limits(attributes, size):
             return None
     elif attributes is not None:
-        return None
-    profile = None
-    user_attributes = batch.get("user_attributes")
-    if user_attributes is None:
-        if brackets > _BRACKETS:
-            return None
-    elif type(user_attributes) is not dict or brackets > _BRACKETS + (attributes is not None):
-        return None
-    elif user_attributes:
-        # Of these too every one is a scalar: the brackets are all taken.
-        problems: list[str] = []
-        profile = part_of_attributes(read_attributes(user_attributes, problems))
-        if problems:
-            return None
-    if not _says_no_more(batch):
         return None
     occurred_at = data.get("timestamp_unixtime_ms")
     if occurred_at is None:
@@ -108,17 +130,10 @@ def usual_batch(  # noqa: PLR0911, PLR0912, PLR0915 - a call for a step would co
     if message_id is not None:
         if type(message_id) is not str or not message_id:
             return None
-        # `digest_of`, in line.
         digest = xxh3_64_intdigest(message_id.encode())
         if digest >= 2**63:
             digest -= 2**64
-    request_id = batch.get("source_request_id")
-    if request_id is not None:
-        if type(request_id) is not str or not request_id:
-            return None
-        request_id = digest_of(request_id)
     custom_event_type = data.get("custom_event_type")
-    # Both are filled in here: a call of `__init__` costs more than what it does.
     event = _new(Event)
     event.occurred_at = occurred_at
     event.kind = kind
@@ -128,15 +143,7 @@ def usual_batch(  # noqa: PLR0911, PLR0912, PLR0915 - a call for a step would co
     event.message_id = message_id
     event.digest = digest
     event.index = 0
-    usual = _new(Batch)
-    usual.mpid = mpid
-    usual.input = input_id
-    usual.arrival = arrival
-    usual.events = [event]
-    usual.profile = profile
-    usual.digest = request_id
-    usual.device = usual.application = NO_MEMBERS
-    return usual
+    return event
 
 
 def _may_exceed_limits(attributes: dict[str, Any], size: int) -> bool:

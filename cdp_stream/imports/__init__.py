@@ -1,4 +1,4 @@
 """Other products' audience definitions, turned into ours.
 
-Source: docs/importing.md.
+Source: docs/importing.md. Start reading at `convert.py`.
 """

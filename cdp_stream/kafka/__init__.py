@@ -1,1 +1,4 @@
-"""The edge: everything that touches Kafka and Faust."""
+"""Everything that touches Kafka: clients, the consumer group, commits, recovery, topics.
+
+Start reading at `runtime/partition_task.py`.
+"""

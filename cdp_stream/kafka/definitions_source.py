@@ -26,7 +26,7 @@ from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 
-__all__ = ["AppliedDefinitions", "DefinitionsSource", "FileDefinitions"]
+__all__ = ["AppliedDefinitions", "DefinitionsSource", "FileDefinitions", "started"]
 
 _POLL_MS = 1_000
 _AGAIN_S = 5.0
@@ -273,6 +273,21 @@ class AppliedDefinitions:
         log("definitions_read", version=definitions.version, digest=applied.record.digest,
             audiences=len(definitions.account.audiences))  # fmt: skip
         self._changed()
+
+
+async def started(
+    definitions: DefinitionsSource, changed: Callable[[], None], stopping: asyncio.Event
+) -> bool:
+    """Start them, and return as there are some, or as `stopping` is set; whether there are."""
+    starting = asyncio.ensure_future(definitions.start(changed))
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if starting.done():
+        starting.result()
+        return True
+    starting.cancel()
+    return False
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

@@ -1,4 +1,7 @@
-"""Warnings about definitions that may not mean what was meant."""
+"""Warnings about definitions that may not mean what was meant.
+
+Start reading at `lint.py`.
+"""
 
 from cdp_stream.lint.lint import warnings_of
 

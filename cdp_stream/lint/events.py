@@ -17,7 +17,8 @@ from functools import cache
 from itertools import islice, pairwise, product
 from typing import Final
 
-from cdp_stream.core.definition import Condition, Reach, Workspace
+from cdp_stream.core.criterion import Condition, Reach
+from cdp_stream.core.definition import Workspace
 from cdp_stream.core.subject import ATTRIBUTION, EVENT, Subject
 from cdp_stream.definitions.tiers import may_be_read
 from cdp_stream.lint.circuit import FALSE, TRUE, Circuit

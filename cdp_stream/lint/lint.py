@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 
-from cdp_stream.core.definition import Account, SequenceCriterion
+from cdp_stream.core.criterion import SequenceCriterion
+from cdp_stream.core.definition import Account
 from cdp_stream.definitions import Loaded, Problem
 from cdp_stream.definitions.nodes import Scalar, shown
 from cdp_stream.definitions.schema import span_ms

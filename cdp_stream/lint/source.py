@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.definition import Criterion, Expression, MemberOf
+from cdp_stream.core.criterion import Criterion, Expression, MemberOf
 from cdp_stream.core.expression import leaves_of
 from cdp_stream.definitions.nodes import Mapping, Mark, Node, Sequence
 from cdp_stream.definitions.problems import WARNINGS, Problem, Severity

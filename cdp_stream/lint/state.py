@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     Calculation,

@@ -11,11 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
 
-from cdp_stream.core.definition import (
-    Account,
+from cdp_stream.core.criterion import (
     All,
     AnyOf,
-    Audience,
     CalculatedAttribute,
     CalculatedCriterion,
     Calculation,
@@ -30,6 +28,7 @@ from cdp_stream.core.definition import (
     Reach,
     SequenceCriterion,
 )
+from cdp_stream.core.definition import Account, Audience
 from cdp_stream.core.operators import Test
 from cdp_stream.core.windows import Window
 from cdp_stream.lint.circuit import TRUE, Circuit

@@ -11,15 +11,14 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Final
 
-from cdp_stream.core.definition import (
-    Account,
-    Audience,
+from cdp_stream.core.criterion import (
     CalculatedAttribute,
     Criterion,
     EventCriterion,
     Reach,
     SequenceCriterion,
 )
+from cdp_stream.core.definition import Account, Audience
 from cdp_stream.core.windows import DAY_MS, Window
 from cdp_stream.definitions.durations import duration_ms
 from cdp_stream.definitions.nodes import Scalar

@@ -1,1 +1,4 @@
-"""The engine with no Kafka: replay of event files."""
+"""The engine with no Kafka: replay of event files.
+
+Start reading at `replay.py`.
+"""

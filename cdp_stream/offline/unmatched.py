@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from cdp_stream.core.criteria.where import Where, compile_where
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
@@ -28,8 +28,8 @@ from cdp_stream.core.definition import (
     Reach,
     SequenceCriterion,
     Source,
-    Tier,
 )
+from cdp_stream.core.definition import Tier
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.expression import leaves_of
 from cdp_stream.core.plan import Plan

@@ -1,1 +1,4 @@
-"""Everything that one input partition decides, with no Kafka."""
+"""Everything that one input partition decides, with no Kafka.
+
+Start reading at `processor.py`.
+"""

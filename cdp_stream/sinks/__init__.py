@@ -2,4 +2,6 @@
 
 What a partner wants to be sent is its connector's business (`cdp_stream.connectors`); nothing in
 here knows any one of them.
+
+Start reading at `output/output_sink.py`.
 """

@@ -1,127 +1,40 @@
 """One process of sinks: by itself, or as the child of a worker that runs profiles.
 
-A child serves its metrics on a loopback port that it tells its parent, and ends as the parent does,
-however that ended: it holds the reading end of a pipe whose other end dies with the parent.
+A child serves its metrics on a loopback port, which it writes to standard output for its parent. It
+ends as the parent does, however that ended: it has the reading end of a pipe whose other end dies
+with the parent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 import uvloop
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from cdp_stream.collector import calm_collector
-from cdp_stream.connectors.registry import connector_class
-from cdp_stream.core.connection import Connection, Output
-from cdp_stream.core.definition import Account
-from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, MOST_DELIVERING
+from cdp_stream.core.connection import Connection
 from cdp_stream.kafka.contact import BrokerContact
+from cdp_stream.kafka.definitions_source import DefinitionsSource, started
+from cdp_stream.kafka.faust_adapter.serve import explained
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
-from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
-from cdp_stream.settings import Settings
-from cdp_stream.sinks.http.secrets import Secrets
-from cdp_stream.sinks.outputs import selected
-from cdp_stream.sinks.preparation import Preparation
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
-from cdp_stream.sinks.state.faults import Faults
-from cdp_stream.sinks.state.followed_topic import FollowedTopic
-from cdp_stream.sinks.state.records import fault_problem, memory_problem
-from cdp_stream.sinks.state.sink_state import SinkState
-from cdp_stream.sinks.supervisor import CreateSink, Supervisor, Surroundings, cut_short
+from cdp_stream.sinks.state.topics import state_topics
+from cdp_stream.sinks.supervisor import SinkJob, Supervisor, cut_short
 
-__all__ = ["Definitions", "SinkJob", "run_sinks", "serve_sinks", "state_topics"]
+__all__ = ["run_sinks", "serve_sinks"]
 
 
-class HasAccount(Protocol):
-    """One version of the definitions."""
-
-    @property
-    def version(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def account(self) -> Account:
-        """What they define."""
-        ...
-
-
-class Definitions(Protocol):
-    """Where a process finds what is defined now."""
-
-    @property
-    def latest(self) -> HasAccount:
-        """The newest that can be used; only after `start`."""
-        ...
-
-    def between(self, version: str | None, later: str) -> Iterable[Account]:
-        """What the versions between two defined, as far as they are to be had; in a thread."""
-        ...
-
-    async def start(self, changed: Callable[[], None]) -> None:
-        """Return as soon as there is a `latest`; `changed` is called for each later one."""
-        ...
-
-    async def stop(self) -> None:
-        """Follow no more."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SinkJob:
-    """What one process is to do.
-
-    Attributes:
-        secrets: fill in `${NAME}`.
-        only: ids of the outputs to run; empty is all.
-        find: a connector's class by its name.
-        is_child: whether a parent waits for the port of its metrics on standard output, and ends
-            standard input as it ends.
-        may_lack: whether ids in `only` may be unknown at its start too: it is started again, and
-            they may have been removed meanwhile.
-    """
-
-    settings: Settings
-    create_sink: CreateSink
-    secrets: Secrets
-    only: Sequence[str] = ()
-    find: Callable[[str], type[Any]] = connector_class
-    is_child: bool = False
-    may_lack: bool = False
-
-    def wanted(self, account: Account, *, at_start: bool = False) -> list[Output]:
-        """The outputs to run, of those that are defined.
-
-        Raises:
-            UsageError: As the process starts: one is named that is not defined.
-        """
-        known = {output.id for output in account.outputs}
-        unknown = [output for output in self.only if output not in known]
-        if not unknown or (at_start and not self.may_lack):
-            return selected(account.outputs, self.only)
-        log("outputs_not_defined", level=logging.WARNING, outputs=unknown,
-            next="nothing: they run as soon as they are defined; "
-            "if they are not to, take them out of --output")  # fmt: skip
-        return [output for output in account.outputs if output.id in self.only]
-
-
-def run_sinks(job: SinkJob, definitions: Definitions) -> int:
+def run_sinks(job: SinkJob, definitions: DefinitionsSource) -> int:
     """Run sinks until a signal or a failure ends them.
 
     Returns:
@@ -135,7 +48,7 @@ def run_sinks(job: SinkJob, definitions: Definitions) -> int:
     return uvloop.run(_run(job, definitions))
 
 
-async def _run(job: SinkJob, definitions: Definitions) -> int:
+async def _run(job: SinkJob, definitions: DefinitionsSource) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -148,139 +61,85 @@ async def _run(job: SinkJob, definitions: Definitions) -> int:
             watch.cancel()
 
 
-async def serve_sinks(job: SinkJob, definitions: Definitions, stopping: asyncio.Event) -> int:
-    """Run sinks on the running loop, until told to stop.
+async def serve_sinks(job: SinkJob, definitions: DefinitionsSource, stopping: asyncio.Event) -> int:
+    """Run sinks on the running loop, until `stopping` is set.
 
     Raises:
         CdpError: What ended them.
     """
     metrics = SinkMetrics(of_process=not job.is_child)
-    # In a list, for it is asked before there are any.
-    sinks: list[Supervisor] = []
-    told: list[Callable[[], list[dict[str, Any]]]] = []
+    # In a list, for it is asked before there is one.
+    found: list[Supervisor] = []
     contact = BrokerContact(
-        lambda: [app for one in sinks for app in one.apps], tells=not job.is_child
+        lambda: [app for one in found for app in one.apps], tells=not job.is_child
     )
-    health = Health(lambda: bool(sinks) and sinks[0].ready, broker_lost=lambda: contact.is_lost)
-    _serve(job, metrics, health, lambda: {"outputs": [one for report in told for one in report()]})
+    health = Health(lambda: bool(found) and found[0].ready, broker_lost=lambda: contact.is_lost)
+    _serve(job, metrics, health, lambda: {"outputs": [o for one in found for o in one.report()]})
     beat = asyncio.create_task(health.beat())
     watch = asyncio.create_task(contact.watch())
     changed = asyncio.Event()
     failure: BaseException | None = None
     ended = True
     try:
-        if not await _have(definitions, changed, stopping):
+        if not await started(definitions, changed.set, stopping):
             return 0
         account = definitions.latest.account
         outputs = job.wanted(account, at_start=True)
         await ensure_topics(job.settings, sinks=True)
         async with state_topics(job.settings) as (faults, state, producer):
-            around = Surroundings(
-                job.settings, job.create_sink, job.secrets, faults, state, producer, metrics,
-                partial(_earlier_connections, definitions),
-            )  # fmt: skip
-            sinks.append(Supervisor(around))
-            make_topics = partial(ensure_output_topics, job.settings)
-            readying = Preparation(
-                job.secrets, job.find, make_topics, faults, state, metrics,
-                job.settings.outputs_dir,
-            )  # fmt: skip
-            told += [sinks[0].report, readying.report]
+            earlier = partial(_earlier_connections, definitions)
+            supervisor = Supervisor(job, faults, state, producer, metrics, earlier)
+            found.append(supervisor)
             log("sinks_starting", outputs=[output.id for output in outputs],
                 version=version("cdp-stream"))  # fmt: skip
             try:
-                defined = None if job.only else [output.id for output in outputs]
-                ready = await readying.ready(outputs)
-                await sinks[0].apply(ready, account.connections, defined=defined)
-                failure = await _follow(job, definitions, sinks[0], readying, changed, stopping)
-            except Exception as error:  # noqa: BLE001 - told once, as the process ends
+                await supervisor.apply(outputs, account.connections)
+                await _follow(job, definitions, supervisor, changed, stopping)
+                failure = None if stopping.is_set() else supervisor.failure
+            except Exception as error:  # noqa: BLE001 - logged once, as the process ends
                 failure = error
             watch.cancel()
             health.stopping()
-            ended = await sinks[0].stop()
+            ended = await supervisor.stop()
             log("sinks_stopped", reason="signal" if failure is None else "failure")
     finally:
         watch.cancel()
         beat.cancel()
         await definitions.stop()
     if failure is not None:
-        raise _explained(failure)
+        raise explained(failure)
     if not ended:
         raise cut_short()
     return 0
 
 
-def _earlier_connections(definitions: Definitions) -> list[Sequence[Connection]]:
+def _earlier_connections(definitions: DefinitionsSource) -> list[Sequence[Connection]]:
     """Those of all versions before the latest."""
     accounts = definitions.between("0", definitions.latest.version)
     return [account.connections for account in accounts]
 
 
-async def _have(definitions: Definitions, changed: asyncio.Event, stopping: asyncio.Event) -> bool:
-    """Wait until there are definitions; whether there are, and not the end before."""
-    started = asyncio.ensure_future(definitions.start(changed.set))
-    stopped = asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            started.result()
-            return True
-        return False
-    finally:
-        for task in (started, stopped):
-            task.cancel()
-
-
-@asynccontextmanager
-async def state_topics(
-    settings: Settings,
-) -> AsyncIterator[tuple[Faults, SinkState, AIOKafkaProducer]]:
-    """What all sinks know, read and followed: faults, state, and the producer to write them."""
-    client = client_settings(settings)
-    async with AsyncExitStack() as stack:
-        producer = AIOKafkaProducer(
-            **client, acks="all", max_batch_size=MAX_BATCH_BYTES, linger_ms=0,
-            max_request_size=MOST_DELIVERING,  # whether a record is too large its topic decides
-        )  # fmt: skip
-        await producer.start()
-        stack.push_async_callback(producer.stop)
-        topics = []
-        for suffix, check in (("faults", fault_problem), ("sink-state", memory_problem)):
-            topic = FollowedTopic(client, settings.topic(suffix), producer, check=check)
-            stack.push_async_callback(topic.stop)
-            await topic.start()
-            topics.append(topic)
-        yield Faults(topics[0]), SinkState(topics[1]), producer
-
-
 async def _follow(
     job: SinkJob,
-    definitions: Definitions,
-    sinks: Supervisor,
-    readying: Preparation,
+    definitions: DefinitionsSource,
+    supervisor: Supervisor,
     changed: asyncio.Event,
     stopping: asyncio.Event,
-) -> BaseException | None:
-    """Run whatever is defined next, until told to stop; returns what failed."""
-    while not (stopping.is_set() or sinks.failed.is_set()):
-        events = (stopping, sinks.failed, changed, readying.resumed)
-        waits = {asyncio.ensure_future(event.wait()) for event in events}
+) -> None:
+    """Run what is defined next, until `stopping` is set or a sink fails."""
+    ends, applies = (stopping, supervisor.failed), (changed, supervisor.resumed)
+    while not any(event.is_set() for event in ends):
+        waits = {asyncio.ensure_future(event.wait()) for event in (*ends, *applies)}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
-        if stopping.is_set() or sinks.failed.is_set():
-            break
-        if changed.is_set() or readying.resumed.is_set():
-            changed.clear()
-            readying.resumed.clear()
+        if any(event.is_set() for event in applies) and not any(event.is_set() for event in ends):
+            for event in applies:
+                event.clear()
             account = definitions.latest.account
-            outputs = job.wanted(account)
-            ready = await readying.ready(outputs)
-            defined = None if job.only else [output.id for output in outputs]
-            await sinks.apply(ready, account.connections, defined=defined)
-    return None if stopping.is_set() else sinks.failure
+            await supervisor.apply(job.wanted(account), account.connections)
 
 
 def _serve(
@@ -309,12 +168,3 @@ async def _end_with_parent(stopping: asyncio.Event) -> asyncio.Task[None]:
         stopping.set()
 
     return asyncio.create_task(watch())
-
-
-def _explained(error: BaseException) -> BaseException:
-    if isinstance(error, KafkaError):
-        return BrokerError(
-            f"Kafka: {str(error) or type(error).__name__}",
-            "nothing is lost: check the broker, then start the worker again",
-        )
-    return error

@@ -3,7 +3,8 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +13,23 @@ from cdp_stream.brokers.apache import ApacheKafka, resolve_jars, why_unavailable
 from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.errors import BrokerError
 from tests.brokers.guarded import GuardedKafka, running_guarded_kafka
+from tests.brokers.sharing import shared
 from tests.brokers.sources import sources, why_none
 
 REPORT = pytest.StashKey[list[str]]()
-_OWN = {
-    "own_kafka",
+OF_SEVERAL_TESTS = {
     "forgetful_kafka",
     "guarded_kafka",
     "kafka_cluster",
     "proxied_kafka",
-    "shared_kafka",
 }
+"""Brokers with settings of their own, for tests that run one after the other."""
+_OWN = {"own_kafka", "chaos_kafka", *OF_SEVERAL_TESTS}
+EITHER = [
+    pytest.param("kafka_broker", marks=pytest.mark.kafka),
+    pytest.param("embedded_broker", marks=pytest.mark.embedded),
+]
+"""Parameters of a test, or of a fixture, that asks for the broker of that name."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,10 +49,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One of several processes tells the one that started it."""
-    told = getattr(session.config, "workeroutput", None)
-    if told is not None:
-        told["brokers"] = session.config.stash[REPORT]
+    """Hand the report of one of several processes to the one that started it."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["brokers"] = session.config.stash[REPORT]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,7 +78,7 @@ def leave_out(
     advice: str = "install a Java runtime 17 and Maven, start Docker, or set "
     "CDP_TEST_BROKER=host:port",
 ) -> None:
-    """Leave tests out, in one line that says why; where Kafka is insisted on, they are too."""
+    """Leave tests out, in one line that says why; where Kafka is insisted on, fail instead."""
     if os.environ.get("CDP_REQUIRE_KAFKA"):
         raise pytest.UsageError(
             f"{len(without)} tests need Apache Kafka and its surroundings, but {reason}; {advice}"
@@ -81,14 +88,23 @@ def leave_out(
     config.stash[REPORT].append(f"{len(without)} Kafka tests left out: {reason}")
 
 
+def folder_of_run(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a run have in common."""
+    own = factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
 @pytest.fixture(scope="session")
-def kafka_broker(pytestconfig: pytest.Config) -> Iterator[str]:
+def shared_kafka_address(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of an Apache Kafka broker that all tests of the run share."""
     failures = []
     for source in sources():
         with ExitStack() as stack:
+            shared_broker = shared(folder_of_run(tmp_path_factory), "kafka", source.broker)
             try:
-                address = stack.enter_context(source.broker())
+                address = stack.enter_context(shared_broker)
             except BrokerError as error:
                 failures.append(f"{source.name}: {error}")
                 continue
@@ -96,6 +112,13 @@ def kafka_broker(pytestconfig: pytest.Config) -> Iterator[str]:
             yield address
             return
     raise BrokerError("; ".join(failures) or why_none())
+
+
+@pytest.fixture
+def kafka_broker(request: pytest.FixtureRequest, shared_kafka_address: str) -> str:
+    """That broker, for tests that are left out where there is none."""
+    assert request.node.get_closest_marker("kafka"), "mark the test with `kafka`"
+    return shared_kafka_address
 
 
 @pytest.fixture
@@ -113,10 +136,23 @@ def guarded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedK
 
 
 @pytest.fixture(scope="session")
-def embedded_broker() -> Iterator[str]:
+def shared_embedded_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an embedded broker that all tests of the run share."""
+    with shared(folder_of_run(tmp_path_factory), "embedded", embedded) as address:
+        yield address
+
+
+@contextmanager
+def embedded() -> Iterator[str]:
     with EmbeddedBroker() as broker:
         yield broker.bootstrap
+
+
+@pytest.fixture
+def embedded_broker(request: pytest.FixtureRequest, shared_embedded_address: str) -> str:
+    """That broker, for tests that say that they use it."""
+    assert request.node.get_closest_marker("embedded"), "mark the test with `embedded`"
+    return shared_embedded_address
 
 
 @pytest.fixture

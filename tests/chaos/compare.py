@@ -6,8 +6,8 @@ from collections import Counter
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.topologies.replays import final_state
 from tests.topologies.running import PARTITIONS
-from tests.topologies.test_worker_equals_replay import final_state
 
 _READ_S = 60.0
 _SHOWN = 3

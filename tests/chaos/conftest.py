@@ -1,18 +1,18 @@
-"""The brokers that the tests of a module share."""
+"""The brokers that the chaos tests share."""
 
 import pytest
 
+from tests.chaos import run
 from tests.chaos.proxy import running_proxied_kafka
-from tests.chaos.run import chaos_kafka
 
 
-@pytest.fixture(scope="module")
-def shared_kafka():
-    with chaos_kafka() as kafka:
+@pytest.fixture(scope="session")
+def chaos_kafka():
+    with run.chaos_kafka() as kafka:
         yield kafka
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def proxied_kafka():
     with running_proxied_kafka() as kafka:
         yield kafka

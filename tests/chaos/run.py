@@ -26,9 +26,9 @@ from cdp_stream.settings import Settings
 from tests.chaos.compare import differing_changes, differing_ends, differing_state, read_committed
 from tests.chaos.damage import back_up, damage
 from tests.chaos.schedule import ASSIGNED_MS, SESSION_S, SLICES, Schedule, Step
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, FIRST, SECOND, THIRD, replayed
 from tests.topologies.running import PARTITIONS, Running, running
-from tests.topologies.test_changing_definitions import FIRST, SECOND, THIRD
-from tests.topologies.test_worker_equals_replay import EVERYTHING, CdpRunning, replayed
 
 _SETTLE_S = 120.0
 _STOP_S = 20.0

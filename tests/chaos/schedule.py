@@ -12,7 +12,7 @@ Action = Literal[
     "publish", "join", "terminate", "kill", "freeze", "thaw", "damage", "restart_broker",
     "kill_broker", "apply",
 ]  # fmt: skip
-"""Room for more: a new action needs a draw in ``_Drawing`` and a method of ``ChaosRun``."""
+"""MemoryBudget for more: a new action needs a draw in ``_Drawing`` and a method of ``ChaosRun``."""
 
 PLACES = 3
 VERSIONS = 3

@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_whatever_is_killed_the_changes_are_those_of_replay(shared_kafka, tmp_path, seed):
-    outcome = await run_schedule(draw_schedule(seed), shared_kafka, tmp_path)
+async def test_whatever_is_killed_the_changes_are_those_of_replay(chaos_kafka, tmp_path, seed):
+    outcome = await run_schedule(draw_schedule(seed), chaos_kafka, tmp_path)
     assert outcome.differences == [], str(outcome)
 
 

@@ -15,12 +15,12 @@ from cdp_stream.kafka.moved_input import forward
 from cdp_stream.kafka.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
+from tests.chaos.network import NetworkRunning, equals_replay
 from tests.chaos.proxy import KINDS, Late
-from tests.chaos.test_network import NetworkRunning, equals_replay
 from tests.kafka.test_moved_input import MARKER, WAITING, forwarded, in_order, waiting_on
 from tests.kafka.test_transactions import SUFFIXES, Partition, batch_of
+from tests.topologies.replays import generated
 from tests.topologies.running import PARTITIONS, eventually, running
-from tests.topologies.test_worker_equals_replay import generated
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

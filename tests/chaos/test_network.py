@@ -1,64 +1,16 @@
 """A network between worker and broker that is cut, breaks connections, or is slow."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from cdp_stream.settings import Settings
-from tests.chaos.compare import differing_changes, differing_state, read_committed
-from tests.chaos.schedule import SESSION_S
-from tests.topologies.running import Running, eventually, running
-from tests.topologies.test_worker_equals_replay import (
-    EVERYTHING,
-    CdpRunning,
-    generated,
-    replayed,
-)
+from tests.chaos.network import QUICK, NetworkRunning, equals_replay
+from tests.topologies.replays import generated
+from tests.topologies.running import eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-QUICK = {"CDP_SESSION_TIMEOUT": str(SESSION_S), "CDP_REBALANCE_TIMEOUT": str(SESSION_S)}
-
-
-class NetworkRunning(CdpRunning):
-    """Some workers reach the broker through the proxy, some do not."""
-
-    def start_through(self, kafka):
-        direct = self.settings
-        self.settings = replace(direct, broker=kafka.address)
-        try:
-            return self.start_cdp(**QUICK)
-        finally:
-            self.settings = direct
-
-    async def caught_up(self, total):
-        return await Running.caught_up(self, total)
-
-    async def has_written(self, count):
-        return await self.count("memberships") >= count
-
-    def keep_up(self, kafka):
-        """Start the newest worker again if it has given up, as whoever runs workers does."""
-        if self.workers[-1].poll() is not None:
-            assert self.workers[-1].returncode == 3, self.log_of(self.workers[-1])
-            self.start_through(kafka)
-
-
-@pytest.fixture
-def ran(proxied_kafka, topic_prefix, tmp_path):
-    settings = Settings(broker=proxied_kafka.direct, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=NetworkRunning) as r:
-        yield r
-
-
-async def equals_replay(ran, lines, until):
-    expected = replayed(EVERYTHING, lines, until)
-    brokers, topic = ran.settings.brokers, ran.settings.topic
-    changes = await read_committed(brokers, topic("memberships"))
-    assert differing_changes([value for _, value in changes], expected) == []
-    state = await read_committed(brokers, topic("membership-state"))
-    assert differing_state(state, expected) == []
+ran = workers_on("proxied_kafka", NetworkRunning, clock="stream")
 
 
 async def test_a_worker_that_is_cut_off_is_replaced_and_comes_back(ran, proxied_kafka, proxy):

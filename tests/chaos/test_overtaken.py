@@ -4,20 +4,15 @@ import asyncio
 
 import pytest
 
-from cdp_stream.settings import Settings
-from tests.topologies.running import eventually, running
-from tests.topologies.test_exactly_once import numbered, published_once, told
+from tests.topologies.counted import numbered, published_once
+from tests.topologies.running import eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 _SYNC_GROUP, _METADATA, _WITH_IDS = 14, 3, 10
 
 
-@pytest.fixture
-def ran(proxied_kafka, topic_prefix, tmp_path):
-    settings = Settings(broker=proxied_kafka.direct, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path) as r:
-        yield r
+ran = workers_on("proxied_kafka", clock="stream")
 
 
 def cut_behind_the_assignment(proxy):
@@ -51,12 +46,12 @@ async def test_it_does_not_put_the_rightful_owner_out(ran, proxied_kafka, proxy)
 
     async def is_back():
         assert overtaken.poll() is None, ran.log_of(overtaken)
-        return told(ran, overtaken, "partitions_assigned")
+        return ran.facts(overtaken, "partitions_assigned")
 
     await eventually(is_back)
     await ran.produce(records[10_000:])
     await eventually(lambda: ran.caught_up(20_000))
     await published_once(ran, records)
-    assert not told(ran, owner, "partition_lost")
-    assert told(ran, overtaken, "assignment_overtaken")
+    assert not ran.facts(owner, "partition_lost")
+    assert ran.facts(overtaken, "assignment_overtaken")
     assert (overtaken.poll(), owner.poll()) == (None, None)

@@ -8,13 +8,12 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, TryAgain
-from cdp_stream.connectors.oauth1 import oauth_signature
 from cdp_stream.connectors.x import X, XConnection
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse
 from tests.partners.partner import json_answer
-from tests.partners.x import KEYS, Audiences, error
+from tests.partners.x import KEYS, Audiences, error, signature
 
 API = "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences"
 IDFA = "4b61639e-47cc-4056-a16a-c8217e029462"
@@ -151,11 +150,10 @@ def test_the_published_signature():
         "oauth_version": "1.0",
     }
     url = "https://api.x.com/1.1/statuses/update.json?include_entities=true"
-    secrets = KEYS["consumer_secret"], KEYS["access_token_secret"]
-    assert oauth_signature("POST", url, parameters, *secrets) == "Ls93hJiZbQ3akF3HF3x1Bz8/zU4="
+    assert signature("POST", url, parameters) == "Ls93hJiZbQ3akF3HF3x1Bz8/zU4="
     # The page's former example, of the same request to the former address.
     url = url.replace("api.x.com", "api.twitter.com")
-    assert oauth_signature("POST", url, parameters, *secrets) == "hCtSmYh+iHYCEqBWrE7C7hYmtUk="
+    assert signature("POST", url, parameters) == "hCtSmYh+iHYCEqBWrE7C7hYmtUk="
 
 
 def test_each_attempt_has_its_own_nonce():

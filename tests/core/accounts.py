@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from cdp_stream.core.change import Change
-from cdp_stream.core.definition import (
-    Account,
-    Audience,
+from cdp_stream.core.criterion import (
     Condition,
     EventCriterion,
     Expression,
     Facet,
-    Input,
     MemberOf,
     ProfileCriterion,
     Reach,
-    Workspace,
 )
+from cdp_stream.core.definition import Account, Audience, Input, Workspace
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.event import Batch, Event, ProfilePart
 from cdp_stream.core.operators import Test

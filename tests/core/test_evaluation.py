@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from cdp_stream.core.change import Cause
-from cdp_stream.core.definition import All, AnyOf, Condition, Input, Not, Source, Workspace
+from cdp_stream.core.criterion import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.definition import Input, Workspace
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
 from cdp_stream.core.planning import build_plan

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.definition import All, AnyOf, MemberOf, Not
+from cdp_stream.core.criterion import All, AnyOf, MemberOf, Not
 from cdp_stream.core.expression import FALSE, TRUE, compile_expression, leaves_of
 from cdp_stream.core.row import Row
 

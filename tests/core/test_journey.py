@@ -1,6 +1,7 @@
 """Milestones as audiences."""
 
-from cdp_stream.core.definition import All, AnyOf, Audience, MemberOf, Milestone, Not
+from cdp_stream.core.criterion import All, AnyOf, MemberOf, Not
+from cdp_stream.core.definition import Audience, Milestone
 from cdp_stream.core.journey import audiences_of
 from tests.core.accounts import did
 

@@ -3,17 +3,8 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from cdp_stream.core.definition import (
-    All,
-    AnyOf,
-    Condition,
-    EventTier,
-    Input,
-    Not,
-    Source,
-    Tier,
-    Workspace,
-)
+from cdp_stream.core.criterion import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
 from cdp_stream.core.meaning import criterion_identity, slot_of
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator

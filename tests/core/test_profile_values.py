@@ -2,15 +2,8 @@
 
 import pytest
 
-from cdp_stream.core.definition import (
-    DistanceCriterion,
-    EventTier,
-    Facet,
-    Input,
-    ProfileCriterion,
-    Tier,
-    Workspace,
-)
+from cdp_stream.core.criterion import DistanceCriterion, Facet, ProfileCriterion
+from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
 from cdp_stream.core.event import Facts, ProfilePart
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator

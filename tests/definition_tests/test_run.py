@@ -5,13 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
-from cdp_stream.definition_tests.read import load_suites
 from cdp_stream.definition_tests.report import diff_text
-from cdp_stream.definition_tests.run import run_case
 from tests.definition_tests.files import HEAD, outcome
-from tests.scenarios.story import read_story, stories
 
 BUY = "- {at: 2s, profile: 7, commerce: purchase}\n"
 
@@ -154,30 +150,3 @@ def test_a_whole_batch_has_its_own_time_or_that_of_its_step(tmp_path: Path) -> N
         "- changes: {gold: [{add: 1, at: 1s}, {add: 2, at: 5s}]}"
     )
     assert outcome(tmp_path, steps).passed
-
-
-@pytest.mark.parametrize("path", stories(), ids=lambda path: path.stem)
-def test_every_story_is_a_definition_test_that_passes(path: Path, tmp_path: Path) -> None:
-    story = read_story(path)
-    (tmp_path / "definitions.yaml").write_text(story.definitions)
-    end = {} if story.until is None else {"until": story.until}
-    changes = [
-        {action: int(mpid), "audience": audience, "at": at}
-        | ({} if variant is None else {"variant": variant})
-        for at, mpid, action, audience, variant, _ in story.expected
-    ]
-    (tmp_path / "events.ndjson").write_text("".join(json.dumps(b) + "\n" for b in story.batches))
-    steps = [{"batches": "events.ndjson"}, {**end, "changes": changes}]
-    document = {
-        "version": 1,
-        "definitions": "definitions.yaml",
-        "tests": [
-            {"name": "as told", "steps": steps},
-            {"name": "cut short", "steps": [steps[0], {**end, "changes": changes[:-1]}]},
-        ],
-    }
-    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(document))
-    loaded = load_suites([tmp_path / "tests.yaml"])
-    assert loaded.wrong == ()
-    (suite,) = loaded.suites
-    assert [run_case(case, suite.plan).passed for case in suite.cases] == [True, not changes]

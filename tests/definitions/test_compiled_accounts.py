@@ -5,21 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     All,
     AnyOf,
     Calculation,
     Criterion,
-    EventTier,
     Expression,
     Facet,
-    Input,
     MemberOf,
     Not,
     ProfileCriterion,
-    Tier,
-    Workspace,
 )
+from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
 from cdp_stream.core.subject import Subject
 from cdp_stream.definitions import load_files, load_text
 from tests.definitions.definition_texts import audience_of, audiences_in, expression_of

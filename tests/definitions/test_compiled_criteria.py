@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     All,
     AnyOf,
     Condition,

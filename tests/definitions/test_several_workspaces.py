@@ -2,15 +2,15 @@
 
 import pytest
 
-from cdp_stream.core.definition import (
+from cdp_stream.core.criterion import (
     All,
-    Audience,
     CartCriterion,
     EventCriterion,
     ProfileCriterion,
     Reach,
     SequenceCriterion,
 )
+from cdp_stream.core.definition import Audience
 from cdp_stream.core.windows import Window
 from cdp_stream.definitions import load_text
 

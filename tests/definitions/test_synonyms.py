@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.definition import Calculation
+from cdp_stream.core.criterion import Calculation
 from cdp_stream.definitions.conditions import SOURCES
 from cdp_stream.definitions.consents import STATES
 from cdp_stream.definitions.counts import COUNT_FORMS

@@ -9,8 +9,8 @@ import yaml
 
 from cdp_stream.definitions import load_text
 from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EXCLUDE, GROUPS
-from cdp_stream.definitions.reference import OPERATOR_EXAMPLES, operators_page
 from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS
+from tests.docs.operators_page import OPERATOR_EXAMPLES, operators_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {page.name: page.read_text() for page in sorted((DOCS / "criteria").glob("*.md"))}

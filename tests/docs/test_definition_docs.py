@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.definition import Calculation
+from cdp_stream.core.criterion import Calculation
 from cdp_stream.core.operators import OPERATORS
 from cdp_stream.definitions import CODES, load_text
 from cdp_stream.definitions.conditions import SOURCES

@@ -9,8 +9,8 @@ import yaml
 from cdp_stream.cli.init import write_folder
 from cdp_stream.cli.main import main
 from cdp_stream.core.change import CAUSES
-from cdp_stream.schemas.asyncapi import topic_plans
 from tests.docs.console import ROOT
+from tests.docs.schemas.asyncapi import topic_plans
 
 PAGE = (ROOT / "docs/memberships.md").read_text()
 EXAMPLES = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from cdp_stream.core.change import Change
-from cdp_stream.core.definition import EventCriterion
+from cdp_stream.core.criterion import EventCriterion
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.planning import build_plan
 from cdp_stream.definitions import load_text

@@ -10,11 +10,7 @@ from cdp_stream.kafka.commit.record_writer import send_records
 from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
-
-BROKERS = [
-    pytest.param("kafka_broker", marks=pytest.mark.kafka),
-    pytest.param("embedded_broker", marks=pytest.mark.embedded),
-]
+from tests.brokers.fixtures import EITHER
 
 
 class Changelog:
@@ -56,12 +52,12 @@ async def changelog(request, topic_prefix):
     return Changelog(settings)
 
 
-@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+@pytest.mark.parametrize("changelog", EITHER, indirect=True)
 async def test_an_empty_changelog_is_read_at_once(changelog):
     assert await changelog.read() == {0: {}, 1: {}, 2: {}, 3: {}}
 
 
-@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+@pytest.mark.parametrize("changelog", EITHER, indirect=True)
 async def test_every_row_of_every_partition_is_read(changelog):
     rows = {number: {b"%d-%d" % (number, n): b"x" * 300 for n in range(2_000 + number)}
             for number in range(4)}  # fmt: skip
@@ -70,7 +66,7 @@ async def test_every_row_of_every_partition_is_read(changelog):
     assert await changelog.read() == rows
 
 
-@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+@pytest.mark.parametrize("changelog", EITHER, indirect=True)
 async def test_rows_of_the_last_batch_are_read_though_it_is_large(changelog):
     await changelog.write(1, [(b"first", b"1")])
     last = {b"%d" % n: b"2" for n in range(5_000)}
@@ -78,7 +74,7 @@ async def test_rows_of_the_last_batch_are_read_though_it_is_large(changelog):
     assert (await changelog.read([1]))[1] == {b"first": b"1", **last}
 
 
-@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("changelog", EITHER[:1], indirect=True)
 async def test_a_changelog_that_ends_in_transaction_markers_ends(changelog):
     await changelog.write(0, [(b"a", b"kept")], transactional_id=f"{changelog.topic}-tx")
     await changelog.write(0, [(b"a", b"aborted")], transactional_id=f"{changelog.topic}-tx",
@@ -86,13 +82,13 @@ async def test_a_changelog_that_ends_in_transaction_markers_ends(changelog):
     assert await changelog.read([0]) == {0: {b"a": b"kept"}}
 
 
-@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("changelog", EITHER[:1], indirect=True)
 async def test_a_changelog_of_an_aborted_transaction_alone_is_empty(changelog):
     await changelog.write(2, [(b"a", b"b")], transactional_id=f"{changelog.topic}-tx", abort=True)
     assert await changelog.read([2]) == {2: {}}
 
 
-@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+@pytest.mark.parametrize("changelog", EITHER, indirect=True)
 async def test_a_position_up_to_the_end_is_fine_and_one_beyond_it_is_told(changelog):
     await changelog.write(0, [(b"%d" % n, b"") for n in range(5)])
     await changelog.write(3, [(b"%d" % n, b"") for n in range(5)])

@@ -14,13 +14,10 @@ from cdp_stream.kafka.history.reader import HistoryReader, Taken
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
+from tests.brokers.fixtures import EITHER
 
 T = 1_700_000_000_000
 HOUR = 3_600_000
-BROKERS = [
-    pytest.param("kafka_broker", marks=pytest.mark.kafka),
-    pytest.param("embedded_broker", marks=pytest.mark.embedded),
-]
 
 
 OWN = (Source(1, 0),)
@@ -88,7 +85,7 @@ async def log(request, topic_prefix):
     return Log(settings)
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_it_reads_from_the_first_record_that_is_new_enough(log):
     await log.append(20, 0)
     reader = log.reader(since=T + 5 * HOUR - 1)
@@ -101,7 +98,7 @@ async def test_it_reads_from_the_first_record_that_is_new_enough(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
     await log.append(60, 0, value=b"x" * 100_000)
     reader = log.reader(room=MemoryBudget(1_000_000))
@@ -118,7 +115,7 @@ async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[1:], indirect=True)
+@pytest.mark.parametrize("log", EITHER[1:], indirect=True)
 async def test_a_broker_that_does_not_know_times_is_asked_for_more_not_for_less(log):
     await log.append(6, 0)
     reader = log.reader(since=T + 3 * HOUR)
@@ -129,7 +126,7 @@ async def test_a_broker_that_does_not_know_times_is_asked_for_more_not_for_less(
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS, indirect=True)
+@pytest.mark.parametrize("log", EITHER, indirect=True)
 async def test_what_is_appended_while_it_reads_comes_too(log):
     await log.append(3, 0)
     reader = log.reader()
@@ -141,7 +138,7 @@ async def test_what_is_appended_while_it_reads_comes_too(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_a_log_without_anything_new_enough_is_read_from_its_end(log):
     await log.append(4, 0)
     reader = log.reader(since=T + 100 * HOUR)
@@ -152,7 +149,7 @@ async def test_a_log_without_anything_new_enough_is_read_from_its_end(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS, indirect=True)
+@pytest.mark.parametrize("log", EITHER, indirect=True)
 async def test_it_goes_on_at_an_offset(log):
     await log.append(6, 0)
     reader = log.reader(since=T, resume=4)
@@ -163,7 +160,7 @@ async def test_it_goes_on_at_an_offset(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_it_says_so_when_the_log_has_lost_what_is_asked_for(log):
     await log.append(10, 0)
     await log.cut_off(4)
@@ -182,7 +179,7 @@ async def test_it_says_so_when_the_log_has_lost_what_is_asked_for(log):
             await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_aborted_transactions_are_left_out_and_do_not_hold_it_up(log):
     await log.append(2, 0, transactional_id="writer", abort=True)
     await log.append(2, 10, transactional_id="writer")
@@ -204,7 +201,7 @@ async def appended(log):
     await log.append(6, 100)
 
 
-@pytest.mark.parametrize("log", BROKERS, indirect=True)
+@pytest.mark.parametrize("log", EITHER, indirect=True)
 async def test_sources_are_read_one_after_the_other_as_if_they_were_one_log(log):
     await appended(log)
     expected = [0, 1, 2, 3, 100, 101, 102, 6, 7, 103, 104, 105]
@@ -218,7 +215,7 @@ async def test_sources_are_read_one_after_the_other_as_if_they_were_one_log(log)
             await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS, indirect=True)
+@pytest.mark.parametrize("log", EITHER, indirect=True)
 async def test_it_goes_on_in_the_source_where_it_was(log):
     await appended(log)
     whole = [0, 1, 2, 3, 100, 101, 102, 6, 7, 103, 104, 105]
@@ -230,7 +227,7 @@ async def test_it_goes_on_in_the_source_where_it_was(log):
             await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS, indirect=True)
+@pytest.mark.parametrize("log", EITHER, indirect=True)
 async def test_what_is_taken_at_once_is_of_one_source(log):
     await appended(log)
     reader = log.reader(sources=MOVED)
@@ -252,7 +249,7 @@ async def test_what_is_taken_at_once_is_of_one_source(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_of_each_source_what_is_too_old_is_left_out(log):
     await appended(log)
     for since, expected, sources in (
@@ -273,7 +270,7 @@ async def test_of_each_source_what_is_too_old_is_left_out(log):
             await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_reading_begins_no_later_than_live_records_go_on(log):
     await appended(log)
     reader = log.reader(since=T + 105 * HOUR, sources=MOVED, live=4)
@@ -285,7 +282,7 @@ async def test_reading_begins_no_later_than_live_records_go_on(log):
         await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_a_source_that_has_lost_what_is_asked_for_says_so(log):
     await appended(log)
     await log.cut_off(2, partition=0)
@@ -314,7 +311,7 @@ async def test_a_source_that_has_lost_what_is_asked_for_says_so(log):
             await reader.close()
 
 
-@pytest.mark.parametrize("log", BROKERS, indirect=True)
+@pytest.mark.parametrize("log", EITHER, indirect=True)
 async def test_a_source_that_was_cut_off_at_its_end_holds_nothing_up(log):
     await appended(log)
     sources = (Source(0, 6, 20, 2), Source(1, 3, -1, 4, T))

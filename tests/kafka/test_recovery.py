@@ -11,8 +11,9 @@ from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
+from tests.brokers.fixtures import EITHER
 from tests.kafka.counting import CountingProcessor
-from tests.kafka.test_changelog import BROKERS, Changelog
+from tests.kafka.test_changelog import Changelog
 from tests.store.stores import HOUR, Clock
 
 
@@ -46,7 +47,7 @@ def rocks(folder):
     return RocksRows(folder, lambda: 1_760_000_000_000, memory=8 * 2**20)
 
 
-@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+@pytest.mark.parametrize("changelog", EITHER, indirect=True)
 async def test_only_what_is_new_is_read_after_a_restart(changelog, tmp_path, reasons):
     rows = {b"%d" % n: b"%d" % n for n in range(500)}
     await changelog.write(1, rows.items())
@@ -63,7 +64,7 @@ async def test_only_what_is_new_is_read_after_a_restart(changelog, tmp_path, rea
     store.close()
 
 
-@pytest.mark.parametrize("changelog", BROKERS, indirect=True)
+@pytest.mark.parametrize("changelog", EITHER, indirect=True)
 async def test_rows_ahead_of_the_changelog_are_read_anew(changelog, tmp_path, reasons):
     await changelog.write(2, [(b"1", b"of the log")])
     store = rocks(tmp_path)
@@ -77,7 +78,7 @@ async def test_rows_ahead_of_the_changelog_are_read_anew(changelog, tmp_path, re
     store.close()
 
 
-@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("changelog", EITHER[:1], indirect=True)
 async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changelog, tmp_path):
     clock = Clock()
     await changelog.write(0, [(b"1", b"a")], transactional_id=f"{changelog.topic}-tx")
@@ -100,7 +101,7 @@ async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changel
     store.close()
 
 
-@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("changelog", EITHER[:1], indirect=True)
 async def test_damage_that_shows_only_as_rows_are_read_is_mended(changelog, tmp_path, reasons):
     rows = {b"key-%d" % n: b"%d" % n for n in range(5_000)}
     await changelog.write(0, rows.items())
@@ -121,7 +122,7 @@ async def test_damage_that_shows_only_as_rows_are_read_is_mended(changelog, tmp_
     store.close()
 
 
-@pytest.mark.parametrize("changelog", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("changelog", EITHER[:1], indirect=True)
 async def test_a_topic_has_an_identity_beyond_its_name(changelog):
     cluster, topic_id = await read_topic_identity(changelog.client, changelog.topic)
     _, other = await read_topic_identity(changelog.client, changelog.settings.topic("events"))

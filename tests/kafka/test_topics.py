@@ -18,11 +18,8 @@ from cdp_stream.kafka.topics.ensure import (
 )
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
+from tests.brokers.fixtures import EITHER
 
-BROKERS = [
-    pytest.param("kafka_broker", marks=pytest.mark.kafka),
-    pytest.param("embedded_broker", marks=pytest.mark.embedded),
-]
 ALL = {"events", "memberships", "membership-state", "rejected", "profiles-changelog"}
 
 
@@ -51,21 +48,21 @@ async def counts(settings, suffixes=ALL):
     return {t["topic"].removeprefix(settings.prefix + "."): len(t["partitions"]) for t in found}
 
 
-@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+@pytest.mark.parametrize("settings", EITHER, indirect=True)
 async def test_missing_topics_are_made_and_found_again(settings):
     assert await ensure_topics(settings) == 4
     assert await counts(settings) == dict.fromkeys(ALL, 4)
     assert await ensure_topics(settings) == 4
 
 
-@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+@pytest.mark.parametrize("settings", EITHER, indirect=True)
 async def test_the_others_get_as_many_partitions_as_the_input_has(settings):
     await create(settings, "events", 7)
     assert await ensure_topics(settings) == 7
     assert await counts(settings) == dict.fromkeys(ALL, 7)
 
 
-@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+@pytest.mark.parametrize("settings", EITHER, indirect=True)
 async def test_another_partition_count_is_refused(settings):
     await create(settings, "events", 3)
     await create(settings, "memberships", 2)
@@ -79,7 +76,7 @@ async def test_another_partition_count_is_refused(settings):
     )
 
 
-@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("settings", EITHER[:1], indirect=True)
 async def test_another_cleanup_policy_is_refused(settings):
     await create(settings, "profiles-changelog", 4, **{"cleanup.policy": "delete"})
     with pytest.raises(BrokerError) as caught:
@@ -91,7 +88,7 @@ async def test_another_cleanup_policy_is_refused(settings):
     )
 
 
-@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("settings", EITHER[:1], indirect=True)
 async def test_the_input_takes_no_records_that_are_far_ahead_of_the_clock(settings, capsys):
     set_up_logging("info", "json")
     await ensure_topics(settings)
@@ -108,7 +105,7 @@ async def test_the_input_takes_no_records_that_are_far_ahead_of_the_clock(settin
         await producer.stop()
 
 
-@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("settings", EITHER[:1], indirect=True)
 async def test_an_input_that_takes_them_is_a_fact_in_the_log(settings, capsys):
     set_up_logging("info", "json")
     await create(settings, "events", 2, **{"message.timestamp.after.max.ms": "86400000"})
@@ -124,7 +121,7 @@ async def test_an_input_that_takes_them_is_a_fact_in_the_log(settings, capsys):
     )
 
 
-@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("settings", EITHER[:1], indirect=True)
 async def test_a_setting_that_the_broker_does_not_know_is_done_without(settings, monkeypatch):
     """As with Kafka before 3.6, which does not know the one that we want."""
     newer = replace(ensure.TOPICS[0], where_known={"message.timestamp.of.the.next.release": "1"})
@@ -133,7 +130,7 @@ async def test_a_setting_that_the_broker_does_not_know_is_done_without(settings,
     assert await counts(settings) == dict.fromkeys(ALL, 4)
 
 
-@pytest.mark.parametrize("settings", BROKERS, indirect=True)
+@pytest.mark.parametrize("settings", EITHER, indirect=True)
 async def test_what_is_wrong_with_the_topics_of_one_output_is_told_of_it_alone(settings):
     await ensure_topics(settings)
     await create(settings, "output.few.rejected", 1)
@@ -153,7 +150,7 @@ async def test_what_is_wrong_with_the_topics_of_one_output_is_told_of_it_alone(s
     assert await ensure_output_topics(settings, ["fine"]) == {}
 
 
-@pytest.mark.parametrize("settings", BROKERS[:1], indirect=True)
+@pytest.mark.parametrize("settings", EITHER[:1], indirect=True)
 async def test_an_output_whose_topic_is_cleaned_otherwise_or_cannot_be_made_is_told(settings):
     await ensure_topics(settings)
     await create(settings, "output.kept", 4, **{"cleanup.policy": "compact"})

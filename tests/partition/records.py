@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from cdp_stream.core.definition import Expression, Not
+from cdp_stream.core.criterion import Expression, Not
 from cdp_stream.core.plan import Plan
 from cdp_stream.core.windows import Window
 from cdp_stream.partition.definitions import Definitions

@@ -7,14 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from cdp_stream.core.connection import Connection, Output
-from cdp_stream.core.definition import (
-    AbTest,
-    Account,
-    CalculatedAttribute,
-    Calculation,
-    Source,
-    Variant,
-)
+from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Source
+from cdp_stream.core.definition import AbTest, Account, Variant
 from cdp_stream.core.planning import build_history_plan
 from cdp_stream.core.subject import EVENT, Subject
 from cdp_stream.core.windows import Window

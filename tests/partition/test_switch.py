@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.definition import AbTest, Account, All, EventTier, Tier, Variant
+from cdp_stream.core.criterion import All
+from cdp_stream.core.definition import AbTest, Account, EventTier, Tier, Variant
 from cdp_stream.core.plan import InForce
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window

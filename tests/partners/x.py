@@ -23,6 +23,19 @@ def error(status: int, code: str) -> Answer:
     return json_answer(status, {"errors": [{"code": code, "message": "no"}], "request": {}})
 
 
+def signature(method: str, url: str, parameters: dict[str, str]) -> str:
+    """The OAuth 1.0a signature of a request with these parameters, and those of its query."""
+    address = urlsplit(url)
+    pairs = sorted(
+        quote(key, safe="") + "=" + quote(value, safe="")
+        for key, value in [*parameters.items(), *parse_qsl(address.query)]
+    )
+    where = f"{address.scheme}://{address.netloc}{address.path}"
+    base = "&".join(quote(one, safe="") for one in (method, where, "&".join(pairs)))
+    key = f"{KEYS['consumer_secret']}&{KEYS['access_token_secret']}"
+    return b64encode(hmac.digest(key.encode(), base.encode(), "sha1")).decode()
+
+
 class Audiences(Partner):
     """Custom audiences: id -> what identifies their users."""
 
@@ -45,15 +58,7 @@ class Audiences(Partner):
         kind, _, rest = request.headers.get("authorization", "").partition(" ")
         said = {key: unquote(value) for key, value in re.findall(r'(\w+)="([^"]*)"', rest)}
         given = said.pop("oauth_signature", "")
-        address = urlsplit(self.asked.url)
-        pairs = sorted(
-            quote(key, safe="") + "=" + quote(value, safe="")
-            for key, value in [*said.items(), *parse_qsl(address.query)]
-        )
-        where = f"{address.scheme}://{address.netloc}{address.path}"
-        base = "&".join(quote(one, safe="") for one in (request.method, where, "&".join(pairs)))
-        key = f"{KEYS['consumer_secret']}&{KEYS['access_token_secret']}"
-        right = b64encode(hmac.digest(key.encode(), base.encode(), "sha1")).decode()
+        right = signature(request.method, self.asked.url, said)
         fresh = abs(int(said.get("oauth_timestamp", 0)) - self.now // 1000) <= 300
         names = said.get("oauth_consumer_key"), said.get("oauth_token")
         known = names == (KEYS["consumer_key"], KEYS["access_token"])

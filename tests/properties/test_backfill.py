@@ -19,7 +19,8 @@ from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
 from cdp_stream.core.change import Change
-from cdp_stream.core.definition import Account, MemberOf
+from cdp_stream.core.criterion import MemberOf
+from cdp_stream.core.definition import Account
 from cdp_stream.core.evaluation import Engine
 from cdp_stream.core.expression import leaves_of
 from cdp_stream.core.plan import Plan

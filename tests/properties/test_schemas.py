@@ -11,9 +11,9 @@ from jsonschema import Draft7Validator
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import members_of_change
-from cdp_stream.schemas.batches import batch_schema
-from cdp_stream.schemas.definitions import definitions_schema
-from cdp_stream.schemas.messages import membership_change_schema
+from tests.docs.schemas.batches import batch_schema
+from tests.docs.schemas.definitions import definitions_schema
+from tests.docs.schemas.messages import membership_change_schema
 from tests.properties.strategies import UNHURRIED, Json, cases
 from tests.properties.test_erasure import run
 

@@ -1,4 +1,4 @@
-"""The stories of this folder, told to the recount: both read the specification alike."""
+"""The scenarios of this folder, recounted: recount and engine read the specification alike."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.properties.recount import recount
-from tests.scenarios.story import change_of, parse, read_story, stories
+from tests.scenarios.reading import change_of, read_scenario, scenario_files
 
 
-@pytest.mark.parametrize("path", stories(), ids=lambda path: path.stem)
-def test_the_recount_tells_the_story(path: Path) -> None:
-    story = read_story(path)
-    changes = [
-        change_of(change)
-        for change in recount(parse(story.definitions), story.batches, story.until)
-    ]
-    assert changes == story.expected
+@pytest.mark.parametrize("path", scenario_files(), ids=lambda path: path.stem)
+def test_a_recount_gives_the_changes_of_the_scenario(path: Path) -> None:
+    scenario = read_scenario(path)
+    found = recount(scenario.definitions, scenario.batches, scenario.until)
+    assert [change_of(change) for change in found] == scenario.expected

@@ -18,10 +18,10 @@ from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change
 from cdp_stream.formats.rejects import Reason, Reject, reject_headers
 from cdp_stream.offline.generate import Shape, generate
-from cdp_stream.schemas.asyncapi import INTERNAL, topic_plans
-from cdp_stream.schemas.documents import SCHEMAS, documents
 from cdp_stream.sinks.state.faults import faulted, paused, running
 from tests.docs.console import ROOT
+from tests.docs.schemas.asyncapi import INTERNAL, topic_plans
+from tests.docs.schemas.documents import SCHEMAS, documents
 from tests.formats.records import IOS
 from tests.node import packages
 
@@ -83,7 +83,7 @@ def test_what_is_published_is_what_the_code_makes():
     made = documents()
     assert {path.name for path in FOLDER.iterdir()} == set(made)
     for name, text in made.items():
-        assert (FOLDER / name).read_text() == text, "python -m cdp_stream.schemas docs/schemas"
+        assert (FOLDER / name).read_text() == text, "python -m tests.docs.schemas docs/schemas"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdp_stream.sinks.http.addresses import is_public
+from cdp_stream.sinks.http.transport import is_public
 
 
 @pytest.mark.parametrize(

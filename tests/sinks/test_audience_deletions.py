@@ -14,7 +14,7 @@ from tests.sinks.without_kafka import sink_state
 
 def deletion(partition: int, offset: int = 5, number: int = 50) -> InFlight:
     what = change(number, mpid=0, action="audience_delete")
-    return InFlight(what, partition, offset, 0, b"", b"")
+    return InFlight(what, partition, offset, b"", b"")
 
 
 class Worker:
@@ -30,7 +30,7 @@ class Worker:
         self.asked: list[InFlight] = []
         self.done: list[InFlight] = []
         self.deletions = AudienceDeletions(
-            known, partitions, act=self.asked.append, done=self.done.append
+            known, partitions, send=self.asked.append, over=self.done.append
         )
 
     async def advance(self, *come_to: InFlight) -> None:
@@ -109,7 +109,7 @@ async def test_an_output_that_is_stopped_notes_what_the_partner_has_deleted() ->
 
 async def test_what_is_no_deletion_is_left_to_others() -> None:
     worker = Worker(sink_state(), 1)
-    add = InFlight(change(1), 0, 1, 0, b"7", b"")
+    add = InFlight(change(1), 0, 1, b"7", b"")
     assert worker.deletions.acted([add]) == [add]
 
 

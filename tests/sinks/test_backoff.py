@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.sinks.http.backoff import LEAST_S, MOST_S, asked_s, pause_s, retry_after_s
+from cdp_stream.sinks.http.pacing import LEAST_S, MOST_S, asked_s, pause_s, retry_after_s
 
 NOW = 1_700_000_000_000
 

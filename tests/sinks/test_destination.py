@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,11 +23,14 @@ from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.kafka_topic import KafkaConnector, KafkaSettings
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
 from cdp_stream.connectors.sqlite import Sqlite, SqliteSettings
-from cdp_stream.sinks.delivery.destination import HttpDestination, LocalDestination, Watch
+from cdp_stream.sinks.delivery.destination import LocalDestination, destination_of
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
 from cdp_stream.sinks.http.secrets import Redaction
+from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from tests.sinks.connectors import Post, PostSettings, change
 from tests.sinks.without_kafka import until
+
+UNWATCHED = SinkMetrics(of_process=False).of("out")
 
 
 class Place(LocalConnector[OutputSettings, ConnectionSettings]):
@@ -61,8 +65,10 @@ class Place(LocalConnector[OutputSettings, ConnectionSettings]):
 
 def destination(place: Place, tmp_path: Path) -> tuple[LocalDestination, list[str]]:
     told: list[str] = []
-    watch = Watch(asked=lambda _s: told.append("asked"), retried=lambda: told.append("retried"))
-    return LocalDestination(place, tmp_path / "out", Redaction(["a-secret"]), watch), told
+    metrics: Any = SimpleNamespace(
+        attempted=lambda _seconds: told.append("asked"), retried=lambda: told.append("retried")
+    )
+    return LocalDestination(place, tmp_path / "out", Redaction(["a-secret"]), metrics), told
 
 
 async def test_it_is_opened_written_and_closed(tmp_path: Path) -> None:
@@ -108,7 +114,7 @@ async def idle_on(to: LocalDestination) -> None:
 async def test_what_is_lost_between_deliveries_is_a_fault(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     made = File("out", FileSettings(directory=str(folder), rotate_after="1ms"))
-    to = LocalDestination(made, tmp_path / "out", Redaction([str(tmp_path)]), Watch())
+    to = LocalDestination(made, tmp_path / "out", Redaction([str(tmp_path)]), UNWATCHED)
     await to.deliver([change(1)], Cancellation())
     next(folder.glob(".out-*.part")).unlink()
     with pytest.raises(Fault, match=r"\*\*\*/files/.* was removed while it was written"):
@@ -176,7 +182,7 @@ async def test_nothing_is_done_beside_a_thread_that_a_cancelled_delivery_left_be
 
 async def test_one_that_takes_too_long_is_closed_when_its_thread_has_ended(tmp_path: Path) -> None:
     place = Threaded()
-    to = LocalDestination(place, tmp_path / "out", Redaction([]), Watch(), patience_s=0.0)
+    to = LocalDestination(place, tmp_path / "out", Redaction([]), UNWATCHED, close_s=0.0)
     await cancelled(to, place)
     with pytest.raises(TimeoutError):
         await to.close()
@@ -203,7 +209,7 @@ async def test_one_that_waits_without_a_thread_ends_when_it_is_cancelled(tmp_pat
 
 
 def local(connector: Any, tmp_path: Path) -> LocalDestination:
-    return LocalDestination(connector, tmp_path / "out", Redaction([]), Watch())
+    return LocalDestination(connector, tmp_path / "out", Redaction([]), UNWATCHED)
 
 
 async def test_a_database_that_was_locked_for_long_goes_on(tmp_path: Path) -> None:
@@ -287,7 +293,7 @@ async def test_operators_can_forbid_places_inside(
     tmp_path: Path, hosts: tuple[str | None, ...], is_inside: bool
 ) -> None:
     place = Calling(*hosts)
-    to = LocalDestination(place, tmp_path, Redaction(), Watch(), allow_private=False)
+    to = LocalDestination(place, tmp_path, Redaction(), UNWATCHED, allow_private=False)
     if is_inside:
         with pytest.raises(Fault, match=r"which operators forbid \(allow_private\)"):
             await to.deliver([change(1)], Cancellation())
@@ -295,13 +301,13 @@ async def test_operators_can_forbid_places_inside(
     else:
         assert await to.deliver([change(1)], Cancellation()) == Outcome()
     allowed = Calling(*hosts)
-    to = LocalDestination(allowed, tmp_path, Redaction(), Watch())
+    to = LocalDestination(allowed, tmp_path, Redaction(), UNWATCHED)
     assert await to.deliver([change(1)], Cancellation()) == Outcome()
 
 
 async def test_operators_can_forbid_partners_inside_whatever_definitions_say() -> None:
     connector = Post("out", PostSettings(url="http://127.0.0.1:1", allow_private=True))
-    to = HttpDestination(connector, Redaction(), Watch(), allow_private=False)
+    to = destination_of(connector, Path(), Redaction(), UNWATCHED, allow_private=False)
     await to.open()
     with pytest.raises(Fault, match=r"operators forbid that \(allow_private\)"):
         await to.deliver([change(1)], Cancellation())

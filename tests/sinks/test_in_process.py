@@ -20,7 +20,8 @@ from cdp_stream.core.connection import Connection, Output
 from cdp_stream.kafka.topics.ensure import started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.secrets import Secrets
-from cdp_stream.sinks.process import SinkJob, serve_sinks
+from cdp_stream.sinks.process import serve_sinks
+from cdp_stream.sinks.supervisor import SinkJob
 from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Listed, Post, message
 from tests.sinks.running import PARTITIONS, Running

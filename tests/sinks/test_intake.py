@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -14,23 +14,27 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.connection import Connection
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
-from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
+from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.delivery.record_reader import RecordReader
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
-from cdp_stream.sinks.offsets.assigned_partition import SLICE, AssignedPartition
-from cdp_stream.sinks.offsets.assignment import Assignment
-from cdp_stream.sinks.offsets.positions import SinkPlan
+from cdp_stream.sinks.offsets.assignment import SLICE, Assignment
+from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.offsets.progress import Progress
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
 from cdp_stream.sinks.output.intake import Intake
-from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Post, PostSettings, message
-from tests.sinks.without_kafka import sink_state, until
+from tests.sinks.without_kafka import assignment, context, until
+
+
+class Quick(Post):
+    """Batches a hundred changes, for a millisecond."""
+
+    batching = Batching(count=100, interval_ms=1)
 
 
 class Place:
@@ -66,58 +70,58 @@ class Place:
 
 
 class Sink:
-    """One output's taking and delivering, of partitions that a test fills."""
+    """One output's intake and pipeline, of partitions that a test fills."""
 
-    def __init__(self, *progress: Progress) -> None:
-        self.paused: list[Any] = []
-        consumer = SimpleNamespace(
-            resume_partitions=lambda _tps: self.paused.clear(), pause_partitions=self.paused.extend
-        )
-        self.room = MemoryBudget()
-        plan = SinkPlan(
-            "out", "cdp.output.out", "cdp.output.out.rejected", len(progress), {}, 9.0,
-            waiting=self.room,
-        )  # fmt: skip
-        self.place, self.faults = Place(), list[tuple[Fault, Mapping[str, Any]]]()
-        self.partitions = partitions = Assignment(SimpleNamespace(consumer=consumer), plan)
-        partitions.is_open = True
-        partitions.held = {
-            number: AssignedPartition(number, one, None) for number, one in enumerate(progress)
-        }
-        known, metrics = sink_state(), SinkMetrics().of("out")
-        connector = Post("out", PostSettings(url="https://partner.example"))
-        self.delivery_settings = DeliverySettings(known)
-        reader = RecordReader(connector, Secrets({}), Redaction(()), self.delivery_settings, known)
-        outgoing = Pipeline(
-            Outlet(self.place, Batching(count=100, interval_ms=1), None, None, "", "out"),  # type: ignore[arg-type] # nothing is rejected
-            Reports(partitions.goes_on, partitions.confirm, self.fault, self.fail),
-            metrics,
-        )
-        deletions = AudienceDeletions(known, len(progress), act=outgoing.add_alone, done=self.fail)
-        self.taking = Intake(
-            partitions, connector, reader, outgoing, deletions, metrics, self.fault, self.fail
-        )
+    room: MemoryBudget
+    place: Place
+    assignment: Assignment
+    delivery_settings: DeliverySettings
+    intake: Intake
 
-    def fault(self, fault: Fault, about: Any) -> None:
-        self.faults.append((fault, about))
-        self.partitions.stopped.add(about["connection"])
-        for held in self.partitions.held.values():
-            held.progress.stop(about["connection"], held.dated)
+    @classmethod
+    async def of(cls, *progress: Progress) -> Sink:
+        made = cls()
+        made.room, made.place = MemoryBudget(), Place()
+        made.faults: list[tuple[Fault, Mapping[str, Any]]] = []
+        connector = Quick("out", PostSettings(url="https://partner.example"))
+        of = context(made.place, connector=connector, waiting=made.room)
+        made.app, made.assignment = of.app, await assignment(of, *progress)
+        for partition in made.assignment.partitions.values():
+            partition.epoch = 1
+        made.delivery_settings = DeliverySettings(of.state)
+        reader = RecordReader(
+            connector, Secrets({}), Redaction(()), made.delivery_settings, of.state
+        )
+        pipeline = Pipeline(of, made.assignment, None, made)
+        deletions = AudienceDeletions(
+            of.state, len(progress), send=pipeline.add_alone, over=made.confirm
+        )
+        made.intake = Intake(of, made.assignment, reader, pipeline, deletions, made)
+        return made
 
-    @staticmethod
-    def fail(what: Any) -> None:
-        raise AssertionError(what)
+    def delivered(self, items: Collection[InFlight]) -> None:
+        self.assignment.confirm(items)
+
+    def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
+        raise AssertionError(fault)
+
+    def confirm(self, item: InFlight) -> None:
+        raise AssertionError(item)
+
+    def fault(self, fault: Fault, connection: str, message: Mapping[str, Any]) -> None:
+        self.faults.append((fault, message))
+        self.assignment.stop_connection(connection)
 
     def fill(self, number: int, first: int, values: Sequence[bytes], at: int = 1) -> None:
         records = [
             SimpleNamespace(offset=first + place, value=value, key=b"", timestamp=at, headers=())
             for place, value in enumerate(values)
         ]
-        self.partitions.accept(number, Chunk(records, -1))
+        self.assignment.accept(number, Chunk(records, 1))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Place]:
-        task = asyncio.create_task(self.taking.run())
+        task = asyncio.create_task(self.intake.run())
         try:
             yield self.place
         finally:
@@ -126,7 +130,7 @@ class Sink:
 
 
 async def test_partitions_are_served_in_turn_while_there_is_little_room() -> None:
-    sink = Sink(*(Progress(0, None, ()) for _ in range(8)))
+    sink = await Sink.of(*(Progress(0, None, ()) for _ in range(8)))
     for number in range(8):
         sink.fill(number, 0, [message(n, mpid=number) for n in range(2 * SLICE)])
     async with sink.running() as place:
@@ -136,17 +140,17 @@ async def test_partitions_are_served_in_turn_while_there_is_little_room() -> Non
 
 
 async def test_a_partition_is_not_fetched_while_what_waits_takes_more_than_its_share() -> None:
-    sink = Sink(Progress(0, None, ()))
+    sink = await Sink.of(Progress(0, None, ()))
     sink.room.size = 100_000
     sink.fill(0, 0, [message(n, mpid=1) for n in range(100)])
-    assert sink.paused == []
+    assert not sink.app.paused
     sink.fill(0, 100, [message(n, mpid=1) for n in range(100, SLICE)])
-    assert sink.partitions.rests(0)
-    assert len(sink.paused) == 1
+    assert sink.assignment.is_paused(0)
+    assert len(sink.app.paused) == 1
     async with sink.running() as place:
         await place.has(SLICE)
-    assert not sink.partitions.rests(0)
-    assert sink.paused == []
+    assert not sink.assignment.is_paused(0)
+    assert not sink.app.paused
 
 
 UNSET = {"list_id": "${CDP_SECRET_NOT_SET}"}
@@ -155,7 +159,7 @@ UNSET_OF_A = Connection("a@out", "a", "out", settings=UNSET)
 
 async def test_what_was_delivered_before_is_no_fault_when_it_is_read_again() -> None:
     # b catches up; a is past the record with settings that could not be used now.
-    sink = Sink(Progress(3, {"connections": {"b@out": {"offset": 0}}}, ()))
+    sink = await Sink.of(Progress(3, {"connections": {"b@out": {"offset": 0}}}, ()))
     await sink.delivery_settings.define([UNSET_OF_A])
     sink.fill(0, 0, [
         message(1, mpid=1, settings=UNSET), message(2, mpid=1, audience="b"), message(3, mpid=1),
@@ -168,13 +172,13 @@ async def test_what_was_delivered_before_is_no_fault_when_it_is_read_again() -> 
 
 
 async def test_a_connection_stops_at_the_record_that_it_cannot_go_on_at() -> None:
-    sink = Sink(Progress(0, {"confirmed": [[1, 1]]}, ()))
+    sink = await Sink.of(Progress(0, {"confirmed": [[1, 1]]}, ()))
     await sink.delivery_settings.define([UNSET_OF_A])
     sink.fill(0, 0, [
         message(1, mpid=1, audience="b"), message(2, mpid=1), message(3, mpid=1, settings=UNSET),
         message(4, mpid=1), message(5, mpid=1, audience="b"),
     ])  # fmt: skip
-    progress = sink.partitions.held[0].progress
+    progress = sink.assignment.partitions[0].progress
     async with sink.running() as place:
         await place.has(2)
     assert [change.effective_at for change in place.taken] == [1, 5]
@@ -193,7 +197,7 @@ NEW = {"list_id": "new"}
 async def test_a_record_of_definitions_that_are_not_here_yet_waits_for_them(
     place_of_it: int,
 ) -> None:
-    sink = Sink(*(Progress(0, None, ()) for _ in range(2)))
+    sink = await Sink.of(*(Progress(0, None, ()) for _ in range(2)))
     sink.fill(0, 0, [
         message(n, mpid=1, settings=NEW if n == place_of_it else None) for n in range(SLICE + 5)
     ], at=wall_ms())  # fmt: skip
@@ -205,15 +209,15 @@ async def test_a_record_of_definitions_that_are_not_here_yet_waits_for_them(
         assert [one.effective_at for one in place.taken if one.mpid == "1"] == [*range(place_of_it)]
         assert "3" in {one.mpid for one in place.taken}, "the other partition goes on"
         await sink.delivery_settings.define([Connection("a@out", "a", "out", settings=NEW)])
-        sink.partitions.wake.set()
+        sink.assignment.readable.set()
         await place.has(SLICE + 7)
     assert [one.effective_at for one in place.taken if one.mpid == "1"] == [*range(SLICE + 6)]
     assert sink.faults == []
-    assert sink.partitions.held[0].progress.position == SLICE + 6
+    assert sink.assignment.partitions[0].progress.position == SLICE + 6
 
 
 async def test_settings_that_no_definitions_gave_stop_their_connection_alone() -> None:
-    sink = Sink(Progress(0, None, ()))
+    sink = await Sink.of(Progress(0, None, ()))
     await sink.delivery_settings.define([Connection("a@out", "a", "out")])
     sink.fill(0, 0, [
         message(1, mpid=1, audience="b"), message(2, mpid=1, settings=NEW),
@@ -222,12 +226,12 @@ async def test_settings_that_no_definitions_gave_stop_their_connection_alone() -
     async with sink.running() as place:
         await place.has(1)
         await until(sink.delivery_settings.has_looked)
-        sink.partitions.wake.set()
+        sink.assignment.readable.set()
         await place.has(2)
     assert [change.effective_at for change in place.taken] == [1, 4]
     ((fault, about),) = sink.faults
     assert "no definitions gave connection a@out" in fault.message
     assert about["effective_at"] == 2
-    progress = sink.partitions.held[0].progress
+    progress = sink.assignment.partitions[0].progress
     assert progress.resume("a@out")
     assert progress.start == 1

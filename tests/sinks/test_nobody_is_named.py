@@ -17,9 +17,10 @@ from aiokafka import AIOKafkaProducer
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.clients.probe import free_port
-from cdp_stream.sinks.delivery.destination import HttpDestination, Watch
+from cdp_stream.sinks.delivery.destination import destination_of
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.http.secrets import Redaction
+from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from tests.sinks.connectors import Post, PostSettings, change
 from tests.sinks.running import Running, partner, running
 from tests.topologies.running import ended, eventually
@@ -68,6 +69,8 @@ PERSON: dict[str, Any] = {
         }
     ],
 }
+
+UNWATCHED = SinkMetrics(of_process=False).of("out")
 
 
 def bad_input() -> list[tuple[bytes | None, bytes]]:
@@ -185,7 +188,9 @@ class Quoting(Post):
     [(Failing, "connector", "KeyError"), (Quoting, "refused", "the row of ")],
 )
 async def test_the_fault_of_a_connector_says_nobody(kind: type[Post], code: str, says: str) -> None:
-    to = HttpDestination(kind("out", PostSettings(url="http://x.example")), Redaction(), Watch())
+    to = destination_of(
+        kind("out", PostSettings(url="http://x.example")), Path(), Redaction(), UNWATCHED
+    )
     await to.open()
     with pytest.raises(Fault, match=says) as told:
         await to.deliver([_person()], Cancellation())

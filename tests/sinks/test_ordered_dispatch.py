@@ -11,7 +11,7 @@ from tests.sinks.connectors import change
 
 def batch(number: int, *mpids: int, connection: str = "a@out") -> Batch:
     return Batch([
-        InFlight(change(number, mpid=mpid, connection=connection), 0, number, 0, b"", b"")
+        InFlight(change(number, mpid=mpid, connection=connection), 0, number, b"", b"")
         for mpid in mpids
     ])  # fmt: skip
 
@@ -22,7 +22,7 @@ class Recorder:
     def __init__(self, most: int = 10, *, per_connection: bool = True) -> None:
         self.begun: list[int] = []
         self.ends: dict[int, asyncio.Event] = {}
-        self.deliveries = OrderedDispatch(self.perform, most, per_connection=per_connection)
+        self.dispatch = OrderedDispatch(self.perform, most, per_connection=per_connection)
 
     async def perform(self, one: Batch) -> None:
         number = one.items[0].offset
@@ -42,7 +42,7 @@ class Recorder:
 async def test_batches_of_the_same_profile_go_one_after_the_other() -> None:
     recorder = Recorder()
     for number, mpids in enumerate([(1, 2), (3,), (2, 3), (4,), (2,)]):
-        recorder.deliveries.submit(batch(number, *mpids))
+        recorder.dispatch.submit(batch(number, *mpids))
     await recorder.settle()
     assert recorder.begun == [0, 1, 3]
     await recorder.end(0)
@@ -51,17 +51,17 @@ async def test_batches_of_the_same_profile_go_one_after_the_other() -> None:
     assert recorder.begun == [0, 1, 3, 2]
     await recorder.end(2)
     assert recorder.begun == [0, 1, 3, 2, 4]
-    assert recorder.deliveries.held == 2
+    assert recorder.dispatch.count == 2
     for number in (3, 4):
         await recorder.end(number)
-    assert recorder.deliveries.held == 0
+    assert recorder.dispatch.count == 0
 
 
 async def test_connections_are_independent_where_they_are_batched_apart() -> None:
     apart, together = Recorder(), Recorder(per_connection=False)
     for recorder in (apart, together):
-        recorder.deliveries.submit(batch(0, 1, connection="a@out"))
-        recorder.deliveries.submit(batch(1, 1, connection="b@out"))
+        recorder.dispatch.submit(batch(0, 1, connection="a@out"))
+        recorder.dispatch.submit(batch(1, 1, connection="b@out"))
         await recorder.settle()
     assert apart.begun == [0, 1]
     assert together.begun == [0]
@@ -73,7 +73,7 @@ async def test_connections_are_independent_where_they_are_batched_apart() -> Non
 async def test_so_many_at_a_time() -> None:
     recorder = Recorder(most=2)
     for number in range(4):
-        recorder.deliveries.submit(batch(number, number))
+        recorder.dispatch.submit(batch(number, number))
     await recorder.settle()
     assert recorder.begun == [0, 1]
     await recorder.end(1)
@@ -84,7 +84,7 @@ async def test_so_many_at_a_time() -> None:
 
 async def test_what_hangs_is_cancelled_when_patience_ends() -> None:
     recorder = Recorder()
-    recorder.deliveries.submit(batch(0, 1))
-    await recorder.deliveries.drain(0.01)
-    assert recorder.deliveries.held == 0
-    assert not recorder.deliveries.batches
+    recorder.dispatch.submit(batch(0, 1))
+    await recorder.dispatch.drain(0.01)
+    assert recorder.dispatch.count == 0
+    assert not recorder.dispatch.batches

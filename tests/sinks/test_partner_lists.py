@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from cdp_stream.connectors.connector import Batching, HttpConnector
+from cdp_stream.connectors.change import OutputChange
+from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.connectors.facebook import Facebook
 from cdp_stream.connectors.firehose import Firehose
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
-from cdp_stream.sinks.delivery.destination import HttpDestination, Watch
+from cdp_stream.sinks.delivery.destination import destination_of
 from cdp_stream.sinks.delivery.partner_lists import PartnerLists
-from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
+from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.delivery.record_reader import RecordReader
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.sinks.state.sink_state import SinkState
 from tests.sinks.connectors import Listed, PostSettings, change, message
-from tests.sinks.without_kafka import Producer, sink_state, state_topics, until
+from tests.sinks.without_kafka import assignment, context, sink_state, until
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Making:
     """
 
     lists: PartnerLists
-    outgoing: Pipeline
+    pipeline: Pipeline
     state: SinkState
     faults: list[str]
     asked: asyncio.Event
@@ -62,6 +64,31 @@ async def served(
         await runner.cleanup()
 
 
+class Results:
+    """What came of deliveries.
+
+    Attributes:
+        there: set as something has.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.there = asyncio.Event()
+
+    def delivered(self, items: Collection[InFlight]) -> None:
+        self.there.set()
+
+    def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
+        self.faults.append(fault)
+        self.there.set()
+
+
+def sender_of(connector: HttpConnector[Any, Any]) -> Any:
+    """Its destination; it writes no file."""
+    metrics = SinkMetrics(of_process=False).of("out")
+    return destination_of(connector, Path(), Redaction(()), metrics)
+
+
 @asynccontextmanager
 async def making(status: int) -> AsyncIterator[Making]:
     asked, may = asyncio.Event(), asyncio.Event()
@@ -71,27 +98,26 @@ async def making(status: int) -> AsyncIterator[Making]:
         await may.wait()
         return web.json_response({"id": 42}, status=status)
 
-    producer = Producer()
-    _, state = state_topics(producer)
     faults: list[str] = []
 
-    def fault(found: Fault, message: Mapping[str, Any]) -> None:
-        faults.append(str(message["connection"]))
+    def fault(found: Fault, connection: str, message: Mapping[str, Any]) -> None:
+        assert connection == message["connection"]
+        faults.append(connection)
 
     async with served(handle) as url:
         connector = Listed("out", PostSettings(url=url, allow_private=True))
         redaction = Redaction([])
-        destination = HttpDestination(connector, redaction, Watch())
+        destination = sender_of(connector)
         await destination.open()
+        of = context(destination, connector=connector)
+        state = of.state
         lists = PartnerLists("out", destination, state, lambda: True)
-        outlet = Outlet(destination, Batching(), lists, producer, "rejected", "out")  # type: ignore[arg-type]
-        reports = Reports(lambda _: True, lambda _: None, fault, faults.append)  # type: ignore[arg-type]
         await state.want_list("out", "a@out", json.loads(message(1, mpid=7)))
         reader = RecordReader(connector, Secrets({}), redaction, DeliverySettings(state), state)
         lists.make_wanted(reader, fault)
-        outgoing = Pipeline(outlet, reports, SinkMetrics().of("out"))
+        pipeline = Pipeline(of, await assignment(of), lists, Results())
         try:
-            yield Making(lists, outgoing, state, faults, asked, may)
+            yield Making(lists, pipeline, state, faults, asked, may)
         finally:
             may.set()
             await destination.close()
@@ -116,13 +142,13 @@ async def test_a_fault_of_it_stops_its_connection() -> None:
 async def test_coming_to_rest_ends_it_without_a_fault(answers_in_time: bool) -> None:
     async with making(401) as made:
         await made.asked.wait()
-        resting = asyncio.create_task(made.outgoing.come_to_rest(5.0 if answers_in_time else 0.0))
+        resting = asyncio.create_task(made.pipeline.drain(5.0 if answers_in_time else 0.0))
         if answers_in_time:
             await asyncio.sleep(0)
             made.may.set()
         await resting
         works = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
-        assert "Lists._make_wanted" not in works
+        assert "PartnerLists._make_one" not in works
         made.may.set()
         assert made.faults == []
         assert len(made.state.lists_wanted("out")) == 1, "it is made by whoever comes next"
@@ -130,8 +156,7 @@ async def test_coming_to_rest_ends_it_without_a_fault(answers_in_time: bool) -> 
 
 def lists_of(known: SinkState) -> PartnerLists:
     connector = Listed("out", PostSettings(url="https://partner.example"))
-    destination = HttpDestination(connector, Redaction(()), Watch())
-    return PartnerLists("out", destination, known, lambda: True)
+    return PartnerLists("out", sender_of(connector), known, lambda: True)
 
 
 async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
@@ -141,12 +166,12 @@ async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
     await of_out.forget(change(list_id="named"))
     await of_out.forget(change(list_id="made", connection="b@out"))
     await of_out.forget(change(list_id="made", action="audience_delete"))
-    assert of_out.known("a@out") == "made"
+    assert known.list_of("a@out") == "made"
     await of_out.forget(change(list_id="made"))
-    assert of_out.known("a@out") is None
+    assert known.list_of("a@out") is None
     await known.note_list("a@out", "again")
     await of_out.forget(change(list_id=None))  # taken before there was one
-    assert of_out.known("a@out") is None
+    assert known.list_of("a@out") is None
 
 
 FACEBOOK = {"ad_account_id": "1", "access_token": "a-token"}
@@ -171,21 +196,16 @@ async def told_of_a_deletion(
         asked.append(f"{request.method} {request.path} {(await request.read()).decode()}")
         return web.json_response({"data": [{"id": "theirs", "name": "A"}]})
 
-    known, confirmed = sink_state(), asyncio.Event()
-    faults: list[Fault] = []
-
-    def fault(found: Fault, _change: Any) -> None:
-        faults.append(found)
-        confirmed.set()
-
+    results = Results()
     async with served(handle) as url:
         model = connector.output_settings.model_validate({**settings(url), "allow_private": True})
-        destination = HttpDestination(connector("out", model), Redaction([]), Watch())
+        made_by = connector("out", model)
+        destination = sender_of(made_by)
         await destination.open()
+        of = context(destination, connector=made_by)
+        known = of.state
         lists = PartnerLists("out", destination, known, lambda: True)
-        outlet = Outlet(destination, Batching(), lists, Producer(), "rejected", "out")  # type: ignore[arg-type]
-        reports = Reports(lambda _: True, lambda _: confirmed.set(), fault, lambda _: None)
-        outgoing = Pipeline(outlet, reports, SinkMetrics().of("out"))
+        pipeline = Pipeline(of, await assignment(of), lists, results)
         gone = replace(
             change(mpid=0, action="audience_delete"),
             settings=connector.connection_settings(),
@@ -193,12 +213,12 @@ async def told_of_a_deletion(
         if made is not None:
             await known.note_list("a@out", made)
         try:
-            outgoing.add_alone(InFlight(gone, 0, 1, 1, b"", b"{}"))
+            pipeline.add_alone(InFlight(gone, 0, 1, b"", b"{}"))
             async with asyncio.timeout(5):
-                await confirmed.wait()
+                await results.there.wait()
         finally:
             await destination.close()
-    assert faults == []
+    assert results.faults == []
     assert known.list_of("a@out") == made
     return asked
 

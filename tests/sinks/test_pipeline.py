@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.errors import MessageSizeTooLargeError
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
-from cdp_stream.connectors.exchange import Outcome
+from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.partition.memory_budget import MemoryBudget
-from cdp_stream.sinks.delivery.pipeline import Outlet, Pipeline, Reports
+from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.offsets.in_flight import InFlight
-from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from tests.sinks.connectors import change
+from tests.sinks.without_kafka import assignment, context
 
 
 class Partner:
@@ -64,64 +65,58 @@ class Topic:
 
 
 def item(number: int, size: int) -> InFlight:
-    return InFlight(change(number), 0, number, 0, b"7", b"x" * size)
+    return InFlight(change(number), 0, number, b"7", b"x" * size)
 
 
-def never(*_told: Any) -> None:
-    raise AssertionError
+class Results:
+    """What came of deliveries: the offsets of what was confirmed, and no fault."""
+
+    def __init__(self) -> None:
+        self.confirmed: list[int] = []
+
+    def delivered(self, items: Collection[InFlight]) -> None:
+        self.confirmed += [one.offset for one in items]
+
+    def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
+        raise AssertionError(fault)
 
 
-async def until_idle(outgoing: Pipeline) -> None:
+async def until_idle(pipeline: Pipeline) -> None:
     async with asyncio.timeout(5):
-        while outgoing.on_their_way({"a@out"}):  # noqa: ASYNC110 - no event says so
+        while pipeline.in_flight({"a@out"}):  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0)
 
 
 async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them() -> None:
-    partner, room, confirmed = Partner(), MemoryBudget(4_000_000), list[int]()
-
-    def confirm(items: Collection[InFlight]) -> None:
-        confirmed.extend(one.offset for one in items)
-
-    outgoing = Pipeline(
-        Outlet(partner, Batching(count=1_000), None, None, "", "out"),  # type: ignore[arg-type] # nothing is rejected
-        Reports(lambda _connection: True, confirm, never, never),
-        SinkMetrics().of("out"),
-        room,
-    )
-    outgoing.add(item(1, 100_000), 0.0)
-    assert (outgoing.has_room, outgoing.on_their_way({"a@out"})) == (True, set())
+    partner, results = Partner(), Results()
+    connector = SimpleNamespace(gathering=Batching(count=1_000))
+    of = context(partner, connector=connector, sending=MemoryBudget(4_000_000))
+    pipeline = Pipeline(of, await assignment(of), None, results)
+    pipeline.add(item(1, 100_000), 0.0)
+    assert (pipeline.has_room, pipeline.in_flight({"a@out"})) == (True, set())
     # They would gather for a second, up to a thousand: what takes half of the room goes at once.
     for number in range(2, 12):
-        outgoing.add(item(number, 100_000), 0.0)
-    assert not outgoing.has_room
-    assert outgoing.on_their_way({"a@out"}) == {"a@out"}
+        pipeline.add(item(number, 100_000), 0.0)
+    assert not pipeline.has_room
+    assert pipeline.in_flight({"a@out"}) == {"a@out"}
     partner.may.set()
-    await until_idle(outgoing)
-    assert outgoing.has_room
-    outgoing.flush("a@out")
-    await until_idle(outgoing)
-    assert confirmed == list(range(1, 12))
+    await until_idle(pipeline)
+    assert pipeline.has_room
+    pipeline.flush("a@out")
+    await until_idle(pipeline)
+    assert results.confirmed == list(range(1, 12))
 
 
 async def test_a_rejected_change_that_its_topic_does_not_take_is_written_without_its_value() -> (
     None
 ):
-    topic, confirmed = Topic(), list[int]()
-    outgoing = Pipeline(
-        Outlet(Refuses(), Batching(), None, topic, "rejected", "out"),  # type: ignore[arg-type]
-        Reports(
-            lambda _connection: True,
-            lambda items: confirmed.extend(one.offset for one in items),
-            never,
-            never,
-        ),
-        SinkMetrics().of("out"),
-    )
+    topic, results = Topic(), Results()
+    of = context(Refuses(), producer=topic)
+    pipeline = Pipeline(of, await assignment(of), None, results)
     for number, size in ((1, 1_000), (2, 1_001)):
-        outgoing.add_alone(item(number, size))
-        await until_idle(outgoing)
-    assert confirmed == [1, 2]
+        pipeline.add_alone(item(number, size))
+        await until_idle(pipeline)
+    assert results.confirmed == [1, 2]
     (value, headers), (left_out, more) = topic.written
     assert (value, headers["reason"], headers["offset"]) == (b"x" * 1_000, b"no such user", b"1")
     assert (left_out, more["offset"], more["value_bytes"]) == (None, b"2", b"1001")

@@ -50,18 +50,20 @@ def shown(metrics: SinkMetrics) -> dict[str, dict[str, float]]:
 async def test_a_running_output_that_is_defined_so_that_it_cannot_run_is_shown_as_faulted() -> None:
     metrics = SinkMetrics(of_process=False)
     faults, memory = state_topics(Producer())
-    readying = Preparation(Secrets({}), lambda _name: Post, Topics().make, faults, memory, metrics)
+    preparation = Preparation(
+        Secrets({}), lambda _name: Post, Topics().make, faults, memory, metrics
+    )
     await faults.put(paused("out", "a@out", 1))
     ran = metrics.of("out")
-    ran.waiting(3, 1.0)
+    ran.waiting(3, None)
     # The new definitions are looked at before the sink of the old ones is stopped.
-    assert await readying.ready([LACKING]) == []
+    assert await preparation.prepare([LACKING]) == []
     ran.forget()
     assert shown(metrics) == {
         "cdp_output_stopped": {"faulted": 1.0, "paused": 0.0},
         "cdp_output_connections_stopped": {"faulted": 0.0, "paused": 1.0},
     }
-    await readying.ready([])
+    await preparation.prepare([])
     assert shown(metrics) == {}
 
 
@@ -69,7 +71,7 @@ async def test_topics_that_do_not_fit_are_a_fault_of_their_output_alone() -> Non
     faults, memory = state_topics(Producer())
     topics = Topics()
     topics.wrong["one"] = BrokerError("cdp.output.one.rejected has 1 partition", "alter it")
-    readying = Preparation(
+    preparation = Preparation(
         Secrets({}),
         lambda _name: Post,
         topics.make,
@@ -77,18 +79,18 @@ async def test_topics_that_do_not_fit_are_a_fault_of_their_output_alone() -> Non
         memory,
         SinkMetrics(of_process=False),
     )
-    assert [one.definition for one in await readying.ready(FITTING)] == FITTING[1:]
+    assert [one.definition for one in await preparation.prepare(FITTING)] == FITTING[1:]
     record = faults.record("one")
     assert record is not None
     assert record["message"] == "cdp.output.one.rejected has 1 partition; alter it"
-    assert [one["id"] for one in readying.report()] == ["one"]
+    assert [one["id"] for one in preparation.report()] == ["one"]
     # Those that run are not looked at again: they go on undisturbed.
     topics.wrong = {"two": BrokerError("cdp.output.two has 1 partition")}
     await faults.put(running("one", None, 1))
-    assert readying.resumed.is_set()
-    assert [one.definition for one in await readying.ready(FITTING)] == FITTING
+    assert preparation.resumed.is_set()
+    assert [one.definition for one in await preparation.prepare(FITTING)] == FITTING
     assert topics.asked == [["one", "two"], ["one"]]
-    assert readying.report() == []
+    assert preparation.report() == []
 
 
 async def test_what_a_worker_lacked_needs_no_resumption_once_one_starts_that_has_it() -> None:
@@ -96,13 +98,13 @@ async def test_what_a_worker_lacked_needs_no_resumption_once_one_starts_that_has
 
     async def started(secrets: Mapping[str, str]) -> list[Output]:
         metrics = SinkMetrics(of_process=False)
-        readying = Preparation(
+        preparation = Preparation(
             Secrets(secrets), lambda _name: Post, Topics().make, faults, memory, metrics
         )
-        found = [one.definition for one in await readying.ready([LACKING])]
+        found = [one.definition for one in await preparation.prepare([LACKING])]
         # Later it ends nothing: another process may say so with better reason.
         await faults.put(faulted("out", "late@out", "lacks", 2, until_ready=True))
-        await readying.ready([LACKING])
+        await preparation.prepare([LACKING])
         assert faults.record("late@out") is not None
         return found
 
@@ -120,9 +122,9 @@ async def test_what_a_worker_lacked_needs_no_resumption_once_one_starts_that_has
 async def test_an_output_that_a_partner_refused_stays_stopped_over_a_start() -> None:
     faults, memory = state_topics(Producer())
     await faults.put(faulted("one", None, "401 API key invalid", 1))
-    readying = Preparation(
+    preparation = Preparation(
         Secrets({}), lambda _name: Post, Topics().make, faults, memory,
         SinkMetrics(of_process=False),
     )  # fmt: skip
-    await readying.ready(FITTING)
+    await preparation.prepare(FITTING)
     assert faults.record("one") is not None

@@ -11,7 +11,7 @@ from cdp_stream.core.connection import Output
 from cdp_stream.errors import UsageError
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.secrets import Secrets
-from cdp_stream.sinks.process import SinkJob
+from cdp_stream.sinks.supervisor import SinkJob
 from topologies.sinks import create_sink
 
 ACCOUNT: Any = SimpleNamespace(outputs=[Output("crm", "log", {}), Output("web", "log", {})])

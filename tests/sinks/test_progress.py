@@ -39,9 +39,7 @@ def test_a_stopped_connection_is_kept_and_the_others_go_on() -> None:
     progress.confirm(3, "b")
     assert progress.position == 4
     assert progress.kept() == {
-        "connections": {
-            "a": {"offset": 0, "seen": 4, "owed": 1, "since": None, "confirmed": [[2, 2]]}
-        }
+        "connections": {"a": {"offset": 0, "seen": 4, "owed": 1, "since": 0, "confirmed": [[2, 2]]}}
     }
     assert taken(progress, (4, "a"), (5, "b")) == [5]
     assert progress.owed == 2
@@ -59,9 +57,7 @@ def test_a_resumed_connection_is_read_again_and_only_it() -> None:
     assert taken(progress, (0, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "b")) == [0, 3]
     progress.settle()
     assert progress.kept() == {
-        "connections": {
-            "a": {"offset": 0, "seen": 5, "owed": 2, "since": None, "confirmed": [[2, 2]]}
-        }
+        "connections": {"a": {"offset": 0, "seen": 5, "owed": 2, "since": 0, "confirmed": [[2, 2]]}}
     }
     for offset, name in ((0, "a"), (3, "a"), (4, "b")):
         progress.confirm(offset, name)

@@ -15,7 +15,7 @@ from cdp_stream.core.connection import Connection, Output
 from cdp_stream.core.secret_names import SecretNames, names_in
 from cdp_stream.errors import UsageError
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
-from cdp_stream.sinks.outputs import check_environment, prepare, selected
+from cdp_stream.sinks.preparation import check_environment, prepare, selected
 from tests.sinks.connectors import Post
 
 ANY = SecretNames(("*",))

@@ -19,9 +19,9 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
-from cdp_stream.sinks.outputs import PreparedOutput
+from cdp_stream.sinks.preparation import PreparedOutput
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
-from cdp_stream.sinks.supervisor import Supervisor, Surroundings
+from cdp_stream.sinks.supervisor import SinkJob, Supervisor
 from tests.sinks.connectors import change
 from tests.sinks.without_kafka import Producer, state_topics
 
@@ -78,14 +78,12 @@ async def started(tmp_path: Path, *places: Place, hanging: str = "") -> Supervis
     def create(_settings: Any, output: str, _host: Any, **_more: Any) -> Any:
         return App(output == hanging)
 
-    faults, memory = state_topics(Producer())
-    settings = Settings(data_dir=tmp_path)
-    metrics = SinkMetrics(of_process=False)
-    around = Surroundings(settings, create, Secrets({}), faults, memory, Producer(), metrics)  # type: ignore[arg-type]
-    sinks = Supervisor(around)
+    faults, state = state_topics(Producer())
+    job = SinkJob(Settings(data_dir=tmp_path), create, Secrets({}))
+    sinks = Supervisor(job, faults, state, Producer(), SinkMetrics(of_process=False))  # type: ignore[arg-type]
     for place in places:
         output = Output(place.output, "place", {})
-        await sinks._start(PreparedOutput(output, place, Redaction(["a-secret"])), 1)
+        await sinks.start(PreparedOutput(output, place, Redaction(["a-secret"])), 1)
         await sinks._running[place.output].destination.deliver([change(1)], Cancellation())
     return sinks
 
@@ -103,7 +101,7 @@ async def test_one_that_cannot_be_closed_stops_nobody_else(
 ) -> None:
     bad, good = Place("bad", failure), Place("good")
     sinks = await started(tmp_path, bad, good)
-    await sinks.apply([], [], defined=None)
+    await sinks.run([], [])
     assert bad.is_closed
     assert good.is_closed
     assert sinks.failure is None
@@ -125,7 +123,7 @@ async def test_one_that_does_not_end_is_not_started_again_beside_itself(tmp_path
     sinks = await started(tmp_path, place, hanging="out")
     changed = PreparedOutput(Output("out", "place", {"retry_for": "1m"}), place, Redaction([]))
     async with asyncio.timeout(5):
-        await sinks.apply([changed], [], defined=["out"])
+        await sinks.run([changed], [])
     assert sinks.failed.is_set()
     assert isinstance(sinks.failure, BrokerError)
     assert sinks.report() == []
@@ -134,7 +132,7 @@ async def test_one_that_does_not_end_is_not_started_again_beside_itself(tmp_path
 async def test_sinks_end_with_the_topics_that_they_go_by(tmp_path: Path) -> None:
     sinks = await started(tmp_path)
     error = RuntimeError()
-    for watcher in sinks._around.faults.topic._watchers:
+    for watcher in sinks._faults.topic._watchers:
         watcher(error)
     assert sinks.failure is error
     assert sinks.failed.is_set()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
+from cdp_stream.connectors.connector import Batching
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.settings import Settings
+from cdp_stream.sinks.offsets.assignment import AssignedPartition, Assignment
+from cdp_stream.sinks.offsets.progress import Progress
+from cdp_stream.sinks.output.context import OutputContext
+from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
 from cdp_stream.sinks.state.records import fault_problem, memory_problem
@@ -44,14 +49,17 @@ class App:
     """An app whose consumer notes what is asked of it.
 
     Attributes:
+        holds_lease: whether nobody else can own its partitions.
         started: the positions of each time that partitions were to be read again.
         seeking: called each time before it is.
+        paused: the partitions that are not fetched.
     """
 
     def __init__(self) -> None:
         self.consumer = self
         self.observer = FetchObserver()
-        self.observer.lease_at = time.monotonic()
+        self.holds_lease = True
+        self.paused: set[Any] = set()
         self.started: list[dict[int, int]] = []
         self.positions: dict[int, int] = {}
         self.seeking: Callable[[], None] = lambda: None
@@ -61,11 +69,14 @@ class App:
         await asyncio.sleep(0)
         self.started.append({tp.partition: offset for tp, offset in offsets.items()})
 
+    async def fetch_at_most(self, size: int, partitions: int) -> None:
+        await asyncio.sleep(0)
+
     def pause_partitions(self, tps: Any) -> None:
-        return None
+        self.paused |= tps
 
     def resume_partitions(self, tps: Any) -> None:
-        return None
+        self.paused -= tps
 
     def advance(self, tp: Any, offset: int) -> None:
         self.positions[tp.partition] = offset
@@ -85,6 +96,32 @@ def state_topics(producer: Any) -> tuple[Faults, SinkState]:
 def sink_state(producer: Any = None) -> SinkState:
     """What sinks remember, nothing yet."""
     return state_topics(producer or Producer())[1]
+
+
+def context(destination: Any = None, **more: Any) -> OutputContext:
+    """One output, `out`, whose sink has an app of the test's own."""
+    faults, state = state_topics(producer := Producer())
+    made: dict[str, Any] = {
+        "app": App(), "settings": Settings(), "output": "out", "partitions": 1,
+        "connector": SimpleNamespace(gathering=Batching()), "destination": destination,
+        "faults": faults, "state": state, "producer": producer,
+        "metrics": SinkMetrics(of_process=False).of("out"),
+    }  # fmt: skip
+    return OutputContext(**{**made, **more})
+
+
+async def assignment(
+    of: OutputContext, *progress: Progress, saved: dict[str, Any] | None = None
+) -> Assignment:
+    """Partitions that have been delivered so far, and may be read."""
+    made = Assignment(of)
+    await made.assign({})
+    made.partitions = {
+        number: AssignedPartition(number, one, saved, of.waiting)
+        for number, one in enumerate(progress)
+    }
+    made.open()
+    return made
 
 
 async def until(wanted: Callable[[], bool]) -> None:

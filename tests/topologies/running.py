@@ -1,6 +1,7 @@
 """Worker processes, input and output of the tests that run the profiles topology on a broker."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
@@ -64,8 +67,33 @@ class Running:
         number = self.workers.index(worker)
         return (self.directory / f"worker-{number}.log").read_text()
 
+    def facts(self, worker: subprocess.Popen[bytes], name: str | None = None) -> list[Any]:
+        """The facts in a worker's log, or those of one name."""
+        # A line that is being written is a fact of the next look.
+        lines = [line for line in self.log_of(worker).splitlines(keepends=True)
+                 if line[:1] == "{" and line[-1] == "\n"]  # fmt: skip
+        found = [json.loads(line) for line in lines]
+        return [one for one in found if name in (None, one.get("fact"))]
+
     async def create_topics(self) -> None:
         await ensure_topics(self.settings)
+
+    async def delete_topics(self, *names: str) -> None:
+        """Delete topics, by default all of the prefix, and wait until the broker forgot them."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.brokers)
+        await admin.start()
+        try:
+            there = await admin.list_topics()
+            own = [name for name in there if name.startswith(self.settings.topic(""))]
+            deleted = set(names or own)
+            await admin.delete_topics(sorted(deleted))
+
+            async def gone() -> bool:
+                return not deleted.intersection(await admin.list_topics())
+
+            await eventually(gone)
+        finally:
+            await admin.close()
 
     async def produce(self, records: list[tuple[int, bytes | None, bytes]], **options: Any) -> None:
         """Append ``(partition, key, value)`` in order, with optional timestamp and headers."""
@@ -175,6 +203,12 @@ async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int
     return await asyncio.to_thread(worker.wait, within)
 
 
+async def stop(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> None:
+    """End a worker as an operator does."""
+    worker.send_signal(signal.SIGTERM)
+    assert await ended(worker, within=within) == 0
+
+
 @contextmanager
 def running(
     settings: Settings, directory: Path, kind: type[AnyRunning] = Running
@@ -196,3 +230,20 @@ def running(
             sys.stdout.write(ran.log_of(worker)[-4000:])
     if ran.keeps_invariants:
         check_invariants(settings)
+
+
+def workers_on(
+    broker: str, kind: type[Running] = Running, partitions: int = PARTITIONS, **settings: Any
+) -> Any:
+    """A fixture for a test module: workers of one prefix, on the broker of the fixture `broker`."""
+
+    @pytest.fixture
+    def ran(request: pytest.FixtureRequest, topic_prefix: str, tmp_path: Path) -> Iterator[Running]:
+        found = request.getfixturevalue(broker)
+        address = getattr(found, "direct", found)
+        made = Settings(broker=address, prefix=topic_prefix, partitions=partitions, **settings)
+        with running(made, tmp_path, kind) as workers:
+            workers.partitions = partitions
+            yield workers
+
+    return ran

@@ -3,158 +3,33 @@ killed and whoever joins; nothing is said before it is in, and then exactly the 
 """
 
 import json
-import signal
 from collections import defaultdict
-from pathlib import Path
-from random import Random
 
-import httpx
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from cdp_stream.core.planning import build_plan
-from cdp_stream.definitions import load_files
-from cdp_stream.formats.backfill_rows import BACKFILL_KEY, decode_backfill
-from cdp_stream.formats.rows import PARTITION_KEY, decode_partition
-from cdp_stream.kafka.clients.probe import free_port
-from cdp_stream.offline.replay import Replay
 from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, ended, eventually, running
-from tests.topologies.test_changing_definitions import Following
-from tests.topologies.test_worker_equals_replay import (
-    EVERYTHING,
-    CdpRunning,
-    final_state,
-    generated,
+from tests.topologies.backfilled import (
+    ACTIVE,
+    BUYER,
+    EDITED,
+    KEEN,
+    LAPSED,
+    SECOND,
+    Backfilled,
+    T,
+    defined,
+    members_of_a_replay,
+    visits,
 )
-from tests.topologies.test_worker_equals_replay import replayed as changes_of_a_replay
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, final_state, generated, replayed
+from tests.topologies.running import PARTITIONS, eventually, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-T = 1_700_000_000_000
-SECOND = 1_000
-HEAD = (
-    "version: 1\naccount: a\n"
-    "workspaces: [{id: w, lookback: 3d, inputs: [{id: web, kind: platform}]}]\naudiences:\n"
-)
-ACTIVE = "  - {id: active, criteria: {event: Visit, when: {last: 30m}}}\n"
-KEEN = "  - {id: keen, criteria: {event: Visit, count: {at_least: 5}, when: {last: 8h}}}\n"
-EDITED = "  - {id: keen, criteria: {event: Visit, count: {at_most: 4}, when: {last: 5h}}}\n"
-BUYER = "  - {id: buyer, criteria: {event: Buy, count: {at_least: 2}, when: {last: 12h}}}\n"
-LAPSED = (
-    "  - {id: lapsed, criteria: {all: [{audience: buyer}, "
-    "{event: Visit, count: {less_than: 1}, when: {last: 2h}}]}}\n"
-)
-
-
-class Backfilled(Following):
-    """A worker that can be asked how far it is."""
-
-    ports: dict[int, int]
-
-    def start(self, definitions: Path | None):
-        """With a file, or (None) following what is applied."""
-        port = free_port()
-        variables = {"CDP_METRICS_PORT": str(port), "CDP_MEMORY": "4"}
-        if definitions is None:
-            worker = self.follow(**variables)
-        else:
-            worker = self.start_cdp(definitions, **variables)
-        self.ports = {**getattr(self, "ports", {}), worker.pid: port}
-        return worker
-
-    async def asked(self, worker, path: str) -> httpx.Response | None:
-        assert worker.poll() is None, self.log_of(worker)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            try:
-                return await client.get(f"http://127.0.0.1:{self.ports[worker.pid]}{path}")
-            except httpx.TransportError:
-                return None
-
-    async def backfills(self, worker) -> dict[str, dict]:
-        answer = await self.asked(worker, "/backfill")
-        found = {} if answer is None else answer.json()
-        return {one["audience"]: one for one in found.get("audiences", ())}
-
-    async def half_read(self) -> dict[int, int]:
-        """How far the reading has been kept, in partitions where it is neither at its beginning nor
-        near its end.
-        """
-        found = {}
-        for number, rows in (await self.own_rows()).items():
-            if BACKFILL_KEY not in rows:
-                continue
-            state, end = decode_backfill(rows[BACKFILL_KEY]), decode_partition(rows[PARTITION_KEY])
-            if not state.epoch and state.start < state.position < 0.9 * end.position:
-                found[number] = state.position
-        return found
-
-    async def is_through(self, *workers) -> bool:
-        """Whether they hold all partitions, and nothing of any is left to be done."""
-        held = 0.0
-        for worker in workers:
-            answer = await self.asked(worker, "/metrics")
-            if answer is None:
-                return False
-            for line in answer.text.splitlines():
-                name, _, value = line.rpartition(" ")
-                if name == "cdp_partitions_held":
-                    held += float(value)
-                waits = name.startswith(
-                    ("cdp_definitions_histories_waiting{", "cdp_definitions_rows_waiting{")
-                )
-                if waits and float(value):
-                    return False
-        return held == self.partitions
-
-
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=Backfilled) as r:
-        yield r
-
-
-def defined(directory: Path, name: str, *audiences: str) -> Path:
-    path = directory / f"{name}.yaml"
-    path.write_text(HEAD + "".join(audiences))
-    return path
-
-
-def lines(count: int, first: int = 0, profiles: int = 2_000) -> list[bytes]:
-    """Visits and purchases, a second after each other; one in 50 comes twice. Some profiles come
-    often, others hardly ever.
-    """
-    made = []
-    for number in range(first, first + count):
-        mpid = int(profiles * Random(number).random() ** 2)
-        name = "Buy" if number % 7 == 3 else "Visit"
-        data = {"event_name": name, "source_message_id": f"m{number}"}
-        line = json.dumps(
-            {
-                "mpid": mpid,
-                "timestamp_unixtime_ms": T + number * SECOND,
-                "events": [{"event_type": "custom_event", "data": data}],
-            }
-        ).encode()
-        made += [line, line] if number % 50 == 0 else [line]
-    return made
-
-
-def replayed(definitions: Path, read: list[bytes], until: int) -> dict[str, set[int]]:
-    """Members by audience, of those that have any."""
-    account = load_files([str(definitions)]).account
-    assert account is not None
-    replay = Replay(build_plan(account), until=until)
-    for line in read:
-        replay.feed(line, [])
-    replay.finish(lambda _changes: None)
-    members = defaultdict(set)
-    for mpid, row in replay.rows.items():
-        for audience in row.members:
-            members[audience].add(mpid)
-    return dict(members)
+ran = workers_on("kafka_broker", Backfilled, clock="stream")
 
 
 async def told(ran: CdpRunning) -> dict[str, set[int]]:
@@ -178,24 +53,19 @@ async def changes(ran: CdpRunning) -> dict[str, list[dict]]:
     return found
 
 
-async def stopped(worker) -> None:
-    worker.send_signal(signal.SIGTERM)
-    assert await ended(worker) == 0
-
-
 @pytest.mark.timeout(900)
 async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ran, tmp_path):
     before = defined(tmp_path, "before", ACTIVE, KEEN)
     after = defined(tmp_path, "after", ACTIVE, KEEN, BUYER, LAPSED)
-    sent = lines(60_000)
+    sent = visits(60_000)
     await ran.create_topics()
     total = await ran.publish(sent)
     worker = ran.start(before)
     await eventually(lambda: ran.caught_up(total), within=180)
-    await stopped(worker)
+    await stop(worker)
 
     worker = ran.start(after)
-    first = lines(500, first=60_000)
+    first = visits(500, first=60_000)
     total += await ran.publish(first)
     sent += first
 
@@ -203,7 +73,7 @@ async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ra
     assert not {"buyer", "lapsed"} & set(await changes(ran))
 
     worker, other = ran.start(after), ran.start(after)
-    more = lines(500, first=60_500)
+    more = visits(500, first=60_500)
     total += await ran.publish(more)
     sent += more
     await eventually(lambda: ran.is_through(worker, other), within=180)
@@ -214,13 +84,13 @@ async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ra
         assert min(positions) == position
     began = [line for one in (worker, other) for line in ran.facts(one, "backfill_begins")]
     assert not saved.keys() & {line["partition"] for line in began}
-    last = lines(2_000, first=61_000)
+    last = visits(2_000, first=61_000)
     until = T + 64_000 * SECOND
     total += await ran.publish(last, until)
     sent += last
     await eventually(lambda: ran.caught_up(total), within=120)
 
-    expected = replayed(after, sent, until)
+    expected = members_of_a_replay(after, sent, until)
     assert min(map(len, (expected[name] for name in ("keen", "buyer", "lapsed")))) > 50
     assert await told(ran) == expected
     said = await changes(ran)
@@ -248,20 +118,20 @@ async def test_an_edit_emits_exactly_the_differences(ran, tmp_path, guarantee):
     )
     before = defined(tmp_path, "before", ACTIVE, KEEN)
     after = defined(tmp_path, "after", ACTIVE, EDITED)
-    sent, until = lines(8_000), T + 9_000 * SECOND
+    sent, until = visits(8_000), T + 9_000 * SECOND
     await ran.create_topics()
     total = await ran.publish(sent, until)
     worker = ran.start(before)
     await eventually(lambda: ran.caught_up(total), within=120)
-    await stopped(worker)
+    await stop(worker)
     already = {one["message_id"] for one in (await changes(ran))["keen"]}
-    old, new = replayed(before, sent, until), replayed(after, sent, until)
+    old, new = members_of_a_replay(before, sent, until), members_of_a_replay(after, sent, until)
     assert old["keen"] - new["keen"]
     assert new["keen"] - old["keen"]
 
     worker = ran.start(after)
     await eventually(lambda: ran.is_through(worker), within=120)
-    await stopped(worker)
+    await stop(worker)
     said = await changes(ran)
     fresh = [one for one in said["keen"] if one["message_id"] not in already]
     assert {int(one["mpid"]) for one in fresh if one["action"] == "delete"} == (
@@ -278,12 +148,12 @@ async def test_an_edit_emits_exactly_the_differences(ran, tmp_path, guarantee):
 async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
     before = defined(tmp_path, "before", ACTIVE)
     after = defined(tmp_path, "after", ACTIVE, BUYER)
-    sent, until = lines(8_000), T + 9_000 * SECOND
+    sent, until = visits(8_000), T + 9_000 * SECOND
     await ran.create_topics()
     total = await ran.publish(sent, until)
     worker = ran.start(before)
     await eventually(lambda: ran.caught_up(total), within=120)
-    await stopped(worker)
+    await stop(worker)
     records = await ran.read("events")
     admin = AIOKafkaAdminClient(bootstrap_servers=ran.settings.brokers)
     await admin.start()
@@ -297,7 +167,7 @@ async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
 
     worker = ran.start(after)
     await eventually(lambda: ran.is_through(worker), within=120)
-    await stopped(worker)
+    await stop(worker)
     facts = ran.log_of(worker)
     assert facts.count("backfill_log_is_shorter") == PARTITIONS
     left = [
@@ -306,8 +176,8 @@ async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
         for record in found
         if record.offset >= 1_000 and record.value
     ]
-    expected = replayed(after, left, until)["buyer"]
-    assert expected != replayed(after, sent, until)["buyer"]
+    expected = members_of_a_replay(after, left, until)["buyer"]
+    assert expected != members_of_a_replay(after, sent, until)["buyer"]
     assert (await told(ran))["buyer"] == expected
 
 
@@ -330,7 +200,7 @@ async def test_every_criterion_applied_to_a_running_worker_ends_as_in_a_replay(r
     total += await ran.publish([], until)
     await eventually(lambda: ran.caught_up(total), within=120)
 
-    expected = final_state(changes_of_a_replay(EVERYTHING, sent, until))
+    expected = final_state(replayed(EVERYTHING, sent, until))
     assert len({key.rpartition(":")[0] for key in expected}) > 10
     found = {key: json.loads(value) for key, value in (await ran.published_state()).items()}
     assert found.keys() == expected.keys()

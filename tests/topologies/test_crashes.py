@@ -4,44 +4,16 @@ What comes twice under it is an output that was written before a crash, the same
 """
 
 import random
-import signal
 
 import pytest
 
-from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, Running, ended, eventually, running
+from tests.topologies.counted import counts_of, latest_state, numbered, outputs_of
+from tests.topologies.running import PARTITIONS, Running, ended, eventually, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(
-        broker=kafka_broker, prefix=topic_prefix, clock="stream", guarantee="at-least-once"
-    )
-    with running(settings, tmp_path) as r:
-        yield r
-
-
-def numbered(total: int) -> list[tuple[int, bytes, bytes]]:
-    return [(n % PARTITIONS, b"key-%d" % (n % 97 * PARTITIONS + n % PARTITIONS), b"%d" % n)
-            for n in range(total)]  # fmt: skip
-
-
-def expected(records: list[tuple[int, bytes, bytes]]) -> set[tuple[bytes, bytes]]:
-    counts: dict[bytes, int] = {}
-    outputs = set()
-    for _, key, value in records:
-        counts[key] = counts.get(key, 0) + 1
-        outputs.add((key, b"%d:%s" % (counts[key], value)))
-    return outputs
-
-
-def final_counts(records: list[tuple[int, bytes, bytes]]) -> dict[bytes, bytes]:
-    counts: dict[bytes, int] = {}
-    for _, key, _ in records:
-        counts[b"count:" + key] = counts.get(b"count:" + key, 0) + 1
-    return {key: b"%d" % count for key, count in counts.items()}
+ran = workers_on("kafka_broker", clock="stream", guarantee="at-least-once")
 
 
 async def feed(ran: Running, total: int, *, parts: int = 1) -> set[tuple[bytes, bytes]]:
@@ -49,12 +21,7 @@ async def feed(ran: Running, total: int, *, parts: int = 1) -> set[tuple[bytes, 
     size = -(-total // parts)
     for start in range(0, total, size):
         await ran.produce(records[start : start + size])
-    return expected(records)
-
-
-async def latest_state(ran: Running) -> dict[bytes, bytes]:
-    read = await ran.read("membership-state")
-    return {record.key: record.value for records in read.values() for record in records}
+    return outputs_of(records)
 
 
 async def test_one_worker_counts_every_record_once(ran):
@@ -65,8 +32,7 @@ async def test_one_worker_counts_every_record_once(ran):
     values = await ran.values()
     assert set(values) == outputs
     assert set(values.values()) == {1}
-    worker.send_signal(signal.SIGTERM)
-    assert await ended(worker, within=10) == 0
+    await stop(worker, within=15)
 
 
 async def test_kill_9_again_and_again_loses_and_doubles_nothing(ran):
@@ -87,8 +53,8 @@ async def test_kill_9_again_and_again_loses_and_doubles_nothing(ran):
         await ended(worker)
     ran.start_worker()
     await eventually(lambda: ran.caught_up(len(records)))
-    assert set(await ran.values()) == expected(records)
-    assert await latest_state(ran) == final_counts(records)
+    assert set(await ran.values()) == outputs_of(records)
+    assert await latest_state(ran) == counts_of(records)
 
 
 async def test_workers_come_and_go_in_mid_stream(ran):
@@ -102,12 +68,11 @@ async def test_workers_come_and_go_in_mid_stream(ran):
     third = ran.start_worker()
     await ran.produce(records[20_000:40_000])
     second.kill()
-    first.send_signal(signal.SIGTERM)
-    assert await ended(first, within=10) == 0
+    await stop(first, within=15)
     ran.start_worker()
     await ran.produce(records[40_000:])
     await eventually(lambda: ran.caught_up(total))
-    assert set(await ran.values()) == expected(records)
+    assert set(await ran.values()) == outputs_of(records)
     assert third.poll() is None
 
 

@@ -1,22 +1,16 @@
 """One worker on the embedded broker: what a newcomer runs, and the quick test of the whole path."""
 
 import json
-import signal
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, ended, eventually, running
+from tests.topologies.running import PARTITIONS, ended, eventually, stop, workers_on
 
 pytestmark = pytest.mark.embedded
 
 
-@pytest.fixture
-def ran(embedded_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=embedded_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path) as r:
-        yield r
+ran = workers_on("embedded_broker", clock="stream")
 
 
 async def test_one_worker_stops_and_goes_on_where_it_was(ran):
@@ -25,8 +19,7 @@ async def test_one_worker_stops_and_goes_on_where_it_was(ran):
     await ran.produce(records[:2_000], timestamp_ms=1_000)
     worker = ran.start_worker()
     await eventually(lambda: ran.caught_up(2_000))
-    worker.send_signal(signal.SIGTERM)
-    assert await ended(worker, within=10) == 0
+    await stop(worker)
     assert await members(ran) == 0
     await ran.produce(records[2_000:], timestamp_ms=2_000)
     await ran.produce([(n, None, b"") for n in range(PARTITIONS)], headers=[("time", b"9000")])

@@ -8,16 +8,9 @@ import pytest
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
-from tests.topologies.running import ended, eventually, running
-from tests.topologies.test_worker_equals_replay import (
-    EVERYTHING,
-    CdpRunning,
-    final_state,
-    generated,
-    in_replay_order,
-    published,
-    replayed,
-)
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, final_state, generated, in_replay_order, replayed
+from tests.topologies.running import ended, eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -29,11 +22,7 @@ BRIEF = (
 )
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
+ran = workers_on("kafka_broker", CdpRunning, clock="stream")
 
 
 async def test_a_disk_that_is_full_ends_the_worker_which_goes_on_with_more_room(ran, small_disk):
@@ -91,7 +80,7 @@ async def test_a_clock_that_kafka_does_not_believe_ends_the_worker(ran, jumping_
 
 
 async def equals_replay(ran, lines, until):
-    messages = await published(ran)
+    messages = await ran.published()
     changes = replayed(EVERYTHING, lines, until)
     assert in_replay_order(messages) == changes
     assert set(messages.values()) == {1}

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -11,11 +10,10 @@ from rocksdict import Options
 
 from cdp_stream.cli.erase import command
 from cdp_stream.kafka.produce import Routing
-from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_partition import RocksPartition
 from cdp_stream.wall_clock import wall_ms
-from tests.topologies.running import ended, eventually, running
-from tests.topologies.test_worker_equals_replay import CdpRunning
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.running import eventually, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -36,11 +34,7 @@ QUICKLY_COMPACTED = {
 }
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="wall")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
+ran = workers_on("kafka_broker", CdpRunning, clock="wall")
 
 
 def partition_of(mpid):
@@ -125,8 +119,7 @@ async def test_a_worker_that_was_away_for_two_days_does_not_bring_an_erased_prof
     first = ran.start_cdp(definitions, data="data-0")
     total = await ran.publish([visit(5), visit(5)])
     await eventually(lambda: ran.caught_up(total))
-    first.send_signal(signal.SIGTERM)
-    assert await ended(first) == 0
+    await stop(first)
     leave_for_two_days(ran.directory / "data-0" / ran.settings.topic("profiles-changelog"))
 
     second = ran.start_cdp(definitions, data="data-1")
@@ -143,8 +136,7 @@ async def test_a_worker_that_was_away_for_two_days_does_not_bring_an_erased_prof
         return all(record.key != b"5" for record in records)
 
     await eventually(forgotten)
-    second.send_signal(signal.SIGTERM)
-    assert await ended(second) == 0
+    await stop(second)
 
     third = ran.start_cdp(definitions, data="data-0")
     total += await ran.publish([visit(5)])

@@ -1,7 +1,6 @@
 """Exactly-once on Apache Kafka: who reads committed records sees each once, whatever happens."""
 
 import gzip
-import json
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -9,62 +8,19 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, Running, ended, eventually, running
+from tests.topologies.counted import getting_to, numbered, published_once
+from tests.topologies.running import Running, ended, eventually, running, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path) as r:
-        yield r
-
-
-def numbered(total: int, start: int = 0) -> list[tuple[int, bytes, bytes]]:
-    return [(n % PARTITIONS, b"key-%d" % (n % 97 * PARTITIONS + n % PARTITIONS), b"%d" % n)
-            for n in range(start, start + total)]  # fmt: skip
-
-
-async def published_once(ran: Running, records: list[tuple[int, bytes, bytes]]) -> None:
-    """Every output once, the newest state, and rows, position and outputs of the same records."""
-    counts: dict[bytes, int] = {}
-    outputs = set()
-    for _, key, value in records:
-        counts[key] = counts.get(key, 0) + 1
-        outputs.add((key, b"%d:%s" % (counts[key], value)))
-    values = await ran.values()
-    assert set(values.values()) == {1}
-    assert set(values) == outputs
-    state = {
-        record.key: record.value
-        for found in (await ran.read("membership-state")).values()
-        for record in found
-    }
-    assert state == {b"count:" + key: b"%d" % count for key, count in counts.items()}
-    for number, found in (await ran.read("profiles-changelog")).items():
-        rows = {record.key: record.value for record in found}
-        rows.pop(b"~input")
-        position = int(rows.pop(b"~partition").split(b":")[1])
-        assert position + 1 == (await ran.committed())[number]
-        assert rows == {key: b"%d" % count for key, count in counts.items() if key in rows}
-
-
-def getting_to(ran: Running, outputs: int) -> Callable[[], Awaitable[bool]]:
-    """Whether so many outputs were written; a worker that has ended is not waited for."""
-
-    async def reached() -> bool:
-        newest = ran.workers[-1]
-        assert newest.poll() is None, ran.log_of(newest)
-        return await ran.count("memberships") >= outputs
-
-    return reached
+ran = workers_on("kafka_broker", clock="stream")
 
 
 def is_assigned(ran: Running, worker) -> Callable[[], Awaitable[bool]]:
     async def assigned() -> bool:
         assert worker.poll() is None, ran.log_of(worker)
-        return told(ran, worker, "partitions_assigned")
+        return bool(ran.facts(worker, "partitions_assigned"))
 
     return assigned
 
@@ -89,14 +45,6 @@ async def produce_until_stopped(ran: Running, worker, each: int = 5_000) -> int:
 
     await eventually(is_stopped)
     return produced
-
-
-def facts(ran: Running, worker) -> list[dict[str, object]]:
-    return [json.loads(line) for line in ran.log_of(worker).splitlines() if line.startswith("{")]
-
-
-def told(ran: Running, worker, fact: str) -> bool:
-    return any(line["fact"] == fact for line in facts(ran, worker))
 
 
 async def test_kill_9_in_mid_stream_again_and_again(ran):
@@ -133,11 +81,11 @@ async def test_a_stopped_worker_that_lost_its_partitions_cannot_write(ran):
 
     async def is_back():
         assert stopped.poll() is None, ran.log_of(stopped)
-        return sum(line["fact"] == "partitions_assigned" for line in facts(ran, stopped)) > 1
+        return len(ran.facts(stopped, "partitions_assigned")) > 1
 
     await eventually(is_back)
-    assert told(ran, stopped, "partition_lost")
-    assert not told(ran, other, "partition_lost")
+    assert ran.facts(stopped, "partition_lost")
+    assert not ran.facts(other, "partition_lost")
     assert (stopped.poll(), other.poll()) == (None, None)
 
 
@@ -150,8 +98,7 @@ async def test_workers_join_and_leave_under_load(ran):
     third = ran.start_worker()
     await ran.produce(records[20_000:40_000])
     second.kill()
-    first.send_signal(signal.SIGTERM)
-    assert await ended(first, within=10) == 0
+    await stop(first, within=15)
     ran.start_worker()
     await ran.produce(records[40_000:])
     await eventually(lambda: ran.caught_up(len(records)))
@@ -209,8 +156,7 @@ async def test_a_worker_goes_on_from_what_at_least_once_left_and_back(ran):
         await ran.produce(records[part * 2_000 : (part + 1) * 2_000])
         worker = ran.start_worker(guarantee=guarantee)
         await eventually(lambda part=part: ran.caught_up((part + 1) * 2_000))
-        worker.send_signal(signal.SIGTERM)
-        assert await ended(worker, within=10) == 0
+        await stop(worker, within=15)
     await published_once(ran, records)
 
 

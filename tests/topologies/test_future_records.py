@@ -7,10 +7,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.kafka.clients.probe import free_port
-from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
-from tests.topologies.running import PARTITIONS, eventually, running
-from tests.topologies.test_worker_equals_replay import CdpRunning
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.running import PARTITIONS, eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -25,11 +24,7 @@ PLACE = 3
 CENTURY = 100 * 365 * 86_400_000
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="wall")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
+ran = workers_on("kafka_broker", CdpRunning, clock="wall")
 
 
 async def create_lenient_input(settings):

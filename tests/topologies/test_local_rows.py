@@ -8,36 +8,18 @@ import signal
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.offline.generate import Shape, generate
-from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, ended, eventually, running
-from tests.topologies.test_worker_equals_replay import (
-    EVERYTHING,
-    CdpRunning,
-    final_state,
-    generated,
-    in_replay_order,
-    published,
-    replayed,
-)
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, final_state, generated, in_replay_order, replayed
+from tests.topologies.running import PARTITIONS, ended, eventually, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 CHANGELOG = "profiles-changelog"
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
-
-
-def facts(ran, worker, name):
-    lines = [json.loads(line) for line in ran.log_of(worker).splitlines() if line[:1] == "{"]
-    return [line for line in lines if line["fact"] == name]
+ran = workers_on("kafka_broker", CdpRunning, clock="stream")
 
 
 def damage(path: Path, how: str, draw: random.Random) -> None:
@@ -72,12 +54,12 @@ async def test_rows_deleted_or_damaged_between_runs_change_nothing(ran, ends):
                     damage(data / str(partition), how, draw)
         worker = ran.start_cdp(data="data-0")
         await eventually(lambda total=total: ran.caught_up(total))
-        rebuilt = {fact["partition"] for fact in facts(ran, worker, "local_rows_rebuilt")}
+        rebuilt = {fact["partition"] for fact in ran.facts(worker, "local_rows_rebuilt")}
         assert rebuilt == ({1, 3} if how in ("flipped", "cut") else set())
         worker.send_signal(ends)
         await ended(worker)
     changes = replayed(EVERYTHING, lines, until)
-    assert in_replay_order(await published(ran)) == changes
+    assert in_replay_order(await ran.published()) == changes
     assert await ran.published_state() == final_state(changes)
 
 
@@ -90,13 +72,12 @@ async def test_a_worker_that_stopped_in_order_reads_nothing_again(ran):
         await eventually(lambda: ran.caught_up(total))
 
         async def assigned(worker=worker):
-            return bool(facts(ran, worker, "partitions_assigned"))
+            return bool(ran.facts(worker, "partitions_assigned"))
 
         await eventually(assigned)
-        (fact,) = facts(ran, worker, "partitions_assigned")
+        (fact,) = ran.facts(worker, "partitions_assigned")
         assert fact["changelog_records"] <= records
-        worker.send_signal(signal.SIGTERM)
-        assert await ended(worker) == 0
+        await stop(worker)
 
 
 async def test_two_workers_do_not_share_a_data_directory(ran):
@@ -110,7 +91,7 @@ async def test_two_workers_do_not_share_a_data_directory(ran):
 
 
 async def _is_assigned(ran, worker):
-    return bool(facts(ran, worker, "partitions_assigned"))
+    return bool(ran.facts(worker, "partitions_assigned"))
 
 
 async def test_rows_of_a_topic_that_was_made_anew_are_not_taken(ran):
@@ -121,24 +102,14 @@ async def test_rows_of_a_topic_that_was_made_anew_are_not_taken(ran):
     await eventually(lambda: ran.caught_up(total))
     worker.send_signal(signal.SIGTERM)
     await ended(worker)
-    admin = AIOKafkaAdminClient(bootstrap_servers=ran.settings.brokers)
-    await admin.start()
-    topics = await admin.list_topics()
-    await admin.delete_topics([name for name in topics if name.startswith(ran.settings.prefix)])
-
-    async def gone():
-        names = await admin.list_topics()
-        return not any(name.startswith(ran.settings.prefix) for name in names)
-
-    await eventually(gone)
-    await admin.close()
+    await ran.delete_topics()
     await ran.create_topics()
     total = await ran.publish(lines, until)
     worker = ran.start_cdp(data="data-0")
     await eventually(lambda: ran.caught_up(total))
-    reasons = [fact["reason"] for fact in facts(ran, worker, "local_rows_rebuilt")]
+    reasons = [fact["reason"] for fact in ran.facts(worker, "local_rows_rebuilt")]
     assert [reason[:18] for reason in reasons] == ["foreign: topic_id "] * PARTITIONS
-    assert in_replay_order(await published(ran)) == replayed(EVERYTHING, lines, until)
+    assert in_replay_order(await ran.published()) == replayed(EVERYTHING, lines, until)
 
 
 async def test_a_full_disk_ends_the_worker_and_loses_nothing(ran):
@@ -156,4 +127,4 @@ async def test_a_full_disk_ends_the_worker_and_loses_nothing(ran):
     ran.start_cdp(data="data-0")
     await eventually(lambda: ran.caught_up(total))
     changes = replayed(EVERYTHING, lines, until)
-    assert in_replay_order(await published(ran)) == changes
+    assert in_replay_order(await ran.published()) == changes

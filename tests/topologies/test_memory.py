@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.settings import Settings
-from tests.topologies.running import ended, eventually, running
-from tests.topologies.test_worker_equals_replay import (
-    CdpRunning,
-    in_replay_order,
-    published,
-    replayed,
-)
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import in_replay_order, replayed
+from tests.topologies.running import ended, eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-PARTITIONS = 32
+ran = workers_on("kafka_broker", CdpRunning, partitions=32, clock="stream")
+
 PROFILES = 180
 START = 1_700_000_000_000
 MEMORY_MIB = 1024
@@ -66,20 +62,7 @@ def most_resident_mib(worker) -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) / 1024
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(
-        broker=kafka_broker,
-        prefix=topic_prefix,
-        clock="stream",
-        partitions=PARTITIONS,
-    )
-    with running(settings, tmp_path, kind=CdpRunning) as made:
-        made.partitions = PARTITIONS
-        yield made
-
-
-async def test_full_profiles_in_many_partitions_and_a_kill_in_mid_backlog_stay_within_memory(ran):
+async def test_full_profiles_in_many_partitions_and_a_kill_stay_within_memory(ran):
     definitions = ran.directory / "definitions.yaml"
     definitions.write_text(json.dumps(DEFINITIONS), encoding="utf-8")
     sent = lines()
@@ -95,7 +78,7 @@ async def test_full_profiles_in_many_partitions_and_a_kill_in_mid_backlog_stay_w
     most.append(most_resident_mib(second))
     changes = replayed(definitions, sent, None)
     assert len(changes) == 2 * PROFILES
-    messages = await published(ran)
+    messages = await ran.published()
     assert in_replay_order(messages) == changes
     assert set(messages.values()) == {1}
     assert max(most) < MEMORY_MIB

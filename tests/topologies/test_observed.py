@@ -1,23 +1,18 @@
 """What a running worker says of itself: when it is ready, and how far behind now it is."""
 
-import signal
-
 import httpx
 import pytest
 
 from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, ended, eventually, running
-from tests.topologies.test_changing_definitions import FIRST, Following
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import FIRST
+from tests.topologies.running import PARTITIONS, eventually, running, stop, workers_on
 
 pytestmark = pytest.mark.embedded
 
 
-@pytest.fixture
-def ran(embedded_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=embedded_broker, prefix=topic_prefix, clock="wall")
-    with running(settings, tmp_path) as r:
-        yield r
+ran = workers_on("embedded_broker", clock="wall")
 
 
 def values(text, name):
@@ -61,8 +56,7 @@ async def test_a_worker_is_ready_when_it_has_its_partitions_and_tells_how_fresh_
         assert values(told, "cdp_changelog_rows_total")[""] >= 200
         (info,) = values(told, "cdp_worker_info{")
         assert 'guarantee="at-least-once"' in info  # the embedded broker has no transactions
-    worker.send_signal(signal.SIGTERM)
-    assert await ended(worker, within=10) == 0
+    await stop(worker)
 
 
 async def test_a_worker_that_waits_for_definitions_is_live_and_not_ready(
@@ -70,8 +64,8 @@ async def test_a_worker_that_waits_for_definitions_is_live_and_not_ready(
 ):
     settings = Settings(broker=embedded_broker, prefix=topic_prefix, guarantee="at-least-once")
     port = free_port()
-    with running(settings, tmp_path, kind=Following) as ran:
-        worker = ran.follow(CDP_METRICS_PORT=str(port))
+    with running(settings, tmp_path, kind=CdpRunning) as ran:
+        worker = ran.start_cdp(None, CDP_METRICS_PORT=str(port))
         url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
 
@@ -86,5 +80,4 @@ async def test_a_worker_that_waits_for_definitions_is_live_and_not_ready(
             assert "cdp_ready 0.0" in (await client.get("/metrics")).text
             await ran.apply(FIRST, 1)
             await eventually(lambda: answers("/readyz", 200))
-        worker.send_signal(signal.SIGTERM)
-        assert await ended(worker) == 0
+        await stop(worker)

@@ -9,9 +9,8 @@ import pytest
 from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.kafka.clients.probe import free_port
 from cdp_stream.settings import Settings
-from tests.topologies.running import ended, eventually, running
-from tests.topologies.test_exactly_once import facts
-from tests.topologies.test_worker_equals_replay import CdpRunning
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.running import eventually, running, stop
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -59,7 +58,7 @@ async def test_a_broker_that_is_away_is_one_fact_and_its_return_another(own_kafk
                 return (answer.status_code, answer.json()["broker"]) == (status, broker)
 
             def told():
-                return [line["fact"] for line in facts(ran, worker)]
+                return [line["fact"] for line in ran.facts(worker)]
 
             await eventually(lambda: answers(200, True))
 
@@ -80,5 +79,4 @@ async def test_a_broker_that_is_away_is_one_fact_and_its_return_another(own_kafk
                 lambda: os.kill(own_kafka.pid, signal.SIGCONT),
             )
             await goes_away(own_kafka.kill, own_kafka.start)
-        worker.send_signal(signal.SIGTERM)
-        assert await ended(worker, within=15) == 0
+        await stop(worker, within=15)

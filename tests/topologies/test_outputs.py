@@ -2,7 +2,6 @@
 
 import json
 import random
-import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from cdp_stream.core.telling import Emission
 from cdp_stream.definitions import load_files
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.output import OutputEncoder
-from cdp_stream.settings import Settings
-from tests.topologies.running import ended, eventually, running
-from tests.topologies.test_worker_equals_replay import CdpRunning, published, replayed
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import replayed
+from tests.topologies.running import ended, eventually, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -49,11 +48,7 @@ LATER = DEFINITIONS.replace("outputs:\n", "outputs:\n  - {id: more, connector: l
 )
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
+ran = workers_on("kafka_broker", CdpRunning, clock="stream")
 
 
 def stream(total: int) -> tuple[list[bytes], int]:
@@ -158,7 +153,7 @@ async def test_kill_9_loses_and_doubles_nothing_of_what_outputs_are_told(ran, tm
         assert by_profile(found) == by_profile(messages)
         assert guarantee != "exactly-once" or len(found) == len(messages)
     # What has a counterpart in the memberships is there with it.
-    changes = {json.loads(value)["message_id"] for value in await published(ran)}
+    changes = {json.loads(value)["message_id"] for value in await ran.published()}
     assert changes == {
         json.loads(value)["message_id"] for value in replayed(definitions, lines, until)
     }
@@ -172,8 +167,7 @@ async def test_an_output_that_comes_later_gets_its_topic_and_every_member(ran, t
     total = await ran.publish(lines)
     worker = ran.start_cdp(definitions, "--only", "profiles")
     await eventually(lambda: ran.caught_up(total))
-    worker.send_signal(signal.SIGTERM)
-    assert await ended(worker) == 0
+    await stop(worker)
     definitions.write_text(LATER)
     worker = ran.start_cdp(definitions, "--only", "profiles")
     marked = total + await ran.publish([], START + 2_000 * 1_000)

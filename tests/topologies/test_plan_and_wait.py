@@ -10,8 +10,9 @@ from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.member_counts import members_of
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
+from tests.brokers.fixtures import EITHER
+from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.running import PARTITIONS, eventually, running
-from tests.topologies.test_changing_definitions import Following
 
 START = 1_700_000_000_000
 FIRST = """version: 1
@@ -43,27 +44,28 @@ def batches() -> list[bytes]:
     ]
 
 
-async def versions(ran: Following) -> list[tuple[str, bool]]:
+async def versions(ran: CdpRunning) -> list[tuple[str, bool]]:
     """Of each partition the version that it says is in force, and whether all rows are under it."""
     rows = [decode_definitions(own[DEFINITIONS_KEY]) for own in (await ran.own_rows()).values()]
     return [(row.version, row.swept == row.epoch) for row in rows]
 
 
-@pytest.mark.parametrize("where", ["kafka_broker", "embedded_broker"])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", EITHER)
 async def test_what_would_change_is_shown_and_waited_for(where, request, topic_prefix, tmp_path):
     guarantee = "exactly-once" if where == "kafka_broker" else "at-least-once"
     settings = Settings(
         broker=request.getfixturevalue(where), prefix=topic_prefix, clock="stream",
         guarantee=guarantee,
     )  # fmt: skip
-    with running(settings, tmp_path, kind=Following) as ran:
+    with running(settings, tmp_path, kind=CdpRunning) as ran:
         await ran.create_topics()
         total = await ran.publish(batches(), START + 1_000)
         code, _, errors = await ran.cdp("apply", FIRST, "--yes", "--wait", "--timeout", "1s")
         assert code == 3
         assert "version 1 is applied, and was not in force everywhere within 1 s" in errors
         assert f"of {PARTITIONS} partitions: {PARTITIONS} not taken over yet" in errors
-        ran.follow()
+        ran.start_cdp(None)
         # Nothing is left to apply, and there is something to wait for.
         code, out, errors = await ran.cdp("apply", FIRST, "--yes", "--wait")
         assert code == 0, errors
@@ -97,6 +99,7 @@ async def test_what_would_change_is_shown_and_waited_for(where, request, topic_p
         assert (code, "Nothing to change" in out) == (0, True)
 
 
+@pytest.mark.kafka
 async def test_of_very_many_memberships_none_is_counted_unless_asked_to(kafka_broker, topic_prefix):
     settings = Settings(broker=kafka_broker, prefix=topic_prefix)
     assert await members_of(settings, {"a"}, at_most=10) == {}

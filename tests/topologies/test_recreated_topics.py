@@ -3,16 +3,13 @@ so is a position of the group that is ahead of the rows.
 """
 
 import asyncio
-import signal
 from dataclasses import replace
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
-from cdp_stream.kafka.runtime.process import serve_app, stop_app
-from cdp_stream.settings import Settings
+from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from tests.kafka.counting import CountingProcessor
-from tests.topologies.running import Running, ended, eventually, running
+from tests.topologies.running import Running, ended, eventually, stop, workers_on
 from topologies.profiles import create_app
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -22,18 +19,7 @@ class Recreating(Running):
     keeps_invariants = False  # rows are gone, and the group's position stays
 
     async def recreate(self, suffix: str) -> None:
-        name = self.settings.topic(suffix)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.brokers)
-        await admin.start()
-        try:
-            await admin.delete_topics([name])
-
-            async def gone() -> bool:
-                return name not in await admin.list_topics()
-
-            await eventually(gone)
-        finally:
-            await admin.close()
+        await self.delete_topics(self.settings.topic(suffix))
         await self.create_topics()
 
     async def send(self, count: int) -> None:
@@ -42,8 +28,7 @@ class Recreating(Running):
     async def run_and_stop(self, total: int) -> None:
         worker = self.start_worker()
         await eventually(lambda: self.caught_up(total))
-        worker.send_signal(signal.SIGTERM)
-        assert await ended(worker, within=10) == 0
+        await stop(worker)
 
     async def refusal(self, **flags) -> str:
         worker = self.start_worker(**flags)
@@ -51,11 +36,7 @@ class Recreating(Running):
         return self.log_of(worker)
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=Recreating) as r:
-        yield r
+ran = workers_on("kafka_broker", Recreating, clock="stream")
 
 
 @pytest.mark.parametrize("count", [8, 40, 80])

@@ -10,10 +10,8 @@ import pytest
 
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.partition.placement import hash_of
-from cdp_stream.settings import Settings
-from tests.topologies.running import eventually, running
-from tests.topologies.test_exactly_once import facts
-from tests.topologies.test_worker_equals_replay import CdpRunning
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.running import eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -85,11 +83,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
+ran = workers_on("kafka_broker", CdpRunning, clock="stream")
 
 
 async def rejected(ran, sent):
@@ -130,14 +124,13 @@ async def test_a_bad_record_is_published_unchanged_with_its_reason(ran):
 async def test_misplaced_records_are_a_fact_in_the_log(ran):
     await rejected(ran, [(b"2", batch(mpid=2), []), (b"7", batch(), []), (b"2", b"", [ERASE])])
 
-    async def is_told():
-        return "records_misplaced" in ran.log_of(ran.workers[0])
+    async def is_logged():
+        return ran.facts(ran.workers[0], "records_misplaced")
 
-    await eventually(is_told)
-    (fact,) = [line for line in ran.log_of(ran.workers[0]).splitlines() if "misplaced" in line]
-    told = json.loads(fact)
-    assert (told["partitions"], told["level"]) == ([PLACE], "warning")
-    assert 1 <= told["records"] <= 2
+    await eventually(is_logged)
+    (fact,) = ran.facts(ran.workers[0], "records_misplaced")
+    assert (fact["partitions"], fact["level"]) == ([PLACE], "warning")
+    assert 1 <= fact["records"] <= 2
 
 
 async def test_text_that_is_not_json_is_published_unchanged(ran):
@@ -185,7 +178,7 @@ async def test_what_was_rejected_is_told_and_counts_once_it_is_sent_again(ran, t
     for _ in range(3):
         await ran.produce([(partition, b"7", visit)], headers=came)
     await eventually(lambda: ran.caught_up(3))
-    (told,) = [line for line in facts(ran, worker) if line["fact"] == "records_rejected"]
+    (told,) = ran.facts(worker, "records_rejected")
     assert (told["reason"], told["count"] in {1, 2, 3}) == ("unknown_input", True)
     assert "        3  unknown_input" in await cdp("rejected")
     asked = ("rejected", "resend", "--reason", "unknown_input", "--json")
@@ -195,8 +188,7 @@ async def test_what_was_rejected_is_told_and_counts_once_it_is_sent_again(ran, t
     await cdp("apply", str(file), "--yes")
 
     async def is_in_force():
-        versions = [line for line in facts(ran, worker) if line["fact"] == "definitions_read"]
-        return versions[-1]["version"] == "2"
+        return ran.facts(worker, "definitions_read")[-1]["version"] == "2"
 
     await eventually(is_in_force)
     assert json.loads(await cdp(*asked)) == {"sent": 3, "left_out": {}}

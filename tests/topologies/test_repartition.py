@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -15,8 +14,7 @@ from aiokafka import AIOKafkaProducer
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.produce import Publisher, Routing
 from cdp_stream.settings import Settings
-from tests.topologies.running import PARTITIONS, ended, eventually, running
-from tests.topologies.test_backfill import (
+from tests.topologies.backfilled import (
     ACTIVE,
     BUYER,
     KEEN,
@@ -25,18 +23,12 @@ from tests.topologies.test_backfill import (
     Backfilled,
     T,
     defined,
+    members_of_a_replay,
+    visits,
 )
-from tests.topologies.test_backfill import lines as visits
-from tests.topologies.test_backfill import replayed as members_of_a_replay
-from tests.topologies.test_worker_equals_replay import (
-    EVERYTHING,
-    CdpRunning,
-    final_state,
-    generated,
-    in_replay_order,
-    published,
-    replayed,
-)
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, final_state, generated, in_replay_order, replayed
+from tests.topologies.running import PARTITIONS, ended, eventually, running, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -62,10 +54,6 @@ class Moving(CdpRunning):
         out, err = await asyncio.to_thread(process.communicate)
         return process.returncode, out + err
 
-    async def stop(self, worker: subprocess.Popen[bytes]) -> None:
-        worker.send_signal(signal.SIGTERM)
-        assert await ended(worker) == 0
-
     async def rows(self, suffix: str) -> dict[int, dict[bytes, bytes]]:
         found = {}
         for number, records in (await self.read(suffix)).items():
@@ -74,11 +62,7 @@ class Moving(CdpRunning):
         return found
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=Moving) as r:
-        yield r
+ran = workers_on("kafka_broker", Moving, clock="stream")
 
 
 async def test_interrupted_in_mid_stream_it_goes_on_and_the_changes_are_those_of_replay(ran):
@@ -91,7 +75,7 @@ async def test_interrupted_in_mid_stream_it_goes_on_and_the_changes_are_those_of
     await eventually(lambda: ran.caught_up(total))
     code, told = await ran.repartition()
     assert (code, "stop all workers" in told) == (3, True), told
-    await ran.stop(worker)
+    await stop(worker)
     code, told = await ran.repartition("--dry-run", "--json")
     assert code == 0, told
     assert json.loads(told)["profiles"] > 100
@@ -106,7 +90,7 @@ async def test_interrupted_in_mid_stream_it_goes_on_and_the_changes_are_those_of
     total += 2 + await ran.publish(lines[more:], until)
     ran.start_cdp(data="kept")
     await eventually(lambda: ran.caught_up(total))
-    messages = await published(ran)
+    messages = await ran.published()
     changes = replayed(EVERYTHING, lines, until)
     assert in_replay_order(messages) == changes
     assert set(messages.values()) == {1}
@@ -243,4 +227,4 @@ async def history_after_two_moves(ran, directory):
 async def worked(ran, definitions):
     worker = ran.start(definitions)
     await eventually(ran.has_read_all)
-    await ran.stop(worker)
+    await stop(worker)

@@ -6,7 +6,6 @@ it. Until then it answers fetches as if its log ended before them.
 """
 
 import asyncio
-import signal
 from contextlib import asynccontextmanager
 
 import pytest
@@ -20,13 +19,9 @@ from cdp_stream.wall_clock import wall_ms
 from tests.brokers.cluster import NODES, running_cluster
 from tests.brokers.records import write
 from tests.chaos.compare import differing_changes, differing_state, read_committed
-from tests.topologies.running import PARTITIONS, Running, ended, eventually, running
-from tests.topologies.test_worker_equals_replay import (
-    EVERYTHING,
-    CdpRunning,
-    generated,
-    replayed,
-)
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, generated, replayed
+from tests.topologies.running import PARTITIONS, Running, eventually, running, stop
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -206,8 +201,7 @@ async def test_a_worker_does_not_take_its_input_for_another_where_a_new_leader_g
         await eventually(lambda: is_assigned(ran, first))
         await ran.produce([(n % PARTITIONS, b"k", b"v") for n in range(40)])
         await eventually(lambda: ran.caught_up(40))
-        first.send_signal(signal.SIGTERM)
-        assert await ended(first) == 0
+        await stop(first)
         cluster.kill(2)
         await are_up(cluster, 1, 3)
         second = ran.start_worker()

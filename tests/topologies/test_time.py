@@ -5,18 +5,13 @@ import signal
 import time
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
-from cdp_stream.settings import Settings
-from tests.topologies.running import Running, ended, eventually, running
+from tests.topologies.running import Running, ended, eventually, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    with running(Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream"), tmp_path) as r:
-        yield r
+ran = workers_on("kafka_broker", clock="stream")
 
 
 async def outputs(ran: Running, partition: int) -> list[bytes]:
@@ -108,18 +103,8 @@ async def test_an_input_topic_that_was_made_anew_is_reported_and_not_skipped_ove
     await ran.produce([(n % 4, b"k", b"v") for n in range(40)])
     worker = ran.start_worker()
     await eventually(lambda: ran.caught_up(40))
-    worker.send_signal(signal.SIGTERM)
-    assert await ended(worker, within=10) == 0
-    events = ran.settings.topic("events")
-    admin = AIOKafkaAdminClient(bootstrap_servers=ran.settings.brokers)
-    await admin.start()
-    await admin.delete_topics([events])
-
-    async def gone():
-        return events not in await admin.list_topics()
-
-    await eventually(gone)
-    await admin.close()
+    await stop(worker)
+    await ran.delete_topics(ran.settings.topic("events"))
     await ran.create_topics()
     await ran.produce([(n % 4, b"k", b"v") for n in range(8)])
     again = ran.start_worker()

@@ -3,122 +3,24 @@ whatever is killed.
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.planning import build_plan
-from cdp_stream.definitions import load_files
-from cdp_stream.kafka.produce import publish_lines, publisher
-from cdp_stream.offline.generate import Shape, generate
-from cdp_stream.offline.replay import Replay
-from cdp_stream.offline.spill import SpillingSorter
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
-from tests.topologies.running import Running, ended, eventually, running
+from tests.topologies.cdp_workers import CdpRunning
+from tests.topologies.replays import EVERYTHING, final_state, generated, in_replay_order, replayed
+from tests.topologies.running import ended, eventually, running, stop, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-EVERYTHING = Path(__file__).parent / "everything.yaml"
 SECOND = 1000
 MINUTE = 60 * SECOND
 
-
-class CdpRunning(Running):
-    """Runs `cdp worker` itself."""
-
-    def start_cdp(
-        self,
-        definitions: Path | None = EVERYTHING,
-        *flags: str,
-        data: str | None = None,
-        **variables: str,
-    ) -> subprocess.Popen[bytes]:
-        """Without definitions it follows what is applied."""
-        number = len(self.workers)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
-        environment |= {"CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6", **variables}
-        command = [
-            Path(sys.executable).parent / "cdp", "worker",
-            *(() if definitions is None else ("--definitions", definitions)),
-            "--broker", self.settings.broker, "--prefix", self.settings.prefix,
-            "--data-dir", self.directory / (data or f"data-{number}"),
-            "--clock", self.settings.clock,
-            "--guarantee", self.settings.guarantee, *flags,
-        ]  # fmt: skip
-        with (self.directory / f"worker-{number}.log").open("wb") as log:
-            worker = subprocess.Popen(command, stderr=log, env=environment, cwd=self.directory)
-        self.workers.append(worker)
-        return worker
-
-    async def caught_up(self, total: int) -> bool:
-        newest = self.workers[-1]
-        assert newest.poll() is None, self.log_of(newest)
-        return await super().caught_up(total)
-
-    async def publish(self, lines: list[bytes], until: int | None = None) -> int:
-        """Publish lines, then a time marker for `until`; returns how many records that makes."""
-        async with publisher(self.settings) as to:
-            published = await publish_lines(to, iter(lines), until=until, mark=until is not None)
-        return published.records + (self.partitions if until is not None else 0)
-
-    async def published_state(self) -> dict[str, bytes]:
-        state = {}
-        for records in (await self.read("membership-state")).values():
-            for record in records:
-                state[record.key.decode()] = record.value
-        return {key: value for key, value in state.items() if value is not None}
-
-
-def replayed(definitions: Path, lines: list[bytes], until: int | None) -> list[bytes]:
-    account = load_files([str(definitions)]).account
-    assert account is not None
-    with SpillingSorter() as sorter:
-        Replay(build_plan(account), until=until).run(lines, sorter)
-        return [record.value for record in sorter]
-
-
-def in_replay_order(messages: Counter[bytes]) -> list[bytes]:
-    def place(value: bytes) -> tuple[int, int, int]:
-        message = json.loads(value)
-        return message["effective_at"], int(message["mpid"]), message["ordinal"]
-
-    return sorted(messages, key=place)
-
-
-def final_state(changes: list[bytes]) -> dict[str, bytes]:
-    state = {}
-    for value in changes:
-        message = json.loads(value)
-        state[f"{message['audience_id']}:{message['mpid']}"] = (
-            value if message["action"] == "add" else None
-        )
-    return {key: value for key, value in state.items() if value is not None}
-
-
-async def published(ran: CdpRunning) -> Counter[bytes]:
-    return Counter(
-        record.value for records in (await ran.read("memberships")).values() for record in records
-    )
-
-
-@pytest.fixture
-def ran(kafka_broker, topic_prefix, tmp_path):
-    settings = Settings(broker=kafka_broker, prefix=topic_prefix, clock="stream")
-    with running(settings, tmp_path, kind=CdpRunning) as r:
-        yield r
-
-
-def generated(events: int, seed: int) -> tuple[list[bytes], int]:
-    shape = Shape(profiles=400, events=events, days=30, seed=seed, duplicates=0.03)
-    lines = [line.rstrip(b"\n") for line in generate(shape)]
-    return lines, json.loads(lines[-1])["timestamp_unixtime_ms"] + 86_400_000
+ran = workers_on("kafka_broker", CdpRunning, clock="stream")
 
 
 async def test_a_run_in_time_order_equals_replay_byte_for_byte(ran):
@@ -129,7 +31,7 @@ async def test_a_run_in_time_order_equals_replay_byte_for_byte(ran):
     await eventually(lambda: ran.caught_up(total), within=120)
     changes = replayed(EVERYTHING, lines, until)
     assert len(changes) > 10_000
-    messages = await published(ran)
+    messages = await ran.published()
     assert in_replay_order(messages) == changes
     assert set(messages.values()) == {1}
     assert await ran.published_state() == final_state(changes)
@@ -160,7 +62,7 @@ async def test_kill_9_in_mid_stream_changes_nothing_and_exactly_once_repeats_not
         await ended(worker)
     ran.start_cdp()
     await eventually(lambda: ran.caught_up(total), within=120)
-    messages = await published(ran)
+    messages = await ran.published()
     assert in_replay_order(messages) == changes
     assert guarantee != "exactly-once" or set(messages.values()) == {1}
     assert await ran.published_state() == final_state(changes)
@@ -174,10 +76,9 @@ async def test_several_workers_share_the_work_and_equal_replay(ran):
     first, _second = ran.start_cdp(), ran.start_cdp()
     await eventually(lambda: ran.caught_up(total), within=120)
     total += await ran.publish(lines[half:], until)
-    first.send_signal(signal.SIGTERM)
-    assert await ended(first) == 0
+    await stop(first)
     await eventually(lambda: ran.caught_up(total), within=120)
-    messages = await published(ran)
+    messages = await ran.published()
     assert in_replay_order(messages) == replayed(EVERYTHING, lines, until)
     assert set(messages.values()) == {1}
 
@@ -214,7 +115,7 @@ async def test_an_hour_of_backlog_on_the_wall_clock_equals_replay(ran, tmp_path)
     assert {json.loads(value)["cause"]["kind"] for value in expected} == {"event", "time"}
 
     async def so_far() -> list[bytes]:
-        messages = in_replay_order(await published(ran))
+        messages = in_replay_order(await ran.published())
         return [value for value in messages if json.loads(value)["effective_at"] <= until]
 
     async def complete() -> bool:
@@ -240,10 +141,10 @@ async def test_a_drop_comes_by_itself_at_its_own_instant(ran, tmp_path):
     await ran.publish([json.dumps(batch).encode()])
 
     async def dropped() -> bool:
-        return len(await published(ran)) == 2
+        return len(await ran.published()) == 2
 
     await eventually(dropped)
-    add, delete = [json.loads(value) for value in in_replay_order(await published(ran))]
+    add, delete = [json.loads(value) for value in in_replay_order(await ran.published())]
     assert (add["action"], add["effective_at"]) == ("add", at)
     assert (delete["action"], delete["effective_at"]) == ("delete", at + 2001)
     assert delete["cause"]["kind"] == "time"

@@ -4,4 +4,6 @@ instant.
 A criterion is a leaf of an audience's expression. All answer `holds(row, at)` and `next_due(row,
 after)`; those on events also `record(row, time, at)`. Equal criteria of several audiences are one
 object.
+
+Start reading at `leaf.py`.
 """

@@ -33,7 +33,7 @@ from cdp_stream.core.calculations.scalar import short_key_of
 from cdp_stream.core.criteria import cart_contents
 from cdp_stream.core.criteria.cart_contents import Contents, Line
 from cdp_stream.core.criteria.where import compile_product_test
-from cdp_stream.core.definition import CartCriterion, Reach
+from cdp_stream.core.criterion import CartCriterion, Reach
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.meaning import slot_of
 from cdp_stream.core.operators import text_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cdp_stream.core.definition import DistanceCriterion, Facet, ProfileCriterion
+from cdp_stream.core.criterion import DistanceCriterion, Facet, ProfileCriterion
 from cdp_stream.core.geo import coordinates_of, distance_m
 from cdp_stream.core.identity_types import one_spelling
 from cdp_stream.core.operators import (

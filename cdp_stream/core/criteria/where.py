@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from cdp_stream.core.definition import Condition, Source
+from cdp_stream.core.criterion import Condition, Source
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, value_test
 

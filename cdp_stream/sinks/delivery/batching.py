@@ -1,4 +1,4 @@
-"""Changes gather until there are enough of them, or they have waited long enough; pure.
+"""Batches of changes: complete when they are large enough or have waited long enough; pure.
 
 Source: docs/memberships.md, batching: count, bytes, interval, whichever is first.
 """
@@ -17,12 +17,13 @@ __all__ = ["Batcher"]
 
 
 @dataclass(slots=True)
-class _Open:
-    """What has gathered.
+class _OpenBatch:
+    """A batch that is not complete.
 
     Attributes:
-        due: On the caller's steady clock, in seconds.
+        due: When it has waited long enough, on the caller's steady clock, seconds.
         lists: By connection, the settings and the list of its changes.
+        size: Bytes of its records.
     """
 
     due: float
@@ -32,17 +33,17 @@ class _Open:
 
 
 class Batcher:
-    """What has gathered of one output.
+    """The batches of one output that are not complete.
 
-    Changes of one connection with other settings, or for another list, never gather together: what
-    waits may be of before and after a change of the definitions.
+    Changes of one connection with other settings, or for another list, are never in one batch: the
+    definitions may have changed between them.
 
     Args:
-        batching: when it is enough.
-        list_of: the list that was made for a connection, where a change does not name it yet.
+        batching: When a batch is complete.
+        list_of: The list that was made for a connection, where a change does not name it yet.
 
     Attributes:
-        memory: about the bytes that all of it takes.
+        memory: About the bytes of all of them.
     """
 
     def __init__(
@@ -51,40 +52,38 @@ class Batcher:
         self._batching = batching
         self._list_of = list_of
         self._interval_s = batching.interval_ms / 1000
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, _OpenBatch] = {}
         self.memory = 0
 
     def add(self, item: InFlight, now: float) -> list[Batch]:
-        """Take a change; returns what is to be delivered now, in order.
+        """Add a change; returns the batches that are complete now, in order.
 
-        The deletion of an audience goes alone, behind what has gathered before it.
+        The deletion of an audience is a batch by itself, behind what came before it.
         """
         change = item.change
         key = change.connection if self._batching.per_connection else ""
         if change.action == AUDIENCE_DELETE:
             return [*self.flush(key), Batch([item])]
-        gathered = self._open.get(key)
-        size = len(item.value)
-        done: list[Batch] = []
-        if gathered is not None and (
-            gathered.size + size > self._batching.size or not self._goes_with(gathered, item)
+        batch, size = self._open.get(key), len(item.value)
+        complete: list[Batch] = []
+        if batch is not None and (
+            batch.size + size > self._batching.size or not self._same_list(batch, item)
         ):
-            done = self.flush(key)
-            gathered = None
-        if gathered is None:
-            gathered = self._open[key] = _Open(now + self._interval_s)
-        gathered.items.append(item)
-        gathered.size += size
+            complete, batch = self.flush(key), None
+        if batch is None:
+            batch = self._open[key] = _OpenBatch(now + self._interval_s)
+        batch.items.append(item)
+        batch.size += size
         self.memory += item.memory
-        gathered.lists.setdefault(change.connection, (change.settings, change.list_id))
-        if len(gathered.items) >= self._batching.count or gathered.size >= self._batching.size:
-            done += self.flush(key)
-        return done
+        batch.lists.setdefault(change.connection, (change.settings, change.list_id))
+        if len(batch.items) >= self._batching.count or batch.size >= self._batching.size:
+            complete += self.flush(key)
+        return complete
 
-    def _goes_with(self, gathered: _Open, item: InFlight) -> bool:
-        """Whether a change is for the same list as those of its connection that have gathered."""
+    def _same_list(self, batch: _OpenBatch, item: InFlight) -> bool:
+        """Whether a change is for the same list as those of its connection in a batch."""
         change = item.change
-        before = gathered.lists.get(change.connection)
+        before = batch.lists.get(change.connection)
         if before is None:
             return True
         settings, list_id = before
@@ -96,42 +95,37 @@ class Batcher:
         return (list_id or made) == (change.list_id or made)
 
     def flush(self, key: str) -> list[Batch]:
-        """What has gathered under a key, if anything."""
-        gathered = self._open.pop(key, None)
-        if gathered is None:
+        """Remove and return the batch of a key, if there is one."""
+        batch = self._open.pop(key, None)
+        if batch is None:
             return []
-        batch = Batch(gathered.items)
-        self.memory -= batch.memory
-        return [batch]
+        complete = Batch(batch.items)
+        self.memory -= complete.memory
+        return [complete]
 
-    def flush_most(self) -> list[Batch]:
-        """The most that has gathered under any key."""
-        key = max(self._open, key=lambda key: self._open[key].size, default="")
-        return self.flush(key)
+    def flush_largest(self) -> list[Batch]:
+        """Remove and return the largest batch, if there is any."""
+        return self.flush(max(self._open, key=lambda key: self._open[key].size, default=""))
 
     def due(self, now: float) -> list[Batch]:
-        """What has waited long enough."""
-        keys = [key for key, gathered in self._open.items() if gathered.due <= now]
+        """Remove and return the batches that have waited long enough."""
+        keys = [key for key, batch in self._open.items() if batch.due <= now]
         return [batch for key in keys for batch in self.flush(key)]
 
     @property
     def next_due(self) -> float | None:
-        """When the next will have; None when nothing waits."""
-        return min((gathered.due for gathered in self._open.values()), default=None)
+        """When the next batch has waited long enough; None when there is none."""
+        return min((batch.due for batch in self._open.values()), default=None)
 
-    def drop(self, connection: str) -> list[InFlight]:
-        """Forget what has gathered of a connection; returns it."""
-        dropped: list[InFlight] = []
-        for key, gathered in list(self._open.items()):
-            gone = [item for item in gathered.items if item.change.connection == connection]
-            if gone:
-                dropped += gone
-                self.memory -= sum(item.memory for item in gone)
-                left = [item for item in gathered.items if item.change.connection != connection]
-                gathered.items, gathered.size = left, sum(len(item.value) for item in left)
-                if not left:
-                    del self._open[key]
-        return dropped
+    def drop(self, connection: str) -> None:
+        """Forget the changes of a connection."""
+        for key, batch in list(self._open.items()):
+            for item in [one for one in batch.items if one.change.connection == connection]:
+                self.memory -= item.memory
+                batch.size -= len(item.value)
+            batch.items[:] = [one for one in batch.items if one.change.connection != connection]
+            if not batch.items:
+                del self._open[key]
 
     def clear(self) -> None:
         """Forget everything."""

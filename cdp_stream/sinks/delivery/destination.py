@@ -1,6 +1,7 @@
-"""Where an output's changes go: a partner over HTTP, or a place of our own.
+"""Where an output's changes go: a partner over HTTP, or a file, database or topic.
 
-Both are given batches and either take them, say which changes they never will, or raise a fault.
+A destination gets batches. It accepts a batch, returns which changes it never will, or raises a
+fault. That of a partner over HTTP is `http/sender.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -19,31 +18,21 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.core.durations import duration_ms
-from cdp_stream.sinks.http.addresses import is_public
-from cdp_stream.sinks.http.backoff import pause_s
 from cdp_stream.sinks.http.cancellation import Cancellation
-from cdp_stream.sinks.http.pacing import Pace
+from cdp_stream.sinks.http.pacing import Pace, pause_s
 from cdp_stream.sinks.http.personal_data import PersonalData
 from cdp_stream.sinks.http.secrets import Redaction
 from cdp_stream.sinks.http.sender import Sender
-from cdp_stream.sinks.http.transport import Transport
+from cdp_stream.sinks.http.transport import Transport, is_public
+from cdp_stream.sinks.reporting.metrics import OutputMetrics
 from cdp_stream.store.data_directory import make_private
-from cdp_stream.wall_clock import wall_ms
 
-__all__ = ["Destination", "HttpDestination", "LocalDestination", "Watch", "destination_of"]
+__all__ = ["Destination", "LocalDestination", "destination_of"]
 
 T = TypeVar("T")
 
 _CLOSE_S: Final = 1.5
 """Part of what is left of the time that a process has to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What is told of the work: the seconds of each attempt, and each that is repeated."""
-
-    asked: Callable[[float], None] = field(default=lambda _seconds: None)
-    retried: Callable[[], None] = field(default=lambda: None)
 
 
 class Destination(Protocol):
@@ -70,96 +59,47 @@ def destination_of(
     connector: AnyConnector,
     directory: Path,
     redaction: Redaction,
-    watch: Watch,
+    metrics: OutputMetrics,
     *,
     allow_private: bool = True,
 ) -> Destination:
-    """The destination that a connector speaks for.
+    """The destination of a connector; not opened.
 
     Args:
-        directory: an output's own place for files.
-        allow_private: whether operators let outputs call addresses inside.
+        directory: An output's own place for files.
+        allow_private: Whether operators let outputs call addresses inside our own network.
     """
-    if isinstance(connector, HttpConnector):
-        return HttpDestination(connector, redaction, watch, allow_private=allow_private)
-    assert isinstance(connector, LocalConnector)
-    return LocalDestination(connector, directory, redaction, watch, allow_private=allow_private)
-
-
-class HttpDestination:
-    """A partner over HTTP."""
-
-    def __init__(
-        self,
-        connector: HttpConnector[Any, Any],
-        redaction: Redaction,
-        watch: Watch,
-        *,
-        allow_private: bool = True,
-    ) -> None:
-        settings = connector.settings
-        self._forbids_private = not allow_private
-        self.connector = connector
-        self.most = settings.max_connections or connector.max_connections
-        self._timeout_s = _seconds(settings.timeout)
-        self._retry_for_s = _seconds(settings.retry_for)
-        self._redaction = redaction
-        self._watch = watch
-        self._open = AsyncExitStack()
-        self._sender: Sender | None = None
-
-    async def open(self) -> None:
-        """Begin, on the running loop."""
-        settings, rate = self.connector.settings, self.connector.rate
-        per_second = settings.requests_per_second
-        if per_second is None and rate is not None:
-            per_second = rate.requests / rate.seconds
-        partner = await self._open.enter_async_context(
-            Transport(
-                max_connections=self.most,
-                timeout_s=self._timeout_s,
-                allow_private=settings.allow_private and not self._forbids_private,
-            )
+    if isinstance(connector, LocalConnector):
+        return LocalDestination(
+            connector, directory, redaction, metrics, allow_private=allow_private
         )
-        self._sender = Sender(
-            self.connector,
-            partner,
-            pace=Pace(per_second, now=time.monotonic),
-            retry_for_s=self._retry_for_s,
-            redaction=self._redaction,
-            wall_ms=wall_ms,
-            now=time.monotonic,
-            forbids_private=self._forbids_private,
-            asked=self._watch.asked,
-            retried=self._watch.retried,
-        )
-
-    async def deliver(
-        self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
-    ) -> Outcome:
-        """Deliver, in order."""
-        assert self._sender is not None, "opened"
-        return await self._sender.deliver(changes, cancellation)
-
-    async def create_list(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
-        """Make the partner's list for a change's connection."""
-        assert self._sender is not None, "opened"
-        return await self._sender.create_list(change, cancellation)
-
-    async def idle(self) -> None:
-        """Nothing is to be done."""
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._open.aclose()
+    assert isinstance(connector, HttpConnector)
+    settings, rate = connector.settings, connector.rate
+    per_second = settings.requests_per_second
+    if per_second is None and rate is not None:
+        per_second = rate.requests / rate.seconds
+    transport = Transport(
+        max_connections=settings.max_connections or connector.max_connections,
+        timeout_s=_seconds(settings.timeout),
+        allow_private=settings.allow_private and allow_private,
+    )
+    return Sender(
+        connector,
+        transport,
+        pace=Pace(per_second, now=time.monotonic),
+        retry_for_s=_seconds(settings.retry_for),
+        redaction=redaction,
+        metrics=metrics,
+        forbids_private=not allow_private,
+    )
 
 
 class LocalDestination:
     """A file, a database, a topic: one batch at a time, tried again as a partner is.
 
     Args:
-        patience_s: How long `close` waits for what is still being written.
-        allow_private: Whether operators let outputs call addresses inside.
+        close_s: How long `close` waits for what is still being written.
+        allow_private: Whether operators let outputs call addresses inside our own network.
     """
 
     most = 1
@@ -169,17 +109,17 @@ class LocalDestination:
         connector: LocalConnector[Any, Any],
         directory: Path,
         redaction: Redaction,
-        watch: Watch,
+        metrics: OutputMetrics,
         *,
-        patience_s: float = _CLOSE_S,
+        close_s: float = _CLOSE_S,
         allow_private: bool = True,
     ) -> None:
         self.connector = connector
         self._allow_private = allow_private
-        self._patience_s = patience_s
+        self._close_s = close_s
         self._directory = directory
         self._redaction = redaction
-        self._watch = watch
+        self._metrics = metrics
         self._retry_for_s = _seconds(connector.settings.retry_for)
         self._is_open = False
         self._lock = asyncio.Lock()
@@ -212,20 +152,20 @@ class LocalDestination:
                     "connector",
                 ) from error
             finally:
-                self._watch.asked(time.monotonic() - begun)
+                self._metrics.attempted(time.monotonic() - begun)
             if time.monotonic() - started >= self._retry_for_s:
                 raise Fault(
                     "output",
                     f"nothing could be written for {self._retry_for_s:.0f} s: "
-                    f"{personal(self._redaction(why))}; see to it, then resume output "
+                    f"{personal(self._redaction(why))}; check the place, then resume output "
                     f"{self.connector.output}",
                     "no_answer",
                 )
-            self._watch.retried()
+            self._metrics.retried()
             await cancellation.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
 
     async def idle(self) -> None:
-        """Let it rotate files, say; what may pass is tried again the next time.
+        """Let it rotate files, say; what may pass is tried again next time.
 
         Raises:
             Fault: It will not, or something is lost.
@@ -239,14 +179,14 @@ class LocalDestination:
                 return
 
     async def close(self) -> None:
-        """End, behind what is still being written.
+        """End, once what is being written is.
 
         Raises:
             Fault: Something is lost, or not as it should be.
             TimeoutError: That takes too long; it is closed as soon as that is over.
         """
         closing = asyncio.ensure_future(self._alone(self._close))
-        await asyncio.wait({closing}, timeout=self._patience_s)
+        await asyncio.wait({closing}, timeout=self._close_s)
         if not closing.done():
             closing.add_done_callback(_seen)
             raise TimeoutError
@@ -290,10 +230,10 @@ class LocalDestination:
             await self.connector.close()
 
     async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do what nothing else may be done beside.
+        """Do something while nothing else is done.
 
-        When this is cancelled, nothing else is done until the work has ended, which a thread does
-        when it will.
+        When this is cancelled, nothing else is done until the work has ended. A thread ends when it
+        is done, not before.
         """
         await self._lock.acquire()
         working = asyncio.create_task(work())

@@ -28,7 +28,7 @@ class _Delivery:
 
 
 class OrderedDispatch:
-    """The batches of one output that are on their way, or wait for it.
+    """The batches of one output that are in flight, or wait for their turn.
 
     Args:
         perform: delivers one; must not raise, but for cancellation.
@@ -36,7 +36,7 @@ class OrderedDispatch:
         per_connection: whether changes of one profile for different connections are independent.
 
     Attributes:
-        held: how many changes are on their way or wait.
+        count: how many changes are in flight or wait.
         memory: about the bytes that they take.
     """
 
@@ -52,7 +52,7 @@ class OrderedDispatch:
         self._waiting: set[_Delivery] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.held = self.memory = 0
+        self.count = self.memory = 0
 
     def submit(self, batch: Batch) -> None:
         """Deliver a batch as soon as it may go."""
@@ -68,7 +68,7 @@ class OrderedDispatch:
         delivery.waits_for = len(before)
         for key in keys:
             last[key] = delivery
-        self.held += len(batch.items)
+        self.count += len(batch.items)
         self.memory += batch.memory
         self._idle.clear()
         if before:
@@ -77,13 +77,13 @@ class OrderedDispatch:
             self._ready.append(delivery)
             self._start()
 
-    async def drain(self, patience_s: float) -> None:
-        """Wait until nothing is on its way, and cancel what still is when patience ends.
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until nothing is in flight, and cancel what still is at the time-out.
 
-        The caller sees to it that what has not begun comes to nothing.
+        The caller ensures that a batch which has not begun is not delivered.
         """
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
             while self._running:
@@ -94,7 +94,7 @@ class OrderedDispatch:
 
     @property
     def batches(self) -> list[Batch]:
-        """Those that are on their way or wait."""
+        """Those that are in flight or wait."""
         every = (*self._running.values(), *self._ready, *self._waiting)
         return [delivery.batch for delivery in every]
 
@@ -113,7 +113,7 @@ class OrderedDispatch:
         self._start()
 
     def _end(self, delivery: _Delivery) -> None:
-        self.held -= len(delivery.batch.items)
+        self.count -= len(delivery.batch.items)
         self.memory -= delivery.batch.memory
         for key in delivery.keys:
             if self._last.get(key) is delivery:

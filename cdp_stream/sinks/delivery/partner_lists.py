@@ -1,28 +1,38 @@
-"""The partner's list of a connection that names none: made once, whoever has changes for it.
+"""The partner's list of a connection that names none: made once, whichever worker needs it.
 
-The worker that holds partition 0 of the output's topic makes it; the others ask for it in
-`cdp.sink-state`, and all find its id there. As `create_list` makes a list or finds the one of that
-name, a crash between the making and the writing makes no second one.
+The worker that is assigned partition 0 of the output's topic makes it. The others ask for it in
+`cdp.sink-state`, and all find its id there. `create_list` makes a list or finds the one of that
+name, so a crash between making it and writing its id makes no second one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.sinks.delivery.destination import HttpDestination
 from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
 from cdp_stream.sinks.state.sink_state import SinkState
 
-__all__ = ["PartnerLists"]
+__all__ = ["MakesLists", "PartnerLists"]
 
-_LOOK_S: Final = 0.1
+_POLL_S: Final = 0.1
+
+
+class MakesLists(Protocol):
+    """A destination that has lists."""
+
+    async def create_list(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
+        """Make the list of a change's connection, or find the one of its name; returns its id.
+
+        Raises:
+            Fault, AbandonedError: As `Destination.deliver`.
+        """
 
 
 class PartnerLists:
@@ -32,49 +42,40 @@ class PartnerLists:
         output: Its id.
         destination: Makes them.
         state: Where their ids are.
-        is_maker: Whether this worker is the one that makes them now.
+        is_maker: Whether this worker makes them now.
     """
 
     def __init__(
-        self,
-        output: str,
-        destination: HttpDestination,
-        state: SinkState,
-        is_maker: Callable[[], bool],
+        self, output: str, destination: MakesLists, state: SinkState, is_maker: Callable[[], bool]
     ) -> None:
         self._output = output
         self._destination = destination
         self._state = state
         self._is_maker = is_maker
-        self._making: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancellation = Cancellation()
-
-    def known(self, connection: str) -> str | None:
-        """The list that was made for a connection."""
-        return self._state.list_of(connection)
 
     async def list_for(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
         """The id of the list of a change's connection, made if there is none.
 
         Raises:
             Fault: The partner does not let us.
-            AbandonedError: Told to stop.
+            AbandonedError: Cancelled.
         """
-        connection = change.connection
         while True:
-            known = self._state.list_of(connection)
+            known = self._state.list_of(change.connection)
             if known is not None:
                 return known
             if self._is_maker():
                 return await self._make(change, cancellation)
-            await self._state.want_list(self._output, connection, change.message)
-            await cancellation.unless(asyncio.sleep(_LOOK_S))
+            await self._state.want_list(self._output, change.connection, change.message)
+            await cancellation.unless(asyncio.sleep(_POLL_S))
 
     async def forget(self, change: OutputChange[Any]) -> None:
-        """Know the list no more that was made for a change's connection, if the change was for it.
+        """Forget the list that was made for a change's connection, if the change was for it.
 
-        Whoever has the next change makes one, or finds it. What is to be deleted is kept in mind.
+        The next change makes one, or finds it. The list of a deletion is remembered.
         """
         made = self._state.list_of(change.connection)
         is_for_it = change.list_id in {None, made} and change.action != AUDIENCE_DELETE
@@ -82,59 +83,59 @@ class PartnerLists:
             await self._state.note_list(change.connection, None)
 
     def make_wanted(
-        self, reader: RecordReader, fault: Callable[[Fault, Mapping[str, Any]], None]
+        self,
+        reader: RecordReader,
+        fault: Callable[[Fault, str, Mapping[str, Any]], object],
     ) -> None:
-        """Make the lists that other workers wait for, if that is ours to do.
+        """Start to make the lists that other workers wait for, if this worker makes them.
 
         Args:
-            fault: Told what has to stop, and the message that it was about.
+            fault: Called with what has to stop, the connection and the message that it was about.
         """
         if not self._is_maker() or self._tasks:
             return
         for message in self._state.lists_wanted(self._output):
-            task = asyncio.create_task(
-                self._make_wanted(message, reader, fault, self._cancellation)
-            )
+            task = asyncio.create_task(self._make_one(message, reader, fault, self._cancellation))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def come_to_rest(self, patience_s: float) -> None:
-        """Leave the making of what others wait for to whoever comes next; return as it has ended.
+    async def drain(self, timeout_s: float) -> None:
+        """Leave the making of what others wait for to the next maker; return as it has ended.
 
         Args:
-            patience_s: How long a partner may take to answer what is being asked.
+            timeout_s: How long a partner may take to answer a request under way.
         """
         self._cancellation.set()
         self._cancellation = Cancellation()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=patience_s)
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _make_wanted(
+    async def _make_one(
         self,
         message: Mapping[str, Any],
         reader: RecordReader,
-        fault: Callable[[Fault, Mapping[str, Any]], None],
+        fault: Callable[[Fault, str, Mapping[str, Any]], object],
         cancellation: Cancellation,
     ) -> None:
         connection = str(message["connection"])
         try:
             await self._make(reader.read(orjson.dumps(message)), cancellation)
         except Fault as error:
-            if cancellation.is_set:  # it may be another's by now, whose settings are correct
+            if cancellation.is_set:  # another worker may make it by now, with settings that fit
                 return
             await self._state.list_made(self._output, connection)
-            fault(error, message)
-        except UnreadableError:  # whoever has the next change asks again
+            fault(error, connection, message)
+        except UnreadableError:  # the worker with the next change asks again
             await self._state.list_made(self._output, connection)
-        except (AbandonedError, UndefinedError):  # it is wanted still, and tried again
+        except (AbandonedError, UndefinedError):  # it is still wanted, and tried again
             return
 
     async def _make(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
         connection = change.connection
-        async with self._making.setdefault(connection, asyncio.Lock()):
+        async with self._locks.setdefault(connection, asyncio.Lock()):
             known = self._state.list_of(connection)
             if known is None:
                 known = await self._destination.create_list(change, cancellation)

@@ -1,183 +1,150 @@
-"""Changes on their way out: gathered, delivered, and what came of it."""
+"""From a change that was read to the partner's answer: batched, dispatched in order, delivered."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Awaitable, Collection, Iterable
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.kafka.commit.record_writer import without_value
 from cdp_stream.partition.effects import Rejected
-from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.batching import Batcher
-from cdp_stream.sinks.delivery.destination import Destination
 from cdp_stream.sinks.delivery.ordered_dispatch import OrderedDispatch
 from cdp_stream.sinks.delivery.partner_lists import PartnerLists
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
+from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import Batch, InFlight
-from cdp_stream.sinks.reporting.metrics import OutputMetrics
+from cdp_stream.sinks.output.context import OutputContext
 
-__all__ = ["Outlet", "Pipeline", "Reports"]
+__all__ = ["Pipeline", "Results"]
 
-_LEAST_HELD: Final = 2_000
-_MOST_HELD: Final = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Outlet:
-    """Where changes go.
-
-    Attributes:
-        destination: Takes batches; opened.
-        batching: How changes gather for it.
-        lists: Finds or makes lists; None where there are none to be made.
-        producer: Writes what the partner will never take.
-        rejected: To this topic.
-        output: The output's id.
-    """
-
-    destination: Destination
-    batching: Batching
-    lists: PartnerLists | None
-    producer: AIOKafkaProducer
-    rejected: str
-    output: str
+_LEAST_IN_FLIGHT: Final = 2_000
+_MOST_IN_FLIGHT: Final = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """Who is told what.
+class Results(Protocol):
+    """Takes what came of deliveries."""
 
-    Attributes:
-        wanted: Asked, as a change's turn comes, whether its connection goes on.
-        confirmed: Changes that the partner has taken, or never will.
-        fault: What has to stop, and a change that it was about.
-        failed: Kafka took no rejected change: the sink cannot go on.
-    """
+    def delivered(self, items: Collection[InFlight]) -> None:
+        """The partner has taken these changes, or never will."""
 
-    wanted: Callable[[str], bool]
-    confirmed: Callable[[Collection[InFlight]], None]
-    fault: Callable[[Fault, OutputChange[Any]], None]
-    failed: Callable[[BaseException], None]
+    def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
+        """A fault ended the delivery of a batch whose first change is given."""
 
 
 class Pipeline:
-    """What is on its way to one destination.
+    """The changes of one output that are batched or in flight.
 
     Args:
-        outlet: Where to.
-        reports: Who is told what comes of it.
-        metrics: Where to count.
-        room: Memory for what gathers and is on its way, of all outputs of the process.
+        lists: Finds or makes the partner's lists; None where the connector makes none.
     """
 
     def __init__(
         self,
-        outlet: Outlet,
-        reports: Reports,
-        metrics: OutputMetrics,
-        room: MemoryBudget | None = None,
+        context: OutputContext,
+        assignment: Assignment,
+        lists: PartnerLists | None,
+        results: Results,
     ) -> None:
-        self._room = room if room is not None else MemoryBudget()
-        self._room.join(self)
-        self._outlet = outlet
-        self._reports = reports
-        self._metrics = metrics
-        batching, most = outlet.batching, outlet.destination.most
-        made = {} if outlet.lists is None else {"list_of": outlet.lists.known}
-        self._gathering = Batcher(batching, **made)
-        self._deliveries = OrderedDispatch(
+        context.sending.join(self)
+        self._context = context
+        self._assignment = assignment
+        self._lists = lists
+        self._results = results
+        batching, most = context.connector.gathering, context.destination.most
+        self._batcher = Batcher(batching, context.state.list_of)
+        self._dispatch = OrderedDispatch(
             self._perform, most, per_connection=batching.per_connection
         )
-        self._most_held = min(_MOST_HELD, max(_LEAST_HELD, 2 * batching.count * most))
+        self._most = min(_MOST_IN_FLIGHT, max(_LEAST_IN_FLIGHT, 2 * batching.count * most))
         self._cancellations: dict[Cancellation, frozenset[str]] = {}
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be taken."""
-        memory = self._deliveries.memory + self._gathering.memory
-        return self._deliveries.held < self._most_held and memory < self._room.share()
+        """Whether more may be added."""
+        memory = self._dispatch.memory + self._batcher.memory
+        return self._dispatch.count < self._most and memory < self._context.sending.share()
 
     @property
     def next_due(self) -> float | None:
-        """When something that has gathered has waited long enough."""
-        return self._gathering.next_due
+        """When the next batch has waited long enough, on the caller's clock."""
+        return self._batcher.next_due
 
     def add(self, item: InFlight, now: float) -> None:
-        """Let a change gather, or go if there are enough."""
-        self._submit(self._gathering.add(item, now))
-        if 2 * self._gathering.memory > self._room.share():
+        """Batch a change, and dispatch what is complete."""
+        self._submit(self._batcher.add(item, now))
+        if 2 * self._batcher.memory > self._context.sending.share():
             # It would leave no room, and wait for nothing but its time.
-            self._submit(self._gathering.flush_most())
+            self._submit(self._batcher.flush_largest())
 
     def add_alone(self, item: InFlight) -> None:
-        """Let a change go at once and by itself."""
+        """Dispatch a change by itself."""
         self._submit([Batch([item])])
 
     def flush(self, connection: str) -> None:
-        """Let what has gathered of a connection, or with others, go."""
+        """Dispatch the batches that have changes of a connection."""
         for key in (connection, ""):
-            self._submit(self._gathering.flush(key))
+            self._submit(self._batcher.flush(key))
 
     def send_due(self, now: float) -> None:
-        """Let go what has waited long enough."""
-        self._submit(self._gathering.due(now))
+        """Dispatch what has waited long enough."""
+        self._submit(self._batcher.due(now))
 
-    def stop_connection(self, connection: str) -> list[InFlight]:
-        """Try nothing of a connection again; returns what had gathered and is forgotten."""
+    def stop_connection(self, connection: str) -> None:
+        """Try nothing of a connection again, and forget what is batched of it."""
         for cancellation, connections in self._cancellations.items():
             if connections == {connection}:
                 cancellation.set()
-        return self._gathering.drop(connection)
+        self._batcher.drop(connection)
 
-    def on_their_way(self, connections: Collection[str]) -> set[str]:
-        """Those of these connections of which something is on its way, or waits for its turn."""
+    def in_flight(self, connections: Collection[str]) -> set[str]:
+        """Those of these connections of which something is in flight, or waits for its turn."""
         return {
             item.change.connection
-            for batch in (self._deliveries.batches if connections else ())
+            for batch in (self._dispatch.batches if connections else ())
             for item in batch.items
             if item.change.connection in connections
         }
 
-    async def come_to_rest(self, patience_s: float) -> None:
-        """Let what is being asked be answered, within reason, and forget the rest.
+    async def drain(self, timeout_s: float) -> None:
+        """Let requests under way be answered, within reason, and forget the rest.
 
-        `Reports.wanted` has to say no to everything by now.
+        The assignment has to deliver nothing by now.
         """
         for cancellation in self._cancellations:
             cancellation.set()
-        works = [self._deliveries.drain(patience_s)]
-        if self._outlet.lists is not None:
-            works.append(self._outlet.lists.come_to_rest(patience_s))
+        works = [self._dispatch.drain(timeout_s)]
+        if self._lists is not None:
+            works.append(self._lists.drain(timeout_s))
         await asyncio.gather(*works)
-        self._gathering.clear()
+        self._batcher.clear()
 
-    async def reject(self, items: list[InFlight], outcome: Outcome) -> None:
-        """Write what the partner will never take to its own topic, with its answer."""
+    async def reject(self, records: Iterable[tuple[Any, str]]) -> None:
+        """Write records to the topic of what the partner will never take, each with the reason.
+
+        Args:
+            records: As aiokafka decoded them, or as changes in flight.
+        """
         sent = []
-        for place, why in sorted(outcome.rejected.items()):
-            item = items[place]
+        for one, why in records:
             headers = [
                 ("reason", why.encode("utf-8", "replace")),
-                ("output", self._outlet.output.encode()),
-                ("offset", str(item.offset).encode()),
+                ("output", self._context.output.encode()),
+                ("offset", str(one.offset).encode()),
             ]
-            record = item.key, item.value, headers
-            sent.append((item.partition, record, await self._send_rejected(item.partition, record)))
+            record = one.key, one.value or b"", headers
+            sent.append((one.partition, record, await self._send_rejected(one.partition, record)))
         await asyncio.gather(*(self._have_written(*one) for one in sent))
 
     async def _send_rejected(self, partition: int, record: Rejected) -> Awaitable[Any]:
         key, value, headers = record
-        topic = self._outlet.rejected
-        sent: Awaitable[Any] = await self._outlet.producer.send(
-            topic, value, key=key, partition=partition, headers=headers
+        sent: Awaitable[Any] = await self._context.producer.send(
+            self._context.rejected_topic, value, key=key, partition=partition, headers=headers
         )
         return sent
 
@@ -190,12 +157,12 @@ class Pipeline:
 
     def _submit(self, batches: list[Batch]) -> None:
         for batch in batches:
-            self._deliveries.submit(batch)
+            self._dispatch.submit(batch)
 
     async def _perform(self, batch: Batch) -> None:
         """Deliver one batch; what is not confirmed at the end waits in the topic."""
-        wanted = self._reports.wanted
-        items = [item for item in batch.items if wanted(item.change.connection)]
+        delivers = self._assignment.delivers
+        items = [item for item in batch.items if delivers(item.change.connection)]
         if not items:
             return
         connections = frozenset(item.change.connection for item in items)
@@ -203,25 +170,28 @@ class Pipeline:
         self._cancellations[cancellation] = connections
         try:
             outcome = await self._deliver([item.change for item in items], cancellation)
-            await self.reject(items, outcome)
+            await self.reject(
+                (items[place], why) for place, why in sorted(outcome.rejected.items())
+            )
         except AbandonedError:
             return
         except Fault as fault:
             if fault.scope == "connection" and len(connections) > 1:
                 await self._perform_apart(items)
             else:
-                self._reports.fault(fault, items[0].change)
+                self._results.delivery_failed(fault, items[0].change)
             return
         except Exception as error:  # noqa: BLE001 - Kafka took no rejected change
-            self._reports.failed(error)
+            self._context.tasks.fail(error)
             return
         finally:
             del self._cancellations[cancellation]
-        self._metrics.delivered(len(items) - len(outcome.rejected), len(outcome.rejected))
-        self._reports.confirmed(items)
+        rejected = len(outcome.rejected)
+        self._context.metrics.delivered(len(items) - rejected, rejected)
+        self._results.delivered(items)
 
     async def _perform_apart(self, items: list[InFlight]) -> None:
-        """Find out whose fault it was: each connection on its own."""
+        """Deliver each connection on its own, to find out whose fault it was."""
         by_connection: dict[str, list[InFlight]] = {}
         for item in items:
             by_connection.setdefault(item.change.connection, []).append(item)
@@ -231,26 +201,23 @@ class Pipeline:
     async def _deliver(
         self, changes: list[OutputChange[Any]], cancellation: Cancellation
     ) -> Outcome:
-        lists = self._outlet.lists
-        if lists is not None:
+        if self._lists is not None:
             found: dict[str, str | None] = {}
             for change in changes:
                 if change.list_id is None and change.connection not in found:
-                    found[change.connection] = await _list_for(change, lists, cancellation)
+                    found[change.connection] = await self._list_for(change, cancellation)
             changes = [
                 change if change.list_id else replace(change, list_id=found[change.connection])
                 for change in changes
             ]
-        return await self._outlet.destination.deliver(changes, cancellation)
+        return await self._context.destination.deliver(changes, cancellation)
 
+    async def _list_for(self, change: OutputChange[Any], cancellation: Cancellation) -> str | None:
+        """The list of a change that names none; None where an audience goes that never had one.
 
-async def _list_for(
-    change: OutputChange[Any], lists: PartnerLists, cancellation: Cancellation
-) -> str | None:
-    """The list of a change that names none; None where an audience goes that never had one.
-
-    For a deletion none is made or looked for: one of that name may be somebody's own.
-    """
-    if change.action == AUDIENCE_DELETE:
-        return lists.known(change.connection)
-    return await lists.list_for(change, cancellation)
+        For a deletion none is made or looked for: one of that name may be somebody's own.
+        """
+        assert self._lists is not None
+        if change.action == AUDIENCE_DELETE:
+            return self._context.state.list_of(change.connection)
+        return await self._lists.list_for(change, cancellation)

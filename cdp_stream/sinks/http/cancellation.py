@@ -1,4 +1,4 @@
-"""Telling deliveries that no further attempt is wanted."""
+"""Cancelling a delivery between two attempts: the request under way may still be answered."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ __all__ = ["AbandonedError", "Cancellation"]
 
 
 class AbandonedError(Exception):
-    """The delivery was told to stop: what was not confirmed is sent again when the sink goes on."""
+    """The delivery was cancelled: what was not confirmed is sent again when the sink goes on."""
 
 
 class Cancellation:
-    """Whether a delivery should come to an end; what is being asked may still be answered."""
+    """Whether a delivery has to make no further attempt."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def set(self) -> None:
-        """Make no further attempt."""
+        """Have no further attempt made."""
         self._event.set()
 
     @property
     def is_set(self) -> bool:
-        """Whether no further attempt is to be made."""
+        """Whether no further attempt is made."""
         return self._event.is_set()
 
     def check(self) -> None:
-        """Go on, or not.
+        """Return if the delivery may go on.
 
         Raises:
-            AbandonedError: told to stop.
+            AbandonedError: It may not.
         """
         if self._event.is_set():
             raise AbandonedError
 
     async def unless(self, wait: Coroutine[Any, Any, object]) -> None:
-        """Wait for something that may be left off.
+        """Wait for something unless the delivery is cancelled meanwhile.
 
         Raises:
-            AbandonedError: told to stop before it was over.
+            AbandonedError: It is.
         """
         tasks = {asyncio.ensure_future(wait), asyncio.ensure_future(self._event.wait())}
         try:

@@ -1,22 +1,36 @@
-"""At most so many requests in so much time, for one output of one worker."""
+"""When a request may go: at most so many in so much time, and how long after one that failed.
+
+Source: docs/memberships.md, delivery.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
 
-__all__ = ["Pace"]
+__all__ = ["LEAST_S", "LONGEST_ASKED_S", "MOST_S", "Pace", "asked_s", "pause_s", "retry_after_s"]
+
+LEAST_S: Final = 0.1
+MOST_S: Final = 30.0
+LONGEST_ASKED_S: Final = 3600.0
+"""The longest wait that a partner may ask for, however it does: who means longer says so again."""
+_LAST_DOUBLING: Final = 9
+_BURST_S: Final = 0.1
 
 
 class Pace:
-    """Gives requests their turns.
+    """Lets the requests of one output of one worker go one after the other.
 
     They are spread evenly, but for a tenth of a second's worth that may go at once.
 
     Args:
-        per_second: the most requests; None is no limit.
-        now: a steady clock, seconds.
-        sleep: waits.
+        per_second: The most requests; None is no limit.
+        now: A steady clock, seconds.
+        sleep: Waits for seconds.
     """
 
     def __init__(
@@ -38,7 +52,7 @@ class Pace:
 
     @property
     def is_free(self) -> bool:
-        """Whether a request may go without taking a turn."""
+        """Whether a request may go at once, and counts for nothing."""
         return not self._step and self._not_before <= self._now()
 
     async def turn(self) -> None:
@@ -53,7 +67,38 @@ class Pace:
                 await self._sleep(at - now)
             if at >= self._not_before:
                 return
-            # Held meanwhile. Whoever is must not go together with all the others as it ends.
+            # Loop, so that requests held meanwhile do not all go when the hold ends.
 
 
-_BURST_S = 0.1
+def pause_s(attempt: int, draw: Callable[[float, float], float]) -> float:
+    """Seconds before the next attempt: exponential backoff, with full jitter above the least.
+
+    Args:
+        attempt: How many have failed, from 1.
+        draw: A number between two, such as `random.uniform`.
+    """
+    longest = min(MOST_S, LEAST_S * 2 ** min(attempt, _LAST_DOUBLING))
+    return draw(LEAST_S, longest)
+
+
+def retry_after_s(header: str | None, now_ms: int) -> float | None:
+    """What a `Retry-After` asks for, in seconds from now; None where it asks for nothing readable.
+
+    Source: RFC 9110, 10.2.3: seconds, or an HTTP date.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return asked_s(float(text[:9]))
+    try:
+        at = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return asked_s(at.timestamp() - now_ms / 1000)
+
+
+def asked_s(seconds: float) -> float | None:
+    """The wait that a partner's number asks for, within what it may; None where it is no number."""
+    return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_ASKED_S)

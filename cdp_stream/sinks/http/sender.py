@@ -1,8 +1,7 @@
 """The sender that all partners over HTTP share: limits, tokens, retries, and what becomes a fault.
 
-A connector yields requests and is sent the answers that it can do something with. All others are
-dealt with here: a partner that does not answer, asks to be tried later, points elsewhere, or does
-not take our token any more.
+A connector yields requests and is sent the answers that it can use. The sender handles all others:
+a partner that does not answer, asks to be tried later, redirects, or refuses our token.
 
 Source: docs/memberships.md, delivery; docs/sinks.md.
 """
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -29,12 +29,13 @@ from cdp_stream.connectors.exchange import (
     TryAgain,
     shown_address,
 )
-from cdp_stream.sinks.http.backoff import asked_s, pause_s, retry_after_s
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
-from cdp_stream.sinks.http.pacing import Pace
+from cdp_stream.sinks.http.pacing import Pace, asked_s, pause_s, retry_after_s
 from cdp_stream.sinks.http.personal_data import PersonalData
 from cdp_stream.sinks.http.secrets import Redaction
 from cdp_stream.sinks.http.transport import InsideAddressError, Transport, UntrustedError
+from cdp_stream.sinks.reporting.metrics import OutputMetrics
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Sender"]
 
@@ -51,52 +52,64 @@ _LONGEST: Final = 4_000
 
 
 class Sender:
-    """Sends what one output's connector wants sent.
+    """Sends what one output's connector wants sent: the destination of a partner over HTTP.
 
     Args:
-        connector: the output's.
-        partner: open connections.
-        pace: when requests may go.
-        retry_for_s: how long a request is tried again, at least.
-        redaction: takes secrets out of what is told.
-        forbids_private: whether operators let no output call addresses inside.
-        wall_ms: the wall clock, epoch ms.
-        now: a steady clock, seconds.
-        asked: called with the seconds that each attempt took.
-        retried: called for each attempt that is to be repeated.
-        draw: a random number between two.
+        connector: The output's.
+        transport: Connections to the partner; opened and closed here.
+        pace: When requests may go.
+        retry_for_s: How long a request is tried again, at least.
+        redaction: Takes secrets out of what is shown.
+        metrics: Counts attempts.
+        forbids_private: Whether operators let no output call addresses inside our own network.
+        wall_ms: The wall clock, epoch ms.
+        now: A steady clock, seconds.
+        draw: A random number between two.
+
+    Attributes:
+        most: How many batches may be delivered at a time.
     """
 
     def __init__(  # noqa: PLR0913 - put together in one place
         self,
         connector: HttpConnector[Any, Any],
-        partner: Transport,
+        transport: Transport,
         *,
         pace: Pace,
         retry_for_s: float,
         redaction: Redaction,
-        wall_ms: Callable[[], int],
-        now: Callable[[], float],
+        metrics: OutputMetrics,
         forbids_private: bool = False,
-        asked: Callable[[float], None] = lambda _seconds: None,
-        retried: Callable[[], None] = lambda: None,
+        wall_ms: Callable[[], int] = wall_ms,
+        now: Callable[[], float] = time.monotonic,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._connector = connector
-        self._partner = partner
+        self.connector = connector
+        self.most = connector.settings.max_connections or connector.max_connections
+        self._transport = transport
         self._pace = pace
         self._retry_for_s = retry_for_s
         self._redaction = redaction
+        self._metrics = metrics
+        self._forbids_private = forbids_private
         self._wall_ms = wall_ms
         self._now = now
-        self._forbids_private = forbids_private
-        self._asked = asked
-        self._retried = retried
         self._draw = draw
         self._token: Token | None = None
         self._token_made_at = 0
         self._needs_token = True
         self._token_lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Begin, on the running loop."""
+        await self._transport.open()
+
+    async def idle(self) -> None:
+        """Do nothing: between deliveries nothing is due."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
 
     async def deliver(
         self, changes: Sequence[OutputChange[Any]], cancellation: Cancellation
@@ -104,12 +117,12 @@ class Sender:
         """Deliver changes.
 
         Raises:
-            Fault: nothing more can be delivered; its words hold no secret, and nobody.
-            AbandonedError: told to stop before it went through.
+            Fault: Nothing more can be delivered; its words have no secret and no person in them.
+            AbandonedError: It was cancelled before it went through.
         """
         personal = PersonalData(changes)
-        work = self._run(self._connector.deliver(changes), cancellation, personal)
-        outcome = await self._told(work, personal)
+        work = self._run(self.connector.deliver(changes), cancellation, personal)
+        outcome = await self._with_clean_faults(work, personal)
         rejected = {place: self._redaction(why) for place, why in outcome.rejected.items()}
         return Outcome(rejected)
 
@@ -117,14 +130,15 @@ class Sender:
         """Make the partner's list for a connection; returns its id.
 
         Raises:
-            Fault, AbandonedError: as `deliver`.
+            Fault, AbandonedError: As `deliver`.
         """
         personal = PersonalData([change])
-        work = self._run(self._connector.create_list(change), cancellation, personal)
-        created: str = await self._told(work, personal)
+        work = self._run(self.connector.create_list(change), cancellation, personal)
+        created: str = await self._with_clean_faults(work, personal)
         return created
 
-    async def _told(self, work: Any, personal: PersonalData) -> Any:
+    async def _with_clean_faults(self, work: Any, personal: PersonalData) -> Any:
+        """Take secrets and people out of the words of a fault."""
         try:
             return await work
         except Fault as fault:
@@ -137,7 +151,7 @@ class Sender:
             # A connector's own mistake, or an answer that it did not foresee: never the worker's.
             raise Fault(
                 "output",
-                f"connector {self._connector.name} could not make sense of an answer "
+                f"connector {self.connector.name} could not make sense of an answer "
                 f"({type(error).__name__}); report it, and resume the output with a version that "
                 "can",
                 "connector",
@@ -185,12 +199,15 @@ class Sender:
             except InsideAddressError as error:
                 raise self._inside(request, error) from error
             except UntrustedError as error:
-                raise self._untrusted(request, error) from error
+                raise _fault(
+                    request,
+                    f"has a certificate that cannot be trusted: {error}; have it corrected there, "
+                    f"then resume output {self.connector.output}",
+                    "certificate",
+                ) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-                raise Fault(
-                    "output",
-                    f"{_host(request)} is no address that can be called; correct it",
-                    "address",
+                raise _fault(
+                    request, "is no address that can be called; correct it", "address"
                 ) from error
             except (httpx.TransportError, OSError, TimeoutError) as error:
                 why, asked_for, status = self._words_of(error), None, None
@@ -199,7 +216,7 @@ class Sender:
                     renewed = True
                     self._forget(token)
                     continue
-                verdict = self._connector.classify(request, answer)
+                verdict = self.connector.classify(request, answer)
                 if verdict is None:
                     return answer
                 status = answer.status
@@ -211,7 +228,7 @@ class Sender:
                 fault = self._exhausted(request, why)
                 fault.status = status
                 raise fault
-            self._retried()
+            self._metrics.retried()
             await self._pause(attempt, asked_for, cancellation)
 
     def _asked_for(self, verdict: TryAgain, answer: Answer) -> float | None:
@@ -225,27 +242,25 @@ class Sender:
         for _ in range(_MOST_REDIRECTS):
             started = self._now()
             try:
-                answer = await self._partner.ask(signed)
+                answer = await self._transport.ask(signed)
             finally:
-                self._asked(self._now() - started)
+                self._metrics.attempted(self._now() - started)
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTED or target is None:
                 return replace(answer, redact=self._redaction)
             url = urljoin(signed.url, target)
             if not _same_host(signed.url, url) or answer.status not in _KEPT_METHOD:
-                raise Fault(
-                    "output",
-                    f"{_host(request)} redirects ({answer.status}) to {shown_address(url)}; if "
-                    "that is the partner's, set it as the output's address",
+                raise _fault(
+                    request,
+                    f"redirects ({answer.status}) to {shown_address(url)}; if that is the "
+                    "partner's, set it as the output's address",
                     "redirect",
                 )
             signed = Request(signed.method, url, signed.body, signed.headers)
-        raise Fault(
-            "output", f"{_host(request)} redirects round in circles; check its address", "redirect"
-        )
+        raise _fault(request, "redirects round in circles; check its address", "redirect")
 
     def _authorized(self, request: Request, token: Token | None) -> Request:
-        signed = self._connector.authorized(request, self._wall_ms(), token)
+        signed = self.connector.authorized(request, self._wall_ms(), token)
         if signed is not request:
             for name, value in signed.headers.items():
                 if request.headers.get(name) != value:
@@ -260,7 +275,7 @@ class Sender:
         async with self._token_lock:
             if self._is_fresh(self._token):
                 return self._token
-            fetch = self._connector.fetch_token(self._wall_ms())
+            fetch = self.connector.fetch_token(self._wall_ms())
             if fetch is None:
                 self._needs_token = False
                 return None
@@ -298,10 +313,10 @@ class Sender:
     # -- faults ------------------------------------------------------------------------------------
 
     def _exhausted(self, request: Request, why: str) -> Fault:
-        return Fault(
-            "output",
-            f"{_host(request)} took nothing for {self._retry_for_s:.0f} s: {why}; see that it is "
-            f"well, then resume output {self._connector.output}",
+        return _fault(
+            request,
+            f"accepted no request for {self._retry_for_s:.0f} s: {why}; check the service, then "
+            f"resume output {self.connector.output}",
             "no_answer",
         )
 
@@ -309,20 +324,10 @@ class Sender:
         advice = (
             "operators forbid that (allow_private); correct the address, or have them allow it"
             if self._forbids_private
-            else f"if that is meant, set allow_private: true for output {self._connector.output}"
+            else f"if that is meant, set allow_private: true for output {self.connector.output}"
         )
-        return Fault(
-            "output",
-            f"{_host(request)} has the address {error} inside our own network; {advice}",
-            "inside",
-        )
-
-    def _untrusted(self, request: Request, error: UntrustedError) -> Fault:
-        return Fault(
-            "output",
-            f"the certificate of {_host(request)} does not hold: {error}; it has to be mended "
-            f"there, then resume output {self._connector.output}",
-            "certificate",
+        return _fault(
+            request, f"has the address {error} inside our own network; {advice}", "inside"
         )
 
     def _words_of(self, error: Exception) -> str:
@@ -332,8 +337,9 @@ class Sender:
         return f"the connection failed: {text or type(error).__name__}"
 
 
-def _host(request: Request) -> str:
-    return shown_address(request.url)
+def _fault(request: Request, words: str, code: str) -> Fault:
+    """A fault of the output: what is wrong with the host of a request."""
+    return Fault("output", f"{shown_address(request.url)} {words}", code)
 
 
 def _same_host(one: str, other: str) -> bool:

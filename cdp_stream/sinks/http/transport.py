@@ -1,7 +1,7 @@
-"""One HTTP request to a partner, once: addresses, certificates, time and size are held to here.
+"""One HTTP request to a partner, sent once: which addresses and certificates, how long, how much.
 
-The address is checked where the socket is made, so on what a name resolved to for this very
-connection: a name that means another address a moment later (DNS rebinding) gains nothing.
+The address is checked where the socket is made, so it is the one that the name resolved to for this
+very connection: a name that means another address a moment later (DNS rebinding) gains nothing.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import re
 import socket
 import ssl
 from functools import lru_cache
-from types import TracebackType
-from typing import Any, Final, Self
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Final
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from cdp_stream.connectors.exchange import Answer, Request
-from cdp_stream.sinks.http.addresses import is_public
 
-__all__ = ["LARGEST_ANSWER", "InsideAddressError", "Transport", "UntrustedError"]
+__all__ = ["LARGEST_ANSWER", "InsideAddressError", "Transport", "UntrustedError", "is_public"]
 
 LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes of an answer's body that are read."""
@@ -35,6 +34,17 @@ _CONNECT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
 _HEADERS: Final = {"accept-encoding": "identity", "user-agent": "cdp-stream"}
 _EXTENSIONS: Final = {"timeout": {"connect": _CONNECT_S, "read": None, "pool": None}}
+
+_SPECIAL: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
+"""Not public whatever lists of addresses say: the first is for special purposes in parts (RFC 6890;
+192.0.0.192 is the metadata of Oracle's cloud), the second is Azure's own service inside each
+virtual network, in the middle of a public range.
+"""
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
+"""Addresses of IPv4 behind a NAT64. Source: RFC 6052."""
+_UNICAST: Final = IPv6Network("2000::/3")
+"""All of IPv6 that is given out. Older forms of IPv4, site-local addresses and the NAT64 of one's
+own network lie beyond. Source: RFC 4291, 2.4; RFC 8215."""
 
 
 class InsideAddressError(Exception):
@@ -49,10 +59,10 @@ class Transport:
     """Connections to a partner.
 
     Args:
-        max_connections: at a time.
-        timeout_s: the longest that a request may take in all.
-        allow_private: whether addresses inside may be called.
-        context: whom we trust; None is the system's authorities.
+        max_connections: How many at a time.
+        timeout_s: The longest that a request may take in all.
+        allow_private: Whether addresses inside our own network may be called.
+        context: Which certificates count; None: those of the system's authorities.
     """
 
     def __init__(
@@ -69,8 +79,8 @@ class Transport:
         self._context = context or ssl.create_default_context()
         self._transport: AiohttpTransport | None = None
 
-    async def __aenter__(self) -> Self:
-        """Open on the running loop."""
+    async def open(self) -> None:
+        """Begin, on the running loop."""
         connector = aiohttp.TCPConnector(
             limit=self._max_connections,
             keepalive_timeout=_KEEP_ALIVE_S,
@@ -82,14 +92,8 @@ class Transport:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
         self._transport = AiohttpTransport(client=session)
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:
             await self._transport.aclose()
@@ -98,11 +102,11 @@ class Transport:
         """Send a request and read what is answered, up to `LARGEST_ANSWER` bytes.
 
         Raises:
-            InsideAddressError: the partner's address is inside, and that is not allowed.
-            UntrustedError: its certificate does not hold.
-            httpx.TransportError, OSError, TimeoutError: it could not be asked, or did not answer.
+            InsideAddressError: The partner's address is inside, and that is not allowed.
+            UntrustedError: Its certificate does not hold.
+            httpx.TransportError, OSError, TimeoutError: It could not be asked, or did not answer.
         """
-        assert self._transport is not None, "entered"
+        assert self._transport is not None, "opened"
         # With a stream httpx adds no headers of its own; those of host and length are aiohttp's.
         sent = httpx.Request(
             request.method,
@@ -182,3 +186,32 @@ def _causes(error: BaseException) -> list[BaseException]:
         found.append(one)
         one = one.__cause__ or one.__context__
     return found
+
+
+def is_public(address: str) -> bool:
+    """Whether an address, as a socket would connect to it, lies outside.
+
+    Loopback, private, link-local (cloud metadata), shared, multicast and reserved ones do not, nor
+    do they dressed up as IPv6.
+    """
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address):
+        inner = _inner(parsed)
+        if inner is None:
+            return parsed in _UNICAST and parsed.is_global
+        parsed = inner
+    if any(parsed in network for network in _SPECIAL):
+        return False
+    return parsed.is_global and not parsed.is_multicast
+
+
+def _inner(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for, if it does."""
+    if address in _TRANSLATED:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.teredo is not None:
+        return address.teredo[1]
+    return address.ipv4_mapped or address.sixtofour

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Any
 
-from cdp_stream.kafka.faust_adapter.consumer import Chunk
+from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.sinks.offsets.progress import Progress
 
 __all__ = ["SLICE", "AssignedPartition"]

@@ -1,4 +1,4 @@
-"""A change on its way from the topic to the partner."""
+"""A change in flight: read from the output's topic, and not confirmed by the partner yet."""
 
 from __future__ import annotations
 
@@ -13,22 +13,17 @@ __all__ = ["Batch", "InFlight"]
 
 @dataclass(slots=True)
 class InFlight:
-    """A record of the output's topic, taken to be delivered.
-
-    Attributes:
-        timestamp: when it was written, epoch ms.
-    """
+    """A change, and the record of the output's topic that it was in."""
 
     change: OutputChange[Any]
     partition: int
     offset: int
-    timestamp: int
     key: bytes | None
     value: bytes
 
     @property
     def memory(self) -> int:
-        """About the bytes that it takes: as a record, decoded, and as its connector is given it."""
+        """About its bytes: as a record, decoded, and as its connector is given it."""
         return 1_500 + 4 * len(self.value)
 
 
@@ -40,10 +35,5 @@ class Batch:
 
     @property
     def memory(self) -> int:
-        """About the bytes that it takes."""
+        """About the bytes of its items."""
         return sum(item.memory for item in self.items)
-
-    @property
-    def changes(self) -> list[OutputChange[Any]]:
-        """What the connector is given."""
-        return [item.change for item in self.items]

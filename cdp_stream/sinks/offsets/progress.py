@@ -38,7 +38,8 @@ class _Course:
 
     Attributes:
         handed: the offset from which on records are new to it.
-        waiting: offsets taken and not confirmed, with their connection, in order.
+        waiting: offsets taken and not confirmed, in order; with their connection, and when the
+            record was written, epoch ms.
         confirmed: offsets confirmed above one that waits, with their connection.
         seen: of a connection of its own: the offset below which its records have been counted.
         owed: how many of these are not confirmed.
@@ -46,7 +47,7 @@ class _Course:
     """
 
     handed: int
-    waiting: OrderedDict[int, str] = field(default_factory=OrderedDict)
+    waiting: OrderedDict[int, tuple[str, int]] = field(default_factory=OrderedDict)
     confirmed: dict[int, str] = field(default_factory=dict)
     seen: int = 0
     owed: int = 0
@@ -65,14 +66,14 @@ class _Course:
             self.owed += 1
 
     def confirm(self, offset: int) -> None:
-        connection = self.waiting.pop(offset, None)
-        if connection is None:
+        taken = self.waiting.pop(offset, None)
+        if taken is None:
             return
         self.owed -= 1
         if self.owed <= 0:
             self.owed, self.since = 0, None
         if self.waiting and next(iter(self.waiting)) < offset:
-            self.confirmed[offset] = connection
+            self.confirmed[offset] = taken[0]
         if len(self.confirmed) > _PRUNED_ABOVE:
             self.prune()
 
@@ -159,7 +160,7 @@ class Progress:
             return False
         if offset < course.handed or (course.confirmed and offset in course.confirmed):
             return False
-        course.waiting[offset] = connection
+        course.waiting[offset] = connection, dated
         if course is not self._others:
             course.count(offset, dated)
         return True
@@ -185,9 +186,9 @@ class Progress:
         return self._others.position
 
     @property
-    def waits(self) -> bool:
-        """Whether anything was taken and is not confirmed."""
-        return bool(self._others.waiting) or any(c.waiting for c in self._own.values())
+    def oldest(self) -> int | None:
+        """When the oldest record was written that the others have taken and not confirmed."""
+        return next((dated for _, dated in self._others.waiting.values()), None)
 
     @property
     def owed(self) -> int:
@@ -205,17 +206,13 @@ class Progress:
         course = self._own.get(connection)
         if course is not None:
             return course.position
-        waiting = (o for o, name in self._others.waiting.items() if name == connection)
+        waiting = (o for o, (name, _) in self._others.waiting.items() if name == connection)
         return next(waiting, self._others.handed)
 
     # -- stopping and going on ---------------------------------------------------------------------
 
-    def stop(self, connection: str, dated: Mapping[int, int] | None = None) -> None:
-        """Deliver nothing more of a connection; what is on its way may still be confirmed.
-
-        Args:
-            dated: when what waits was written, by offset, epoch ms.
-        """
+    def stop(self, connection: str) -> None:
+        """Deliver nothing more of a connection; what is on its way may still be confirmed."""
         self._held.discard(connection)
         if connection in self._stopped:
             return
@@ -225,16 +222,15 @@ class Progress:
         self._others.prune()
         handed = max(self._others.handed, self._ahead.pop(connection, 0))
         course = _Course(handed, seen=handed)
-        for source, target in (
-            (self._others.waiting, course.waiting),
-            (self._others.confirmed, course.confirmed),
-        ):
-            for offset in [o for o, name in source.items() if name == connection]:
-                target[offset] = source.pop(offset)
+        waiting, confirmed = self._others.waiting, self._others.confirmed
+        for offset in [o for o, (name, _) in waiting.items() if name == connection]:
+            course.waiting[offset] = waiting.pop(offset)
+        for offset in [o for o, name in confirmed.items() if name == connection]:
+            course.confirmed[offset] = confirmed.pop(offset)
         self._own[connection] = course
         course.owed = len(course.waiting)
         if course.waiting:
-            course.since = (dated or {}).get(next(iter(course.waiting)))
+            course.since = next(iter(course.waiting.values()))[1]
         if not (course.waiting or course.confirmed):
             self._implied.add(connection)
 
@@ -256,10 +252,10 @@ class Progress:
         course.step_back()
         return course.handed < self._others.handed
 
-    def hold(self, connection: str, offset: int, dated: Mapping[int, int] | None = None) -> None:
+    def hold(self, connection: str, offset: int) -> None:
         """Deliver nothing of a running connection behind the record at `offset`, just taken."""
         self.read(offset + 1)
-        self.stop(connection, dated)
+        self.stop(connection)
         self._held.add(connection)
 
     def let_go(self, connection: str) -> bool:

@@ -1,18 +1,19 @@
-"""Deletions of audiences: passed on once nothing of the audience is left to be sent, and before
-anything is that comes after.
+"""Deletions of audiences: sent to the partner once nothing of the audience is left to be delivered,
+and before anything is that comes after.
 
-Its message is in every partition of the output's topic. Each partition holds the connection behind
-it, and says so in `cdp.sink-state` once all before it is delivered and that is durable. Who holds
-partition 0 waits for all of these, has the connector delete, and writes that it was done; then
-every partition lets the connection go on. So what a connection of the same name is told afterwards,
-because the audience was defined again, never overtakes the deletion.
+A deletion's message is in every partition of the output's topic. Each partition holds the
+connection behind it, and notes in `cdp.sink-state` once all before it is delivered and that is
+durable. The worker with partition 0 waits for all of these notes, has the connector delete, and
+notes that it was done; then every partition goes on with the connection. So what a connection of
+the same name is sent afterwards, because the audience was defined again, never overtakes the
+deletion.
 
 Where definitions are files, a partition may lack a deletion that others have: it was given back to
 a worker with an older file, say. Then they wait for something that does not come. After a while
-that is a fault of the connection (`AudienceDeletions.look`); as it is resumed, the deletion is done
+that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion is done
 without those that lack it still, or passed over where partition 0 is the one.
 
-A partition's messages need not have the same id: definitions from files are told at each
+A partition's messages need not have the same id: definitions from files are applied at each
 partition's own time. A deletion is known by its place and its id.
 
 Source: docs/memberships.md, deleting an audience.
@@ -43,10 +44,10 @@ class AudienceDeletions:
     """The deletions that one output's sink has come to; their connections are held behind them.
 
     Args:
-        state: Holds what partitions say of them.
-        partitions: Of the output's topic.
-        act: Has the connector delete; `acted` is called when it has.
-        done: Confirms a deletion in its partition, and lets its connection go on.
+        state: Has what partitions noted of them.
+        partitions: How many the output's topic has.
+        send: Has the connector delete; `acted` is called when it has.
+        over: Confirms a deletion in its partition, and goes on with its connection.
     """
 
     def __init__(
@@ -54,17 +55,17 @@ class AudienceDeletions:
         state: SinkState,
         partitions: int,
         *,
-        act: Callable[[InFlight], None],
-        done: Callable[[InFlight], None],
+        send: Callable[[InFlight], None],
+        over: Callable[[InFlight], None],
     ) -> None:
         self._state = state
         self._partitions = partitions
-        self._act = act
-        self._done = done
+        self._send = send
+        self._over = over
         self._waiting: list[InFlight] = []
         self._acted: list[InFlight] = []
         self._noting = asyncio.Lock()
-        # Those that were read again after a fault had told that others lack them.
+        # Those that were read again after the fault that others lack them.
         self._resumed: list[InFlight] = []
         # Since when it has been known of a connection that partitions lack a deletion, and where
         # these ended then.
@@ -97,11 +98,11 @@ class AudienceDeletions:
         self._resumed.clear()
         self._lacking.clear()
 
-    async def advance(self, durable: Callable[[InFlight], bool]) -> None:
+    async def advance(self, is_durable: Callable[[InFlight], bool]) -> None:
         """Go as far as what has been delivered now allows.
 
         Args:
-            durable: whether everything of a deletion's connection before it has been delivered,
+            is_durable: Whether everything of a deletion's connection before it has been delivered,
                 and is known as that after a crash.
         """
         await self.note_acted()
@@ -111,40 +112,42 @@ class AudienceDeletions:
                 continue  # stopped meanwhile
             if self._is_over(item):
                 self._drop(item)
-                self._done(item)
-            elif not durable(item):
+                self._over(item)
+            elif not is_durable(item):
                 continue
             elif partition == 0 and (item in self._resumed or self._lack(connection) <= {0}):
                 self._drop(item)
-                self._act(item)
+                self._send(item)
             elif partition != 0 and item in self._resumed and 0 in self._lack(connection):
                 await self._state.note_passed(connection, partition, _name(item))
             else:
                 await self._state.note_waits(connection, partition, _name(item))
 
     async def note_acted(self) -> None:
-        """Write which deletions the partner has taken, and let their connections go on."""
+        """Write which deletions the partner has taken, and go on with their connections."""
         async with self._noting:
             while self._acted:
                 item = self._acted[0]
                 if self._state.deleted(item.change.connection, 0) != _name(item):
                     await self._note_deleted(item)
                 self._acted.remove(item)
-                # It may have been read again, after its connection was stopped and went on.
+                # It may have been read again, after its connection was stopped and resumed.
                 self._drop(item)
-                self._done(item)
+                self._over(item)
 
     def _drop(self, item: InFlight) -> None:
         for items in (self._waiting, self._resumed):
             items[:] = [other for other in items if other != item]
 
-    async def look(self, now: float, reached: Reached, fault: Callable[[Fault, str], None]) -> None:
-        """Have connections stand still that wait for a deletion which partitions lack.
+    async def look(
+        self, now: float, reached: Reached, fault: Callable[[Fault, str], object]
+    ) -> None:
+        """Stop connections that wait for a deletion which partitions lack.
 
         Args:
             now: On a steady clock, in seconds.
             reached: How far a connection has been delivered in partitions, and where these end.
-            fault: Told what stands still.
+            fault: Called with what has to stop.
         """
         waiting = {item.change.connection: item for item in self._waiting}
         for connection in self._lacking.keys() - waiting.keys():
@@ -163,7 +166,7 @@ class AudienceDeletions:
             have_passed = all(at[n][0] >= ends.get(n, at[n][1]) for n in lack)
             if now - since >= PATIENCE_S and have_passed:
                 del self._lacking[connection]
-                fault(Fault("connection", _told(item, lack), "deletion"), connection)
+                fault(Fault("connection", _message(item, lack), "deletion"), connection)
                 await self._note_overdue(connection)
 
     def _is_over(self, item: InFlight) -> bool:
@@ -204,7 +207,7 @@ def _name(item: InFlight) -> str:
     return f"{item.offset}:{item.change.message_id}"
 
 
-def _told(item: InFlight, lack: Collection[int]) -> str:
+def _message(item: InFlight, lack: Collection[int]) -> str:
     numbers = ", ".join(map(str, sorted(lack)))
     noun = "partition" if len(lack) == 1 else "partitions"
     then = (

@@ -1,245 +1,201 @@
-"""Stopping an output or one connection, and going on: by faults, and by what `cdp.faults` says."""
+"""Stopping an output or one connection, and resuming it: by faults, and as `cdp.faults` has it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.log import log
-from cdp_stream.sinks.delivery.destination import Destination
+from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.pipeline import Pipeline
-from cdp_stream.sinks.offsets.assigned_partition import AssignedPartition
 from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
-from cdp_stream.sinks.offsets.positions import SinkPlan
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
 from cdp_stream.sinks.output.committer import Committer
-from cdp_stream.sinks.reporting.metrics import OutputMetrics
-from cdp_stream.sinks.reporting.showing import show_standing
-from cdp_stream.sinks.state.faults import Faults, faulted
+from cdp_stream.sinks.output.context import OutputContext
+from cdp_stream.sinks.state.faults import faulted
 from cdp_stream.wall_clock import wall_ms
 
-__all__ = ["PATIENCE_S", "PauseResume"]
+__all__ = ["DRAIN_S", "PauseResume"]
 
-_RESUME_POLL_S: Final = 0.05
-PATIENCE_S: Final = 5.0
-"""How long requests that are on their way may take to be answered once the sink has to stop."""
+_POLL_S: Final = 0.05
+DRAIN_S: Final = 5.0
+"""How long the partner may take to answer requests under way once the sink has to stop."""
 
 
 class PauseResume:
-    """Stops what a fault or an operator stops, and lets it go on.
-
-    Args:
-        plan: Topics.
-        partitions: What is held.
-        faults: Who stands still.
-        outgoing: What is on its way.
-        deletions: Those under way.
-        committing: Commits what is confirmed as the output comes to rest.
-        metrics: Where to count.
-        write: Runs what must not be cut short.
+    """Stops what a fault or an operator stops, and resumes it.
 
     Attributes:
-        changes: Held by whoever takes partitions over, gives them up, stops or goes on.
-        changed: Set when `cdp.faults` may say something else, or something may go on.
+        lock: Held by whoever assigns or releases partitions, stops or resumes.
+        changed: Set when `cdp.faults` may have changed, or a connection may go on.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - put together in one place
+    def __init__(
         self,
-        plan: SinkPlan,
-        partitions: Assignment,
-        faults: Faults,
-        outgoing: Pipeline,
+        context: OutputContext,
+        assignment: Assignment,
+        delivery_settings: DeliverySettings,
+        pipeline: Pipeline,
         deletions: AudienceDeletions,
-        committing: Committer,
-        metrics: OutputMetrics,
-        write: Callable[[Any], None],
+        committer: Committer,
     ) -> None:
-        self._plan = plan
-        self._partitions = partitions
-        self._faults = faults
-        self._outgoing = outgoing
+        self._context = context
+        self._assignment = assignment
+        self._delivery_settings = delivery_settings
+        self._pipeline = pipeline
         self._deletions = deletions
-        self._committing = committing
-        self._metrics = metrics
-        self._write = write
+        self._committer = committer
         self._at_rest = False
-        self._faulting: set[str] = set()
-        self._to_let_go: list[InFlight] = []
+        self._faults_unwritten: set[str] = set()
+        self._deletions_over: list[InFlight] = []
         self._resuming: set[str] = set()
-        self._untold: Fault | None = None
-        self.changes = asyncio.Lock()
+        self._fault_for_later: Fault | None = None
+        self.lock = asyncio.Lock()
         self.changed = asyncio.Event()
 
-    def begin(self) -> None:
-        """Take over how output and connections stand, before partitions are held."""
-        output = self._plan.output
-        self._partitions.stopped = set(self._faults.stopped_connections(output))
-        self._partitions.halted = self._faults.record(output) is not None
-        self._at_rest = False
-
     async def run(self) -> None:
-        """Follow what is said, until cancelled."""
+        """Follow `cdp.faults`, until cancelled."""
         while True:
             await self._wait_for_work()
             self.changed.clear()
-            if self._partitions.is_open:
-                async with self.changes:
+            if self._assignment.is_open:
+                async with self.lock:
                     await self._apply()
             else:
                 self._resuming.clear()  # it is looked at again when partitions are assigned
 
-    def fault(self, fault: Fault, connection: str) -> None:
-        """Stop what the fault stops, at once, and have it written."""
-        output, partitions = self._plan.output, self._partitions
-        whole = fault.scope == "output"
-        if partitions.halted or (not whole and connection in partitions.stopped):
-            return
+    def fault(
+        self, fault: Fault, connection: str, message: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Stop what the fault stops, at once, and have it written.
+
+        Args:
+            connection: Of the change that the fault was about.
+            message: That change, where its settings may be what is wrong.
+
+        Returns:
+            Whether that stopped the connection, which ran before.
+        """
+        context, assignment, whole = self._context, self._assignment, fault.scope == "output"
+        if assignment.output_stopped or (
+            not whole and connection in assignment.stopped_connections
+        ):
+            return False
         if whole:
-            partitions.halted = True
+            assignment.stop_output()
         else:
+            if message is not None:
+                context.tasks.write(self._delivery_settings.refuse(message))
             self._stop_connection(connection)
-        self._metrics.faulted(fault.scope)
+        context.metrics.faulted(fault.scope)
+        output, stopped = context.output, None if whole else connection
         where = output if whole else f"{output} --connection '{connection}'"
         log("output_fault", level=logging.ERROR, output=output,
-            connection=None if whole else connection, code=fault.code, status=fault.status,
+            connection=stopped, code=fault.code, status=fault.status,
             next=f"read `cdp outputs show {output}`, mend it, then `cdp outputs resume {where}`",
             )  # fmt: skip
         record = faulted(
-            output, None if whole else connection, fault.message, wall_ms(),
-            until_ready=fault.code == "settings",
-        )  # fmt: skip
-        self._faulting.add(record["id"])
+            output, stopped, fault.message, wall_ms(), until_ready=fault.code == "settings"
+        )
+        self._faults_unwritten.add(record["id"])
 
         async def write() -> None:
-            await self._faults.put(record)
-            self._faulting.discard(record["id"])
+            await context.faults.put(record)
+            self._faults_unwritten.discard(record["id"])
             self.changed.set()
 
-        self._write(write())
+        context.tasks.write(write())
+        return not whole
 
-    async def tend(self, destination: Destination) -> None:
-        """Let a destination do what is due from time to time; a fault in that is the output's.
+    async def check_destination(self) -> None:
+        """Let the destination do what is due from time to time; a fault in that is the output's.
 
-        What was found while the output stands still is told as it goes on, unless that is why it
-        stands still.
+        What is found while the output is stopped is a fault as it is resumed, unless it is the one
+        that stopped it.
         """
         found: Fault | None = None
         try:
-            await destination.idle()
+            await self._context.destination.idle()
         except Fault as fault:
             found = fault.told(fault.message)
             found.scope = "output"
-        if self._partitions.is_open and not self._partitions.halted:
-            found, self._untold = found or self._untold, None
+        if self._assignment.is_running:
+            found, self._fault_for_later = found or self._fault_for_later, None
             if found is not None:
                 self.fault(found, "")
         elif found is not None:
-            record = self._faults.record(self._plan.output) or {}
+            record = self._context.faults.record(self._context.output) or {}
             if record.get("message") != found.message:
-                self._untold = found
+                self._fault_for_later = found
 
-    def let_go(self, deletion: InFlight) -> None:
+    def resume_behind(self, deletion: InFlight) -> None:
         """Go on with a connection behind the deletion that held it."""
-        self._to_let_go.append(deletion)
+        self._deletions_over.append(deletion)
         self.changed.set()
 
-    async def come_to_rest(self) -> None:
+    async def drain(self) -> None:
         """Deliver nothing more; what has not been confirmed by the end will be read again."""
-        partitions = self._partitions
-        # One of which nothing has been seen is fetched until it is known since when it waits.
-        if partitions.halted:
-            partitions.pause(n for n, held in partitions.held.items() if held.oldest() is not None)
-        await self._outgoing.come_to_rest(PATIENCE_S)
-        for held in partitions.held.values():
-            held.first_seen = held.oldest()
-            held.drop_waiting()
-            held.progress.step_back()
-            held.dated.clear()
+        await self._pipeline.drain(DRAIN_S)
+        self._assignment.step_back()
         self._deletions.clear()
-        self._to_let_go.clear()
+        self._deletions_over.clear()
 
-    def show(self) -> None:
-        """Set the metrics of what stands still."""
-        show_standing(self._faults, self._plan.output, self._metrics)
+    async def assign(self, positions: Mapping[int, int]) -> None:
+        """Have exactly these partitions, stopped or not as `cdp.faults` has it."""
+        self._at_rest = False
+        await self._assignment.assign(positions)
 
     async def _wait_for_work(self) -> None:
-        """Return when `changed` is set, or one that is to go on has nothing on its way."""
+        """Return when `changed` is set, or a connection to be resumed has nothing in flight."""
         while not self.changed.is_set():
-            if self._resuming - self._outgoing.on_their_way(self._resuming):
+            if self._resuming - self._pipeline.in_flight(self._resuming):
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RESUME_POLL_S if self._resuming else None):
+                async with asyncio.timeout(_POLL_S if self._resuming else None):
                     await self.changed.wait()
 
-    def _is_to_halt(self) -> bool:
-        output = self._plan.output
-        return self._faults.record(output) is not None or output in self._faulting
+    def _must_stop(self) -> bool:
+        output = self._context.output
+        return self._context.faults.record(output) is not None or output in self._faults_unwritten
 
     async def _apply(self) -> None:
-        output, partitions = self._plan.output, self._partitions
-        halt = self._is_to_halt()
-        if (halt or partitions.halted) and not self._at_rest:
-            partitions.halted = self._at_rest = True
-            await self.come_to_rest()
-            await self._committing.commit()
+        output, assignment = self._context.output, self._assignment
+        must_stop = self._must_stop()
+        if (must_stop or assignment.output_stopped) and not self._at_rest:
+            assignment.stop_output()
+            self._at_rest = True
+            await self.drain()
+            await self._committer.commit()
             log("output_stopped", output=output)
-        stopped = self._faults.stopped_connections(output) | (self._faulting - {output})
-        for connection in stopped - partitions.stopped:
+        stopped = self._context.faults.stopped_connections(output)
+        stopped |= self._faults_unwritten - {output}
+        for connection in stopped - assignment.stopped_connections:
             self._stop_connection(connection)
             log("output_connection_stopped", output=output, connection=connection)
-        resumed = partitions.stopped - stopped
-        # What is on its way of one must have come to its end, which may take as long as `retry_for`
-        # where it goes together with others: meanwhile whatever else is said has to be heard.
-        self._resuming = self._outgoing.on_their_way(resumed)
-        await self._resume_connections(resumed - self._resuming, seek=not halt)
-        if self._to_let_go:
-            await self._let_go(seek=not halt)
+        resumed = assignment.stopped_connections - stopped
+        # What is in flight of one must have ended, which may take as long as `retry_for` where it
+        # is batched with others: meanwhile whatever else changes has to be heard.
+        self._resuming = self._pipeline.in_flight(resumed)
+        resumed -= self._resuming
+        for connection in sorted(resumed):
+            log("output_connection_resumed", output=output, connection=connection)
+        await assignment.resume_connections(resumed)
+        over, self._deletions_over = self._deletions_over, []
+        await assignment.let_go(over)
         # Asked again, for it may have faulted while something was awaited.
-        if self._at_rest and partitions.is_open and not self._is_to_halt():
-            partitions.halted = self._at_rest = False
-            await partitions.seek(partitions.held)
-            partitions.fetch(partitions.held)
+        if self._at_rest and assignment.is_open and not self._must_stop():
+            self._at_rest = False
+            await assignment.resume_output()
             log("output_resumed", output=output)
-        partitions.confirmed.set()
-        partitions.wake.set()
-        self.show()
+        assignment.notify()
+        self._context.metrics.show_stopped(self._context.faults)
 
     def _stop_connection(self, connection: str) -> None:
-        partitions = self._partitions
-        partitions.stopped.add(connection)
-        for held in partitions.held.values():
-            held.progress.stop(connection, held.dated)
-        for item in self._outgoing.stop_connection(connection):
-            if item.partition in partitions.held:
-                partitions.held[item.partition].dated.pop(item.offset, None)
+        self._assignment.stop_connection(connection)
+        self._pipeline.stop_connection(connection)
         self._deletions.drop(connection)
-        partitions.confirmed.set()
-
-    async def _resume_connections(self, connections: set[str], *, seek: bool) -> None:
-        """Go on where each was; nothing of them may be on its way."""
-        partitions = self._partitions
-        again: dict[int, AssignedPartition] = {}
-        for connection in sorted(connections):
-            partitions.stopped.discard(connection)
-            log("output_connection_resumed", output=self._plan.output, connection=connection)
-        for number, held in partitions.held.items():
-            for connection in connections:
-                if held.progress.resume(connection):
-                    again[number] = held
-        if seek:
-            await partitions.read_again(again)
-
-    async def _let_go(self, *, seek: bool) -> None:
-        again: dict[int, AssignedPartition] = {}
-        for item in self._to_let_go:
-            held = self._partitions.held.get(item.partition)
-            if held is not None and held.progress.let_go(item.change.connection):
-                again[item.partition] = held
-        self._to_let_go.clear()
-        if seek:
-            await self._partitions.read_again(again)

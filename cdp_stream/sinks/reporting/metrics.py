@@ -1,66 +1,58 @@
-"""What the sinks count, for Prometheus; `docs/metrics.md` says what each means.
+"""What the sinks count, for Prometheus; `docs/metrics.md` explains each metric.
 
-All are of an output; none holds a profile, a connection or a partner's words.
+All are of an output; none contains a profile, a connection or a partner's words.
 """
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from cdp_stream.kafka.log import Tallied
-from cdp_stream.sinks.delivery.destination import Watch
+from cdp_stream.sinks.state.faults import FAULTED, PAUSED, Faults
+from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["OutputMetrics", "SinkMetrics"]
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_OUTPUT: Final = ("output",)
+_STOPPED: Final = (FAULTED, PAUSED)
 
 
 class SinkMetrics:
     """The metrics of one sinks process.
 
     Args:
-        of_process: whether to tell CPU and memory of the process too; its parent tells its own.
+        of_process: Whether CPU and memory of the process are among them; a parent has its own.
     """
 
     def __init__(self, *, of_process: bool = True) -> None:
         self.registry = registry = CollectorRegistry()
         if of_process:
             ProcessCollector(registry=registry)
-        label = ["output"]
-        self.sent = Counter(
-            "cdp_output_sent_total", "Changes that the partner took", label, registry=registry
+
+        def counter(name: str, text: str, *more: str) -> Counter:
+            return Counter(f"cdp_output_{name}", text, (*_OUTPUT, *more), registry=registry)
+
+        def gauge(name: str, text: str, *more: str) -> Gauge:
+            return Gauge(f"cdp_output_{name}", text, (*_OUTPUT, *more), registry=registry)
+
+        self.sent = counter("sent_total", "Changes that the partner took")
+        self.retried = counter("retries_total", "Attempts that had to be repeated")
+        self.rejected = counter("rejected_total", "Changes that the partner will never take")
+        self.faults = counter("faults_total", "Faults, by what they stopped", "scope")
+        self.stopped = gauge("stopped", "1 while the output stands still, by why", "state")
+        self.connections_stopped = gauge(
+            "connections_stopped", "Connections that stand still, by why", "state"
         )
-        self.retried = Counter(
-            "cdp_output_retries_total", "Attempts that had to be repeated", label, registry=registry
+        self.lag = gauge("lag_records", "Records that wait in the output's topic")
+        self.oldest = gauge(
+            "oldest_unsent_seconds", "Age of the oldest change that was not confirmed"
         )
-        self.rejected = Counter(
-            "cdp_output_rejected_total", "Changes that the partner will never take", label,
-            registry=registry,
-        )  # fmt: skip
-        self.faults = Counter(
-            "cdp_output_faults_total", "Faults, by what they stopped", ["output", "scope"],
-            registry=registry,
-        )  # fmt: skip
-        self.stopped = Gauge(
-            "cdp_output_stopped", "1 while the output stands still, by why", ["output", "state"],
-            registry=registry,
-        )  # fmt: skip
-        self.connections_stopped = Gauge(
-            "cdp_output_connections_stopped", "Connections that stand still, by why",
-            ["output", "state"], registry=registry,
-        )  # fmt: skip
-        self.lag = Gauge(
-            "cdp_output_lag_records", "Records that wait in the output's topic", label,
-            registry=registry,
-        )  # fmt: skip
-        self.oldest = Gauge(
-            "cdp_output_oldest_unsent_seconds", "Age of the oldest change that was not confirmed",
-            label, registry=registry,
-        )  # fmt: skip
         self.seconds = Histogram(
-            "cdp_output_request_seconds", "Duration of each attempt", label, buckets=_SECONDS,
+            "cdp_output_request_seconds", "Duration of each attempt", _OUTPUT, buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
         self._latest: dict[str, OutputMetrics] = {}
@@ -90,12 +82,15 @@ class OutputMetrics:
         )
         for scope in ("output", "connection"):
             metrics.faults.labels(output, scope)
-        self.standing(None, {})
+        self._show(None, Counts())
 
-    @property
-    def watch(self) -> Watch:
-        """What the destination tells of its work."""
-        return Watch(asked=self._seconds.observe, retried=self._retried.inc)
+    def attempted(self, seconds: float) -> None:
+        """Count an attempt to deliver, and how long it took."""
+        self._seconds.observe(seconds)
+
+    def retried(self) -> None:
+        """Count an attempt that has to be repeated."""
+        self._retried.inc()
 
     def delivered(self, sent: int, rejected: int) -> None:
         """Count what came of a delivery."""
@@ -113,30 +108,37 @@ class OutputMetrics:
         """Count a fault."""
         self._metrics.faults.labels(self._output, scope).inc()
 
-    def standing(self, output: str | None, connections: dict[str, int]) -> None:
-        """Set what stands still: the output's state, if it does, and connections by theirs."""
-        for state in ("faulted", "paused"):
-            self._metrics.stopped.labels(self._output, state).set(output == state)
-            count = connections.get(state, 0)
-            self._metrics.connections_stopped.labels(self._output, state).set(count)
+    def show_stopped(self, faults: Faults) -> None:
+        """Show whether the output is stopped, and how many of its connections are."""
+        own = faults.record(self._output)
+        connections = Counts(one["state"] for one in faults.of_connections(self._output))
+        self._show(None if own is None else own["state"], connections)
 
-    def waiting(self, lag: int, oldest_s: float) -> None:
-        """Set what waits; called every few seconds."""
+    def _show(self, state: str | None, connections: Counts[str]) -> None:
+        for one in _STOPPED:
+            self._metrics.stopped.labels(self._output, one).set(one == state)
+            self._metrics.connections_stopped.labels(self._output, one).set(connections[one])
+
+    def waiting(self, lag: int, oldest: int | None) -> None:
+        """Set how many records wait, and when the oldest was written, epoch ms; called every few
+        seconds.
+        """
         self._rejects.tell()
         self._metrics.lag.labels(self._output).set(lag)
-        self._metrics.oldest.labels(self._output).set(oldest_s)
+        age_s = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000
+        self._metrics.oldest.labels(self._output).set(age_s)
 
     def forget(self) -> None:
-        """Drop the gauges of an output that does not run here any more.
+        """Remove the gauges of an output that does not run here any more.
 
-        How it stands is left to who has its metrics now, as where it cannot run as it is defined.
+        Whether it is stopped is left to whoever has its metrics now, as where it cannot run as it
+        is defined.
         """
         metrics, output = self._metrics, self._output
         for gauge in (metrics.lag, metrics.oldest):
             if (output,) in gauge._metrics:
                 gauge.remove(output)
-        if not metrics.is_latest(output, self):
-            return
-        for state in ("faulted", "paused"):
-            metrics.stopped.remove(output, state)
-            metrics.connections_stopped.remove(output, state)
+        if metrics.is_latest(output, self):
+            for state in _STOPPED:
+                metrics.stopped.remove(output, state)
+                metrics.connections_stopped.remove(output, state)

@@ -1,4 +1,4 @@
-"""Which outputs and connections stand still, and why: the records of `cdp.faults`.
+"""Which outputs and connections are stopped, and why: the records of `cdp.faults`.
 
 Source: docs/memberships.md, delivery: fault, suspension, resumption.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
 from cdp_stream.wall_clock import wall_ms
 
-__all__ = ["FAULTED", "PAUSED", "RUNNING", "Faults", "faulted", "paused", "running"]
+__all__ = ["FAULTED", "PAUSED", "RUNNING", "Faults", "faulted", "paused", "resume", "running"]
 
 State = Literal["running", "paused", "faulted"]
 RUNNING: Final = "running"
@@ -18,7 +18,7 @@ PAUSED: Final = "paused"
 FAULTED: Final = "faulted"
 UNTIL_READY: Final = "until_ready"
 
-Record = dict[str, Any]
+FaultRecord = dict[str, Any]
 
 
 def faulted(
@@ -28,33 +28,38 @@ def faulted(
     now_ms: int,
     *,
     until_ready: bool = False,
-) -> Record:
+) -> FaultRecord:
     """The record of a fault.
 
     Args:
-        message: the partner's words and what to do.
-        until_ready: whether a process that starts and can run it ends the fault: what it lacked was
+        message: The partner's words and what to do.
+        until_ready: Whether a process that starts and can run it ends the fault: what it lacked was
             in its environment, or in its settings.
     """
-    where = "" if connection is None else f" --connection '{connection}'"
     return _record(output, connection, FAULTED, now_ms) | {
         "message": message,
-        "next_step": f"cdp outputs resume {output}{where}",
+        "next_step": resume(output, connection),
         **({UNTIL_READY: True} if until_ready else {}),
     }
 
 
-def paused(output: str, connection: str | None, now_ms: int) -> Record:
+def paused(output: str, connection: str | None, now_ms: int) -> FaultRecord:
     """The record of a suspension by an operator."""
     return _record(output, connection, PAUSED, now_ms)
 
 
-def running(output: str, connection: str | None, now_ms: int) -> Record:
+def running(output: str, connection: str | None, now_ms: int) -> FaultRecord:
     """The record of a resumption."""
     return _record(output, connection, RUNNING, now_ms)
 
 
-def _record(output: str, connection: str | None, state: State, now_ms: int) -> Record:
+def resume(output: str, connection: str | None) -> str:
+    """The command that resumes an output, or one connection."""
+    where = "" if connection is None else f" --connection '{connection}'"
+    return f"cdp outputs resume {output}{where}"
+
+
+def _record(output: str, connection: str | None, state: State, now_ms: int) -> FaultRecord:
     return {
         "id": connection or output,
         "output": output,
@@ -67,7 +72,7 @@ def _record(output: str, connection: str | None, state: State, now_ms: int) -> R
 
 
 class Faults:
-    """How every output and connection stands.
+    """Which outputs and connections are stopped.
 
     Args:
         topic: `cdp.faults`.
@@ -76,22 +81,45 @@ class Faults:
     def __init__(self, topic: FollowedTopic) -> None:
         self.topic = topic
 
-    def record(self, key: str) -> Record | None:
-        """The record of an output or connection that stands still; None when it runs."""
+    def record(self, key: str) -> FaultRecord | None:
+        """The record of an output or connection that is stopped; None when it runs."""
         record = self.topic.values.get(key)
         return None if record is None or record.get("state") not in {PAUSED, FAULTED} else record
 
-    def stopped_connections(self, output: str) -> frozenset[str]:
-        """The connections of an output that stand still; asked by other threads too."""
+    def of_connections(self, output: str) -> list[FaultRecord]:
+        """The records of the connections of an output that are stopped, by their ids; asked by
+        other threads too.
+        """
         # A copy, made in one step: the loop adds records meanwhile.
-        values = list(self.topic.values.items())
-        return frozenset(
-            key
+        values = sorted(self.topic.values.items())
+        return [
+            record
             for key, record in values
             if record.get("output") == output and record.get("connection") and self.record(key)
-        )
+        ]
 
-    async def put(self, record: Record) -> None:
+    def stopped_connections(self, output: str) -> frozenset[str]:
+        """The ids of the connections of an output that are stopped; asked by other threads too."""
+        return frozenset(record["id"] for record in self.of_connections(output))
+
+    def report(self, output: str, *, is_ready: bool) -> dict[str, Any]:
+        """The state of an output, for `/outputs`; a partner's words are for `cdp outputs show`.
+
+        Args:
+            is_ready: Whether its partitions are assigned here.
+        """
+        own = self.record(output)
+        return {
+            "id": output,
+            "state": own["state"] if own is not None else RUNNING if is_ready else "starting",
+            "since": None if own is None else own["since"],
+            "connections": [
+                {"id": one["id"], "state": one["state"], "since": one["since"]}
+                for one in self.of_connections(output)
+            ],
+        }
+
+    async def put(self, record: FaultRecord) -> None:
         """Write a record; that of a resumption is followed by a tombstone, so that the topic keeps
         no words of a fault that is over.
         """
@@ -103,16 +131,15 @@ class Faults:
 
     async def end_lacks(self, output: str) -> list[str]:
         """End the faults of an output that can run now, and of its connections, that were of what a
-        process lacked; a connection that lacks something still has its fault again with its next
+        process lacked. A connection that lacks something still has its fault again with its next
         change.
 
         Returns:
-            The ids of what they were of.
+            The ids of the outputs and connections.
         """
         ended = []
-        for key in (output, *sorted(self.stopped_connections(output))):
-            record = self.record(key)
+        for record in (self.record(output), *self.of_connections(output)):
             if record is not None and record["state"] == FAULTED and record.get(UNTIL_READY):
                 await self.put(running(output, record["connection"], wall_ms()))
-                ended.append(key)
+                ended.append(str(record["id"]))
         return ended

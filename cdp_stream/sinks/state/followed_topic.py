@@ -67,7 +67,7 @@ class FollowedTopic:
         self._check = check
         self._consume = consume
         self._pause_s = pause_s
-        self._observation = FetchObserver()
+        self._observer = FetchObserver()
         self._task: asyncio.Task[None] | None = None
         self._over: BaseException | None = None
         self._has_started = False
@@ -115,7 +115,7 @@ class FollowedTopic:
         def is_up() -> bool:
             if self._over is not None:
                 raise self._over
-            end = self._observation.ends.get((self._topic, 0))
+            end = self._observer.ends.get((self._topic, 0))
             return end is not None and end.asked_at >= asked and self._taken >= end.after
 
         async with self._moved:
@@ -201,7 +201,7 @@ class FollowedTopic:
             isolation_level="read_committed",
             fetch_max_wait_ms=_FETCH_MS,
         )
-        self._observation.attach(consumer)
+        self._observer.attach(consumer)
         partition = TopicPartition(self._topic, 0)
         began = wall_ms()
         try:
@@ -212,7 +212,7 @@ class FollowedTopic:
             while True:
                 fetched = await consumer.getmany(timeout_ms=_POLL_MS)
                 for records in fetched.values():  # no await in here: see FetchObserver.handed_over
-                    self._observation.handed_over((self._topic, 0), records[-1].offset)
+                    self._observer.handed_over((self._topic, 0), records[-1].offset)
                 for records in fetched.values():
                     for record in records:
                         self._take(record)
@@ -224,7 +224,7 @@ class FollowedTopic:
             await consumer.stop()
 
     def _has_answered(self, since: int) -> bool:
-        end = self._observation.ends.get((self._topic, 0))
+        end = self._observer.ends.get((self._topic, 0))
         return end is not None and end.asked_at >= since
 
     async def _notify(self) -> None:

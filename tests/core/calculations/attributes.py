@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
-from cdp_stream.core.definition import CalculatedAttribute, Calculation, Condition, Source
+from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Condition, Source
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.row import Row

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.definition import Calculation
+from cdp_stream.core.criterion import Calculation
 from cdp_stream.core.operators import MISSING
 from cdp_stream.core.row import FOREVER
 from cdp_stream.core.windows import Window

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.definition import Calculation
+from cdp_stream.core.criterion import Calculation
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.windows import Window
 from tests.core.calculations.attributes import Profile, attribute

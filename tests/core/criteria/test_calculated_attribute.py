@@ -7,7 +7,7 @@ from cdp_stream.core.criteria.calculated_attribute import (
     CalculatedMemory,
 )
 from cdp_stream.core.criteria.where import compile_values
-from cdp_stream.core.definition import CalculatedAttribute, Calculation, Condition, Source
+from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Condition, Source
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.operators import DATED, MISSING
 from cdp_stream.core.operators import Test as Operator

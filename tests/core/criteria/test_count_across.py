@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cdp_stream.core import operators
 from cdp_stream.core.criteria.count_across import CountAcross
-from cdp_stream.core.definition import Condition, EventCriterion, Reach, Source
+from cdp_stream.core.criterion import Condition, EventCriterion, Reach, Source
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window

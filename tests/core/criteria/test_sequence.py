@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cdp_stream.core import operators
 from cdp_stream.core.criteria.sequence import Sequence
-from cdp_stream.core.definition import Condition, Reach, SequenceCriterion, Source, Step
+from cdp_stream.core.criterion import Condition, Reach, SequenceCriterion, Source, Step
 from cdp_stream.core.row import FOREVER, Row
 from cdp_stream.core.subject import Subject
 from cdp_stream.core.windows import Window

@@ -3,7 +3,7 @@
 import pytest
 
 from cdp_stream.core.criteria.where import compile_where, products_of
-from cdp_stream.core.definition import Condition, Source
+from cdp_stream.core.criterion import Condition, Source
 from cdp_stream.core.event import Batch, Event
 from cdp_stream.core.operators import DATED
 from cdp_stream.core.operators import Test as Operator
