@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cdp_stream.core.row import FOREVER
-from cdp_stream.core.telling import Emission
+from cdp_stream.core.model.row import FOREVER
+from cdp_stream.core.outputs.messages import Emission
 from cdp_stream.partition.active_definitions import ActiveDefinitions, Known
 from cdp_stream.partition.audience_sizes import AudienceSizes
 from cdp_stream.partition.backfill_store import BackfillStore

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.row import NEVER, Row
-from cdp_stream.core.telling import Emission
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.row import NEVER, Row
+from cdp_stream.core.outputs.messages import Emission
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.events import Decoded
 from cdp_stream.formats.limits import PLAUSIBLE_TIME

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.windows import Window
 from cdp_stream.partition.definition_rollout import TRANSITIONS, State, Verb
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor

@@ -85,7 +85,7 @@ class PartitionTask:
         self._is_switching = False
         self._lost_at: float | None = None
 
-    # -- fetching --------------------------------------------------------------------------------
+    # -- records that arrive -----------------------------------------------------------------------
 
     def accept(self, chunk: Chunk) -> None:
         """Queue a chunk; one that was fetched before the newest seek is dropped."""
@@ -164,11 +164,9 @@ class PartitionTask:
         wanted = self._rollout.wanted()
         if wanted is not None:
             return self._step_to(wanted)
-        # It was restored before its definitions were read, and has done nothing since.
-        rollout = self.processor.rollout
-        if not rollout.is_available and not rollout.recall():
+        if not self._rollout.can_evaluate():
             return False
-        worked = self._fire_to is None and not self.holds_records and self._apply()
+        worked = self._fire_to is None and not self.waits_for_history and self._apply()
         worked = self._tick() or worked
         return self._migrate() or worked
 
@@ -266,9 +264,9 @@ class PartitionTask:
     # -- backfill --------------------------------------------------------------------------------
 
     @property
-    def holds_records(self) -> bool:
+    def waits_for_history(self) -> bool:
         """Whether live records wait for the end of the partition's backfill."""
-        return self._backfill.holds_records
+        return self._backfill.pauses_records
 
     def read_history(self) -> bool:
         """Go on with the partition's backfill for a few ms; returns whether there was work."""
@@ -301,7 +299,7 @@ class PartitionTask:
         """
         if self._is_switching or self.committer.failed or self._rollout.wanted() is not None:
             return False
-        return self.holds_records or self._rollout.is_prepared(None)
+        return self.waits_for_history or self._rollout.is_prepared(None)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -324,7 +322,7 @@ class PartitionTask:
     def check_committer(self) -> None:
         """Check that effects are being delivered.
 
-        A partition that another worker has taken over only rests; the others go on.
+        A partition that another worker has taken over takes no more steps; the others go on.
 
         Raises:
             CdpError: They cannot be delivered; or the partition was lost, and the group has not
