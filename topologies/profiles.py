@@ -7,26 +7,18 @@
                       ▼  │
               table: profiles (changelog cdp.profiles-changelog, compacted)
 
-One agent takes chunks, one partition's records of one fetch, and passes them to the hosting of
-that partition, which asks its processor and delivers what it answers. Every arrow keeps the
-partition number.
+One agent takes chunks, one partition's records of one fetch, and passes them to the task of that
+partition, which asks its processor and delivers what it answers. Every arrow keeps the partition
+number.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from mode.supervisors import CrashingSupervisor
-
-from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, OutputTopics
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.runtime.assignment import PartitionHosting
-from cdp_stream.kafka.runtime.task_context import HostingPlan
-from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.kafka.runtime.assignment import Assignment
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
@@ -55,7 +47,6 @@ def create_app(
     """
     app = ChunkApp(settings)
     app.metrics = metrics or Metrics()
-    events = chunk_topic(app, settings.topic("events"), partitions=partitions)
     table = ProfileTable(
         app,
         name="profiles",
@@ -64,34 +55,11 @@ def create_app(
         rows=_rows(settings, lambda: app.consumer.observer.lease_ms),
     )
     app.tables.add(table)
-    plan = HostingPlan(
-        events=settings.topic("events"),
-        topics=OutputTopics(
-            memberships=settings.topic("memberships"),
-            state=settings.topic("membership-state"),
-            rejected=settings.topic("rejected"),
-            changelog=settings.topic("profiles-changelog"),
-            output=settings.topic("output."),
-        ),
-        group=settings.group_id,
-        exactly_once=settings.guarantee == "exactly-once",
-        client=client_settings(settings),
-        clock=settings.clock,
-        grace_ms=settings.grace,
-        session_timeout_s=settings.session_timeout,
-        waiting=MemoryBudget(settings.memory_for("waiting")),
-        delivering=MemoryBudget(min(settings.memory_for("delivering"), MOST_DELIVERING)),
-    )
-    app.hosting = PartitionHosting(
-        app, processor_factory, table=table, plan=plan, metrics=app.metrics,
+    app.hosting = Assignment(
+        app, processor_factory, settings=settings, table=table, metrics=app.metrics,
         definitions=definitions,
     )  # fmt: skip
-
-    @app.agent(events, name="profiles", supervisor_strategy=CrashingSupervisor)
-    async def profiles(chunks: Any) -> None:
-        async for event in chunks.events():
-            app.hosting.accept(event.message.partition, event.value)
-
+    app.each_chunk(settings.topic("events"), name="profiles", partitions=partitions)
     return app
 
 

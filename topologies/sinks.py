@@ -13,12 +13,8 @@ of that partition, which batches them for the connector, and commits what the pa
 """
 
 from collections.abc import Callable
-from typing import Any
-
-from mode.supervisors import CrashingSupervisor
 
 from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
-from cdp_stream.kafka.faust_adapter.consumer import chunk_topic
 from cdp_stream.settings import Settings
 
 __all__ = ["create_sink"]
@@ -36,12 +32,7 @@ def create_sink(
         partitions: How many partitions that topic has.
     """
     app = ChunkApp(settings, group=settings.sink_group_id(output))
-    changes = chunk_topic(app, settings.topic(f"output.{output}"), partitions=partitions)
     app.hosting = host(app)
-
-    @app.agent(changes, name=f"sink-{output}", supervisor_strategy=CrashingSupervisor)
-    async def sink(chunks: Any) -> None:
-        async for event in chunks.events():
-            app.hosting.accept(event.message.partition, event.value)
-
+    topic = settings.topic(f"output.{output}")
+    app.each_chunk(topic, name=f"sink-{output}", partitions=partitions)
     return app

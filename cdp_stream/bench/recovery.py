@@ -24,9 +24,10 @@ from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
 from cdp_stream.bench.reference_load import START
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.row import Row
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import PARTITION_KEY, PartitionState, encode_partition, encode_row
+from cdp_stream.kafka.aiokafka_patches.broker_metadata import partitions_of
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.topics.ensure import ensure_topics
@@ -144,7 +145,7 @@ async def _read_bare(broker: str, topic: str, records: int) -> float:
     )
     await consumer.start()
     try:
-        numbers = consumer.partitions_for_topic(topic) or await _await_partitions(consumer, topic)
+        numbers = await partitions_of(consumer, topic)
         consumer.assign([TopicPartition(topic, number) for number in numbers])
         started, count = time.perf_counter(), 0
         while count < records:
@@ -152,12 +153,6 @@ async def _read_bare(broker: str, topic: str, records: int) -> float:
         return records / (time.perf_counter() - started)
     finally:
         await consumer.stop()
-
-
-async def _await_partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer._client.add_topic(topic)
-    numbers: set[int] = consumer.partitions_for_topic(topic)
-    return numbers
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from cdp_stream.definition_tests.batches import (
 from cdp_stream.definition_tests.case import Line, Step
 from cdp_stream.definition_tests.expectations import EXPECTATION_KEYS, Expectations, read_mpid
 from cdp_stream.definition_tests.instants import Times
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.errors import CdpError
 from cdp_stream.offline.lines import LineFile
 
@@ -101,12 +101,7 @@ class StepReader:
         return name
 
     def _note_keys(self, node: Mapping, path: str) -> None:
-        for key, entry in node.entries.items():
-            if key not in STEP_KEYS:
-                advice = self._problems.near_or_list(key, STEP_KEYS)
-                message = f"unknown key `{shown(key)}`"
-                at = f"{path}.{shown(key)}"
-                self._problems.error("unknown-key", entry.key.mark, at, message, advice)
+        self._problems.unknown_keys(node, path, STEP_KEYS)
         for keys, advice in (
             (TIME_KEYS, "a step has one time"),
             (SOURCE_KEYS, "make each its own step"),

@@ -20,16 +20,16 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.envelope import ERASE, mpid_of, read_json
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
+from cdp_stream.kafka.aiokafka_patches.transactional_producer import count_as_kafka_does
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_records
 from cdp_stream.kafka.topics.catalog import MOST_AHEAD
 from cdp_stream.kafka.topics.ensure import ensure_topics
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.placement import hash_of
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
@@ -213,7 +213,7 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
             enable_idempotence=idempotent,
         )
         if idempotent:
-            _count_as_kafka_does(producer)
+            count_as_kafka_does(producer)
         try:
             with _quiet_aiokafka():
                 await producer.start()
@@ -224,19 +224,6 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
         else:
             return producer
     raise AssertionError("the loop either returns or raises")
-
-
-def _count_as_kafka_does(producer: AIOKafkaProducer) -> None:
-    """Go on from 0 behind the 2**31st record to a partition, as brokers want it; aiokafka goes on
-    from -2**31.
-    """
-    manager = producer._txn_manager
-    sequences = manager._sequence_numbers
-
-    def increment(partition: TopicPartition, count: int) -> None:
-        sequences[partition] = (sequences[partition] + count) % 2**31
-
-    manager.increment_sequence_number = increment
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from cdp_stream.core.criterion import All, AnyOf, Condition, Not, Source
-from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
-from cdp_stream.core.meaning import criterion_identity, slot_of
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.model.definition import EventTier, Input, Tier, Workspace
+from cdp_stream.core.model.meaning import criterion_identity, slot_of
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from tests.core.accounts import DAY, SHORT, TRAVEL, audience, did, has, member, plan_of
 
 
@@ -222,7 +222,7 @@ def test_a_first_activity_asks_audiences_that_other_workspaces_may_have_changed(
     assert ending == {"travel": ["back"], "short": ["across", "along"]}
 
 
-def test_a_first_activity_asks_audiences_that_refer_to_one_shared_with_another_workspace():
+def test_a_first_activity_asks_audiences_that_refer_to_a_shared_one():
     shared = audience("shared", did(workspace="short"))
     shared = replace(shared, workspaces=("travel", "short"))
     plan = plan_of(

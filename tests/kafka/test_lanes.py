@@ -2,6 +2,7 @@
 
 import asyncio
 
+from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.partition.effects import Effects
@@ -36,7 +37,7 @@ class Transactions:
 def lane(room, freed=lambda: None):
     made = Transactions()
     return made, ExactlyOnceLane(
-        made, TOPICS, 0, committed=lambda offset: None, fail=lambda error: None, freed=freed,
+        made, TOPICS, 0, committed=lambda offset: None, freed=freed,
         confirm=lambda writes, position: None, room=room,
     )  # fmt: skip
 
@@ -59,6 +60,20 @@ async def test_one_large_piece_leaves_no_room_to_any_lane_until_it_is_committed(
     first[0].may_end.set()
     await first[1].drain()
     assert (room.taken, first[0].ended) == (0, [1])
+
+
+def test_a_lane_at_least_once_has_no_room_while_others_take_it_all():
+    room = MemoryBudget(1_000)
+    made = AtLeastOnceLane(
+        lambda: None, TOPICS, 0, advance=lambda offset: None,
+        freed=lambda: None, confirm=lambda writes, position: None, room=room,
+    )  # fmt: skip
+    room.take(999)
+    assert made.has_room
+    room.take(1)
+    assert not made.has_room
+    room.give_back(1)
+    assert made.has_room
 
 
 async def test_what_failed_or_was_given_up_takes_no_room():

@@ -3,34 +3,16 @@
 import asyncio
 import gc
 import inspect
-from types import SimpleNamespace
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
-    KafkaConnectionError,
     KafkaError,
-    NodeNotReadyError,
-    RequestTimedOutError,
 )
-from aiokafka.producer import message_accumulator, producer, sender, transaction_manager
-from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.protocol.transaction import EndTxnRequest, InitProducerIdRequest
-from aiokafka.structs import OffsetAndMetadata
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import (
-    GroupMembership,
-    NextEpoch,
-    OffsetsOfMember,
-)
-from cdp_stream.kafka.aiokafka_patches.transaction_sender import (
-    NotAMemberError,
-    _AddPartitions,
-    _CommitOffsets,
-    note_unanswered,
-    use_quick_sender,
-)
+from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.transactional_producer import TransactionalProducer
 from cdp_stream.kafka.commit import partition_producer
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
 from cdp_stream.kafka.commit.partition_producer import FencedError, NotEndedError, PartitionProducer
@@ -86,7 +68,7 @@ class Partition:
 
 class Owner:
     def __init__(self, partition, membership, metrics):
-        self.positions, self.failures, self.confirmed = [], [], []
+        self.positions, self.confirmed = [], []
         self.metrics = metrics
         topic = partition.settings.topic
         topics = OutputTopics(*(topic(suffix) for suffix in SUFFIXES), topic("output."))
@@ -97,7 +79,7 @@ class Owner:
         self.room = MemoryBudget(1_000_000)
         self.lane = ExactlyOnceLane(
             self.producer, topics, 1, committed=self.positions.append,
-            fail=self.failures.append, freed=lambda: None,
+            freed=lambda: None,
             confirm=lambda *told: self.confirmed.append(told), room=self.room,
         )  # fmt: skip
 
@@ -186,7 +168,7 @@ async def test_a_position_alone_is_committed_and_nothing_at_all_is_no_transactio
     await owner.submit((Effects(), 5))
     await owner.submit((Effects(), None))
     assert await partition.position() == 5
-    assert owner.failures == []
+    assert owner.lane.failure is None
 
 
 @pytest.mark.kafka
@@ -195,7 +177,7 @@ async def test_who_lost_the_partition_cannot_write(partition):
     await first.submit((effects(), 1))
     second = await partition.owner()
     await first.submit((effects(), 2))
-    (failure,) = first.failures
+    failure = first.lane.failure
     assert isinstance(failure, FencedError)
     assert (first.positions, first.lane.has_room, first.ended("fenced")) == ([1], False, 1)
     await second.submit((effects({b"other": b"1"}), 3))
@@ -207,7 +189,7 @@ async def test_who_lost_the_partition_cannot_write(partition):
 async def test_who_is_no_member_of_the_groups_generation_cannot_write(partition):
     owner = await partition.owner(generation=3, member_id="somebody-else")
     await owner.submit((effects(), 1))
-    (failure,) = owner.failures
+    failure = owner.lane.failure
     assert isinstance(failure, FencedError)
     assert "NotAMemberError" in str(failure)
     await owner.lane.close()
@@ -266,7 +248,7 @@ async def test_a_write_that_is_refused_takes_the_whole_transaction_back(partitio
     owner = await partition.owner()
     await owner.submit((effects(), 1))
     await owner.submit((effects(rows={b"too-large": b"y" * 17_000_000}), 2))
-    (failure,) = owner.failures
+    failure = owner.lane.failure
     assert isinstance(failure, BrokerError)
     assert "nothing is lost" in str(failure)
     assert owner.ended("aborted") == 1
@@ -288,7 +270,7 @@ async def test_a_rejected_record_that_is_refused_goes_without_its_value_after_an
     ]  # fmt: skip
     await owner.submit((piece, 8))
     await owner.submit((effects({b"next": b""}), 9))
-    assert owner.failures == []
+    assert owner.lane.failure is None
     found = {key: (value, headers) for key, value, headers in await partition.read("rejected")}
     assert found[b"whole"] == (b"y" * 3_000_000, headers)
     assert found[b"k"] == (None, [*headers, ("value_bytes", b"17000000")])
@@ -297,7 +279,7 @@ async def test_a_rejected_record_that_is_refused_goes_without_its_value_after_an
     assert await partition.position() == 9
 
 
-class Unanswered(AIOKafkaProducer):
+class Unanswered(TransactionalProducer):
     """A producer whose broker has let it begin, and answers nothing from then on."""
 
     async def start(self):
@@ -313,7 +295,7 @@ class Unanswered(AIOKafkaProducer):
 
 @pytest.mark.parametrize("next_offset", [7, None])
 async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypatch, next_offset):
-    monkeypatch.setattr(partition_producer, "AIOKafkaProducer", Unanswered)
+    monkeypatch.setattr(partition_producer, "TransactionalProducer", Unanswered)
     monkeypatch.setattr(partition_producer, "_LONGEST_S", 0.05)
     monkeypatch.setattr(partition_producer, "_CLOSE_S", 0.05)
     reported = []
@@ -321,7 +303,7 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     owner = await Partition(Settings(broker="b:9")).owner()
     inner = owner.producer._producer
     await owner.submit((effects(), next_offset), (effects(), None))
-    (failure,) = owner.failures
+    failure = owner.lane.failure
     assert str(failure) == (
         "the broker did not end a transaction of cdp.events partition 1 in 0 s; "
         "nothing is lost: see the broker's log, then start the worker again"
@@ -332,7 +314,7 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     inner.fail()
     await owner.lane.close()
     del inner, failure
-    owner.failures.clear()
+    owner.lane.failure = None
     for _ in range(3):
         await asyncio.sleep(0)  # callbacks run, and call others
     gc.collect()
@@ -359,7 +341,7 @@ async def test_who_was_followed_by_another_cannot_follow_it_in_turn(partition):
     with pytest.raises(FencedError):
         await first.producer.reopen("it would fence the second")
     await second.submit((effects({b"other": b"1"}), 2))
-    assert second.failures == []
+    assert second.lane.failure is None
     assert await partition.counts() == [20, 20, 2, 3]
 
 
@@ -378,154 +360,5 @@ async def test_sequences_begin_anew_before_they_wrap(partition):
     assert await partition.position() == 3
 
 
-END_TXN = EndTxnRequest("id", 5, 1, True)
-OFFSETS = OffsetsOfMember("id", (5, 1), GroupMembership("g", 7, "m"), [])
-
-
-@pytest.mark.parametrize(
-    ("asked", "error", "is_noted"),
-    [
-        (END_TXN, RequestTimedOutError, True),
-        (END_TXN, KafkaConnectionError, True),
-        (END_TXN, asyncio.CancelledError, True),
-        (END_TXN, NodeNotReadyError, False),
-        (OFFSETS, KafkaConnectionError, True),
-        (ProduceRequest("id", -1, 1, []), KafkaConnectionError, True),
-        (InitProducerIdRequest("id", 1), KafkaConnectionError, False),
-    ],
-)
-async def test_what_was_sent_and_not_answered_is_noted(asked, error, is_noted):
-    inner = AIOKafkaProducer(transactional_id="id")
-
-    async def send(*_arguments):
-        raise error
-
-    inner.client.send = send
-    unanswered = note_unanswered(inner)
-    with pytest.raises(error):
-        await inner.client.send(1, asked)
-    assert unanswered.is_set() is is_noted
-    await inner.stop()
-
-
-# -- the sender ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def in_transaction():
-    """A sender that nothing is sent with, in a transaction of one batch and one position."""
-    inner = AIOKafkaProducer(transactional_id="id", acks="all")
-    use_quick_sender(inner, lambda: GroupMembership("g", 1, "m"))
-    manager, tp = inner._txn_manager, TopicPartition("t", 0)
-    manager.set_pid_and_epoch(5, 0)
-    manager.begin_transaction()
-    inner._message_accumulator._append_batch(batch_of(inner, TEN), tp)
-    manager.partition_added(tp)
-    moved = manager.add_offsets_to_txn({tp: OffsetAndMetadata(7, "")}, "g")
-    manager.consumer_group_added("g")
-    yield inner, tp, moved
-    await inner.stop()
-
-
-async def test_offsets_wait_until_the_batches_are_written(in_transaction):
-    inner, tp, _ = in_transaction
-    assert inner._sender._maybe_do_transactional_request() is None
-    batch = inner._message_accumulator._pop_batch(tp)
-    assert inner._sender._maybe_do_transactional_request() is None
-    # Told by the answer itself: nobody asks again once its callbacks have run.
-    batch.done(0)
-    task = inner._sender._maybe_do_transactional_request()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_markers_that_are_still_written_are_waited_for_briefly(in_transaction):
-    inner, tp, _ = in_transaction
-    busy = SimpleNamespace(errors=[("t", [(0, 51)])])
-    assert _AddPartitions(inner._sender, {tp}).handle_response(busy) == 0.002
-
-
-@pytest.mark.parametrize("code", [13, 51])
-async def test_a_coordinator_that_could_not_check_is_asked_again(in_transaction, code):
-    inner, tp, moved = in_transaction
-    handler = _CommitOffsets(inner._sender, {tp: OffsetAndMetadata(7, "")}, "g")
-    answer = SimpleNamespace(errors=[("t", [(0, code, {})], {})])
-    assert handler.handle_response(answer) == inner._sender._retry_backoff
-    assert not moved.done()
-
-
-@pytest.mark.parametrize("code", [22, 25, 27, 82])
-async def test_who_is_no_member_any_more_is_told_so(in_transaction, code):
-    inner, tp, _ = in_transaction
-    handler = _CommitOffsets(inner._sender, {tp: OffsetAndMetadata(7, "")}, "g")
-    with pytest.raises(NotAMemberError):
-        handler.handle_response(SimpleNamespace(errors=[("t", [(0, code, {})], {})]))
-
-
-# -- what we rely on inside aiokafka 0.14.0 --------------------------------------------------------
-
-
 def source(thing):
     return inspect.getsource(thing)
-
-
-def test_the_sender_is_made_with_these_and_kept_under_this_name():
-    parameters = list(inspect.signature(sender.Sender.__init__).parameters)
-    assert parameters == [
-        "self", "client", "acks", "txn_manager", "message_accumulator", "retry_backoff_ms",
-        "request_timeout_ms",
-    ]  # fmt: skip
-    assert "self._sender = Sender(" in source(producer.AIOKafkaProducer.__init__)
-    assert "self._retry_backoff = retry_backoff_ms / 1000" in source(sender.Sender.__init__)
-
-
-def test_the_sender_asks_what_is_next_whenever_a_write_is_answered():
-    routine = source(sender.Sender._sender_routine)
-    assert "txn_task = self._maybe_do_transactional_request()" in routine
-    assert "return_when=asyncio.FIRST_COMPLETED" in routine
-    for called in ("_do_add_partitions_to_txn", "_do_txn_offset_commit"):
-        assert f"self.{called}(" in source(sender.Sender._maybe_do_transactional_request)
-    accumulator = source(message_accumulator.MessageAccumulator)
-    assert "self._batches = collections.defaultdict(" in accumulator
-    assert "self._pending_batches = set()" in accumulator
-
-
-def test_the_sender_ends_with_what_went_wrong_as_the_cause():
-    routine = source(sender.Sender._sender_routine)
-    assert 'raise KafkaError("Unexpected error during batch delivery") from exc' in routine
-    assert "fatal_error(task_exception)" in source(sender.Sender._fail_all)
-
-
-def test_offsets_go_out_in_the_newest_version_that_the_broker_knows():
-    request = OffsetsOfMember("id", (5, 1), GroupMembership("g", 7, "m"), [("t", 3, 42)])
-    old, new = request.prepare({28: (0, 2)}), request.prepare({28: (0, 5)})
-    assert (old.API_VERSION, new.API_VERSION) == (0, 3)
-    assert old.topics == [("t", [(3, 42, "")])]
-    assert (new.generation_id, new.member_id, new.topics) == (
-        7, "m", [("t", [(3, 42, -1, "", {})], {})],
-    )  # fmt: skip
-    assert new.encode()
-    assert old.encode()
-
-
-def test_the_next_epoch_is_asked_for_by_the_last_where_the_broker_compares():
-    request = NextEpoch("id", 60_000, (5, 1))
-    old, new = request.prepare({22: (0, 2)}), request.prepare({22: (0, 5)})
-    assert (old.API_VERSION, new.API_VERSION) == (0, 3)
-    assert (new.producer_id, new.producer_epoch) == (5, 1)
-    assert new.encode()
-    assert old.encode()
-
-
-def test_requests_pass_through_what_notes_those_without_an_answer():
-    assert "self._sender.client.send(" in source(sender.BaseHandler.do)
-    assert "await self._client.send(" in source(sender.SendProduceReqHandler.do)
-    assert "self._client = sender.client" in source(sender.SendProduceReqHandler.__init__)
-    assert "handler = InitPIDHandler(self)" in source(sender.Sender._do_init_pid)
-
-
-async def test_sequences_are_counted_where_we_look_and_wrap_as_no_broker_takes_them():
-    manager, tp = transaction_manager.TransactionManager("id", 1), TopicPartition("t", 0)
-    manager._sequence_numbers[tp] = 2**31 - 1
-    manager.increment_sequence_number(tp, 1)
-    assert manager.sequence_number(tp) == -(2**31)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdp_stream.kafka.runtime.process import serve_app, stop_app
+from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from tests.kafka.counting import CountingProcessor
 from tests.topologies.running import Running, ended, eventually, stop, workers_on
 from topologies.profiles import create_app

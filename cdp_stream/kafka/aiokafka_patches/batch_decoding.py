@@ -1,9 +1,10 @@
 """Records out of fetched bytes, a batch at a time.
 
-aiokafka makes a dataclass of eleven fields for each record, which takes ten times as long as the
-decoding itself. Here the decoder's own records are handed on: they have the ``key``, ``value``,
-``headers``, ``timestamp`` and ``offset`` that a processor reads. What is left out stays what
+For aiokafka 0.14.0, which makes a dataclass of eleven fields for each record; that takes ten times
+as long as the decoding itself. Here the decoder's own records are handed on: they have the ``key``,
+``value``, ``headers``, ``timestamp`` and ``offset`` that a processor reads. Left out is what
 aiokafka leaves out: control batches, aborted transactions, records below the position asked for.
+Unnecessary once ``getmany`` can return the records of ``aiokafka.record`` as they are.
 """
 
 from collections import OrderedDict

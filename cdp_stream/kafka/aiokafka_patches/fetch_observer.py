@@ -1,45 +1,39 @@
-"""What a broker's answers tell beside records: ends of partitions, and the group's lease.
+"""Observes the answers of a consumer's brokers: where partitions end, and the group's lease.
 
-aiokafka keeps a partition's last highwater, but not *when* the fetch that brought it was sent, and
-it forgets an out-of-range answer by starting again at the beginning. Both matter here
+For aiokafka 0.14.0. It keeps a partition's last highwater, but not *when* the fetch that brought it
+was sent, and it forgets an out-of-range answer by starting again at the beginning. Both matter here
 (``runtime/partition_time.py``; a topic that was deleted and made anew), so every request of a
-consumer passes through a :class:`FetchObserver`.
+consumer passes through a :class:`FetchObserver`. Unnecessary once a consumer reports each fetch
+with the time at which it was sent, and each answer of its coordinator.
 
 A highwater alone proves no end. A broker that has just become leader does not know yet how far its
 log was acknowledged, and until its followers have fetched from it, it answers a fetch with an end
-before records that producers were told are safe. Asked by ListOffsets it says that it does not know
-(KIP-207). So each end that a fetch shows is confirmed by ListOffsets before it counts. That answer
-alone would not do either: some brokers give an end before the last records. An end before one that
-was seen earlier is not believed for half a minute.
+before acknowledged records. Asked by ListOffsets it answers that it does not know (KIP-207). So
+each end that a fetch shows is confirmed by ListOffsets before it counts. That answer alone would
+not do either: some brokers give an end before the last records. An end before an earlier one is not
+believed for half a minute.
 
-It is written by the consumer's thread and read by the worker's loop. Each entry is replaced whole,
-never changed, so a reader sees the old one or the new one.
+The consumer's thread writes, the worker's loop reads. Each entry is replaced whole, never changed,
+so a reader sees the old one or the new one.
 """
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    GroupLoadInProgressError,
-    KafkaError,
-    NotCoordinatorForGroupError,
-    RebalanceInProgressError,
-)
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
-from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.wall_clock import wall_ms
 
-__all__ = ["BELIEVED_AFTER_S", "FetchObserver", "is_member"]
+__all__ = ["BELIEVED_AFTER_S", "FetchObserver"]
 
 Partition = tuple[str, int]
 Send = Callable[[int, Any], Awaitable[Any]]
@@ -49,13 +43,23 @@ BELIEVED_AFTER_S = 30.0
 change of leaders brings about is over by then."""
 _PAUSE_S = 0.05
 """Under load fetches follow one another much faster, and most of them show some end."""
-_NO_COORDINATOR = frozenset(
-    {
-        GroupLoadInProgressError.errno,
-        GroupCoordinatorNotAvailableError.errno,
-        NotCoordinatorForGroupError.errno,
-    }
-)
+
+
+@dataclass(frozen=True, slots=True)
+class EndSeen:
+    """A fetch was answered with "nothing beyond what you have".
+
+    Attributes:
+        asked_at: Wall clock just before that fetch was sent, epoch ms.
+        after: Offset of the last record that was handed over by then; -1 when none was. Offsets of
+            transaction markers and of compacted records are never handed over, so this is
+            compared, and not the partition's end offset.
+        end: That end offset; whatever lies between `after` and it is handed over to nobody.
+    """
+
+    asked_at: int
+    after: int
+    end: int = 0
 
 
 class FetchObserver:
@@ -212,19 +216,3 @@ def _ends_of(partitions: Mapping[Partition, Any]) -> OffsetRequest:
     for topic, number in partitions:
         topics.setdefault(topic, []).append((number, OffsetResetStrategy.LATEST))
     return OffsetRequest(-1, READ_UNCOMMITTED, list(topics.items()))
-
-
-async def is_member(consumer: AIOKafkaConsumer, member: GroupMembership) -> bool | None:
-    """Whether the group's coordinator, asked now, says that its generation is this member's, or at
-    least that the next one waits for it; ``None`` where no coordinator says anything.
-
-    Called in the consumer's thread.
-    """
-    request = HeartbeatRequest(member.group_id, member.generation, member.member_id)
-    try:
-        answer = await consumer._coordinator._send_req(request)
-    except KafkaError:
-        return None
-    if answer.error_code in _NO_COORDINATOR:
-        return None
-    return answer.error_code in (0, RebalanceInProgressError.errno)

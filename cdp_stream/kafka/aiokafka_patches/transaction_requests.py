@@ -1,17 +1,17 @@
 """Two requests of transactions in versions that aiokafka does not have.
 
-Its request for offsets names the group alone, so that a worker which the group has put out may
-still move its positions. Version 3 also names member and generation, and the coordinator refuses
-what is not of the present one.
+For aiokafka 0.14.0, which has version 0 of both. Its request for offsets names the group alone, so
+that a worker which the group has put out may still move its positions. Version 3 also names member
+and generation, and the coordinator refuses any but the present one.
 
 Its request for a producer id takes the transactional id over from whoever has it. Version 3 also
-names the producer id and the epoch that are to be succeeded, and the coordinator refuses it where
-another producer has taken the id over since.
+names the producer id and the epoch that it succeeds, and the coordinator refuses it where another
+producer has taken the id over since.
 
-Every broker since Apache Kafka 2.5 knows both; for an older one the first versions remain.
+Every broker since Apache Kafka 2.5 knows both; an older one gets version 0. Unnecessary once
+aiokafka sends version 3 of them, with a consumer's group metadata.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -26,16 +26,9 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-__all__ = ["GroupMembership", "NextEpoch", "OffsetsOfMember"]
+from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 
-
-@dataclass(frozen=True, slots=True)
-class GroupMembership:
-    """As whom a worker holds its partitions."""
-
-    group_id: str
-    generation: int
-    member_id: str
+__all__ = ["NextEpoch", "OffsetsOfMember"]
 
 
 class TxnOffsetCommitResponse_v3(Response):  # noqa: N801 - named as in aiokafka

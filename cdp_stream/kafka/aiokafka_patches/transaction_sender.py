@@ -1,13 +1,13 @@
 """aiokafka's sender of transactions, with shorter waits and fewer ways to fail.
 
-What differs, each held by ``tests/kafka/test_transactions.py``:
+For aiokafka 0.14.0. What differs:
 
 * offsets wait until the batches are written: a broker checks with its coordinator that both belong
   to a transaction, and of two such questions about one at a time it drops the first, which costs
   a retry after 100 ms;
 * a new transaction that finds the coordinator still writing the last one's markers asks again
   after 2 ms; stock waits 20 ms;
-* offsets are sent as a member of the group, so a generation that is over is refused;
+* offsets are sent as a member of the group, and refused from an earlier generation;
 * ``NETWORK_EXCEPTION`` and ``CONCURRENT_TRANSACTIONS`` in the answer to offsets are asked again;
   stock takes the first for something else and ends (aiokafka issue 1004);
 * a connection that breaks while the coordinator is looked for is made anew; stock ends;
@@ -16,6 +16,9 @@ What differs, each held by ``tests/kafka/test_transactions.py``:
 * a request that was sent and not answered is noted. It may still be on its way, in a buffer or a
   proxy, when its repetition has been answered, and take effect in a later transaction of the same
   epoch: an ``EndTxn`` that comes late commits the first half of the next one (KAFKA-17754).
+
+Unnecessary once aiokafka retries these answers, sends a consumer's group metadata with offsets, and
+speaks transactions of version 2 (KIP-890), which give each transaction its own epoch.
 """
 
 import asyncio
@@ -48,13 +51,10 @@ from aiokafka.protocol.transaction import (
     TxnOffsetCommitRequest,
 )
 
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import (
-    GroupMembership,
-    NextEpoch,
-    OffsetsOfMember,
-)
+from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.transaction_requests import NextEpoch, OffsetsOfMember
 
-__all__ = ["NotAMemberError", "note_unanswered", "use_quick_sender"]
+__all__ = ["NotAMemberError", "QuickSender", "note_unanswered"]
 
 _MARKERS_S = 0.002
 _NETWORK_EXCEPTION = 13
@@ -80,14 +80,35 @@ _NOT_SENT = (NodeNotReadyError, IncompatibleBrokerVersion)
 
 
 class NotAMemberError(Exception):
-    """The group has gone on without this worker."""
+    """The group has gone on to a generation without this worker."""
 
 
 class QuickSender(Sender):
-    """Stands in for the sender of one producer."""
+    """Takes the place of the sender of one producer, before that is started.
 
-    membership: Callable[[], GroupMembership]
-    succeeded: tuple[int, int] | None
+    Args:
+        producer: It still has aiokafka's sender.
+        membership: As which group member offsets are sent; asked at each commit.
+        succeeded: Producer id and epoch that the producer follows, if it must follow just these.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        membership: Callable[[], GroupMembership],
+        succeeded: tuple[int, int] | None,
+    ) -> None:
+        stock = producer._sender
+        super().__init__(
+            stock.client,
+            acks=stock._acks,
+            txn_manager=stock._txn_manager,
+            message_accumulator=stock._message_accumulator,
+            retry_backoff_ms=stock._retry_backoff * 1000,
+            request_timeout_ms=stock._request_timeout_ms,
+        )
+        self.membership = membership
+        self.succeeded = succeeded
 
     async def _do_init_pid(self, node_id: Any) -> Any:
         if self.succeeded is None:
@@ -170,37 +191,10 @@ class _CommitOffsets(TxnOffsetCommitHandler):
         return super().handle_response(resp)
 
 
-def use_quick_sender(
-    producer: AIOKafkaProducer,
-    membership: Callable[[], GroupMembership],
-    succeeded: tuple[int, int] | None = None,
-) -> None:
-    """Give a transactional producer its sender; before it is started.
-
-    Args:
-        producer: The producer.
-        membership: Tells as whom offsets are sent; asked at each commit.
-        succeeded: Producer id and epoch that it follows, and that nobody else may have followed:
-            it fails to start with ``ProducerFenced`` then. ``None``: it follows whoever is there.
-    """
-    stock = producer._sender
-    sender = QuickSender(
-        stock.client,
-        acks=stock._acks,
-        txn_manager=stock._txn_manager,
-        message_accumulator=stock._message_accumulator,
-        retry_backoff_ms=stock._retry_backoff * 1000,
-        request_timeout_ms=stock._request_timeout_ms,
-    )
-    sender.membership = membership
-    sender.succeeded = succeeded
-    producer._sender = sender
-
-
 def note_unanswered(producer: AIOKafkaProducer) -> asyncio.Event:
-    """What is set once a request of a transaction was sent and not answered, from now on.
+    """An event that is set once a request of a transaction was sent and not answered, from now on.
 
-    A request that a broker answered with an error was answered.
+    An answer with an error is an answer.
     """
     client, unanswered = producer.client, asyncio.Event()
     send = client.send

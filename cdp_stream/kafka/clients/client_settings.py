@@ -1,8 +1,8 @@
-"""How every client of ours connects to Kafka: addresses, TLS, login.
+"""How every client connects to Kafka: addresses, TLS, login.
 
-One place makes it from the settings, for aiokafka's clients and for Faust's, so that none is
-forgotten. With TLS the broker's certificate and its host name are always checked. The password is
-read here, and goes nowhere but to the client.
+One place reads the settings, for aiokafka's clients and for Faust's, so that none is forgotten.
+With TLS the broker's certificate and its host name are always checked. The password is read here,
+and goes nowhere but to the client.
 """
 
 import ssl
@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from faust.auth import SASLCredentials, SSLCredentials
-
 from cdp_stream.errors import DiskError, UsageError
 from cdp_stream.settings import Settings
 
-__all__ = ["client_settings", "faust_credentials", "sasl_password", "tls_context"]
+__all__ = ["client_settings", "sasl_password", "tls_context"]
 
 
 def client_settings(settings: Settings) -> Mapping[str, Any]:
@@ -39,24 +37,6 @@ def client_settings(settings: Settings) -> Mapping[str, Any]:
         "ssl_context": tls_context(settings),
         **login,
     }
-
-
-def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
-    """The same for Faust's consumer and producer; ``None`` where nothing is asked for.
-
-    Raises:
-        DiskError: A file of certificates, or that of the password, cannot be read.
-        UsageError: It can, but it does not hold what it should.
-    """
-    context = tls_context(settings)
-    if settings.sasl_mechanism is not None:
-        return SASLCredentials(
-            username=settings.sasl_username,
-            password=sasl_password(settings),
-            mechanism=settings.sasl_mechanism,
-            ssl_context=context,
-        )
-    return None if context is None else SSLCredentials(context)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

@@ -53,10 +53,13 @@ class AtLeastOnceLane:
         topics: Where effects go.
         partition: The partition number, the same in all of them.
         advance: Called with the next input offset once all below it is durable.
-        fail: Called once with the reason when a delivery has failed; nothing moves after that.
-        freed: Called whenever a piece is done.
+        freed: Called whenever a piece is done, or has failed.
         confirm: Called as the rows of a piece are in the changelog.
         room: Memory for what is on its way, of all partitions together.
+
+    Attributes:
+        failed: Whether a delivery has failed; nothing moves after that.
+        failure: Why it has.
     """
 
     is_atomic = False
@@ -68,7 +71,6 @@ class AtLeastOnceLane:
         partition: int,
         *,
         advance: Callable[[int], None],
-        fail: Callable[[BaseException], None],
         freed: Callable[[], None],
         confirm: Confirm,
         room: MemoryBudget,
@@ -78,7 +80,6 @@ class AtLeastOnceLane:
         self._topics = topics
         self._partition = partition
         self._advance = advance
-        self._fail = fail
         self._freed = freed
         self._confirm = confirm
         self._alone = True
@@ -86,6 +87,7 @@ class AtLeastOnceLane:
         self._last: _Piece | None = None
         self._tasks: dict[asyncio.Task[None], int] = {}
         self.failed = False
+        self.failure: BaseException | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -129,7 +131,7 @@ class AtLeastOnceLane:
             self.failed = True
             for waiting in self._tasks:
                 waiting.cancel()
-            self._fail(explained(error))
+            self.failure = explained(error)
         self._freed()
 
     async def _deliver(

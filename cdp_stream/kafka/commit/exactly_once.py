@@ -50,11 +50,13 @@ class ExactlyOnceLane:
         topics: Where effects go.
         partition: The partition number, the same in all of them.
         committed: Called with the next input offset once it is committed.
-        fail: Called once with the reason when a transaction has failed, ``FencedError`` when the
-            partition is another worker's; nothing moves after that.
-        freed: Called whenever there is room again.
+        freed: Called whenever there is room again, or a transaction has failed.
         confirm: Called as the rows of pieces are in the changelog, for good.
         room: Memory for what is on its way, of all partitions together.
+
+    Attributes:
+        failed: Whether a transaction has failed, or this was closed; nothing moves after that.
+        failure: Why it failed, ``FencedError`` where the partition is another worker's.
     """
 
     is_atomic = True
@@ -66,7 +68,6 @@ class ExactlyOnceLane:
         partition: int,
         *,
         committed: Callable[[int], None],
-        fail: Callable[[BaseException], None],
         freed: Callable[[], None],
         confirm: Confirm,
         room: MemoryBudget,
@@ -77,12 +78,12 @@ class ExactlyOnceLane:
         self._topics = topics
         self._partition = partition
         self._committed = committed
-        self._fail = fail
         self._freed = freed
         self._confirm = confirm
         self._waiting: list[_Piece] = []
         self._task: asyncio.Task[None] | None = None
         self.failed = False
+        self.failure: BaseException | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -144,7 +145,7 @@ class ExactlyOnceLane:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed = True
-            self._fail(explained(error))
+            self.failure = explained(error)
         if self.failed:
             self._waiting.clear()
             self._give_back(self._taken)

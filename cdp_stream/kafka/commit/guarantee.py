@@ -23,6 +23,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.aiokafka_patches.broker_metadata import known_requests
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.log import log
 from cdp_stream.settings import Settings
@@ -83,8 +84,8 @@ async def why_no_transactions(settings: Settings) -> str:
     try:
         async with asyncio.timeout(_ASK_S):
             await client.bootstrap()
-            unknown = await _unknown_requests(client)
-            if unknown:
+            known = await known_requests(client)
+            if unknown := [name for key, name in _REQUESTS.items() if key not in known]:
                 return f"it does not know {', '.join(unknown)}"
             return await _try_producer_id(client, f"{settings.group_id}-probe")
     except TransactionalIdAuthorizationFailed as error:
@@ -100,13 +101,6 @@ async def why_no_transactions(settings: Settings) -> str:
         ) from error
     finally:
         await client.close()
-
-
-async def _unknown_requests(client: AIOKafkaClient) -> list[str]:
-    connection = await client._get_conn(client.get_random_node())
-    if connection is None:
-        raise KafkaError("no connection")
-    return [name for key, name in _REQUESTS.items() if key not in connection._versions]
 
 
 async def _try_producer_id(client: AIOKafkaClient, transactional_id: str) -> str:

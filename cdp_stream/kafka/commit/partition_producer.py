@@ -10,12 +10,10 @@ It is opened anew, in the next epoch of that id, before anything that an old one
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
@@ -28,13 +26,10 @@ from aiokafka.errors import (
 )
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
-from cdp_stream.kafka.aiokafka_patches.transaction_sender import (
-    NotAMemberError,
-    note_unanswered,
-    use_quick_sender,
-)
-from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, look_at
+from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
+from cdp_stream.kafka.aiokafka_patches.transactional_producer import TransactionalProducer
+from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
@@ -58,7 +53,7 @@ _FORGOTTEN = (InvalidProducerIdMapping, UnknownProducerId)
 """The broker does not know the producer: it was idle for longer than the broker remembers, or
 another worker has followed it."""
 
-Send = Callable[[AIOKafkaProducer], Awaitable[Sequence[asyncio.Future[Any]]]]
+Send = Callable[[TransactionalProducer], Awaitable[Sequence[asyncio.Future[Any]]]]
 
 
 class FencedError(Exception):
@@ -100,8 +95,7 @@ class PartitionProducer:
         self._source = source
         self._targets = targets
         self._membership = membership
-        self._producer: AIOKafkaProducer | None = None
-        self._unanswered = asyncio.Event()
+        self._producer: TransactionalProducer | None = None
 
     async def open(self) -> None:
         """Fence the last owner, and settle its last transaction.
@@ -112,16 +106,15 @@ class PartitionProducer:
         await self._open(None)
 
     async def _open(self, succeeded: tuple[int, int] | None) -> None:
-        producer = self._producer = AIOKafkaProducer(
-            **self._client,
-            transactional_id=self._transactional_id,
+        producer = self._producer = TransactionalProducer(
+            self._client,
+            self._transactional_id,
+            self._membership,
+            succeeded,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            acks="all",
             max_batch_size=MAX_BATCH_BYTES,
             linger_ms=0,
         )
-        use_quick_sender(producer, self._membership, succeeded)
-        self._unanswered = note_unanswered(producer)
         try:
             async with asyncio.timeout(_OPEN_S):
                 await _start(producer)
@@ -173,13 +166,13 @@ class PartitionProducer:
             FencedError: Another worker has taken the partition over.
             BrokerError: The broker refuses, or is not done with it in a minute.
         """
-        if self._unanswered.is_set():
+        if self._opened.unanswered.is_set():
             await self.reopen("a request was not answered")
-        elif max(self._opened._txn_manager._sequence_numbers.values(), default=0) > _SEQUENCES:
+        elif self._opened.last_sequence > _SEQUENCES:
             await self.reopen("a partition has got very many records")
 
     @property
-    def _opened(self) -> AIOKafkaProducer:
+    def _opened(self) -> TransactionalProducer:
         assert self._producer is not None, "open comes first"
         return self._producer
 
@@ -198,13 +191,15 @@ class PartitionProducer:
                 "nothing is lost: see the broker's log, then start the worker again",
             ) from error
         except (KafkaError, AssertionError) as error:
-            reason = _reason(producer, error)
+            reason = producer.cause_of(error)
             if isinstance(reason, _LOST) or (is_ending and isinstance(reason, _FORGOTTEN)):
                 raise self._fenced(reason) from error
             raise reason from error
         self._metrics.transaction_ended("committed", time.perf_counter() - started)
 
-    async def _write(self, producer: AIOKafkaProducer, send: Send, next_offset: int | None) -> None:
+    async def _write(
+        self, producer: TransactionalProducer, send: Send, next_offset: int | None
+    ) -> None:
         await producer.begin_transaction()
         waits: list[asyncio.Future[Any]] = []
         if next_offset is not None:
@@ -217,7 +212,7 @@ class PartitionProducer:
                 # Unlike `gather` it cancels none of them: aiokafka goes on with its batches.
                 await asyncio.wait(waits)
         except BaseException:
-            _mark_told(producer)
+            producer.ignore_failures()
             for one in moving:
                 one.cancel()
             raise
@@ -246,12 +241,11 @@ class PartitionProducer:
             FencedError: Another worker has taken the partition over.
             BrokerError: The broker refuses, or is not done with it in a minute.
         """
-        manager = self._opened._txn_manager
-        if manager.is_in_transaction():
+        producer = self._opened
+        if producer.is_in_transaction:
             await self.abort(_OPEN_S)  # or opening it anew is refused, and the partition given up
-        succeeded = manager.producer_id, manager.producer_epoch
         await self.close()
-        await self._open(succeeded)
+        await self._open(producer.identity)
         log("producer_reopened", partition=self._source.partition, reason=reason)
 
     async def close(self) -> None:
@@ -259,17 +253,17 @@ class PartitionProducer:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        _mark_told(producer)
+        producer.ignore_failures()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await producer.stop()
-                _mark_told(producer)
+                producer.ignore_failures()
                 return
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 await producer.client.close()
 
-    async def _move(self, producer: AIOKafkaProducer, next_offset: int) -> None:
+    async def _move(self, producer: TransactionalProducer, next_offset: int) -> None:
         await producer.send_offsets_to_transaction(
             {self._source: next_offset}, self._membership().group_id
         )
@@ -279,7 +273,7 @@ class PartitionProducer:
         return FencedError(f"{self._transactional_id}: {str(reason) or type(reason).__name__}")
 
 
-async def _start(producer: AIOKafkaProducer) -> None:
+async def _start(producer: TransactionalProducer) -> None:
     """Start it as soon as its broker can be reached."""
     while True:
         try:
@@ -290,32 +284,8 @@ async def _start(producer: AIOKafkaProducer) -> None:
             return
 
 
-def _reason(producer: AIOKafkaProducer, error: BaseException) -> BaseException:
-    """What ended the producer, which aiokafka wraps, or the error itself."""
-    task = producer._sender.sender_task
-    if task is not None and task.done() and not task.cancelled() and task.exception():
-        ended = task.exception()
-        error = ended.__cause__ or ended
-    _mark_told(producer)
-    return error
-
-
 def _first_refusal(waits: Sequence[asyncio.Future[Any]]) -> BaseException | None:
     """What went wrong: a batch behind one that was too large is refused for its sequence alone."""
     refusals = [refusal for one in waits if (refusal := one.exception()) is not None]
     too_large = (one for one in refusals if isinstance(one, MessageSizeTooLargeError))
     return next(too_large, refusals[0] if refusals else None)
-
-
-def _mark_told(producer: AIOKafkaProducer) -> None:
-    """Keep asyncio from reporting a failure a second time, as a future nobody looked at: what has
-    failed, and what will when the producer ends.
-    """
-    manager, written = producer._txn_manager, producer._message_accumulator
-    ended = manager.wait_for_transaction_end()
-    futures = [] if ended is None else [ended]
-    futures += [future for _, _, future in manager._pending_txn_offsets]
-    for batch in itertools.chain(*written._batches.values(), written._pending_batches):
-        futures += [batch.future, batch._drain_waiter]
-    for future in futures:
-        future.add_done_callback(look_at)

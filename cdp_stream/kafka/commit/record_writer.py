@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.aiokafka_patches.batch_encoding import filled_batches
+from cdp_stream.kafka.aiokafka_patches.transactional_producer import ignore_failure
 from cdp_stream.partition.effects import Effects, Headers, Rejected
 from cdp_stream.wall_clock import wall_ms
 
@@ -23,7 +25,6 @@ __all__ = [
     "Lane",
     "OutputTopics",
     "explained",
-    "look_at",
     "reached",
     "send_effects",
     "send_pairs",
@@ -43,7 +44,6 @@ Confirm = Callable[[int, int], None]
 """Called as rows are in the changelog: of how many submissions (the oldest), and up to which offset
 it holds nothing newer; -1 when the broker did not say."""
 Item = tuple[bytes | None, bytes | None, Headers]
-_NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,13 @@ class Lane(Protocol):
     @property
     def failed(self) -> bool:
         """Whether it delivers nothing any more."""
+        ...
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why a delivery failed, ``FencedError`` where the partition is another worker's; ``None``
+        where none has.
+        """
         ...
 
     @property
@@ -148,31 +155,11 @@ async def send_pairs(
     partition: int,
     pairs: Iterable[tuple[bytes, bytes | None]],
 ) -> list[asyncio.Future[Any]]:
-    """:func:`send_records` for keys and values without headers, at a third of its time.
-
-    It appends to what a ``BatchBuilder`` wraps, and so keeps its count of records itself.
-    """
-    now, futures = wall_ms(), []
-    batch, count = producer.create_batch(), 0
-    append = batch._builder.append
-    for key, value in pairs:
-        if append(count, now, key, value, _NO_HEADERS) is None:
-            futures.append(await _send_filled(producer, topic, partition, batch, count))
-            batch, count = producer.create_batch(), 0
-            append = batch._builder.append
-            append(count, now, key, value, _NO_HEADERS)
-        count += 1
-    if count:
-        futures.append(await _send_filled(producer, topic, partition, batch, count))
-    return futures
-
-
-async def _send_filled(
-    producer: AIOKafkaProducer, topic: str, partition: int, batch: Any, count: int
-) -> asyncio.Future[Any]:
-    batch._relative_offset = count
-    batch.close()
-    return await _send_batch(producer, topic, partition, batch)
+    """:func:`send_records` for keys and values without headers, at a third of its time."""
+    return [
+        await _send_batch(producer, topic, partition, batch)
+        for batch in filled_batches(producer, pairs, wall_ms())
+    ]
 
 
 async def _send_batch(
@@ -180,14 +167,8 @@ async def _send_batch(
 ) -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
     # Who was to look at it may have given up by then.
-    future.add_done_callback(look_at)
+    future.add_done_callback(ignore_failure)
     return future
-
-
-def look_at(future: asyncio.Future[Any]) -> None:
-    """Keep asyncio from reporting a failure as one of a future that nobody looked at."""
-    if not future.cancelled():
-        future.exception()
 
 
 def reached(batches: Sequence[asyncio.Future[Any]], rows: int) -> int:

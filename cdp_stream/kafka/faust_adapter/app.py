@@ -6,10 +6,13 @@ from collections.abc import Collection
 from typing import Any, Protocol
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
+from mode.supervisors import CrashingSupervisor
 
-from cdp_stream.kafka.clients.client_settings import faust_credentials
+from cdp_stream.kafka.clients.chunk import Chunk
+from cdp_stream.kafka.clients.client_settings import sasl_password, tls_context
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
-from cdp_stream.kafka.faust_adapter.consumer import Chunk, ChunkTransport
+from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema, ChunkTransport
 from cdp_stream.kafka.faust_adapter.table import ProfileTables
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.settings import Settings
@@ -73,7 +76,7 @@ class ChunkApp(faust.App):
         super().__init__(
             group or settings.group_id,
             broker=[f"kafka://{address}" for address in settings.brokers],
-            broker_credentials=faust_credentials(settings),
+            broker_credentials=_credentials(settings),
             datadir=str(settings.data_dir),
             store="memory://",
             TableManager=ProfileTables,
@@ -107,8 +110,43 @@ class ChunkApp(faust.App):
         lease_at: float = self.consumer.observer.lease_at
         return time.monotonic() - lease_at < self._session_timeout_s
 
+    @property
+    def aiokafka_producer(self) -> Any:
+        """The client inside Faust's producer, which this worker writes with; once it runs."""
+        return self.producer._producer
+
+    def each_chunk(self, topic: str, *, name: str, partitions: int) -> None:
+        """Pass each chunk of this worker's partitions of a topic to the hosting.
+
+        Args:
+            topic: The topic.
+            name: Of the agent.
+            partitions: How many partitions the topic has.
+        """
+        schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
+        source = self.topic(topic, schema=schema, partitions=partitions)
+
+        # Stock Faust restarts an agent that failed, behind the event it failed on.
+        @self.agent(source, name=name, supervisor_strategy=CrashingSupervisor)
+        async def accept(chunks: Any) -> None:
+            async for event in chunks.events():
+                self.hosting.accept(event.message.partition, event.value)
+
     def _new_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_consumer, self)
 
     def _new_producer_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_producer, self)
+
+
+def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
+    """``client_settings`` for Faust; ``None`` without TLS and login."""
+    context = tls_context(settings)
+    if settings.sasl_mechanism is not None:
+        return SASLCredentials(
+            username=settings.sasl_username,
+            password=sasl_password(settings),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)

@@ -1,90 +1,52 @@
 """Faust's transport, with one Faust event per chunk: one partition's records of one fetch.
 
 Stock Faust makes several asyncio tasks per record, which costs ten times what this product may
-cost. Here nothing is done per record before the processor sees it. Six things differ from stock,
-each relied on by the rest of this package and held by ``tests/kafka/test_hooks.py``:
+cost. Here nothing is done per record before the processor sees it. What differs from stock:
 
-* a record list passes through the schema unchanged (:class:`ChunkSchema`);
+* a chunk passes through the schema unchanged (:class:`ChunkSchema`);
 * the drain loop hands over one message per partition and fetch, tagged with the *epoch* of the
-  partition's last seek, so that records fetched before a seek are told from those after it;
-* offsets are committed up to what has been *delivered* (:meth:`ChunkConsumer.advance`), never by
-  Faust's acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
+  partition's last seek, so that records fetched before a seek are told apart from those after it;
+* offsets are committed up to what is *durable* (:meth:`ChunkConsumer.advance`), never by Faust's
+  acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
 * pausing a partition reaches aiokafka, which otherwise keeps polling it;
 * a partition is reported as stuck when the broker has not answered for it, and never where its
   records are not wanted;
 * revocation first lets the partitions finish and commits, and only then gives them up.
+
+``tests/kafka/faust_adapter/test_faust_assumptions.py`` holds what this relies on inside Faust.
 """
 
 import asyncio
 import logging
 import math
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
-import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
-from faust.transport.consumer import ensure_TP
+from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver, is_member
-from cdp_stream.kafka.aiokafka_patches.leaving import leave_in_any_generation
-from cdp_stream.kafka.aiokafka_patches.transaction_requests import GroupMembership
+from cdp_stream.kafka.aiokafka_patches.fetch_limits import limit_fetches, set_up_fetches
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
+from cdp_stream.kafka.aiokafka_patches.group_member import (
+    GroupMembership,
+    is_member,
+    leave_in_any_generation,
+    membership_of,
+)
+from cdp_stream.kafka.clients.chunk import FETCH_BYTES, LEAST_FETCHED, MOST_FETCHED, Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
-__all__ = ["Chunk", "ChunkConsumer", "ChunkSchema", "ChunkTransport", "memory_of"]
+__all__ = ["ChunkConsumer", "ChunkSchema", "ChunkTransport"]
 
 _IDLE_S = 0.01
-_RECORD_BYTES = 250
-"""What a record takes beside its contents."""
-FETCH_BYTES = 16 * 1024 * 1024
-"""The most that one broker answers at a time, a batch that is larger by itself aside."""
-FETCHES_WAITING = 4
-"""So many answers of a broker may wait of a partition, before it is not fetched for a while."""
-MOST_FETCHED = 1024 * 1024
-LEAST_FETCHED = 16 * 1024
-"""Bounds of what is asked for of one partition; a broker answers with a whole batch at least."""
-FETCH_MAX_WAIT_MS = 100
-"""Faust's 1500 would let a long poll on idle partitions hold up the only fetch in flight."""
-
-
-class Chunk:
-    """The records of one partition from one fetch, in order.
-
-    Attributes:
-        records: As aiokafka decoded them, at least one.
-        epoch: Which seek of the partition they follow.
-        size: About the bytes of memory that they take.
-    """
-
-    __slots__ = ("epoch", "records", "size")
-
-    def __init__(self, records: list[Any], epoch: int) -> None:
-        self.records = records
-        self.epoch = epoch
-        self.size = memory_of(records)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.records)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-
-def memory_of(records: Collection[Any]) -> int:
-    """About the bytes of memory that records take: hostile ones may be all key, or all headers."""
-    size = _RECORD_BYTES * len(records)
-    for record in records:
-        size += len(record.value or b"") + len(record.key or b"")
-        if record.headers:
-            size += sum(len(name) + len(value or b"") for name, value in record.headers)
-    return size
 
 
 class ChunkSchema(Schema):
@@ -142,10 +104,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
-        consumer._fetch_max_bytes = FETCH_BYTES
-        # Aborted transactions must come back neither as events nor as rows.
-        consumer._isolation_level = "read_committed"
+        set_up_fetches(consumer, FETCH_BYTES)
         self.consumer.observer.attach(consumer)
         return consumer
 
@@ -200,8 +159,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._fetch_at_most, of_one, of_all)
 
     async def _fetch_at_most(self, of_one: int, of_all: int) -> None:
-        fetcher = self._ensure_consumer()._fetcher
-        fetcher._max_partition_fetch_bytes, fetcher._fetch_max_bytes = of_one, of_all
+        limit_fetches(self._ensure_consumer(), of_one, of_all)
 
     async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
         """Seek, and tag with ``epoch`` whatever is fetched from there."""
@@ -331,13 +289,13 @@ class ChunkConsumer(driver.Consumer):
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
         """Stop fetching from partitions, long polls included."""
-        tps = set(tps)
+        tps = ensure_TPset(tps)
         super().pause_partitions(tps)
         self._thread.set_fetching(tps, on=False)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Fetch from partitions again."""
-        tps = set(tps)
+        tps = ensure_TPset(tps)
         super().resume_partitions(tps)
         self._thread.set_fetching(tps, on=True)
 
@@ -359,12 +317,11 @@ class ChunkConsumer(driver.Consumer):
         self._thread.tp_last_committed_at[tp] = time.monotonic()
 
     def membership(self, group_id: str) -> GroupMembership:
-        """As whom the group knows this worker now."""
-        coordinator = self._thread._ensure_consumer()._coordinator
-        return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
+        """As which member the group knows this worker now."""
+        return membership_of(self._thread._ensure_consumer(), group_id)
 
     async def is_member(self, member: GroupMembership) -> bool | None:
-        """See :func:`~cdp_stream.kafka.aiokafka_patches.fetch_observer.is_member`."""
+        """See :func:`~cdp_stream.kafka.aiokafka_patches.group_member.is_member`."""
         consumer = self._thread._ensure_consumer()
         answer: bool | None = await self._thread.call_thread(is_member, consumer, member)
         return answer
@@ -398,9 +355,3 @@ class ChunkTransport(driver.Transport):
     """Faust's aiokafka transport with chunks."""
 
     Consumer: ClassVar[type[Any]] = ChunkConsumer
-
-
-def chunk_topic(app: faust.App, name: str, *, partitions: int) -> Any:
-    """A topic whose agent gets chunks."""
-    schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
-    return app.topic(name, schema=schema, partitions=partitions)

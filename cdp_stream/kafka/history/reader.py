@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from cdp_stream.formats.backfill_rows import OPEN, Source
 from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
-from cdp_stream.kafka.faust_adapter.consumer import LEAST_FETCHED, memory_of
+from cdp_stream.kafka.clients.chunk import LEAST_FETCHED, memory_of
 from cdp_stream.kafka.history.history_start import Start, Wanted, find_start, go_on_at
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
-from cdp_stream.kafka.faust_adapter.consumer import FETCH_BYTES
+from cdp_stream.kafka.clients.chunk import FETCH_BYTES
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = ["find_lost_positions", "read_to_end"]

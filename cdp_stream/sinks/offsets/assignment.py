@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
+from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.faust_adapter.consumer import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.record_queue import RecordQueue

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from cdp_stream.kafka.aiokafka_patches.broker_metadata import partitions_of
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.topics.ensure import started_admin
@@ -167,7 +168,7 @@ async def _waiting(
     observer.attach(consumer)
     await consumer.start()
     try:
-        numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+        numbers = consumer.partitions_for_topic(topic) or await partitions_of(consumer, topic)
         tps = [TopicPartition(topic, number) for number in numbers]
         rejected = await _rejected(consumer, f"{topic}.rejected", state)
         if not tps:
@@ -188,7 +189,7 @@ async def _waiting(
 
 async def _rejected(consumer: AIOKafkaConsumer, topic: str, state: SinkState) -> int:
     """How many records a topic of rejects has, less those that were sent again."""
-    numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+    numbers = consumer.partitions_for_topic(topic) or await partitions_of(consumer, topic)
     tps = [TopicPartition(topic, number) for number in numbers]
     if not tps:
         return 0
@@ -206,13 +207,6 @@ def _owed(kept: Mapping[str, Any] | None) -> Iterator[tuple[int, int | None]]:
     """How many records wait for each connection with a position of its own, and since when."""
     for entry in (kept or {}).get("connections", {}).values():
         yield int(entry.get("owed", 0)), entry.get("since")
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer._client.force_metadata_update()
-    metadata = await consumer._client.fetch_all_metadata()
-    found: set[int] = metadata.partitions_for_topic(topic) or set()
-    return found
 
 
 async def _first_dates(
