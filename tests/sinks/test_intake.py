@@ -153,20 +153,19 @@ class Sink:
 
 
 async def test_a_partition_is_not_fetched_while_more_than_its_share_waits() -> None:
-    sink = Sink(Progress(0, None, ()), Progress(0, None, ()))
-    held = sink.partitions.held[0]
+    sink = await Sink.of(Progress(0, None, ()), Progress(0, None, ()))
+    partition = sink.assignment.partitions[0]
     sink.fill(0, 1, [b"x" * 250])
-    sink.room.size = 4 * held.waiting_bytes
+    sink.room.size = 4 * partition.size
     for offset in (2, 3, 4):
         sink.fill(0, offset, [b"x" * 250])
-    assert sink.paused == []
-    sink.fill(0, 5, [b"x" * 250])
-    assert [tp.partition for tp in sink.paused] == [0]
-    down = []
-    while held.waiting:
-        held.take_slice()
-        down.append(sink.partitions.is_down(held))
-    assert down == [False, False, True, True, True]
+        assert sink.app.paused == ({sink.assignment.tp(0)} if offset > 2 else set())
+    resumed = []
+    while partition.count:
+        partition.take(1)
+        sink.assignment.resume_drained(partition)
+        resumed.append(not sink.app.paused)
+    assert resumed == [False, False, True, True]
 
 
 async def test_partitions_are_served_in_turn_while_there_is_little_room() -> None:
