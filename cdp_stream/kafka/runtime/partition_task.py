@@ -15,6 +15,7 @@ within a slice, and neither starves the other. What may be in a step follows fro
   slices of their own, and a time marker waits for all of them.
 """
 
+import asyncio
 import logging
 import time
 from bisect import bisect_right
@@ -364,5 +365,4 @@ class PartitionTask:
     async def close(self) -> None:
         """Stop all work, in whatever state it is, and close the committer."""
         self._rollout.close()
-        await self._backfill.close()
-        await self.committer.close()
+        await asyncio.gather(self._backfill.close(), self.committer.close())
