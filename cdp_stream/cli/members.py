@@ -12,11 +12,12 @@ from cdp_stream.cli.options import (
     definitions_option,
     events_option,
     input_option,
+    json_option,
     known_audience,
     known_input,
     load_plan,
 )
-from cdp_stream.core.change import Change
+from cdp_stream.core.model.change import Change
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 
@@ -30,7 +31,7 @@ from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 @definitions_option
 @events_option
 @input_option
-@click.option("--json", "as_json", is_flag=True, help='One {"mpid", "since", "variant"} a line.')
+@json_option('One {"mpid", "since", "variant"} a line.')
 def command(
     audience: str,
     at: int,

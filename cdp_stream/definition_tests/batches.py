@@ -10,49 +10,27 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cdp_stream.core.subject import ATTRIBUTION, COMMERCE, EVENT, SCREEN_VIEW, SUBJECTS
+from cdp_stream.core.model.subject import ATTRIBUTION, COMMERCE, EVENT, SCREEN_VIEW, SUBJECTS
 from cdp_stream.definition_tests.instants import Times
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.subjects import ANY, read_subject
+from cdp_stream.definitions.account.subjects import ANY, read_subject
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence
+from cdp_stream.definitions.source.problems import Problems
 
 ACTION_FIELDS: Final = (
-    "total_amount",
-    "tax_amount",
-    "shipping_amount",
-    "transaction_id",
-    "affiliation",
-    "coupon_code",
-    "checkout_step",
-    "checkout_options",
-)
+    "total_amount", "tax_amount", "shipping_amount", "transaction_id", "affiliation", "coupon_code",
+    "checkout_step", "checkout_options",
+)  # fmt: skip
 """Fields of a `product_action` that may stand beside `commerce: ACTION`."""
 
 TIME_KEYS: Final = ("at", "after", "until")
 EVENT_KEYS: Final = (
-    *SUBJECTS,
-    "occurred_at",
-    "id",
-    "attributes",
-    "products",
-    *ACTION_FIELDS,
-    "fields",
-    "location",
-)
+    *SUBJECTS, "occurred_at", "id", "attributes", "products", *ACTION_FIELDS, "fields", "location",
+)  # fmt: skip
 PROFILE_KEYS: Final = (
-    "user_attributes",
-    "deleted_user_attributes",
-    "user_identities",
-    "device_info",
-    "application_info",
-    "consent_state",
-    "attribution_info",
-    "context",
-    "source_request_id",
-    "mp_deviceid",
-    "ip",
-    "environment",
-)
+    "user_attributes", "deleted_user_attributes", "user_identities", "device_info",
+    "application_info", "consent_state", "attribution_info", "context", "source_request_id",
+    "mp_deviceid", "ip", "environment",
+)  # fmt: skip
 """Keys of a batch that a step has under the same name."""
 
 _TRANSITION = "application_state_transition"

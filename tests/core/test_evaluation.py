@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from cdp_stream.core.change import Cause
-from cdp_stream.core.criterion import All, AnyOf, Condition, Not, Source
-from cdp_stream.core.definition import Input, Workspace
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.profile_writing import PROFILE_PART
-from cdp_stream.core.row import SIZE_LIMIT
-from cdp_stream.core.windows import Window
+from cdp_stream.core.engine.profile_writing import PROFILE_PART
+from cdp_stream.core.model.change import Cause
+from cdp_stream.core.model.criterion import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.model.definition import Input, Workspace
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.row import SIZE_LIMIT
+from cdp_stream.core.model.windows import Window
+from cdp_stream.core.plan.build import build_plan
 from tests.core.accounts import (
     AT,
     DAY,
@@ -449,7 +449,7 @@ def test_the_end_of_one_workspace_passes_over_audiences_that_are_gone():
     assert living.waits(10 * DAY + 1) == [f"-ever@{10 * DAY + 1}#0"]
 
 
-def test_a_criterion_that_flips_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
+def test_a_flip_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
     profile = Profile(
         plan_of(
             audience("shop", in_short(), workspace="short"),

@@ -11,16 +11,27 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, utc_instant, value_test
-from cdp_stream.core.windows import DAY_MS, Window
-from cdp_stream.definitions.counts import read_count
-from cdp_stream.definitions.criterion_keys import SEEN, TAKES
-from cdp_stream.definitions.durations import UNITS_MS
-from cdp_stream.definitions.nodes import Mapping, Node
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS, read_test
-from cdp_stream.definitions.windows import DATE_OPERATORS, read_when
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.core.model.operators import (
+    DATED,
+    MISSING,
+    Test,
+    dated_test,
+    utc_instant,
+    value_test,
+)
+from cdp_stream.core.model.windows import DAY_MS, Window
+from cdp_stream.definitions.criteria.counts import read_count
+from cdp_stream.definitions.criteria.criterion_keys import SEEN, TAKES
+from cdp_stream.definitions.criteria.tests_on_values import (
+    NAME_OPERATORS,
+    VALUE_OPERATORS,
+    read_test,
+)
+from cdp_stream.definitions.criteria.windows import DATE_OPERATORS, read_when
+from cdp_stream.definitions.source.durations import UNITS_MS
+from cdp_stream.definitions.source.nodes import Mapping, Node
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 
 NOW: Final = utc_instant(2026, 3, 15) + DAY_MS // 2
 LOOKBACK_MS: Final = 30 * DAY_MS
@@ -87,27 +98,26 @@ def operators_page() -> str:
     lines = [
         "# Operators, counts and windows",
         "",
-        "This page is written by `python -m tests.docs.operators_page`; which examples hold",
-        "is the engine's own answer. The rules in words are in",
-        "[semantics.md](semantics.md#comparing-values).",
+        "`python -m tests.docs.operators_page` writes this page: the engine itself evaluates the",
+        "examples. [semantics.md](semantics.md#comparing-values) has the rules in words.",
         "",
-        "## Which subject takes what",
-        "`exclude` goes beside every one. *Text operators* are "
-        f"{_listed(NAME_OPERATORS)}; *any operator* is every one of the next table.",
+        "## Operators of each subject",
+        "Every subject accepts `exclude`. *Text operators* are "
+        f"{_listed(NAME_OPERATORS)}; *any operator* is any one in the next table.",
         "",
         "| subject | operators | other keys |",
         "|---|---|---|",
         *_subject_rows(),
         "",
         "## Operators on values",
-        f"Dates are compared at {now}. `{ABSENT}` is a key that is not there.",
+        f"Dates are compared at {now}. `{ABSENT}` is a missing key.",
         "",
         "| operator | holds for | does not hold for |",
         "|---|---|---|",
         *_operator_rows(),
         "",
         "## Counts",
-        "Left out, a count is `{greater_than: 0}`.",
+        "The default of `count` is `{greater_than: 0}`.",
         "",
         "| `count` | number of events |",
         "|---|---|",
@@ -115,7 +125,7 @@ def operators_page() -> str:
         "",
         "## Windows",
         f"The events that count at {now}, both ends included, without a lookback and with one of",
-        f"{LOOKBACK_MS // DAY_MS} days. Left out, `when` is `{{last: 30d}}`.",
+        f"{LOOKBACK_MS // DAY_MS} days. The default of `when` is `{{last: 30d}}`.",
         "",
         "| `when` | from | to | from, with the lookback |",
         "|---|---|---|---|",

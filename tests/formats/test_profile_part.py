@@ -2,8 +2,8 @@
 
 import pytest
 
-from cdp_stream.core.event import Facts
 from cdp_stream.core.identity_types import IDENTITY_TYPES, OTHER_SPELLINGS
+from cdp_stream.core.model.event import Facts
 from tests.formats.records import batch_of, decode
 
 
@@ -324,5 +324,5 @@ def test_a_stamp_that_is_no_text_is_named_and_the_device_told_apart_without_it()
 
 
 @pytest.mark.parametrize("device", [{}, {"unknown": 1}, {"ios_advertising_id": ZEROS}])
-def test_a_device_with_a_stamp_of_which_nothing_is_known_any_more_replaces_its_earlier(device):
+def test_a_device_with_an_unknown_stamp_replaces_its_earlier_entry(device):
     assert profile_of(mp_deviceid="s", device_info=device).facts == Facts(device=("0:s", {}))

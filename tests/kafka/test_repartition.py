@@ -27,7 +27,7 @@ from cdp_stream.kafka.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics, partition_counts, started_admin
 from cdp_stream.partition.relocation import BEGIN, Marker
 from cdp_stream.settings import Settings
-from tests.partition.test_relocation import in_force
+from tests.partition.relocated import in_force
 
 BEFORE, AFTER = 1, 2
 
@@ -165,7 +165,7 @@ async def test_nothing_is_begun_where_topics_cannot_be_given_more_partitions(
 
 
 @pytest.mark.kafka
-async def test_what_came_by_the_old_number_is_forwarded_once_and_in_order_though_interrupted(
+async def test_input_by_the_old_number_is_forwarded_once_and_in_order_after_a_failure(
     system,
 ):
     keys = [None, *(b"%d" % n for n in range(20))]

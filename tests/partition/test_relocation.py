@@ -1,16 +1,8 @@
 """What partitions know of their own after a move, and that a row is moved whole."""
 
-from dataclasses import replace
-
 import pytest
 
-from cdp_stream.core.transition import Wired, catalog_of
 from cdp_stream.errors import OutsideError
-from cdp_stream.formats.definitions_row import (
-    DEFINITIONS_KEY,
-    PartitionDefinitions,
-    encode_definitions,
-)
 from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves, encode_moves
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -38,7 +30,8 @@ from cdp_stream.partition.relocation import (
     profile_of_membership,
     time_of_all,
 )
-from tests.partition.records import plan, processor, sent
+from tests.partition.records import processor, sent
+from tests.partition.relocated import in_force
 
 MOVE = Marker(2, 4, COPY)
 
@@ -68,7 +61,7 @@ def test_all_partitions_are_told_of_all_moves_where_the_log_was_cut():
     assert MOVED_KEY not in {key for rows in own_rows(own, SETTLED).values() for key in rows}
 
 
-def test_a_move_that_an_older_release_made_or_began_is_one_of_which_only_the_time_is_known():
+def test_of_a_move_by_an_older_release_only_the_time_is_known():
     own = {0: {PARTITION_KEY: encode_partition(PartitionState(70, 7)), MOVED_KEY: b"20"}, 1: {}}
     assert moves_after(own, SETTLED) == (Move(20), MOVED)
     begun_before = Marker.decode(b'{"before": 2, "after": 4, "phase": "remove"}')
@@ -88,7 +81,7 @@ def test_the_row_of_moves_is_read_as_it_was_written_and_no_other_is_guessed_at()
             decode_moves(damaged)
 
 
-def test_the_marker_that_is_furthest_counts_and_a_move_that_is_not_marked_everywhere_is_none():
+def test_the_furthest_marker_counts_and_a_move_not_marked_everywhere_is_none():
     marked = {REPARTITION_KEY: MOVE.encode()}
     assert begun({0: {}, 1: {}}) is None
     further = {0: {REPARTITION_KEY: SETTLED.encode()}, 1: marked}
@@ -163,17 +156,6 @@ def test_no_worker_starts_on_a_move_that_is_not_finished():
 def test_a_damaged_row_is_not_moved(value):
     with pytest.raises(OutsideError, match="damaged"):
         as_moved(value)
-
-
-def in_force(version, epoch=1, swept=1, outputs=()):
-    catalog = catalog_of(plan())
-    connections = {
-        f"played@{output}": Wired(f"played@{output}", "played", output, "log", None, None, "{}", ())
-        for output in outputs
-    }
-    catalog = replace(catalog, connections=connections)
-    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog, {})
-    return {DEFINITIONS_KEY: encode_definitions(state)}
 
 
 def test_partitions_that_have_switched_differently_often_are_ready():

@@ -8,11 +8,11 @@ import yaml
 from jsonschema import Draft7Validator
 
 from cdp_stream.cli.init import write_folder
-from cdp_stream.core.change import CAUSES, Cause, Change
+from cdp_stream.core.model.change import CAUSES, Cause, Change
 from cdp_stream.definitions import load_text
-from cdp_stream.definitions.connector_settings import plain
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.records.connector_settings import plain
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change
@@ -24,8 +24,8 @@ from tests.docs.schemas.asyncapi import INTERNAL, topic_plans
 from tests.docs.schemas.documents import SCHEMAS, documents
 from tests.formats.records import IOS
 from tests.node import packages
+from tests.schemas.validation import FOLDER, complaints, validator
 
-FOLDER = ROOT / "docs/schemas"
 DEFINITIONS = ROOT / "tests/definitions"
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGES = [ROOT / "docs/definitions.md", *sorted((ROOT / "docs/criteria").glob("*.md"))]
@@ -60,14 +60,6 @@ BEYOND_A_SCHEMA = {
     "workspace-ids-twice",
     "workspaces-missing",
 }
-
-
-def validator(name):
-    return Draft7Validator(json.loads((FOLDER / f"{name}.schema.json").read_text()))
-
-
-def complaints(name, instance):
-    return [error.message for error in validator(name).iter_errors(instance)]
 
 
 def data_of(content):

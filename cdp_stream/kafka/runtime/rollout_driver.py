@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
 from cdp_stream.kafka.runtime.task_context import TaskContext
@@ -59,6 +59,12 @@ class RolloutDriver:
     def has_definitions(self) -> bool:
         """Whether definitions are in force, and can be had here."""
         return self._rollout.version is not None and self._rollout.is_available
+
+    def can_evaluate(self) -> bool:
+        """Whether the definitions in force can be had; the partition may have been restored before
+        they were read.
+        """
+        return self._rollout.is_available or self._rollout.recall()
 
     def wanted(self) -> Definitions | None:
         """The definitions to switch to now; ``None`` for none, or as long as the partition goes on
