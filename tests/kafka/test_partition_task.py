@@ -13,7 +13,8 @@ from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY, audience, did
 from tests.kafka.tasks import RED, Driven, version
-from tests.partition.records import T, filling, ids, marker, sent
+from tests.partition.filling import filling
+from tests.partition.records import T, ids, marker, sent
 
 IN_RED = {"user_attributes": {"color": "red"}}
 
@@ -173,7 +174,7 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(dr
     assert sum(one.startswith("delete red") for one in said(pieces[switch:])) == 600
 
 
-async def test_time_is_written_before_a_tick_where_outputs_may_show_before_rows():
+async def test_time_is_written_before_a_tick_only_where_outputs_may_show_before_rows():
     driven = Driven(version(1), clock="wall")
     driven.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await driven.steps()

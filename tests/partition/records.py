@@ -37,13 +37,6 @@ def sent(offset: int, mpid: int, at: int, *names: str, **batch: Any) -> Sent:
     return Sent(b"%d" % mpid, json.dumps(whole).encode(), (), T + at, offset)
 
 
-def filling(first: int, mpid: int) -> list[Sent]:
-    """Records that fill a profile."""
-    texts = ["x" * 4_000] * 25
-    parts = [{f"{part}-{n}": text for n, text in enumerate(texts)} for part in range(4)]
-    return [sent(first + n, mpid, 0, "play", user_attributes=part) for n, part in enumerate(parts)]
-
-
 def late(offset: int, mpid: int, at: int, *occurred_at: int) -> Sent:
     """A batch that arrives `at` ms after T with a play for each of these earlier times."""
     record = sent(offset, mpid, at, *("play" for _ in occurred_at))

@@ -12,7 +12,8 @@ from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.core.accounts import DAY, SHORT, audience, has
-from tests.partition.records import Rows, Sent, T, deliver, filling, marker, plan, sent
+from tests.partition.filling import filling
+from tests.partition.records import Rows, Sent, T, deliver, marker, plan, sent
 
 FULL = 400_000
 """Bytes of the attributes of a profile that is nearly full."""
