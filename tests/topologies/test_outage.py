@@ -65,7 +65,7 @@ async def test_a_broker_that_is_away_is_one_fact_and_its_return_another(own_kafk
             async def goes_away(leave, come_back):
                 before = len(reported())
                 leave()
-                await eventually(lambda: answers(503, False), within=20)
+                await eventually(lambda: answers(503, False), within=60)
                 assert (await client.get("/healthz")).status_code == 200
                 assert len(reported()) - before < MOST_LINES
                 come_back()
