@@ -182,12 +182,12 @@ class Assignment:
         ]
         await self._read_again(behind)
 
-    async def let_go(self, deletions: Iterable[InFlight]) -> None:
-        """Deliver connections again that were held behind the deletion of their audience."""
+    async def unblock(self, deletions: Iterable[InFlight]) -> None:
+        """Deliver connections again that were blocked behind the deletion of their audience."""
         behind = {}
         for item in deletions:
             partition = self.partitions.get(item.partition)
-            if partition is not None and partition.progress.let_go(item.change.connection):
+            if partition is not None and partition.progress.unblock(item.change.connection):
                 behind[item.partition] = partition
         await self._read_again(behind.values())
 
