@@ -19,7 +19,7 @@ __all__ = ["RecordReader", "UndefinedError", "UnreadableError", "settings_proble
 
 
 class UnreadableError(Exception):
-    """A record is no change; the text says why."""
+    """A record is no change; the text is the reason."""
 
 
 class UndefinedError(Exception):
@@ -47,7 +47,7 @@ class RecordReader:
         connector: The output's.
         secrets: Fill in `${NAME}` of connections' settings.
         redaction: Learns their secrets.
-        delivery_settings: Says which settings count for a record.
+        delivery_settings: Knows which settings count for a record.
         state: Knows the lists that were made for connections.
     """
 

@@ -152,7 +152,7 @@ class Assignment:
         self._is_open = False
 
     def notify(self) -> None:
-        """Have both loops look again: something may be read, or committed."""
+        """Wake both loops: something may be read, or committed."""
         self.readable.set()
         self.confirmed.set()
 
@@ -314,7 +314,7 @@ class Assignment:
         self.consumer.resume_partitions({self.tp(partition.number) for partition in partitions})
 
     async def _seek(self, partitions: Collection[AssignedPartition]) -> None:
-        """Read partitions from where their progress says."""
+        """Read partitions from where their progress begins."""
         if not partitions:
             return
         epoch = next(self._epochs)

@@ -11,7 +11,7 @@ either below a position, or known as confirmed, or delivered (again).
 
 A connection that has caught up goes with the others again. Where it is *ahead* of them by then, as
 something of theirs still waits, that is remembered until they are as far: what it has delivered,
-the deletion of its audience say, is not done again whatever happens.
+such as the deletion of its audience, is not done again whatever happens.
 
 A connection that goes on makes the partition be read again from its own position; of what is read
 twice, the others' changes are passed over, being not new to them.
@@ -59,7 +59,7 @@ class _Course:
         return next(iter(self.waiting), self.handed)
 
     def count(self, offset: int, dated: int) -> None:
-        """Note one of its records that is looked at, if it has not been before."""
+        """Count one of its records that is read, if it has not been before."""
         if offset >= self.seen:
             if not self.owed:
                 self.since = dated
@@ -94,13 +94,13 @@ class Progress:
     """One partition's progress.
 
     Args:
-        position: the group's committed position.
-        kept: what :meth:`kept` said last, if anything.
-        stopped: the connections that are stopped now.
+        position: The group's committed position.
+        kept: What :meth:`kept` returned last, if anything.
+        stopped: The connections that are stopped now.
     """
 
     # `_before` are offsets confirmed before this one began, whose connections are not known.
-    # `_ahead` says of those that went with the others again before these were as far, how far they
+    # `_ahead`: of those that went with the others again before these were as far, how far they
     # were.
     # `_implied` are stopped connections of which nothing has been passed over yet: there is nothing
     # to be kept of them.
@@ -141,7 +141,7 @@ class Progress:
         """Whether a record is to be delivered now; if so it waits for :meth:`confirm`.
 
         Args:
-            dated: when it was written, epoch ms.
+            dated: When it was written, epoch ms.
         """
         if self._before and offset in self._before:
             return False
@@ -166,7 +166,7 @@ class Progress:
         return True
 
     def read(self, end: int) -> None:
-        """Note that every record below `end` has been looked at."""
+        """Note that every record below `end` has been read."""
         for name, course in self._own.items():
             course.seen = max(course.seen, end)
             if name not in self._stopped and course.handed < end:
@@ -212,7 +212,7 @@ class Progress:
     # -- stopping and going on ---------------------------------------------------------------------
 
     def stop(self, connection: str) -> None:
-        """Deliver nothing more of a connection; what is on its way may still be confirmed."""
+        """Deliver nothing more of a connection; what is in flight may still be confirmed."""
         self._blocked.discard(connection)
         if connection in self._stopped:
             return
@@ -235,7 +235,7 @@ class Progress:
             self._implied.add(connection)
 
     def resume(self, connection: str) -> bool:
-        """Deliver a connection again; nothing of it may be on its way.
+        """Deliver a connection again; nothing of it may be in flight.
 
         Returns:
             Whether the partition has to be read again, from :attr:`start`.

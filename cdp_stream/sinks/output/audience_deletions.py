@@ -9,9 +9,9 @@ the same name is sent afterwards, because the audience was defined again, never 
 deletion.
 
 Where definitions are files, a partition may lack a deletion that others have: it was assigned again
-to a worker with an older file, say. Then they wait for something that does not come. After a while
-that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion is done
-without those that lack it still, or passed over where partition 0 is the one.
+to a worker with an older file, for example. Then they wait for something that does not come. After
+a while that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion
+is done without those that lack it still, or passed over where partition 0 is the one.
 
 A partition's messages need not have the same id: definitions from files are applied at each
 partition's own time. A deletion is known by its place and its id.

@@ -67,7 +67,7 @@ class PauseResume:
                 async with self.lock:
                     await self._apply()
             else:
-                self._resuming.clear()  # it is looked at again when partitions are assigned
+                self._resuming.clear()  # read anew when partitions are assigned
 
     def fault(
         self, fault: Fault, connection: str, message: Mapping[str, Any] | None = None
@@ -97,7 +97,7 @@ class PauseResume:
         where = output if whole else f"{output} --connection '{connection}'"
         log("output_fault", level=logging.ERROR, output=output,
             connection=stopped, code=fault.code, status=fault.status,
-            next=f"read `cdp outputs show {output}`, mend it, then `cdp outputs resume {where}`",
+            next=f"read `cdp outputs show {output}`, correct it, then `cdp outputs resume {where}`",
             )  # fmt: skip
         record = faulted(
             output, stopped, fault.message, wall_ms(), until_ready=fault.code == "settings"

@@ -115,7 +115,7 @@ async def read_status(  # noqa: PLR0913 - what its caller knows already
 
 
 async def outputs_with_workers(settings: Settings, outputs: Collection[str]) -> set[str] | None:
-    """Those of these outputs whose group has members; None where the broker does not say."""
+    """Those of these outputs whose group has members; None where the broker does not answer."""
     groups = {settings.sink_group_id(output): output for output in outputs}
     admin = await started_admin(settings)
     try:
