@@ -212,7 +212,7 @@ def _sinks_child(
 
 def _check_broker(settings: Settings) -> None:
     """Check that the broker answers before anything is written to disk."""
-    from cdp_stream.kafka.topics.ensure import check_broker
+    from cdp_stream.kafka.clients.admin import check_broker
 
     asyncio.run(check_broker(settings))
 
