@@ -7,7 +7,7 @@ If you are here to read the code, start with:
 * ``core/plan.py``: definitions as an index, from an event to the audiences it can flip.
 * ``definitions/compile.py``: from YAML to that plan, and every problem on the way.
 * ``partition/processor.py``: all that one Kafka partition decides, with no Kafka in it.
-* ``kafka/runtime/assignment.py``: whose turn it is, and what comes with an assignment.
+* ``kafka/runtime/partition_task.py``: the work of one partition in a worker, step by step.
 * ``../topologies/profiles.py``: the flow as a picture.
 
 The command line is the interface (docs/commands.md); modules may change between releases.

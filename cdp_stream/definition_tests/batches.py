@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cdp_stream.core.subject import ATTRIBUTION, COMMERCE, EVENT, SCREEN_VIEW, SUBJECTS
 from cdp_stream.definition_tests.instants import Times
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.subjects import ANY, read_subject
 
@@ -128,7 +128,7 @@ class ShortForm:
         for index, item in enumerate(listed.items):
             where = f"{path}.events[{index}]"
             if isinstance(item, Mapping):
-                self._known(item, where)
+                self._problems.unknown_keys(item, where, EVENT_KEYS)
                 events.append(self._event(item, where, at))
             else:
                 self._problems.wrong_type(item, where, "an event")
@@ -137,17 +137,6 @@ class ShortForm:
     @staticmethod
     def _kept(events: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
         return [event for event in events if event is not None]
-
-    def _known(self, node: Mapping, path: str) -> None:
-        for key, entry in node.entries.items():
-            if key not in EVENT_KEYS:
-                self._problems.error(
-                    "unknown-key",
-                    entry.key.mark,
-                    f"{path}.{shown(key)}",
-                    f"unknown key `{shown(key)}`",
-                    self._problems.near_or_list(key, EVENT_KEYS),
-                )
 
     def _event(self, node: Mapping, path: str, at: int | None) -> dict[str, Any] | None:
         """One event of the batch format; None when what it is cannot be told."""
@@ -224,13 +213,8 @@ class ShortForm:
     def _note_commerce_only(self, kind: str, node: Mapping, path: str) -> None:
         for key, entry in _among(node, ("products", *ACTION_FIELDS)):
             advice = "put it under `attributes`, or under `fields`"
-            self._problems.error(
-                "misplaced-key",
-                entry.key.mark,
-                f"{path}.{key}",
-                f"`{key}` belongs to `commerce`, not to `{kind}`",
-                advice,
-            )
+            message = f"`{key}` belongs to `commerce`, not to `{kind}`"
+            self._problems.error("misplaced-key", entry.key.mark, f"{path}.{key}", message, advice)
 
 
 def _among(node: Mapping, keys: tuple[str, ...]) -> list[tuple[str, Any]]:

@@ -118,11 +118,7 @@ class Expectations:
             return None
         keys = (*_ACTIONS, *(("audience",) if audience_id is None else ()))
         keys = (*keys, "at", "variant", "cause")
-        for key, entry in node.entries.items():
-            if key not in keys:
-                message, where = f"unknown key `{shown(key)}`", f"{path}.{shown(key)}"
-                advice = self._problems.near_or_list(key, keys)
-                self._problems.error("unknown-key", entry.key.mark, where, message, advice)
+        self._problems.unknown_keys(node, path, keys)
         actions = [key for key in _ACTIONS if key in node.entries]
         if len(actions) != 1:
             message, advice = "a change has one of `add` and `delete`", "add `add: MPID`"
@@ -136,9 +132,8 @@ class Expectations:
         instant = None if at is None else self._times.instant(at, f"{path}.at")
         cause = self._text(node, "cause", path)
         if cause is not None and cause not in CAUSES:
-            mark, message = node.entries["cause"].value.mark, f"`{shown(cause)}` is no cause"
-            advice = self._problems.near_or_list(cause, CAUSES)
-            self._problems.error("bad-value", mark, f"{path}.cause", message, advice)
+            written, message = node.entries["cause"].value, f"`{shown(cause)}` is no cause"
+            self._problems.bad_word(written, f"{path}.cause", message, CAUSES)
         if mpid is None or audience_id is None:
             return None
         variant = self._text(node, "variant", path)
@@ -157,12 +152,7 @@ class Expectations:
 
     def _text(self, node: Mapping, key: str, path: str) -> str | None:
         value = node.get(key)
-        if value is None:
-            return None
-        text = node.text(key)
-        if text is None:
-            self._problems.wrong_type(value, f"{path}.{key}", "text")
-        return text
+        return None if value is None else self._problems.text_of(value, f"{path}.{key}")
 
     def _known(self, audience_id: str, node: Node, path: str) -> None:
         if self.audiences is None or audience_id in self.audiences:

@@ -101,12 +101,7 @@ class StepReader:
         return name
 
     def _note_keys(self, node: Mapping, path: str) -> None:
-        for key, entry in node.entries.items():
-            if key not in STEP_KEYS:
-                advice = self._problems.near_or_list(key, STEP_KEYS)
-                message = f"unknown key `{shown(key)}`"
-                at = f"{path}.{shown(key)}"
-                self._problems.error("unknown-key", entry.key.mark, at, message, advice)
+        self._problems.unknown_keys(node, path, STEP_KEYS)
         for keys, advice in (
             (TIME_KEYS, "a step has one time"),
             (SOURCE_KEYS, "make each its own step"),

@@ -129,11 +129,7 @@ class CalculatedAttributeReader:
             return None
         kinds = [key for key in node.entries if key in SUBJECTS]
         sources = [key for key in node.entries if key in SOURCES]
-        unknown = [key for key in node.entries if key not in (*SUBJECTS, *SOURCES, WHERE)]
-        for key in unknown:
-            advice = problems.word_or_list(key, (*SUBJECTS, *SOURCES, WHERE))
-            at, message = f"{path}.{shown(key)}", f"unknown key `{shown(key)}`"
-            problems.error("unknown-key", node.mark_of(key), at, message, advice)
+        unknown = problems.unknown_keys(node, path, (*SUBJECTS, *SOURCES, WHERE))
         for several, what in ((kinds, "one subject"), (sources, "one value")):
             if len(several) > 1:
                 message = f"{what}, not {' and '.join(f'`{key}`' for key in several)}"

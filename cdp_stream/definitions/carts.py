@@ -59,10 +59,7 @@ def _read_cart(
     node: Mapping, path: str, problems: Problems
 ) -> tuple[int | None, frozenset[str] | None]:
     """The wait, and what closes the cart."""
-    for key, entry in node.entries.items():
-        if key not in _KEYS:
-            advice, message = problems.word_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
-            problems.error("unknown-key", entry.key.mark, f"{path}.{shown(key)}", message, advice)
+    problems.unknown_keys(node, path, _KEYS)
     wait_ms = read_required_duration(node, _WAIT, path, problems)
     written = node.get(_CLOSING)
     if written is None:
@@ -95,12 +92,10 @@ def _read_closing(node: Node, path: str, problems: Problems) -> frozenset[str] |
     actions = set()
     for index, item in enumerate(node.items):
         at = f"{path}[{index}]"
-        if not isinstance(item, Scalar) or not isinstance(item.value, str):
-            problems.wrong_type(item, at, "text, a product action")
-        elif item.value.casefold() not in (*PRODUCT_ACTIONS, ANY):
-            message = f"`{shown(item.value)}` is no product action"
-            advice = problems.word_or_list(item.value, (*PRODUCT_ACTIONS, ANY))
-            problems.error("bad-value", item.mark, at, message, advice)
-        else:
-            actions.add(item.value.casefold())
+        action = problems.text_of(item, at, "a product action")
+        if action is not None and action.casefold() not in (*PRODUCT_ACTIONS, ANY):
+            message = f"`{shown(action)}` is no product action"
+            problems.bad_word(item, at, message, (*PRODUCT_ACTIONS, ANY))
+        elif action is not None:
+            actions.add(action.casefold())
     return None if ANY in actions or actions == set(PRODUCT_ACTIONS) else frozenset(actions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from cdp_stream.core.criterion import Condition, Source
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
+from cdp_stream.definitions.nodes import Mapping, Node, Sequence, describe, shown
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.synonyms import meanings_of
 from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS, read_test
@@ -32,13 +32,8 @@ def read_where(
         problems.wrong_type(node, path, "a list of conditions", advice)
         return ()
     if not node.items:
-        problems.error(
-            "empty-list",
-            node.mark,
-            path,
-            "the list is empty",
-            "leave `where` out to count every event",
-        )
+        advice = "leave `where` out to count every event"
+        problems.error("empty-list", node.mark, path, "the list is empty", advice)
     conditions = [
         _read_condition(item, f"{path}[{index}]", problems) for index, item in enumerate(node.items)
     ]
@@ -88,16 +83,13 @@ def _read_condition(node: Node, path: str, problems: Problems) -> Condition | No
 
 def read_key(source: Source, node: Node, path: str, problems: Problems) -> str | None:
     """The key under which a source has the value, None when it is wrong."""
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        problems.wrong_type(node, path, f"text, the {source.value.replace('_', ' ')} to test")
+    key = problems.text_of(node, path, f"the {source.value.replace('_', ' ')} to test")
+    if key is None:
         return None
-    if source is Source.APP and node.value not in APP_FIELDS:
-        message = f"{describe(node)} is no field of the app"
-        problems.error(
-            "bad-value", node.mark, path, message, problems.word_or_list(node.value, APP_FIELDS)
-        )
+    if source is Source.APP and key not in APP_FIELDS:
+        problems.bad_word(node, path, f"{describe(node)} is no field of the app", APP_FIELDS)
         return None
-    return folded_key(node.value) if source in _FOLDED_SOURCES else node.value
+    return folded_key(key) if source in _FOLDED_SOURCES else key
 
 
 def folded_key(key: str) -> str:

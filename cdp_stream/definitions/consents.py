@@ -9,7 +9,7 @@ from typing import Final
 
 from cdp_stream.core.operators import Test
 from cdp_stream.definitions.criterion_keys import CONSENT, STATE
-from cdp_stream.definitions.nodes import Mapping, Scalar, shown
+from cdp_stream.definitions.nodes import Mapping, shown
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.written import Written
 
@@ -36,17 +36,13 @@ def read_consent_key(criterion: Written) -> str | None:
     regulation = texts.get("regulation")
     if "regulation" not in node.entries:
         advice = "add `regulation: gdpr` or `regulation: ccpa`"
-        message = "the key `regulation` is missing"
-        problems.error("missing-key", node.mark, f"{path}.regulation", message, advice)
+        problems.missing_key(node, path, "regulation", advice)
     elif regulation is not None and regulation not in REGULATIONS:
         value = node.entries["regulation"].value
         message = f"`{shown(regulation)}` is no regulation"
-        advice = problems.near_or_list(regulation, REGULATIONS)
-        problems.error("bad-value", value.mark, f"{path}.regulation", message, advice)
+        problems.bad_word(value, f"{path}.regulation", message, REGULATIONS)
     elif regulation == GDPR and "purpose" not in node.entries:
-        advice = "name the purpose, as `purpose: newsletter`"
-        message = "the key `purpose` is missing"
-        problems.error("missing-key", node.mark, f"{path}.purpose", message, advice)
+        problems.missing_key(node, path, "purpose", "name the purpose, as `purpose: newsletter`")
     elif regulation == CCPA and "purpose" in node.entries:
         at, message = f"{path}.purpose", "`ccpa` has one purpose only, the sale of data"
         problems.error("misplaced-key", node.mark_of("purpose"), at, message, "leave it out")
@@ -57,16 +53,13 @@ def read_consent_key(criterion: Written) -> str | None:
 
 def _read_texts(node: Mapping, path: str, problems: Problems) -> tuple[dict[str, str], bool]:
     """The folded texts of the known keys, and whether nothing else was there."""
+    problems.unknown_keys(node, path, _KEYS)
     texts: dict[str, str] = {}
-    for key, entry in node.entries.items():
-        at = f"{path}.{shown(key)}"
-        if key not in _KEYS:
-            advice, message = problems.word_or_list(key, _KEYS), f"unknown key `{shown(key)}`"
-            problems.error("unknown-key", entry.key.mark, at, message, advice)
-        elif isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
-            texts[key] = entry.value.value.casefold()
-        else:
-            problems.wrong_type(entry.value, at, "text")
+    for key in _KEYS:
+        value = node.get(key)
+        text = None if value is None else problems.text_of(value, f"{path}.{key}")
+        if text is not None:
+            texts[key] = text.casefold()
     return texts, len(texts) == len(node.entries)
 
 
@@ -78,16 +71,14 @@ def read_consent_state(criterion: Written, key: str | None) -> Test | None:
     states = list(dict.fromkeys(state for name in known for state in STATES[name]))
     if node is None:
         advice = f"add one of {', '.join(f'`state: {state}`' for state in states)}"
-        message = "the key `state` is missing"
-        problems.error("missing-key", criterion.node.mark, path, message, advice)
+        parent = f"{criterion.scope.prefix}{criterion.path}"
+        problems.missing_key(criterion.node, parent, STATE, advice)
         return None
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        problems.wrong_type(node, path, "text, one of " + ", ".join(f"`{name}`" for name in states))
+    text = problems.text_of(node, path, "one of " + ", ".join(f"`{name}`" for name in states))
+    if text is None:
         return None
-    state = node.value.casefold()
-    if state not in states:
+    if text.casefold() not in states:
         of = f"`{regulation}` {CONSENT}" if regulation else CONSENT
-        message = f"`{shown(node.value)}` is no state of {of}"
-        problems.error("bad-value", node.mark, path, message, problems.word_or_list(state, states))
+        problems.bad_word(node, path, f"`{shown(text)}` is no state of {of}", states)
         return None
-    return None if regulation is None else STATES[regulation][state]
+    return None if regulation is None else STATES[regulation][text.casefold()]

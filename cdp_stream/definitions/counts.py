@@ -26,19 +26,16 @@ def read_count(node: Node, path: str, problems: Problems) -> Count | None:
     if not isinstance(node, Mapping) or not node.entries:
         problems.error("bad-count", node.mark, path, f"{describe(node)} is no count", advice)
         return None
-    known = []
+    known = [key for key in node.entries if key in COUNT_FORMS]
     for key, entry in node.entries.items():
-        if key in COUNT_FORMS:
-            known.append(key)
-        else:
+        if key not in COUNT_FORMS:
             message = f"events are not counted by `{shown(key)}`"
             near = problems.word_for(key, COUNT_FORMS) or advice
             problems.error("bad-count", entry.key.mark, f"{path}.{shown(key)}", message, near)
     if len(known) > 1:
         message = f"a count is one of these, not both: {', '.join(f'`{key}`' for key in known)}"
-        problems.error(
-            "bad-count", node.mark_of(known[1]), path, message, "`between: [a, b]` takes two bounds"
-        )
+        advice = "`between: [a, b]` takes two bounds"
+        problems.error("bad-count", node.mark_of(known[1]), path, message, advice)
     if len(known) != 1:
         return None
     value = node.entries[known[0]].value
@@ -53,24 +50,15 @@ def _checked(form: str, node: Node, path: str, problems: Problems) -> Count | No
         return None
     least, greatest = bounds
     if greatest is not None and greatest < max(least, 0):
-        advice = "`less_than: 1` holds for profiles that never did it"
-        problems.error("bad-count", node.mark, path, "this can never hold", advice)
-        return None
-    if least <= 0 and greatest is None:
-        problems.error(
-            "bad-count",
-            node.mark,
-            path,
-            "this always holds",
-            "`at_least: 1` holds from the first event on",
-        )
-        return None
-    if least < 0:
-        problems.error(
-            "bad-count", node.mark, path, "a number of events is not negative", "begin at 0"
-        )
-        return None
-    return bounds
+        wrong = "this can never hold", "`less_than: 1` holds for profiles that never did it"
+    elif least <= 0 and greatest is None:
+        wrong = "this always holds", "`at_least: 1` holds from the first event on"
+    elif least < 0:
+        wrong = "a number of events is not negative", "begin at 0"
+    else:
+        return bounds
+    problems.error("bad-count", node.mark, path, *wrong)
+    return None
 
 
 def _one(form: str, node: Node, path: str, problems: Problems) -> Count | None:
@@ -92,22 +80,16 @@ def _one(form: str, node: Node, path: str, problems: Problems) -> Count | None:
 
 def _between(node: Node, path: str, problems: Problems) -> Count | None:
     if not isinstance(node, Sequence) or len(node.items) != BOUNDS:
-        problems.error(
-            "bad-count", node.mark, path, "`between` takes two integers", "as `between: [2, 5]`"
-        )
+        message = "`between` takes two integers"
+        problems.error("bad-count", node.mark, path, message, "as `between: [2, 5]`")
         return None
     least = _integer(node.items[0], f"{path}[0]", problems)
     greatest = _integer(node.items[1], f"{path}[1]", problems)
     if least is None or greatest is None:
         return None
     if least > greatest:
-        problems.error(
-            "bad-count",
-            node.mark,
-            path,
-            "the bounds are reversed: this can never hold",
-            "the smaller first",
-        )
+        message = "the bounds are reversed: this can never hold"
+        problems.error("bad-count", node.mark, path, message, "the smaller first")
         return None
     return (least, greatest)
 
@@ -115,11 +97,6 @@ def _between(node: Node, path: str, problems: Problems) -> Count | None:
 def _integer(node: Node, path: str, problems: Problems) -> int | None:
     if isinstance(node, Scalar) and type(node.value) is int:
         return node.value
-    problems.error(
-        "bad-count",
-        node.mark,
-        path,
-        f"{describe(node)} is no whole number",
-        "write an integer, as `3`",
-    )
+    message = f"{describe(node)} is no whole number"
+    problems.error("bad-count", node.mark, path, message, "write an integer, as `3`")
     return None

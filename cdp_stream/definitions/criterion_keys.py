@@ -135,13 +135,8 @@ def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
             continue
         near_misses = True
         advice = problems.word_or_list(key, (*GROUPS, *CRITERION_SUBJECTS))
-        problems.error(
-            "unknown-key",
-            entry.key.mark,
-            f"{at}.{shown(key)}",
-            f"unknown subject `{shown(key)}`",
-            advice,
-        )
+        where, message = f"{at}.{shown(key)}", f"unknown subject `{shown(key)}`"
+        problems.error("unknown-key", entry.key.mark, where, message, advice)
     if not near_misses:
         choices = ", ".join(f"`{subject}`" for subject in (*CRITERION_SUBJECTS, *GROUPS))
         message = f"{describe(node)} without a subject is no criterion"

@@ -54,9 +54,7 @@ def read_required_duration(node: Mapping, key: str, path: str, problems: Problem
     """The milliseconds under a key that has no default, `path` being that of its mapping."""
     value = node.get(key)
     if value is None:
-        message = f"the key `{key}` is missing"
-        advice = f"add a duration, as `{key}: 2h`"
-        problems.error("missing-key", node.mark, f"{path}.{key}", message, advice)
+        problems.missing_key(node, path, key, f"add a duration, as `{key}: 2h`")
         return None
     return read_duration(value, f"{path}.{key}", problems)
 

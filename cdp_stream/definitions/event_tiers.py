@@ -44,22 +44,14 @@ def _read_entry(
         problems.wrong_type(node, path, "a mapping", "as `{event: Heartbeat, tier: preserve}`")
         return None
     kinds = [key for key in node.entries if key in SUBJECTS]
-    unknown = [key for key in node.entries if key not in SUBJECTS and key not in _OWN_KEYS]
-    for key in unknown:
-        advice = problems.word_or_list(key, (*SUBJECTS, *_OWN_KEYS))
-        at = f"{path}.{shown(key)}"
-        problems.error("unknown-key", node.mark_of(key), at, f"unknown key `{shown(key)}`", advice)
+    unknown = problems.unknown_keys(node, path, (*SUBJECTS, *_OWN_KEYS))
     if not kinds and not unknown:
-        message = "the entry names no event"
-        problems.error(
-            "missing-subject", node.mark, path, message, "add a subject, as `event: Heartbeat`"
-        )
+        message, advice = "the entry names no event", "add a subject, as `event: Heartbeat`"
+        problems.error("missing-subject", node.mark, path, message, advice)
     elif len(kinds) > 1:
         message = f"an entry has one subject, not {' and '.join(f'`{kind}`' for kind in kinds)}"
-        at = f"{path}.{kinds[1]}"
-        problems.error(
-            "many-subjects", node.mark_of(kinds[1]), at, message, "write an entry for each"
-        )
+        at, mark = f"{path}.{kinds[1]}", node.mark_of(kinds[1])
+        problems.error("many-subjects", mark, at, message, "write an entry for each")
     subjects = [
         read_subject(kind, node.entries[kind].value, f"{path}.{kind}", problems) for kind in kinds
     ]
@@ -73,23 +65,14 @@ def _read_entry(
 def _read_tier(node: Mapping, path: str, problems: Problems) -> Tier | None:
     value = node.get("tier")
     if value is None:
-        problems.error(
-            "missing-key",
-            node.mark,
-            f"{path}.tier",
-            "the key `tier` is missing",
-            "add `tier: preserve`",
-        )
+        problems.missing_key(node, path, "tier", "add `tier: preserve`")
         return None
+    at = f"{path}.tier"
     if not isinstance(value, Scalar) or not isinstance(value.value, str):
-        problems.wrong_type(
-            value, f"{path}.tier", "one of " + ", ".join(f"`{tier}`" for tier in TIERS)
-        )
+        problems.wrong_type(value, at, "one of " + ", ".join(f"`{tier}`" for tier in TIERS))
         return None
     if value.value not in TIERS:
-        message = f"`{shown(value.value)}` is no tier"
-        advice = problems.word_or_list(value.value, TIERS)
-        problems.error("bad-value", value.mark, f"{path}.tier", message, advice)
+        problems.bad_word(value, at, f"`{shown(value.value)}` is no tier", TIERS)
         return None
     return Tier(value.value)
 
@@ -101,12 +84,15 @@ def _read_input(
     value = node.get("input")
     if value is None:
         return None, True
-    if not isinstance(value, Scalar) or not isinstance(value.value, str):
-        problems.wrong_type(value, f"{path}.input", "text, the id of an input")
+    at = f"{path}.input"
+    name = problems.text_of(value, at, "the id of an input")
+    if name is None:
         return None, False
-    if value.value not in inputs:
-        message = f"the workspace has no input `{shown(value.value)}`"
-        advice = problems.near_or_list(value.value, inputs)
-        problems.error("unknown-reference", value.mark, f"{path}.input", message, advice)
+    if name not in inputs:
+        message, advice = (
+            f"the workspace has no input `{shown(name)}`",
+            problems.near_or_list(name, inputs),
+        )
+        problems.error("unknown-reference", value.mark, at, message, advice)
         return None, False
-    return value.value, True
+    return name, True

@@ -121,9 +121,8 @@ class _MilestoneReader:
         if record.criteria is not None:
             expression = read_criteria(record.criteria, "criteria", scope)
         elif not record.remaining and not read.wrong & {"criteria", "remaining"}:
-            message = "the key `criteria` is missing"
             advice = "add `criteria:`, or `remaining: true` for the remaining-users split"
-            self._problems.error("missing-key", read.node.mark, f"{path}.criteria", message, advice)
+            self._problems.missing_key(read.node, path, "criteria", advice)
         full_id = f"{self._journey_id}/{record.id}"
         follows = tuple(name for name in (parent, left) if name is not None)
         references = tuple(scope.references)

@@ -34,17 +34,10 @@ class Distance:
 
 def read_distance(node: Mapping, path: str, problems: Problems) -> Distance | None:
     """The distance that the mapping means, None when it is wrong."""
-    for key, entry in node.entries.items():
-        if key not in _KEYS:
-            at, advice = f"{path}.{shown(key)}", problems.word_or_list(key, _KEYS)
-            message = f"unknown key `{shown(key)}`"
-            problems.error("unknown-key", entry.key.mark, at, message, advice)
+    problems.unknown_keys(node, path, _KEYS)
     for key, example in (("within", "within: 50km"), ("of", 'of: "Paris, FR"')):
         if key not in node.entries:
-            message = f"the key `{key}` is missing"
-            problems.error(
-                "missing-key", node.mark, f"{path}.{key}", message, f"add it, as `{example}`"
-            )
+            problems.missing_key(node, path, key, f"add it, as `{example}`")
     within, of = node.get("within"), node.get("of")
     metres = None if within is None else _read_metres(within, f"{path}.within", problems)
     point = None if of is None else _read_point(of, f"{path}.of", problems)

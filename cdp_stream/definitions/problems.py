@@ -1,4 +1,4 @@
-"""What is wrong with definitions: data, all of it at once, each with a stable code.
+"""Collects all that is wrong with definitions; each problem has a stable code.
 
 Source: docs/problems.md has a heading for every code.
 """
@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final, Literal, get_args
 
-from cdp_stream.definitions.nodes import Mark, Node, Scalar, describe
+from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, describe, shown
 from cdp_stream.definitions.synonyms import advice_on, is_negative, meanings_of
 
 MAX_WORD: Final = 100
@@ -201,6 +201,35 @@ class Problems:
             f"expected {expected}, found {describe(node)}",
             suggestion,
         )
+
+    def text_of(self, node: Node, path: str, expected: str = "") -> str | None:
+        """The text that a node is; None, with the problem noted, where it is none.
+
+        Args:
+            expected: which text, for the message.
+        """
+        if isinstance(node, Scalar) and isinstance(node.value, str):
+            return node.value
+        self.wrong_type(node, path, f"text, {expected}" if expected else "text")
+        return None
+
+    def missing_key(self, node: Mapping, path: str, key: str, advice: str) -> None:
+        """Note that a mapping lacks a key that it must have."""
+        self.error("missing-key", node.mark, f"{path}.{key}", f"the key `{key}` is missing", advice)
+
+    def unknown_keys(self, node: Mapping, path: str, known: Collection[str]) -> list[str]:
+        """Note the keys of a mapping that are not known; returns them."""
+        unknown = [key for key in node.entries if key not in known]
+        for key in unknown:
+            at, message = f"{path}.{shown(key)}", f"unknown key `{shown(key)}`"
+            advice = self.word_or_list(key, known)
+            self.error("unknown-key", node.mark_of(key), at, message, advice)
+        return unknown
+
+    def bad_word(self, node: Node, path: str, message: str, known: Collection[str]) -> None:
+        """Note that a text is none of the known words."""
+        word = str(node.value) if isinstance(node, Scalar) else ""
+        self.error("bad-value", node.mark, path, message, self.word_or_list(word, known))
 
     def near(self, word: str, known: Collection[str], then: str = "") -> str | None:
         """`did you mean ...?` for a word that is almost one of the known ones, else None; `then`

@@ -124,14 +124,10 @@ def _note(finding: Any, model: type[Record], node: Mapping, path: str, problems:
     elif kind == "literal_error":
         choices = list(_choices(context["expected"]))
         if isinstance(at, Scalar) and isinstance(at.value, str):
-            message = f"`{shown(at.value)}` is no {key}"
-            problems.error(
-                "bad-value", at.mark, where, message, problems.word_or_list(at.value, choices)
-            )
+            problems.bad_word(at, where, f"`{shown(at.value)}` is no {key}", choices)
         else:
-            problems.wrong_type(
-                at, where, "one of " + ", ".join(f"`{choice}`" for choice in choices)
-            )
+            expected = "one of " + ", ".join(f"`{choice}`" for choice in choices)
+            problems.wrong_type(at, where, expected)
     elif kind in CODES:
         problems.error(kind, at.mark, where, finding["msg"], context.get("advice"))
     else:

@@ -49,52 +49,33 @@ def read_subject(kind: str, node: Node, path: str, problems: Problems) -> Subjec
     if kind == EVENT and isinstance(node, Mapping):
         return _read_narrowed(node, path, problems)
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        problems.wrong_type(
-            node, path, "text, or `any`" if kind not in LIFECYCLE else "`any`", None
-        )
+        problems.wrong_type(node, path, "`any`" if kind in LIFECYCLE else "text, or `any`")
         return None
     name = node.value
     if kind in LIFECYCLE and name != ANY:
-        problems.error(
-            "bad-value",
-            node.mark,
-            path,
-            f"{describe(node)} narrows no {kind}",
-            f"write `{kind}: any`",
-        )
+        message, advice = f"{describe(node)} narrows no {kind}", f"write `{kind}: any`"
+        problems.error("bad-value", node.mark, path, message, advice)
         return None
     choices = {COMMERCE: (*COMMERCE_ACTIONS, ANY), SESSION: SESSION_ENDS}.get(kind)
     if choices is not None and name.casefold() not in choices:
-        message = (
-            f"`{shown(name)}` is no {'commerce action' if kind == COMMERCE else 'session event'}"
-        )
-        problems.error("bad-value", node.mark, path, message, problems.word_or_list(name, choices))
+        what = "commerce action" if kind == COMMERCE else "session event"
+        problems.bad_word(node, path, f"`{shown(name)}` is no {what}", choices)
         return None
     return Subject(kind, _folded(name))
 
 
 def _read_narrowed(node: Mapping, path: str, problems: Problems) -> Subject | None:
     """`event: {name: N, custom_event_type: T}`; either may be left out, not both."""
-    texts: dict[str, str | None] = {}
-    fine = bool(node.entries)
-    if not fine:
-        problems.error(
-            "missing-key", node.mark, f"{path}.name", "the key `name` is missing", "add `name: any`"
-        )
-    for key, entry in node.entries.items():
-        where = f"{path}.{shown(key)}"
-        if key not in _NARROWED:
-            message = f"unknown key `{shown(key)}`"
-            problems.error(
-                "unknown-key", entry.key.mark, where, message, problems.word_or_list(key, _NARROWED)
-            )
-            fine = False
-        elif isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
-            texts[key] = _folded(entry.value.value)
-        else:
-            problems.wrong_type(entry.value, where, "text")
-            fine = False
-    if not fine:
+    if not node.entries:
+        problems.missing_key(node, path, "name", "add `name: any`")
+    problems.unknown_keys(node, path, _NARROWED)
+    texts = {}
+    for key in _NARROWED:
+        value = node.get(key)
+        text = None if value is None else problems.text_of(value, f"{path}.{key}")
+        if text is not None:
+            texts[key] = _folded(text)
+    if not node.entries or len(texts) < len(node.entries):
         return None
     name, custom_event_type = texts.get("name"), texts.get("custom_event_type")
     if custom_event_type == ATTRIBUTION:

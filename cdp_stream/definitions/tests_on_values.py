@@ -53,22 +53,14 @@ def read_test(
     if not operators:
         if complain_of_none:
             message = "there is no operator to test the value with"
-            problems.error(
-                "missing-operator",
-                node.mark,
-                path,
-                message,
-                "add one, as `equals: x` or `exists: true`",
-            )
+            advice = "add one, as `equals: x` or `exists: true`"
+            problems.error("missing-operator", node.mark, path, message, advice)
         return None
     if len(operators) > 1:
-        message = (
-            f"exactly one operator, not {' and '.join(f'`{operator}`' for operator in operators)}"
-        )
+        message = f"exactly one operator, not {' and '.join(f'`{one}`' for one in operators)}"
         advice = "write a criterion or `where` entry for each"
-        problems.error(
-            "many-operators", node.mark_of(operators[1]), f"{path}.{operators[1]}", message, advice
-        )
+        mark, at = node.mark_of(operators[1]), f"{path}.{operators[1]}"
+        problems.error("many-operators", mark, at, message, advice)
     tests = [_test(key, node.entries[key].value, f"{path}.{key}", problems) for key in operators]
     return tests[0] if len(tests) == 1 else None
 
@@ -113,9 +105,8 @@ def _number(node: Node, path: str, problems: Problems) -> int | float | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
         return value
     advice = "numbers are written without quotes" if isinstance(value, str) else None
-    problems.error(
-        "bad-operand", node.mark, path, f"expected a number, found {describe(node)}", advice
-    )
+    message = f"expected a number, found {describe(node)}"
+    problems.error("bad-operand", node.mark, path, message, advice)
     return None
 
 
@@ -129,13 +120,8 @@ def _boolean(operator: str, node: Node, path: str, problems: Problems) -> bool |
     advice = "only `true` and `false` are booleans, without quotes"
     if operator == "is" and isinstance(node, Scalar) and node.value is not None:
         advice += "; text and numbers are compared by `equals`"
-    problems.error(
-        "bad-operand",
-        node.mark,
-        path,
-        f"`{operator}` takes a boolean, found {describe(node)}",
-        advice,
-    )
+    message = f"`{operator}` takes a boolean, found {describe(node)}"
+    problems.error("bad-operand", node.mark, path, message, advice)
     return None
 
 
@@ -148,11 +134,9 @@ def _scalar(
         message = f"{describe(node)} equals no value"
         problems.error("bad-operand", node.mark, path, message, "write it in quotes if it is text")
         return None
-    advice = (
-        "for one of several write `one_of`"
-        if isinstance(node, Sequence) and operator == "equals"
-        else None
-    )
+    advice = None
+    if isinstance(node, Sequence) and operator == "equals":
+        advice = "for one of several write `one_of`"
     if isinstance(node, Scalar):
         advice = 'the empty text is `""`; `exists: true` holds for null too'
     message = f"`{operator}` takes text, a number or a boolean, found {describe(node)}"
@@ -162,22 +146,12 @@ def _scalar(
 
 def _scalars(operator: str, node: Node, path: str, problems: Problems) -> tuple[Any, ...] | None:
     if not isinstance(node, Sequence):
-        problems.error(
-            "bad-operand",
-            node.mark,
-            path,
-            f"`{operator}` takes a list, found {describe(node)}",
-            "as `[a, b]`",
-        )
+        message = f"`{operator}` takes a list, found {describe(node)}"
+        problems.error("bad-operand", node.mark, path, message, "as `[a, b]`")
         return None
     if not node.items:
-        problems.error(
-            "empty-list",
-            node.mark,
-            path,
-            f"the list of `{operator}` is empty",
-            "name at least one value",
-        )
+        message = f"the list of `{operator}` is empty"
+        problems.error("empty-list", node.mark, path, message, "name at least one value")
         return None
     values = [
         _scalar(operator, item, f"{path}[{index}]", problems)

@@ -164,13 +164,8 @@ def _between(node: Node, path: str, problems: Problems) -> Ago | Days | None:
         if from_day is None or to_day is None:
             return None
         if from_day > to_day:
-            problems.error(
-                "bad-window",
-                node.mark,
-                path,
-                "the dates are reversed",
-                "the earlier day comes first",
-            )
+            message, advice = "the dates are reversed", "the earlier day comes first"
+            problems.error("bad-window", node.mark, path, message, advice)
             return None
         return Days(from_day, to_day + DAY_MS)
     older = read_duration(first, f"{path}[0]", problems, may_be_zero=True)
@@ -178,14 +173,9 @@ def _between(node: Node, path: str, problems: Problems) -> Ago | Days | None:
     if older is None or newer is None:
         return None
     if older <= newer:
-        fault = "equal" if older == newer else "reversed"
-        problems.error(
-            "bad-window",
-            node.mark,
-            path,
-            f"the bounds are {fault}",
-            "the older comes first, as `[6d, 4d]`",
-        )
+        message = f"the bounds are {'equal' if older == newer else 'reversed'}"
+        advice = "the older comes first, as `[6d, 4d]`"
+        problems.error("bad-window", node.mark, path, message, advice)
         return None
     return Ago(older, newer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdp_stream.core.definition import Workspace
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, Scalar, shown
+from cdp_stream.definitions.nodes import Mapping, Mark, Node, shown
 from cdp_stream.definitions.problems import Problems
 from cdp_stream.definitions.scope import Place, Scope, read_input_list, spoken
 
@@ -50,11 +50,7 @@ class Written:
 
     def text(self, expected: str) -> str | None:
         """What the subject key says, where that is text; else the problem is noted."""
-        value = self.value
-        if isinstance(value, Scalar) and isinstance(value.value, str):
-            return value.value
-        self.problems.wrong_type(value, self.at(), f"text, {expected}")
-        return None
+        return self.problems.text_of(self.value, self.at(), expected)
 
 
 def read_places(criterion: Written, every_input: bool = False) -> tuple[Place, ...] | None:
@@ -72,13 +68,8 @@ def read_places(criterion: Written, every_input: bool = False) -> tuple[Place, .
     if not places and own is not None and scope.certain:
         message = f"none of the audience's `inputs` is of workspace `{own.id}`"
         advice = f"give the criterion inputs of its own, as `inputs: [{own.inputs[0].id}]`"
-        criterion.problems.error(
-            "unread-event",
-            criterion.node.mark_of(WORKSPACE),
-            criterion.at(WORKSPACE),
-            message,
-            advice,
-        )
+        mark, at = criterion.node.mark_of(WORKSPACE), criterion.at(WORKSPACE)
+        criterion.problems.error("unread-event", mark, at, message, advice)
     return places or None
 
 
@@ -88,11 +79,10 @@ def read_workspace(criterion: Written) -> Workspace | None:
     if node is None:
         return None
     path = criterion.at(WORKSPACE)
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
-        problems.wrong_type(node, path, "text, the id of a workspace")
+    name = problems.text_of(node, path, "the id of a workspace")
+    if name is None:
         return None
     own = {workspace.id: workspace for workspace in scope.workspaces}
-    name = node.value
     if name in own or not scope.complete:
         return own.get(name)
     if name in scope.around.workspaces.by_id:
@@ -100,10 +90,8 @@ def read_workspace(criterion: Written) -> Workspace | None:
         advice = f"write {spoken(own)}, or add it to the audience's `workspaces`"
         problems.error("workspace-outside-audience", node.mark, path, message, advice)
     else:
-        message = f"there is no workspace `{shown(name)}`"
-        problems.error(
-            "unknown-reference", node.mark, path, message, problems.near_or_list(name, own)
-        )
+        message, advice = f"there is no workspace `{shown(name)}`", problems.near_or_list(name, own)
+        problems.error("unknown-reference", node.mark, path, message, advice)
     return None
 
 

@@ -23,7 +23,7 @@ class Delivered:
 
     def __init__(self, settings, producer):
         self.settings = settings
-        self.positions, self.failures = [], []
+        self.positions = []
         topic = settings.topic
         self.room = MemoryBudget(1_000_000)
         self.lane = AtLeastOnceLane(
@@ -34,7 +34,7 @@ class Delivered:
                 output=topic("output."),
             ),
             1,
-            advance=self.positions.append, fail=self.failures.append, freed=lambda: None,
+            advance=self.positions.append, freed=lambda: None,
             confirm=lambda writes, position: None, room=self.room,
         )  # fmt: skip
 
@@ -125,7 +125,7 @@ async def test_a_failed_delivery_moves_no_position_and_is_told(delivered):
     await delivered.lane.drain()
     await asyncio.sleep(0)
     assert delivered.room.taken == 0
-    (failure,) = delivered.failures
+    failure = delivered.lane.failure
     assert isinstance(failure, BrokerError)
     assert delivered.positions == [1]
     assert not delivered.lane.has_room

@@ -36,7 +36,7 @@ class Transactions:
 def lane(room, freed=lambda: None):
     made = Transactions()
     return made, ExactlyOnceLane(
-        made, TOPICS, 0, committed=lambda offset: None, fail=lambda error: None, freed=freed,
+        made, TOPICS, 0, committed=lambda offset: None, freed=freed,
         confirm=lambda writes, position: None, room=room,
     )  # fmt: skip
 

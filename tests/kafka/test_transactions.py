@@ -68,7 +68,7 @@ class Partition:
 
 class Owner:
     def __init__(self, partition, membership, metrics):
-        self.positions, self.failures, self.confirmed = [], [], []
+        self.positions, self.confirmed = [], []
         self.metrics = metrics
         topic = partition.settings.topic
         topics = OutputTopics(*(topic(suffix) for suffix in SUFFIXES), topic("output."))
@@ -79,7 +79,7 @@ class Owner:
         self.room = MemoryBudget(1_000_000)
         self.lane = ExactlyOnceLane(
             self.producer, topics, 1, committed=self.positions.append,
-            fail=self.failures.append, freed=lambda: None,
+            freed=lambda: None,
             confirm=lambda *told: self.confirmed.append(told), room=self.room,
         )  # fmt: skip
 
@@ -168,7 +168,7 @@ async def test_a_position_alone_is_committed_and_nothing_at_all_is_no_transactio
     await owner.submit((Effects(), 5))
     await owner.submit((Effects(), None))
     assert await partition.position() == 5
-    assert owner.failures == []
+    assert owner.lane.failure is None
 
 
 @pytest.mark.kafka
@@ -177,7 +177,7 @@ async def test_who_lost_the_partition_cannot_write(partition):
     await first.submit((effects(), 1))
     second = await partition.owner()
     await first.submit((effects(), 2))
-    (failure,) = first.failures
+    failure = first.lane.failure
     assert isinstance(failure, FencedError)
     assert (first.positions, first.lane.has_room, first.ended("fenced")) == ([1], False, 1)
     await second.submit((effects({b"other": b"1"}), 3))
@@ -189,7 +189,7 @@ async def test_who_lost_the_partition_cannot_write(partition):
 async def test_who_is_no_member_of_the_groups_generation_cannot_write(partition):
     owner = await partition.owner(generation=3, member_id="somebody-else")
     await owner.submit((effects(), 1))
-    (failure,) = owner.failures
+    failure = owner.lane.failure
     assert isinstance(failure, FencedError)
     assert "NotAMemberError" in str(failure)
     await owner.lane.close()
@@ -248,7 +248,7 @@ async def test_a_write_that_is_refused_takes_the_whole_transaction_back(partitio
     owner = await partition.owner()
     await owner.submit((effects(), 1))
     await owner.submit((effects(rows={b"too-large": b"y" * 17_000_000}), 2))
-    (failure,) = owner.failures
+    failure = owner.lane.failure
     assert isinstance(failure, BrokerError)
     assert "nothing is lost" in str(failure)
     assert owner.ended("aborted") == 1
@@ -270,7 +270,7 @@ async def test_a_rejected_record_that_is_refused_goes_without_its_value_after_an
     ]  # fmt: skip
     await owner.submit((piece, 8))
     await owner.submit((effects({b"next": b""}), 9))
-    assert owner.failures == []
+    assert owner.lane.failure is None
     found = {key: (value, headers) for key, value, headers in await partition.read("rejected")}
     assert found[b"whole"] == (b"y" * 3_000_000, headers)
     assert found[b"k"] == (None, [*headers, ("value_bytes", b"17000000")])
@@ -303,7 +303,7 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     owner = await Partition(Settings(broker="b:9")).owner()
     inner = owner.producer._producer
     await owner.submit((effects(), next_offset), (effects(), None))
-    (failure,) = owner.failures
+    failure = owner.lane.failure
     assert str(failure) == (
         "the broker did not end a transaction of cdp.events partition 1 in 0 s; "
         "nothing is lost: see the broker's log, then start the worker again"
@@ -314,7 +314,7 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     inner.fail()
     await owner.lane.close()
     del inner, failure
-    owner.failures.clear()
+    owner.lane.failure = None
     for _ in range(3):
         await asyncio.sleep(0)  # callbacks run, and call others
     gc.collect()
@@ -341,7 +341,7 @@ async def test_who_was_followed_by_another_cannot_follow_it_in_turn(partition):
     with pytest.raises(FencedError):
         await first.producer.reopen("it would fence the second")
     await second.submit((effects({b"other": b"1"}), 2))
-    assert second.failures == []
+    assert second.lane.failure is None
     assert await partition.counts() == [20, 20, 2, 3]
 
 

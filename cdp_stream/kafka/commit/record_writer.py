@@ -83,6 +83,13 @@ class Lane(Protocol):
         ...
 
     @property
+    def failure(self) -> BaseException | None:
+        """Why a delivery failed, ``FencedError`` where the partition is another worker's; ``None``
+        where none has.
+        """
+        ...
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is on its way."""
         ...

@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
-from faust.transport.consumer import ensure_TP
+from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -289,13 +289,13 @@ class ChunkConsumer(driver.Consumer):
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
         """Stop fetching from partitions, long polls included."""
-        tps = set(tps)
+        tps = ensure_TPset(tps)
         super().pause_partitions(tps)
         self._thread.set_fetching(tps, on=False)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Fetch from partitions again."""
-        tps = set(tps)
+        tps = ensure_TPset(tps)
         super().resume_partitions(tps)
         self._thread.set_fetching(tps, on=True)
 

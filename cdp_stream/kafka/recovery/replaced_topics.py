@@ -10,7 +10,7 @@ Source: docs/architecture.md, recovery.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cdp_stream.errors import BrokerError
@@ -106,15 +106,18 @@ class TopicWatch:
             )
         return known
 
-    async def watch(self, fail: Callable[[BaseException], None]) -> None:
-        """Ask again and again, until ``fail`` was told that a topic was made anew."""
+    async def watch(self) -> None:
+        """Ask again and again.
+
+        Raises:
+            ReplacedError: A topic was made anew.
+        """
         while True:
             await asyncio.sleep(_WATCH_S)
             try:
                 await self.learn()
-            except ReplacedError as error:
-                fail(error)
-                return
+            except ReplacedError:
+                raise
             except BrokerError:
                 continue  # it does not answer: whatever reads and writes there says so
 

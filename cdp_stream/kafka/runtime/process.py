@@ -1,13 +1,11 @@
-"""Running one worker process: start, serve, stop; what ends it, and with which exit code.
+"""One worker process: it starts, serves and stops; what ends it, and with which exit code.
 
-Faust's own ``Worker`` is not used: it takes over logging, signals and standard output, and ends
-with 0 on some crashes. Here SIGTERM and SIGINT drain (finish the slice, deliver, commit, leave the
-group) within 10 s, and whatever else ends the worker exits non-zero.
+SIGTERM and SIGINT drain (finish the slice, deliver, commit, leave the group) within 10 s. Whatever
+else ends the worker exits non-zero.
 """
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -32,8 +30,7 @@ from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 
-__all__ = ["run_worker"]
-
+__all__ = ["Companion", "run_worker"]
 
 CreateApp = Callable[[Settings, int, Metrics], ChunkApp]
 
@@ -43,7 +40,7 @@ class Companion(Protocol):
 
     @property
     def metrics(self) -> Collector:
-        """What it tells of itself."""
+        """Metrics of its own."""
         ...
 
     @property
@@ -52,11 +49,11 @@ class Companion(Protocol):
         ...
 
     def report(self) -> Mapping[str, Any]:
-        """How what it runs stands; asked by another thread."""
+        """The state of what it runs; asked by another thread."""
         ...
 
     async def run(self) -> BaseException:
-        """Keep it running; returns what the worker has to end with."""
+        """Keep it running; returns the error that the worker has to end with."""
         ...
 
     async def stop(self) -> None:
@@ -107,8 +104,7 @@ async def _run(
     *,
     may_fall_back: bool,
 ) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     partitions = await ensure_topics(settings)
@@ -127,56 +123,68 @@ async def _run(
         version=version("cdp-stream"), guarantee=settings.guarantee, partitions=partitions,
         ready=lambda: health.is_ready,
     )  # fmt: skip
-    if companion is not None:
-        metrics.registry.register(companion.metrics)
-    if settings.metrics_port is not None:
-        reports: dict[str, Callable[[], Mapping[str, Any]]] = {
-            "/backfill": metrics.backfill.as_json
-        }
-        if companion is not None:
-            reports["/outputs"] = companion.report
-        serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
-    beat = asyncio.create_task(health.beat())
-    watch = asyncio.create_task(contact.watch())
+    _serve_metrics(settings, metrics, health, companion)
 
     def wake_up() -> None:
         for app in apps:
             app.hosting.wake_up()
 
-    if definitions is not None and not await started(definitions, wake_up, stopping):
-        await definitions.stop()
+    beat = asyncio.create_task(health.beat())
+    watch = asyncio.create_task(contact.watch())
+    try:
+        if definitions is not None and not await started(definitions, wake_up, stopping):
+            await definitions.stop()
+            return 0
+        apps.append(create_app(settings, partitions, metrics))
+        log("worker_starting", group=settings.group_id, partitions=partitions,
+            guarantee=settings.guarantee)  # fmt: skip
+        beside = None if companion is None else asyncio.create_task(companion.run())
+        failure = await serve_app(apps[0], stopping, beside)
+        watch.cancel()
+        health.stopping()
+        if beside is not None:
+            beside.cancel()
+        await _stop(apps[0], failure, definitions, companion)
+        return 0
+    finally:
         watch.cancel()
         beat.cancel()
-        return 0
-    app = create_app(settings, partitions, metrics)
-    apps.append(app)
-    beside = None if companion is None else asyncio.create_task(companion.run())
-    log("worker_starting", group=settings.group_id, partitions=partitions,
-        guarantee=settings.guarantee)  # fmt: skip
-    failure = await serve_app(app, stopping, beside)
-    graceful = failure is None
-    watch.cancel()
-    health.stopping()
+
+
+async def _stop(
+    app: ChunkApp,
+    failure: BaseException | None,
+    definitions: DefinitionsSource | None,
+    companion: Companion | None,
+) -> None:
+    """Stop whatever runs, and raise what failed."""
     if definitions is not None:
         await definitions.stop()
-    if beside is not None and companion is not None:
-        beside.cancel()
-        ended, _ = await asyncio.gather(stop_app(app, commit=graceful), companion.stop())
-    else:
-        ended = await stop_app(app, commit=graceful)
-    beat.cancel()
-    log("worker_stopped", reason="signal" if graceful else "failure", level=logging.INFO)
+    ended, *_ = await asyncio.gather(
+        stop_app(app, commit=failure is None), *([] if companion is None else [companion.stop()])
+    )
+    log("worker_stopped", reason="signal" if failure is None else "failure")
     if not ended:
         # A broker that does not answer any more keeps clients, and so the process, waiting.
         _exit_at_once(failure or _cut_short())
     if failure is not None:
         raise failure
-    return 0
+
+
+def _serve_metrics(
+    settings: Settings, metrics: Metrics, health: Health, companion: Companion | None
+) -> None:
+    reports: dict[str, Callable[[], Mapping[str, Any]]] = {"/backfill": metrics.backfill.as_json}
+    if companion is not None:
+        metrics.registry.register(companion.metrics)
+        reports["/outputs"] = companion.report
+    if settings.metrics_port is not None:
+        serve(settings.metrics_host, settings.metrics_port, metrics.registry, health, reports)
 
 
 def _cut_short() -> BrokerError:
     return BrokerError(
-        f"the worker was told to stop, and Kafka did not answer within {DRAIN_S:.0f} s",
+        f"the worker had to stop, and Kafka did not answer within {DRAIN_S:.0f} s",
         "nothing is lost: what was not committed is done again by whoever takes over",
     )
 

@@ -1,42 +1,79 @@
-"""What the hosting of partitions is told when it is made."""
+"""What the partition tasks of one worker share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from cdp_stream.kafka.commit.record_writer import OutputTopics
-from cdp_stream.kafka.runtime.partition_time import ClockMode
+from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.runtime.input_facts import InputFacts
 from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.partition.placement import Placement
+from cdp_stream.settings import Settings
+from cdp_stream.store.rows import RowStore
 
-__all__ = ["HostingPlan"]
+__all__ = ["TaskContext"]
 
 
-@dataclass(frozen=True, slots=True)
-class HostingPlan:
-    """What the hosting of partitions is told.
+class TaskContext:
+    """What the partition tasks of one worker share.
+
+    Args:
+        app: The Faust app; its consumer is used once it runs.
+        settings: The worker's.
+        store: The rows of all partitions.
+        metrics: Where to count.
+        definitions: What the partitions are evaluated by; ``None`` where processors know that.
+
+        now: Seconds of a steady clock.
 
     Attributes:
-        events: Name of the input topic.
-        topics: Names of the topics that effects go to.
-        group: The consumer group; transactional ids begin with it.
-        exactly_once: Whether effects and positions are written in transactions.
+        topic: Name of the input topic.
         client: Connection settings of aiokafka clients.
-        clock: Which clock moves time.
-        grace_ms: The grace of the wall clock.
-        session_timeout_s: After so long without the coordinator's word nothing is sent: another
-            worker may hold our partitions by then. A worker whose partition was taken over has as
-            long to be given partitions anew.
         waiting: Memory for records that were fetched and wait.
-        delivering: Memory for rows and messages on their way to Kafka.
+        placement: Which profiles are placed in which partition.
+        input_facts: What is wrong with the input as a whole.
+        work: Set when a task may have something to do.
+        preparation: Held while a switch of definitions is prepared: what is worked out for one
+            partition serves the next.
+        position_doubted: Set when a broker has said that there is nothing at a task's position.
     """
 
-    events: str
-    topics: OutputTopics
-    group: str
-    exactly_once: bool
-    client: Mapping[str, Any]
-    clock: ClockMode
-    grace_ms: int
-    session_timeout_s: float
-    waiting: MemoryBudget = field(default_factory=MemoryBudget)
-    delivering: MemoryBudget = field(default_factory=MemoryBudget)
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        store: RowStore,
+        metrics: Metrics,
+        definitions: DefinitionsSource | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        self.store = store
+        self.metrics = metrics
+        self.definitions = definitions
+        self.now = now
+        self.topic = settings.topic("events")
+        self.client: Mapping[str, Any] = client_settings(settings)
+        self.waiting = MemoryBudget(settings.memory_for("waiting"))
+        self.placement = Placement()
+        self.input_facts = InputFacts(now)
+        self.work = asyncio.Event()
+        self.preparation = asyncio.Lock()
+        self.position_doubted = asyncio.Event()
+
+    @property
+    def consumer(self) -> Any:
+        """The consumer of the input."""
+        return self.app.consumer
+
+    def report(self) -> None:
+        """Log, and count, what is due of the worker as a whole; called about once a second."""
+        self.metrics.backfill.log_now_and_then()
+        self.input_facts.log_now_and_then()
+        self.metrics.tell_rejects()
+        if self.definitions is not None:
+            self.metrics.definitions_invalid(self.definitions.invalid)
