@@ -53,10 +53,10 @@ class TwoHalves:
                 number += 1
                 await owner.producer.settle()
             except (FencedError, BrokerError):
-                await owner.lane.close()
+                await owner.committer.close()
                 owner = await self.partition.owner()
                 number = await self.partition.position() or 0
-        await owner.lane.close()
+        await owner.committer.close()
 
 
 @pytest.mark.parametrize("way", ["late", "twice", "slowly"])

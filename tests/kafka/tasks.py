@@ -60,7 +60,8 @@ class Versions:
 class Committer:
     """Everything is durable at once, or when the test says so."""
 
-    def __init__(self):
+    def __init__(self, store):
+        self.store = store
         self.pieces = []
         self.failed = False
         self.failure = None
@@ -72,10 +73,11 @@ class Committer:
         return not self.busy
 
     @property
-    def has_room(self):
+    def is_ready(self):
         return True
 
-    def submit(self, effects, next_offset, *, barrier=False):
+    def commit(self, effects, next_offset=None, *, barrier=False):
+        self.store.write(0, effects.rows)
         self.pieces.append((effects, next_offset, barrier))
 
 
@@ -116,7 +118,7 @@ class Driven:
     Attributes:
         task: The task.
         source: Its definitions.
-        committer: What the task has submitted.
+        committer: What the task has committed.
         rows: Its rows.
     """
 
@@ -129,7 +131,7 @@ class Driven:
         self.context = context(store, self.source, **settings)
         processor = ProfileProcessor(definitions, "cdp.events", 0, known=self.source.known)
         processor.restore(self.rows)
-        self.committer = Committer()
+        self.committer = Committer(store)
         self.task = PartitionTask(0, processor, self.committer, self.context)
         self.task.begin_epoch(0)
 
@@ -145,7 +147,7 @@ class Driven:
         self.task.accept(Chunk(list(records), 0))
 
     async def steps(self):
-        """Step until there is nothing to do; returns the pieces that were submitted."""
+        """Step until there is nothing to do; returns the pieces that were committed."""
         before = len(self.committer.pieces)
         for _ in range(500):
             if self.task.is_ready and self.task.step():

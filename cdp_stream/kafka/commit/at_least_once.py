@@ -1,8 +1,8 @@
 """Batches of a partition, made durable at least once.
 
-Outputs, rows and position are durable one after the other. After a crash in between, the same
-records make the same outputs again, with the same ids. Rows are the last of which that holds for a
-tick: no record makes its outputs again, so its time is durable in a batch before.
+Outputs, rows and position become durable one after the other. After a crash in between, the same
+records make the same outputs again, with the same ids. No record makes the outputs of a tick again:
+so the partition's time is durable, in an earlier batch, before they are sent.
 
 A write that fails ends the worker, and the position stays where it is.
 """

@@ -134,9 +134,11 @@ class Committer:
     def commit(
         self, effects: Effects, next_offset: int | None = None, *, barrier: bool = False
     ) -> None:
-        """Commit a piece of work. It returns at once; the rest follows in this order:
+        """Commit a piece of work, and return at once.
 
-        1. Its rows are in the local store when this returns: the next piece is decided by them.
+        The order of what is done:
+
+        1. Its rows are in the local store, and the partition's next step reads them there.
         2. It waits while the batch before it is written. What waits then is written as one batch,
            rows in their last version.
         3. A batch's outputs are sent: memberships, state, messages to outputs, rejects.

@@ -47,6 +47,7 @@ class ExactlyOnceWriter:
         self._topics = topics
         self._partition = partition
         self._moved = moved
+        # Everything but the writing is the producer's.
         self.open = producer.open
         self.settle = producer.settle
         self.abort = producer.abort

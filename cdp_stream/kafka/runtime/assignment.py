@@ -13,10 +13,11 @@ from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
 from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
-from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
-from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.commit.at_least_once import AtLeastOnceWriter
+from cdp_stream.kafka.commit.committer import Committer, Writer
+from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
-from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, Lane, OutputTopics
+from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, OutputTopics
 from cdp_stream.kafka.definitions_source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
 from cdp_stream.kafka.log import log
@@ -226,26 +227,25 @@ class Assignment:
             raise
         return records
 
-    def _new_committer(self, number: int) -> Lane:
+    def _new_committer(self, number: int) -> Committer:
         """The committer of a partition, not yet open."""
-        context, consumer = self._context, self._app.consumer
+        context, consumer, topics = self._context, self._app.consumer, self._topics
         tp = TopicPartition(context.topic, number)
-        confirm = partial(context.store.confirm, number)
-        if self._settings.guarantee != "exactly-once":
-            return AtLeastOnceLane(
-                lambda: self._app.aiokafka_producer, self._topics, number,
-                advance=partial(consumer.advance, tp), confirm=confirm, freed=context.work.set,
-                room=self._delivering,
+        writer: Writer
+        if self._settings.guarantee == "exactly-once":
+            producer = PartitionProducer(
+                context.client, f"{self._settings.group_id}-{number}", tp,
+                targets=topics.names, membership=lambda: self._membership,
+                metrics=context.metrics,
             )  # fmt: skip
-        producer = PartitionProducer(
-            context.client, f"{self._settings.group_id}-{number}", tp,
-            targets=self._topics.names, membership=lambda: self._membership,
-            metrics=context.metrics,
-        )  # fmt: skip
-        return ExactlyOnceLane(
-            producer, self._topics, number,
-            committed=partial(consumer.moved, tp), confirm=confirm, freed=context.work.set,
-            room=self._delivering,
+            writer = ExactlyOnceWriter(producer, topics, number, partial(consumer.moved, tp))
+        else:
+            writer = AtLeastOnceWriter(
+                lambda: self._app.aiokafka_producer, topics, number, partial(consumer.advance, tp)
+            )
+        return Committer(
+            writer, context.store, number,
+            budget=self._delivering, progressed=context.work.set,
         )  # fmt: skip
 
     async def _check_membership(self, generation: int) -> None:
