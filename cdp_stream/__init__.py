@@ -2,9 +2,9 @@
 
 If you are here to read the code, start with:
 
-* ``core/evaluation.py``: the engine; what a batch, or passing time, does to one profile.
+* ``core/engine/evaluation.py``: the engine; what a batch, or passing time, does to one profile.
 * ``core/criteria/event_count.py``: counting in windows, with state bounded by the threshold.
-* ``core/plan.py``: definitions as an index, from an event to the audiences it can flip.
+* ``core/plan/plan.py``: definitions as an index, from an event to the audiences it can flip.
 * ``definitions/compile.py``: from YAML to that plan, and every problem on the way.
 * ``partition/processor.py``: all that one Kafka partition decides, with no Kafka in it.
 * ``kafka/runtime/partition_task.py``: the work of one partition in a worker, step by step.

@@ -7,8 +7,8 @@ import time
 
 from cdp_stream.bench import reference_load
 from cdp_stream.bench.measure import Result, result
-from cdp_stream.core.change import Change
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.offline.replay import Replay
 

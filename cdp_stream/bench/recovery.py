@@ -24,7 +24,7 @@ from cdp_stream.bench.broker import kafka_at
 from cdp_stream.bench.measure import Result, result
 from cdp_stream.bench.process import Metrics, running_worker
 from cdp_stream.bench.reference_load import START
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.row import Row
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import PARTITION_KEY, PartitionState, encode_partition, encode_row
 from cdp_stream.kafka.aiokafka_patches.broker_metadata import partitions_of

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cdp_stream.cli.applying import Planned, applying_options, as_json, as_text, planned
 from cdp_stream.cli.options import Duration, files_of
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.errors import InputError, UsageError, counted
 
 if TYPE_CHECKING:

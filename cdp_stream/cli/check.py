@@ -10,7 +10,7 @@ from textwrap import wrap
 import click
 
 from cdp_stream.cli.options import read_files
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded, Problem, Severity
 from cdp_stream.errors import counted
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from cdp_stream.definitions.account.schema import ID_PATTERN
 from cdp_stream.definitions.load import read_documents
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.schema import ID_PATTERN
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.errors import InputError, UsageError
 from cdp_stream.imports.convert import Converter
 from cdp_stream.imports.models import Models, model_of

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from cdp_stream.cli.options import instant_text
-from cdp_stream.core.durations import UNITS_MS
+from cdp_stream.core.model.durations import UNITS_MS
 from cdp_stream.errors import DiskError, UsageError
 
 _FILES: Final = ("README.md", "definitions.yaml", "events.ndjson", "tests/shop.yaml")

@@ -16,7 +16,7 @@ from cdp_stream.cli.options import (
     known_input,
     load_plan,
 )
-from cdp_stream.core.change import Change
+from cdp_stream.core.model.change import Change
 from cdp_stream.offline.lines import LineFile
 from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 

@@ -17,13 +17,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.operators import instant_of
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan, calculated_audiences
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.operators import instant_of
+from cdp_stream.core.plan.build import build_plan, calculated_audiences
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import Loaded, load_files
-from cdp_stream.definitions.durations import DURATION_ADVICE, duration_ms
-from cdp_stream.definitions.problems import Severity
+from cdp_stream.definitions.source.durations import DURATION_ADVICE, duration_ms
+from cdp_stream.definitions.source.problems import Severity
 from cdp_stream.errors import DiskError, InputError, UsageError, counted
 from cdp_stream.formats.definitions_record import DefinitionFile
 from cdp_stream.settings import load_secret_names, row_limit

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cdp_stream.cli.options import SETTINGS_FILE, instant_text, unknown
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.errors import UsageError, counted
 from cdp_stream.settings import Settings, load_settings
 

@@ -235,7 +235,7 @@ async def _send_again(
     force: bool,
     dry_run: bool,
 ) -> Counter[str]:
-    from cdp_stream.core.planning import build_plan
+    from cdp_stream.core.plan.build import build_plan
     from cdp_stream.sinks.rejects.resending import Resender, change_judge, input_judge
 
     async with _rejects(flags) as around:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cdp_stream.cli.options import SETTINGS_FILE, files_of, load_account
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded
 from cdp_stream.errors import DiskError, UsageError
 from cdp_stream.formats.definitions_record import digest_of_files

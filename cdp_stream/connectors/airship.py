@@ -16,7 +16,7 @@ from cdp_stream.connectors.calls import Sent, basic, host, json_request, remove_
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Answer, Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
@@ -33,9 +33,9 @@ class AirshipSettings(HttpSettings):
 
     app_key: str = Field(description="The project's app key.")
     master_secret: SecretStr | None = Field(None, description="The project's master secret.")
-    token: SecretStr | None = Field(None, description="A bearer token, instead of the secret.")
+    token: SecretStr | None = Field(None, description="A bearer token instead of the secret.")
     region: Literal["us", "eu"] = Field("us", description="Where the project is.")
-    tag_group: str = Field(description="A tag group of the project, made there beforehand.")
+    tag_group: str = Field(description="A tag group of the project, which must exist.")
     target: Literal[
         "named_user_id", "channel", "ios_channel", "android_channel", "amazon_channel"
     ] = Field("named_user_id", description="What is tagged: named users, or channels of one kind.")
@@ -51,7 +51,7 @@ class AirshipSettings(HttpSettings):
         "other_id_8",
         "other_id_9",
         "other_id_10",
-    ] = Field("customer_id", description="The identity type that holds those ids.")
+    ] = Field("customer_id", description="The identity type of those ids.")
 
 
 class AirshipConnection(ConnectionSettings):

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
@@ -28,10 +29,9 @@ from cdp_stream.connectors.exchange import (
     Request,
     TryAgain,
 )
-from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons
-from cdp_stream.connectors.members import fitting
-from cdp_stream.connectors.objects import plain
+from cdp_stream.connectors.members.members import fitting
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.objects import plain
 
 __all__ = ["BigQuery"]
 
@@ -80,7 +80,7 @@ class BigQuerySettings(GoogleSettings):
     """Where the tables are."""
 
     project: str = Field(description="The Google Cloud project.")
-    dataset: str = Field(description="The dataset; it must exist, its tables are made.")
+    dataset: str = Field(description="The dataset; it must exist, its tables are created.")
 
 
 class BigQueryConnection(ConnectionSettings):

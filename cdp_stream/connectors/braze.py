@@ -26,8 +26,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import normal_email, normal_phone
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.hashing import normal_email, normal_phone
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 from cdp_stream.errors import UsageError
 
@@ -53,7 +53,7 @@ class BrazeSettings(HttpSettings):
     api_key: SecretStr = Field(description="A REST API key with the permission `users.track`.")
     identify_by: Literal["external_id", "email", "phone"] = Field(
         "external_id",
-        description="What Braze knows users by: our `customer_id`, `email` or `mobile_number`.",
+        description="How Braze identifies users: by our `customer_id`, `email` or `mobile_number`.",
     )
     membership: Literal["flag", "array"] = Field(
         "flag", description="One attribute `In <audience>` each, or one array with their names."

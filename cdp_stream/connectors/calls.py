@@ -20,7 +20,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.members import Member
+from cdp_stream.connectors.members.members import Member
 from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [

@@ -35,8 +35,8 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import normal_email
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.hashing import normal_email
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import (
     ConnectionSettings,
     HttpSettings,
@@ -59,11 +59,12 @@ class CustomerIoSettings(HttpSettings):
     site_id: str = Field(description="The Site ID of the Track API.")
     api_key: SecretStr = Field(description="The API key of the Track API.")
     app_api_key: SecretStr | None = Field(
-        None, description="A key of the App API; with it, manual segments are made for audiences."
+        None,
+        description="A key of the App API; with it, manual segments are created for audiences.",
     )
     region: Literal["us", "eu"] = Field("us", description="Where the workspace is.")
     identify_by: Literal["id", "email"] = Field(
-        "id", description="What the workspace knows people by: our `customer_id` or `email`."
+        "id", description="How the workspace identifies people: by our `customer_id` or `email`."
     )
     create_missing_users: bool = Field(
         False, description="Whether people that Customer.io does not know are created."
@@ -75,7 +76,7 @@ class CustomerIoConnection(ConnectionSettings):
 
     list_id: PartnerId | None = Field(
         None,
-        description="A manual segment's id; without it an attribute is set instead.",
+        description="A manual segment's id; if not given, an attribute is set instead.",
     )
     attribute: str | None = Field(
         None, description="The attribute's name; default: `In` and the audience's external name."

@@ -25,7 +25,7 @@ __all__ = [
 PATTERNS: Final = {
     "direct": "the members of a list",
     "indirect": "a tag or attribute of users",
-    "stream": "changes are passed on",
+    "stream": "changes are passed on unchanged",
 }
 DELETIONS: Final = {
     "delete": "deletes the partner's audience",

@@ -39,7 +39,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     email_sha256,
@@ -47,8 +48,7 @@ from cdp_stream.connectors.hashing import (
     phone_sha256,
     sha256_hex,
 )
-from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,

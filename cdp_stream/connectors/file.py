@@ -33,7 +33,7 @@ from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.in_thread import in_thread
 from cdp_stream.connectors.settings import ConnectionSettings, Duration, OutputSettings
-from cdp_stream.core.durations import duration_ms
+from cdp_stream.core.model.durations import duration_ms
 
 __all__ = ["CSV_COLUMNS", "CsvFormulas", "File", "FileSettings", "csv_line", "csv_row"]
 
@@ -45,8 +45,8 @@ CSV_COLUMNS: Final = (
 CsvFormulas = Annotated[
     Literal["escape", "keep"],
     Field(
-        description="What becomes of a text in CSV that a spreadsheet would take for a formula: "
-        "`escape` puts a `'` before it, `keep` leaves it as it is."
+        description="How a text in CSV that a spreadsheet would read as a formula is written: "
+        "`escape` puts a `'` before it, `keep` does not change it."
     ),
 ]
 _FORMULA: Final = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'")
@@ -65,13 +65,12 @@ Ids = tuple[str, str]
 class FileSettings(OutputSettings):
     """Where files go, and when they are finished."""
 
-    directory: str = Field(description="Where files appear; it is made when it is not there.")
+    directory: str = Field(description="The folder of the files; created if missing.")
     format: Literal["ndjson", "csv"] = Field("ndjson", description="`ndjson` or `csv`.")
-    rotate_bytes: int = Field(
-        134_217_728, ge=1, description="A file is finished when it has so many bytes."
-    )
+    rotate_bytes: int = Field(134_217_728, ge=1, description="Maximum size of a file in bytes.")
     rotate_after: Duration = Field(
-        "1m", description="A file is finished so long after its first change, as a duration."
+        "1m",
+        description="Maximum time from a file's first change to its completion, as a duration.",
     )
     csv_formulas: CsvFormulas = "escape"
 

@@ -29,7 +29,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     shown_address,
 )
-from cdp_stream.connectors.hashing import md5_hex, sha1_hex, sha256_hex
+from cdp_stream.connectors.members.hashing import md5_hex, sha1_hex, sha256_hex
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr, WebAddress
 
 __all__ = ["Firehose", "FirehoseConnection", "FirehoseSettings", "audience_number"]
@@ -72,7 +72,9 @@ class FirehoseSettings(HttpSettings):
     encoding: Literal["raw", "md5", "sha1", "sha256"] = Field(
         "raw", description="How identities are sent; hashes are of trimmed text in lower case."
     )
-    profiles: int = Field(100, ge=1, le=10_000, description="Most profiles in one request.")
+    profiles: int = Field(
+        100, ge=1, le=10_000, description="Maximum number of profiles in one request."
+    )
 
 
 class FirehoseConnection(ConnectionSettings):
@@ -91,7 +93,7 @@ class Firehose(HttpConnector[FirehoseSettings, FirehoseConnection]):
 
     name = "firehose"
     title = "Firehose (mParticle's partner protocol)"
-    summary = "Speaks to services built as partners of mParticle, in their own protocol."
+    summary = "Sends changes to services built as partners of mParticle, in their protocol."
     output_settings = FirehoseSettings
     connection_settings = FirehoseConnection
     identities = frozenset(_USER_TYPES) | frozenset(_DEVICE_TYPES)

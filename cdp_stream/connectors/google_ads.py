@@ -18,6 +18,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons, violations
 from cdp_stream.connectors.calls import dropped
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, Rate
@@ -30,15 +31,14 @@ from cdp_stream.connectors.exchange import (
     Request,
     TryAgain,
 )
-from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons, violations
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     email_sha256,
     normal_device_id,
     phone_sha256,
 )
-from cdp_stream.connectors.members import Form, Member, last_of_each_form
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings
 
 __all__ = ["GoogleAds"]
@@ -67,25 +67,27 @@ class GoogleAdsSettings(GoogleSettings):
         None, description="The manager account that the credentials belong to."
     )
     ad_user_data: Literal["CONSENT_GRANTED", "CONSENT_DENIED"] | None = Field(
-        None, description="Consent to send user data to Google, as it holds for every member."
+        None, description="Consent to send user data to Google, the same for every member."
     )
     ad_personalization: Literal["CONSENT_GRANTED", "CONSENT_DENIED"] | None = Field(
-        None, description="Consent to personalised ads, as it holds for every member."
+        None, description="Consent to personalised ads, the same for every member."
     )
 
 
 class GoogleAdsConnection(ConnectionSettings):
     """Which list, and what its members are known by: a list takes one kind."""
 
-    list_id: str | None = Field(None, description="The Customer Match list; default: one is made.")
+    list_id: str | None = Field(
+        None, description="The Customer Match list; default: one is created."
+    )
     upload_key: Literal["contact", "ios", "android"] = Field(
         "contact", description="Emails and phone numbers, or one platform's advertising ids."
     )
     app_id: str | None = Field(
-        None, description="The app that the advertising ids are from, for a list that is made."
+        None, description="The app of the advertising ids, for a created list."
     )
     membership_days: int = Field(
-        540, ge=1, le=540, description="How long a member stays in a list that is made."
+        540, ge=1, le=540, description="How long a member remains in a created list."
     )
 
 

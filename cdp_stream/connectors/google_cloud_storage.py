@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request
-from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons
-from cdp_stream.connectors.objects import ObjectGathering, gathering, guid, plain, stamp
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.objects import ObjectGathering, gathering, guid, plain, stamp
 
 __all__ = ["GoogleCloudStorage"]
 
@@ -33,7 +33,7 @@ class StorageSettings(GoogleSettings, ObjectGathering):
     """Which bucket."""
 
     bucket: str = Field(description="The bucket.")
-    prefix: str = Field("", description="Before every object's name, as `audiences/`.")
+    prefix: str = Field("", description="Prefix of every object's name, as `audiences/`.")
 
 
 class StorageConnection(ConnectionSettings):

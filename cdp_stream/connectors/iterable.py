@@ -35,9 +35,9 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import normal_email
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import normal_email
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     SecretStr,
@@ -58,10 +58,10 @@ class IterableSettings(HttpSettings):
     api_key: SecretStr = Field(description="A server-side API key.")
     region: Literal["us", "eu"] = Field("us", description="Where the project is.")
     identify_by: Literal["email", "user_id"] = Field(
-        "email", description="What the project knows users by: our `email` or `customer_id`."
+        "email", description="How the project identifies users: by our `email` or `customer_id`."
     )
     create_missing_users: bool = Field(
-        True, description="Whether Iterable makes users that it does not know."
+        True, description="Whether users that Iterable does not know are created."
     )
 
 

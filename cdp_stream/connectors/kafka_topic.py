@@ -34,20 +34,20 @@ class KafkaSettings(OutputSettings):
     """A cluster, how it is connected to, and a topic."""
 
     broker: str = Field(description="`HOST:PORT`, several with commas.")
-    topic: str = Field(min_length=1, description="The topic; it must be there.")
+    topic: str = Field(min_length=1, description="The topic; it must exist.")
     tls: bool = Field(False, description="Whether the connection is encrypted.")
     tls_ca: str | None = Field(
         None, description="File of the authority that signed the brokers' certificates, in PEM."
     )
     tls_certificate: str | None = Field(None, description="File of our certificate, in PEM.")
     tls_key: str | None = Field(
-        None, description="File of its key, where it is not in the certificate's."
+        None, description="File of its key, if it is not in the certificate's file."
     )
     tls_key_password: SecretStr | None = Field(None, description="The password of that key.")
     sasl_mechanism: Mechanism | None = Field(
         None, description="`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`, to log in."
     )
-    sasl_username: str | None = Field(None, description="Who logs in.")
+    sasl_username: str | None = Field(None, description="The user name.")
     sasl_password: SecretStr | None = Field(None, description="The password.")
 
 

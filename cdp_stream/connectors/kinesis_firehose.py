@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.aws import AwsSettings, signed
+from cdp_stream.connectors.auth.aws import AwsSettings, signed
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
@@ -27,7 +27,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.members import fitting
+from cdp_stream.connectors.members.members import fitting
 from cdp_stream.connectors.settings import ConnectionSettings
 
 __all__ = ["KinesisFirehose"]

@@ -42,9 +42,9 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import normal_email, normal_phone
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import normal_email, normal_phone
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     SecretStr,
@@ -79,7 +79,8 @@ class KlaviyoSettings(HttpSettings):
     )
     identify_by: Literal["email", "phone_number", "external_id"] = Field(
         "email",
-        description="What Klaviyo knows profiles by: our `email`, `mobile_number`, `customer_id`.",
+        description="How Klaviyo identifies profiles: by our `email`, `mobile_number` or "
+        "`customer_id`.",
     )
 
 

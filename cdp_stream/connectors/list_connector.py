@@ -16,7 +16,7 @@ from cdp_stream.connectors.calls import Refusals, no_list
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Delivery, Outcome
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, PartnerId
 
 __all__ = ["ListConnection", "ListConnector"]
@@ -26,7 +26,7 @@ class ListConnection(ConnectionSettings):
     """One list at the partner."""
 
     list_id: PartnerId | None = Field(
-        None, description="The list's id; without it a list of the audience's name is made."
+        None, description="The list's id; default: a list with the audience's name is created."
     )
 
 

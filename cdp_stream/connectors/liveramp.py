@@ -16,10 +16,9 @@ from typing import Final
 
 from pydantic import Field
 
-from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery, Outcome
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     email_sha256,
@@ -27,9 +26,10 @@ from cdp_stream.connectors.hashing import (
     normal_phone,
     sha1_hex,
 )
-from cdp_stream.connectors.members import Form, last_of_each_form
-from cdp_stream.connectors.objects import guid, plain, stamp
+from cdp_stream.connectors.members.members import Form, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.bucket import BucketConnector, BucketSettings
+from cdp_stream.connectors.storage.objects import guid, plain, stamp
 
 __all__ = ["LiveRamp"]
 
@@ -63,7 +63,7 @@ class LiveRampConnection(ConnectionSettings):
     """The audience's column."""
 
     field: str | None = Field(
-        None, description="The column that says who is in; default: the audience's id in capitals."
+        None, description="The column of the membership; default: the audience's id in capitals."
     )
 
 
@@ -72,7 +72,7 @@ class LiveRamp(BucketConnector[BucketSettings, LiveRampConnection]):
 
     name = "liveramp"
     title = "LiveRamp"
-    summary = "Writes files to a bucket that LiveRamp reads, with a column that says who is in."
+    summary = "Writes files to a bucket that LiveRamp reads, with a column of the membership."
     output_settings = BucketSettings
     connection_settings = LiveRampConnection
     identities = frozenset(_FORMS)

@@ -23,7 +23,7 @@ class LogSettings(OutputSettings):
 
     full: bool = Field(
         False,
-        description="Whether identities and shared attributes are in it too: personal data.",
+        description="Whether identities and shared attributes are written too: personal data.",
     )
 
 

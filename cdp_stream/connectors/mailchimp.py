@@ -38,9 +38,9 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import md5_hex, normal_email
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import md5_hex, normal_email
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,
@@ -81,19 +81,19 @@ class MailchimpSettings(HttpSettings):
 
     api_key: SecretStr = Field(description="An API key; its end (`-us6`) names the data centre.")
     data_center: str | None = Field(
-        None, description="The data centre, where the key's end does not name it."
+        None, description="The data centre, if the key's end does not name it."
     )
     email_type: Literal["html", "text"] = Field(
-        "html", description="Which kind of mail contacts get."
+        "html", description="The format of mails to contacts."
     )
     double_opt_in: bool = Field(
         False, description="Whether Mailchimp asks people to confirm before they are subscribed."
     )
     on_leave: Literal["unsubscribe", "archive"] = Field(
-        "unsubscribe", description="What becomes of a contact that leaves the audience."
+        "unsubscribe", description="What happens to a contact that leaves the audience."
     )
     new_list: NewList | None = Field(
-        None, description="With it, an audience is made for a connection that names none."
+        None, description="With it, an audience is created for a connection that names none."
     )
 
 
@@ -102,7 +102,7 @@ class MailchimpConnection(ListConnection):
 
     list_id: PartnerId | None = Field(None, description="Mailchimp's Audience ID.")
     merge_fields: dict[str, str] = Field(
-        {}, description="Shared attribute -> merge tag; default: its name in capitals, if it fits."
+        {}, description="Shared attribute -> merge tag; default: its name in capitals, if valid."
     )
 
 

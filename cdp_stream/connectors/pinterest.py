@@ -38,9 +38,9 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import DEVICES, device_sha256, email_sha256
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import DEVICES, device_sha256, email_sha256
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,
@@ -67,10 +67,10 @@ class PinterestSettings(HttpSettings):
     app_id: PartnerId | None = Field(None, description="The app's id.")
     app_secret: SecretStr | None = Field(None, description="The app's secret.")
     refresh_token: SecretStr | None = Field(
-        None, description="The refresh token that the app was given, with `ads:write`."
+        None, description="The app's refresh token, with `ads:write`."
     )
     access_token: SecretStr | None = Field(
-        None, description="An access token, instead of those three; it lasts a month."
+        None, description="An access token instead of those three; it is valid for a month."
     )
 
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.connectors.membership_rows import (
+from cdp_stream.connectors.members.membership_rows import (
     CHANGE_COLUMNS,
     COLUMNS,
     Key,
@@ -89,11 +89,11 @@ class PostgresSettings(OutputSettings):
 
     url: SecretStr = Field(
         description="`postgresql://user:password@host:5432/database`, with other parameters of "
-        "libpq behind a `?`; `sslmode` is `verify-full` unless it says otherwise."
+        "libpq after a `?`; the default of `sslmode` is `verify-full`."
     )
     table: str = Field(
         "cdp_memberships",
-        description="The table of members, `schema.` before it if need be; `TABLE_changes` stands "
+        description="The table of members, with `schema.` if necessary; `TABLE_changes` is "
         "beside it.",
     )
 

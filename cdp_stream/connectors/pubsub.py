@@ -14,11 +14,11 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request
-from cdp_stream.connectors.google import GoogleConnector, GoogleSettings, reasons
-from cdp_stream.connectors.members import fitting
+from cdp_stream.connectors.members.members import fitting
 from cdp_stream.connectors.settings import ConnectionSettings
 
 __all__ = ["PubSub"]

@@ -14,12 +14,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from cdp_stream.connectors.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery
 from cdp_stream.connectors.file import CSV_COLUMNS, CsvFormulas, csv_line, csv_row
-from cdp_stream.connectors.objects import guid, plain, stamp
 from cdp_stream.connectors.settings import ConnectionSettings
+from cdp_stream.connectors.storage.bucket import BucketConnector, BucketSettings
+from cdp_stream.connectors.storage.objects import guid, plain, stamp
 
 __all__ = ["S3"]
 
@@ -31,7 +31,7 @@ class S3Settings(BucketSettings):
         "ndjson", description="`ndjson` or `csv`, as the connector `file` writes them."
     )
     csv_formulas: CsvFormulas = "escape"
-    gzip: bool = Field(False, description="Whether objects are packed with gzip.")
+    gzip: bool = Field(False, description="Whether objects are compressed with gzip.")
 
 
 class S3(BucketConnector[S3Settings, ConnectionSettings]):

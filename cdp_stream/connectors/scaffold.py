@@ -34,7 +34,7 @@ from pydantic import Field
 from cdp_stream.connectors.change import DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.members import last_of_each, split
+from cdp_stream.connectors.members.members import last_of_each, split
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["{class_name}", "{class_name}Connection", "{class_name}Settings"]

@@ -17,8 +17,8 @@ from pydantic import (
     SecretStr,
 )
 
-from cdp_stream.core.durations import duration_ms
 from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
+from cdp_stream.core.model.durations import duration_ms
 
 __all__ = [
     "ConnectionSettings",
@@ -93,26 +93,27 @@ class ConnectionSettings(_Settings):
 class OutputSettings(_Settings):
     """What every output takes."""
 
-    retry_for: Duration = Field(
-        "10m", description="How long a change is tried again, as a duration."
-    )
+    retry_for: Duration = Field("10m", description="How long a change is retried, as a duration.")
 
 
 class HttpSettings(OutputSettings):
     """What every output over HTTP takes besides."""
 
     api_url: WebAddress | None = Field(
-        None, description="The partner's address, where it is not the usual one."
+        None, description="The partner's address, if it is not the default."
     )
     allow_private: bool = Field(
-        False, description="Whether addresses inside the own network may be called."
+        False, description="Whether addresses inside our own network may be called."
     )
-    timeout: Duration = Field("30s", description="How long an answer may take, as a duration.")
+    timeout: Duration = Field("30s", description="Time limit of an answer, as a duration.")
     max_connections: int | None = Field(
-        None, ge=1, le=1000, description="Requests at a time; default: the connector's."
+        None,
+        ge=1,
+        le=1000,
+        description="Maximum number of concurrent requests; default: the connector's.",
     )
     requests_per_second: float | None = Field(
-        None, gt=0, description="Most requests per second; default: the connector's."
+        None, gt=0, description="Maximum number of requests per second; default: the connector's."
     )
 
 

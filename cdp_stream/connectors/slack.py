@@ -51,7 +51,10 @@ class SlackConnection(ConnectionSettings):
         None, description="An identity type shown beside the mpid, as `email`; personal data."
     )
     most_lines: int = Field(
-        20, ge=0, le=100, description="So many profiles are named in a message, the rest counted."
+        20,
+        ge=0,
+        le=100,
+        description="Maximum number of profiles named in a message; the rest are counted.",
     )
 
 

@@ -38,9 +38,15 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import DEVICES, PHONES, device_sha256, email_sha256, phone_sha256
 from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.hashing import (
+    DEVICES,
+    PHONES,
+    device_sha256,
+    email_sha256,
+    phone_sha256,
+)
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,
@@ -71,14 +77,12 @@ class SnapchatSettings(HttpSettings):
     ad_account_id: PartnerId = Field(description="The ad account's id.")
     client_id: str | None = Field(None, description="The OAuth app's client id.")
     client_secret: SecretStr | None = Field(None, description="The OAuth app's secret.")
-    refresh_token: SecretStr | None = Field(
-        None, description="The refresh token that the app was given."
-    )
+    refresh_token: SecretStr | None = Field(None, description="The app's refresh token.")
     access_token: SecretStr | None = Field(
-        None, description="An access token, instead of those three; it lasts half an hour."
+        None, description="An access token instead of those three; it is valid for half an hour."
     )
     retention_in_days: int = Field(
-        9999, ge=1, le=9999, description="Of lists that are made; 9999 is for ever."
+        9999, ge=1, le=9999, description="Retention of created lists; 9999 is unlimited."
     )
 
 

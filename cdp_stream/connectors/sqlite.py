@@ -16,7 +16,7 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.in_thread import in_thread
-from cdp_stream.connectors.membership_rows import (
+from cdp_stream.connectors.members.membership_rows import (
     CHANGE_COLUMNS,
     COLUMNS,
     Key,
@@ -53,9 +53,9 @@ CREATE TABLE IF NOT EXISTS {table}_changes (
 class SqliteSettings(OutputSettings):
     """A database file and its table."""
 
-    path: str = Field(description="The database file; it is made when it is not there.")
+    path: str = Field(description="The database file; created if missing.")
     table: str = Field(
-        "cdp_memberships", description="The table of members; `TABLE_changes` stands beside it."
+        "cdp_memberships", description="The table of members; `TABLE_changes` is beside it."
     )
 
 

@@ -30,8 +30,8 @@ from cdp_stream.connectors.exchange import (
     Request,
     Token,
 )
-from cdp_stream.connectors.hashing import DEVICES, normal_device_id, sha256_hex
-from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
+from cdp_stream.connectors.members.hashing import DEVICES, normal_device_id, sha256_hex
+from cdp_stream.connectors.members.members import Form, Member, fitting, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["TheTradeDesk", "segment_name"]
@@ -53,7 +53,7 @@ class TradeDeskSettings(HttpSettings):
     advertiser_id: str = Field(description="The advertiser's id.")
     secret_key: SecretStr = Field(description="The advertiser's secret key, for signatures.")
     region: Literal["use", "usw", "euw", "sin", "tok"] = Field(
-        "use", description="Which of The Trade Desk's data centres is nearest."
+        "use", description="The nearest of The Trade Desk's data centres."
     )
 
 
@@ -61,10 +61,15 @@ class TradeDeskConnection(ConnectionSettings):
     """Which segment."""
 
     segment_name: str | None = Field(
-        None, description="The segment's name; default: the audience's, as far as it is allowed."
+        None,
+        description="The segment's name; default: the audience's, adapted to the allowed "
+        "characters.",
     )
     ttl_days: int = Field(
-        180, ge=1, le=180, description="How long a device stays in the segment without another add."
+        180,
+        ge=1,
+        le=180,
+        description="How long a device remains in the segment without another add.",
     )
 
 

@@ -35,7 +35,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.list_connector import ListConnection, ListConnector
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     device_sha256,
@@ -43,8 +44,7 @@ from cdp_stream.connectors.hashing import (
     phone_sha256,
     sha256_hex,
 )
-from cdp_stream.connectors.list_connector import ListConnection, ListConnector
-from cdp_stream.connectors.members import Form, Member
+from cdp_stream.connectors.members.members import Form, Member
 from cdp_stream.connectors.settings import (
     HttpSettings,
     PartnerId,
@@ -87,7 +87,7 @@ class TikTokSettings(HttpSettings):
 
     advertiser_id: PartnerId = Field(description="The advertiser's id.")
     access_token: SecretStr = Field(
-        description="A long-lived token with audience management; streaming must be allowed to it."
+        description="A long-lived token with audience management and permission to stream."
     )
 
 

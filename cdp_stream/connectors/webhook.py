@@ -40,11 +40,11 @@ class WebhookSettings(HttpSettings):
     """An endpoint, and the secret that it shares with us."""
 
     api_url: None = Field(None, description="Not for a webhook: `url` is its address.")
-    url: WebAddress = Field(description="Where changes are POSTed to.")
+    url: WebAddress = Field(description="The URL to which changes are POSTed.")
     secret: SecretStr = Field(
         description="Signs each request: `whsec_` and base64, or any text, used as its UTF-8 bytes."
     )
-    batch: int = Field(100, ge=1, le=10_000, description="Most changes in one POST.")
+    batch: int = Field(100, ge=1, le=10_000, description="Maximum number of changes in one POST.")
 
 
 class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
@@ -52,7 +52,7 @@ class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
 
     name = "webhook"
     title = "Webhook"
-    summary = "POSTs changes to an address of yours, signed as Standard Webhooks says."
+    summary = "POSTs changes to a URL of yours, signed according to Standard Webhooks."
     output_settings = WebhookSettings
     takes_attributes = True
     pattern = "stream"

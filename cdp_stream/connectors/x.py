@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.auth.oauth1 import oauth_header
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -31,7 +32,7 @@ from cdp_stream.connectors.exchange import (
     Token,
     TryAgain,
 )
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.members.hashing import (
     DEVICES,
     PHONES,
     device_sha256,
@@ -39,8 +40,7 @@ from cdp_stream.connectors.hashing import (
     phone_sha256,
     sha256_hex,
 )
-from cdp_stream.connectors.members import Form, Member, fitting, last_of_each_form
-from cdp_stream.connectors.oauth1 import oauth_header
+from cdp_stream.connectors.members.members import Form, Member, fitting, last_of_each_form
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["X"]
@@ -86,7 +86,7 @@ class XConnection(ConnectionSettings):
     """Which audience."""
 
     audience_id: str | None = Field(
-        None, description="The custom audience; default: one is made, named after the audience."
+        None, description="The custom audience; default: one is created, named after the audience."
     )
 
 

@@ -34,8 +34,8 @@ from cdp_stream.connectors.exchange import (
     Token,
     TokenFetch,
 )
-from cdp_stream.connectors.hashing import DEVICES, email_sha256, normal_device_id
-from cdp_stream.connectors.members import Form, Member, last_of_each_form, outcome
+from cdp_stream.connectors.members.hashing import DEVICES, email_sha256, normal_device_id
+from cdp_stream.connectors.members.members import Form, Member, last_of_each_form, outcome
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
 
 __all__ = ["Yahoo"]
@@ -61,10 +61,10 @@ class YahooSettings(HttpSettings):
 
     client_id: str = Field(description="The client's id.")
     client_secret: SecretStr = Field(description="The client's secret.")
-    token_url: str = Field(_TOKEN_URL, description="Where tokens are fetched.")
+    token_url: str = Field(_TOKEN_URL, description="The address of the token endpoint.")
     gdpr: bool = Field(False, description="Whether the GDPR applies to these users.")
     gdpr_euconsent: str | None = Field(
-        None, description="The users' consent as an IAB TCF string, where the GDPR applies."
+        None, description="The users' consent as an IAB TCF string, if the GDPR applies."
     )
 
 
@@ -73,7 +73,7 @@ class YahooConnection(ConnectionSettings):
 
     segment_id: str = Field(description="The segment's id in the DataX taxonomy.")
     expires_days: int = Field(
-        45, ge=1, le=365, description="How long a user stays in the segment without another add."
+        45, ge=1, le=365, description="How long a user remains in the segment without another add."
     )
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cdp_stream.core.subject import ATTRIBUTION, COMMERCE, EVENT, SCREEN_VIEW, SUBJECTS
+from cdp_stream.core.model.subject import ATTRIBUTION, COMMERCE, EVENT, SCREEN_VIEW, SUBJECTS
 from cdp_stream.definition_tests.instants import Times
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.subjects import ANY, read_subject
+from cdp_stream.definitions.account.subjects import ANY, read_subject
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence
+from cdp_stream.definitions.source.problems import Problems
 
 ACTION_FIELDS: Final = (
     "total_amount",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cdp_stream.core.plan import Plan
-from cdp_stream.definitions.nodes import Mark
+from cdp_stream.core.plan.plan import Plan
+from cdp_stream.definitions.source.nodes import Mark
 
 
 class Standing(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
 
-from cdp_stream.core.change import Change
+from cdp_stream.core.model.change import Change
 from cdp_stream.definition_tests.case import ExpectedChange
 from cdp_stream.formats.rejects import Reject
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from cdp_stream.core.change import ADD, CAUSES, DELETE
+from cdp_stream.core.model.change import ADD, CAUSES, DELETE
 from cdp_stream.definition_tests.case import (
     ExpectedChange,
     ExpectedChanges,
@@ -16,8 +16,8 @@ from cdp_stream.definition_tests.case import (
     Standing,
 )
 from cdp_stream.definition_tests.instants import Times
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.formats.envelope import mpid_of
 
 CHANGES: Final = "changes"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdp_stream.core.operators import instant_of
-from cdp_stream.definitions.durations import duration_ms
-from cdp_stream.definitions.nodes import Node, Scalar, describe, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.core.model.operators import instant_of
+from cdp_stream.definitions.source.durations import duration_ms
+from cdp_stream.definitions.source.nodes import Node, Scalar, describe, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.formats.limits import GREATEST_TIME
 
 INSTANT_ADVICE: Final = "write `2026-01-01T10:00:00Z`, a date, epoch milliseconds, or `+3d`"

@@ -10,18 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definition_tests.case import Case, Step, Suite
 from cdp_stream.definition_tests.expectations import Expectations
 from cdp_stream.definition_tests.instants import Times
 from cdp_stream.definition_tests.schema import CaseRecord, SuiteRecord
 from cdp_stream.definition_tests.steps import StepReader
 from cdp_stream.definitions import Loaded, load_files
+from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.load import read_documents
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problem, Problems, Severity
-from cdp_stream.definitions.records import Read, read_record
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problem, Problems, Severity
 
 
 @dataclass(frozen=True, slots=True)

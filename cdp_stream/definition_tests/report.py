@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 from cdp_stream.definition_tests.diff import instant_text
 from cdp_stream.definition_tests.run import Failure, Outcome
-from cdp_stream.definitions.nodes import shown
-from cdp_stream.definitions.problems import Problem, Severity
+from cdp_stream.definitions.source.nodes import shown
+from cdp_stream.definitions.source.problems import Problem, Severity
 from cdp_stream.errors import counted
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

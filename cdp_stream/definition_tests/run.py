@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.event import Batch
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.event import Batch
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definition_tests.case import (
     Case,
     ExpectedChanges,
@@ -24,7 +24,7 @@ from cdp_stream.definition_tests.case import (
     Standing,
 )
 from cdp_stream.definition_tests.diff import changes_diff, members_diff, rejects_diff
-from cdp_stream.definitions.nodes import Mark
+from cdp_stream.definitions.source.nodes import Mark
 from cdp_stream.formats.rejects import Reject
 from cdp_stream.offline.replay import Replay
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp_stream.definitions.schema import Nodes, Record, Version
+from cdp_stream.definitions.account.schema import Nodes, Record, Version
 
 
 class SuiteRecord(Record):

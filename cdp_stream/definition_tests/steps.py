@@ -20,8 +20,8 @@ from cdp_stream.definition_tests.batches import (
 from cdp_stream.definition_tests.case import Line, Step
 from cdp_stream.definition_tests.expectations import EXPECTATION_KEYS, Expectations, read_mpid
 from cdp_stream.definition_tests.instants import Times
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.errors import CdpError
 from cdp_stream.offline.lines import LineFile
 

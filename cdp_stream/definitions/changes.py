@@ -13,14 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.meaning import meaning_text
-from cdp_stream.core.planning import build_plan, calculated_audiences
-from cdp_stream.definitions.journeys import REMAINING_NAME
-from cdp_stream.definitions.load import Loaded
-from cdp_stream.definitions.nodes import Mapping as MappingNode
-from cdp_stream.definitions.nodes import Node, Scalar, Sequence
-from cdp_stream.definitions.schema import (
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.meaning import meaning_text
+from cdp_stream.core.plan.build import build_plan, calculated_audiences
+from cdp_stream.definitions.account.schema import (
     AudienceRecord,
     CalculatedAttributeRecord,
     InputRecord,
@@ -29,6 +25,10 @@ from cdp_stream.definitions.schema import (
     Record,
     WorkspaceRecord,
 )
+from cdp_stream.definitions.load import Loaded
+from cdp_stream.definitions.records.journeys import REMAINING_NAME
+from cdp_stream.definitions.source.nodes import Mapping as MappingNode
+from cdp_stream.definitions.source.nodes import Node, Scalar, Sequence
 
 __all__ = ["DefinitionChange", "changes_between", "parents_removed"]
 

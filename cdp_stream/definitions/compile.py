@@ -1,6 +1,12 @@
-"""From the documents of all files to the account that plans are built of.
+"""Compiles the documents of all files to the account that plans are built of.
 
-Everything is read, whatever is wrong with the rest; an account comes out only when nothing is.
+Every part is read, whatever is wrong with the others; there is an account only when nothing is
+wrong.
+
+A digest is the same for every way to write the same criteria (formatting, order of keys, spelling
+of windows and counts, names of the definition), and differs when anything differs that decides who
+is a member, in the definition itself or in what it refers to. An A/B test decides nothing of that,
+so it is in the digest of its own definition alone.
 """
 
 from __future__ import annotations
@@ -8,23 +14,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from cdp_stream.core.connection import Connection
-from cdp_stream.core.definition import Account, Audience, Milestone
-from cdp_stream.core.journey import audiences_of
-from cdp_stream.definitions.audiences import AudienceRead, read_audience
-from cdp_stream.definitions.calculated_attributes import CalculatedAttributeReader
-from cdp_stream.definitions.connections import ConnectionReader, Target, Targets
-from cdp_stream.definitions.digests import definition_digest, membership_digest
-from cdp_stream.definitions.ids import Ids
-from cdp_stream.definitions.journeys import JourneyRead, MilestoneRead, milestones_of, read_journey
-from cdp_stream.definitions.nodes import Mapping, Mark, Node
-from cdp_stream.definitions.outputs import OutputReader, Outputs
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.records import Read, read_record
-from cdp_stream.definitions.references import Definition, check_cycles, check_references, in_order
-from cdp_stream.definitions.schema import DocumentRecord
-from cdp_stream.definitions.scope import CalculatedAttributes, Surroundings
-from cdp_stream.definitions.workspaces import WorkspaceReader, Workspaces
+from cdp_stream.core.model.connection import Connection
+from cdp_stream.core.model.criterion import Expression
+from cdp_stream.core.model.definition import AbTest, Account, Audience, Milestone
+from cdp_stream.core.model.journey import audiences_of
+from cdp_stream.core.model.meaning import digest_of, expression_digest, meaning_text
+from cdp_stream.definitions.account.ids import Ids
+from cdp_stream.definitions.account.records import Read, read_record
+from cdp_stream.definitions.account.schema import DocumentRecord
+from cdp_stream.definitions.account.workspaces import WorkspaceReader, Workspaces
+from cdp_stream.definitions.criteria.scope import CalculatedAttributes, Surroundings
+from cdp_stream.definitions.records.audiences import AudienceRead, read_audience
+from cdp_stream.definitions.records.calculated_attributes import CalculatedAttributeReader
+from cdp_stream.definitions.records.connections import ConnectionReader, Target, Targets
+from cdp_stream.definitions.records.journeys import (
+    JourneyRead,
+    MilestoneRead,
+    milestones_of,
+    read_journey,
+)
+from cdp_stream.definitions.records.outputs import OutputReader, Outputs
+from cdp_stream.definitions.records.references import (
+    Definition,
+    check_cycles,
+    check_references,
+    in_order,
+)
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node
+from cdp_stream.definitions.source.problems import Problems
+
+_DIGEST_LENGTH = 12
 
 
 @dataclass(slots=True)
@@ -208,7 +227,7 @@ def _assembled(found: _Found) -> list[Audience]:
                     item.workspaces,
                     item.expression,
                     item.emits,
-                    definition_digest(members[name], item.ab_test),
+                    _definition_digest(members[name], item.ab_test),
                     item.ab_test,
                 )
             )
@@ -261,7 +280,7 @@ def _membership_digests(found: _Found) -> dict[str, str]:
     for name in in_order(found.definitions):
         definition = found.definitions[name]
         follows = [digests[other] for other in definition.follows]
-        digests[name] = membership_digest(
+        digests[name] = _membership_digest(
             workspaces_of[name], definition.expression, digests, follows
         )
     return digests
@@ -269,5 +288,30 @@ def _membership_digests(found: _Found) -> dict[str, str]:
 
 def _milestone(read: MilestoneRead, members: dict[str, str]) -> Milestone:
     then = tuple(_milestone(child, members) for child in read.then)
-    digest = definition_digest(members[read.definition.id], read.ab_test)
+    digest = _definition_digest(members[read.definition.id], read.ab_test)
     return Milestone(read.id, read.name, read.expression, digest, then, read.ab_test)
+
+
+def _membership_digest(
+    workspaces: tuple[str, ...],
+    expression: Expression | None,
+    needs: dict[str, str],
+    follows: list[str],
+) -> str:
+    """The digest of who is a member of an audience or milestone: 12 hexadecimal digits.
+
+    Args:
+        workspaces: the ids of its workspaces.
+        expression: None for a remaining-users split.
+        needs: digests of all audiences and milestones that the criteria name, by id.
+        follows: digests of those on which its place in a journey depends.
+    """
+    own = None if expression is None else expression_digest(expression, needs)
+    return digest_of(["definition", sorted(workspaces), own, follows])[:_DIGEST_LENGTH]
+
+
+def _definition_digest(membership: str, ab_test: AbTest | None) -> str:
+    """The digest of a whole definition, put in every change that it makes."""
+    if ab_test is None:
+        return membership
+    return digest_of(["split", membership, meaning_text(ab_test)])[:_DIGEST_LENGTH]

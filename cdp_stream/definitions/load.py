@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.core.secret_names import SecretNames
 from cdp_stream.definitions.compile import compile_account
-from cdp_stream.definitions.connector_settings import check_names
-from cdp_stream.definitions.nodes import Mapping, Mark
-from cdp_stream.definitions.problems import Problem, Problems, Severity
-from cdp_stream.definitions.yaml_source import MAX_BYTES, parse
+from cdp_stream.definitions.records.connector_settings import check_names
+from cdp_stream.definitions.source.nodes import Mapping, Mark
+from cdp_stream.definitions.source.problems import Problem, Problems, Severity
+from cdp_stream.definitions.source.yaml_reader import MAX_BYTES, parse
 
 
 @dataclass(frozen=True, slots=True)

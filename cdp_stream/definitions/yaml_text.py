@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from cdp_stream.definitions.yaml_scalars import NumberTooLongError, plain_value
+from cdp_stream.definitions.source.yaml_scalars import NumberTooLongError, plain_value
 
 _WIDTH: Final = 100
 _SHORT: Final = 80

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from cdp_stream.core.change import ADD
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.model.change import ADD
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.offline.replay import Replay
 from cdp_stream.offline.spill import SpillingSorter
 

@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.brokers.embedded import EmbeddedBroker
 from cdp_stream.brokers.subprocess import Child
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.demo.check import Found, Verdict, compare, replayed
 from cdp_stream.demo.purchases import Purchase, encode_batch, example_file, read_purchases

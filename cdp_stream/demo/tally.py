@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from cdp_stream.core.change import ADD
-from cdp_stream.core.criterion import All, MemberOf
-from cdp_stream.core.definition import Account, Audience
+from cdp_stream.core.model.change import ADD
+from cdp_stream.core.model.criterion import All, MemberOf
+from cdp_stream.core.model.definition import Account, Audience
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.criteria.membership import OptedOut
 from cdp_stream.core.criteria.profile_value import ProfileValue, WithinDistance
 from cdp_stream.core.criteria.user_attribute import UserAttribute
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     Calculation,
     DistanceCriterion,
     EventCriterion,
@@ -17,9 +17,9 @@ from cdp_stream.core.criterion import (
     MemberOf,
     ProfileCriterion,
 )
-from cdp_stream.core.geo import coordinates_of, distance_m
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import INSTALL, LOCATION, UNINSTALL, Row
+from cdp_stream.core.model.geo import coordinates_of, distance_m
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import INSTALL, LOCATION, UNINSTALL, Row
 from cdp_stream.explain.history import Counted, History, values_of
 from cdp_stream.explain.tree import Kind, Node
 from cdp_stream.explain.words import count_words, instant_words, printable, value_words

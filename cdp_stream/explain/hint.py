@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
@@ -15,8 +15,8 @@ from cdp_stream.core.criterion import (
     ProfileCriterion,
     SequenceCriterion,
 )
-from cdp_stream.core.windows import Window
-from cdp_stream.definitions.windows import spoken_length
+from cdp_stream.core.model.windows import Window
+from cdp_stream.definitions.criteria.windows import spoken_length
 from cdp_stream.errors import counted
 from cdp_stream.explain.evidence import Evidence, consent_words, name_of, range_of
 from cdp_stream.explain.history import Counted

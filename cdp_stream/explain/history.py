@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from typing import Any, Final
 
-from cdp_stream.core.change import Change
 from cdp_stream.core.criteria.leaf import Leaf, Memory
 from cdp_stream.core.criteria.profile_value import ProfileValue
 from cdp_stream.core.criteria.user_attribute import UserAttribute
 from cdp_stream.core.criteria.where import Where
-from cdp_stream.core.criterion import Criterion
-from cdp_stream.core.definition import Workspace
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.plan import Plan, ReadingKey, Readings
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row, Space
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.criterion import Criterion
+from cdp_stream.core.model.definition import Workspace
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import Row, Space
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan, ReadingKey, Readings
 from cdp_stream.explain.reading import Describe, describe_for, windows_of
 from cdp_stream.explain.tree import Part
 from cdp_stream.offline.replay import OnReject, Replay

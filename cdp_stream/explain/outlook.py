@@ -11,11 +11,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.change import Change
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.criteria.event_count import AtLeastOnce, NewestTimes, TimesAgo
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.row import FOREVER, Row, size_of, state_size
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.row import FOREVER, Row, size_of, state_size
 from cdp_stream.explain.tree import Node, Part, verdicts
 
 WORK_LIMIT: Final = 1_000_000

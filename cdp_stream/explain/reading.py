@@ -12,7 +12,7 @@ from typing import Any, Final
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
 from cdp_stream.core.criteria.leaf import Memory
 from cdp_stream.core.criteria.where import compile_product_test, compile_values, compile_where
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedCriterion,
     CartCriterion,
     Condition,
@@ -21,9 +21,9 @@ from cdp_stream.core.criterion import (
     SequenceCriterion,
     Step,
 )
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.subject import COMMERCE
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.subject import COMMERCE
+from cdp_stream.core.model.windows import Window
 from cdp_stream.explain.words import event_words, place_words, value_words
 
 Describe = Callable[[Event, Batch], str | None]

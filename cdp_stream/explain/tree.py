@@ -14,12 +14,12 @@ from typing import Final
 
 from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.membership import Activity
-from cdp_stream.core.criterion import All, AnyOf, Criterion, Expression, MemberOf, Not
-from cdp_stream.core.definition import Account, Audience
-from cdp_stream.core.expression import leaves_of
-from cdp_stream.core.plan import ACTIVITY_TEXT
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.criterion import All, AnyOf, Criterion, Expression, MemberOf, Not
+from cdp_stream.core.model.definition import Account, Audience
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.expression import leaves_of
+from cdp_stream.core.plan.plan import ACTIVITY_TEXT
 
 OPT_OUT_TEXT: Final = "not opted out"
 _NOT: Final = ".not"

@@ -9,12 +9,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cdp_stream.core.criterion import Condition, Source
-from cdp_stream.core.event import Event
-from cdp_stream.core.operators import DATED, MISSING, Test
-from cdp_stream.core.subject import EVENT, UNREAD
-from cdp_stream.core.windows import DAY_MS, Window
-from cdp_stream.definitions.windows import spoken_length
+from cdp_stream.core.model.criterion import Condition, Source
+from cdp_stream.core.model.event import Event
+from cdp_stream.core.model.operators import DATED, MISSING, Test
+from cdp_stream.core.model.subject import EVENT, UNREAD
+from cdp_stream.core.model.windows import DAY_MS, Window
+from cdp_stream.definitions.criteria.windows import spoken_length
 
 _LONGEST_VALUE: Final = 120
 _LONGEST_NAME: Final = 256

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from cdp_stream.core.definition import AbTest
-from cdp_stream.core.plan import InForce
-from cdp_stream.core.transition import Catalog, Wired
+from cdp_stream.core.engine.migration import Catalog, Wired
+from cdp_stream.core.model.definition import AbTest
+from cdp_stream.core.plan.plan import InForce
 from cdp_stream.errors import OutsideError
 
 DEFINITIONS_KEY: Final = b"~definitions"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import orjson
 import xxhash
 
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.formats import limits
 from cdp_stream.formats.rejects import Reason, Reject
 

@@ -1,4 +1,4 @@
-"""One event of a batch: JSON to `core.event.Event`, one reader per event type.
+"""One event of a batch: JSON to `core.model.event.Event`, one reader per event type.
 
 A reader takes the event's `data` and gives (kind, name) or, as text, the problem: the rest of the
 JSON path and what was expected there (`.data.event_name: expected text`). Nothing raises on input.
@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from cdp_stream.core import subject
-from cdp_stream.core.event import Event
+from cdp_stream.core.model import subject
+from cdp_stream.core.model.event import Event
 from cdp_stream.formats import limits
 from cdp_stream.formats.envelope import TIME_EXPECTED, digest_of, text_id
 from cdp_stream.formats.rejects import child_path

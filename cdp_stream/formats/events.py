@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from cdp_stream.core.definition import Input
-from cdp_stream.core.event import Batch, Event
+from cdp_stream.core.model.definition import Input
+from cdp_stream.core.model.event import Batch, Event
 from cdp_stream.formats import limits
 from cdp_stream.formats.envelope import (
     Headers,

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.core.change import Cause, Change
+from cdp_stream.core.model.change import Cause, Change
 
 
 def encode_change(change: Change, account_id: str) -> bytes:

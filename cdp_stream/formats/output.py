@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import orjson
 
-from cdp_stream.core.change import Cause, Change
-from cdp_stream.core.connection import Connection
-from cdp_stream.core.plan import InForce
-from cdp_stream.core.telling import AUDIENCE_DELETE, Told
-from cdp_stream.core.transition import Wired
+from cdp_stream.core.engine.migration import Wired
+from cdp_stream.core.model.change import Cause, Change
+from cdp_stream.core.model.connection import Connection
+from cdp_stream.core.outputs.messages import AUDIENCE_DELETE, Told
+from cdp_stream.core.plan.plan import InForce
 from cdp_stream.formats.membership import members_of_change
 
 _LEAST: Final = -(2**63)

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from cdp_stream.core.event import Facts, ProfilePart
+from cdp_stream.core.engine.recording import location_of
 from cdp_stream.core.identity_types import one_spelling
-from cdp_stream.core.operators import text_of
-from cdp_stream.core.recording import location_of
+from cdp_stream.core.model.event import Facts, ProfilePart
+from cdp_stream.core.model.operators import text_of
 from cdp_stream.formats import limits
 from cdp_stream.formats.event_types import SCALAR_EXPECTED, SCALARS, location_problem
 from cdp_stream.formats.profile_facts import (

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from cdp_stream.core.profile_writing import PROFILE_PART
+from cdp_stream.core.engine.profile_writing import PROFILE_PART
 from cdp_stream.formats import limits
 
 

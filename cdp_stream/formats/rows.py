@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from cdp_stream.core.row import NEVER, Row, Space
+from cdp_stream.core.model.row import NEVER, Row, Space
 from cdp_stream.errors import OutsideError
 
 VERSION: Final = 2

@@ -18,8 +18,8 @@ from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.subject import EVENT, SCREEN_VIEW
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.subject import EVENT, SCREEN_VIEW
 from cdp_stream.formats import limits
 from cdp_stream.formats.profile_part import MEMBERS, part_of_attributes, read_attributes
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
 
-from cdp_stream.core.subject import ATTRIBUTION, COMMERCE, CRASH, EVENT, SCREEN_VIEW, SESSION
-from cdp_stream.definitions.subjects import ANY, COMMERCE_ACTIONS, LIFECYCLE
+from cdp_stream.core.model.subject import ATTRIBUTION, COMMERCE, CRASH, EVENT, SCREEN_VIEW, SESSION
+from cdp_stream.definitions.account.subjects import ANY, COMMERCE_ACTIONS, LIFECYCLE
 from cdp_stream.imports import audience_sdk as sdk
 from cdp_stream.imports.inexpressible import InexpressibleError
 from cdp_stream.imports.models import EventModel

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.subject import COMMERCE, CRASH, EVENT, SCREEN_VIEW, SESSION, SUBJECTS
-from cdp_stream.definitions.subjects import ANY, COMMERCE_ACTIONS, LIFECYCLE, SESSION_ENDS
+from cdp_stream.core.model.subject import COMMERCE, CRASH, EVENT, SCREEN_VIEW, SESSION, SUBJECTS
+from cdp_stream.definitions.account.subjects import ANY, COMMERCE_ACTIONS, LIFECYCLE, SESSION_ENDS
 from cdp_stream.errors import UsageError
 
 USER: Final = "user"

@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence, shown
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence, shown
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.imports import audience_sdk as sdk
 
 # The schema asks for three numbers; samples that mParticle publishes have two.

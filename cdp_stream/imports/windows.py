@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
-from cdp_stream.core.operators import instant_of
-from cdp_stream.core.windows import DAY_MS
+from cdp_stream.core.model.operators import instant_of
+from cdp_stream.core.model.windows import DAY_MS
 from cdp_stream.imports import audience_sdk as sdk
 from cdp_stream.imports.inexpressible import InexpressibleError
 

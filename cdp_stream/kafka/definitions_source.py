@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import load_texts
 from cdp_stream.errors import CdpError
 from cdp_stream.kafka.clients.client_settings import client_settings

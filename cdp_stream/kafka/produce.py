@@ -20,7 +20,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.envelope import ERASE, mpid_of, read_json
 from cdp_stream.formats.events import BatchDecoder

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from cdp_stream.definitions.nodes import Mapping, Sequence
-from cdp_stream.definitions.problems import Problem
-from cdp_stream.definitions.records import ACCEPT
+from cdp_stream.definitions.account.records import ACCEPT
+from cdp_stream.definitions.source.nodes import Mapping, Sequence
+from cdp_stream.definitions.source.problems import Problem
 from cdp_stream.lint.source import Place, definitions_of, places_of
 
 

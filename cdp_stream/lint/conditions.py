@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cdp_stream.core.criterion import Condition, Source
-from cdp_stream.core.subject import COMMERCE
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import Condition, Source
+from cdp_stream.core.model.subject import COMMERCE
+from cdp_stream.core.model.windows import Window
 from cdp_stream.lint.values import (
     Dated,
     Form,

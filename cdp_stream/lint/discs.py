@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from cdp_stream.core.geo import distance_m
+from cdp_stream.core.model.geo import distance_m
 from cdp_stream.lint.circuit import Circuit
 from cdp_stream.lint.profile_value import MAX_COMPARED
 

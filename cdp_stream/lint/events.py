@@ -17,10 +17,10 @@ from functools import cache
 from itertools import islice, pairwise, product
 from typing import Final
 
-from cdp_stream.core.criterion import Condition, Reach
-from cdp_stream.core.definition import Workspace
-from cdp_stream.core.subject import ATTRIBUTION, EVENT, Subject
-from cdp_stream.definitions.tiers import may_be_read
+from cdp_stream.core.model.criterion import Condition, Reach
+from cdp_stream.core.model.definition import Workspace
+from cdp_stream.core.model.subject import ATTRIBUTION, EVENT, Subject
+from cdp_stream.definitions.account.event_tiers import may_be_read
 from cdp_stream.lint.circuit import FALSE, TRUE, Circuit
 from cdp_stream.lint.conditions import Where, is_empty, where_implies, where_of
 from cdp_stream.lint.values import window_within

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 
-from cdp_stream.core.criterion import SequenceCriterion
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.criterion import SequenceCriterion
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded, Problem
-from cdp_stream.definitions.nodes import Scalar, shown
-from cdp_stream.definitions.schema import span_ms
+from cdp_stream.definitions.account.schema import span_ms
+from cdp_stream.definitions.source.nodes import Scalar, shown
 from cdp_stream.lint.acceptances import with_acceptances
 from cdp_stream.lint.memberships import Memberships
 from cdp_stream.lint.sound_part import sound_part

@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
-from cdp_stream.core.criterion import All, Criterion, EventCriterion, Expression
-from cdp_stream.core.definition import Account, Audience
+from cdp_stream.core.model.criterion import All, Criterion, EventCriterion, Expression
+from cdp_stream.core.model.definition import Account, Audience
 from cdp_stream.lint.circuit import FALSE
 from cdp_stream.lint.relations import relations_of
 from cdp_stream.lint.solver import Effort, Solver

@@ -13,7 +13,7 @@ from itertools import chain, islice, pairwise
 from math import ceil, floor
 from typing import Final
 
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.windows import Window
 from cdp_stream.lint.circuit import FALSE, TRUE, Circuit
 from cdp_stream.lint.values import (
     ANY_DATE,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from cdp_stream.core.criterion import CartCriterion, SequenceCriterion, Step
-from cdp_stream.core.subject import COMMERCE, Subject
+from cdp_stream.core.model.criterion import CartCriterion, SequenceCriterion, Step
+from cdp_stream.core.model.subject import COMMERCE, Subject
 from cdp_stream.lint.circuit import FALSE, Circuit
 from cdp_stream.lint.events import MAX_COMPARED, Events, EventSet, is_within, wider_subjects
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded, Problem
 from cdp_stream.definitions.compile import compile_account
-from cdp_stream.definitions.nodes import Entry, Mapping, Node, Scalar, Sequence
-from cdp_stream.definitions.problems import Problems
+from cdp_stream.definitions.source.nodes import Entry, Mapping, Node, Scalar, Sequence
+from cdp_stream.definitions.source.problems import Problems
 
 _PARTS: Final = ("audiences", "journeys", "calculated_attributes")
 _WITHOUT: Final = ("outputs", "connections")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cdp_stream.core.criterion import Criterion, Expression, MemberOf
-from cdp_stream.core.expression import leaves_of
-from cdp_stream.definitions.nodes import Mapping, Mark, Node, Sequence
-from cdp_stream.definitions.problems import WARNINGS, Problem, Severity
+from cdp_stream.core.model.criterion import Criterion, Expression, MemberOf
+from cdp_stream.core.plan.expression import leaves_of
+from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Sequence
+from cdp_stream.definitions.source.problems import WARNINGS, Problem, Severity
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     Calculation,

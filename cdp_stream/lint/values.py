@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from cdp_stream.core.operators import DATED, Test, number_of, positive_of, text_of, value_test
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import DATED, Test, number_of, positive_of, text_of, value_test
+from cdp_stream.core.model.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     All,
     AnyOf,
     CalculatedAttribute,
@@ -28,9 +28,9 @@ from cdp_stream.core.criterion import (
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.definition import Account, Audience
-from cdp_stream.core.operators import Test
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.definition import Account, Audience
+from cdp_stream.core.model.operators import Test
+from cdp_stream.core.model.windows import Window
 from cdp_stream.lint.circuit import TRUE, Circuit
 from cdp_stream.lint.discs import Disc, state_discs
 from cdp_stream.lint.events import Events

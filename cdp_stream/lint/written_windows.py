@@ -11,19 +11,19 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Final
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     Criterion,
     EventCriterion,
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.definition import Account, Audience
-from cdp_stream.core.windows import DAY_MS, Window
-from cdp_stream.definitions.durations import duration_ms
-from cdp_stream.definitions.nodes import Scalar
-from cdp_stream.definitions.problems import Problem, Problems
-from cdp_stream.definitions.windows import read_when, spoken_length
+from cdp_stream.core.model.definition import Account, Audience
+from cdp_stream.core.model.windows import DAY_MS, Window
+from cdp_stream.definitions.criteria.windows import read_when, spoken_length
+from cdp_stream.definitions.source.durations import duration_ms
+from cdp_stream.definitions.source.nodes import Scalar
+from cdp_stream.definitions.source.problems import Problem, Problems
 from cdp_stream.lint.source import Place, written_leaves
 
 _LAST_INSTANT: Final = 253_402_300_799_999

@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.event import Batch
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.event import Batch
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import load_text
 from cdp_stream.errors import InputError
 from cdp_stream.formats.events import BatchDecoder

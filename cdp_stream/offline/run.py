@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from cdp_stream.core.event import Batch
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.model.event import Batch
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.errors import DiskError
 from cdp_stream.formats.rejects import Reject, rejected_line
 from cdp_stream.offline.lines import LineFile

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from cdp_stream.core.criteria.where import Where, compile_where
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     CalculatedCriterion,
     CartCriterion,
@@ -29,11 +29,11 @@ from cdp_stream.core.criterion import (
     SequenceCriterion,
     Source,
 )
-from cdp_stream.core.definition import Tier
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.expression import leaves_of
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.subject import COMMERCE, EVENT, Subject
+from cdp_stream.core.model.definition import Tier
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.subject import COMMERCE, EVENT, Subject
+from cdp_stream.core.plan.expression import leaves_of
+from cdp_stream.core.plan.plan import Plan
 
 MAX_LINES: Final = 20
 _MOST_NAMES: Final = 10_000

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.row import Row
-from cdp_stream.core.transition import Transition, migrate, transition
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.engine.migration import Transition, migrate, transition
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.output import OutputEncoder

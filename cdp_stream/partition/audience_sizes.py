@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 
-from cdp_stream.core.change import ADD, Change
+from cdp_stream.core.model.change import ADD, Change
 
 __all__ = ["AudienceSizes"]
 

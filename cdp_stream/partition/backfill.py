@@ -23,12 +23,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.definition import Account
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.meaning import digest_of, meaning_text
-from cdp_stream.core.planning import HistoryPlan, build_history_plan
-from cdp_stream.core.row import FOREVER, NEVER, Row
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.meaning import digest_of, meaning_text
+from cdp_stream.core.model.row import FOREVER, NEVER, Row
+from cdp_stream.core.plan.build import HistoryPlan, build_history_plan
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,
     BackfillState,

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.row import Row
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,
     BackfillState,

@@ -31,11 +31,11 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.plan import InForce
-from cdp_stream.core.row import FOREVER
-from cdp_stream.core.telling import Emission
-from cdp_stream.core.transition import Wired, ended_connections
+from cdp_stream.core.engine.migration import Wired, ended_connections
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.row import FOREVER
+from cdp_stream.core.outputs.messages import Emission
+from cdp_stream.core.plan.plan import InForce
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,
     PartitionDefinitions,

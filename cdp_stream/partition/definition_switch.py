@@ -9,15 +9,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import WHOLE
-from cdp_stream.core.transition import (
+from cdp_stream.core.engine.migration import (
     Catalog,
     Transition,
     narrowed,
     transition,
     without_connections,
 )
+from cdp_stream.core.plan.build import WHOLE
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.partition.definitions import Definitions, stage_of
 

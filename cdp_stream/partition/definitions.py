@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.plan import InForce, Plan, Stage
-from cdp_stream.core.planning import HistoryPlan, build_history_plan, build_plan
-from cdp_stream.core.transition import Catalog, catalog_of
+from cdp_stream.core.engine.migration import Catalog, catalog_of
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.plan.build import HistoryPlan, build_history_plan, build_plan
+from cdp_stream.core.plan.plan import InForce, Plan, Stage
 
 __all__ = ["Definitions", "stage_of"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cdp_stream.core.change import ADD
-from cdp_stream.core.plan import InForce
-from cdp_stream.core.telling import ATTRIBUTE_UPDATE, Emission, Told
-from cdp_stream.core.transition import Catalog, Wired
+from cdp_stream.core.engine.migration import Catalog, Wired
+from cdp_stream.core.model.change import ADD
+from cdp_stream.core.outputs.messages import ATTRIBUTE_UPDATE, Emission, Told
+from cdp_stream.core.plan.plan import InForce
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.limits import MESSAGE_BYTES
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key

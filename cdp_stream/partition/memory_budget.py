@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from cdp_stream.core.row import Row, memory_of
+from cdp_stream.core.model.row import Row, memory_of
 
 __all__ = ["MemoryBudget", "RowCache"]
 

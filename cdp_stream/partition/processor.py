@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.event import Batch
-from cdp_stream.core.row import FOREVER, NEVER, Row
-from cdp_stream.core.telling import Emission
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.event import Batch
+from cdp_stream.core.model.row import FOREVER, NEVER, Row
+from cdp_stream.core.outputs.messages import Emission
 from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
 from cdp_stream.formats.limits import PLAUSIBLE_TIME
 from cdp_stream.formats.rejects import Reject, too_large_for_profile

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cdp_stream.core.change import Change
 from cdp_stream.core.due import DueInstants
-from cdp_stream.core.row import FOREVER, NEVER, Row
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.row import FOREVER, NEVER, Row
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
     PartitionState,

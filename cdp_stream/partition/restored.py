@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cdp_stream.core.row import FOREVER
+from cdp_stream.core.model.row import FOREVER
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.backfill_rows import backfilled_mpid
 from cdp_stream.formats.definitions_row import (

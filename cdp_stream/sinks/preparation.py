@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.connectors.registry import CONNECTORS, connector_class
-from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.model.connection import Connection, Output
 from cdp_stream.core.secret_names import names_in
 from cdp_stream.errors import CdpError, UsageError
 from cdp_stream.kafka.log import log

@@ -20,7 +20,7 @@ from typing import Any
 import uvloop
 
 from cdp_stream.collector import calm_collector
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.model.connection import Connection
 from cdp_stream.kafka.contact import BrokerContact
 from cdp_stream.kafka.definitions_source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.serve import explained

@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.connectors.registry import connector_class
-from cdp_stream.core.connection import Connection, Output
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.connection import Connection, Output
+from cdp_stream.core.model.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
 from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app

@@ -37,7 +37,7 @@ def test_one_object_a_line(capsys):
     assert webhook == {
         "name": "webhook",
         "title": "Webhook",
-        "summary": "POSTs changes to an address of yours, signed as Standard Webhooks says.",
+        "summary": "POSTs changes to a URL of yours, signed according to Standard Webhooks.",
         "pattern": "stream",
         "identities": None,
         "user_attributes": True,

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from cdp_stream.connectors.aws import AwsSettings, signed
+from cdp_stream.connectors.auth.aws import AwsSettings, signed
 from cdp_stream.connectors.exchange import Request
 from tests.partners.aws import KEYS, SECRET, signature
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.connectors.change import ADD, DELETE
-from cdp_stream.connectors.hashing import (
+from cdp_stream.connectors.members.hashing import (
     email_sha256,
     normal_device_id,
     normal_email,
@@ -13,7 +13,7 @@ from cdp_stream.connectors.hashing import (
     phone_sha256,
     sha256_hex,
 )
-from cdp_stream.connectors.members import fitting, last_of_each_form
+from cdp_stream.connectors.members.members import fitting, last_of_each_form
 from tests.connectors.changes import change
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
-from cdp_stream.connectors.membership_rows import applied, checked_table, pieces
+from cdp_stream.connectors.members.membership_rows import applied, checked_table, pieces
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import NOON, change
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.criterion import (
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.criterion import (
     Condition,
     EventCriterion,
     Expression,
@@ -14,15 +15,14 @@ from cdp_stream.core.criterion import (
     ProfileCriterion,
     Reach,
 )
-from cdp_stream.core.definition import Account, Audience, Input, Workspace
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.event import Batch, Event, ProfilePart
-from cdp_stream.core.operators import Test
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.definition import Account, Audience, Input, Workspace
+from cdp_stream.core.model.event import Batch, Event, ProfilePart
+from cdp_stream.core.model.operators import Test
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 
 AT = 1_700_000_000_000
 DAY = 86_400_000

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from hashlib import sha256
 
-from cdp_stream.core.ab_test import bucket_of, variant_of
-from cdp_stream.core.definition import AbTest, Variant
+from cdp_stream.core.model.ab_test import bucket_of, variant_of
+from cdp_stream.core.model.definition import AbTest, Variant
 from tests.core.accounts import DAY, Profile, audience, did, plan_of
 
 HALVES = AbTest("spring", (Variant("A", 5_000), Variant("Control", 10_000)))

@@ -1,7 +1,7 @@
 """Erasure: out of every audience at once, nothing is kept, what comes later is a new profile."""
 
-from cdp_stream.core.change import Cause
-from cdp_stream.core.criterion import Not
+from cdp_stream.core.model.change import Cause
+from cdp_stream.core.model.criterion import Not
 from tests.core.accounts import (
     AT,
     DAY,

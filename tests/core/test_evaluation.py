@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from cdp_stream.core.change import Cause
-from cdp_stream.core.criterion import All, AnyOf, Condition, Not, Source
-from cdp_stream.core.definition import Input, Workspace
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.profile_writing import PROFILE_PART
-from cdp_stream.core.row import SIZE_LIMIT
-from cdp_stream.core.windows import Window
+from cdp_stream.core.engine.profile_writing import PROFILE_PART
+from cdp_stream.core.model.change import Cause
+from cdp_stream.core.model.criterion import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.model.definition import Input, Workspace
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.row import SIZE_LIMIT
+from cdp_stream.core.model.windows import Window
+from cdp_stream.core.plan.build import build_plan
 from tests.core.accounts import (
     AT,
     DAY,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.criterion import All, AnyOf, MemberOf, Not
-from cdp_stream.core.expression import FALSE, TRUE, compile_expression, leaves_of
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.criterion import All, AnyOf, MemberOf, Not
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.plan.expression import FALSE, TRUE, compile_expression, leaves_of
 
 A, B, C = (MemberOf(name, name, "") for name in "abc")
 

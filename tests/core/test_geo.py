@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cdp_stream.core.geo import coordinates_of, distance_m
+from cdp_stream.core.model.geo import coordinates_of, distance_m
 
 LYON = (45.7597, 4.8422)
 PARIS = (48.8567, 2.3508)

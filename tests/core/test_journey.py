@@ -1,8 +1,8 @@
 """Milestones as audiences."""
 
-from cdp_stream.core.criterion import All, AnyOf, MemberOf, Not
-from cdp_stream.core.definition import Audience, Milestone
-from cdp_stream.core.journey import audiences_of
+from cdp_stream.core.model.criterion import All, AnyOf, MemberOf, Not
+from cdp_stream.core.model.definition import Audience, Milestone
+from cdp_stream.core.model.journey import audiences_of
 from tests.core.accounts import did
 
 A, B = did("a"), did("b")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.operators import (
+from cdp_stream.core.model.operators import (
     MISSING,
     OPERATORS,
     dated_change,
@@ -19,8 +19,8 @@ from cdp_stream.core.operators import (
     utc_instant,
     value_test,
 )
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.windows import Window
 
 HUGE = 10**30
 MANY_DIGITS = "1" * 5_000

@@ -1,7 +1,7 @@
 """Opt-out: out of every audience, and back by what holds then."""
 
-from cdp_stream.core.change import Cause
-from cdp_stream.core.criterion import Not
+from cdp_stream.core.model.change import Cause
+from cdp_stream.core.model.criterion import Not
 from tests.core.accounts import (
     AT,
     DAY,

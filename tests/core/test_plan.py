@@ -3,13 +3,13 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from cdp_stream.core.criterion import All, AnyOf, Condition, Not, Source
-from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
-from cdp_stream.core.meaning import criterion_identity, slot_of
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import All, AnyOf, Condition, Not, Source
+from cdp_stream.core.model.definition import EventTier, Input, Tier, Workspace
+from cdp_stream.core.model.meaning import criterion_identity, slot_of
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from tests.core.accounts import DAY, SHORT, TRAVEL, audience, did, has, member, plan_of
 
 

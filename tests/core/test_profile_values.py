@@ -2,14 +2,14 @@
 
 import pytest
 
-from cdp_stream.core.criterion import DistanceCriterion, Facet, ProfileCriterion
-from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
-from cdp_stream.core.event import Facts, ProfilePart
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.row import Row, Space, measure
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import DistanceCriterion, Facet, ProfileCriterion
+from cdp_stream.core.model.definition import EventTier, Input, Tier, Workspace
+from cdp_stream.core.model.event import Facts, ProfilePart
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.row import Row, Space, measure
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from tests.core.accounts import AT, DAY, SHORT, TRAVEL, Profile, audience, batch, event, plan_of
 
 PARIS = {"latitude": 48.8566, "longitude": 2.3522, "city_name": "Paris"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.row import (
+from cdp_stream.core.model.row import (
     FOREVER,
     NEVER,
     SIZE_LIMIT,

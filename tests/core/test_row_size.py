@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import SIZE_LIMIT
+from cdp_stream.core.model.row import SIZE_LIMIT
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.rows import encode_row
 from cdp_stream.offline.replay import Replay

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.windows import Window
 
 DAY = 86_400_000
 LAST = Window(oldest=3 * DAY, newest=0)

@@ -1,7 +1,7 @@
 """Short ways to write a definition file around what a test is about."""
 
-from cdp_stream.core.criterion import Expression
-from cdp_stream.core.definition import Audience
+from cdp_stream.core.model.criterion import Expression
+from cdp_stream.core.model.definition import Audience
 from cdp_stream.definitions import load_text
 
 HEAD = """

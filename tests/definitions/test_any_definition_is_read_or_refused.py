@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import Loaded, load_text
-from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EVENT_KEYS, OTHER_KEYS
-from cdp_stream.definitions.nodes import Mapping, Node, Sequence
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.criteria.criterion_keys import (
+    CRITERION_SUBJECTS,
+    EVENT_KEYS,
+    OTHER_KEYS,
+)
+from cdp_stream.definitions.criteria.tests_on_values import VALUE_OPERATORS
+from cdp_stream.definitions.source.nodes import Mapping, Node, Sequence
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 
 FOLDER = Path(__file__).parent / "good"
 GOOD = (FOLDER / "travel.yaml").read_text()

@@ -10,8 +10,8 @@ import pytest
 from cdp_stream.core.secret_names import USUAL
 from cdp_stream.definitions import CODES, Severity, load_text
 from cdp_stream.definitions.load import load_files
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 

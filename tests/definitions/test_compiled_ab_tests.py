@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.definition import AbTest, Variant
+from cdp_stream.core.model.definition import AbTest, Variant
 from tests.definitions.definition_texts import audience_of, audiences_in
 
 

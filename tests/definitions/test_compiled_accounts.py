@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     All,
     AnyOf,
     Calculation,
@@ -16,8 +16,8 @@ from cdp_stream.core.criterion import (
     Not,
     ProfileCriterion,
 )
-from cdp_stream.core.definition import EventTier, Input, Tier, Workspace
-from cdp_stream.core.subject import Subject
+from cdp_stream.core.model.definition import EventTier, Input, Tier, Workspace
+from cdp_stream.core.model.subject import Subject
 from cdp_stream.definitions import load_files, load_text
 from tests.definitions.definition_texts import audience_of, audiences_in, expression_of
 

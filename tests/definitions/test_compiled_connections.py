@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cdp_stream.core.connection import Connection
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.connection import Connection
+from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import load_files, load_text
 
 HEAD = """version: 1

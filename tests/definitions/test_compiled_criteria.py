@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     All,
     AnyOf,
     Condition,
@@ -12,10 +12,10 @@ from cdp_stream.core.criterion import (
     ProfileCriterion,
     Source,
 )
-from cdp_stream.core.operators import DATED, OPERATORS
-from cdp_stream.core.operators import Test as ValueTest
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import DATED, OPERATORS
+from cdp_stream.core.model.operators import Test as ValueTest
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from tests.definitions.definition_texts import (
     audience_of,
     audiences_in,

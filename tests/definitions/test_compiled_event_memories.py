@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedAttribute,
     Calculation,
     CartCriterion,
@@ -12,9 +12,9 @@ from cdp_stream.core.criterion import (
     Source,
     Step,
 )
-from cdp_stream.core.operators import Test as ValueTest
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import Test as ValueTest
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from cdp_stream.definitions import load_text
 from tests.definitions.definition_texts import HEAD, expression_of
 

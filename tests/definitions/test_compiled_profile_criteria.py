@@ -2,15 +2,15 @@
 
 import pytest
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     CalculatedCriterion,
     DistanceCriterion,
     Facet,
     ProfileCriterion,
 )
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as ValueTest
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as ValueTest
+from cdp_stream.core.model.windows import Window
 from tests.definitions.definition_texts import audiences_in, expression_of, problems_of
 
 DAY = 86_400_000

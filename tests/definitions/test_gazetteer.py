@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cdp_stream.definitions.gazetteer import gazetteer
+from cdp_stream.definitions.criteria.gazetteer import gazetteer
 
 
 @pytest.mark.parametrize(

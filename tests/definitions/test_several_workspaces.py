@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core.criterion import (
+from cdp_stream.core.model.criterion import (
     All,
     CartCriterion,
     EventCriterion,
@@ -10,8 +10,8 @@ from cdp_stream.core.criterion import (
     Reach,
     SequenceCriterion,
 )
-from cdp_stream.core.definition import Audience
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.definition import Audience
+from cdp_stream.core.model.windows import Window
 from cdp_stream.definitions import load_text
 
 DAY = 86_400_000

@@ -2,16 +2,21 @@
 
 import pytest
 
-from cdp_stream.core.criterion import Calculation
-from cdp_stream.definitions.conditions import SOURCES
-from cdp_stream.definitions.consents import STATES
-from cdp_stream.definitions.counts import COUNT_FORMS
-from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EVENT_KEYS, EXCLUDE, GROUPS
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.subjects import COMMERCE_ACTIONS
+from cdp_stream.core.model.criterion import Calculation
+from cdp_stream.definitions.account.subjects import COMMERCE_ACTIONS
+from cdp_stream.definitions.criteria.conditions import SOURCES
+from cdp_stream.definitions.criteria.consents import STATES
+from cdp_stream.definitions.criteria.counts import COUNT_FORMS
+from cdp_stream.definitions.criteria.criterion_keys import (
+    CRITERION_SUBJECTS,
+    EVENT_KEYS,
+    EXCLUDE,
+    GROUPS,
+)
+from cdp_stream.definitions.criteria.tests_on_values import VALUE_OPERATORS
+from cdp_stream.definitions.criteria.windows import DATE_OPERATORS
+from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.synonyms import _FAMILIES, _Family, advice_on, is_negative
-from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS
-from cdp_stream.definitions.windows import DATE_OPERATORS
 
 IN_GROUPS = (*GROUPS, *CRITERION_SUBJECTS)
 BESIDE_EVENTS = (*EVENT_KEYS, EXCLUDE)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from cdp_stream.definitions.nodes import Mapping, Scalar, Sequence
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.source.nodes import Mapping, Scalar, Sequence
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 
 
 def read(text: str | bytes) -> tuple[Mapping | None, list[str]]:

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.demo.check import Found, Messages, compare, replayed
 from cdp_stream.demo.purchases import encode_batch, example_file, read_purchases

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.demo.purchases import (
     encode_batch,
     example_file,

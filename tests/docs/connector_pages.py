@@ -35,7 +35,7 @@ def made_part(name: str) -> str:
     lines += ["", "## Settings", ""]
     lines += _table(own) if own else ["None of its own."]
     shared = "shared-settings-over-http" if _is_http(connector) else "shared-settings"
-    lines += ["", f"Besides, those that [every output takes](README.md#{shared})."]
+    lines += ["", f"Also the settings of [every output](README.md#{shared})."]
     connection = settings_of(connector.connection_settings)
     lines += ["", "## Settings of a connection", ""]
     lines += _table(connection) if connection else ["None."]
@@ -45,7 +45,7 @@ def made_part(name: str) -> str:
 def made_index() -> str:
     """The table of all connectors, and the settings that they share."""
     lines = [
-        "| connector | what it does | takes attributes | deleted audience |",
+        "| connector | what it does | attributes | deleted audience |",
         "|---|---|---|---|",
     ]
     for name in CONNECTORS:

@@ -11,16 +11,27 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, utc_instant, value_test
-from cdp_stream.core.windows import DAY_MS, Window
-from cdp_stream.definitions.counts import read_count
-from cdp_stream.definitions.criterion_keys import SEEN, TAKES
-from cdp_stream.definitions.durations import UNITS_MS
-from cdp_stream.definitions.nodes import Mapping, Node
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS, read_test
-from cdp_stream.definitions.windows import DATE_OPERATORS, read_when
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.core.model.operators import (
+    DATED,
+    MISSING,
+    Test,
+    dated_test,
+    utc_instant,
+    value_test,
+)
+from cdp_stream.core.model.windows import DAY_MS, Window
+from cdp_stream.definitions.criteria.counts import read_count
+from cdp_stream.definitions.criteria.criterion_keys import SEEN, TAKES
+from cdp_stream.definitions.criteria.tests_on_values import (
+    NAME_OPERATORS,
+    VALUE_OPERATORS,
+    read_test,
+)
+from cdp_stream.definitions.criteria.windows import DATE_OPERATORS, read_when
+from cdp_stream.definitions.source.durations import UNITS_MS
+from cdp_stream.definitions.source.nodes import Mapping, Node
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 
 NOW: Final = utc_instant(2026, 3, 15) + DAY_MS // 2
 LOOKBACK_MS: Final = 30 * DAY_MS

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from cdp_stream.definitions import load_text
-from cdp_stream.definitions.criterion_keys import CRITERION_SUBJECTS, EXCLUDE, GROUPS
-from cdp_stream.definitions.tests_on_values import VALUE_OPERATORS
+from cdp_stream.definitions.criteria.criterion_keys import CRITERION_SUBJECTS, EXCLUDE, GROUPS
+from cdp_stream.definitions.criteria.tests_on_values import VALUE_OPERATORS
 from tests.docs.operators_page import OPERATOR_EXAMPLES, operators_page
 
 DOCS = Path(__file__).parents[2] / "docs"

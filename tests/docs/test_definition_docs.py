@@ -5,22 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.criterion import Calculation
-from cdp_stream.core.operators import OPERATORS
+from cdp_stream.core.model.criterion import Calculation
+from cdp_stream.core.model.operators import OPERATORS
 from cdp_stream.definitions import CODES, load_text
-from cdp_stream.definitions.conditions import SOURCES
-from cdp_stream.definitions.consents import REGULATIONS, STATES
-from cdp_stream.definitions.counts import COUNT_FORMS
-from cdp_stream.definitions.criterion_keys import (
-    CRITERION_SUBJECTS,
-    EVENT_KEYS,
-    GROUPS,
-    OTHER_KEYS,
-)
-from cdp_stream.definitions.places import METRES
-from cdp_stream.definitions.problems import WARNINGS
-from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
-from cdp_stream.definitions.schema import (
+from cdp_stream.definitions.account.schema import (
     AbTestRecord,
     AcceptanceRecord,
     AudienceRecord,
@@ -34,8 +22,20 @@ from cdp_stream.definitions.schema import (
     VariantRecord,
     WorkspaceRecord,
 )
-from cdp_stream.definitions.subjects import COMMERCE_ACTIONS
-from cdp_stream.definitions.windows import ANY_TIME, DATE_OPERATORS
+from cdp_stream.definitions.account.subjects import COMMERCE_ACTIONS
+from cdp_stream.definitions.criteria.conditions import SOURCES
+from cdp_stream.definitions.criteria.consents import REGULATIONS, STATES
+from cdp_stream.definitions.criteria.counts import COUNT_FORMS
+from cdp_stream.definitions.criteria.criterion_keys import (
+    CRITERION_SUBJECTS,
+    EVENT_KEYS,
+    GROUPS,
+    OTHER_KEYS,
+)
+from cdp_stream.definitions.criteria.places import METRES
+from cdp_stream.definitions.criteria.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
+from cdp_stream.definitions.criteria.windows import ANY_TIME, DATE_OPERATORS
+from cdp_stream.definitions.source.problems import WARNINGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 LANGUAGE = (DOCS / "definitions.md").read_text()

@@ -8,7 +8,7 @@ import yaml
 
 from cdp_stream.cli.init import write_folder
 from cdp_stream.cli.main import main
-from cdp_stream.core.change import CAUSES
+from cdp_stream.core.model.change import CAUSES
 from tests.docs.console import ROOT
 from tests.docs.schemas.asyncapi import topic_plans
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.criterion import EventCriterion
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.criterion import EventCriterion
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import load_text
 from cdp_stream.explain import Explained, Explanation, History, explain
 from cdp_stream.explain.evidence import range_of

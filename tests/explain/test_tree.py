@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.explain import History
 from cdp_stream.explain.outlook import outlook_of

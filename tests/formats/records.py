@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.formats.events import BatchDecoder, Decoded
 
 AT = 1_700_000_000_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_stream.core import subject
+from cdp_stream.core.model import subject
 from cdp_stream.formats.event_types import READERS
 from tests.formats.records import batch_of, decode
 

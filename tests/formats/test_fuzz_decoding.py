@@ -5,8 +5,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.event import Batch
-from cdp_stream.core.subject import INSTALL_AND_UPGRADE, SUBJECTS, UNREAD
+from cdp_stream.core.model.event import Batch
+from cdp_stream.core.model.subject import INSTALL_AND_UPGRADE, SUBJECTS, UNREAD
 from cdp_stream.formats.envelope import parse_object
 from cdp_stream.formats.event_types import READERS
 from cdp_stream.formats.rejects import Reason, Reject, reject_headers, rejected_line

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.model.change import ADD, DELETE, Cause, Change
 from cdp_stream.formats.membership import decode_change, encode_change, mpid_key, state_key
 
 CHANGE = Change(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cdp_stream.core.event import Facts
 from cdp_stream.core.identity_types import IDENTITY_TYPES, OTHER_SPELLINGS
+from cdp_stream.core.model.event import Facts
 from tests.formats.records import batch_of, decode
 
 

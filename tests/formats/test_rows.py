@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.row import FOREVER, NEVER, Row, Space
+from cdp_stream.core.model.row import FOREVER, NEVER, Row, Space
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import (
     PARTITION_KEY,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.imports.convert import Converted, Converter
 from cdp_stream.imports.models import Models, model_of
 from cdp_stream.imports.read_audience_sdk import DefinitionReader

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdp_stream.definitions import load_text
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.imports import audience_sdk as sdk
 from cdp_stream.imports.convert import Converter
 from cdp_stream.imports.models import Models

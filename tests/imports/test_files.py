@@ -9,9 +9,9 @@ import yaml
 
 from cdp_stream.cli.main import main
 from cdp_stream.definitions import load_files
-from cdp_stream.definitions.nodes import Mapping, Node, Scalar, Sequence
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.imports.convert import Converted
 from cdp_stream.imports.write import Frame, written
 from cdp_stream.offline.replay import replay_batches

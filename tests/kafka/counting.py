@@ -9,8 +9,8 @@ gives one membership ``fired:INSTANT`` as that instant is passed. A value ``bad`
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.row import FOREVER
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.row import FOREVER
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects, Record
 

@@ -82,6 +82,17 @@ async def test_one_large_piece_stops_every_partition_until_it_is_committed():
     assert (budget.taken, first[0].written) == (0, [1])
 
 
+def test_nothing_more_may_be_committed_while_others_take_all_the_memory():
+    budget = MemoryBudget(1_000)
+    _, made = committer(budget)
+    budget.take(999)
+    assert made.is_ready
+    budget.take(1)
+    assert not made.is_ready
+    budget.give_back(1)
+    assert made.is_ready
+
+
 async def test_what_failed_or_was_given_up_takes_no_memory():
     budget = MemoryBudget(1_000)
     writer, failing = committer(budget)

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core import operators
-from cdp_stream.core.operators import MISSING, value_test
+from cdp_stream.core.model import operators
+from cdp_stream.core.model.operators import MISSING, value_test
 from cdp_stream.lint.conditions import forms_imply, of_one_value
 from cdp_stream.lint.values import excludes, form_excludes, form_implies, form_of
 

@@ -9,10 +9,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import SIZE_LIMIT
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.row import SIZE_LIMIT
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.membership import encode_change
 from cdp_stream.formats.rejects import rejected_line

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cdp_stream.cli.generate import command
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.offline.generate import START, Shape, generate
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import load_text
 from cdp_stream.errors import InputError
 from cdp_stream.formats.rejects import Reason, Reject

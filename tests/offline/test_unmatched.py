@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.offline.replay import Replay
 from cdp_stream.offline.unmatched import MAX_LINES, Unmatched

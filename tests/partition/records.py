@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from cdp_stream.core.criterion import Expression, Not
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import Expression, Not
+from cdp_stream.core.model.windows import Window
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW, Effects
 from cdp_stream.partition.memory_budget import MemoryBudget

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.change import ADD, DELETE, Cause, Change
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.change import ADD, DELETE, Cause, Change
+from cdp_stream.core.model.row import Row
 from cdp_stream.formats.rows import encode_row, members_of
 from cdp_stream.partition.audience_sizes import AudienceSizes
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from cdp_stream.core.definition import Account
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.windows import Window
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.backfill_rows import (
     BACKFILL_KEY,

@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.formats.backfill_rows import BACKFILL_KEY, backfill_key
 from cdp_stream.partition.backfill_store import BackfillStore
 from cdp_stream.partition.definitions import Definitions

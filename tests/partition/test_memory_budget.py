@@ -1,6 +1,6 @@
 """Memory is a worker's, not a partition's; and decoded rows are let go by what they take."""
 
-from cdp_stream.core.row import Row, memory_of
+from cdp_stream.core.model.row import Row, memory_of
 from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 
 

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.windows import Window
 from cdp_stream.formats.backfill_rows import OPEN, Source, decode_backfill, encode_backfill
 from cdp_stream.formats.moved_row import Move
 from cdp_stream.kafka.produce import Routing

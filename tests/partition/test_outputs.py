@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cdp_stream.core.connection import Connection, Output
-from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Source
-from cdp_stream.core.definition import AbTest, Account, Variant
-from cdp_stream.core.planning import build_history_plan
-from cdp_stream.core.subject import EVENT, Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.connection import Connection, Output
+from cdp_stream.core.model.criterion import CalculatedAttribute, Calculation, Source
+from cdp_stream.core.model.definition import AbTest, Account, Variant
+from cdp_stream.core.model.subject import EVENT, Subject
+from cdp_stream.core.model.windows import Window
+from cdp_stream.core.plan.build import build_history_plan
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.row import SIZE_LIMIT
+from cdp_stream.core.model.row import SIZE_LIMIT
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import (
     PartitionState,

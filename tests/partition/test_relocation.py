@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdp_stream.core.transition import Wired, catalog_of
+from cdp_stream.core.engine.migration import Wired, catalog_of
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,

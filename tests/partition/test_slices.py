@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.connection import Connection, Output
+from cdp_stream.core.model.definition import Account
 from cdp_stream.formats.rows import PartitionState, encode_partition
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.core.accounts import DAY, SHORT, audience, has
-from tests.partition.records import Rows, Sent, T, deliver, plan, sent
+from tests.partition.records import Rows, Sent, T, deliver, marker, plan, sent
 
 FULL = 400_000
 """Bytes of the attributes of a profile that is nearly full."""
@@ -103,6 +104,48 @@ def test_few_full_profiles_are_woken_at_a_time_and_the_others_are_not_forgotten(
     assert len(sizes) >= 7
     assert max(sizes) < 3_000_000
     assert made.next_due() > T + 4 * DAY
+
+
+def test_messages_end_a_slice_though_they_are_all_of_one_profile():
+    rows: Rows = {}
+    shared = tuple(f"0-{number}" for number in range(25))
+    told = Connection("played@mail", "played", "mail", user_attributes=(*shared, "tier"))
+    account = replace(version(1).account, outputs=(Output("mail", "webhook"),), connections=(told,))
+    made = ProfileProcessor(Definitions("1", 0, account), "cdp.events", 0)
+    made.restore(rows)
+    deliver(rows, made.rollout.switch(Definitions("1", 0, account)))
+    apply_all(made, rows, [sent(0, 7, 0, "play", user_identities={"email": "a@b.c"})])
+    apply_all(
+        made, rows, [replaced._replace(offset=1 + n) for n, replaced in enumerate(filling(0, 7))]
+    )
+    # Each updates all of them, 100 KB.
+    updates = [sent(10 + n, 7, 1 + n, user_attributes={"tier": n}) for n in range(PROFILES)]
+    sizes = apply_all(made, rows, updates)
+    assert sum(sizes) > 4_000_000
+    assert max(sizes) < 3_000_000
+
+
+def test_few_profiles_are_erased_at_a_time():
+    rows: Rows = {}
+    made = full(rows, version(1))
+    asked = [Sent(b"%d" % n, b"", (("erase", b""),), T + 1, 1_000 + n) for n in range(PROFILES)]
+    assert len(apply_all(made, rows, asked)) == 3
+
+
+def test_instants_that_became_later_end_a_slice_too_by_the_rows_that_they_load():
+    rows: Rows = {}
+    made = full(rows, version(1), MemoryBudget(1))
+    # As time has moved on, records wake them before they are due: their instants become later.
+    now = 3 * DAY + 1
+    plays = [sent(1_000 + mpid, mpid, now, "play") for mpid in range(PROFILES)]
+    apply_all(made, rows, [marker(999, now), *plays])
+    more = []
+    while not more or more[-1]:
+        effects = made.tick(T + now, 500)
+        assert list(effects.rows) == [META_ROW]
+        more.append(effects.more)
+    # Each loads 0.8 MB.
+    assert len(more) == 2
 
 
 def test_few_full_rows_are_brought_under_other_definitions_at_a_time():

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.criterion import All
-from cdp_stream.core.definition import AbTest, Account, EventTier, Tier, Variant
-from cdp_stream.core.plan import InForce
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import All
+from cdp_stream.core.model.definition import AbTest, Account, EventTier, Tier, Variant
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
+from cdp_stream.core.plan.plan import InForce
 from cdp_stream.errors import OutsideError
 from cdp_stream.formats.definitions_row import (
     DEFINITIONS_KEY,

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.criterion import MemberOf
-from cdp_stream.core.definition import Account
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.expression import leaves_of
-from cdp_stream.core.plan import Plan
-from cdp_stream.core.row import NEVER, Row
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.criterion import MemberOf
+from cdp_stream.core.model.definition import Account
+from cdp_stream.core.model.row import NEVER, Row
+from cdp_stream.core.plan.expression import leaves_of
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.rows import OWN_ROW, decode_row
 from cdp_stream.offline.replay import Replay

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.offline.replay import Replay
 from tests.properties.recount import recount

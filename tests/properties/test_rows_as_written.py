@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from cdp_stream.core.change import Change
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.change import Change
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.rows import decode_row, encode_row
 from cdp_stream.offline.replay import Replay

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.model.connection import Connection, Output
 from cdp_stream.definitions import load_text
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor

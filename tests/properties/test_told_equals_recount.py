@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from cdp_stream.core.connection import Connection
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row
-from cdp_stream.core.telling import Emission, Told
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.connection import Connection
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.outputs.messages import Emission, Told
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.rows import decode_row, encode_row

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from cdp_stream.core.plan import Plan
+from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definition_tests.case import Case
 from cdp_stream.definition_tests.read import load_suites
 

@@ -8,11 +8,11 @@ import yaml
 from jsonschema import Draft7Validator
 
 from cdp_stream.cli.init import write_folder
-from cdp_stream.core.change import CAUSES, Cause, Change
+from cdp_stream.core.model.change import CAUSES, Cause, Change
 from cdp_stream.definitions import load_text
-from cdp_stream.definitions.connector_settings import plain
-from cdp_stream.definitions.problems import Problems
-from cdp_stream.definitions.yaml_source import parse
+from cdp_stream.definitions.records.connector_settings import plain
+from cdp_stream.definitions.source.problems import Problems
+from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change

@@ -9,7 +9,7 @@ import pytest
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.model.connection import Connection
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
 from cdp_stream.sinks.http.secrets import Redaction, Secrets

@@ -192,6 +192,8 @@ NO_RECORDS = [
         ("vip@mail", {**GOOD_FAULT, "output": {}}),
         ("vip@mail", {**GOOD_FAULT, "id": "mail"}),
         ("mail", GOOD_FAULT),
+        ("vip@mail", {**GOOD_FAULT, "connection": "new@mail"}),
+        ("vip@mail", {**GOOD_FAULT, "message": "y" * (1 << 20)}),
     ],
 )
 async def test_what_is_no_fault_is_passed_over_and_what_was_before_holds(

@@ -13,7 +13,7 @@ import pytest
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.model.connection import Connection
 from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
@@ -127,6 +127,23 @@ class Sink:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_partition_is_not_fetched_while_more_than_its_share_waits() -> None:
+    sink = Sink(Progress(0, None, ()), Progress(0, None, ()))
+    held = sink.partitions.held[0]
+    sink.fill(0, 1, [b"x" * 250])
+    sink.room.size = 4 * held.waiting_bytes
+    for offset in (2, 3, 4):
+        sink.fill(0, offset, [b"x" * 250])
+    assert sink.paused == []
+    sink.fill(0, 5, [b"x" * 250])
+    assert [tp.partition for tp in sink.paused] == [0]
+    down = []
+    while held.waiting:
+        held.take_slice()
+        down.append(sink.partitions.is_down(held))
+    assert down == [False, False, True, True, True]
 
 
 async def test_partitions_are_served_in_turn_while_there_is_little_room() -> None:

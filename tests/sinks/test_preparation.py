@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from cdp_stream.core.connection import Output
+from cdp_stream.core.model.connection import Output
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.preparation import Preparation

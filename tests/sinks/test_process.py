@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdp_stream.core.connection import Output
+from cdp_stream.core.model.connection import Output
 from cdp_stream.errors import UsageError
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.secrets import Secrets

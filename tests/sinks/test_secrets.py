@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from cdp_stream.connectors.settings import HttpSettings
-from cdp_stream.core.connection import Connection, Output
+from cdp_stream.core.model.connection import Connection, Output
 from cdp_stream.core.secret_names import SecretNames, names_in
 from cdp_stream.errors import UsageError
 from cdp_stream.sinks.http.secrets import Redaction, Secrets

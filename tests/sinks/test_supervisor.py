@@ -14,7 +14,7 @@ from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
-from cdp_stream.core.connection import Output
+from cdp_stream.core.model.connection import Output
 from cdp_stream.errors import BrokerError
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.cancellation import Cancellation

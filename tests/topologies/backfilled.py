@@ -7,7 +7,7 @@ from random import Random
 
 import httpx
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.formats.backfill_rows import BACKFILL_KEY, decode_backfill
 from cdp_stream.formats.rows import PARTITION_KEY, decode_partition

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from cdp_stream.core.planning import build_plan
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.offline.replay import Replay

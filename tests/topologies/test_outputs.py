@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cdp_stream.core.evaluation import Engine
-from cdp_stream.core.planning import build_plan
-from cdp_stream.core.row import Row
-from cdp_stream.core.telling import Emission
+from cdp_stream.core.engine.evaluation import Engine
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.outputs.messages import Emission
+from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_files
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.output import OutputEncoder

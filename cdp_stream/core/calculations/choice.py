@@ -16,7 +16,7 @@ from cdp_stream.core.calculations.occurrence import (
     LastValue,
 )
 from cdp_stream.core.calculations.total import TotalEver, TotalWithin
-from cdp_stream.core.criterion import Calculation
+from cdp_stream.core.model.criterion import Calculation
 
 _EVER: dict[Calculation, Fold] = {
     Calculation.COUNT: CountEver(),

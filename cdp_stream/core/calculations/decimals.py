@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from cdp_stream.core.operators import number_of
+from cdp_stream.core.model.operators import number_of
 
 Decimal = tuple[int, int]
 """`(units, scale)`; scale is from 0 to `PLACES`, and no greater than it needs to be."""

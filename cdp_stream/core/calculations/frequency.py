@@ -16,7 +16,7 @@ from cdp_stream.core.calculations.scalar import (
     order_of,
     value_of,
 )
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.model.operators import MISSING
 
 _NAMES = Log(NAME_SIZE)
 _COUNT_SIZE = 9

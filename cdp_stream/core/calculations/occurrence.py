@@ -17,7 +17,7 @@ from cdp_stream.core.calculations.scalar import (
     name_of,
     value_of,
 )
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.model.operators import MISSING
 
 _NAMES = Log(NAME_SIZE)
 _TIMES = Log(0)

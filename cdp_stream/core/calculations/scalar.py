@@ -11,7 +11,7 @@ from base64 import b64encode
 from hashlib import blake2b
 from typing import Any, Final
 
-from cdp_stream.core.operators import MISSING, float_text
+from cdp_stream.core.model.operators import MISSING, float_text
 
 NAME_SIZE: Final = 10
 """Bytes of a name."""

@@ -18,7 +18,7 @@ from cdp_stream.core.calculations.decimals import (
 )
 from cdp_stream.core.calculations.fold import NeverForgets
 from cdp_stream.core.calculations.number_log import WIDTH, NumberLog, need_of
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.model.operators import MISSING
 
 
 class _Total:

@@ -20,10 +20,10 @@ from cdp_stream.core.calculations.choice import fold_of
 from cdp_stream.core.calculations.fold import EMPTY_SIZE
 from cdp_stream.core.criteria.leaf import Leaf
 from cdp_stream.core.criteria.where import compile_values
-from cdp_stream.core.criterion import CalculatedAttribute
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.operators import DATED, Test, dated_change, dated_test, value_test
-from cdp_stream.core.row import FOREVER, SLOT_SIZE, Row
+from cdp_stream.core.model.criterion import CalculatedAttribute
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.operators import DATED, Test, dated_change, dated_test, value_test
+from cdp_stream.core.model.row import FOREVER, SLOT_SIZE, Row
 
 _NEW_SIZE = SLOT_SIZE + EMPTY_SIZE
 

@@ -33,12 +33,12 @@ from cdp_stream.core.calculations.scalar import short_key_of
 from cdp_stream.core.criteria import cart_contents
 from cdp_stream.core.criteria.cart_contents import Contents, Line
 from cdp_stream.core.criteria.where import compile_product_test
-from cdp_stream.core.criterion import CartCriterion, Reach
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.meaning import slot_of
-from cdp_stream.core.operators import text_of
-from cdp_stream.core.row import FOREVER, NEVER, SLOT_SIZE, TIME_SIZE, Row
-from cdp_stream.core.subject import COMMERCE, Subject
+from cdp_stream.core.model.criterion import CartCriterion, Reach
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.meaning import slot_of
+from cdp_stream.core.model.operators import text_of
+from cdp_stream.core.model.row import FOREVER, NEVER, SLOT_SIZE, TIME_SIZE, Row
+from cdp_stream.core.model.subject import COMMERCE, Subject
 
 _ADD: Final = "add_to_cart"
 _REMOVE: Final = "remove_from_cart"

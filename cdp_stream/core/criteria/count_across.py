@@ -12,10 +12,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 
 from cdp_stream.core.criteria.where import compile_where
-from cdp_stream.core.criterion import EventCriterion, Reach
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.meaning import slot_of
-from cdp_stream.core.row import FOREVER, SLOT_SIZE, TIME_SIZE, Row
+from cdp_stream.core.model.criterion import EventCriterion, Reach
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.meaning import slot_of
+from cdp_stream.core.model.row import FOREVER, SLOT_SIZE, TIME_SIZE, Row
 
 
 class CountAcross:

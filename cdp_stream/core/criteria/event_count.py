@@ -14,8 +14,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import Self
 
-from cdp_stream.core.row import FOREVER, SLOT_SIZE, TIME_SIZE, Row
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.row import FOREVER, SLOT_SIZE, TIME_SIZE, Row
+from cdp_stream.core.model.windows import Window
 
 
 class _EventCount:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.row import Row
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.row import Row
 
 
 class Leaf(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.model.row import FOREVER, Row
 
 
 class Activity:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cdp_stream.core.criterion import DistanceCriterion, Facet, ProfileCriterion
-from cdp_stream.core.geo import coordinates_of, distance_m
 from cdp_stream.core.identity_types import one_spelling
-from cdp_stream.core.operators import (
+from cdp_stream.core.model.criterion import DistanceCriterion, Facet, ProfileCriterion
+from cdp_stream.core.model.geo import coordinates_of, distance_m
+from cdp_stream.core.model.operators import (
     DATED,
     MISSING,
     Test,
@@ -21,7 +21,16 @@ from cdp_stream.core.operators import (
     positive_of,
     value_test,
 )
-from cdp_stream.core.row import CONSENT, DEVICES, FOREVER, INSTALL, LOCATION, UNINSTALL, Row, Space
+from cdp_stream.core.model.row import (
+    CONSENT,
+    DEVICES,
+    FOREVER,
+    INSTALL,
+    LOCATION,
+    UNINSTALL,
+    Row,
+    Space,
+)
 
 _NOTHING: Final[dict[str, Any]] = {}
 _NEWEST: Final = {

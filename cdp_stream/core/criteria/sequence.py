@@ -29,10 +29,10 @@ from typing import Any
 
 from cdp_stream.core.calculations.log import Log, writable
 from cdp_stream.core.criteria.where import compile_where
-from cdp_stream.core.criterion import Reach, SequenceCriterion
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.meaning import slot_of
-from cdp_stream.core.row import FOREVER, NEVER, SLOT_SIZE, TIME_SIZE, Row
+from cdp_stream.core.model.criterion import Reach, SequenceCriterion
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.meaning import slot_of
+from cdp_stream.core.model.row import FOREVER, NEVER, SLOT_SIZE, TIME_SIZE, Row
 
 _TIMES = Log(0)
 _STEP_SIZE = 8

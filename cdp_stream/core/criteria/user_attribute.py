@@ -6,8 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp_stream.core.operators import DATED, MISSING, Test, dated_change, dated_test, value_test
-from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.model.operators import (
+    DATED,
+    MISSING,
+    Test,
+    dated_change,
+    dated_test,
+    value_test,
+)
+from cdp_stream.core.model.row import FOREVER, Row
 
 
 class UserAttribute:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from cdp_stream.core.criterion import Condition, Source
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.operators import DATED, MISSING, Test, dated_test, value_test
+from cdp_stream.core.model.criterion import Condition, Source
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.operators import DATED, MISSING, Test, dated_test, value_test
 
 Where = Callable[[Event, Batch], bool]
 _Reading = Callable[[Event, Batch], Any]

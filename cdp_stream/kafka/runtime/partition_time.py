@@ -11,7 +11,7 @@ late the answer is looked at (a stopped process may find an hour-old answer in i
 from dataclasses import dataclass
 from typing import Literal
 
-from cdp_stream.core.row import FOREVER
+from cdp_stream.core.model.row import FOREVER
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
 
 __all__ = ["ClockMode", "EndSeen", "latest_time", "time_limit"]

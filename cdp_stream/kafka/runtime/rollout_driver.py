@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cdp_stream.core.definition import Account
+from cdp_stream.core.model.definition import Account
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
 from cdp_stream.kafka.runtime.task_context import TaskContext

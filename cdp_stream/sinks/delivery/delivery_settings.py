@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE
-from cdp_stream.core.connection import Connection
+from cdp_stream.core.model.connection import Connection
 from cdp_stream.sinks.state.sink_state import SinkState
 
 __all__ = ["DeliverySettings"]

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import AnyConnector, HttpConnector, LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.core.durations import duration_ms
+from cdp_stream.core.model.durations import duration_ms
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.http.pacing import Pace, pause_s
 from cdp_stream.sinks.http.personal_data import PersonalData

@@ -19,7 +19,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import OffsetOutOfRangeError
 
-from cdp_stream.core.definition import Input
+from cdp_stream.core.model.definition import Input
 from cdp_stream.formats.envelope import ERASE
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.kafka.clients.client_settings import client_settings

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from cdp_stream.core.criteria.calculated_attribute import CalculatedMemory
-from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Condition, Source
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import Row
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import CalculatedAttribute, Calculation, Condition, Source
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import Row
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 
 EVER = Window(newest=0)
 PLAY = Subject("event", "play", None)

@@ -11,7 +11,7 @@ from cdp_stream.core.calculations.decimals import (
     quotient,
     unpack,
 )
-from cdp_stream.core.operators import MISSING
+from cdp_stream.core.model.operators import MISSING
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import FOREVER
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import FOREVER
+from cdp_stream.core.model.windows import Window
 from tests.core.calculations.attributes import Profile, attribute, of
 
 TEN = Window(oldest=10, newest=0)

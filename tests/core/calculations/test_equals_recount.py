@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core.criterion import Calculation
-from cdp_stream.core.operators import MISSING
-from cdp_stream.core.row import FOREVER
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import Calculation
+from cdp_stream.core.model.operators import MISSING
+from cdp_stream.core.model.row import FOREVER
+from cdp_stream.core.model.windows import Window
 from tests.core.calculations.attributes import Profile, attribute, recount
 
 VALUES = st.one_of(

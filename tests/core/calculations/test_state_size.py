@@ -2,9 +2,9 @@
 
 import pytest
 
-from cdp_stream.core.criterion import Calculation
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import Calculation
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.windows import Window
 from tests.core.calculations.attributes import Profile, attribute
 
 pytestmark = pytest.mark.slow

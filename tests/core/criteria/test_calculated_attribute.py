@@ -7,13 +7,13 @@ from cdp_stream.core.criteria.calculated_attribute import (
     CalculatedMemory,
 )
 from cdp_stream.core.criteria.where import compile_values
-from cdp_stream.core.criterion import CalculatedAttribute, Calculation, Condition, Source
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.operators import DATED, MISSING
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.row import FOREVER, Row
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import CalculatedAttribute, Calculation, Condition, Source
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.operators import DATED, MISSING
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.row import FOREVER, Row
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 
 TEN = Window(oldest=10, newest=0)
 DAY = 86_400_000

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.core import operators
 from cdp_stream.core.criteria.count_across import CountAcross
-from cdp_stream.core.criterion import Condition, EventCriterion, Reach, Source
-from cdp_stream.core.row import FOREVER, Row
-from cdp_stream.core.subject import Subject
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model import operators
+from cdp_stream.core.model.criterion import Condition, EventCriterion, Reach, Source
+from cdp_stream.core.model.row import FOREVER, Row
+from cdp_stream.core.model.subject import Subject
+from cdp_stream.core.model.windows import Window
 from tests.core.accounts import batch, event
 from tests.core.criteria.timeline import Timeline, ends, state_size
 

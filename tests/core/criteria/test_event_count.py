@@ -10,8 +10,8 @@ from cdp_stream.core.criteria.event_count import (
     TimesAgo,
     event_count,
 )
-from cdp_stream.core.row import FOREVER, Row
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.row import FOREVER, Row
+from cdp_stream.core.model.windows import Window
 
 LAST_TEN = Window(oldest=10)
 AGO = Window(oldest=10, newest=4)

@@ -1,7 +1,7 @@
 """Truths that follow from the row itself."""
 
 from cdp_stream.core.criteria.membership import Activity, Membership
-from cdp_stream.core.row import FOREVER, Row, Space
+from cdp_stream.core.model.row import FOREVER, Row, Space
 
 
 def test_activity_is_that_of_its_own_workspace():

@@ -1,10 +1,10 @@
 """A test on a user attribute: of now, and of dates that pass."""
 
 from cdp_stream.core.criteria.user_attribute import UserAttribute
-from cdp_stream.core.operators import DATED, MISSING
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.row import FOREVER, Row, Space
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.operators import DATED, MISSING
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.row import FOREVER, Row, Space
+from cdp_stream.core.model.windows import Window
 
 
 def row_with(**attributes):

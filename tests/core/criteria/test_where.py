@@ -3,11 +3,11 @@
 import pytest
 
 from cdp_stream.core.criteria.where import compile_where, products_of
-from cdp_stream.core.criterion import Condition, Source
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.operators import DATED
-from cdp_stream.core.operators import Test as Operator
-from cdp_stream.core.windows import Window
+from cdp_stream.core.model.criterion import Condition, Source
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.operators import DATED
+from cdp_stream.core.model.operators import Test as Operator
+from cdp_stream.core.model.windows import Window
 
 AT = 1_700_000_000_000
 

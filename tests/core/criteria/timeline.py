@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from cdp_stream.core.event import Batch, Event
-from cdp_stream.core.row import FOREVER, Row
+from cdp_stream.core.model.event import Batch, Event
+from cdp_stream.core.model.row import FOREVER, Row
 from tests.core.accounts import batch
 
 Told = tuple[str, Event]

@@ -20,7 +20,7 @@ from tests.docs.schemas.batches import MPID_TEXT
 from tests.docs.schemas.criteria import Schema
 
 INTERNAL: Final = frozenset({"profiles-changelog", "sink-state"})
-"""Topics that are no interface."""
+"""Topics that are not an interface."""
 
 _BINDING: Final = "0.5.0"
 _SCHEMA_FORMAT: Final = "application/schema+json;version=draft-07"
@@ -33,9 +33,9 @@ _CHANNELS: Final[dict[str, tuple[str, str]]] = {
     "membership-state": ("send", "The add of each membership that holds now."),
     "rejected": ("send", "Input that could not be used, with the reason."),
     "definitions": ("receive", "The applied definitions, which cdp apply writes."),
-    "faults": ("send", "Which outputs and connections stand still, and why."),
-    f"output.{_OUTPUT}": ("send", "What one output is told."),
-    f"output.{_OUTPUT}.rejected": ("send", "Changes that the partner will never take."),
+    "faults": ("send", "Stopped outputs and connections, and why."),
+    f"output.{_OUTPUT}": ("send", "The messages for one output."),
+    f"output.{_OUTPUT}.rejected": ("send", "Changes that the partner will never accept."),
 }
 """By topic: what cdp-stream does with it, and what is in it."""
 
@@ -48,7 +48,7 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
             "key": MPID_TEXT,
         },
         "timeMarker": {
-            "summary": "Moves the time of its partition; no key, an empty value.",
+            "summary": "Advances the time of its partition; no key, an empty value.",
             "headers": {
                 "type": "object",
                 "properties": {"time": {"type": "string", "pattern": "^[0-9]{1,15}$"}},
@@ -56,7 +56,7 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
             },
         },
         "erasure": {
-            "summary": "Asks for the removal of a profile; an empty value.",
+            "summary": "Requests the erasure of a profile; an empty value.",
             "headers": {"type": "object", "properties": {"erase": {}}, "required": ["erase"]},
             "key": MPID_TEXT,
         },
@@ -77,7 +77,7 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
     },
     "rejected": {
         "rejected": {
-            "summary": "The record as it came; of a bad event, its batch with that event alone.",
+            "summary": "The record unchanged; for a bad event, its batch with that event alone.",
             "headers": "rejected-headers",
         }
     },
@@ -90,7 +90,7 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
     },
     "faults": {
         "standing": {
-            "summary": "How an output or a connection stands.",
+            "summary": "The state of an output or a connection.",
             "payload": "fault",
             "key": _TEXT | {"description": "The connection's id, else the output's."},
         }
@@ -100,7 +100,7 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
     },
     f"output.{_OUTPUT}.rejected": {
         "rejected": {
-            "summary": "The message as it was, with the partner's answer.",
+            "summary": "The message unchanged, with the partner's answer.",
             "headers": "rejected-change-headers",
             "payload": "output-message",
             "key": _TEXT,
@@ -110,13 +110,13 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
 
 
 def topic_plans() -> dict[str, TopicPlan]:
-    """Every topic that has a plan, by its name behind the prefix."""
+    """Every topic that has a plan, by its name without the prefix."""
     plans = (*TOPICS, DEFINITIONS, *SINK_TOPICS, output_topic(_OUTPUT), rejected_topic(_OUTPUT))
     return {plan.suffix: plan for plan in plans}
 
 
 def asyncapi_document() -> Schema:
-    """The whole document; payloads are the schemas beside it."""
+    """The whole document; payloads refer to the schemas in the same folder."""
     plans = topic_plans()
     prefix = Settings().prefix
     channels = {_name(suffix): _channel(prefix, plans[suffix]) for suffix in _CHANNELS}
@@ -133,8 +133,7 @@ def asyncapi_document() -> Schema:
         "info": {
             "title": "cdp-stream",
             "version": "1",
-            "description": "The Kafka topics of cdp-stream, with the prefix that it has unless "
-            "--prefix is given.",
+            "description": "The Kafka topics of cdp-stream, with the default prefix.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

@@ -91,7 +91,7 @@ def _event() -> Schema:
     data = _object(
         {
             "timestamp_unixtime_ms": _TIME,
-            "source_message_id": _ID | {"description": "Tells an event that is sent twice."},
+            "source_message_id": _ID | {"description": "Identifies an event that is sent twice."},
             "custom_attributes": {"$ref": "#/definitions/attributes"},
             "location": _location(),
         }
@@ -119,7 +119,7 @@ def _user_attributes() -> Schema:
         "maxProperties": limits.USER_ATTRIBUTES,
         "propertyNames": {"maxLength": limits.USER_ATTRIBUTE_NAME},
         "additionalProperties": value,
-        "description": "What is written of the profile. Null is a tag: the key, with no value.",
+        "description": "Attributes of the profile to set. Null is a tag: the key, without a value.",
     }
 
 
@@ -154,9 +154,9 @@ def batch_schema() -> Schema:
     deleted = {"type": "string", "maxLength": limits.USER_ATTRIBUTE_NAME}
     properties = {
         "mpid": {"anyOf": [mpid, MPID_TEXT], "description": "The profile, as in the key."},
-        "api_key": {"description": "Tells the input, where the record has no header `input`."},
+        "api_key": {"description": "Identifies the input, if the record has no header `input`."},
         "timestamp_unixtime_ms": _TIME | {"description": "When the batch was sent, epoch ms."},
-        "source_request_id": _ID | {"description": "Tells a batch that is sent twice."},
+        "source_request_id": _ID | {"description": "Identifies a batch that is sent twice."},
         "events": {"type": ["array", "null"], "items": {"$ref": "#/definitions/event"}},
         "user_attributes": _user_attributes(),
         "deleted_user_attributes": {"type": ["array", "null"], "items": deleted},

@@ -9,11 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cdp_stream.core.identity_types import IDENTITY_TYPES
-from cdp_stream.core.subject import COMMERCE, EVENT, SESSION, SUBJECTS
-from cdp_stream.definitions.conditions import APP_FIELDS, SOURCES
-from cdp_stream.definitions.consents import CCPA, GDPR, STATES
-from cdp_stream.definitions.counts import COUNT_FORMS
-from cdp_stream.definitions.criterion_keys import (
+from cdp_stream.core.model.subject import COMMERCE, EVENT, SESSION, SUBJECTS
+from cdp_stream.definitions.account.subjects import (
+    ANY,
+    COMMERCE_ACTIONS,
+    LIFECYCLE,
+    PRODUCT_ACTIONS,
+    SESSION_ENDS,
+)
+from cdp_stream.definitions.criteria.conditions import APP_FIELDS, SOURCES
+from cdp_stream.definitions.criteria.consents import CCPA, GDPR, STATES
+from cdp_stream.definitions.criteria.counts import COUNT_FORMS
+from cdp_stream.definitions.criteria.criterion_keys import (
     ATTRIBUTIONS,
     AUDIENCE,
     CALCULATED_ATTRIBUTE,
@@ -34,25 +41,18 @@ from cdp_stream.definitions.criterion_keys import (
     WHERE,
     WITHIN,
 )
-from cdp_stream.definitions.durations import DURATION_PATTERN
-from cdp_stream.definitions.places import METRES
-from cdp_stream.definitions.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
-from cdp_stream.definitions.sequences import FEWEST_STEPS
-from cdp_stream.definitions.subjects import (
-    ANY,
-    COMMERCE_ACTIONS,
-    LIFECYCLE,
-    PRODUCT_ACTIONS,
-    SESSION_ENDS,
-)
-from cdp_stream.definitions.tests_on_values import (
+from cdp_stream.definitions.criteria.places import METRES
+from cdp_stream.definitions.criteria.profile_criteria import ATTRIBUTION_FIELDS, LOCATION_FIELDS
+from cdp_stream.definitions.criteria.sequences import FEWEST_STEPS
+from cdp_stream.definitions.criteria.tests_on_values import (
     BOOLEAN_OPERATORS,
     LIST_OPERATORS,
     NUMBER_OPERATORS,
     VALUE_OPERATORS,
 )
-from cdp_stream.definitions.windows import ANY_TIME, DATE_OPERATORS
-from cdp_stream.definitions.written import INPUTS, WORKSPACE
+from cdp_stream.definitions.criteria.windows import ANY_TIME, DATE_OPERATORS
+from cdp_stream.definitions.criteria.written import INPUTS, WORKSPACE
+from cdp_stream.definitions.source.durations import DURATION_PATTERN
 from tests.docs.schemas.words import OPERATORS, SUBJECT_WORDS
 
 Schema = dict[str, Any]

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from cdp_stream.connectors.describing import settings_of
 from cdp_stream.connectors.registry import CONNECTORS, connector_class
-from cdp_stream.definitions.ab_tests import MAX_VARIANTS
-from cdp_stream.definitions.event_tiers import TIERS
-from cdp_stream.definitions.schema import (
+from cdp_stream.definitions.account.event_tiers import TIERS
+from cdp_stream.definitions.account.schema import (
     AbTestRecord,
     AcceptanceRecord,
     AudienceRecord,
@@ -29,6 +28,7 @@ from cdp_stream.definitions.schema import (
     VariantRecord,
     WorkspaceRecord,
 )
+from cdp_stream.definitions.records.ab_tests import MAX_VARIANTS
 from tests.docs.schemas.criteria import (
     DAY,
     DURATION,

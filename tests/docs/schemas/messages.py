@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from cdp_stream.connectors.describing import DELETIONS
-from cdp_stream.core.change import ADD, CAUSES, DELETE
-from cdp_stream.core.telling import ATTRIBUTE_UPDATE, AUDIENCE_DELETE
+from cdp_stream.core.model.change import ADD, CAUSES, DELETE
+from cdp_stream.core.outputs.messages import ATTRIBUTE_UPDATE, AUDIENCE_DELETE
 from cdp_stream.formats.definitions_record import VERSION
 from cdp_stream.formats.limits import GREATEST_TIME
 from cdp_stream.formats.rejects import Reason
@@ -50,8 +50,9 @@ def _change(actions: tuple[str, ...]) -> Schema:
         "message_id": _TEXT | {"description": "The idempotency key."},
         "action": {"enum": list(actions)},
         "account_id": _TEXT,
-        "audience_id": _TEXT | {"description": "Of a milestone: journey/milestone."},
-        "audience_name": _TEXT | {"description": "The external name; with a variant behind it."},
+        "audience_id": _TEXT | {"description": "For a milestone: journey/milestone."},
+        "audience_name": _TEXT
+        | {"description": "The external name, followed by the variant if any."},
         "mpid": MPID_TEXT | {"description": "The profile."},
         "effective_at": _INSTANT | {"description": "The exact instant of the change, epoch ms."},
         "ordinal": {"type": "integer", "minimum": 0},
@@ -113,13 +114,13 @@ def fault_schema() -> Schema:
         "message": _TEXT_OR_NULL,
         "next_step": _TEXT_OR_NULL,
     }
-    return _titled("How an output or a connection stands", _all_of(record))
+    return _titled("State of an output or a connection", _all_of(record))
 
 
 def definitions_record_schema() -> Schema:
     """A value of `cdp.definitions`."""
     record = {
-        "format": {"const": VERSION, "description": "Of this record."},
+        "format": {"const": VERSION, "description": "The format of this record."},
         "version": {"type": "integer", "minimum": 1, "description": "Counts from 1."},
         "digest": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
         "files": {"type": "array", "items": _all_of({"name": _TEXT, "text": _TEXT})},

@@ -1,0 +1,4 @@
+"""Reads the records that have criteria or settings: audiences, journeys, outputs, connections.
+
+Start reading at `audiences.py`.
+"""
