@@ -19,9 +19,9 @@ from cdp_stream.formats.definitions_row import (
     PartitionDefinitions,
     decode_definitions,
 )
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
 from cdp_stream.kafka.clients.admin import partition_count
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.log_reader import log_reader
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
@@ -127,12 +127,7 @@ class Rollout:
             await asyncio.sleep(_AGAIN_S)
             partitions = await partition_count(self.settings, topic)
         steps |= dict.fromkeys(range(partitions), Step.WAITING)
-        consumer = AIOKafkaConsumer(
-            **client_settings(self.settings), enable_auto_commit=False,
-            isolation_level="read_committed", auto_offset_reset="earliest",
-        )  # fmt: skip
-        async with consumer:
-            decode_whole_batches(consumer)
+        async with log_reader(client_settings(self.settings)) as consumer:
             tps = [TopicPartition(topic, number) for number in steps]
             consumer.assign(tps)
             for tp in tps:

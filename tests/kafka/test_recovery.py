@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from cdp_stream.kafka.faust_adapter.table import ProfileTable
-from cdp_stream.kafka.recovery.recovery_progress import RecoveryProgress
+from cdp_stream.kafka.recovery.restore import RecoveryProgress
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings

@@ -68,8 +68,9 @@ class AtLeastOnceWriter:
                 again = [without_value(record)]
                 topic = self._topics.rejected
                 await asyncio.gather(*await send_records(producer, topic, partition, again))
-        rows = effects.rows.items()
-        batches = await send_pairs(producer, self._topics.changelog, partition, rows)
+        rows, topic = effects.rows.items(), self._topics.changelog
+        # The last row says up to which offset all are complete: it must not follow a refused one.
+        batches = await send_pairs(producer, topic, partition, rows, one_by_one=True)
         await asyncio.gather(*batches)
         if next_offset is not None:
             self._advance(next_offset)

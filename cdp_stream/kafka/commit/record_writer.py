@@ -92,12 +92,25 @@ async def send_pairs(
     topic: str,
     partition: int,
     pairs: Iterable[tuple[bytes, bytes | None]],
+    *,
+    one_by_one: bool = False,
 ) -> list[asyncio.Future[Any]]:
-    """:func:`send_records` for keys and values without headers, at a third of its time."""
-    return [
-        await _send_batch(producer, topic, partition, batch)
-        for batch in filled_batches(producer, pairs, wall_ms())
-    ]
+    """:func:`send_records` for keys and values without headers, at a third of its time.
+
+    Args:
+        producer: Sends them.
+        topic: Where to.
+        partition: Of the topic.
+        pairs: In the order in which they are written.
+        one_by_one: Send no batch before the one before it is written, so that none follows one
+            that was refused.
+    """
+    futures: list[asyncio.Future[Any]] = []
+    for batch in filled_batches(producer, pairs, wall_ms()):
+        if one_by_one and futures:
+            await futures[-1]
+        futures.append(await _send_batch(producer, topic, partition, batch))
+    return futures
 
 
 async def _send_batch(

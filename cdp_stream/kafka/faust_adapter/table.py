@@ -20,8 +20,7 @@ from cdp_stream.errors import BrokerError, DiskError
 from cdp_stream.formats.rows import VERSION
 from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema
 from cdp_stream.kafka.log import log
-from cdp_stream.kafka.recovery.recovery_progress import RecoveryProgress
-from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
+from cdp_stream.kafka.recovery.restore import RecoveryProgress, find_lost_positions, read_to_end
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.damage import StoreDamagedError
