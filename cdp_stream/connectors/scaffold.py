@@ -1,4 +1,4 @@
-"""The first files of a new connector: a connector that works, and its test.
+"""Writes the first files of a new connector from `starter/`: a connector that works, and its test.
 
 Source: docs/connectors/writing.md.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Final
 
 from cdp_stream.connectors.registry import CONNECTORS
@@ -17,155 +19,6 @@ __all__ = ["class_name", "scaffold"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LONGEST: Final = 40
-
-_CONNECTOR: Final = '''"""{title}: say in a sentence what membership becomes there.
-
-Source: the pages of {title}'s documentation that say so.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Final
-
-import orjson
-from pydantic import Field
-
-from cdp_stream.connectors.change import DELETE, OutputChange
-from cdp_stream.connectors.connector import Batching, HttpConnector
-from cdp_stream.connectors.exchange import Delivery, Fault, Outcome, Request, Token
-from cdp_stream.connectors.members.members import last_of_each, split
-from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
-
-__all__ = ["{class_name}", "{class_name}Connection", "{class_name}Settings"]
-
-_URL: Final = "https://api.{name}.example"
-_MOST: Final = 500
-_NO_LIST: Final = 404
-
-
-class {class_name}Settings(HttpSettings):
-    """An account there."""
-
-    api_key: SecretStr = Field(description="The key, as the account's settings show it.")
-
-
-class {class_name}Connection(ConnectionSettings):
-    """A list there."""
-
-    list_id: str = Field(description="The list's id.")
-
-
-class {class_name}(HttpConnector[{class_name}Settings, {class_name}Connection]):
-    """Adds emails to a list and removes them."""
-
-    name = "{name}"
-    title = "{title}"
-    summary = "Keeps a list of emails equal to the audience."
-    output_settings = {class_name}Settings
-    connection_settings = {class_name}Connection
-    identities = frozenset({{"email"}})
-    batching = Batching(count=_MOST)
-
-    def list_of(self, settings: {class_name}Connection) -> str | None:
-        """The list that the connection names."""
-        return settings.list_id
-
-    def deliver(self, changes: Sequence[OutputChange[{class_name}Connection]]) -> Delivery:
-        """One request for each 500 emails."""
-        rejected: dict[int, str] = {{}}
-        for members in split(last_of_each(changes), _MOST):
-            list_id = members[0].change.list_id
-            body = {{
-                "add": [one.identity for one in members if one.change.action != DELETE],
-                "remove": [one.identity for one in members if one.change.action == DELETE],
-            }}
-            answer = yield Request(
-                "POST",
-                f"{{self.settings.api_url or _URL}}/lists/{{list_id}}/members",
-                orjson.dumps(body),
-                {{"content-type": "application/json"}},
-            )
-            if answer.status == _NO_LIST:
-                raise Fault(
-                    "connection",
-                    f"{title} has no list {{list_id}}: {{answer.words()}}; correct the list_id",
-                )
-            if not answer.ok:
-                rejected |= dict.fromkeys((one.place for one in members), answer.words())
-        return Outcome(rejected)
-
-    def authorized(self, request: Request, now: int, token: Token | None) -> Request:
-        """With the key."""
-        return request.with_headers(
-            authorization=f"Bearer {{self.settings.api_key.get_secret_value()}}"
-        )
-'''
-
-_TEST: Final = '''"""{title}: its requests, its answers, and a server that keeps its rules."""
-
-import json
-
-from {module} import {class_name}
-from cdp_stream.connectors.change import ADD, DELETE
-from cdp_stream.connectors.exchange import Answer
-from tests.connectors.changes import change
-from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.partner import Partner, demand
-
-KEY = "key-of-the-tests"
-URL = "https://api.{name}.example/lists/7/members"
-ANN = {{"email": "ann@example.com"}}
-
-
-class Server(Partner):
-    """Holds one list, and keeps the rules of {title}'s documentation."""
-
-    def __init__(self):
-        super().__init__()
-        self.held = set()
-
-    def authorize(self, request):
-        demand(request.headers.get("authorization") == f"Bearer {{KEY}}", 401, {{"error": "key"}})
-
-    def handle(self, request):
-        demand(request.path == "/lists/7/members", 404, {{"error": "no such list"}})
-        body = request.json()
-        demand(len(body["add"]) + len(body["remove"]) <= 500, 413, {{"error": "too many"}})
-        self.held |= set(body["add"])
-        self.held -= set(body["remove"])
-        return Answer(204)
-
-    def members(self, list_id):
-        return self.held
-
-
-def told(add, remove):
-    headers = {{"authorization": f"Bearer {{KEY}}", "content-type": "application/json"}}
-    return Expected("POST", URL, {{"add": add, "remove": remove}}, headers)
-
-
-TestConforms = conformance(
-    Case(
-        {class_name},
-        settings={{"api_key": KEY}},
-        connection={{"list_id": "7"}},
-        list_id="7",
-        partner=Server,
-        kept_as=lambda identity_type, value: value,
-        goldens=[
-            Golden("add", [change(ADD, identities=ANN)], [told(["ann@example.com"], [])]),
-            Golden("delete", [change(DELETE, identities=ANN)], [told([], ["ann@example.com"])]),
-        ],
-        answers=[
-            Answered("bad-email", Answer(400, b"no email"), "rejected", words="no email"),
-            Answered("no-list", Answer(404), "connection", words="correct the list_id"),
-        ],
-        most_rows=500,
-        rows_in=lambda request: sum(map(len, json.loads(request.body).values())),
-    )
-)
-'''
 
 
 def class_name(name: str) -> str:
@@ -212,7 +65,7 @@ def _files(name: str, directory: Path) -> Iterator[tuple[Path, str]]:
     file_name = name.replace("-", "_")
     own = directory / "cdp_stream" / "connectors"
     is_checkout = (own / "registry.py").exists()
-    module = f"cdp_stream.connectors.{file_name}" if is_checkout else file_name
+    module = f"cdp_stream.connectors.partners.{file_name}" if is_checkout else file_name
     words = {
         "name": name,
         "title": name.replace("-", " ").title(),
@@ -220,6 +73,10 @@ def _files(name: str, directory: Path) -> Iterator[tuple[Path, str]]:
         "module": module,
     }
     tests = directory / "tests" / "connectors" if is_checkout else directory
-    connector = _CONNECTOR.format(**words)
-    yield (own if is_checkout else directory) / f"{file_name}.py", connector
-    yield tests / f"test_{file_name}.py", _TEST.format(**words)
+    templates = resources.files("cdp_stream.connectors") / "starter"
+    for template, path in (
+        ("connector.py.txt", (own / "partners" if is_checkout else directory) / f"{file_name}.py"),
+        ("test.py.txt", tests / f"test_{file_name}.py"),
+    ):
+        text = (templates / template).read_text(encoding="utf-8")
+        yield path, Template(text).substitute(words)

@@ -58,7 +58,7 @@ def test_one_object_a_line(capsys):
         "required": False,
         "secret": False,
         "default": "100",
-        "description": "Most changes in one POST.",
+        "description": "Maximum number of changes in one POST.",
     }
     assert [name for name, one in settings.items() if one["secret"]] == ["secret"]
     assert [name for name, one in settings.items() if one["required"]] == ["url", "secret"]
@@ -95,7 +95,7 @@ def test_what_is_missing_is_named_with_its_extra():
     code = """
 import sys
 sys.modules["psycopg"] = None
-from cdp_stream.connectors.postgres import Postgres, PostgresSettings
+from cdp_stream.connectors.partners.postgres import Postgres, PostgresSettings
 from cdp_stream.errors import UsageError
 try:
     Postgres("crm", PostgresSettings(url="postgresql://x"))
@@ -136,9 +136,9 @@ def test_in_a_checkout_the_files_go_to_their_places(tmp_path, capsys):
     (tmp_path / "cdp_stream/connectors").mkdir(parents=True)
     (tmp_path / "cdp_stream/connectors/registry.py").touch()
     out = shown(capsys, "new", "acme", "--directory", str(tmp_path))
-    assert (tmp_path / "cdp_stream/connectors/acme.py").exists()
+    assert (tmp_path / "cdp_stream/connectors/partners/acme.py").exists()
     test = (tmp_path / "tests/connectors/test_acme.py").read_text()
-    assert "from cdp_stream.connectors.acme import Acme\n" in test
+    assert "from cdp_stream.connectors.partners.acme import Acme\n" in test
     assert "next: move" not in out
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from cdp_stream.connectors.airship import Airship
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer
+from cdp_stream.connectors.partners.airship import Airship
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change, identity, identity_types
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance

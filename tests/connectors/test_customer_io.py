@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
-from cdp_stream.connectors.customer_io import CustomerIo
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
+from cdp_stream.connectors.partners.customer_io import CustomerIo
 from tests.connectors.changes import change, identity
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

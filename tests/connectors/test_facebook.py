@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, TryAgain
-from cdp_stream.connectors.facebook import Facebook
+from cdp_stream.connectors.partners.facebook import Facebook
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

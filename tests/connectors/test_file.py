@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.connectors.file import CSV_COLUMNS, File
+from cdp_stream.connectors.partners.file import CSV_COLUMNS, File
 from tests.connectors.changes import change
 from tests.connectors.conformance_local import LocalCase, Place, local_conformance, opened
 from tests.connectors.folding import members_after
@@ -178,7 +178,7 @@ def _killed_after_writing(directory, count, torn):
     """Another process writes changes, part of a line more, and is killed with SIGKILL."""
     code = f"""
 import asyncio, pathlib, sys
-from cdp_stream.connectors.file import File, FileSettings
+from cdp_stream.connectors.partners.file import File, FileSettings
 from tests.connectors.test_file import some
 async def main():
     made = File("out", FileSettings(directory={str(directory)!r}))

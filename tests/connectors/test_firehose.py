@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.firehose import Firehose, audience_number
+from cdp_stream.connectors.partners.firehose import Firehose, audience_number
 from tests.connectors.changes import NOON, change, identity, identity_types
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

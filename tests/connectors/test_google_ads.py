@@ -7,7 +7,11 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.google_ads import GoogleAds, GoogleAdsConnection, GoogleAdsSettings
+from cdp_stream.connectors.partners.google_ads import (
+    GoogleAds,
+    GoogleAdsConnection,
+    GoogleAdsSettings,
+)
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance

@@ -4,7 +4,10 @@ import json
 
 from cdp_stream.connectors.change import ADD, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.google_cloud_storage import GoogleCloudStorage, StorageConnection
+from cdp_stream.connectors.partners.google_cloud_storage import (
+    GoogleCloudStorage,
+    StorageConnection,
+)
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.connectors.test_google_ads import TOKEN

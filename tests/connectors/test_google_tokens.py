@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cdp_stream.connectors.change import ADD
 from cdp_stream.connectors.exchange import Outcome
-from cdp_stream.connectors.pubsub import PubSub, PubSubSettings
+from cdp_stream.connectors.partners.pubsub import PubSub, PubSubSettings
 from cdp_stream.connectors.settings import ConnectionSettings
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.iterable import Iterable
+from cdp_stream.connectors.partners.iterable import Iterable
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

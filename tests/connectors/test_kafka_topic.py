@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.connectors.kafka_topic import KafkaConnector
+from cdp_stream.connectors.partners.kafka_topic import KafkaConnector
 from cdp_stream.errors import UsageError
 from tests.brokers.guarded import KEY_PASSWORD, PASSWORD, USER
 from tests.connectors.changes import change

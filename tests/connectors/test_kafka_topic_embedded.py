@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from cdp_stream.connectors.kafka_topic import KafkaConnector
+from cdp_stream.connectors.partners.kafka_topic import KafkaConnector
 from tests.connectors.changes import change
 from tests.connectors.conformance_local import opened
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Outcome
-from cdp_stream.connectors.kinesis_firehose import _NAMES, KinesisFirehose
+from cdp_stream.connectors.partners.kinesis_firehose import _NAMES, KinesisFirehose
 from tests.connectors.changes import NOON, change, identity
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.aws import KEYS, REGION, SECRET, Stream, firehose_error

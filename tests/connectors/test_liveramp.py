@@ -4,7 +4,7 @@ from hashlib import sha1, sha256
 
 from cdp_stream.connectors.change import ADD, DELETE
 from cdp_stream.connectors.exchange import Outcome
-from cdp_stream.connectors.liveramp import LiveRamp, LiveRampConnection
+from cdp_stream.connectors.partners.liveramp import LiveRamp, LiveRampConnection
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.aws import KEYS, REGION, SECRET, Onboarding, s3_error

@@ -7,7 +7,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.mailchimp import Mailchimp
+from cdp_stream.connectors.partners.mailchimp import Mailchimp
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance

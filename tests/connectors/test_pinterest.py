@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault
-from cdp_stream.connectors.pinterest import Pinterest
+from cdp_stream.connectors.partners.pinterest import Pinterest
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance

@@ -9,7 +9,7 @@ import pytest
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.connectors.postgres import Postgres
+from cdp_stream.connectors.partners.postgres import Postgres
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance_local import LocalCase, Place, local_conformance, opened
 from tests.partners.postgresql import Postgresql, server

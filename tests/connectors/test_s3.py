@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.s3 import S3
+from cdp_stream.connectors.partners.s3 import S3
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.aws import KEYS, REGION, SECRET, Store, s3_error

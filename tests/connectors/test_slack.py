@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.slack import Slack, SlackConnection
+from cdp_stream.connectors.partners.slack import Slack, SlackConnection
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance

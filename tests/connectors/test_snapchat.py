@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.snapchat import Snapchat
+from cdp_stream.connectors.partners.snapchat import Snapchat
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance

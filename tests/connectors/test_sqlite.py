@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.connectors.sqlite import Sqlite
+from cdp_stream.connectors.partners.sqlite import Sqlite
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance_local import LocalCase, Place, local_conformance, opened
 

@@ -6,7 +6,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.the_trade_desk import (
+from cdp_stream.connectors.partners.the_trade_desk import (
     TheTradeDesk,
     TradeDeskConnection,
     segment_name,

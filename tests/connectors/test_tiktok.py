@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.tiktok import TikTok
+from cdp_stream.connectors.partners.tiktok import TikTok
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

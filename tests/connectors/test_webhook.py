@@ -11,7 +11,7 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Outcome, Request
-from cdp_stream.connectors.webhook import Webhook
+from cdp_stream.connectors.partners.webhook import Webhook
 from cdp_stream.errors import UsageError
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance

@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome, TryAgain
-from cdp_stream.connectors.x import X, XConnection
+from cdp_stream.connectors.partners.x import X, XConnection
 from tests.connectors.changes import change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

@@ -7,7 +7,7 @@ import pytest
 
 from cdp_stream.connectors.change import ADD, DELETE
 from cdp_stream.connectors.exchange import Answer, Fault, Outcome
-from cdp_stream.connectors.yahoo import Yahoo, YahooConnection
+from cdp_stream.connectors.partners.yahoo import Yahoo, YahooConnection
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance import NOW, Answered, Case, Expected, Golden, conformance
 from tests.partners.converse import converse

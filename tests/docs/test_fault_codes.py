@@ -23,7 +23,7 @@ def test_every_code_is_explained():
     page = (ROOT / "docs/sinks.md").read_text()
     table = page.partition("| `code` in the log | |\n")[2].partition("\n\n")[0]
     explained = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| [^|]+ \|", table, re.M))))
-    sources = [*ROOT.glob("cdp_stream/sinks/**/*.py"), *ROOT.glob("cdp_stream/connectors/*.py")]
+    sources = [*ROOT.glob("cdp_stream/sinks/**/*.py"), *ROOT.glob("cdp_stream/connectors/**/*.py")]
     used = {code for path in sources for code in codes_in(ast.parse(path.read_text()))}
     assert explained == used | {"refused"}
     assert len(used) > 5

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cdp_stream.connectors.webhook import Webhook
+from cdp_stream.connectors.partners.webhook import Webhook
 from tests.connectors.changes import change
 from tests.docs.console import ROOT
 from tests.node import packages

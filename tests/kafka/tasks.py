@@ -4,14 +4,19 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
+from cdp_stream.kafka.history.history_start import Start
+
 from cdp_stream.core.model.definition import Account
+from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import Chunk
+from cdp_stream.kafka.history.reader import Taken
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
+from cdp_stream.partition.sources import Laid
 from cdp_stream.settings import Settings
 from cdp_stream.store.rows import MemoryRows
 from tests.core.accounts import DAY, SHORT, audience, has
@@ -80,6 +85,9 @@ class Committer:
         self.store.write(0, effects.rows)
         self.pieces.append((effects, next_offset, barrier))
 
+    async def close(self):
+        self.failed = True
+
 
 class SteadyClock:
     """Stands still until the test moves it."""
@@ -105,11 +113,37 @@ class Consumer:
         self.paused -= tps
 
 
-def context(store, source=None, **settings):
+class History:
+    """The log of one partition as its history reader gives it."""
+
+    def __init__(self, log):
+        self.log = log
+        self.laid = Laid((Source(0, 0),))
+        self.start = Start(0, log_is_shorter=False)
+        self.taken = 0
+
+    def take(self, limit, through):
+        records = [
+            one for one in self.log[self.taken : self.taken + limit] if one.offset <= through
+        ]
+        self.taken += len(records)
+        return Taken(records, records[-1].offset if len(records) == limit else through, 0)
+
+    async def close(self):
+        pass
+
+
+class Context(TaskContext):
     """What tasks share, with no broker."""
-    app = SimpleNamespace(consumer=Consumer(), holds_lease=True)
-    settings = Settings(**{"clock": "stream", "grace": 0, **settings})
-    return TaskContext(app, settings, store, Metrics(), source, SteadyClock())
+
+    def __init__(self, store, source=None, **settings):
+        app = SimpleNamespace(consumer=Consumer(), holds_lease=True)
+        settings = Settings(**{"clock": "stream", "grace": 0, **settings})
+        super().__init__(app, settings, store, Metrics(), source, SteadyClock())
+        self.log = []
+
+    def history_reader(self, wanted):
+        return History(self.log)
 
 
 class Driven:
@@ -128,7 +162,7 @@ class Driven:
         if rows:
             store.write(0, rows)
         self.rows = store.rows(0)
-        self.context = context(store, self.source, **settings)
+        self.context = Context(store, self.source, **settings)
         processor = ProfileProcessor(definitions, "cdp.events", 0, known=self.source.known)
         processor.restore(self.rows)
         self.committer = Committer(store)
@@ -144,6 +178,7 @@ class Driven:
         return self.context.consumer.observer
 
     def brings(self, *records):
+        self.context.log += records
         self.task.accept(Chunk(list(records), 0))
 
     async def steps(self):

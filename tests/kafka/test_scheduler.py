@@ -8,7 +8,7 @@ import pytest
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.runtime.scheduler import Scheduler
 from cdp_stream.store.rows import MemoryRows
-from tests.kafka.tasks import context
+from tests.kafka.tasks import Context
 
 STEPS_OF_A_REQUEST = 8
 
@@ -71,7 +71,7 @@ class Rounds:
 
     def __init__(self):
         self.loop = Loop()
-        self.context = context(MemoryRows())
+        self.context = Context(MemoryRows())
         self.tasks = {number: Task(number, self.loop) for number in range(2)}
         self.scheduler = Scheduler(self.tasks, self.context)
         self.scheduler.resume()

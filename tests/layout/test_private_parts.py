@@ -19,7 +19,7 @@ MODULES = [
 ]
 EXCEPT = {
     # Connectors do not know kafka/: its sequence numbers tell this one when to begin anew.
-    "cdp_stream/connectors/kafka_topic.py": {"_txn_manager", "_sequence_numbers"},
+    "cdp_stream/connectors/partners/kafka_topic.py": {"_txn_manager", "_sequence_numbers"},
 }
 
 

@@ -18,11 +18,11 @@ import pytest
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import LocalConnector
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.connectors.file import File, FileSettings
 from cdp_stream.connectors.in_thread import in_thread
-from cdp_stream.connectors.kafka_topic import KafkaConnector, KafkaSettings
+from cdp_stream.connectors.partners.file import File, FileSettings
+from cdp_stream.connectors.partners.kafka_topic import KafkaConnector, KafkaSettings
+from cdp_stream.connectors.partners.sqlite import Sqlite, SqliteSettings
 from cdp_stream.connectors.settings import ConnectionSettings, OutputSettings
-from cdp_stream.connectors.sqlite import Sqlite, SqliteSettings
 from cdp_stream.sinks.delivery.destination import LocalDestination, destination_of
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
 from cdp_stream.sinks.http.secrets import Redaction

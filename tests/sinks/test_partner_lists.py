@@ -16,8 +16,8 @@ from aiohttp import web
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.connectors.facebook import Facebook
-from cdp_stream.connectors.firehose import Firehose
+from cdp_stream.connectors.partners.facebook import Facebook
+from cdp_stream.connectors.partners.firehose import Firehose
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.destination import destination_of
 from cdp_stream.sinks.delivery.partner_lists import PartnerLists

@@ -118,8 +118,6 @@ class Assignment:
             BrokerError: The input no longer reaches up to what was applied of it.
         """
         releases = self._releases
-        for task in self._tasks.values():
-            task.check_committer()
         kept = {p for p, task in self._tasks.items() if not task.committer.failed} & set(assigned)
         if generation != self._generation + 1:
             kept = set()
@@ -146,7 +144,7 @@ class Assignment:
         if self._releases != releases or self.failure is not None:
             return False
         if not self._loops:
-            loops = (self._scheduler.run(), self._watch.watch(), self._check_positions())
+            loops = (self._scheduler.run, self._watch.watch, self._check_positions)
             self._loops = [asyncio.create_task(self._run(loop)) for loop in loops]
         self._scheduler.resume()
         self.ready = True
@@ -175,9 +173,9 @@ class Assignment:
         self.failure = self.failure or error
         self.failed.set()
 
-    async def _run(self, loop: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await loop
+            await loop()
         except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker, told once
             self.fail(error)
 

@@ -237,8 +237,7 @@ class BackfillDriver:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _new_run(self, backfill: Backfill) -> _Run:
-        context, processor = self._context, self._processor
-        lookback = backfill.lookback_ms
+        processor, lookback = self._processor, backfill.lookback_ms
         since = None if lookback is None else processor.time - lookback - _MARGIN_MS
         wanted = Wanted(
             self._sources(backfill),
@@ -246,11 +245,7 @@ class BackfillDriver:
             since=since,
             resume=None if backfill.state is None else backfill.position + 1,
         )
-        reader = HistoryReader(
-            context.client, context.topic, wanted,
-            wake=context.work.set, room=context.waiting,
-        )  # fmt: skip
-        return _Run(backfill, reader, since)
+        return _Run(backfill, self._context.history_reader(wanted), since)
 
     def _sources(self, backfill: Backfill) -> tuple[Source, ...]:
         """What is to be read; of a backfill that is under way what it reads."""

@@ -85,7 +85,7 @@ class PartitionTask:
         self._is_switching = False
         self._lost_at: float | None = None
 
-    # -- fetching --------------------------------------------------------------------------------
+    # -- records that arrive -----------------------------------------------------------------------
 
     def accept(self, chunk: Chunk) -> None:
         """Queue a chunk; one that was fetched before the newest seek is dropped."""
@@ -164,9 +164,7 @@ class PartitionTask:
         wanted = self._rollout.wanted()
         if wanted is not None:
             return self._step_to(wanted)
-        # It was restored before its definitions were read, and has done nothing since.
-        rollout = self.processor.rollout
-        if not rollout.is_available and not rollout.recall():
+        if not self._rollout.can_evaluate():
             return False
         worked = self._fire_to is None and not self.holds_records and self._apply()
         worked = self._tick() or worked
@@ -317,7 +315,7 @@ class PartitionTask:
     def check_committer(self) -> None:
         """Check that effects are being delivered.
 
-        A partition that another worker has taken over only rests; the others go on.
+        A partition that another worker has taken over takes no more steps; the others go on.
 
         Raises:
             CdpError: They cannot be delivered; or the partition was lost, and the group has not

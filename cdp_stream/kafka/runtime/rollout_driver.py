@@ -60,6 +60,12 @@ class RolloutDriver:
         """Whether definitions are in force, and can be had here."""
         return self._rollout.version is not None and self._rollout.is_available
 
+    def can_evaluate(self) -> bool:
+        """Whether the definitions in force can be had; the partition may have been restored before
+        they were read.
+        """
+        return self._rollout.is_available or self._rollout.recall()
+
     def wanted(self) -> Definitions | None:
         """The definitions to switch to now; ``None`` for none, or as long as the partition goes on
         under those that it has while the switch is prepared.

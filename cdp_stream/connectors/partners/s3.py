@@ -16,7 +16,7 @@ from pydantic import Field
 
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Delivery
-from cdp_stream.connectors.file import CSV_COLUMNS, CsvFormulas, csv_line, csv_row
+from cdp_stream.connectors.partners.file import CSV_COLUMNS, CsvFormulas, csv_line, csv_row
 from cdp_stream.connectors.settings import ConnectionSettings
 from cdp_stream.connectors.storage.bucket import BucketConnector, BucketSettings
 from cdp_stream.connectors.storage.objects import guid, plain, stamp
