@@ -4,13 +4,11 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
-from cdp_stream.kafka.history.history_start import Start
-
 from cdp_stream.core.model.definition import Account
 from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import Chunk
-from cdp_stream.kafka.history.reader import Taken
+from cdp_stream.kafka.history.reader import Start, Taken
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext

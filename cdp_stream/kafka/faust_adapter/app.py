@@ -13,7 +13,7 @@ from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.clients.client_settings import sasl_password, tls_context
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema, ChunkTransport
-from cdp_stream.kafka.faust_adapter.table import ProfileTables
+from cdp_stream.kafka.faust_adapter.table import ChangelogTables
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.settings import Settings
 
@@ -79,7 +79,7 @@ class ChunkApp(faust.App):
             broker_credentials=_credentials(settings),
             datadir=str(settings.data_dir),
             store="memory://",
-            TableManager=ProfileTables,
+            TableManager=ChangelogTables,
             autodiscover=False,
             web_enabled=False,
             # topics/ensure.py makes and checks them, with the settings that are right for each.
