@@ -1,8 +1,8 @@
 """Who reaches into the private parts of aiokafka and Faust, and what each patch says of itself."""
 
 import ast
-import importlib.util
 import re
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +25,7 @@ EXCEPT = {
 
 def private_names(package: str) -> set[str]:
     """Every private attribute that the sources of an installed package mention."""
-    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    (folder,) = PathFinder.find_spec(package).submodule_search_locations
     text = "".join(path.read_text("utf-8") for path in Path(folder).rglob("*.py"))
     return set(re.findall(r"\.(_[a-z]\w*)", text))
 
