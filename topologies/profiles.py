@@ -14,7 +14,7 @@ number.
 
 from collections.abc import Callable
 
-from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.faust_adapter.table import ChangelogTable
 from cdp_stream.kafka.metrics import Metrics

@@ -12,7 +12,7 @@ import click
 
 from cdp_stream.cli.options import SETTINGS_FILE
 from cdp_stream.errors import counted
-from cdp_stream.kafka.repartition import Repartitioned, repartition
+from cdp_stream.kafka.repartition.repartition import Repartitioned, repartition
 from cdp_stream.settings import load_settings
 
 

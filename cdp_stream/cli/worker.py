@@ -17,7 +17,7 @@ from cdp_stream.formats.definitions_record import digest_of_files
 from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from cdp_stream.kafka.definitions_source import DefinitionsSource
+    from cdp_stream.kafka.definitions.source import DefinitionsSource
     from cdp_stream.kafka.runtime.process import Companion
 
 TOPOLOGIES = ("profiles", "sinks")
@@ -134,7 +134,7 @@ def command(
 
 def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> DefinitionsSource:
     """The definitions of the named files, else those of the topic."""
-    from cdp_stream.kafka.definitions_source import AppliedDefinitions, FileDefinitions
+    from cdp_stream.kafka.definitions.source import AppliedDefinitions, FileDefinitions
     from cdp_stream.partition.definitions import Definitions
 
     if read is None:

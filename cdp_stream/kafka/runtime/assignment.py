@@ -18,7 +18,7 @@ from cdp_stream.kafka.commit.committer import Committer, Writer
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
 from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, OutputTopics
-from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recovery.profile_rows import ProfileRows

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cdp_stream.kafka.contact import BrokerContact
+from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 
 
 def app(*, ready=True, holds_lease=True):
@@ -61,7 +61,7 @@ async def test_a_process_that_was_stopped_has_not_lost_its_broker(told, monkeypa
             raise asyncio.CancelledError
         now[0] += 60 if len(looks) == 1 else 1
 
-    monkeypatch.setattr("cdp_stream.kafka.contact.asyncio.sleep", sleep)
+    monkeypatch.setattr("cdp_stream.kafka.runtime.broker_contact.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         await contact.watch()
     assert looks == [False, False, True]
