@@ -28,7 +28,7 @@ from tests.chaos.damage import back_up, damage
 from tests.chaos.schedule import ASSIGNED_MS, SESSION_S, SLICES, Schedule, Step
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.replays import EVERYTHING, FIRST, SECOND, THIRD, replayed
-from tests.topologies.running import PARTITIONS, Running, running
+from tests.topologies.running import PARTITIONS, Running, Worker, running
 
 _SETTLE_S = 120.0
 _STOP_S = 20.0
@@ -99,6 +99,8 @@ class ChaosFailedError(Exception):
 class ChaosWorkers(CdpRunning):
     """Workers at their places."""
 
+    starts_the_command = True
+
     async def caught_up(self, total: int) -> bool:
         return await Running.caught_up(self, total)
 
@@ -122,7 +124,7 @@ class ChaosRun:
         self._until = json.loads(lines[-1])["timestamp_unixtime_ms"] + 86_400_000
         self._total = 0
         self._applied = 0
-        self._at: dict[int, subprocess.Popen[bytes]] = {}
+        self._at: dict[int, Worker] = {}
         self._frozen_at: dict[int, tuple[float, float]] = {}
 
     async def take_steps(self) -> None:
@@ -231,7 +233,7 @@ class ChaosRun:
             CDP_REBALANCE_TIMEOUT=str(SESSION_S),
         )
 
-    def _last_words(self, worker: subprocess.Popen[bytes]) -> str:
+    def _last_words(self, worker: Worker) -> str:
         lines = self._workers.log_of(worker).strip().split("\n")
         return next((line for line in reversed(lines) if line[:1] != "{"), lines[-1])[:300]
 

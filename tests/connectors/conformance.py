@@ -128,6 +128,32 @@ class Case:
         "allow_private": True,
     }
 
+    def delivered(
+        self,
+        *changes: OutputChange[Any],
+        partner: Partner,
+        settings: Mapping[str, Any] | None = None,
+        connection: Mapping[str, Any] | None = None,
+    ) -> tuple[Outcome, Exchange]:
+        """What comes of changes at a partner.
+
+        Args:
+            changes: Delivered together.
+            partner: It answers.
+            settings: Those of the output that differ from the case's; None leaves one out.
+            connection: Other settings of the connection than the case's.
+        """
+        case = self
+        if connection is not None:
+            list_id = str(connection["list_id"]) if "list_id" in connection else None
+            case = replace(case, connection=connection, list_id=list_id)
+        if settings is not None:
+            merged = {**case.settings, **settings}
+            kept = {name: value for name, value in merged.items() if value is not None}
+            case = replace(case, settings=kept)
+        exchange = case.exchange()
+        return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
+
     def exchange(self, **settings: Any) -> Exchange:
         """The connector as it would be at work."""
         model = self.connector.output_settings

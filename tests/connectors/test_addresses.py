@@ -3,17 +3,17 @@
 import pytest
 
 from cdp_stream.connectors.change import ADD
+from tests.connectors.cases.airship import CASE as AIRSHIP
+from tests.connectors.cases.braze import CASE as BRAZE
+from tests.connectors.cases.customer_io import CASE as CUSTOMER_IO
+from tests.connectors.cases.facebook import CASE as FACEBOOK
+from tests.connectors.cases.iterable import CASE as ITERABLE
+from tests.connectors.cases.klaviyo import CASE as KLAVIYO
+from tests.connectors.cases.mailchimp import CASE as MAILCHIMP
+from tests.connectors.cases.pinterest import CASE as PINTEREST
+from tests.connectors.cases.snapchat import CASE as SNAPCHAT
+from tests.connectors.cases.tiktok import CASE as TIKTOK
 from tests.connectors.changes import change, identity, identity_types
-from tests.connectors.test_airship import CASE as AIRSHIP
-from tests.connectors.test_braze import CASE as BRAZE
-from tests.connectors.test_customer_io import CASE as CUSTOMER_IO
-from tests.connectors.test_facebook import CASE as FACEBOOK
-from tests.connectors.test_iterable import CASE as ITERABLE
-from tests.connectors.test_klaviyo import CASE as KLAVIYO
-from tests.connectors.test_mailchimp import CASE as MAILCHIMP
-from tests.connectors.test_pinterest import CASE as PINTEREST
-from tests.connectors.test_snapchat import CASE as SNAPCHAT
-from tests.connectors.test_tiktok import CASE as TIKTOK
 
 VERSIONS = [
     (AIRSHIP, "/api"),

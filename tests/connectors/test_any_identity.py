@@ -5,43 +5,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.connectors.change import ADD, DELETE
-from tests.connectors import (
-    test_airship,
-    test_braze,
-    test_customer_io,
-    test_facebook,
-    test_iterable,
-    test_klaviyo,
-    test_mailchimp,
-    test_pinterest,
-    test_snapchat,
-    test_tiktok,
+from tests.connectors.cases import (
+    airship,
+    braze,
+    customer_io,
+    facebook,
+    iterable,
+    klaviyo,
+    mailchimp,
+    pinterest,
+    snapchat,
+    tiktok,
 )
 from tests.connectors.changes import MPIDS, change, identity_types
 from tests.partners.converse import converse
 
-MODULES = (
-    test_airship,
-    test_braze,
-    test_customer_io,
-    test_facebook,
-    test_iterable,
-    test_klaviyo,
-    test_mailchimp,
-    test_pinterest,
-    test_snapchat,
-    test_tiktok,
-)
+CASES = [
+    module.CASE
+    for module in (
+        airship,
+        braze,
+        customer_io,
+        facebook,
+        iterable,
+        klaviyo,
+        mailchimp,
+        pinterest,
+        snapchat,
+        tiktok,
+    )
+]
 ODD = st.one_of(
     st.sampled_from(["", " ", "@", "+", "0", "a@", "\ud800", "\udfff@x.de", "x" * 5_000, '"],'])
     | st.text(max_size=12)
 )
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda one: one.CASE.connector.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.connector.name)
 @given(data=st.data())
-def test_odd_identities_and_attributes_are_taken_or_refused(module, data):
-    case = module.CASE
+def test_odd_identities_and_attributes_are_taken_or_refused(case, data):
     partner, exchange = case.partner(), case.exchange()
     changes = []
     for place, mpid in enumerate(MPIDS[:3]):

@@ -7,9 +7,9 @@ import pytest
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, DELETE
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.partners.bigquery import _COLUMNS, BigQuery, BigQueryConnection
+from tests.connectors.cases.google_ads import TOKEN
 from tests.connectors.changes import NOON, change, identity
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.connectors.test_google_ads import TOKEN
 from tests.partners.converse import converse
 from tests.partners.google import ACCESS, CLIENT, Warehouse, at, json_answer, refusal
 

@@ -8,10 +8,10 @@ import pytest
 
 from cdp_stream.connectors.exchange import Answer, Fault
 from cdp_stream.sinks.http.secrets import Redaction
+from tests.connectors.cases.firehose import CASE as FIREHOSE
+from tests.connectors.cases.webhook import CASE as WEBHOOK
 from tests.connectors.changes import change
 from tests.connectors.conformance import Case
-from tests.connectors.test_firehose import CASE as FIREHOSE
-from tests.connectors.test_webhook import CASE as WEBHOOK
 from tests.partners.converse import converse
 
 SECRET = 'hidden "key" of ours'

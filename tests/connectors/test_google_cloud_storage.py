@@ -8,9 +8,9 @@ from cdp_stream.connectors.partners.google_cloud_storage import (
     GoogleCloudStorage,
     StorageConnection,
 )
+from tests.connectors.cases.google_ads import TOKEN
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.connectors.test_google_ads import TOKEN
 from tests.partners.converse import converse
 from tests.partners.google import ACCESS, CLIENT, Bucket, at, refusal
 

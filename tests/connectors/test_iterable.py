@@ -1,129 +1,39 @@
 """What Iterable is sent, and what its answers come to."""
 
-import json
 from dataclasses import replace
 
-from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
-from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.partners.iterable import Iterable
+from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE, DELETE
+from cdp_stream.connectors.exchange import Outcome
+from tests.connectors.cases.iterable import BOB, CASE, KEY, LIST, VISITOR
 from tests.connectors.changes import change
-from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
+from tests.connectors.conformance import conformance
 from tests.partners.iterable import Iterable as Partner
-
-KEY = "it-0123456789abcdef"
-LIST = 774
-URL = "https://api.iterable.com/api/lists"
-VISITOR = {"customer_id": "c-1", "email": "Ann@Example.com"}
-BOB = change(ADD, mpid="102", identities={"email": "bob@example.com", "customer_id": "c-2"})
-
-
-def subscribe(*users):
-    body = {"listId": LIST, "subscribers": list(users), "updateExistingUsersOnly": False}
-    return Expected("POST", f"{URL}/subscribe", body, {"api-key": KEY})
-
-
-def unsubscribe(*users):
-    body = {"listId": LIST, "subscribers": list(users), "channelUnsubscribe": False}
-    return Expected("POST", f"{URL}/unsubscribe", body, {"api-key": KEY})
-
-
-def answer(status, **body):
-    return Answer(status, json.dumps(body).encode())
-
-
-CASE = Case(
-    Iterable,
-    {"api_key": KEY},
-    lambda: Partner(KEY, LIST),
-    lambda identity_type, value: value if identity_type == "email" else None,
-    connection={"list_id": LIST},
-    list_id=str(LIST),
-    goldens=[
-        Golden("add", [change(ADD, identities=VISITOR)], [subscribe({"email": "ann@example.com"})]),
-        Golden(
-            "delete",
-            [change(DELETE, identities=VISITOR, attributes={"ltv": 1})],
-            [unsubscribe({"email": "ann@example.com"})],
-        ),
-        Golden(
-            "attributes",
-            [change(ATTRIBUTE_UPDATE, identities=VISITOR, attributes={"ltv": 12.5, "tags": []})],
-            [subscribe({"email": "ann@example.com", "dataFields": {"ltv": 12.5, "tags": []}})],
-        ),
-        Golden(
-            "out first, then in",
-            [BOB, change(DELETE, identities=VISITOR)],
-            [unsubscribe({"email": "ann@example.com"}), subscribe({"email": "bob@example.com"})],
-        ),
-        Golden(
-            "one bad row",
-            [change(ADD, identities={"email": "no address"}), BOB],
-            [subscribe({"email": "no address"}, {"email": "bob@example.com"})],
-            {0: "email: invalidEmails"},
-        ),
-    ],
-    answers=[
-        Answered(
-            "unknown-list",
-            answer(400, code="BadParams", msg="List not found"),
-            "connection",
-            words="list_id",
-        ),
-        Answered("gone", answer(404, code="NotFound"), "connection", words="774"),
-        Answered("too-large", answer(400, code="BatchTooLarge", msg="?"), "rejected"),
-        Answered("bad-key", answer(401, code="BadApiKey"), "output", words="BadApiKey"),
-        Answered(
-            "forgotten",
-            answer(200, failedUpdates={"forgottenEmails": ["EMAIL-00@example.com", "x"]}),
-            "rejected",
-            changes=[change(ADD, identities={"email": "email-00@example.com"})],
-            words="forgottenEmails",
-        ),
-        Answered("throttled", answer(429, code="RateLimitExceeded"), "retry"),
-    ],
-    most_rows=1000,
-    rows_in=lambda request: len(json.loads(request.body)["subscribers"]),
-)
 
 TestConforms = conformance(CASE)
 
 
-def told(settings, *changes, partner, connection=None):
-    connection = {"list_id": LIST} if connection is None else connection
-    list_id = str(LIST) if connection else None
-    case = replace(
-        CASE,
-        settings={**CASE.settings, **settings},
-        connection=connection,
-        list_id=list_id,
-    )
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_a_project_may_know_users_by_our_customer_id():
     partner = Partner(KEY, LIST, key="userId")
-    told({"identify_by": "user_id"}, BOB, partner=partner)
+    CASE.delivered(BOB, partner=partner, settings={"identify_by": "user_id"})
     assert partner.members(str(LIST)) == {"c-2"}
 
 
 def test_users_are_not_made_when_that_is_not_wanted_and_none_is_missed():
     partner = Partner(KEY, LIST)
-    outcome, _ = told({"create_missing_users": False}, BOB, partner=partner)
+    outcome, _ = CASE.delivered(BOB, partner=partner, settings={"create_missing_users": False})
     assert outcome == Outcome()
     assert partner.users == {}
 
 
 def test_somebody_unknown_who_leaves_is_not_missed():
-    outcome, _ = told({}, replace(BOB, action=DELETE), partner=Partner(KEY, LIST))
+    outcome, _ = CASE.delivered(replace(BOB, action=DELETE), partner=Partner(KEY, LIST))
     assert outcome == Outcome()
 
 
 def test_a_list_is_made_once_and_found_by_name_later():
     partner = Partner(KEY)
-    told({}, BOB, partner=partner, connection={})
-    told({}, change(ADD, identities=VISITOR), partner=partner, connection={})
+    CASE.delivered(BOB, partner=partner, connection={})
+    CASE.delivered(change(ADD, identities=VISITOR), partner=partner, connection={})
     assert partner.names == {1000: "VIP customers"}
     assert partner.members("1000") == {"ann@example.com", "bob@example.com"}
 
@@ -131,10 +41,10 @@ def test_a_list_is_made_once_and_found_by_name_later():
 def test_a_connection_may_have_the_list_deleted():
     partner = Partner(KEY, LIST)
     for _ in range(2):
-        assert told({}, change(AUDIENCE_DELETE), partner=partner)[0] == Outcome()
+        assert CASE.delivered(change(AUDIENCE_DELETE), partner=partner)[0] == Outcome()
     assert partner.lists == {}
 
 
 def test_the_region_names_the_address():
-    _, exchange = told({"region": "eu"}, BOB, partner=Partner(KEY, LIST))
+    _, exchange = CASE.delivered(BOB, partner=Partner(KEY, LIST), settings={"region": "eu"})
     assert exchange.sent[0].url == "https://api.eu.iterable.com/api/lists/subscribe"

@@ -1,181 +1,27 @@
 """What Klaviyo is sent, and what its answers come to."""
 
-import json
-from dataclasses import replace
-
-from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
-from cdp_stream.connectors.exchange import Answer, Outcome
-from cdp_stream.connectors.partners.klaviyo import Klaviyo
+from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE
+from cdp_stream.connectors.exchange import Outcome
+from tests.connectors.cases.klaviyo import BOB, CASE, KEY, LIST, VISITOR, partner
 from tests.connectors.changes import change
-from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.partners.converse import converse
+from tests.connectors.conformance import conformance
 from tests.partners.klaviyo import Klaviyo as Partner
-
-KEY = "pk_0123456789abcdef"
-LIST = "Y6nRLr"
-URL = "https://a.klaviyo.com/api"
-HEADERS = {
-    "authorization": f"Klaviyo-API-Key {KEY}",
-    "revision": "2026-07-15",
-    "accept": "application/vnd.api+json",
-}
-VISITOR = {"customer_id": "c-1", "email": "Ann@Example.com", "mobile_number": "+447946000000"}
-BOB = change(ADD, mpid="102", identities={"email": "bob@example.com"})
-JOB = f"{URL}/profile-bulk-import-jobs"
-
-
-def look_up(*quoted):
-    values = "%2C".join(f"%22{one}%22" for one in quoted)
-    query = f"fields[profile]=email&page[size]=100&filter=any%28email%2C%5B{values}%5D%29"
-    return Expected("GET", f"{URL}/profiles?{query}", b"", HEADERS)
-
-
-def imports(*profiles):
-    rows = [{"type": "profile", "attributes": one} for one in profiles]
-    job = {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": rows}}}
-    return Expected("POST", JOB, {"data": job}, HEADERS)
-
-
-def on_list(method, *ids):
-    rows = [{"type": "profile", "id": one} for one in ids]
-    more = {"content-type": "application/vnd.api+json"}
-    url = f"{URL}/lists/{LIST}/relationships/profiles"
-    return Expected(method, url, {"data": rows}, HEADERS | more)
-
-
-def partner():
-    made = Partner(KEY, LIST)
-    made.profiles = {"old@example.com": "01OLD", "was@example.com": "01WAS"}
-    return made
-
-
-def answer(status, code, detail=""):
-    error = {"status": status, "code": code, "detail": detail}
-    return Answer(status, json.dumps({"errors": [error]}).encode())
-
-
-ANN = "ann%40example.com"
-UNDER_WAY = Expected("GET", f"{JOB}/0")
-
-CASE = Case(
-    Klaviyo,
-    {"api_key": KEY},
-    partner,
-    lambda identity_type, value: value if identity_type == "email" else None,
-    connection={"list_id": LIST},
-    list_id=LIST,
-    goldens=[
-        Golden(
-            "add somebody new",
-            [change(ADD, identities=VISITOR)],
-            [
-                look_up(ANN),
-                imports({"email": "ann@example.com"}),
-                UNDER_WAY,
-                UNDER_WAY,
-                look_up(ANN),
-                on_list("POST", "01P2"),
-            ],
-        ),
-        Golden(
-            "out first, then in",
-            [
-                change(ADD, identities={"email": "old@example.com"}),
-                change(DELETE, mpid="102", identities={**VISITOR, "email": "was@example.com"}),
-            ],
-            [
-                look_up("old%40example.com", "was%40example.com"),
-                on_list("DELETE", "01WAS"),
-                on_list("POST", "01OLD"),
-            ],
-        ),
-        Golden("delete a stranger", [change(DELETE, identities=VISITOR)], [look_up(ANN)]),
-        Golden(
-            "attributes",
-            [
-                change(
-                    ATTRIBUTE_UPDATE,
-                    identities={"email": "old@example.com"},
-                    attributes={"ltv": 12.5},
-                )
-            ],
-            [
-                look_up("old%40example.com"),
-                imports({"email": "old@example.com", "properties": {"ltv": 12.5}}),
-                UNDER_WAY,
-                UNDER_WAY,
-                on_list("POST", "01OLD"),
-            ],
-        ),
-        Golden(
-            "one bad row",
-            [change(ADD, identities={"email": "no address"}), BOB],
-            [
-                look_up("no%20address", "bob%40example.com"),
-                imports({"email": "no address"}, {"email": "bob@example.com"}),
-                UNDER_WAY,
-                UNDER_WAY,
-                Expected("GET", f"{JOB}/0/import-errors?page[size]=100"),
-                look_up("bob%40example.com"),
-                on_list("POST", "01P2"),
-            ],
-            {0: "email: invalid bad email"},
-        ),
-    ],
-    answers=[
-        Answered(
-            "unknown-list",
-            answer(404, "not_found", "A list with id Y6nRLr does not exist."),
-            "connection",
-            request=4,
-            words="list_id",
-        ),
-        Answered(
-            "a profile that went", answer(404, "not_found", "a profile"), "rejected", request=4
-        ),
-        Answered("no-job", answer(400, "invalid", "?"), "rejected", request=1, words="invalid"),
-        Answered(
-            "cancelled",
-            Answer(200, b'{"data":{"attributes":{"status":"cancelled"}}}'),
-            "rejected",
-            request=2,
-            words="cancelled",
-        ),
-        Answered(
-            "under-way",
-            Answer(200, b'{"data":{"attributes":{"status":"queued"}}}'),
-            "retry",
-            request=2,
-        ),
-        Answered("still-missing", Answer(200, b'{"data":[]}'), "rejected", request=3, words="no"),
-        Answered("not-allowed", answer(403, "permission_denied"), "output", words="permission"),
-    ],
-    most_rows=1000,
-    rows_in=lambda request: len(json.loads(request.body)["data"]) if request.body else 0,
-)
 
 TestConforms = conformance(CASE)
 
 
-def told(settings, *changes, partner, connection=None):
-    connection = {"list_id": LIST} if connection is None else connection
-    list_id = connection.get("list_id")
-    settings = {**CASE.settings, **settings}
-    case = replace(CASE, settings=settings, connection=connection, list_id=list_id)
-    exchange = case.exchange()
-    return converse(exchange, [case.filled(one) for one in changes], partner.answer), exchange
-
-
 def test_profiles_may_be_known_by_phone():
     by_phone = Partner(KEY, LIST, key="phone_number")
-    told({"identify_by": "phone_number"}, change(ADD, identities=VISITOR), partner=by_phone)
+    CASE.delivered(
+        change(ADD, identities=VISITOR), partner=by_phone, settings={"identify_by": "phone_number"}
+    )
     assert by_phone.members(LIST) == {"+447946000000"}
 
 
 def test_a_thousand_are_looked_up_by_fifty_and_set_at_once():
     one = partner()
     changes = [change(mpid=str(n), identities={"email": f"u{n}@example.com"}) for n in range(1000)]
-    outcome, exchange = told({}, *changes, partner=one)
+    outcome, exchange = CASE.delivered(*changes, partner=one)
     assert outcome == Outcome()
     assert len(one.members(LIST)) == 1000
     assert len(exchange.yielded) == 20 + 2 + 20 + 1
@@ -183,8 +29,8 @@ def test_a_thousand_are_looked_up_by_fifty_and_set_at_once():
 
 def test_a_list_is_made_once_and_found_by_name_later():
     one = Partner(KEY)
-    told({}, BOB, partner=one, connection={})
-    told({}, change(ADD, identities=VISITOR), partner=one, connection={})
+    CASE.delivered(BOB, partner=one, connection={})
+    CASE.delivered(change(ADD, identities=VISITOR), partner=one, connection={})
     assert one.names == {"L0": "VIP customers"}
     assert one.members("L0") == {"ann@example.com", "bob@example.com"}
 
@@ -192,5 +38,5 @@ def test_a_list_is_made_once_and_found_by_name_later():
 def test_a_connection_may_have_the_list_deleted():
     one = partner()
     for _ in range(2):
-        assert told({}, change(AUDIENCE_DELETE), partner=one)[0] == Outcome()
+        assert CASE.delivered(change(AUDIENCE_DELETE), partner=one)[0] == Outcome()
     assert one.lists == {}

@@ -5,17 +5,17 @@ import pytest
 from cdp_stream.connectors.change import ADD, AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Fault, Outcome
 from cdp_stream.connectors.registry import connector_class
+from tests.connectors.cases.facebook import CASE as FACEBOOK
+from tests.connectors.cases.firehose import CASE as FIREHOSE
+from tests.connectors.cases.google_ads import CASE as GOOGLE_ADS
+from tests.connectors.cases.iterable import CASE as ITERABLE
+from tests.connectors.cases.klaviyo import CASE as KLAVIYO
+from tests.connectors.cases.mailchimp import CASE as MAILCHIMP
+from tests.connectors.cases.pinterest import CASE as PINTEREST
+from tests.connectors.cases.snapchat import CASE as SNAPCHAT
+from tests.connectors.cases.tiktok import CASE as TIKTOK
+from tests.connectors.cases.x import CASE as X
 from tests.connectors.changes import change, identity
-from tests.connectors.test_facebook import CASE as FACEBOOK
-from tests.connectors.test_firehose import CASE as FIREHOSE
-from tests.connectors.test_google_ads import CASE as GOOGLE_ADS
-from tests.connectors.test_iterable import CASE as ITERABLE
-from tests.connectors.test_klaviyo import CASE as KLAVIYO
-from tests.connectors.test_mailchimp import CASE as MAILCHIMP
-from tests.connectors.test_pinterest import CASE as PINTEREST
-from tests.connectors.test_snapchat import CASE as SNAPCHAT
-from tests.connectors.test_tiktok import CASE as TIKTOK
-from tests.connectors.test_x import CASE as X
 
 CASES = [FACEBOOK, ITERABLE, KLAVIYO, MAILCHIMP, PINTEREST, SNAPCHAT, TIKTOK]
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from cdp_stream.connectors.change import ADD, ATTRIBUTE_UPDATE, AUDIENCE_DELETE, DELETE
 from cdp_stream.connectors.exchange import Outcome
 from cdp_stream.connectors.partners.pubsub import PubSub
+from tests.connectors.cases.google_ads import TOKEN
 from tests.connectors.changes import change
 from tests.connectors.conformance import Answered, Case, Expected, Golden, conformance
-from tests.connectors.test_google_ads import TOKEN
 from tests.partners.converse import converse
 from tests.partners.google import ACCESS, CLIENT, Topic, at, refusal
 

@@ -449,7 +449,7 @@ def test_the_end_of_one_workspace_passes_over_audiences_that_are_gone():
     assert living.waits(10 * DAY + 1) == [f"-ever@{10 * DAY + 1}#0"]
 
 
-def test_a_criterion_that_flips_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
+def test_a_flip_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
     profile = Profile(
         plan_of(
             audience("shop", in_short(), workspace="short"),

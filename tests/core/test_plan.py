@@ -222,7 +222,7 @@ def test_a_first_activity_asks_audiences_that_other_workspaces_may_have_changed(
     assert ending == {"travel": ["back"], "short": ["across", "along"]}
 
 
-def test_a_first_activity_asks_audiences_that_refer_to_one_shared_with_another_workspace():
+def test_a_first_activity_asks_audiences_that_refer_to_a_shared_one():
     shared = audience("shared", did(workspace="short"))
     shared = replace(shared, workspaces=("travel", "short"))
     plan = plan_of(

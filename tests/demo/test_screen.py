@@ -100,7 +100,7 @@ def test_on_sixty_columns_names_and_numbers_are_whole_and_bars_get_the_rest() ->
         assert came.count("█") == bar
 
 
-def test_without_a_terminal_there_is_a_line_every_five_seconds_and_the_tables_at_the_end() -> None:
+def test_without_a_terminal_a_line_comes_every_five_seconds_and_tables_at_the_end() -> None:
     results, progress, clock = StringIO(), StringIO(), Clock()
     screen = PlainScreen(Console(file=results, width=100), Console(file=progress, width=100), clock)
     tally = tally_of(("buyers", "add"))

@@ -16,7 +16,7 @@ from cdp_stream.settings import Settings
 from tests.brokers.workers import records_of, running_worker
 from tests.docs.programs import programs_of
 from tests.node import packages
-from tests.schemas.test_schemas import complaints
+from tests.schemas.validation import complaints
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -4,7 +4,7 @@ import ast
 import re
 
 from cdp_stream.kafka import health
-from cdp_stream.kafka.runtime import process
+from cdp_stream.kafka.faust_adapter import serve
 from tests.docs.console import ROOT
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -28,7 +28,7 @@ def texts_of(path):
 
 
 def test_every_refusal_is_explained():
-    told = re.findall(r"^\| `([^`]+)` \|", section("What a refusal says"), re.MULTILINE)
+    told = re.findall(r"^\| `([^`]+)` \|", section("Connection errors"), re.MULTILINE)
     refusals = {
         re.split(r" ?(?:\.\.\.|\(|:|, SASL)", text)[0].strip()
         for text in texts_of(ROOT / "cdp_stream/kafka/clients/connection_errors.py")
@@ -42,7 +42,7 @@ def test_every_refusal_is_explained():
 def test_the_limits_are_those_of_the_worker():
     assert health.STUCK_AFTER_S == 60
     assert "within a minute" in section("Health")
-    assert process._DRAIN_S < 10
+    assert serve.DRAIN_S < 10
     assert "exit code 0 within 10 s" in section("Health")
 
 

@@ -324,5 +324,5 @@ def test_a_stamp_that_is_no_text_is_named_and_the_device_told_apart_without_it()
 
 
 @pytest.mark.parametrize("device", [{}, {"unknown": 1}, {"ios_advertising_id": ZEROS}])
-def test_a_device_with_a_stamp_of_which_nothing_is_known_any_more_replaces_its_earlier(device):
+def test_a_device_with_an_unknown_stamp_replaces_its_earlier_entry(device):
     assert profile_of(mp_deviceid="s", device_info=device).facts == Facts(device=("0:s", {}))

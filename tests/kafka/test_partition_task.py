@@ -6,10 +6,10 @@ import pytest
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.rows import decode_partition
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import EndSeen
 from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
-from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY, audience, did
 from tests.kafka.tasks import RED, Driven, version
@@ -174,7 +174,7 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(dr
     assert sum(one.startswith("delete red") for one in said(pieces[switch:])) == 600
 
 
-async def test_time_is_a_piece_of_its_own_before_a_tick_only_where_outputs_may_show_before_rows():
+async def test_time_is_written_before_a_tick_where_outputs_may_show_before_rows():
     driven = Driven(version(1), clock="wall")
     driven.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await driven.steps()

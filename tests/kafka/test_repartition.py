@@ -166,7 +166,7 @@ async def test_nothing_is_begun_where_topics_cannot_be_given_more_partitions(
 
 
 @pytest.mark.kafka
-async def test_what_came_by_the_old_number_is_forwarded_once_and_in_order_though_interrupted(
+async def test_input_by_the_old_number_is_forwarded_once_and_in_order_after_a_failure(
     system,
 ):
     keys = [None, *(b"%d" % n for n in range(20))]

@@ -22,7 +22,7 @@ from tests.core.accounts import DAY
 from tests.partition.records import T, sent
 from tests.partition.test_backfill import HOME, RED, counted, version
 from tests.properties.moved_system import System, catch_up
-from tests.properties.test_backfill import compare, members, profiles
+from tests.properties.partitions import compare, members, profiles
 
 FIRST = Move(100, 2, 3, (10, 20), (12, 20))
 SECOND = Move(200, 3, 4, (15, 26, 7), (15, 26, 8))
@@ -46,7 +46,7 @@ def test_sources_are_what_was_applied_between_moves_and_at_last_the_own_log():
     assert sources_of((FIRST, SECOND), 2)[-1] == Source(2, 8, OPEN, 4, 200)
 
 
-def test_what_was_before_a_move_of_which_nothing_is_known_is_sought_where_the_next_began():
+def test_history_before_an_unknown_move_is_read_from_where_the_next_move_began():
     unknown = Move(50)
     assert sources_of((unknown,), 2) == (Source(2, 0),)
     assert sources_of((unknown, FIRST), 1) == sources_of((FIRST,), 1)

@@ -203,7 +203,7 @@ def test_an_early_row_that_was_let_go_still_wakes_in_time_for_a_late_event():
     assert ids(effects) == [f"add not-bought:7:{84 * HOUR + 1}:0"]
 
 
-def test_a_late_event_finds_what_was_due_before_it_fired_whether_or_not_a_tick_came_between():
+def test_what_was_due_fires_before_a_late_event_with_or_without_a_tick_between():
     first = sent(0, 7, 0, "play")
     others = sent(1, 8, 4 * DAY)
     after = late(2, 7, 4 * DAY, 2 * DAY)
@@ -311,7 +311,7 @@ def test_before_its_first_record_a_partition_has_no_live_time():
     assert effects.late_batches == 0
 
 
-def test_a_partition_that_profiles_were_moved_to_has_live_time_before_its_first_record():
+def test_a_partition_that_received_profiles_has_live_time_before_its_first_record():
     before = {}
     deliver(before, processor(before).apply([sent(0, 7, 0, "play"), sent(1, 7, 100)]))
     time = encode_partition(PartitionState(T + END + 102, -1))

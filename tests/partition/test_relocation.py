@@ -68,7 +68,7 @@ def test_all_partitions_are_told_of_all_moves_where_the_log_was_cut():
     assert MOVED_KEY not in {key for rows in own_rows(own, SETTLED).values() for key in rows}
 
 
-def test_a_move_that_an_older_release_made_or_began_is_one_of_which_only_the_time_is_known():
+def test_of_a_move_by_an_older_release_only_the_time_is_known():
     own = {0: {PARTITION_KEY: encode_partition(PartitionState(70, 7)), MOVED_KEY: b"20"}, 1: {}}
     assert moves_after(own, SETTLED) == (Move(20), MOVED)
     begun_before = Marker.decode(b'{"before": 2, "after": 4, "phase": "remove"}')
@@ -88,7 +88,7 @@ def test_the_row_of_moves_is_read_as_it_was_written_and_no_other_is_guessed_at()
             decode_moves(damaged)
 
 
-def test_the_marker_that_is_furthest_counts_and_a_move_that_is_not_marked_everywhere_is_none():
+def test_the_furthest_marker_counts_and_a_move_not_marked_everywhere_is_none():
     marked = {REPARTITION_KEY: MOVE.encode()}
     assert begun({0: {}, 1: {}}) is None
     further = {0: {REPARTITION_KEY: SETTLED.encode()}, 1: marked}

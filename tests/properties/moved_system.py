@@ -24,7 +24,7 @@ from cdp_stream.partition.relocation import (
     time_of_all,
 )
 from cdp_stream.partition.sources import sources_of
-from tests.properties.test_backfill import Partition, Rows, Sent
+from tests.properties.partitions import Partition, Rows, Sent
 
 HALF: Final = 0.5
 Logs = list[list[Sent]]

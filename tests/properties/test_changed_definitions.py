@@ -76,7 +76,7 @@ class Live:
 @pytest.mark.timeout(900)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(case=cases())
-def test_after_a_change_of_definitions_memberships_are_those_of_a_replay_under_the_new_ones(
+def test_after_a_change_of_definitions_memberships_equal_a_replay_under_the_new(
     case: tuple[Json, Json, list[Json], int, int],
 ) -> None:
     old_file, new_file, stream, place, pace = case

@@ -19,12 +19,12 @@ from cdp_stream.definitions import load_text
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.properties.definition_strategies import definition_files
+from tests.properties.partitions import published
 from tests.properties.recount import Profile
 from tests.properties.recount_account import Account
 from tests.properties.recount_events import arrival, event_time
 from tests.properties.strategies import UNHURRIED
 from tests.properties.stream_strategies import Surroundings, batches
-from tests.properties.test_backfill import published
 from tests.properties.value_strategies import DAY
 
 Json = Any

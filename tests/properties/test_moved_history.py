@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from cdp_stream.formats.rows import OWN_ROW
 from cdp_stream.offline.replay import Replay
 from tests.properties.moved_system import System, catch_up
-from tests.properties.strategies import UNHURRIED, cases
-from tests.properties.test_backfill import (
+from tests.properties.partitions import (
     compare,
     is_in_order,
     members,
@@ -27,6 +26,7 @@ from tests.properties.test_backfill import (
     published,
     with_new_audiences,
 )
+from tests.properties.strategies import UNHURRIED, cases
 
 
 # A case that fails is made smaller for up to five minutes.

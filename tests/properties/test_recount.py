@@ -142,7 +142,7 @@ def test_a_first_batch_with_the_event_never_joins_never_did() -> None:
 # --- time ---
 
 
-def test_a_due_instant_and_an_event_at_it_are_two_evaluations_with_ordinals_counting_on() -> None:
+def test_a_due_instant_and_an_event_at_it_are_two_evaluations_with_one_count() -> None:
     rules = defined({"event": "Buy", "when": {"last": "10ms"}})
     assert told(rules, batch(custom("Buy", 0)), batch(custom("Buy", 11))) == [
         ("add", "x", 0, 0),
@@ -425,9 +425,7 @@ def test_children_need_their_parent_and_are_told_depth_first() -> None:
     ]
 
 
-def test_a_reference_keeps_the_lookback_of_the_audience_referred_to_and_a_draft_emits_nothing() -> (
-    None
-):
+def test_a_reference_keeps_the_lookback_of_its_audience_and_a_draft_emits_nothing() -> None:
     rules = defined(
         {"id": "x", "lookback": "3ms", "criteria": {"not": {"audience": "d"}}},
         {"id": "d", "lookback": "8ms", "status": "draft", "criteria": {"event": "Buy"}},

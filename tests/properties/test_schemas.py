@@ -14,8 +14,8 @@ from cdp_stream.formats.membership import members_of_change
 from tests.docs.schemas.batches import batch_schema
 from tests.docs.schemas.definitions import definitions_schema
 from tests.docs.schemas.messages import membership_change_schema
+from tests.properties.erasures import run
 from tests.properties.strategies import UNHURRIED, Json, cases
-from tests.properties.test_erasure import run
 
 DEFINITIONS = Draft7Validator(definitions_schema())
 BATCH = Draft7Validator(batch_schema())

@@ -24,8 +24,8 @@ from tests.docs.schemas.asyncapi import INTERNAL, topic_plans
 from tests.docs.schemas.documents import SCHEMAS, documents
 from tests.formats.records import IOS
 from tests.node import packages
+from tests.schemas.validation import FOLDER, complaints, validator
 
-FOLDER = ROOT / "docs/schemas"
 DEFINITIONS = ROOT / "tests/definitions"
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGES = [ROOT / "docs/definitions.md", *sorted((ROOT / "docs/criteria").glob("*.md"))]
@@ -60,14 +60,6 @@ BEYOND_A_SCHEMA = {
     "workspace-ids-twice",
     "workspaces-missing",
 }
-
-
-def validator(name):
-    return Draft7Validator(json.loads((FOLDER / f"{name}.schema.json").read_text()))
-
-
-def complaints(name, instance):
-    return [error.message for error in validator(name).iter_errors(instance)]
 
 
 def data_of(content):

@@ -21,7 +21,7 @@ from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.brokers.workers import records_of, running_worker
 from tests.node import packages
-from tests.schemas.test_schemas import complaints
+from tests.schemas.validation import complaints
 
 HERE = Path(__file__).parent
 DEFINITIONS = HERE / "definitions.yaml"

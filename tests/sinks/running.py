@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
+from tests.brokers.forked import CDP, ForkedWorker
 
 PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ class Running:
 
     settings: Settings
     directory: Path
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[ForkedWorker] = field(default_factory=list)
     definitions: list[Path] = field(default_factory=list)
 
     def define(self, text: str) -> None:
@@ -127,20 +127,22 @@ class Running:
     def flags(self) -> list[str]:
         return ["--broker", self.settings.broker, "--prefix", self.settings.prefix]
 
-    def start(self, *more: str, only: str = "sinks", **env: str) -> subprocess.Popen[bytes]:
+    def start(self, *more: str, only: str = "sinks", **env: str) -> ForkedWorker:
         number = len(self.workers)
-        command = [sys.executable, "-m", "cdp_stream", "worker", *self.flags]
-        command += [part for file in self.definitions for part in ("--definitions", str(file))]
-        command += ["--only", only, "--data-dir", str(self.directory / f"data-{number}"), *more]
+        arguments = ["worker", *self.flags]
+        arguments += [part for file in self.definitions for part in ("--definitions", str(file))]
+        arguments += ["--only", only, "--data-dir", str(self.directory / f"data-{number}"), *more]
         environment = self.environment | {
             "CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6", **env,
         }  # fmt: skip
         with (self.directory / f"worker-{number}.log").open("wb") as log:
-            worker = subprocess.Popen(command, stderr=log, stdout=log, env=environment, cwd=ROOT)
+            worker = ForkedWorker(
+                CDP, arguments, log=log.fileno(), stdout=log.fileno(), env=environment, cwd=ROOT
+            )
         self.workers.append(worker)
         return worker
 
-    def log_of(self, worker: subprocess.Popen[bytes]) -> str:
+    def log_of(self, worker: ForkedWorker) -> str:
         return (self.directory / f"worker-{self.workers.index(worker)}.log").read_text()
 
     async def cdp(self, *words: str) -> str:

@@ -19,7 +19,7 @@ from cdp_stream.sinks.http.transport import is_public
         "192.0.0.192", "192.0.0.9", "64:ff9b::a83f:8110", "nonsense", "",
     ],
 )  # fmt: skip
-def test_inside(address: str) -> None:
+def test_addresses_inside_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
@@ -35,5 +35,5 @@ def test_inside(address: str) -> None:
         "64:ff9b::101:101",
     ],
 )
-def test_outside(address: str) -> None:
+def test_addresses_outside_are_public(address: str) -> None:
     assert is_public(address)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.brokers.forked import ForkedWorker
 from tests.sinks.connectors import message
 from tests.sinks.running import Partner, Running, partner, running
 from tests.topologies.running import ended, eventually
@@ -58,7 +58,7 @@ async def have(there: Partner, count: int, within: float = 60.0) -> None:
     await eventually(enough, within=within)
 
 
-async def stopped(worker: subprocess.Popen[bytes]) -> int:
+async def stopped(worker: ForkedWorker) -> int:
     worker.send_signal(signal.SIGTERM)
     return await ended(worker, within=15)
 
@@ -165,7 +165,7 @@ async def test_a_fault_stops_the_output_and_resumption_goes_on_in_order(
         assert states == ["faulted", "running", None], "no words of it are kept"
 
 
-async def _assigned(ran: Running, worker: subprocess.Popen[bytes]) -> bool:
+async def _assigned(ran: Running, worker: ForkedWorker) -> bool:
     return '"output_partitions_assigned"' in ran.log_of(worker)
 
 
@@ -196,7 +196,7 @@ async def test_pause_and_resume_while_nothing_runs_and_while_it_does(
         assert max(Counter(there.taken).values()) == 1
 
 
-async def _logged(ran: Running, worker: subprocess.Popen[bytes], fact: str) -> bool:
+async def _logged(ran: Running, worker: ForkedWorker, fact: str) -> bool:
     return f'"{fact}"' in ran.log_of(worker)
 
 

@@ -8,20 +8,28 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.formats.rows import OWN_ROW, epoch_of
 from cdp_stream.kafka.produce import publish_lines, publisher
+from tests.brokers import forked
+from tests.brokers.forked import ForkedWorker
 from tests.topologies.replays import EVERYTHING
-from tests.topologies.running import Running, ended, eventually
+from tests.topologies.running import Running, Worker, ended, eventually
 
 CDP = Path(sys.executable).parent / "cdp"
 Found = TypeVar("Found", bound=Collection[int])
 
 
 class CdpRunning(Running):
-    """Runs `cdp worker`, with definitions from files or, without any, those that are applied."""
+    """Runs `cdp worker`, with definitions from files or, without any, those that are applied.
+
+    Attributes:
+        starts_the_command: Whether its workers are started as by an operator, and not forked.
+    """
+
+    starts_the_command: ClassVar[bool] = False
 
     def start_cdp(
         self,
@@ -29,19 +37,27 @@ class CdpRunning(Running):
         *flags: str,
         data: str | None = None,
         **variables: str,
-    ) -> subprocess.Popen[bytes]:
+    ) -> Worker:
         """Start a worker; without definitions it follows what is applied."""
         number = len(self.workers)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
         environment |= {"CDP_SESSION_TIMEOUT": "6", "CDP_REBALANCE_TIMEOUT": "6", **variables}
-        command = [
-            CDP, "worker", *(() if definitions is None else ("--definitions", definitions)),
+        arguments = [
+            "worker", *(() if definitions is None else ("--definitions", definitions)),
             "--broker", self.settings.broker, "--prefix", self.settings.prefix,
             "--data-dir", self.directory / (data or f"data-{number}"),
             "--clock", self.settings.clock, "--guarantee", self.settings.guarantee, *flags,
         ]  # fmt: skip
         with (self.directory / f"worker-{number}.log").open("wb") as log:
-            worker = subprocess.Popen(command, stderr=log, env=environment, cwd=self.directory)
+            # A library that is loaded before Python is not in a process that is forked.
+            if self.starts_the_command or "LD_PRELOAD" in environment:
+                worker: Worker = subprocess.Popen(
+                    [CDP, *arguments], stderr=log, env=environment, cwd=self.directory
+                )
+            else:
+                worker = ForkedWorker(
+                    forked.CDP, arguments, log=log.fileno(), env=environment, cwd=self.directory
+                )
         self.workers.append(worker)
         return worker
 
@@ -109,9 +125,7 @@ class CdpRunning(Running):
                 found.add(number)
         return found
 
-    async def killed_when(
-        self, worker: subprocess.Popen[bytes], asked: Callable[[], Awaitable[Found]]
-    ) -> Found:
+    async def killed_when(self, worker: Worker, asked: Callable[[], Awaitable[Found]]) -> Found:
         """Kill a worker as soon as something holds, and return what it was as the worker ended."""
         seen: list[Found] = []
 

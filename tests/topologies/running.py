@@ -20,10 +20,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
+from tests.brokers.forked import ForkedWorker
 from tests.topologies.invariants import check_invariants
 
 PARTITIONS = 4
 AnyRunning = TypeVar("AnyRunning", bound="Running")
+Worker = ForkedWorker | subprocess.Popen[bytes]
 
 
 @dataclass
@@ -36,11 +38,11 @@ class Running:
 
     settings: Settings
     directory: Path
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
     partitions: int = PARTITIONS
     keeps_invariants: ClassVar[bool] = True
 
-    def start_worker(self, **flags: object) -> subprocess.Popen[bytes]:
+    def start_worker(self, **flags: object) -> Worker:
         number = len(self.workers)
         given = {
             "broker": self.settings.broker,
@@ -54,20 +56,20 @@ class Running:
         if self.settings.guarantee != Settings().guarantee:
             given.setdefault("guarantee", self.settings.guarantee)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CDP_")}
+        arguments = [f"{name}={value}" for name, value in given.items()]
         with (self.directory / f"worker-{number}.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "tests.kafka.counting_worker",
-                 *(f"{name}={value}" for name, value in given.items())],
-                stderr=log, env=environment, cwd=Path(__file__).parents[2],
+            worker = ForkedWorker(
+                "tests.kafka.counting_worker", arguments, log=log.fileno(), env=environment,
+                cwd=self.directory,
             )  # fmt: skip
         self.workers.append(worker)
         return worker
 
-    def log_of(self, worker: subprocess.Popen[bytes]) -> str:
+    def log_of(self, worker: Worker) -> str:
         number = self.workers.index(worker)
         return (self.directory / f"worker-{number}.log").read_text()
 
-    def facts(self, worker: subprocess.Popen[bytes], name: str | None = None) -> list[Any]:
+    def facts(self, worker: Worker, name: str | None = None) -> list[Any]:
         """The facts in a worker's log, or those of one name."""
         # A line that is being written is a fact of the next look.
         lines = [line for line in self.log_of(worker).splitlines(keepends=True)
@@ -198,12 +200,12 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float 
             await asyncio.sleep(0.1)
 
 
-async def ended(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> int:
+async def ended(worker: Worker, *, within: float = 30.0) -> int:
     """The exit code of a worker that is to end by itself."""
     return await asyncio.to_thread(worker.wait, within)
 
 
-async def stop(worker: subprocess.Popen[bytes], *, within: float = 30.0) -> None:
+async def stop(worker: Worker, *, within: float = 30.0) -> None:
     """End a worker as an operator does."""
     worker.send_signal(signal.SIGTERM)
     assert await ended(worker, within=within) == 0

@@ -16,7 +16,12 @@ from tests.topologies.running import ended, eventually, workers_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-ran = workers_on("kafka_broker", CdpRunning, partitions=32, clock="stream")
+
+class Measured(CdpRunning):
+    starts_the_command = True
+
+
+ran = workers_on("kafka_broker", Measured, partitions=32, clock="stream")
 
 PROFILES = 180
 START = 1_700_000_000_000

@@ -166,7 +166,7 @@ class PartitionTask:
             return self._step_to(wanted)
         if not self._rollout.can_evaluate():
             return False
-        worked = self._fire_to is None and not self.holds_records and self._apply()
+        worked = self._fire_to is None and not self.waits_for_history and self._apply()
         worked = self._tick() or worked
         return self._migrate() or worked
 
@@ -264,9 +264,9 @@ class PartitionTask:
     # -- backfill --------------------------------------------------------------------------------
 
     @property
-    def holds_records(self) -> bool:
+    def waits_for_history(self) -> bool:
         """Whether live records wait for the end of the partition's backfill."""
-        return self._backfill.holds_records
+        return self._backfill.pauses_records
 
     def read_history(self) -> bool:
         """Go on with the partition's backfill for a few ms; returns whether there was work."""
@@ -299,7 +299,7 @@ class PartitionTask:
         """
         if self._is_switching or self.committer.failed or self._rollout.wanted() is not None:
             return False
-        return self.holds_records or self._rollout.is_prepared(None)
+        return self.waits_for_history or self._rollout.is_prepared(None)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ def test_with_newest_times_equals_two_comes_and_goes_and_comes_back():
     assert [leaf.holds(row, at) for at in (11, 12, 13, 14)] == [False, True, True, False]
 
 
-def test_with_newest_times_between_two_and_four_goes_above_earlier_than_it_would_have_gone_below():
+def test_with_newest_times_a_count_goes_above_before_it_would_have_gone_below():
     leaf = NewestTimes("s", "w", LAST_TEN, 2, 4)
     row, flips = recorded(leaf, (1, 1), (2, 2), (3, 3), (4, 4), (5, 5))
     assert flips == [False, True, False, False, True]

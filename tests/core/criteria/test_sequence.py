@@ -130,7 +130,7 @@ def test_a_late_first_event_makes_a_chain_only_while_it_is_in_the_window():
     assert not leaf.holds(row, at)
 
 
-def test_times_up_to_the_start_of_the_newest_chain_are_dropped_and_later_ones_ignored():
+def test_times_up_to_the_start_of_the_newest_chain_are_dropped_later_ones_ignored():
     leaf = sequence()
     row, _ = told(leaf, "A@100", "B@101", "A@104", "B@106", "A@107", "A@102", "B@103")
     (state,) = row.slots.values()
@@ -168,7 +168,7 @@ def test_without_a_bound_a_chain_holds_for_ever_and_nothing_more_is_kept():
     assert leaf.next_due(row, at) == FOREVER
 
 
-def test_a_window_that_ended_some_time_ago_is_entered_by_the_last_event_and_left_by_the_first():
+def test_a_past_window_is_entered_by_the_last_event_and_left_by_the_first():
     leaf = sequence(windows=(AGO,))
     row, at = told(leaf, "A@100", "B@103")
     assert not leaf.holds(row, 107)
@@ -177,7 +177,7 @@ def test_a_window_that_ended_some_time_ago_is_entered_by_the_last_event_and_left
     assert leaf.next_due(row, 107) == 108
 
 
-def test_in_a_window_that_ended_some_time_ago_a_newer_chain_takes_over_once_it_has_entered():
+def test_in_a_past_window_a_newer_chain_takes_over_once_it_has_entered():
     leaf = sequence(windows=(AGO,))
     row, at = told(leaf, "A@100", "B@103", "A@110", "B@112")
     assert ends(leaf, row, at) == [131]
@@ -188,7 +188,7 @@ def test_in_a_window_that_ended_some_time_ago_a_newer_chain_takes_over_once_it_h
     assert ends(leaf, row, 117) == [131]
 
 
-def test_in_a_window_that_ended_some_time_ago_the_newest_chain_that_has_entered_is_kept():
+def test_in_a_past_window_the_newest_chain_that_has_entered_is_kept():
     leaf = sequence(windows=(AGO,))
     row, _ = told(leaf, "A@100", "B@101", "A@103", "B@104")
     leaf.memories[0].prune(row, 110)

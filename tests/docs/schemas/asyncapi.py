@@ -89,14 +89,14 @@ _MESSAGES: Final[dict[str, dict[str, Schema]]] = {
         }
     },
     "faults": {
-        "standing": {
+        "state": {
             "summary": "The state of an output or a connection.",
             "payload": "fault",
             "key": _TEXT | {"description": "The connection's id, else the output's."},
         }
     },
     f"output.{_OUTPUT}": {
-        "told": {"summary": "One message.", "payload": "output-message", "key": _TEXT}
+        "message": {"summary": "One message.", "payload": "output-message", "key": _TEXT}
     },
     f"output.{_OUTPUT}.rejected": {
         "rejected": {

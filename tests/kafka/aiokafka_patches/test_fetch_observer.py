@@ -13,8 +13,11 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S, FetchObserver
-from cdp_stream.kafka.runtime.partition_time import EndSeen
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import (
+    BELIEVED_AFTER_S,
+    EndSeen,
+    FetchObserver,
+)
 
 EVENTS = ("events", 0)
 LEADER_NOT_AVAILABLE = 5
@@ -120,7 +123,7 @@ async def test_a_broker_that_gives_its_end_too_low_is_believed_by_its_fetch(brok
     assert broker.observer.ends[EVENTS].end == 7
 
 
-async def test_a_leader_that_is_lost_before_it_confirms_proves_no_end_and_the_next_is_asked(broker):
+async def test_a_leader_lost_before_it_confirms_proves_no_end_and_the_next_is_asked(broker):
     broker.meanwhile = lambda: setattr(broker, "end", None)
     await fetch(broker, 7, highwater=7)
     assert broker.observer.ends == {}
@@ -221,7 +224,7 @@ def test_drained_records_are_returned_with_no_await_after_the_draining():
     assert after.index("return drained") < after.index("await asyncio.wait")
 
 
-def test_every_fetch_goes_through_the_clients_send_and_the_consumer_keeps_these_fields():
+def test_each_fetch_uses_the_clients_send_and_the_consumer_has_these_fields():
     assert "await self._client.send(node_id, request)" in source(
         fetcher.Fetcher._proc_fetch_request
     )

@@ -50,9 +50,7 @@ async def looked_at(app, caplog):
 
 
 @pytest.mark.kafka
-async def test_an_idle_worker_reports_nothing_and_an_input_that_is_not_fetched_is_reported_once(
-    app, caplog
-):
+async def test_an_idle_worker_reports_nothing_and_input_not_fetched_is_reported_once(app, caplog):
     async def has_been_idle():
         return time.monotonic() - app.consumer._thread.time_started > 2 * PATIENCE_S
 
