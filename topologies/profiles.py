@@ -49,7 +49,7 @@ def create_app(
     app.metrics = metrics or Metrics()
     changelog = settings.topic("profiles-changelog")
     ChangelogTable(app, name="profiles", changelog=changelog, partitions=partitions)
-    app.hosting = Assignment(
+    app.assignment = Assignment(
         app, processor_factory, settings=settings, metrics=app.metrics, definitions=definitions,
         store=_store(settings, lambda: app.consumer.observer.lease_ms),
     )  # fmt: skip

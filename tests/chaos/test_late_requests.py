@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.commit.partition_producer import FencedError
+from cdp_stream.kafka.repartition import stopped_system
 from cdp_stream.kafka.repartition.moved_input import forward
-from cdp_stream.kafka.repartition.repartition import stopped_system
 from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings

@@ -9,7 +9,7 @@ from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 
 
 def app(*, ready=True, holds_lease=True):
-    return SimpleNamespace(hosting=SimpleNamespace(ready=ready), holds_lease=holds_lease)
+    return SimpleNamespace(assignment=SimpleNamespace(ready=ready), holds_lease=holds_lease)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_it_is_told_once_that_it_is_lost_and_once_that_it_is_back(told):
         now[0] += 10
     assert (contact.is_lost, told()) == (True, [("broker_lost", None)])
     # On its return the group gives out partitions anew, which takes a moment.
-    apps[1].hosting.ready = False
+    apps[1].assignment.ready = False
     contact.look()
     assert contact.is_lost
     apps[1].holds_lease = True

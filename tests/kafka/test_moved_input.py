@@ -12,8 +12,8 @@ from cdp_stream.kafka.clients.admin import started_admin
 from cdp_stream.kafka.commit.record_writer import send_records
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.kafka.repartition import stopped_system
 from cdp_stream.kafka.repartition.moved_input import by_place, forward
-from cdp_stream.kafka.repartition.repartition import stopped_system
 from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.relocation import FORWARD, Marker

@@ -69,7 +69,7 @@ class AtLeastOnceWriter:
                 topic = self._topics.rejected
                 await asyncio.gather(*await send_records(producer, topic, partition, again))
         rows, topic = effects.rows.items(), self._topics.changelog
-        # The last row says up to which offset all are complete: it must not follow a refused one.
+        # The last row has the offset up to which all are complete: none before it may be missing.
         batches = await send_pairs(producer, topic, partition, rows, one_by_one=True)
         await asyncio.gather(*batches)
         if next_offset is not None:
@@ -77,7 +77,7 @@ class AtLeastOnceWriter:
         return self._reached(batches, len(rows))
 
     async def settle(self) -> None:
-        """Nothing to do: what comes twice is told by its id."""
+        """Nothing to do: a message that comes twice has the same id."""
 
     async def abort(self) -> None:
         """Nothing to do: what was sent stays."""

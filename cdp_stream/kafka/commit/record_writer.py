@@ -131,7 +131,7 @@ def reached(batches: Sequence[asyncio.Future[Any]], rows: int) -> int:
 
     Returns:
         The offset behind the last row; behind the first of the last batch, when there are several;
-        -1 when the broker did not say.
+        -1 when the broker did not give any.
     """
     offset: int = batches[-1].result().offset if batches else -1
     return offset if offset < 0 else offset + (rows if len(batches) == 1 else 1)
@@ -165,10 +165,10 @@ async def send_effects(
 
 
 def _by_output(
-    told: Iterable[tuple[str, bytes, bytes]],
+    messages: Iterable[tuple[str, bytes, bytes]],
 ) -> dict[str, list[tuple[bytes, bytes | None]]]:
     found: dict[str, list[tuple[bytes, bytes | None]]] = {}
-    for output, key, value in told:
+    for output, key, value in messages:
         found.setdefault(output, []).append((key, value))
     return found
 
@@ -176,7 +176,7 @@ def _by_output(
 def without_value(record: Rejected) -> Rejected:
     """A rejected record that the broker refused as too large, as it goes out instead.
 
-    The input topic took it, compressed or under a higher limit; its headers say where.
+    The input topic took it, compressed or under a higher limit; its headers have its place there.
     """
     key, value, headers = record
     return key, None, [*headers, ("value_bytes", str(len(value or b"")).encode())]

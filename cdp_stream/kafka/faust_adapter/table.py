@@ -2,7 +2,7 @@
 
 To Faust the rows are a table, so that it assigns their changelog together with the input, and
 waits for its recovery before records flow. It neither keeps nor restores a row: the recovery asks
-the hosting to (``kafka/recovery/profile_rows.py``).
+the assignment to (``kafka/recovery/profile_rows.py``).
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class ChangelogTable(faust.Table):
 
 
 class BulkRecovery(Recovery):
-    """Faust's recovery service, with the reading done by the hosting.
+    """Faust's recovery service, with the reading done by the assignment.
 
     Its state machine stays: started by each assignment, given up when another one comes, streams
     resumed at the end. What it would count and seek is skipped (``recovery/restore.py`` says why).
@@ -62,7 +62,7 @@ class BulkRecovery(Recovery):
         return
 
     async def _resume_streams(self, generation_id: int = 0) -> None:
-        """An app without tables: its hosting is told of its partitions all the same."""
+        """An app without tables restores its partitions too."""
         await self.on_recovery_completed(generation_id)
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
@@ -71,9 +71,9 @@ class BulkRecovery(Recovery):
         consumer = app.consumer
         app.in_recovery = True
         partitions = {tp.partition for tp in self.active_tps or consumer.assignment()}
-        held = await app.hosting.restore(partitions, generation_id)
-        if not held or app.consumer_generation_id != generation_id:
-            return  # another rebalance is on its way, and brings another recovery
+        ready = await app.assignment.restore(partitions, generation_id)
+        if not ready or app.consumer_generation_id != generation_id:
+            return  # another rebalance follows, with another recovery
         self._set_recovery_ended()
         inputs = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
         app.flow_control.resume()

@@ -33,14 +33,13 @@ from cdp_stream.partition.sources import Laid
 __all__ = ["HistoryReader", "Start", "Taken", "Wanted"]
 
 _AHEAD_BYTES = 4 * 1024 * 1024
-"""No more is read ahead, however much room there is."""
+"""No more is read ahead, however much memory is free."""
 _FETCH_BYTES = 512 * 1024
 """Unpacked at once, between two slices of live records: about 3 ms."""
 _POLL_MS = 500
 _RETRY_S = 2.0
 _CUT_OFF_S = 30.0
-"""So long a partition must tell of an end before one that it had; a new leader may do so briefly.
-"""
+"""For so long a partition must end before an end that it had; with a new leader it may, briefly."""
 
 
 @dataclass(frozen=True, slots=True)

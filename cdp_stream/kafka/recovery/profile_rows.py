@@ -83,7 +83,7 @@ class ProfileRows:
     async def revive(
         self, partition: int, create: Callable[[int], ProfileProcessor]
     ) -> ProfileProcessor:
-        """A partition's processor, with what its rows say.
+        """A partition's processor, restored from its rows.
 
         It reads them all, and damage that shows only now is mended too.
 

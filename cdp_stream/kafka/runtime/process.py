@@ -115,7 +115,7 @@ async def _run(
     metrics = Metrics()
     contact = BrokerContact(lambda: apps)
     health = Health(
-        lambda: bool(apps) and apps[0].hosting.ready,
+        lambda: bool(apps) and apps[0].assignment.ready,
         broker_lost=lambda: contact.is_lost,
         sinks=None if companion is None else lambda: companion.is_up,
     )
@@ -127,7 +127,7 @@ async def _run(
 
     def wake_up() -> None:
         for app in apps:
-            app.hosting.wake_up()
+            app.assignment.wake_up()
 
     beat = asyncio.create_task(health.beat())
     watch = asyncio.create_task(contact.watch())
