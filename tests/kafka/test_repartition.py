@@ -28,7 +28,7 @@ from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.relocation import BEGIN, Marker
 from cdp_stream.settings import Settings
-from tests.partition.test_relocation import in_force
+from tests.partition.relocated import in_force
 
 BEFORE, AFTER = 1, 2
 
