@@ -79,8 +79,12 @@ async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changel
     await profiles.restore([0, 1])
     await changelog.write(1, [(b"2", None)])  # by whoever took it over from us
     clock.now += HOUR
+    await profiles.refresh(clock.now - HOUR)  # the coordinator last answered an hour ago
+    assert store.aging().keys() == {0, 1}
     nobody = ProfileRows(store, {"bootstrap_servers": "127.0.0.1:1"}, changelog.topic)
     await nobody.refresh(clock.now)
+    assert store.aging().keys() == {0, 1}
+    await profiles.refresh(None)
     assert store.aging().keys() == {0, 1}
     await profiles.refresh(clock.now)
     assert store.aging().keys() == {1}

@@ -106,15 +106,18 @@ class ProfileRows:
             raise _damaged_again(error) from error
         return processor
 
-    async def refresh(self, held_ms: int) -> None:
+    async def refresh(self, held_ms: int | None) -> None:
         """Let rows that have not changed for an hour count as fresh, if they are the changelog's.
 
         Whoever took a partition over, unnoticed by a worker that is cut off, may have deleted rows.
-        Compaction forgets that in time; rows that look fresh would come back then.
+        Compaction forgets that in time; rows that look fresh would come back then. So such a worker
+        refreshes none, and others are as fresh as the last answer of the group's coordinator.
 
         Args:
-            held_ms: When it was last certain that the partitions are this worker's, epoch ms.
+            held_ms: When that answer was asked for, epoch ms; ``None`` where the worker is cut off.
         """
+        if held_ms is None:
+            return
         aging = self.store.aging()
         behind: set[int] = set()
         try:

@@ -187,8 +187,8 @@ class Assignment:
     async def _tidy_rows(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_S)
-            if self._app.holds_lease:
-                await self._rows.refresh(self._app.consumer.observer.lease_ms)
+            held_ms = self._app.consumer.observer.lease_ms
+            await self._rows.refresh(held_ms if self._app.holds_lease else None)
             self._rows.store.tidy()
 
     # -- assigning and giving up -----------------------------------------------------------------
