@@ -76,12 +76,12 @@ async def test_records_of_an_older_seek_and_those_after_a_release_are_dropped(dr
 async def test_fetching_is_paused_while_too_much_waits(driven):
     share = driven.context.waiting.share()
     driven.brings(*(sent(n, n, 0, "play", text="x" * 10_000) for n in range(share // 10_000)))
-    assert driven.context.consumer.paused == {("cdp.events", 0)}
+    assert driven.context.app.consumer.paused == {("cdp.events", 0)}
     assert driven.task.is_ready
     driven.task.step()
-    assert driven.context.consumer.paused == {("cdp.events", 0)}
+    assert driven.context.app.consumer.paused == {("cdp.events", 0)}
     await driven.steps()
-    assert driven.context.consumer.paused == set()
+    assert driven.context.app.consumer.paused == set()
 
 
 async def test_nothing_is_done_at_a_position_that_the_broker_does_not_have(driven):
