@@ -99,7 +99,7 @@ class DefinitionRollout:
         active: what is in force.
         backfills: the rows of backfills.
         profiles: the rows of profiles.
-        sizes: counts the members of audiences.
+        sizes: the sizes of audiences.
         encoder: writes messages.
     """
 
@@ -120,10 +120,10 @@ class DefinitionRollout:
         self._prepared: DefinitionSwitch | None = None
 
     def restore(self, record: PartitionDefinitions | None, mpids: Collection[int]) -> None:
-        """Go on from what the partition's rows say.
+        """Go on from the partition's rows.
 
         Args:
-            record: what `~definitions` says; None where there is none.
+            record: the row `~definitions`; None where there is none.
             mpids: whose rows there are.
         """
         self._active.restore(record)
@@ -333,7 +333,7 @@ class DefinitionRollout:
         size = counted = 0
         active, profiles = self._active, self._profiles
         decoded, store = profiles.decoded, profiles.store
-        profiles.let_go_outdated()
+        profiles.evict_outdated()
         waiting = self._queue.take(limit)[::-1]
         while waiting and size < SLICE_BYTES:
             mpid = waiting.pop()

@@ -25,7 +25,7 @@ class Delivered:
         self.settings = settings
         self.positions = []
         topic = settings.topic
-        self.room = MemoryBudget(1_000_000)
+        self.budget = MemoryBudget(1_000_000)
         self.lane = AtLeastOnceLane(
             lambda: producer,
             OutputTopics(
@@ -35,7 +35,7 @@ class Delivered:
             ),
             1,
             advance=self.positions.append, freed=lambda: None,
-            confirm=lambda writes, position: None, room=self.room,
+            confirm=lambda writes, position: None, budget=self.budget,
         )  # fmt: skip
 
     async def read(self, suffix):
@@ -118,13 +118,13 @@ async def test_the_largest_message_of_an_output_fits_into_a_topic_at_its_default
 
 async def test_a_failed_delivery_moves_no_position_and_is_told(delivered):
     delivered.lane.submit(Effects(memberships=[(b"k", b"v")]), 1)
-    assert (delivered.room.taken, delivered.lane.has_room) == (1, True)
+    assert (delivered.budget.used, delivered.lane.has_room) == (1, True)
     delivered.lane.submit(Effects(rows={b"too-large": b"y" * 17_000_000}), 2)
-    assert (delivered.room.taken, delivered.lane.has_room) == (17_000_001, False)
+    assert (delivered.budget.used, delivered.lane.has_room) == (17_000_001, False)
     delivered.lane.submit(Effects(rows={b"after": b"z"}), 3)
     await delivered.lane.drain()
     await asyncio.sleep(0)
-    assert delivered.room.taken == 0
+    assert delivered.budget.used == 0
     failure = delivered.lane.failure
     assert isinstance(failure, BrokerError)
     assert delivered.positions == [1]

@@ -34,11 +34,11 @@ class Transactions:
         pass
 
 
-def lane(room, freed=lambda: None):
+def lane(budget, freed=lambda: None):
     made = Transactions()
     return made, ExactlyOnceLane(
         made, TOPICS, 0, committed=lambda offset: None, freed=freed,
-        confirm=lambda writes, position: None, room=room,
+        confirm=lambda writes, position: None, budget=budget,
     )  # fmt: skip
 
 
@@ -47,54 +47,54 @@ def piece(size):
 
 
 async def test_one_large_piece_leaves_no_room_to_any_lane_until_it_is_committed():
-    room = MemoryBudget(1_000)
-    first, other = lane(room), lane(room)
+    budget = MemoryBudget(1_000)
+    first, other = lane(budget), lane(budget)
     first[1].submit(piece(499), 1)
-    assert (room.taken, other[1].has_room) == (998, True)
+    assert (budget.used, other[1].has_room) == (998, True)
     other[1].submit(piece(499), 1)
     assert (first[1].has_room, other[1].has_room) == (False, False)
     assert first[0].ended == []
     other[0].may_end.set()
     await other[1].drain()
-    assert (room.taken, first[1].has_room, first[1].is_idle) == (998, True, False)
+    assert (budget.used, first[1].has_room, first[1].is_idle) == (998, True, False)
     first[0].may_end.set()
     await first[1].drain()
-    assert (room.taken, first[0].ended) == (0, [1])
+    assert (budget.used, first[0].ended) == (0, [1])
 
 
 def test_a_lane_at_least_once_has_no_room_while_others_take_it_all():
-    room = MemoryBudget(1_000)
+    budget = MemoryBudget(1_000)
     made = AtLeastOnceLane(
         lambda: None, TOPICS, 0, advance=lambda offset: None,
-        freed=lambda: None, confirm=lambda writes, position: None, room=room,
+        freed=lambda: None, confirm=lambda writes, position: None, budget=budget,
     )  # fmt: skip
-    room.take(999)
+    budget.reserve(999)
     assert made.has_room
-    room.take(1)
+    budget.reserve(1)
     assert not made.has_room
-    room.give_back(1)
+    budget.release(1)
     assert made.has_room
 
 
 async def test_what_failed_or_was_given_up_takes_no_room():
-    room = MemoryBudget(1_000)
-    transactions, failing = lane(room)
+    budget = MemoryBudget(1_000)
+    transactions, failing = lane(budget)
     failing.submit(piece(499), None)
     await asyncio.sleep(0)
     failing.submit(piece(499), 2)
     transactions.may_end.set()
     await failing.drain()
-    assert (room.taken, failing.failed, failing.has_room) == (0, True, False)
-    _, closed = lane(room)
+    assert (budget.used, failing.failed, failing.has_room) == (0, True, False)
+    _, closed = lane(budget)
     closed.submit(piece(499), 1)
     await asyncio.sleep(0)
     closed.submit(piece(499), 2)
     await closed.close()
-    assert room.taken == 0
+    assert budget.used == 0
 
 
 async def test_a_piece_that_comes_as_the_last_ends_is_delivered_too():
-    room = MemoryBudget(1_000)
+    budget = MemoryBudget(1_000)
     came = []
 
     def freed():
@@ -102,7 +102,7 @@ async def test_a_piece_that_comes_as_the_last_ends_is_delivered_too():
         if transactions.ended == [1] and not came:
             came.append(made.submit(piece(1), 2))
 
-    transactions, made = lane(room)
+    transactions, made = lane(budget)
     transactions.may_end.set()
     original = transactions.transact
 
@@ -113,4 +113,4 @@ async def test_a_piece_that_comes_as_the_last_ends_is_delivered_too():
     transactions.transact = transact
     made.submit(piece(1), 1)
     await made.drain()
-    assert (came, transactions.ended, room.taken, made.is_idle) == ([None], [1, 2], 0, True)
+    assert (came, transactions.ended, budget.used, made.is_idle) == ([None], [1, 2], 0, True)

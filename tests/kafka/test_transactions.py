@@ -76,11 +76,11 @@ class Owner:
             partition.client, f"{partition.settings.group_id}-1", partition.source,
             targets=topics.names, membership=lambda: membership, metrics=metrics,
         )  # fmt: skip
-        self.room = MemoryBudget(1_000_000)
+        self.budget = MemoryBudget(1_000_000)
         self.lane = ExactlyOnceLane(
             self.producer, topics, 1, committed=self.positions.append,
             freed=lambda: None,
-            confirm=lambda *told: self.confirmed.append(told), room=self.room,
+            confirm=lambda *told: self.confirmed.append(told), budget=self.budget,
         )  # fmt: skip
 
     async def submit(self, *pieces):
@@ -88,7 +88,7 @@ class Owner:
             self.lane.submit(effects, next_offset)
         async with asyncio.timeout(60):
             await self.lane.drain()
-        assert self.room.taken == 0
+        assert self.budget.used == 0
 
     def ended(self, outcome):
         return self.metrics.registry.get_sample_value(

@@ -72,7 +72,7 @@ class Place:
 class Sink:
     """One output's intake and pipeline, of partitions that a test fills."""
 
-    room: MemoryBudget
+    budget: MemoryBudget
     place: Place
     assignment: Assignment
     delivery_settings: DeliverySettings
@@ -81,10 +81,10 @@ class Sink:
     @classmethod
     async def of(cls, *progress: Progress) -> Sink:
         made = cls()
-        made.room, made.place = MemoryBudget(), Place()
+        made.budget, made.place = MemoryBudget(), Place()
         made.faults: list[tuple[Fault, Mapping[str, Any]]] = []
         connector = Quick("out", PostSettings(url="https://partner.example"))
-        of = context(made.place, connector=connector, waiting=made.room)
+        of = context(made.place, connector=connector, waiting=made.budget)
         made.app, made.assignment = of.app, await assignment(of, *progress)
         for partition in made.assignment.partitions.values():
             partition.epoch = 1
@@ -133,7 +133,7 @@ async def test_a_partition_is_not_fetched_while_more_than_its_share_waits() -> N
     sink = Sink(Progress(0, None, ()), Progress(0, None, ()))
     held = sink.partitions.held[0]
     sink.fill(0, 1, [b"x" * 250])
-    sink.room.size = 4 * held.waiting_bytes
+    sink.budget.size = 4 * held.waiting_bytes
     for offset in (2, 3, 4):
         sink.fill(0, offset, [b"x" * 250])
     assert sink.paused == []
@@ -158,7 +158,7 @@ async def test_partitions_are_served_in_turn_while_there_is_little_room() -> Non
 
 async def test_a_partition_is_not_fetched_while_what_waits_takes_more_than_its_share() -> None:
     sink = await Sink.of(Progress(0, None, ()))
-    sink.room.size = 100_000
+    sink.budget.size = 100_000
     sink.fill(0, 0, [message(n, mpid=1) for n in range(100)])
     assert not sink.app.paused
     sink.fill(0, 100, [message(n, mpid=1) for n in range(100, SLICE)])

@@ -114,23 +114,23 @@ class Row:
         told_at: an instant later than the clock, epoch ms, at which changes were emitted already
             (by a definition, that is told at its own instant); `NEVER` for none.
         told: how many were.
-        held: bytes of memory that whoever keeps the row counts for it; 0 until it is counted.
+        memory: bytes of memory that a cache counts for it; 0 until it is counted.
         sized: the weight when it was counted.
         sent: instant -> connection -> how many messages of its own it had of the profile at that
             instant; of an instant before the clock that means nothing any more.
     """
 
     __slots__ = (
-        "batch_ids", "clock", "cold", "due", "epoch", "event_ids", "held", "identities", "members",
-        "mpid", "opt_out", "ordinal", "position", "sent", "sized", "slots", "spaces", "told",
-        "told_at", "variants", "weight",
+        "batch_ids", "clock", "cold", "due", "epoch", "event_ids", "identities", "members",
+        "memory", "mpid", "opt_out", "ordinal", "position", "sent", "sized", "slots", "spaces",
+        "told", "told_at", "variants", "weight",
     )  # fmt: skip
 
     def __init__(self, mpid: int, epoch: int = 0) -> None:
         self.mpid = mpid
         self.epoch = epoch
         self.position = -1
-        self.held = 0
+        self.memory = 0
         self.sized = 0
         self.clear()
 

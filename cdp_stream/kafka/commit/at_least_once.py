@@ -55,7 +55,7 @@ class AtLeastOnceLane:
         advance: Called with the next input offset once all below it is durable.
         freed: Called whenever a piece is done, or has failed.
         confirm: Called as the rows of a piece are in the changelog.
-        room: Memory for what is on its way, of all partitions together.
+        budget: Memory for what is on its way, of all partitions together.
 
     Attributes:
         failed: Whether a delivery has failed; nothing moves after that.
@@ -73,9 +73,9 @@ class AtLeastOnceLane:
         advance: Callable[[int], None],
         freed: Callable[[], None],
         confirm: Confirm,
-        room: MemoryBudget,
+        budget: MemoryBudget,
     ) -> None:
-        self._room = room
+        self._budget = budget
         self._producer = producer
         self._topics = topics
         self._partition = partition
@@ -97,7 +97,7 @@ class AtLeastOnceLane:
     @property
     def has_room(self) -> bool:
         """Whether another piece may be submitted now."""
-        return not self.failed and len(self._tasks) < MAX_IN_FLIGHT and not self._room.is_full
+        return not self.failed and len(self._tasks) < MAX_IN_FLIGHT and not self._budget.is_full
 
     async def open(self) -> None:
         """Nothing to do: the worker's producer runs."""
@@ -117,7 +117,7 @@ class AtLeastOnceLane:
         self._last = piece
         task = asyncio.create_task(self._deliver(piece, previous, effects, next_offset, barrier))
         self._tasks[task] = effects.size
-        self._room.take(effects.size)
+        self._budget.reserve(effects.size)
         task.add_done_callback(self._finished)
 
     async def drain(self) -> None:
@@ -126,7 +126,7 @@ class AtLeastOnceLane:
             await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._room.give_back(self._tasks.pop(task))
+        self._budget.release(self._tasks.pop(task))
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed = True
             for waiting in self._tasks:

@@ -50,9 +50,9 @@ class ExactlyOnceLane:
         topics: Where effects go.
         partition: The partition number, the same in all of them.
         committed: Called with the next input offset once it is committed.
-        freed: Called whenever there is room again, or a transaction has failed.
+        freed: Called whenever there is memory again, or a transaction has failed.
         confirm: Called as the rows of pieces are in the changelog, for good.
-        room: Memory for what is on its way, of all partitions together.
+        budget: Memory for what is on its way, of all partitions together.
 
     Attributes:
         failed: Whether a transaction has failed, or this was closed; nothing moves after that.
@@ -70,9 +70,9 @@ class ExactlyOnceLane:
         committed: Callable[[int], None],
         freed: Callable[[], None],
         confirm: Confirm,
-        room: MemoryBudget,
+        budget: MemoryBudget,
     ) -> None:
-        self._room = room
+        self._budget = budget
         self._taken = 0
         self._producer = producer
         self._topics = topics
@@ -93,7 +93,7 @@ class ExactlyOnceLane:
     @property
     def has_room(self) -> bool:
         """Whether another piece may be submitted now."""
-        return not self.failed and len(self._waiting) < MAX_WAITING and not self._room.is_full
+        return not self.failed and len(self._waiting) < MAX_WAITING and not self._budget.is_full
 
     async def open(self) -> None:
         """Fence the partition's last owner, and settle what it left open.
@@ -112,7 +112,7 @@ class ExactlyOnceLane:
             barrier: It is a transaction of its own, which nothing else may share.
         """
         size = effects.size
-        self._room.take(size)
+        self._budget.reserve(size)
         self._taken += size
         self._waiting.append(_Piece(effects, next_offset, barrier, size))
         if self._task is None:
@@ -138,7 +138,7 @@ class ExactlyOnceLane:
         self._task.add_done_callback(self._finished)
 
     def _give_back(self, size: int) -> None:
-        self._room.give_back(size)
+        self._budget.release(size)
         self._taken -= size
 
     def _finished(self, task: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 
 from cdp_stream.formats.backfill_rows import OPEN, Source
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 
 __all__ = ["Start", "Wanted", "find_start", "go_on_at"]
 
@@ -38,7 +38,7 @@ class Start:
     """Where reading begins.
 
     Attributes:
-        offset: of the first record, in the sources laid end to end.
+        offset: of the first record, in the sources joined end to end.
         log_is_shorter: whether the log began later than asked for; what was before is gone.
     """
 
@@ -46,7 +46,9 @@ class Start:
     log_is_shorter: bool
 
 
-async def find_start(consumer: AIOKafkaConsumer, topic: str, wanted: Wanted) -> tuple[Laid, Start]:
+async def find_start(
+    consumer: AIOKafkaConsumer, topic: str, wanted: Wanted
+) -> tuple[JoinedLog, Start]:
     """Find out what there is to read of a log: what is left of the sources, and where it begins."""
     sources, since = wanted.sources, wanted.since
     tps = [TopicPartition(topic, source.partition) for source in sources]
@@ -70,16 +72,18 @@ async def find_start(consumer: AIOKafkaConsumer, topic: str, wanted: Wanted) -> 
         elif source.partitions:
             left.append(source._replace(first=max(source.first, min(first, wanted.live))))
         else:
-            return Laid([source]), Start(first, is_shorter)
-    laid = Laid(left)
-    return laid, Start(laid.first, is_shorter)
+            return JoinedLog([source]), Start(first, is_shorter)
+    history = JoinedLog(left)
+    return history, Start(history.first, is_shorter)
 
 
-async def go_on_at(consumer: AIOKafkaConsumer, topic: str, laid: Laid, offset: int) -> Start:
+async def go_on_at(
+    consumer: AIOKafkaConsumer, topic: str, history: JoinedLog, offset: int
+) -> Start:
     """Go on at an offset, or at the next that there is of its source."""
-    index = laid.index(offset)
-    tp = TopicPartition(topic, laid.sources[index].partition)
-    beginning: int = (await consumer.beginning_offsets([tp]))[tp] + laid.shift(index)
-    if index + 1 < len(laid.sources):
-        beginning = min(beginning, laid.begin(index + 1))
+    index = history.index(offset)
+    tp = TopicPartition(topic, history.sources[index].partition)
+    beginning: int = (await consumer.beginning_offsets([tp]))[tp] + history.shift(index)
+    if index + 1 < len(history.sources):
+        beginning = min(beginning, history.begin(index + 1))
     return Start(max(offset, beginning), log_is_shorter=offset < beginning)

@@ -26,12 +26,12 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.memory_budget import MemoryBudget
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 
 __all__ = ["HistoryReader", "Taken"]
 
 _AHEAD_BYTES = 4 * 1024 * 1024
-"""No more is read ahead, however much room there is."""
+"""No more is read ahead, however much memory there is."""
 _FETCH_BYTES = 512 * 1024
 """Unpacked at once, between two slices of live records: about 3 ms."""
 _POLL_MS = 500
@@ -63,11 +63,11 @@ class HistoryReader:
         topic: The log.
         wanted: What to read of it.
         wake: Called when there is something to take.
-        room: Memory for records that wait.
+        budget: Memory for records that wait.
         cut_off_s: How long an end that is too early is not believed.
 
     Attributes:
-        laid: What is read; what is too old left out, once that is known.
+        history: What is read; without what is too old, once that is known.
         start: Where it began, or went on; ``None`` until that is known.
     """
 
@@ -78,7 +78,7 @@ class HistoryReader:
         wanted: Wanted,
         *,
         wake: Callable[[], None],
-        room: MemoryBudget | None = None,
+        budget: MemoryBudget | None = None,
         cut_off_s: float = _CUT_OFF_S,
     ) -> None:
         self._client = client
@@ -87,13 +87,13 @@ class HistoryReader:
         self._next = wanted.resume
         self._wake = wake
         self._cut_off_s = cut_off_s
-        self._room = room if room is not None else MemoryBudget()
-        self._room.join(self)
+        self._budget = budget if budget is not None else MemoryBudget()
+        self._budget.join(self)
         self._chunks: deque[tuple[int, list[Any], int]] = deque()
         self._cursor = 0
         self._held = 0
         self._has_room = asyncio.Event()
-        self.laid = Laid(wanted.sources)
+        self.history = JoinedLog(wanted.sources)
         self.start: Start | None = None
         self._task = asyncio.create_task(self._run())
 
@@ -101,7 +101,7 @@ class HistoryReader:
         """The next records up to an offset, at most so many."""
         taken: list[Record] = []
         index = self._chunks[0][0] if self._chunks else 0
-        shift = self.laid.shift(index)
+        shift = self.history.shift(index)
         while self._chunks and len(taken) < limit:
             of, chunk, size = self._chunks[0]
             if of != index:
@@ -124,13 +124,13 @@ class HistoryReader:
             return Taken(taken, last, index)
         if self._chunks:
             of, chunk, _size = self._chunks[0]
-            before = chunk[self._cursor].offset + self.laid.shift(of) - 1
+            before = chunk[self._cursor].offset + self.history.shift(of) - 1
             return Taken(taken, min(through, before), index)
         known = -1 if self._next is None or self.start is None else self._next - 1
         return Taken(taken, max(last, min(through, known)), index)
 
     def _most(self) -> int:
-        return min(self._room.share(), _AHEAD_BYTES)
+        return min(self._budget.share(), _AHEAD_BYTES)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -144,7 +144,7 @@ class HistoryReader:
                 await self._read()
             except (KafkaError, OSError) as error:
                 log("backfill_waits", level=logging.WARNING,
-                    partition=self.laid.sources[-1].partition,
+                    partition=self.history.sources[-1].partition,
                     error=str(error) or type(error).__name__,
                     next="nothing: it goes on by itself when the broker answers")  # fmt: skip
             await asyncio.sleep(_RETRY_S)
@@ -168,15 +168,15 @@ class HistoryReader:
                 await self._begin(consumer)
             while True:
                 assert self._next is not None
-                await self._read_source(consumer, observer, self.laid.index(self._next))
+                await self._read_source(consumer, observer, self.history.index(self._next))
         finally:
             await consumer.stop()
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
         if self._next is None:
-            self.laid, start = await find_start(consumer, self._topic, self._wanted)
+            self.history, start = await find_start(consumer, self._topic, self._wanted)
         else:
-            start = await go_on_at(consumer, self._topic, self.laid, self._next)
+            start = await go_on_at(consumer, self._topic, self.history, self._next)
         self._next, self.start = start.offset, start
         self._wake()
 
@@ -184,7 +184,7 @@ class HistoryReader:
         self, consumer: AIOKafkaConsumer, observer: FetchObserver, index: int
     ) -> None:
         """Read on in a source, to its end; the last has none."""
-        source, shift = self.laid.sources[index], self.laid.shift(index)
+        source, shift = self.history.sources[index], self.history.shift(index)
         tp = TopicPartition(self._topic, source.partition)
         assert self._next is not None
         consumer.assign([tp])
@@ -219,7 +219,7 @@ class HistoryReader:
             elif loop.time() - cut_off_at > self._cut_off_s:
                 self._note_gap()
                 break
-        self._next = self.laid.begin(index + 1)
+        self._next = self.history.begin(index + 1)
         self._wake()
 
     def _keep(self, index: int, source: Source, records: list[Any]) -> None:

@@ -233,7 +233,7 @@ class Assignment:
             return AtLeastOnceLane(
                 lambda: self._app.aiokafka_producer, self._topics, number,
                 advance=partial(consumer.advance, tp), confirm=confirm, freed=context.work.set,
-                room=self._delivering,
+                budget=self._delivering,
             )  # fmt: skip
         producer = PartitionProducer(
             context.client, f"{self._settings.group_id}-{number}", tp,
@@ -243,7 +243,7 @@ class Assignment:
         return ExactlyOnceLane(
             producer, self._topics, number,
             committed=partial(consumer.moved, tp), confirm=confirm, freed=context.work.set,
-            room=self._delivering,
+            budget=self._delivering,
         )  # fmt: skip
 
     async def _check_membership(self, generation: int) -> None:
