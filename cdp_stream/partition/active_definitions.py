@@ -1,8 +1,8 @@
 """The definitions that one partition evaluates by, and the rows that are still of earlier ones.
 
-Each switch of definitions begins an epoch, and each row has the number of its epoch. What leads
-from an earlier epoch to the newest is in the partition's row `~definitions`. So no older definitions
-are needed, and a crash between a switch and the migration of the last row changes nothing.
+Each switch of definitions begins an epoch, and each row has the number of its epoch. The row
+`~definitions` of the partition has what leads from an earlier epoch to the newest. So no older
+definitions are needed, and a crash between a switch and the last migration changes nothing.
 
 Source: docs/changing-definitions.md.
 """
