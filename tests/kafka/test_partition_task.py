@@ -13,8 +13,8 @@ from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY, audience, did
 from tests.kafka.tasks import RED, Driven, version
+from tests.partition.filling import filling
 from tests.partition.records import T, ids, marker, sent
-from tests.partition.test_slices import filling
 
 IN_RED = {"user_attributes": {"color": "red"}}
 
@@ -174,7 +174,7 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(dr
     assert sum(one.startswith("delete red") for one in said(pieces[switch:])) == 600
 
 
-async def test_time_is_written_before_a_tick_where_outputs_may_show_before_rows():
+async def test_time_is_written_before_a_tick_only_where_outputs_may_show_before_rows():
     driven = Driven(version(1), clock="wall")
     driven.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await driven.steps()
@@ -289,6 +289,7 @@ async def test_what_a_switch_needs_is_worked_out_once_for_all_partitions():
     # One plan serves both, and one plan of the history.
     assert first.pending is second.pending
     assert first.backfill.slots == second.backfill.slots == first.missing
+    assert latest.history_of(first.missing) is latest.history_of(second.missing)
 
 
 async def test_a_failure_to_commit_ends_the_work_and_a_lost_partition_only_when_it_lasts(

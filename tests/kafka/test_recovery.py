@@ -12,15 +12,25 @@ from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from tests.brokers.fixtures import EITHER
+from tests.kafka.changelogs import Changelog
 from tests.kafka.counting import CountingProcessor
-from tests.kafka.test_changelog import Changelog
 from tests.store.stores import HOUR, Clock
+
+
+class Member:
+    """What a table asks of its app: whether, and until when, the partitions were its own."""
+
+    def __init__(self, lease_ms=0):
+        self.holds_lease = True
+        self.consumer = self.observer = self
+        self.lease_ms = lease_ms
 
 
 class Table(ProfileTable):
     """A table of a changelog, without the Faust app around it."""
 
-    def __init__(self, changelog, rows):
+    def __init__(self, changelog, rows, app=None):
+        self.app = app
         self.store = rows
         self.changelog_topic = Named(changelog.topic)
 
@@ -84,13 +94,21 @@ async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changel
     await changelog.write(0, [(b"1", b"a")], transactional_id=f"{changelog.topic}-tx")
     await changelog.write(1, [(b"2", b"a")], transactional_id=f"{changelog.topic}-tx")
     store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
-    table = Table(changelog, store)
+    member = Member(clock.now)
+    table = Table(changelog, store, member)
     await table.restore(changelog.client, [0, 1])
     await changelog.write(1, [(b"2", None)])  # by whoever took it over from us
     clock.now += HOUR
-    await table.refresh({"bootstrap_servers": "127.0.0.1:1"}, clock.now)
+    await table.refresh(changelog.client)  # the coordinator last answered an hour ago
     assert store.aging().keys() == {0, 1}
-    await table.refresh(changelog.client, clock.now)
+    member.lease_ms = clock.now
+    await table.refresh({"bootstrap_servers": "127.0.0.1:1"})
+    assert store.aging().keys() == {0, 1}
+    member.holds_lease = False
+    await table.refresh(changelog.client)
+    assert store.aging().keys() == {0, 1}
+    member.holds_lease = True
+    await table.refresh(changelog.client)
     assert store.aging().keys() == {1}
     store.close()
     clock.now += 11 * HOUR + 1

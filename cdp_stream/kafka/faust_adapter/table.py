@@ -76,20 +76,19 @@ class ProfileTable(faust.Table):
     async def _keep_tidy(self) -> None:
         while not self.should_stop:
             await self.sleep(_TIDY_S)
-            if self.app.holds_lease:
-                await self.refresh(self._client, self.app.consumer.observer.lease_ms)
+            await self.refresh(self._client)
             self.store.tidy()
 
-    async def refresh(self, client: Mapping[str, Any], held_ms: int) -> None:
+    async def refresh(self, client: Mapping[str, Any]) -> None:
         """Let rows that have not changed for an hour count as fresh, if they are the changelog's.
 
         Whoever took a partition over, unnoticed by a worker that is cut off, may have deleted rows.
-        Compaction forgets that in time; rows that look fresh would come back then.
-
-        Args:
-            client: Connection settings of the aiokafka client.
-            held_ms: When it was last certain that the partitions are this worker's, epoch ms.
+        Compaction forgets that in time; rows that look fresh would come back then. So such a worker
+        refreshes none, and others are as fresh as the last answer of the group's coordinator.
         """
+        if not self.app.holds_lease:
+            return
+        held_ms = self.app.consumer.observer.lease_ms
         aging = self.store.aging()
         behind: set[int] = set()
         try:

@@ -28,7 +28,6 @@ class TaskContext:
         store: The rows of all partitions.
         metrics: Where to count.
         definitions: What the partitions are evaluated by; ``None`` where processors know that.
-
         now: Seconds of a steady clock.
 
     Attributes:
