@@ -224,7 +224,7 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
         "sent": 0,
         "left_out": {
             "sent again before": 1,
-            "it would be rejected again: it is no change": 1,
+            "it would be rejected again: it is not a change": 1,
             "overtaken by a later change of the same profile": 1,
         },
     }

@@ -165,7 +165,7 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
                 raise OSError(f"PostgreSQL: {said}") from error
             raise Fault(
                 "output",
-                f"PostgreSQL refused: {said}; mend it, then resume output {self.output}",
+                f"PostgreSQL refused: {said}; repair it, then resume output {self.output}",
             ) from error
 
     async def _connected(self) -> AsyncConnection[Any]:

@@ -230,8 +230,8 @@ def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
 
 
 def change_judge(one: Rejected, _headers: Headers | None) -> str | None:
-    """Says of an output's reject that it is no change at all."""
-    return "it is no change" if _connection(one.value) is None else None
+    """Says of an output's reject that it is not a change at all."""
+    return "it is not a change" if _connection(one.value) is None else None
 
 
 def _source_offset(one: Rejected) -> int:

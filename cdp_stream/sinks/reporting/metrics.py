@@ -100,7 +100,7 @@ class OutputMetrics:
             self._rejects.note("the partner will never take them", rejected)
 
     def unreadable(self) -> None:
-        """Count a record that is no change."""
+        """Count a record that is not a change."""
         self._rejected.inc()
         self._rejects.note("they are no changes")
 
