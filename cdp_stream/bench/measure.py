@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -58,13 +56,6 @@ def machine() -> dict[str, Any]:
 def as_json(results: list[Result]) -> dict[str, Any]:
     """The object of `cdp bench --json`."""
     return {"machine": machine(), "results": [asdict(entry) for entry in results]}
-
-
-def cpu_us_per(count: int, work: Callable[[], object]) -> float:
-    """CPU microseconds of this process per unit of `count`, by the process's own accounting."""
-    started = time.process_time_ns()
-    work()
-    return (time.process_time_ns() - started) / 1000 / count
 
 
 def _cpu_model() -> str:

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from cdp_stream.cli.applying import Planned, applying_options, as_json, as_text, planned
-from cdp_stream.cli.options import Duration, files_of
+from cdp_stream.cli.options import Duration, files_of, with_default
 from cdp_stream.core.plan.build import build_plan
 from cdp_stream.errors import InputError, UsageError, counted
 
@@ -36,11 +36,10 @@ EXIT_DECLINED = 1
 @click.option(
     "--wait", is_flag=True, help="Return once it is in force in every partition, with history."
 )
-@click.option(
+@with_default(
     "--timeout",
     type=Duration(),
     default="10m",
-    show_default=True,
     metavar="DURATION",
     help="How long to wait at most; then exit 3.",
 )

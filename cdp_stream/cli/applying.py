@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
-from cdp_stream.cli.options import SETTINGS_FILE, accepted, read_files
+from cdp_stream.cli.options import (
+    accepted,
+    broker_option,
+    prefix_option,
+    read_files,
+    settings_of,
+    together,
+)
 from cdp_stream.definitions import Loaded, load_texts
 from cdp_stream.definitions.changes import DefinitionChange, changes_between, parents_removed
 from cdp_stream.definitions.differences import difference
 from cdp_stream.errors import InputError, counted
-from cdp_stream.settings import Settings, load_settings
+from cdp_stream.settings import Settings
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red")}
 
@@ -46,25 +51,17 @@ class Planned:
         return self.members.get(change.audience, 0)
 
 
-def applying_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags and arguments of both commands."""
-    for decorate in (
-        click.option(
-            "--count-members",
-            is_flag=True,
-            help="Count the members of changed audiences however many there are.",
-        ),
-        click.option("--json", "as_json_", is_flag=True, help="Print one JSON object."),
-        click.option("--prefix", metavar="NAME", help="Prefix of the topics.  [default: cdp]"),
-        click.option(
-            "--broker",
-            metavar="HOST:PORT,...",
-            help="Kafka's addresses.  [default: localhost:9092]",
-        ),
-        click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path()),
-    ):
-        function = decorate(function)
-    return function
+applying_options = together(
+    click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path()),
+    broker_option,
+    prefix_option,
+    click.option("--json", "as_json_", is_flag=True, help="Print one JSON object."),
+    click.option(
+        "--count-members", is_flag=True,
+        help="Count the members of changed audiences however many there are.",
+    ),
+)  # fmt: skip
+"""The flags and arguments of both commands."""
 
 
 def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None) -> Planned:
@@ -82,7 +79,7 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     for line in _still_needed(loaded):
         click.echo(line, err=True)
     account = accepted(loaded)
-    settings, _sources = load_settings(flags, os.environ, SETTINGS_FILE)
+    settings = settings_of(flags)
     # Importing Kafka clients is slow; problems of the definitions are reported first.
     from cdp_stream.kafka.clients.client_settings import client_settings
     from cdp_stream.kafka.definitions_topic import Applied, read_applied

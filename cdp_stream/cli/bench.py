@@ -12,7 +12,13 @@ from cdp_stream.bench import backfill, check, due, engine, memory, outputs, reco
 from cdp_stream.bench.measure import Result, as_json, machine
 from cdp_stream.bench.reference_load import PROFILES
 from cdp_stream.bench.suite import ALL
+from cdp_stream.cli.options import whole_number, with_default
 from cdp_stream.errors import OutsideError
+
+_broker = click.option(
+    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
+)
+_json = click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
 
 
 @click.group(
@@ -20,12 +26,14 @@ from cdp_stream.errors import OutsideError
     help="Measure everything, one benchmark after the other, or one of them, against the budgets.",
     invoke_without_command=True,
 )
-@click.option(
-    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
+@_broker
+@with_default(
+    "--scale",
+    type=click.FloatRange(min=0.0, min_open=True, max=1.0),
+    default=1.0,
+    help="The part of the full size.",
 )
-@click.option("--scale", type=click.FloatRange(min=0.0, min_open=True, max=1.0), default=1.0,
-              show_default=True, help="The part of the full size.")  # fmt: skip
-@click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
+@_json
 @click.pass_context
 def command(context: click.Context, broker: str | None, scale: float, as_object: bool) -> None:
     """Run all benchmarks if none is named.
@@ -60,26 +68,17 @@ def command(context: click.Context, broker: str | None, scale: float, as_object:
 _events = click.option(
     "--events", type=click.IntRange(min=1000), help="Measured events of each run."
 )
-_runs = click.option(
-    "--runs", type=click.IntRange(min=1), default=3, show_default=True, help="The median is shown."
-)
+_runs = whole_number("--runs", "The median is shown.", default=3, least=1)
 _profiles = click.option(
     "--profiles", type=click.IntRange(min=100), help="Profiles.  [default: 100,000]"
 )
-_json = click.option("--json", "as_object", is_flag=True, help="The machine-readable object.")
 
 
 @command.command("engine", epilog="Example: cdp bench engine --runs 5 --json")
 @_events
 @_runs
 @_profiles
-@click.option(
-    "--audiences",
-    type=click.IntRange(min=100),
-    default=100,
-    show_default=True,
-    help="Defined audiences.",
-)
+@whole_number("--audiences", "Defined audiences.", default=100, least=100)
 @click.option("--sdk", is_flag=True, help="Batches as mParticle's SDKs write them.")
 @_json
 def measure_engine(
@@ -101,13 +100,7 @@ def measure_replay(events: int | None, runs: int, profiles: int | None, as_objec
 
 
 @command.command("check", epilog="Example: cdp bench check --audiences 500")
-@click.option(
-    "--audiences",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="Defined audiences.",
-)
+@whole_number("--audiences", "Defined audiences.", default=1000, least=1)
 @_runs
 @_json
 def measure_check(audiences: int, runs: int, as_object: bool) -> None:
@@ -116,17 +109,14 @@ def measure_check(audiences: int, runs: int, as_object: bool) -> None:
 
 
 @command.command("worker", epilog="Example: cdp bench worker --broker localhost:9092")
-@click.option(
-    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
-)
+@_broker
 @_events
 @_runs
 @_profiles
-@click.option(
+@with_default(
     "--guarantee",
     type=click.Choice(list(worker.GUARANTEES)),
     default="exactly-once",
-    show_default=True,
     help="What is measured; `both` in turn, and their ratio.",
 )
 @click.option(
@@ -149,15 +139,9 @@ def measure_worker(
     )
 
 
-_broker = click.option(
-    "--broker", metavar="HOST:PORT", help="Kafka's address.  [default: Apache Kafka from its jars]"
-)
-
-
 @command.command("recovery", epilog="Example: cdp bench recovery --rows 200000")
 @_broker
-@click.option("--rows", type=click.IntRange(min=1000), default=recovery.ROWS, show_default=True,
-              help="Rows of 300 bytes in the changelog.")  # fmt: skip
+@whole_number("--rows", "Rows of 300 bytes in the changelog.", default=recovery.ROWS, least=1000)
 @_runs
 @_json
 def measure_recovery(broker: str | None, rows: int, runs: int, as_object: bool) -> None:
@@ -167,11 +151,8 @@ def measure_recovery(broker: str | None, rows: int, runs: int, as_object: bool) 
 
 @command.command("backfill", epilog="Example: cdp bench backfill --events 1000000")
 @_broker
-@click.option("--events", type=click.IntRange(min=100_000), default=backfill.EVENTS,
-              show_default=True, help="Events in the log.")  # fmt: skip
-@click.option(
-    "--runs", type=click.IntRange(min=1), default=1, show_default=True, help="The median is shown."
-)
+@whole_number("--events", "Events in the log.", default=backfill.EVENTS, least=100_000)
+@whole_number("--runs", "The median is shown.", default=1, least=1)
 @_profiles
 @_json
 def measure_backfill(
@@ -183,10 +164,8 @@ def measure_backfill(
 
 @command.command("due", epilog="Example: cdp bench due --profiles 100000")
 @_broker
-@click.option("--profiles", type=click.IntRange(min=1000), default=due.PROFILES,
-              show_default=True, help="Windows that end in one minute.")  # fmt: skip
-@click.option("--seconds", type=click.IntRange(min=3), default=due.SECONDS, show_default=True,
-              help="Length of that minute in seconds.")  # fmt: skip
+@whole_number("--profiles", "Windows that end in one minute.", default=due.PROFILES, least=1000)
+@whole_number("--seconds", "Length of that minute in seconds.", default=due.SECONDS, least=3)
 @_json
 def measure_due(broker: str | None, profiles: int, seconds: int, as_object: bool) -> None:
     """Changes that time causes: their delay, one by one and all in a minute."""
@@ -195,8 +174,9 @@ def measure_due(broker: str | None, profiles: int, seconds: int, as_object: bool
 
 @command.command("memory", epilog="Example: cdp bench memory --profiles 100000")
 @_broker
-@click.option("--profiles", type=click.IntRange(min=100), default=memory.PROFILES,
-              show_default=True, help="Profiles with state of 20 criteria.")  # fmt: skip
+@whole_number(
+    "--profiles", "Profiles with state of 20 criteria.", default=memory.PROFILES, least=100
+)
 @_json
 def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     """A worker with a million profiles and the RocksDB store: resident memory."""
@@ -208,14 +188,22 @@ def measure_memory(broker: str | None, profiles: int, as_object: bool) -> None:
     epilog="Example: cdp bench outputs --changes 20000 --events 20000 --seconds 5 --runs 1",
 )
 @_broker
-@click.option("--changes", type=click.IntRange(min=1000), default=200_000, show_default=True,
-              help="Changes sent in batches of 500; a tenth of them one per request.")  # fmt: skip
-@click.option("--events", type=click.IntRange(min=0), default=100_000, show_default=True,
-              help="Events applied beside a hanging output, and beside none; 0: none.")  # fmt: skip
-@click.option("--profiles", type=click.IntRange(min=100), default=20_000, show_default=True,
-              help="Profiles of those events.")  # fmt: skip
-@click.option("--seconds", type=click.IntRange(min=0), default=10, show_default=True,
-              help="Seconds of live events, to measure latency; 0: none.")  # fmt: skip
+@whole_number(
+    "--changes",
+    "Changes sent in batches of 500; a tenth of them one per request.",
+    default=200_000,
+    least=1000,
+)
+@whole_number(
+    "--events",
+    "Events applied beside a hanging output, and beside none; 0: none.",
+    default=100_000,
+    least=0,
+)
+@whole_number("--profiles", "Profiles of those events.", default=20_000, least=100)
+@whole_number(
+    "--seconds", "Seconds of live events, to measure latency; 0: none.", default=10, least=0
+)
 @_runs
 @_json
 def measure_outputs(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import click
 
 from cdp_stream.brokers.embedded import EmbeddedBroker
+from cdp_stream.cli.options import with_default
 from cdp_stream.errors import BrokerError, UsageError
 from cdp_stream.kafka.clients.probe import parse_address
 
@@ -22,13 +23,7 @@ _WATCH_S = 1.0
     "memory, and is for development only.\n\n"
     "Example: cdp broker --listen 127.0.0.1:9092 --topics cdp.events:4",
 )
-@click.option(
-    "--listen",
-    default="127.0.0.1:9092",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where to listen.",
-)
+@with_default("--listen", default="127.0.0.1:9092", metavar="HOST:PORT", help="Where to listen.")
 @click.option(
     "--topics",
     multiple=True,

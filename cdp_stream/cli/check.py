@@ -9,7 +9,7 @@ from textwrap import wrap
 
 import click
 
-from cdp_stream.cli.options import read_files
+from cdp_stream.cli.options import json_option, read_files
 from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded, Problem, Severity
 from cdp_stream.errors import counted
@@ -26,7 +26,7 @@ EXIT_WRONG = 1
     "alone exit 0.\n\nExample: cdp check definitions/",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 def command(files: tuple[str, ...], as_json: bool) -> int:
     """Check the files and print the problems; return the exit code."""
     loaded = with_warnings(read_files(files))

@@ -7,12 +7,12 @@ import os
 
 import click
 
-from cdp_stream.cli.options import SETTINGS_FILE
+from cdp_stream.cli.options import SETTINGS_FILE, json_option
 from cdp_stream.settings import check_security, gathered_settings
 
 
 @click.command(epilog="Example: cdp config --json")
-@click.option("--json", "as_json", is_flag=True, help='One {"name", "value", "source"} a line.')
+@json_option('One {"name", "value", "source"} a line.')
 def command(as_json: bool) -> None:
     """Print every setting with its value and its source: a flag, the environment, cdp.toml or the
     default. Then print on standard error which settings contradict each other.

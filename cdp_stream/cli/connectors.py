@@ -9,17 +9,15 @@ from pathlib import Path
 
 import click
 
+from cdp_stream.cli.options import json_option
 from cdp_stream.errors import UsageError
 
 
-@click.group(
-    invoke_without_command=True,
-    epilog="Example: cdp connectors --connector webhook",
-)
+@click.group(invoke_without_command=True, epilog="Example: cdp connectors --connector webhook")
 @click.option(
     "--connector", "names", multiple=True, metavar="NAME", help="Only this one; repeat for several."
 )
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@json_option("One object a line.")
 @click.pass_context
 def command(context: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     """Print the connectors: what they accept, how they batch changes, what the deletion of an

@@ -9,7 +9,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from cdp_stream.cli.options import STANDARD, output_to
+from cdp_stream.cli.options import STANDARD, output_to, with_default
 from cdp_stream.demo.purchases import example_file, read_purchases, write_batches
 from cdp_stream.errors import InputError, counted
 
@@ -17,11 +17,10 @@ _SECONDS = 50.0
 
 
 @click.command(epilog="Example: cdp demo --seconds 30")
-@click.option(
+@with_default(
     "--seconds",
     type=click.FloatRange(min=0),
     default=_SECONDS,
-    show_default=True,
     metavar="N",
     help="Duration of the eighteen months; 0 is as fast as possible.",
 )

@@ -6,7 +6,7 @@ from typing import IO
 
 import click
 
-from cdp_stream.cli.options import output_to
+from cdp_stream.cli.options import output_to, whole_number, with_default
 from cdp_stream.offline.generate import Shape, generate
 
 _AT_ONCE = 1 << 20
@@ -16,43 +16,15 @@ _AT_ONCE = 1 << 20
     epilog="Example: cdp generate --profiles 10000 --events 1000000 --days 30 "
     "--seed 7 --late 0.05 --out events.ndjson"
 )
-@click.option(
-    "--profiles",
-    type=click.IntRange(1, 100_000_000),
-    default=1000,
-    show_default=True,
-    help="How many.",
+@whole_number("--profiles", "How many.", default=1000, least=1, most=100_000_000)
+@whole_number("--events", "How many, once each.", default=10_000, least=0)
+@whole_number(
+    "--days", "Length of the stream, from 2026-01-01 UTC.", default=30, least=1, most=36_500
 )
-@click.option(
-    "--events",
-    type=click.IntRange(0),
-    default=10_000,
-    show_default=True,
-    help="How many, once each.",
-)
-@click.option(
-    "--days",
-    type=click.IntRange(1, 36_500),
-    default=30,
-    show_default=True,
-    help="Length of the stream, from 2026-01-01 UTC.",
-)
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes."
-)
-@click.option(
-    "--late",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of late events.",
-)
-@click.option(
-    "--duplicates",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of batches sent twice.",
+@with_default("--seed", type=int, default=1, help="The same seed gives the same bytes.")
+@with_default("--late", type=click.FloatRange(0, 1), default=0.0, help="Share of late events.")
+@with_default(
+    "--duplicates", type=click.FloatRange(0, 1), default=0.0, help="Share of batches sent twice."
 )
 @click.option(
     "--out", metavar="FILE", help="The file for the batches.  [default: - (standard output)]"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cdp_stream.cli.options import with_default
 from cdp_stream.definitions.account.schema import ID_PATTERN
 from cdp_stream.definitions.load import read_documents
 from cdp_stream.definitions.source.problems import Problems
@@ -20,10 +21,7 @@ from cdp_stream.imports.write import Frame, written
 _NOT_IN_IDS = re.compile(r"[^a-z0-9._-]+")
 
 
-@click.group(
-    "import",
-    epilog="Example: cdp import audience-sdk definition.json > audience.yaml",
-)
+@click.group("import", epilog="Example: cdp import audience-sdk definition.json > audience.yaml")
 def command() -> None:
     """Translate an audience definition of another product into a definition file."""
 
@@ -34,20 +32,10 @@ def command() -> None:
 )
 @click.argument("file", metavar="FILE", type=click.Path())
 @click.option("--id", "audience_id", metavar="ID", help="The audience's id.  [default: the file's]")
-@click.option(
-    "--account",
-    default="imported",
-    show_default=True,
-    metavar="ID",
-    help="The account in the written file.",
+@with_default(
+    "--account", default="imported", metavar="ID", help="The account in the written file."
 )
-@click.option(
-    "--workspace",
-    default="main",
-    show_default=True,
-    metavar="ID",
-    help="The workspace of the audience.",
-)
+@with_default("--workspace", default="main", metavar="ID", help="The workspace of the audience.")
 @click.option("--bare", is_flag=True, help="Leave out account and workspaces.")
 @click.option(
     "--model",

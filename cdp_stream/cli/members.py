@@ -12,6 +12,7 @@ from cdp_stream.cli.options import (
     definitions_option,
     events_option,
     input_option,
+    json_option,
     known_audience,
     known_input,
     load_plan,
@@ -30,7 +31,7 @@ from cdp_stream.offline.run import Rejections, Source, read_events, replay_of
 @definitions_option
 @events_option
 @input_option
-@click.option("--json", "as_json", is_flag=True, help='One {"mpid", "since", "variant"} a line.')
+@json_option('One {"mpid", "since", "variant"} a line.')
 def command(
     audience: str,
     at: int,

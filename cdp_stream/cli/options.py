@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +27,7 @@ from cdp_stream.definitions.source.durations import DURATION_ADVICE, duration_ms
 from cdp_stream.definitions.source.problems import Severity
 from cdp_stream.errors import DiskError, InputError, UsageError, counted
 from cdp_stream.formats.definitions_record import DefinitionFile
-from cdp_stream.settings import load_secret_names, row_limit
+from cdp_stream.settings import Settings, load_secret_names, load_settings, row_limit
 
 LAST = "last"
 NOW = "now"
@@ -84,36 +85,62 @@ class InstantOrLast(click.ParamType):
         return None if value == LAST else Instant().convert(value, param, ctx)
 
 
-def definitions_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--definitions FILE`, repeated."""
-    return click.option(
-        "--definitions",
-        "definitions",
-        multiple=True,
-        required=True,
-        metavar="FILE",
-        help="A definition file, or a folder of *.yaml; repeat for several.",
-    )(function)
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+with_default = partial(click.option, show_default=True)
+"""A flag whose help shows its default."""
 
 
-def events_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--events FILE`."""
-    return click.option(
-        "--events",
-        required=True,
-        metavar="FILE",
-        help="Event batches, one JSON object a line; .gz is decompressed, - is standard input.",
-    )(function)
+def whole_number(
+    flag: str, what: str, *, default: int, least: int = 0, most: int | None = None
+) -> Decorator:
+    """A flag with a whole number within bounds, both included."""
+    return with_default(flag, type=click.IntRange(least, most), default=default, help=what)
 
 
-def input_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--input ID`."""
-    return click.option(
-        "--input",
-        "input_id",
-        metavar="ID",
-        help="The input of every batch, as a header would name it.",
-    )(function)
+definitions_option: Decorator = click.option(
+    "--definitions", multiple=True, required=True, metavar="FILE",
+    help="A definition file, or a folder of *.yaml; repeat for several.",
+)  # fmt: skip
+events_option: Decorator = click.option(
+    "--events", required=True, metavar="FILE",
+    help="Event batches, one JSON object a line; .gz is decompressed, - is standard input.",
+)  # fmt: skip
+input_option: Decorator = click.option(
+    "--input", "input_id", metavar="ID", help="The input of every batch, as a header would name it."
+)
+broker_option: Decorator = click.option(
+    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
+)
+prefix_option: Decorator = click.option(
+    "--prefix", metavar="NAME", help="Prefix of topics and consumer groups.  [default: cdp]"
+)
+
+
+def json_option(what: str) -> Decorator:
+    """`--json`, with what it prints."""
+    return click.option("--json", "as_json", is_flag=True, help=what)
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Several flags and arguments as one decorator, in the order in which the help has them."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def settings_of(flags: Mapping[str, Any]) -> Settings:
+    """The settings with `--broker` and `--prefix` of a command.
+
+    Raises:
+        UsageError: settings are wrong, or do not agree.
+    """
+    given = {name: flags[name] for name in ("broker", "prefix")}
+    return load_settings(given, os.environ, SETTINGS_FILE)[0]
 
 
 def load_plan(definitions: tuple[str, ...]) -> Plan:

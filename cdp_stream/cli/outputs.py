@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -16,10 +15,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cdp_stream.cli.options import SETTINGS_FILE, instant_text, unknown
+from cdp_stream.cli.options import (
+    broker_option,
+    instant_text,
+    json_option,
+    prefix_option,
+    settings_of,
+    together,
+    unknown,
+)
 from cdp_stream.core.model.definition import Account
 from cdp_stream.errors import UsageError, counted
-from cdp_stream.settings import Settings, load_settings
+from cdp_stream.settings import Settings
 
 _MOST_LISTED = 20
 
@@ -37,26 +44,15 @@ def command() -> None:
     """Hold the verbs."""
 
 
-def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every verb."""
-    for option in (
-        click.option(
-            "--definitions", multiple=True, metavar="FILE",
-            help="Definition files, for outputs that have not run yet; repeat for several.",
-        ),
-        click.option(
-            "--prefix", metavar="NAME", help="Prefix of topics and groups.  [default: cdp]"
-        ),
-        click.option(
-            "--broker", metavar="HOST:PORT,...",
-            help="Kafka's addresses.  [default: localhost:9092]",
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+_shared = together(
+    broker_option,
+    prefix_option,
+    click.option(
+        "--definitions", multiple=True, metavar="FILE",
+        help="Definition files, for outputs that have not run yet; repeat for several.",
+    ),
+)  # fmt: skip
+_json = json_option("One JSON object a line.")
 _connection = click.option(
     "--connection", metavar="ID", help="Only this connection of it, as <audience>@<output>."
 )
@@ -67,7 +63,7 @@ _connection = click.option(
 @_json
 def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as click gives them
     """List outputs: status, lag, age of the oldest unsent change, rejects, fault."""
-    statuses = asyncio.run(_statuses(_settings(flags), flags["definitions"], None))
+    statuses = asyncio.run(_statuses(settings_of(flags), flags["definitions"], None))
     if as_json:
         for status in statuses:
             click.echo(json.dumps(_row(status)))
@@ -92,7 +88,7 @@ def list_outputs(as_json: bool, **flags: Any) -> None:  # noqa: ANN401 - as clic
 @_json
 def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN401
     """Show one OUTPUT: what is stopped, since when, why, and what to do."""
-    (status,) = asyncio.run(_statuses(_settings(flags), flags["definitions"], output))
+    (status,) = asyncio.run(_statuses(settings_of(flags), flags["definitions"], output))
     if as_json:
         shown = _row(status) | {
             "since": status.since,
@@ -130,7 +126,7 @@ def show_output(output: str, as_json: bool, **flags: Any) -> None:  # noqa: ANN4
 @_shared
 def pause_output(output: str, connection: str | None, **flags: Any) -> None:  # noqa: ANN401
     """Stop OUTPUT, or one connection of it; its changes wait in its topic."""
-    asyncio.run(_pause(_settings(flags), flags["definitions"], output, connection))
+    asyncio.run(_pause(settings_of(flags), flags["definitions"], output, connection))
 
 
 @command.command("resume", epilog="Example: cdp outputs resume crm-mail")
@@ -139,12 +135,7 @@ def pause_output(output: str, connection: str | None, **flags: Any) -> None:  # 
 @_shared
 def resume_output(output: str, connection: str | None, **flags: Any) -> None:  # noqa: ANN401
     """Resume OUTPUT, or one connection of it, where it stopped."""
-    asyncio.run(_resume(_settings(flags), flags["definitions"], output, connection))
-
-
-def _settings(flags: Mapping[str, Any]) -> Settings:
-    wanted = {name: flags[name] for name in ("broker", "prefix")}
-    return load_settings(wanted, os.environ, SETTINGS_FILE)[0]
+    asyncio.run(_resume(settings_of(flags), flags["definitions"], output, connection))
 
 
 def _row(status: OutputStatus) -> dict[str, Any]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 
 import click
 
 from cdp_stream.cli.options import (
-    SETTINGS_FILE,
     InstantOrLast,
+    broker_option,
     bytes_progress,
     events_option,
     input_option,
     instant_text,
+    json_option,
+    prefix_option,
+    settings_of,
 )
 from cdp_stream.errors import UsageError, counted
 from cdp_stream.kafka.produce import LONGEST_VALUE, Published, publish_lines, publisher
 from cdp_stream.kafka.topics.ensure import check_prefix
 from cdp_stream.offline.lines import LineFile
-from cdp_stream.settings import Settings, load_settings
+from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
 
 _LINES_NAMED = 5
@@ -31,10 +33,8 @@ _LINES_NAMED = 5
     epilog="Example: cdp produce --events batches.ndjson.gz --broker localhost:9092 --until last"
 )
 @events_option
-@click.option(
-    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
-)
-@click.option("--prefix", metavar="NAME", help="What the topics' names begin with.  [default: cdp]")
+@broker_option
+@prefix_option
 @input_option
 @click.option(
     "--rate",
@@ -57,19 +57,19 @@ _LINES_NAMED = 5
 @click.option(
     "--create", is_flag=True, help="Create the topics if nothing has run with this prefix yet."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@json_option("Print the summary as one JSON object.")
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     events: str,
-    broker: str | None,
-    prefix: str | None,
     input_id: str | None,
     rate: float | None,
     until: int | None,
     force: bool,
     create: bool,
     as_json: bool,
+    **flags: str | None,
 ) -> None:
     """Publish event batches to cdp.events, in the order of the file, keyed by their mpid."""
     if until is not None and until > wall_ms() and not force:
@@ -78,8 +78,7 @@ def command(
             "back, so everything that arrives before that instant would be late",
             "name an instant that has passed, or `last`; or add --force on a test system",
         )
-    flags = {"broker": broker, "prefix": prefix}
-    settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
+    settings = settings_of(flags)
     # Without the flag, and with `--until last`, the value is None.
     source = context.get_parameter_source("until")
     mark = source is not click.core.ParameterSource.DEFAULT

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,21 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cdp_stream.cli.options import SETTINGS_FILE, Instant, instant_text, unknown
+from cdp_stream.cli.options import (
+    Instant,
+    broker_option,
+    instant_text,
+    json_option,
+    prefix_option,
+    settings_of,
+    together,
+    unknown,
+    with_default,
+)
 from cdp_stream.cli.outputs import applied_account
 from cdp_stream.errors import UsageError, counted
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.settings import Settings, load_settings
+from cdp_stream.settings import Settings
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -37,39 +46,27 @@ _PLACE = re.compile(r"[0-9]{1,9}:[0-9]{1,18}")
 _FLAGS = "flags"
 
 
-def _where(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags of every verb."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="JSON, one object a line."),
-        click.option(
-            "--prefix", metavar="NAME", help="Prefix of topics and groups.  [default: cdp]"
-        ),
-        click.option(
-            "--broker", metavar="HOST:PORT,...",
-            help="Kafka's addresses.  [default: localhost:9092]",
-        ),
-        click.option(
-            "--output", metavar="ID", help="Of this output.  [default: of the input, cdp.events]"
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
+_where = together(
+    click.option(
+        "--output", metavar="ID", help="Of this output.  [default: of the input, cdp.events]"
+    ),
+    broker_option,
+    prefix_option,
+    json_option("JSON, one object a line."),
+)
+"""The flags of every verb."""
 
-
-def _which(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that select records."""
-    for option in (
-        click.option(
-            "--since", type=Instant(), metavar="ISO8601",
-            help="Only records rejected at this instant or later.",
-        ),
-        click.option(
-            "--reason", metavar="TEXT",
-            help="Only with this reason; of an output, with these words in the partner's answer.",
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
+_which = together(
+    click.option(
+        "--reason", metavar="TEXT",
+        help="Only with this reason; of an output, with these words in the partner's answer.",
+    ),
+    click.option(
+        "--since", type=Instant(), metavar="ISO8601",
+        help="Only records rejected at this instant or later.",
+    ),
+)  # fmt: skip
+"""The flags that select records."""
 
 
 @click.group(
@@ -89,8 +86,8 @@ def command(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - 
 @command.command("list", epilog="Example: cdp rejected list --output crm-mail --json")
 @_where
 @_which
-@click.option(
-    "--limit", type=click.IntRange(min=0), default=20, show_default=True, metavar="N",
+@with_default(
+    "--limit", type=click.IntRange(min=0), default=20, metavar="N",
     help="How many of the newest are shown below the counts; --json prints all.",
 )  # fmt: skip
 @click.pass_obj
@@ -212,8 +209,7 @@ async def _rejects(flags: dict[str, Any]) -> AsyncIterator[_Around]:
     output, reason = flags["output"], flags["reason"]
     if output is None and reason is not None and reason not in list(Reason):
         raise unknown("reject reason", reason, list(Reason))
-    wanted = {name: flags[name] for name in ("broker", "prefix")}
-    settings = load_settings(wanted, os.environ, SETTINGS_FILE)[0]
+    settings = settings_of(flags)
     outputs = await ensure_sink_topics(settings)
     if output is not None and output not in outputs:
         raise unknown("output", output, outputs)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from dataclasses import asdict
 
 import click
 
-from cdp_stream.cli.options import SETTINGS_FILE
+from cdp_stream.cli.options import broker_option, json_option, prefix_option, settings_of
 from cdp_stream.errors import counted
 from cdp_stream.kafka.repartition import Repartitioned, repartition
-from cdp_stream.settings import load_settings
 
 
 @click.command(epilog="Example: cdp repartition --partitions 32 --broker kafka:9092 --dry-run")
@@ -25,20 +23,15 @@ from cdp_stream.settings import load_settings
     help="The new number of partitions of cdp.events and its topics.",
 )
 @click.option("--dry-run", is_flag=True, help="Check and count, and change nothing.")
-@click.option(
-    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
-)
-@click.option("--prefix", metavar="NAME", help="What the topics' names begin with.  [default: cdp]")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
-def command(
-    partitions: int, dry_run: bool, broker: str | None, prefix: str | None, as_json: bool
-) -> None:
+@broker_option
+@prefix_option
+@json_option("Print the summary as one JSON object.")
+def command(partitions: int, dry_run: bool, as_json: bool, **flags: str | None) -> None:
     """Give a stopped system more partitions, and move every profile's state to its new one.
 
     Stop producers and workers before. If it is interrupted, run it again: it continues.
     """
-    flags = {"broker": broker, "prefix": prefix}
-    settings, _ = load_settings(flags, os.environ, SETTINGS_FILE)
+    settings = settings_of(flags)
 
     def tell(line: str) -> None:
         if sys.stderr.isatty():

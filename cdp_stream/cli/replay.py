@@ -17,6 +17,7 @@ from cdp_stream.cli.options import (
     known_input,
     load_plan,
     output_to,
+    with_default,
 )
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import UsageError
@@ -32,12 +33,8 @@ from cdp_stream.offline.unmatched import Unmatched
 )
 @definitions_option
 @events_option
-@click.option(
-    "--until",
-    type=InstantOrLast(),
-    default="last",
-    show_default=True,
-    help="The instant at which time ends.",
+@with_default(
+    "--until", type=InstantOrLast(), default="last", help="The instant at which time ends."
 )
 @click.option(
     "--out", metavar="FILE", help="The file for the changes.  [default: - (standard output)]"

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cdp_stream.cli.options import SETTINGS_FILE, files_of, load_account
+from cdp_stream.cli.options import (
+    SETTINGS_FILE,
+    broker_option,
+    files_of,
+    load_account,
+    prefix_option,
+)
 from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import Loaded
 from cdp_stream.errors import DiskError, UsageError
@@ -29,18 +35,13 @@ TOPOLOGIES = ("profiles", "sinks")
 )
 @click.option(
     "--definitions",
-    "definitions",
     multiple=True,
     metavar="FILE",
     help="A definition file, or a folder of *.yaml; repeat for several.  [default: what was "
     "applied with `cdp apply`, and what is applied later]",
 )
-@click.option(
-    "--broker", metavar="HOST:PORT,...", help="Kafka's addresses.  [default: localhost:9092]"
-)
-@click.option(
-    "--prefix", metavar="NAME", help="Prefix of topics and consumer groups.  [default: cdp]"
-)
+@broker_option
+@prefix_option
 @click.option(
     "--data-dir", metavar="DIR", help="Local files; created if missing.  [default: cdp-data]"
 )

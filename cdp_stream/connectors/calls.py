@@ -24,22 +24,9 @@ from cdp_stream.connectors.members.members import Member
 from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
-    "Refusals",
-    "Sent",
-    "basic",
-    "dropped",
-    "host",
-    "id_of",
-    "in_parts",
-    "json_request",
-    "mapping_of",
-    "no_list",
-    "not_made",
-    "refreshed",
-    "remove_then_add",
-    "text_of",
-    "unknown_list",
-]
+    "Refusals", "Sent", "basic", "dropped", "host", "id_of", "in_parts", "json_request",
+    "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add", "text_of", "unknown_list",
+]  # fmt: skip
 
 _GONE: Final = frozenset({404, 410})
 _TOKEN_LASTS_S: Final = 1_800

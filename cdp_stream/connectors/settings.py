@@ -21,16 +21,9 @@ from cdp_stream.core.identity_types import IDENTITY_TYPES, one_spelling
 from cdp_stream.core.model.durations import duration_ms
 
 __all__ = [
-    "ConnectionSettings",
-    "Duration",
-    "HttpSettings",
-    "IdentityType",
-    "OutputSettings",
-    "PartnerId",
-    "SecretStr",
-    "WebAddress",
-    "secret_fields",
-]
+    "ConnectionSettings", "Duration", "HttpSettings", "IdentityType", "OutputSettings", "PartnerId",
+    "SecretStr", "WebAddress", "secret_fields",
+]  # fmt: skip
 
 
 def _as_text(value: object) -> object:

@@ -17,42 +17,20 @@ from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence
 from cdp_stream.definitions.source.problems import Problems
 
 ACTION_FIELDS: Final = (
-    "total_amount",
-    "tax_amount",
-    "shipping_amount",
-    "transaction_id",
-    "affiliation",
-    "coupon_code",
-    "checkout_step",
-    "checkout_options",
-)
+    "total_amount", "tax_amount", "shipping_amount", "transaction_id", "affiliation", "coupon_code",
+    "checkout_step", "checkout_options",
+)  # fmt: skip
 """Fields of a `product_action` that may stand beside `commerce: ACTION`."""
 
 TIME_KEYS: Final = ("at", "after", "until")
 EVENT_KEYS: Final = (
-    *SUBJECTS,
-    "occurred_at",
-    "id",
-    "attributes",
-    "products",
-    *ACTION_FIELDS,
-    "fields",
-    "location",
-)
+    *SUBJECTS, "occurred_at", "id", "attributes", "products", *ACTION_FIELDS, "fields", "location",
+)  # fmt: skip
 PROFILE_KEYS: Final = (
-    "user_attributes",
-    "deleted_user_attributes",
-    "user_identities",
-    "device_info",
-    "application_info",
-    "consent_state",
-    "attribution_info",
-    "context",
-    "source_request_id",
-    "mp_deviceid",
-    "ip",
-    "environment",
-)
+    "user_attributes", "deleted_user_attributes", "user_identities", "device_info",
+    "application_info", "consent_state", "attribution_info", "context", "source_request_id",
+    "mp_deviceid", "ip", "environment",
+)  # fmt: skip
 """Keys of a batch that a step has under the same name."""
 
 _TRANSITION = "application_state_transition"

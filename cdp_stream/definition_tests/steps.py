@@ -27,15 +27,9 @@ from cdp_stream.offline.lines import LineFile
 
 SOURCE_KEYS: Final = ("profile", "batch", "batches")
 STEP_KEYS: Final = (
-    *TIME_KEYS,
-    *SOURCE_KEYS,
-    "input",
-    "events",
-    *EVENT_KEYS,
-    *PROFILE_KEYS,
-    "rejected",
+    *TIME_KEYS, *SOURCE_KEYS, "input", "events", *EVENT_KEYS, *PROFILE_KEYS, "rejected",
     *EXPECTATION_KEYS,
-)
+)  # fmt: skip
 _OF_A_BATCH: Final = frozenset(("input", "events", *EVENT_KEYS, *PROFILE_KEYS, "rejected"))
 _WITH_A_SOURCE: Final = frozenset({"input", "rejected"})
 

@@ -1,4 +1,4 @@
-"""A membership change to the bytes of `cdp.memberships` and back.
+"""A membership change as the bytes of `cdp.memberships`.
 
 Invariant: equal changes are equal bytes, in every replay: the keys have one order, nothing of the
 writer is in them.
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from cdp_stream.core.model.change import Cause, Change
+from cdp_stream.core.model.change import Change
 
 
 def encode_change(change: Change, account_id: str) -> bytes:
@@ -46,31 +46,6 @@ def members_of_change(change: Change, account_id: str) -> dict[str, Any]:
         ],
         "user_attributes": {},
     }
-
-
-def decode_change(value: bytes) -> Change:
-    """The change that a message of `cdp.memberships` or `cdp.membership-state` holds.
-
-    Raises:
-        ValueError: the value is not JSON.
-        KeyError: it is not a membership change.
-    """
-    message: dict[str, Any] = orjson.loads(value)
-    cause = message["cause"]
-    return Change(
-        action=message["action"],
-        audience_id=message["audience_id"],
-        audience_name=message["audience_name"],
-        mpid=int(message["mpid"]),
-        effective_at=message["effective_at"],
-        ordinal=message["ordinal"],
-        variant=message["variant"],
-        cause=Cause(cause["kind"], cause["criterion"], cause["event_id"], cause["event_time"]),
-        definition=message["definition"],
-        identities=tuple(
-            (entry["identity_type"], entry["identity"]) for entry in message["user_identities"]
-        ),
-    )
 
 
 def mpid_key(mpid: int) -> bytes:

@@ -13,55 +13,19 @@ from typing import Any, Final
 from cdp_stream.formats.envelope import TIME_EXPECTED, is_time
 from cdp_stream.formats.rejects import child_path
 
-DEVICE_FIELDS: Final = frozenset(
-    {
-        "amp_id",
-        "android_advertising_id",
-        "android_uuid",
-        "att_authorization_status",
-        "att_timestamp_unixtime_ms",
-        "bluetooth_enabled",
-        "bluetooth_version",
-        "brand",
-        "build_identifier",
-        "build_version_release",
-        "cpu_architecture",
-        "device",
-        "device_country",
-        "device_manufacturer",
-        "device_model",
-        "fire_advertising_id",
-        "has_nfc",
-        "http_header_user_agent",
-        "ios_advertising_id",
-        "ios_idfv",
-        "is_dst",
-        "is_tablet",
-        "limit_ad_tracking",
-        "locale_country",
-        "locale_language",
-        "microsoft_advertising_id",
-        "microsoft_publisher_id",
-        "network_carrier",
-        "network_code",
-        "network_country",
-        "network_mobile_country_code",
-        "os_version",
-        "platform",
-        "product",
-        "push_notification_sound_enabled",
-        "push_notification_vibrate_enabled",
-        "push_token",
-        "radio_access_technology",
-        "roku_advertising_id",
-        "roku_publisher_id",
-        "screen_dpi",
-        "screen_height",
-        "screen_width",
-        "supports_telephony",
-        "timezone_offset",
-    }
-)
+DEVICE_FIELDS: Final = frozenset({
+    "amp_id", "android_advertising_id", "android_uuid", "att_authorization_status",
+    "att_timestamp_unixtime_ms", "bluetooth_enabled", "bluetooth_version", "brand",
+    "build_identifier", "build_version_release", "cpu_architecture", "device", "device_country",
+    "device_manufacturer", "device_model", "fire_advertising_id", "has_nfc",
+    "http_header_user_agent", "ios_advertising_id", "ios_idfv", "is_dst", "is_tablet",
+    "limit_ad_tracking", "locale_country", "locale_language", "microsoft_advertising_id",
+    "microsoft_publisher_id", "network_carrier", "network_code", "network_country",
+    "network_mobile_country_code", "os_version", "platform", "product",
+    "push_notification_sound_enabled", "push_notification_vibrate_enabled", "push_token",
+    "radio_access_technology", "roku_advertising_id", "roku_publisher_id", "screen_dpi",
+    "screen_height", "screen_width", "supports_telephony", "timezone_offset",
+})  # fmt: skip
 """The members of `device_info` that a profile keeps."""
 
 ADVERTISING_IDS: Final = (

@@ -28,18 +28,10 @@ from cdp_stream.formats.profile_facts import (
 )
 from cdp_stream.formats.rejects import child_path
 
-MEMBERS: Final = frozenset(
-    {
-        "user_attributes",
-        "deleted_user_attributes",
-        "user_identities",
-        "device_info",
-        "application_info",
-        "consent_state",
-        "context",
-        "attribution_info",
-    }
-)
+MEMBERS: Final = frozenset({
+    "user_attributes", "deleted_user_attributes", "user_identities", "device_info",
+    "application_info", "consent_state", "context", "attribution_info",
+})  # fmt: skip
 """The members of a batch that are read here; most batches have none of them."""
 
 _NO_FACTS = Facts()

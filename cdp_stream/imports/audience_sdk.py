@@ -10,27 +10,10 @@ from typing import Final
 
 UNARY: Final = ("null", "not_null", "exists", "not_exists")
 BINARY: Final = (
-    "equals",
-    "not_equals",
-    "less_than",
-    "less_than_equal",
-    "greater_than",
-    "greater_than_equal",
-    "matches",
-    "not_matches",
-    "contains",
-    "not_contains",
-    "starts_with",
-    "not_starts_with",
-    "ends_with",
-    "not_ends_with",
-    "in",
-    "not_in",
-    "between",
-    "match_any",
-    "match_all",
-    "within",
-)
+    "equals", "not_equals", "less_than", "less_than_equal", "greater_than", "greater_than_equal",
+    "matches", "not_matches", "contains", "not_contains", "starts_with", "not_starts_with",
+    "ends_with", "not_ends_with", "in", "not_in", "between", "match_any", "match_all", "within",
+)  # fmt: skip
 """The last four take lists and a location: the schema names them, and examples of it use them."""
 
 LOGICAL: Final = ("and", "or")

@@ -162,12 +162,7 @@ def place_of(model: EventModel, path: str) -> dict[str, str]:
         return {"field": path}
     if path in _TYPES:
         raise InexpressibleError(f"the value of `{path}`")
-    if path.split(".", maxsplit=1)[0] in {
-        "location",
-        "context",
-        "application_info",
-        "product_impressions",
-    }:
+    if path.split(".", maxsplit=1)[0] in _ELSEWHERE:
         raise InexpressibleError(f"`{path}` of an event")
     return {"attribute" if model.kind in _NAMED else "field": path}
 

@@ -21,18 +21,10 @@ _PREFIXES: Final = (
     ("device.", "device"),
 )
 _LOCATION: Final = {
-    "city": "city",
-    "city_name": "city",
-    "region": "region",
-    "region_code": "region",
-    "state": "region",
-    "postal_code": "postal_code",
-    "zip": "postal_code",
-    "dma": "dma",
-    "dma_code": "dma",
-    "country": "country",
-    "country_code": "country",
-}
+    "city": "city", "city_name": "city", "region": "region", "region_code": "region",
+    "state": "region", "postal_code": "postal_code", "zip": "postal_code", "dma": "dma",
+    "dma_code": "dma", "country": "country", "country_code": "country",
+}  # fmt: skip
 _SEEN: Final = ("first_seen", "last_seen")
 _IDS: Final = ("id", "mpid")
 """What every row of the profile's model has."""
@@ -81,21 +73,10 @@ def user_test(path: str, operator: str, right: sdk.Operand) -> tuple[dict[str, A
     return subject | test, None
 
 
-_TEXTUAL: Final = frozenset(
-    {
-        "equals",
-        "does_not_equal",
-        "contains",
-        "does_not_contain",
-        "starts_with",
-        "ends_with",
-        "pattern",
-        "does_not_match_pattern",
-        "one_of",
-        "not_one_of",
-        "exists",
-    }
-)
+_TEXTUAL: Final = frozenset({
+    "equals", "does_not_equal", "contains", "does_not_contain", "starts_with", "ends_with",
+    "pattern", "does_not_match_pattern", "one_of", "not_one_of", "exists",
+})  # fmt: skip
 
 
 def _dated(

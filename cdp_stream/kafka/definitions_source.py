@@ -11,24 +11,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.core.model.definition import Account
 from cdp_stream.definitions import load_texts
 from cdp_stream.errors import CdpError
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_follower import TopicFollower
 from cdp_stream.kafka.definitions_topic import Applied, applied_of, read_applied, skips
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import DEFINITIONS
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic, ensure_topics
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 
 __all__ = ["AppliedDefinitions", "DefinitionsSource", "FileDefinitions", "started"]
 
-_POLL_MS = 1_000
 _AGAIN_S = 5.0
 _KEPT = 20
 """Versions whose files are kept, for partitions that were left under them."""
@@ -127,6 +125,7 @@ class AppliedDefinitions:
         self._applied: dict[str, Applied] = {}
         self._compiled: dict[str, Definitions | None] = {}
         self._latest: Definitions | None = None
+        self._follower = TopicFollower(self._client, self._topic, self._read)
         self._next = 0
         self._newest = 0
         self._changed: Callable[[], None] = lambda: None
@@ -188,7 +187,7 @@ class AppliedDefinitions:
         if self._preparing is None:
             log("waiting_for_definitions", topic=self._topic, level=logging.WARNING,
                 next="run `cdp apply FILE...`, or start the worker with --definitions")  # fmt: skip
-        self._following = asyncio.create_task(self._follow())
+        self._following = asyncio.create_task(self._follower.follow(self._next))
         await there.wait()
 
     async def stop(self) -> None:
@@ -197,35 +196,8 @@ class AppliedDefinitions:
         await _end(self._following)
         await _end(self._preparing)
 
-    async def _follow(self) -> None:
-        """Read on for ever; while the broker is away the definitions stay as they are."""
-        tp = TopicPartition(self._topic, 0)
-        is_told = False
-        while True:
-            consumer = AIOKafkaConsumer(
-                **self._client, enable_auto_commit=False, isolation_level="read_committed",
-                auto_offset_reset="earliest",
-            )  # fmt: skip
-            try:
-                await consumer.start()
-                consumer.assign([tp])
-                consumer.seek(tp, self._next)
-                while True:
-                    fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-                    if is_told:
-                        is_told = False
-                        log("definitions_followed", topic=self._topic)
-                    for records in fetched.values():
-                        await self._take(await self._versions_in(records))
-                        self._next = records[-1].offset + 1
-            except (KafkaError, OSError) as error:
-                if not is_told:
-                    log("definitions_not_followed", level=logging.WARNING, reason=repr(error),
-                        next="nothing: it is tried again")  # fmt: skip
-                is_told = True
-                await asyncio.sleep(_POLL_MS / 1000)
-            finally:
-                await consumer.stop()
+    async def _read(self, records: list[Any]) -> None:
+        await self._take(await self._versions_in(records))
 
     async def _versions_in(self, records: list[Any]) -> list[Applied]:
         """The versions that come after those that were read."""

@@ -1,8 +1,8 @@
 """Whether applied definitions are in force everywhere: in every partition, with their history.
 
-Each partition writes which definitions are in force in it to the changelog, with them (its row
-`~definitions`); so no worker has to be asked, or found. A row written before the definitions were
-applied says nothing of them: what is read begins there.
+Each partition writes which definitions are in force in it to the changelog (its row
+`~definitions`), so no worker has to be asked, or found. Rows from before the definitions were
+applied are of no use: reading begins behind them.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def step_of(row: PartitionDefinitions, version: int, memories: Collection[str]) 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Follows what becomes of applied definitions.
+    """Follows applied definitions until they are in force.
 
     Args:
         settings: Where, and how to connect.
@@ -75,7 +75,7 @@ class Rollout:
 
     @classmethod
     async def begin(cls, settings: Settings) -> "Rollout":
-        """To be called before definitions are applied.
+        """Note where the changelog ends; call it before definitions are applied.
 
         Raises:
             BrokerError: The broker does not answer.
@@ -101,8 +101,8 @@ class Rollout:
         Args:
             version: Which was applied.
             memories: The slots of its criteria.
-            timeout_s: How long to wait at most.
-            progress: Told of every partition whenever one has come further.
+            timeout_s: The longest time to wait.
+            progress: Called with the step of every partition whenever one has come further.
 
         Returns:
             How many partitions there are.

@@ -8,19 +8,13 @@ Source: docs/semantics.md, instants; docs/commands.md, replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
-import orjson
+from collections.abc import Callable, Iterable
 
 from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.change import Change
 from cdp_stream.core.model.event import Batch
 from cdp_stream.core.model.row import Row
-from cdp_stream.core.plan.build import build_plan
 from cdp_stream.core.plan.plan import Plan
-from cdp_stream.definitions import load_text
-from cdp_stream.errors import InputError
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.formats.membership import encode_change
 from cdp_stream.formats.rejects import Reject, too_large_for_profile
@@ -155,24 +149,3 @@ class Replay:
                 take(made)
                 made.clear()
         self.finish(take)
-
-
-def replay_batches(
-    definitions_text: str,
-    lines: Iterable[bytes],
-    until: int | None = None,
-    input_id: str | None = None,
-) -> Iterator[dict[str, Any]]:
-    """The membership changes of a small stream as decoded messages, in the order in which `cdp
-    replay` prints them.
-
-    Raises:
-        InputError: the definitions have problems; all are in the message.
-    """
-    loaded = load_text(definitions_text)
-    if loaded.account is None:
-        raise InputError("; ".join(str(problem) for problem in loaded.problems))
-    with SpillingSorter() as sorter:
-        Replay(build_plan(loaded.account), until=until, input_id=input_id).run(lines, sorter)
-        for record in sorter:
-            yield orjson.loads(record.value)

@@ -1,25 +1,25 @@
 """The history of criteria that are new, one partition's: records of the log in, rows out.
 
-A backfill is a processor that keeps nothing but the state of the missing slots, and what decides on
-it: ids for duplicates, activity for the profile's end. The engine is the live one, so duplicates,
-late events and ends come out as they would have. It changes no membership, emits nothing and
-rejects nothing: all of that was done when the record was live.
+A backfill is a processor that keeps only the state of the missing slots, and what decides on it:
+ids for duplicates, activity for the profile's end. The engine and the loop over records are those
+of live traffic, so duplicates, late events and ends come out as they would have. It changes no
+membership, emits nothing and rejects nothing: all of that was done when the record was live.
 
 Rows are written a few at a time while reading goes on, and `~backfill` after the last of them, with
-the position as the writing began. A row says up to which record it is, so that after a crash the
-records behind that position are read again and those a row has already are passed over.
+the position as the writing began. A row says up to which record it is: after a crash the records
+behind that position are read again, and a row passes over those that it has already.
 
 Offsets are those of its sources laid end to end (sources.py). Time begins anew with each of them,
 as it was there: a later one may begin before another's end.
 
-When the live position is reached, `take` hands each profile's slots over to its live row.
+When the live position is reached, `take` merges each profile's slots into its live row.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -36,21 +36,20 @@ from cdp_stream.formats.backfill_rows import (
     backfill_key,
     encode_backfill,
 )
-from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
-from cdp_stream.formats.events import BatchDecoder
+from cdp_stream.formats.events import BatchDecoder, Decoded
 from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves
-from cdp_stream.formats.rejects import Reject
 from cdp_stream.formats.rows import decode_row, encode_row
-from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.effects import Effects, Headers, Record
 from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 from cdp_stream.partition.placement import Placed, everywhere
+from cdp_stream.partition.record_loop import RecordLoop, RecordRows, Touched
 from cdp_stream.partition.sources import Laid
 
 __all__ = ["Backfill", "can_go_on"]
 
-_EVENTS_BETWEEN_SAVES = 1_000_000
+_EVENTS_BETWEEN_SAVES: Final = 1_000_000
 """So much reading is lost by a crash, at most."""
-_OWN_LOG = Laid((Source(0, 0),))
+_OWN_LOG: Final = Laid((Source(0, 0),))
 """Where nothing was moved; of whichever partition."""
 
 
@@ -62,13 +61,19 @@ class Backfill:
         lookback_ms: no older event can count; None is unlimited.
         state: how far it is; None until it has begun.
         laid: what it reads, in order; known once it has begun.
+        is_here: whether a profile is placed in the partition.
+        decoded: rows in memory; one that is newer than what is written of it always is.
     """
+
+    misplaced_move_time = False
+    """A misplaced record was rejected when it was live."""
+    most_made = most_loaded = FOREVER
 
     def __init__(
         self,
         account: Account,
         slots: Collection[str],
-        room: MemoryBudget | None = None,
+        budget: MemoryBudget | None = None,
         history: HistoryPlan | None = None,
         is_placed: Placed = everywhere,
     ) -> None:
@@ -80,16 +85,16 @@ class Backfill:
         self._scope = scope_of(account)
         self._engine = Engine(history.plan)
         self._decoder = BatchDecoder(history.plan.inputs)
+        self._budget = budget if budget is not None else MemoryBudget()
+        self._budget.join(self)
         self._store: Mapping[bytes, bytes] = {}
         self._stored = array("q")
-        self._room = room if room is not None else MemoryBudget()
-        self._room.join(self)
-        self._is_placed = is_placed
-        self._rows = RowCache()
-        self._dirty: dict[int, None] = {}
+        self.is_here = is_placed
+        self.decoded = RowCache()
+        self._unsaved: dict[int, None] = {}
         self._new: set[int] = set()
-        self._taken: list[int] = []
-        self._saving: _Saving | None = None
+        self._merged: list[int] = []
+        self._saving: tuple[BackfillState, list[int]] | None = None
         self._unsaved_events = 0
 
     def restore(
@@ -136,7 +141,7 @@ class Backfill:
         self.state = BackfillState(
             slots, self._scope, start, start - 1, time, log_is_shorter, sources=sources
         )
-        return _effects({BACKFILL_KEY: encode_backfill(self.state)})
+        return Effects(rows={BACKFILL_KEY: encode_backfill(self.state)})
 
     def note_gap(self) -> bool:
         """The log has lost records before they were read; whether that is new."""
@@ -164,9 +169,9 @@ class Backfill:
             through: the position afterwards; greater than the last record's offset where no record
                 lies between.
             shift: what makes their offsets those of the sources laid end to end.
-            is_here: whether a profile is this partition's; the others' records tell the time. None:
-                the log is the partition's own, and of that all are but the misplaced ones, which
-                were rejected when they were live.
+            is_here: whether a profile is this partition's; records of others only move time. None:
+                the log is the partition's own, and all are but the misplaced ones, which were
+                rejected when they were live.
             latest: no record moves time beyond this instant, as when it was live.
 
         Returns:
@@ -174,94 +179,61 @@ class Backfill:
         """
         state = self.state
         assert state is not None
-        changes: list[Change] = []
-        touched: dict[int, Row] = {}
-        decode = self._decoder.decode
-        apply, wake = self._engine.apply, self._engine.wake
-        rows = self._rows
-        offset, events = state.position, 0
         time = state.time
         if records:
-            time = self.laid.time_before(records[0].offset + shift, offset, time)
-        for record in records:
-            value, offset = record.value, record.offset + shift
-            if not value:
-                moment = self._apply_empty(record, offset, time, is_here, touched)
-                if moment is not None:
-                    time = max(time, moment if moment <= latest else time)
-                    continue
-            batch, _ = decode(value, record.key, record.headers, record.timestamp)
-            if batch is None:
-                continue
-            mpid = batch.mpid
-            arrival = batch.arrival if batch.arrival <= latest else time
-            if is_here is not None and not is_here(mpid):
-                time = max(time, arrival)
-                continue
-            row = rows.get(mpid) or self._load(mpid)
-            if row is None:
-                continue
-            reached, time = time, max(time, arrival)
-            events += len(batch.events)
-            if offset <= row.position:
-                continue
-            if row.due <= reached:
-                # As live time does before each record.
-                wake(row, reached, changes)
-                touched[mpid] = row
-            # What a batch says of the profile itself is in the live row.
-            batch.profile = None
-            apply(row, batch, changes, reached)
-            if row.clock == NEVER:
-                continue
-            row.position = offset
-            touched[mpid] = row
-        self._note(touched)
+            time = self.laid.time_before(records[0].offset + shift, state.position, time)
+        rows: RecordRows = self if is_here is None else _ForeignRows(self, is_here)
+        loop = RecordLoop(rows, self._engine, self._decode, None, latest)
+        time, read = loop.run(records, time, state.position, shift)
+        self._note(loop.touched)
+        events = loop.effects.events + loop.passed_over
         self._unsaved_events += events
-        time = self.laid.time_before(through + 1, offset, time)
+        time = self.laid.time_before(through + 1, read, time)
         self.state = replace(state, position=through, time=time, events=state.events + events)
         return events
 
-    def _note(self, touched: Mapping[int, Row]) -> None:
-        """Rows are newer than what is written of them; of the others the oldest may have to go."""
-        self._dirty.update(dict.fromkeys(touched))
-        self._rows.count(touched.values())
-        for mpid in self._rows.let_go(self._room.share(), keep=self._dirty):
+    def _decode(
+        self, value: bytes | None, key: bytes | None, headers: Headers, recorded_at: int
+    ) -> Decoded:
+        """A batch without what it says of the profile itself: that is in the live row."""
+        batch, _ = self._decoder.decode(value, key, headers, recorded_at)
+        if batch is not None:
+            batch.profile = None
+        return batch, ()
+
+    def _note(self, touched: Touched) -> None:
+        """These rows changed; of the others the oldest may have to go."""
+        for mpid, row in touched.items():
+            # A life that ended before live time leaves nothing to be written.
+            if mpid not in self._new or (row is not None and row.clock != NEVER):
+                self._unsaved[mpid] = None
+        self.decoded.count(touched.values())
+        for mpid in self.decoded.let_go(self._budget.share(), keep=self._unsaved):
             self._new.discard(mpid)
 
-    def _apply_empty(
-        self,
-        record: Record,
-        offset: int,
-        time: int,
-        is_here: Placed | None,
-        touched: dict[int, Row],
-    ) -> int | None:
-        """What a record with no value says: a time marker, or a request to erase a profile.
+    # Its rows, for the loop
 
-        Returns:
-            The instant to which it moves time; None where it is neither.
-        """
-        marked = marker_time(record.key, record.value, record.headers, record.timestamp)
-        if marked is not None:
-            return marked if isinstance(marked, int) else time
-        if not asks_erasure(record.headers):
+    def is_known(self, mpid: int) -> bool:
+        """Whether a profile has a row."""
+        return mpid in self.decoded or self._store.get(backfill_key(mpid)) is not None
+
+    def set_timer(self, due: int, mpid: int) -> None:
+        """Nothing to do: what is due fires before the next record of its profile, or at the end."""
+
+    def load_for_record(
+        self, mpid: int, reached: int, changes: list[Change], touched: Touched
+    ) -> Row | None:
+        """A row that is not decoded, or a new one; None for a profile that is not placed here."""
+        if not self.is_here(mpid):
             return None
-        mpid = erased_mpid(record.key, record.value)
-        if isinstance(mpid, Reject) or (is_here is None and not self._is_placed(mpid)):
-            return time
-        asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
-        if is_here is not None and not is_here(mpid):
-            return asked_at
-        if mpid in self._rows or self._store.get(backfill_key(mpid)) is not None:
-            row = self._rows.get(mpid) or self._load(mpid)
-            if row is not None and offset > row.position:
-                if row.due <= time:
-                    self._engine.wake(row, time, [])
-                self._engine.erase(row, asked_at, [])
-                row.position = offset
-                touched[mpid] = row
-        return asked_at
+        value = self._store.get(backfill_key(mpid))
+        if value is None:
+            self._new.add(mpid)
+            row = self.decoded[mpid] = Row(mpid)  # counted once something is in it
+            return row
+        row = self.decoded[mpid] = decode_row(mpid, value)
+        self.decoded.count((row,))
+        return row
 
     # Writing
 
@@ -270,17 +242,17 @@ class Backfill:
         """Whether rows are to be written; more may be read meanwhile, unless it `is_full`."""
         if self._saving is not None or self._unsaved_events >= _EVENTS_BETWEEN_SAVES:
             return True
-        return self.unsaved_bytes * 4 > self._room.share() * 3
+        return self.unsaved_bytes * 4 > self._budget.share() * 3
 
     @property
     def is_full(self) -> bool:
         """Whether rows must be written before more is read."""
-        return self.unsaved_bytes > self._room.share()
+        return self.unsaved_bytes > self._budget.share()
 
     @property
     def is_near_full(self) -> bool:
         """Whether no more than a few records should be read at a time."""
-        return 2 * self._rows.used > self._room.share()
+        return 2 * self.decoded.used > self._budget.share()
 
     @property
     def is_saving(self) -> bool:
@@ -290,12 +262,12 @@ class Backfill:
     @property
     def unsaved_rows(self) -> int:
         """How many rows are newer than what is written of them."""
-        return len(self._dirty)
+        return len(self._unsaved)
 
     @property
     def unsaved_bytes(self) -> int:
         """About the memory that they take: as much as as many others."""
-        return self._rows.used * len(self._dirty) // max(1, len(self._rows))
+        return self.decoded.used * len(self._unsaved) // max(1, len(self.decoded))
 
     def save(self, limit: int, size: int) -> Effects:
         """Write some more rows; behind the last of them, the position as the first were written.
@@ -304,50 +276,42 @@ class Backfill:
             limit: how many rows at most.
             size: no more rows once so many bytes are reached.
         """
-        state = self.state
-        assert state is not None
-        saving = self._saving
-        if saving is None:
-            saving = self._saving = _Saving(state, list(self._dirty))
+        if self._saving is None:
+            assert self.state is not None
+            self._saving = self.state, list(self._unsaved)
             self._unsaved_events = 0
+        state, mpids = self._saving
         written: dict[bytes, bytes | None] = {}
-        taken = 0
-        while saving.mpids and len(written) < limit and taken < size:
-            mpid = saving.mpids.pop()
-            if mpid in self._dirty:
+        while mpids and len(written) < limit and size > 0:
+            mpid = mpids.pop()
+            if mpid in self._unsaved:
                 value = written[backfill_key(mpid)] = self._encoded(mpid)
-                taken += len(value or b"")
-        if not saving.mpids:
+                size -= len(value or b"")
+        if not mpids:
             self._saving = None
-            written[BACKFILL_KEY] = encode_backfill(saving.state)
-        return _effects(written)
-
-    @property
-    def is_saved(self) -> bool:
-        """Whether everything read so far is written."""
-        return self._saving is None and not self._dirty
+            written[BACKFILL_KEY] = encode_backfill(state)
+        return Effects(rows=written)
 
     @property
     def is_complete(self) -> bool:
-        """Whether rows are handed over."""
+        """Whether its rows are merged into live ones."""
         return self.state is not None and self.state.epoch > 0
 
     def complete(self, epoch: int) -> Effects:
-        """The live position is reached: from here on rows are handed over to those of live traffic
+        """The live position is reached: from here on rows are merged into those of live traffic
         that are of an earlier epoch.
 
         The effects, all that is not written yet, belong into the write that begins the epoch.
         """
         assert self.state is not None
-        written = {backfill_key(mpid): self._encoded(mpid) for mpid in list(self._dirty)}
         self._saving = None
         self.state = replace(self.state, epoch=epoch)
-        return _effects({**written, BACKFILL_KEY: encode_backfill(self.state)})
+        return self.save(len(self._unsaved) + 1, FOREVER)
 
     def _encoded(self, mpid: int) -> bytes | None:
         """A row as it is to be written; nothing of it when the profile was forgotten."""
-        del self._dirty[mpid]
-        row = self._rows[mpid]
+        del self._unsaved[mpid]
+        row = self.decoded[mpid]
         if row.clock == NEVER:
             return None
         if mpid in self._new:
@@ -355,7 +319,7 @@ class Backfill:
             self._stored.append(mpid)
         return encode_row(row)
 
-    # Handing over
+    # Merging
 
     def take(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
         """The state of a profile's slots at an instant, by slot; its row goes (`merged`).
@@ -366,15 +330,14 @@ class Backfill:
         """
         if self.state is None or epoch >= self.state.epoch:
             return {}
-        row = self._rows.get(mpid)
+        row = self.decoded.get(mpid)
         if row is not None:
-            self._rows.forget(mpid)
-        else:
-            value = self._store.get(backfill_key(mpid))
-            if value is None:
-                return {}
+            self.decoded.forget(mpid)
+        elif (value := self._store.get(backfill_key(mpid))) is not None:
             row = decode_row(mpid, value)
-        self._taken.append(mpid)
+        else:
+            return {}
+        self._merged.append(mpid)
         if not self._engine.wake(row, until, []):
             return {}
         return {slot: state for slot, state in row.slots.items() if slot in self.slots}
@@ -383,24 +346,38 @@ class Backfill:
         """Removes the rows that were taken since the last call; to be written behind the live rows
         that have their content now.
         """
-        if not self._taken:
-            return {}
-        rows = {backfill_key(mpid): None for mpid in self._taken}
-        self._taken.clear()
+        rows = {backfill_key(mpid): None for mpid in self._merged}
+        self._merged.clear()
         return rows
 
-    def _load(self, mpid: int) -> Row | None:
-        """A row, decoded; None for a profile that is not placed here."""
-        if not self._is_placed(mpid):
+
+class _ForeignRows:
+    """The same rows, for records of a source that has those of other profiles too."""
+
+    misplaced_move_time = True
+    most_made = most_loaded = FOREVER
+
+    def __init__(self, backfill: Backfill, is_here: Placed) -> None:
+        self._backfill = backfill
+        # Empty: a record counts by where it was placed, even if the profile's row is decoded.
+        self.decoded = RowCache()
+        self.is_here = is_here
+
+    def is_known(self, mpid: int) -> bool:
+        """As of the backfill."""
+        return self._backfill.is_known(mpid)
+
+    def set_timer(self, due: int, mpid: int) -> None:
+        """As of the backfill."""
+
+    def load_for_record(
+        self, mpid: int, reached: int, changes: list[Change], touched: Touched
+    ) -> Row | None:
+        """A row, decoded already or not; None for a profile that is not here."""
+        if not self.is_here(mpid):
             return None
-        value = self._store.get(backfill_key(mpid))
-        if value is None:
-            self._new.add(mpid)
-            row = self._rows[mpid] = Row(mpid)  # counted once something is in it
-            return row
-        row = self._rows[mpid] = decode_row(mpid, value)
-        self._rows.count((row,))
-        return row
+        rows = self._backfill
+        return rows.decoded.get(mpid) or rows.load_for_record(mpid, reached, changes, touched)
 
 
 def scope_of(account: Account) -> str:
@@ -411,22 +388,3 @@ def scope_of(account: Account) -> str:
 def can_go_on(state: BackfillState, account: Account, slots: Collection[str]) -> bool:
     """Whether a backfill that is under way reads what is wanted: as many slots, or more."""
     return not state.epoch and state.scope == scope_of(account) and set(slots).issubset(state.slots)
-
-
-class _Saving:
-    """Rows on their way to the log.
-
-    Attributes:
-        state: as the writing began.
-        mpids: whose rows are yet to be written.
-    """
-
-    __slots__ = ("mpids", "state")
-
-    def __init__(self, state: BackfillState, mpids: list[int]) -> None:
-        self.state = state
-        self.mpids = mpids
-
-
-def _effects(rows: Mapping[bytes, bytes | None]) -> Effects:
-    return Effects(rows=dict(rows))

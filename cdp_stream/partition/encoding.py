@@ -1,4 +1,4 @@
-"""What one partition sends: changes, messages and rejects, encoded into effects."""
+"""What one partition sends: membership changes and messages, encoded into effects."""
 
 from __future__ import annotations
 
@@ -11,29 +11,22 @@ from cdp_stream.core.plan.plan import InForce
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.limits import MESSAGE_BYTES
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
-from cdp_stream.formats.rejects import Reject, reject_headers
 from cdp_stream.partition.active_definitions import ActiveDefinitions
 from cdp_stream.partition.audience_sizes import AudienceSizes
-from cdp_stream.partition.effects import Effects, Record
+from cdp_stream.partition.effects import Effects
 
 __all__ = ["EffectsEncoder"]
 
 
 class EffectsEncoder:
-    """Writes records into effects.
+    """Writes changes and messages into effects.
 
     Args:
-        topic: the input topic, for rejects.
-        partition: its number.
         active: the definitions in force.
         sizes: moved by the changes that are written.
     """
 
-    def __init__(
-        self, topic: str, partition: int, active: ActiveDefinitions, sizes: AudienceSizes
-    ) -> None:
-        self._topic = topic
-        self._partition = partition
+    def __init__(self, active: ActiveDefinitions, sizes: AudienceSizes) -> None:
         self._active = active
         self._sizes = sizes
 
@@ -71,13 +64,6 @@ class EffectsEncoder:
         encoded = self._active.encoder.encode(told._replace(attributes={}))
         if len(encoded) <= MESSAGE_BYTES:
             effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
-
-    def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> int:
-        """Write what of a record could not be used; returns how many bytes that is."""
-        for reject in rejects:
-            headers = reject_headers(reject, self._topic, self._partition, record.offset)
-            effects.rejected.append((record.key, reject.value, headers))
-        return sum(len(reject.value or b"") for reject in rejects)
 
     def connections(
         self,

@@ -13,13 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cdp_stream.core.model.change import Change
-from cdp_stream.core.model.event import Batch
-from cdp_stream.core.model.row import FOREVER, NEVER, Row
+from cdp_stream.core.model.row import FOREVER
 from cdp_stream.core.outputs.messages import Emission
-from cdp_stream.formats.envelope import asks_erasure, erased_mpid, is_time, marker_time
-from cdp_stream.formats.limits import PLAUSIBLE_TIME
-from cdp_stream.formats.rejects import Reject, too_large_for_profile
 from cdp_stream.partition.active_definitions import ActiveDefinitions, Known
 from cdp_stream.partition.audience_sizes import AudienceSizes
 from cdp_stream.partition.backfill_store import BackfillStore
@@ -28,13 +23,10 @@ from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import SLICE_BYTES, Effects, Record
 from cdp_stream.partition.encoding import EffectsEncoder
 from cdp_stream.partition.memory_budget import MemoryBudget
-from cdp_stream.partition.placement import everywhere, placed_in, wrong_partition
+from cdp_stream.partition.placement import everywhere, placed_in
 from cdp_stream.partition.profiles import Profiles
+from cdp_stream.partition.record_loop import RecordLoop, Rejecter, Touched
 
-LOADED_BYTES = 16 * 1024 * 1024
-"""Memory of rows that one call decodes, beside those that were decoded; the last may pass it."""
-_ERASURE_BYTES = SLICE_BYTES // 16
-"""What an erasure counts for: it may delete many memberships."""
 _COUNTED_AT_ONCE = 1_000
 """Rows whose memberships are counted in one call: about 3 ms."""
 
@@ -65,14 +57,14 @@ class ProfileProcessor:
         partitions: int | None = None,
     ) -> None:
         budget = budget if budget is not None else MemoryBudget()
-        self._partition, self._partitions = partition, partitions
         is_here = everywhere if partitions is None else placed_in(partition, partitions)
         known = known or {definitions.version: definitions}.get
         self._active = active = ActiveDefinitions(definitions, known)
         self._backfills = BackfillStore(budget, is_here)
         self._profiles = Profiles(active, self._backfills, budget, is_here)
         self._sizes = AudienceSizes(active.emitting, active.announced_memberships)
-        self._encoder = EffectsEncoder(topic, partition, active, self._sizes)
+        self._encoder = EffectsEncoder(active, self._sizes)
+        self._rejecter = Rejecter(topic, partition, partitions or 0)
         self.rollout = DefinitionRollout(
             active, self._backfills, self._profiles, self._sizes, self._encoder
         )
@@ -125,142 +117,22 @@ class ProfileProcessor:
             return None
         return self._sizes.count(self._profiles.store, _COUNTED_AT_ONCE)
 
-    def apply(  # noqa: PLR0912, PLR0915 - a call for a step would cost more than the step
-        self, records: Sequence[Record], latest: int = FOREVER
-    ) -> Effects:
+    def apply(self, records: Sequence[Record], latest: int = FOREVER) -> Effects:
         """Apply records above `position`, in order; those of a row that has them already only move
         time.
 
         It ends early, at a `position` before the last of them, once the rows and messages that it
-        made take `SLICE_BYTES`, or the rows that it loaded `LOADED_BYTES`.
+        made take `SLICE_BYTES`, or the rows that it loaded too much memory.
 
         Args:
             latest: no record moves time beyond this instant, epoch ms: one that arrives later is
                 applied to its profile alone.
         """
-        effects = Effects()
-        touched: dict[int, Row | None] = {}
-        changes = Emission()
-        apply, wake, decode = (
-            self._active.engine.apply,
-            self._active.engine.wake,
-            self._active.decoder.decode,
-        )
-        profiles = self._profiles
-        rows, load, is_due = profiles.decoded, profiles.load_for_event, profiles.due.add
-        told, most = changes.told, rows.used + LOADED_BYTES
-        time, offset, size, made = self.time, self.position, 0, 0
-        for record in records:
-            if size >= SLICE_BYTES or rows.used >= most:
-                break
-            value, offset = record.value, record.offset
-            if not value:
-                moved = self._apply_empty(record, time, touched, changes, effects)
-                if moved is not None:
-                    effects.future_records += moved > latest
-                    time = max(time, moved) if moved <= latest else time
-                    size += _ERASURE_BYTES if record.key else 0
-                    continue
-            batch, rejects = decode(value, record.key, record.headers, record.timestamp)
-            if batch is None:
-                size += self._encoder.rejects(record, rejects, effects)
-                continue
-            mpid = batch.mpid
-            row = rows.get(mpid) or load(mpid, self.time, changes, touched)
-            if row is None:
-                size += self._encoder.rejects(record, self._misplaced(mpid, value), effects)
-                continue
-            if rejects:
-                size += self._encoder.rejects(record, rejects, effects)
-            reached, arrival, events = time, batch.arrival, batch.events
-            if arrival > latest or (events[0].occurred_at if events else arrival) < PLAUSIBLE_TIME:
-                arrival = _odd_times(batch, latest, effects)
-            time = max(time, arrival)
-            if offset <= row.position:
-                continue
-            size += 0 if mpid in touched else row.weight
-            touched[mpid], due = row, row.due
-            if due <= reached:
-                # Ticks lag behind the partition's time by as much as chance has it. What was due
-                # before this record fires before it, or a late event would have another effect
-                # after a crash than before it.
-                wake(row, reached, changes)
-            refused = apply(row, batch, changes, reached)
-            if row.clock == NEVER:
-                effects.late_batches += 1
-                continue
-            row.position = offset
-            if row.due != due:
-                is_due(row.due, mpid)
-            if refused:
-                too_large = too_large_for_profile(
-                    value or b"", refused, self._active.engine.plan.account.row_limit
-                )
-                size += self._encoder.rejects(record, too_large, effects)
-            effects.events += len(events)
-            # Each message has identities of the row, or attributes: less than all of it.
-            before, made = made, len(changes) + len(told)
-            size += (made - before) * row.weight
-        profiles.time, profiles.position = time, offset
-        self._end(changes, touched, effects)
-        return effects
-
-    def _apply_empty(
-        self,
-        record: Record,
-        time: int,
-        touched: dict[int, Row | None],
-        changes: list[Change],
-        effects: Effects,
-    ) -> int | None:
-        """What a record with no value says: a time marker, or a request to erase a profile.
-
-        Returns:
-            The instant to which it moves time, which an erasure does as the arrival of a batch
-            does; None where it is neither, and is to be decoded.
-        """
-        marked = marker_time(record.key, record.value, record.headers, record.timestamp)
-        if isinstance(marked, int):
-            return marked
-        if marked is None and not asks_erasure(record.headers):
-            return None
-        mpid = erased_mpid(record.key, record.value) if marked is None else marked
-        if isinstance(mpid, Reject):
-            self._encoder.rejects(record, (mpid,), effects)
-            return time
-        if not self._profiles.is_here(mpid):
-            self._encoder.rejects(record, self._misplaced(mpid, record.value), effects)
-            return time
-        # As of the record's timestamp.
-        asked_at = record.timestamp if is_time(record.timestamp) else max(time, 0)
-        if self._profiles.is_known(mpid):
-            self._erase(mpid, asked_at, record.offset, time, touched, changes)
-        return asked_at
-
-    def _erase(
-        self,
-        mpid: int,
-        asked_at: int,
-        offset: int,
-        time: int,
-        touched: dict[int, Row | None],
-        changes: list[Change],
-    ) -> None:
-        profiles = self._profiles
-        row = profiles.decoded.get(mpid) or profiles.load_for_event(
-            mpid, self.time, changes, touched
-        )
-        if row is None or offset <= row.position:
-            return
-        if row.due <= time:
-            self._active.engine.wake(row, time, changes)
-        self._active.engine.erase(row, asked_at, changes)
-        row.position = offset
-        profiles.due.add(row.due, mpid)
-        touched[mpid] = row
-
-    def _misplaced(self, mpid: int, value: bytes | None) -> tuple[Reject]:
-        return (wrong_partition(mpid, self._partition, self._partitions or 0, value),)
+        profiles, active = self._profiles, self._active
+        loop = RecordLoop(profiles, active.engine, active.decoder.decode, self._rejecter, latest)
+        profiles.time, profiles.position = loop.run(records, self.time, self.position)
+        self._end(loop.changes, loop.touched, loop.effects)
+        return loop.effects
 
     def mark_time(self, until: int) -> Effects:
         """Move time without firing anything: the write that must be durable before a tick's outputs
@@ -278,9 +150,9 @@ class ProfileProcessor:
         self._profiles.time = max(self.time, until)
         effects = Effects()
         changes = Emission()
-        woken: dict[int, Row | None] = {}
+        woken: Touched = {}
         rows, due_instants = self._profiles.decoded, self._profiles.due
-        most, size, made = rows.used + LOADED_BYTES, 0, 0
+        most, size, made = rows.used + self._profiles.most_loaded, 0, 0
         for _ in range(limit):
             if size >= SLICE_BYTES or rows.used >= most:
                 break
@@ -314,22 +186,6 @@ class ProfileProcessor:
         self._end(changes, woken, effects)
         return effects
 
-    def _end(self, changes: Emission, touched: Mapping[int, Row | None], effects: Effects) -> None:
+    def _end(self, changes: Emission, touched: Touched, effects: Effects) -> None:
         self._encoder.changes(changes, effects)
         self._profiles.write(touched, effects)
-
-
-def _odd_times(batch: Batch, latest: int, effects: Effects) -> int:
-    """Count what is odd about the times of a batch.
-
-    Returns:
-        Its arrival, as far as that moves time; -1 where it does not.
-    """
-    times = [event.occurred_at for event in batch.events] or [batch.arrival]
-    if early := sum(time < PLAUSIBLE_TIME for time in times):
-        known = effects.implausible
-        known[batch.input] = known.get(batch.input, 0) + early
-    if batch.arrival <= latest:
-        return batch.arrival
-    effects.future_records += 1
-    return -1

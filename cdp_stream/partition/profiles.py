@@ -18,7 +18,7 @@ from cdp_stream.formats.rows import (
 )
 from cdp_stream.partition.active_definitions import ActiveDefinitions
 from cdp_stream.partition.backfill_store import BackfillStore
-from cdp_stream.partition.effects import Effects
+from cdp_stream.partition.effects import SLICE_BYTES, Effects
 from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 from cdp_stream.partition.placement import Placed
 from cdp_stream.partition.restored import RestoredRows, read_rows
@@ -44,7 +44,13 @@ class Profiles:
             they are as in the store, and all of profiles that are placed here.
         store: all of them, encoded.
         due: the instants at which rows may change by themselves.
+        set_timer: adds one.
     """
+
+    misplaced_move_time = False
+    most_made = SLICE_BYTES
+    most_loaded = 16 * 1024 * 1024
+    """Memory of rows that one call decodes, beside those that were; the last may pass it."""
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Profiles:
         self.decoded = RowCache()
         self.store: Mapping[bytes, bytes] = {}
         self.due = DueInstants()
+        self.set_timer = self.due.add
 
     def restore(self, store: Mapping[bytes, bytes]) -> RestoredRows:
         """Begin with a live store; returns what its rows say.
@@ -75,6 +82,7 @@ class Profiles:
         self.store = store
         self.decoded = RowCache()
         self.due = DueInstants()
+        self.set_timer = self.due.add
         found = read_rows(store, self.due.add)
         self.time, self.position = found.time, found.position
         return found
@@ -99,7 +107,7 @@ class Profiles:
             self._misplaced.append(mpid)
         return self._read(mpid, changes, touched)
 
-    def load_for_event(
+    def load_for_record(
         self, mpid: int, reached: int, changes: list[Change], touched: dict[int, Row | None]
     ) -> Row | None:
         """As `load`; None where the profile's records belong in another partition.

@@ -17,8 +17,8 @@ from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.chaos.network import NetworkRunning, equals_replay
 from tests.chaos.proxy import KINDS, Late
-from tests.kafka.test_moved_input import MARKER, WAITING, forwarded, in_order, waiting_on
-from tests.kafka.test_transactions import SUFFIXES, Partition, batch_of
+from tests.kafka.moved_inputs import MARKER, WAITING, forwarded, in_order, waiting_on
+from tests.kafka.transactional import SUFFIXES, Partition, batch_of
 from tests.topologies.replays import generated
 from tests.topologies.running import PARTITIONS, eventually, running
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from cdp_stream.core.model.criterion import All, AnyOf, Condition, Not, Source
 from cdp_stream.core.model.definition import EventTier, Input, Tier, Workspace
-from cdp_stream.core.model.meaning import criterion_identity, slot_of
+from cdp_stream.core.model.meaning import meaning_text, slot_of
 from cdp_stream.core.model.operators import DATED
 from cdp_stream.core.model.operators import Test as Operator
 from cdp_stream.core.model.subject import Subject
@@ -33,8 +33,8 @@ def test_equal_criteria_are_one_leaf_that_knows_all_its_audiences():
 def test_criteria_are_equal_by_what_they_mean_not_by_where_they_stand():
     one = Condition(Source.ATTRIBUTE, "a", Operator("equals", 1))
     other = Condition(Source.FIELD, "b", Operator(DATED, Window(start=5)))
-    same = criterion_identity(did(where=(one, other)))
-    assert criterion_identity(did(where=(other, one))) == same
+    same = meaning_text(did(where=(one, other)))
+    assert meaning_text(did(where=(other, one))) == same
     different = [
         did(where=(one,)),
         did(where=(other, Condition(Source.ATTRIBUTE, "a", Operator("equals", "1")))),
@@ -48,13 +48,13 @@ def test_criteria_are_equal_by_what_they_mean_not_by_where_they_stand():
         did("stop", where=(one, other)),
         did(kind="screen_view", where=(one, other)),
     ]
-    assert same not in {criterion_identity(criterion) for criterion in different}
-    assert len({criterion_identity(criterion) for criterion in different}) == len(different)
+    assert same not in {meaning_text(criterion) for criterion in different}
+    assert len({meaning_text(criterion) for criterion in different}) == len(different)
 
 
 def test_a_slot_is_eight_characters_of_a_digest_and_never_changes():
     assert slot_of("") == "47DEQpj8"
-    assert slot_of(criterion_identity(did())) == "YbhhibN0"
+    assert slot_of(meaning_text(did())) == "YbhhibN0"
 
 
 def test_an_event_is_read_by_criteria_of_its_name_of_any_name_and_of_its_type():

@@ -1,10 +1,13 @@
 """A membership change on the wire."""
 
+from typing import Any
+
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp_stream.core.model.change import ADD, DELETE, Cause, Change
-from cdp_stream.formats.membership import decode_change, encode_change, mpid_key, state_key
+from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 
 CHANGE = Change(
     action=ADD,
@@ -18,6 +21,26 @@ CHANGE = Change(
     definition="0a1b2c3d",
     identities=(("customer_id", "c1"), ("email", "a@example.com")),
 )
+
+
+def decode_change(value: bytes) -> Change:
+    """The change that a message holds."""
+    message: dict[str, Any] = orjson.loads(value)
+    cause = message["cause"]
+    return Change(
+        action=message["action"],
+        audience_id=message["audience_id"],
+        audience_name=message["audience_name"],
+        mpid=int(message["mpid"]),
+        effective_at=message["effective_at"],
+        ordinal=message["ordinal"],
+        variant=message["variant"],
+        cause=Cause(cause["kind"], cause["criterion"], cause["event_id"], cause["event_time"]),
+        definition=message["definition"],
+        identities=tuple(
+            (entry["identity_type"], entry["identity"]) for entry in message["user_identities"]
+        ),
+    )
 
 
 def test_a_change_is_encoded_with_its_keys_in_order():

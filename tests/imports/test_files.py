@@ -14,7 +14,7 @@ from cdp_stream.definitions.source.problems import Problems
 from cdp_stream.definitions.source.yaml_reader import parse
 from cdp_stream.imports.convert import Converted
 from cdp_stream.imports.write import Frame, written
-from cdp_stream.offline.replay import replay_batches
+from tests.offline.replaying import replay_batches
 
 FILES = Path(__file__).parent / "audience_sdk"
 RIGHT = sorted(path.stem for path in FILES.glob("*.yaml"))

@@ -172,7 +172,7 @@ class Driven:
 
     @property
     def observer(self):
-        return self.context.consumer.observer
+        return self.context.app.consumer.observer
 
     def brings(self, *records):
         self.context.log += records

@@ -51,7 +51,7 @@ async def test_history_takes_effect_once_it_is_read_up_to_the_live_position(driv
     *_, (switch, next_offset, barrier) = driven.committer.pieces
     assert (b"~definitions" in switch.rows, next_offset, barrier) == (True, None, True)
     assert driven.rollout.backfill.position == 2_999
-    assert not driven.task.holds_records
+    assert not driven.task.waits_for_history
     assert said(await driven.steps()) == ["add opened"] * FEW
 
 
@@ -77,7 +77,7 @@ async def test_rows_of_history_are_written_beside_live_records_and_alone_only_at
 
 async def test_live_records_wait_for_the_last_of_history_and_not_for_long(driven):
     driven.committer.busy = True  # so that it cannot end
-    await read(driven, lambda: driven.task.holds_records)
+    await read(driven, lambda: driven.task.waits_for_history)
     backfill, clock = driven.rollout.backfill, driven.context.now
     assert backfill.position >= 2_000
     driven.brings(*opened(3_000, 600))
@@ -85,7 +85,7 @@ async def test_live_records_wait_for_the_last_of_history_and_not_for_long(driven
     driven.task.step()
     assert driven.task.next_offset == 3_000
     clock.now += 5.1
-    await read(driven, lambda: not driven.task.holds_records)
+    await read(driven, lambda: not driven.task.waits_for_history)
     driven.task.step()
     assert driven.task.next_offset == 3_500
     driven.task.step()
@@ -93,7 +93,7 @@ async def test_live_records_wait_for_the_last_of_history_and_not_for_long(driven
     driven.committer.busy = False
     for _ in range(20):
         driven.task.read_history()
-        assert not driven.task.holds_records
+        assert not driven.task.waits_for_history
     clock.now += 10.1
     await read(driven, lambda: not driven.rollout.missing)
     assert driven.rollout.backfill.position == driven.task.next_offset - 1

@@ -1,4 +1,4 @@
-"""How far backfills are, as people, Prometheus and programs are told."""
+"""How far backfills are, in the log, for Prometheus and as JSON."""
 
 import json
 
@@ -37,17 +37,17 @@ def reading(position, *, audiences=("new",), start=100, end=1_099, **more):
     )
 
 
-def test_nothing_is_told_where_nothing_is_read(progress, registry):
+def test_nothing_is_reported_where_nothing_is_read(progress, registry):
     assert progress.as_json() == {"audiences": []}
     assert registry.get_sample_value("cdp_backfill_events_total") == 0
 
 
-def test_the_rate_and_the_time_left_are_those_of_late(progress, registry, clock):
+def test_the_rate_and_the_time_left_are_of_the_last_seconds(progress, registry, clock):
     progress.note(0, reading(99))
     clock.now += 1
     progress.note(0, reading(349))
-    (told,) = progress.as_json()["audiences"]
-    assert told == {
+    (reported,) = progress.as_json()["audiences"]
+    assert reported == {
         "audience": "new",
         "percent": 25.0,
         "events": 500,
@@ -85,8 +85,8 @@ def test_before_a_rate_is_known_the_time_left_is_not(progress, registry):
 
 def test_what_is_merged_is_read_and_what_is_over_is_forgotten(progress):
     progress.note(0, reading(500, state="merging"))
-    (told,) = progress.as_json()["audiences"]
-    assert (told["percent"], told["seconds_left"]) == (100.0, 0)
+    (reported,) = progress.as_json()["audiences"]
+    assert (reported["percent"], reported["seconds_left"]) == (100.0, 0)
     progress.forget(0)
     assert progress.as_json() == {"audiences": []}
 

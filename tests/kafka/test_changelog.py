@@ -3,46 +3,13 @@
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.commit.record_writer import send_records
-from cdp_stream.kafka.recovery.restore import find_lost_positions, read_to_end
+from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.brokers.fixtures import EITHER
-
-
-class Changelog:
-    def __init__(self, settings):
-        self.settings = settings
-        self.client = {"bootstrap_servers": settings.brokers}
-        self.topic = settings.topic("profiles-changelog")
-
-    async def write(self, partition, rows, *, transactional_id=None, abort=False):
-        producer = AIOKafkaProducer(**self.client, transactional_id=transactional_id)
-        await producer.start()
-        try:
-            if transactional_id:
-                await producer.begin_transaction()
-            futures = await send_records(
-                producer, self.topic, partition, [(key, value, []) for key, value in rows]
-            )
-            await asyncio.gather(*futures)
-            if transactional_id:
-                await (producer.abort_transaction if abort else producer.commit_transaction)()
-        finally:
-            await producer.stop()
-
-    async def read(self, partitions=range(4)):
-        rows = {number: {} for number in partitions}
-
-        def take(partition, records):
-            rows[partition].update((record.key, record.value) for record in records)
-
-        async with asyncio.timeout(20):
-            await read_to_end(self.client, self.topic, partitions, take)
-        return rows
+from tests.kafka.changelogs import Changelog
 
 
 @pytest.fixture

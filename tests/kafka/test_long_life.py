@@ -24,7 +24,7 @@ from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
-from tests.kafka.test_transactions import SUFFIXES, Partition, effects, epoch
+from tests.kafka.transactional import SUFFIXES, Partition, effects, epoch
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

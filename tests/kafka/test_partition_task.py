@@ -6,15 +6,15 @@ import pytest
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.rows import decode_partition
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import EndSeen
 from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.commit.partition_producer import FencedError
 from cdp_stream.kafka.recovery.replaced_topics import ReplacedError
-from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY, audience, did
 from tests.kafka.tasks import RED, Driven, version
+from tests.partition.filling import filling
 from tests.partition.records import T, ids, marker, sent
-from tests.partition.test_slices import filling
 
 IN_RED = {"user_attributes": {"color": "red"}}
 
@@ -76,12 +76,12 @@ async def test_records_of_an_older_seek_and_those_after_a_release_are_dropped(dr
 async def test_fetching_is_paused_while_too_much_waits(driven):
     share = driven.context.waiting.share()
     driven.brings(*(sent(n, n, 0, "play", text="x" * 10_000) for n in range(share // 10_000)))
-    assert driven.context.consumer.paused == {("cdp.events", 0)}
+    assert driven.context.app.consumer.paused == {("cdp.events", 0)}
     assert driven.task.is_ready
     driven.task.step()
-    assert driven.context.consumer.paused == {("cdp.events", 0)}
+    assert driven.context.app.consumer.paused == {("cdp.events", 0)}
     await driven.steps()
-    assert driven.context.consumer.paused == set()
+    assert driven.context.app.consumer.paused == set()
 
 
 async def test_nothing_is_done_at_a_position_that_the_broker_does_not_have(driven):
@@ -174,7 +174,7 @@ async def test_a_marker_waits_for_the_rows_and_another_version_for_the_marker(dr
     assert sum(one.startswith("delete red") for one in said(pieces[switch:])) == 600
 
 
-async def test_time_is_a_piece_of_its_own_before_a_tick_only_where_outputs_may_show_before_rows():
+async def test_time_is_written_before_a_tick_only_where_outputs_may_show_before_rows():
     driven = Driven(version(1), clock="wall")
     driven.brings(sent(0, 7, 0, "play"), sent(1, 8, 1, "buy"))
     await driven.steps()

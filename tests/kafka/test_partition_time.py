@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.kafka.runtime.partition_time import EndSeen, time_limit
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import EndSeen
+from cdp_stream.kafka.runtime.partition_time import time_limit
 
 
 def wall(*, time=1_000, grace_ms=250, applied=9, end=None):

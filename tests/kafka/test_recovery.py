@@ -12,8 +12,8 @@ from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
 from tests.brokers.fixtures import EITHER
+from tests.kafka.changelogs import Changelog
 from tests.kafka.counting import CountingProcessor
-from tests.kafka.test_changelog import Changelog
 from tests.store.stores import HOUR, Clock
 
 

@@ -27,7 +27,7 @@ from cdp_stream.kafka.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics, partition_counts, started_admin
 from cdp_stream.partition.relocation import BEGIN, Marker
 from cdp_stream.settings import Settings
-from tests.partition.test_relocation import in_force
+from tests.partition.relocated import in_force
 
 BEFORE, AFTER = 1, 2
 

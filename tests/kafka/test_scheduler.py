@@ -36,7 +36,7 @@ class Task:
         self.number = number
         self.loop = loop
         self.slices = 0
-        self.is_busy = self.holds_records = False
+        self.is_busy = self.waits_for_history = False
         self.failure = None
 
     @property
@@ -136,7 +136,7 @@ async def test_tasks_that_are_behind_alternate_with_history_slice_by_slice(round
 async def test_of_partitions_whose_live_records_wait_history_is_read_alone_and_at_once(rounds):
     for task in rounds.tasks.values():
         task.is_busy = True
-    rounds.tasks[1].holds_records = True
+    rounds.tasks[1].waits_for_history = True
     done = await rounds.take(4)
     assert in_order(done) == [("read", 1)] * 4
     assert done[-1][2] - done[0][2] < STEPS_OF_A_REQUEST

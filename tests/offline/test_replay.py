@@ -7,7 +7,8 @@ from cdp_stream.core.plan.plan import Plan
 from cdp_stream.definitions import load_text
 from cdp_stream.errors import InputError
 from cdp_stream.formats.rejects import Reason, Reject
-from cdp_stream.offline.replay import Replay, replay_batches
+from cdp_stream.offline.replay import Replay
+from tests.offline.replaying import replay_batches
 from tests.offline.streams import DEFINITIONS, START, batch, told
 
 

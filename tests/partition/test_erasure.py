@@ -8,8 +8,8 @@ from cdp_stream.formats.definitions_row import DEFINITIONS_KEY
 from cdp_stream.formats.rows import decode_row
 from cdp_stream.partition.effects import META_ROW
 from tests.core.accounts import DAY
+from tests.partition.backfilled import begun
 from tests.partition.records import Sent, T, deliver, ids, marker, processor, sent
-from tests.partition.test_backfill import begun
 
 
 def erasure(offset: int, mpid: int, at: int, value: bytes | None = b"") -> Sent:

@@ -19,8 +19,8 @@ from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.placement import Placement
 from cdp_stream.partition.sources import Laid, reaches_over_unknown, sources_of
 from tests.core.accounts import DAY
+from tests.partition.backfilled import HOME, RED, counted, version
 from tests.partition.records import T, sent
-from tests.partition.test_backfill import HOME, RED, counted, version
 from tests.properties.moved_system import System, catch_up
 from tests.properties.partitions import compare, members, profiles
 

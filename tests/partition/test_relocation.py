@@ -1,16 +1,8 @@
 """What partitions know of their own after a move, and that a row is moved whole."""
 
-from dataclasses import replace
-
 import pytest
 
-from cdp_stream.core.engine.migration import Wired, catalog_of
 from cdp_stream.errors import OutsideError
-from cdp_stream.formats.definitions_row import (
-    DEFINITIONS_KEY,
-    PartitionDefinitions,
-    encode_definitions,
-)
 from cdp_stream.formats.moved_row import MOVED_KEY, Move, decode_moves, encode_moves
 from cdp_stream.formats.rows import (
     PARTITION_KEY,
@@ -38,7 +30,8 @@ from cdp_stream.partition.relocation import (
     profile_of_membership,
     time_of_all,
 )
-from tests.partition.records import plan, processor, sent
+from tests.partition.records import processor, sent
+from tests.partition.relocated import in_force
 
 MOVE = Marker(2, 4, COPY)
 
@@ -163,17 +156,6 @@ def test_no_worker_starts_on_a_move_that_is_not_finished():
 def test_a_damaged_row_is_not_moved(value):
     with pytest.raises(OutsideError, match="damaged"):
         as_moved(value)
-
-
-def in_force(version, epoch=1, swept=1, outputs=()):
-    catalog = catalog_of(plan())
-    connections = {
-        f"played@{output}": Wired(f"played@{output}", "played", output, "log", None, None, "{}", ())
-        for output in outputs
-    }
-    catalog = replace(catalog, connections=connections)
-    state = PartitionDefinitions(version, 5, 5, epoch, swept, catalog, {})
-    return {DEFINITIONS_KEY: encode_definitions(state)}
 
 
 def test_partitions_that_have_switched_differently_often_are_ready():

@@ -12,18 +12,12 @@ from cdp_stream.partition.effects import META_ROW
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
 from tests.core.accounts import DAY, SHORT, audience, has
+from tests.partition.filling import filling
 from tests.partition.records import Rows, Sent, T, deliver, marker, plan, sent
 
 FULL = 400_000
 """Bytes of the attributes of a profile that is nearly full."""
 PROFILES = 40
-
-
-def filling(first: int, mpid: int) -> list[Sent]:
-    """Records that fill a profile."""
-    texts = ["x" * 4_000] * 25
-    parts = [{f"{part}-{n}": text for n, text in enumerate(texts)} for part in range(4)]
-    return [sent(first + n, mpid, 0, "play", user_attributes=part) for n, part in enumerate(parts)]
 
 
 def apply_all(made: ProfileProcessor, rows: Rows, records: list[Sent]) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.offline.replay import replay_batches
+from tests.offline.replaying import replay_batches
 from tests.properties.builders import NOON, custom, defined, purchase
 from tests.properties.recount import recount
 from tests.properties.recount_calculated import calculate, values_of

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 from cdp_stream.definitions import load_text
-from cdp_stream.offline.replay import replay_batches
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
+from tests.offline.replaying import replay_batches
 from tests.partition.records import Sent, deliver
 from tests.properties.edits import edits
 from tests.properties.recount_events import arrival, event_time

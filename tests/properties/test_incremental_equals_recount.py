@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from cdp_stream.offline.replay import replay_batches
+from tests.offline.replaying import replay_batches
 from tests.properties.recount import recount
 from tests.properties.strategies import cases
 

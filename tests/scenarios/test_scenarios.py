@@ -11,7 +11,7 @@ import pytest
 from cdp_stream.cli.main import main
 from cdp_stream.definition_tests.case import Case, ExpectedChange
 from cdp_stream.definition_tests.run import run_case
-from cdp_stream.offline.replay import replay_batches
+from tests.offline.replaying import replay_batches
 from tests.scenarios.reading import change_of, read_scenario, scenario_files
 
 every_scenario = pytest.mark.parametrize("path", scenario_files(), ids=lambda path: path.stem)

@@ -105,8 +105,8 @@ async def test_it_is_followed_on_after_it_could_not_be_read(
     async with asyncio.timeout(5):
         await topic.caught_up()
     await until(lambda: topic.values == {"a": {"n": 1}, "b": {"n": 2}})
-    await until(lambda: [r.msg for r in caplog.records].count("state_topic_followed") == 1)
-    assert [r.msg for r in caplog.records].count("state_topic_not_followed") == 1
+    await until(lambda: [r.msg for r in caplog.records].count("topic_followed") == 1)
+    assert [r.msg for r in caplog.records].count("topic_not_followed") == 1
     await topic.stop()
     assert log.consumers == [4, 4]
 
@@ -260,7 +260,7 @@ async def test_every_key_that_memory_writes_is_of_a_kind_that_is_read() -> None:
     await known.want_list("mail", "a@mail", {**nobody, "connection": "a@mail", "settings": {}})
     await known.note_settings("a@mail", "d1")
     await known.note_refused("a@mail", ["d1"])
-    await known.note_overdue("a@mail", 0, "x")
+    await known.note_marked("a@mail", 0, "x", "overdue")
     await known.note_deleted("a@mail", {0: "x"})
     await known.note_connections("mail", ["a@mail"])
     await known.note_sent_again("cdp.rejected", 0, [(3, 5)])
@@ -268,4 +268,4 @@ async def test_every_key_that_memory_writes_is_of_a_kind_that_is_read() -> None:
     for _, key, value in producer.written:
         assert memory_problem(key, value) is None
     writers = {name for name in dir(known) if name.startswith(("note_", "keep", "want_"))}
-    assert len(writers) == 12  # one that is added here belongs into this test
+    assert len(writers) == 11  # one that is added here belongs into this test

@@ -69,10 +69,32 @@ class Place:
             await asyncio.wait_for(self.added.wait(), 10)
 
 
+class Producer:
+    """Takes every record."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, int, bytes, list[tuple[str, bytes]]]] = []
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int,
+        headers: list[tuple[str, bytes]],
+        key: Any,
+    ) -> asyncio.Future[None]:
+        self.written.append((topic, partition, value, headers))
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+
 class Sink:
     """One output's intake and pipeline, of partitions that a test fills."""
 
     room: MemoryBudget
+    producer: Producer
     place: Place
     assignment: Assignment
     delivery_settings: DeliverySettings
@@ -84,7 +106,8 @@ class Sink:
         made.room, made.place = MemoryBudget(), Place()
         made.faults: list[tuple[Fault, Mapping[str, Any]]] = []
         connector = Quick("out", PostSettings(url="https://partner.example"))
-        of = context(made.place, connector=connector, waiting=made.room)
+        made.producer = Producer()
+        of = context(made.place, connector=connector, waiting=made.room, producer=made.producer)
         made.app, made.assignment = of.app, await assignment(of, *progress)
         for partition in made.assignment.partitions.values():
             partition.epoch = 1
@@ -130,20 +153,19 @@ class Sink:
 
 
 async def test_a_partition_is_not_fetched_while_more_than_its_share_waits() -> None:
-    sink = Sink(Progress(0, None, ()), Progress(0, None, ()))
-    held = sink.partitions.held[0]
+    sink = await Sink.of(Progress(0, None, ()), Progress(0, None, ()))
+    partition = sink.assignment.partitions[0]
     sink.fill(0, 1, [b"x" * 250])
-    sink.room.size = 4 * held.waiting_bytes
+    sink.room.size = 4 * partition.size
     for offset in (2, 3, 4):
         sink.fill(0, offset, [b"x" * 250])
-    assert sink.paused == []
-    sink.fill(0, 5, [b"x" * 250])
-    assert [tp.partition for tp in sink.paused] == [0]
-    down = []
-    while held.waiting:
-        held.take_slice()
-        down.append(sink.partitions.is_down(held))
-    assert down == [False, False, True, True, True]
+        assert sink.app.paused == ({sink.assignment.tp(0)} if offset > 2 else set())
+    resumed = []
+    while partition.count:
+        partition.take(1)
+        sink.assignment.resume_drained(partition)
+        resumed.append(not sink.app.paused)
+    assert resumed == [False, False, True, True]
 
 
 async def test_partitions_are_served_in_turn_while_there_is_little_room() -> None:
@@ -168,6 +190,17 @@ async def test_a_partition_is_not_fetched_while_what_waits_takes_more_than_its_s
         await place.has(SLICE)
     assert not sink.assignment.is_paused(0)
     assert not sink.app.paused
+
+
+async def test_a_record_that_is_no_change_is_rejected_and_then_confirmed() -> None:
+    sink = await Sink.of(Progress(0, None, ()), Progress(0, None, ()))
+    sink.fill(1, 7, [b"no change"])
+    progress = sink.assignment.partitions[1].progress
+    async with sink.running():
+        await until(lambda: progress.position == 8)
+    ((topic, partition, value, headers),) = sink.producer.written
+    assert (topic, partition, value) == ("cdp.output.out.rejected", 1, b"no change")
+    assert headers == [("reason", b"it is not JSON"), ("output", b"out"), ("offset", b"7")]
 
 
 UNSET = {"list_id": "${CDP_SECRET_NOT_SET}"}

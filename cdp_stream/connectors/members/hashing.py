@@ -10,18 +10,9 @@ import re
 from typing import Final
 
 __all__ = [
-    "DEVICES",
-    "PHONES",
-    "device_sha256",
-    "email_sha256",
-    "md5_hex",
-    "normal_device_id",
-    "normal_email",
-    "normal_phone",
-    "phone_sha256",
-    "sha1_hex",
-    "sha256_hex",
-]
+    "DEVICES", "PHONES", "device_sha256", "email_sha256", "md5_hex", "normal_device_id",
+    "normal_email", "normal_phone", "phone_sha256", "sha1_hex", "sha256_hex",
+]  # fmt: skip
 
 PHONES: Final = ("mobile_number", "phone_number_2", "phone_number_3")
 DEVICES: Final = ("ios_advertising_id", "android_advertising_id")

@@ -25,17 +25,9 @@ from cdp_stream.connectors.change import (
 from cdp_stream.errors import UsageError
 
 __all__ = [
-    "CHANGE_COLUMNS",
-    "COLUMNS",
-    "Key",
-    "MemberRow",
-    "applied",
-    "change_values",
-    "checked_table",
-    "pieces",
-    "row_of",
-    "row_values",
-]
+    "CHANGE_COLUMNS", "COLUMNS", "Key", "MemberRow", "applied", "change_values", "checked_table",
+    "pieces", "row_of", "row_values",
+]  # fmt: skip
 
 COLUMNS: Final = (
     "connection", "mpid", "audience_id", "audience_name", "variant", "since", "changed_at",

@@ -37,16 +37,8 @@ class CalculatedMemory:
     """
 
     __slots__ = (
-        "_end",
-        "_fold",
-        "_oldest",
-        "_start",
-        "_values",
-        "attribute",
-        "leaves",
-        "slot",
-        "workspace",
-    )
+        "_end", "_fold", "_oldest", "_start", "_values", "attribute", "leaves", "slot", "workspace",
+    )  # fmt: skip
 
     def __init__(self, slot: str, attribute: CalculatedAttribute) -> None:
         window = attribute.window

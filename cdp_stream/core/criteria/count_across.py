@@ -59,16 +59,8 @@ class CountMemory:
     """
 
     __slots__ = (
-        "_bounds",
-        "_keep",
-        "_leaf",
-        "_newest",
-        "_oldest",
-        "_where",
-        "reads",
-        "slot",
-        "workspace",
-    )
+        "_bounds", "_keep", "_leaf", "_newest", "_oldest", "_where", "reads", "slot", "workspace",
+    )  # fmt: skip
 
     def __init__(
         self, leaf: CountAcross, criterion: EventCriterion, reach: Reach, slot: str

@@ -54,16 +54,9 @@ class ProfileValue:
     """
 
     __slots__ = (
-        "_at",
-        "_is_positive",
-        "_test",
-        "_window",
-        "audiences",
-        "facet",
-        "is_dated",
-        "key",
+        "_at", "_is_positive", "_test", "_window", "audiences", "facet", "is_dated", "key",
         "workspace",
-    )
+    )  # fmt: skip
 
     def __init__(self, facet: Facet, workspace: str, key: str, test: Test) -> None:
         self.facet = facet

@@ -99,16 +99,9 @@ class SequenceMemory:
     """
 
     __slots__ = (
-        "_bounds",
-        "_leaf",
-        "_steps",
-        "_within_ms",
-        "newest",
-        "oldest",
-        "reads",
-        "slot",
+        "_bounds", "_leaf", "_steps", "_within_ms", "newest", "oldest", "reads", "slot",
         "workspace",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, leaf: Sequence, criterion: SequenceCriterion, reach: Reach, slot: str

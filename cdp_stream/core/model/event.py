@@ -26,15 +26,8 @@ class Event:
     """
 
     __slots__ = (
-        "custom_event_type",
-        "data",
-        "digest",
-        "index",
-        "kind",
-        "message_id",
-        "name",
-        "occurred_at",
-    )
+        "custom_event_type", "data", "digest", "index", "kind", "message_id", "name", "occurred_at",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -21,13 +21,8 @@ _ANY_ORDER = frozenset({"where", "reaches"})
 """Members that are lists to read and sets by meaning."""
 
 
-def criterion_identity(criterion: Criterion) -> str:
-    """Canonical text of what a criterion means: equal criteria have equal texts."""
-    return meaning_text(criterion)
-
-
 def meaning_text(definition: Any) -> str:
-    """Canonical text of any definition."""
+    """Canonical text of what a definition means: equal criteria have equal texts."""
     return _text(_plain(definition))
 
 

@@ -121,28 +121,10 @@ class Row:
     """
 
     __slots__ = (
-        "batch_ids",
-        "clock",
-        "cold",
-        "due",
-        "epoch",
-        "event_ids",
-        "held",
-        "identities",
-        "members",
-        "mpid",
-        "opt_out",
-        "ordinal",
-        "position",
-        "sent",
-        "sized",
-        "slots",
-        "spaces",
-        "told",
-        "told_at",
-        "variants",
-        "weight",
-    )
+        "batch_ids", "clock", "cold", "due", "epoch", "event_ids", "held", "identities", "members",
+        "mpid", "opt_out", "ordinal", "position", "sent", "sized", "slots", "spaces", "told",
+        "told_at", "variants", "weight",
+    )  # fmt: skip
 
     def __init__(self, mpid: int, epoch: int = 0) -> None:
         self.mpid = mpid

@@ -31,16 +31,8 @@ activity.
 """
 
 SUBJECTS: Final = (
-    EVENT,
-    SCREEN_VIEW,
-    COMMERCE,
-    SESSION,
-    INSTALL,
-    UPGRADE,
-    UNINSTALL,
-    CRASH,
-    ATTRIBUTION,
-)
+    EVENT, SCREEN_VIEW, COMMERCE, SESSION, INSTALL, UPGRADE, UNINSTALL, CRASH, ATTRIBUTION,
+)  # fmt: skip
 
 WORKSPACE_WIDE: Final = frozenset({INSTALL, UPGRADE, UNINSTALL, CRASH})
 """Subjects whose criteria read every input of the workspace, whatever the audience's inputs."""

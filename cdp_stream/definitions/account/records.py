@@ -23,17 +23,9 @@ _EXPECTED: Final = {
     "is_instance_of": "a list",
 }
 _STAND_INS: Final[dict[str, Any]] = {
-    "version": 1,
-    "id": "unnamed",
-    "kind": "platform",
-    "calculation": "count",
-    "inputs": None,
-    "criteria": None,
-    "connector": "",
-    "output": "",
-    "warning": "equal",
-    "reason": "none",
-}
+    "version": 1, "id": "unnamed", "kind": "platform", "calculation": "count", "inputs": None,
+    "criteria": None, "connector": "", "output": "", "warning": "equal", "reason": "none",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

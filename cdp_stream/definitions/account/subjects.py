@@ -26,17 +26,9 @@ from cdp_stream.definitions.source.problems import Problems
 
 ANY: Final = "any"
 PRODUCT_ACTIONS: Final = (
-    "add_to_cart",
-    "remove_from_cart",
-    "checkout",
-    "checkout_option",
-    "click",
-    "view_detail",
-    "purchase",
-    "refund",
-    "add_to_wishlist",
-    "remove_from_wish_list",
-)
+    "add_to_cart", "remove_from_cart", "checkout", "checkout_option", "click", "view_detail",
+    "purchase", "refund", "add_to_wishlist", "remove_from_wish_list",
+)  # fmt: skip
 COMMERCE_ACTIONS: Final = (*PRODUCT_ACTIONS, "promotion_view", "promotion_click", "impression")
 SESSION_ENDS: Final = ("start", "end")
 LIFECYCLE: Final = frozenset({INSTALL, UPGRADE, UNINSTALL, CRASH})

@@ -15,15 +15,9 @@ from cdp_stream.definitions.source.nodes import Mapping, Node, Scalar, Sequence,
 from cdp_stream.definitions.source.problems import Problems
 
 TEXT_OPERATORS: Final = (
-    "equals",
-    "does_not_equal",
-    "contains",
-    "does_not_contain",
-    "starts_with",
-    "ends_with",
-    "pattern",
-    "does_not_match_pattern",
-)
+    "equals", "does_not_equal", "contains", "does_not_contain", "starts_with", "ends_with",
+    "pattern", "does_not_match_pattern",
+)  # fmt: skip
 LIST_OPERATORS: Final = ("one_of", "not_one_of")
 NUMBER_OPERATORS: Final = ("greater_than", "at_least", "less_than", "at_most")
 BOOLEAN_OPERATORS: Final = ("is", "exists")

@@ -13,15 +13,9 @@ from cdp_stream.core.model.durations import MAX_DURATION_MS, UNITS_MS, duration_
 from cdp_stream.core.model.operators import utc_instant
 
 __all__ = [
-    "DATE_ADVICE",
-    "DURATION_ADVICE",
-    "MAX_DURATION_MS",
-    "UNITS_MS",
-    "UNLIMITED",
-    "day_start",
-    "duration_ms",
-    "looks_like_date",
-]
+    "DATE_ADVICE", "DURATION_ADVICE", "MAX_DURATION_MS", "UNITS_MS", "UNLIMITED", "day_start",
+    "duration_ms", "looks_like_date",
+]  # fmt: skip
 
 UNLIMITED: Final = "unlimited"
 

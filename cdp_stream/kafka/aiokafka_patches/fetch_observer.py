@@ -21,6 +21,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -30,7 +31,6 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
-from cdp_stream.kafka.runtime.partition_time import EndSeen
 from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["BELIEVED_AFTER_S", "FetchObserver"]
@@ -43,6 +43,23 @@ BELIEVED_AFTER_S = 30.0
 change of leaders brings about is over by then."""
 _PAUSE_S = 0.05
 """Under load fetches follow one another much faster, and most of them show some end."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndSeen:
+    """A fetch was answered with "nothing beyond what you have".
+
+    Attributes:
+        asked_at: Wall clock just before that fetch was sent, epoch ms.
+        after: Offset of the last record that was handed over by then; -1 when none was. Offsets of
+            transaction markers and of compacted records are never handed over, so this is
+            compared, and not the partition's end offset.
+        end: That end offset; whatever lies between `after` and it is handed over to nobody.
+    """
+
+    asked_at: int
+    after: int
+    end: int = 0
 
 
 class FetchObserver:

@@ -47,8 +47,8 @@ _FEW_ROWS = 1_000
 _FEW_BYTES = 8 * 1024 * 1024
 """And no more than this of memory."""
 _SAVES_AT_THE_END = 2
-_LONGEST_HOLD_S = 5.0
-_AFTER_A_HOLD_S = 10.0
+_LONGEST_PAUSE_S = 5.0
+_AFTER_A_PAUSE_S = 10.0
 _MARGIN_MS = 3_600_000
 """Records are stamped by their producers' clocks."""
 
@@ -62,15 +62,15 @@ class _Run:
         reader: Fetches them.
         since: No older record is needed, epoch ms; ``None``: all are.
         saves: How often its rows were written near the live position.
-        held_since: Since when live records wait, by the steady clock; ``None``: they do not.
-        not_before: Until when they are not made to wait.
+        paused_since: Since when live records wait, by the steady clock; ``None``: they do not.
+        not_before: Until when they are not made to wait again.
     """
 
     backfill: Backfill
     reader: HistoryReader
     since: int | None
     saves: int = 0
-    held_since: float | None = None
+    paused_since: float | None = None
     not_before: float = 0.0
 
     def behind(self, position: int) -> int:
@@ -82,7 +82,7 @@ class _Run:
         if self.is_little:
             return False
         behind = self.behind(position)
-        if self.held_since is not None:
+        if self.paused_since is not None:
             return behind == 0
         return behind <= _NEAR and self.saves < _SAVES_AT_THE_END
 
@@ -114,15 +114,15 @@ class BackfillDriver:
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
-    def holds_records(self) -> bool:
+    def pauses_records(self) -> bool:
         """Whether live records wait for the end of the backfill."""
-        return self._run is not None and self._run.held_since is not None
+        return self._run is not None and self._run.paused_since is not None
 
     @property
     def writes_alone(self) -> bool:
         """Whether its rows are not written beside live ones, but as soon as they are there."""
         return self._run is not None and (
-            self._run.held_since is not None or self._run.backfill.state is None
+            self._run.paused_since is not None or self._run.backfill.state is None
         )
 
     def open(self) -> bool:
@@ -193,21 +193,21 @@ class BackfillDriver:
         if run is None or run.backfill.state is None:
             return None
         backfill, behind = run.backfill, run.behind(position)
-        if run.held_since is None:
+        if run.paused_since is None:
             is_early = behind > _NEAR or now < run.not_before
             if is_early or backfill.is_saving or run.must_save(position):
                 return None
-            run.held_since = now
+            run.paused_since = now
         if behind == 0 and not backfill.is_saving and run.is_little and is_at_rest:
             effects = self._processor.rollout.complete_backfill()
             log("backfill_read", partition=self._number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
-                held_s=round(now - run.held_since, 3))  # fmt: skip
+                held_s=round(now - run.paused_since, 3))  # fmt: skip
             self._drop_run()
             return effects
-        if now - run.held_since > _LONGEST_HOLD_S:
-            run.held_since, run.saves = None, 0
-            run.not_before = now + _AFTER_A_HOLD_S
+        if now - run.paused_since > _LONGEST_PAUSE_S:
+            run.paused_since, run.saves = None, 0
+            run.not_before = now + _AFTER_A_PAUSE_S
         return None
 
     def sample(self, position: int) -> None:

@@ -1,7 +1,7 @@
-"""How far backfills are, by audience: for people, for Prometheus and as JSON.
+"""How far backfills are, by audience: in the log, for Prometheus and as JSON.
 
-An audience waits until every partition has read its history. This worker knows of those that it
-holds; what it tells is put together when somebody asks, in whatever thread that is.
+An audience waits until every partition has read its history. A worker knows of those that are
+assigned to it. It puts them together when it is asked, in whatever thread that is.
 """
 
 import logging
@@ -71,12 +71,12 @@ class _Partition:
 
 
 class BackfillProgress:
-    """The backfills of the partitions that this worker holds.
+    """The backfills of the partitions of this worker.
 
     Args:
-        registry: Where the metrics are told.
-        label: The name under which an audience is told in metrics.
-        now: A monotonic clock, seconds.
+        registry: Where the metrics are.
+        label: The label of an audience in metrics.
+        now: Seconds of a steady clock.
     """
 
     def __init__(
@@ -93,36 +93,20 @@ class BackfillProgress:
             "cdp_backfill_events_total", "Events read from the log for new criteria",
             registry=registry,
         )  # fmt: skip
-        for name, text, label_name, read in (
-            (
-                "cdp_backfill_progress_ratio",
-                "How much of an audience's history has been read, 0 to 1",
-                "audience",
-                self._ratios,
-            ),
-            (
-                "cdp_backfill_seconds_left",
-                "How long an audience's history is expected to take yet",
-                "audience",
-                self._seconds_left,
-            ),
-            (
-                "cdp_backfill_records_left",
-                "Records that a backfill has yet to read, by partition",
-                "partition",
-                self._records_left,
-            ),
-            (
-                "cdp_backfill_log_is_shorter",
-                "1 where the log does not reach back as far as the criteria that are backfilled",
-                "partition",
-                self._shorter,
-            ),
-        ):
+        for name, label_name, read, text in (
+            ("cdp_backfill_progress_ratio", "audience", self._ratios,
+             "How much of an audience's history has been read, 0 to 1"),
+            ("cdp_backfill_seconds_left", "audience", self._seconds_left,
+             "How long an audience's history is expected to take yet"),
+            ("cdp_backfill_records_left", "partition", self._records_left,
+             "Records that a backfill has yet to read, by partition"),
+            ("cdp_backfill_log_is_shorter", "partition", self._shorter,
+             "1 where the log does not reach back as far as the criteria that are backfilled"),
+        ):  # fmt: skip
             registry.register(AskedGauge(name, text, label_name, read))
 
     def note(self, partition: int, reading: Reading) -> None:
-        """Take in how far a partition is."""
+        """Note how far a partition is."""
         now = self._now()
         known = self._partitions.get(partition)
         if known is None or known.reading.start != reading.start:
@@ -141,7 +125,7 @@ class BackfillProgress:
         self._partitions.pop(partition, None)
 
     def log_now_and_then(self) -> None:
-        """A line for each audience, every few seconds."""
+        """Log a line for each audience, every few seconds."""
         now = self._now()
         if not self._partitions or now - self._logged_at < _LOG_EVERY_S:
             return
@@ -154,74 +138,70 @@ class BackfillProgress:
             log("backfill", level=logging.INFO, more_audiences=len(audiences) - _AUDIENCES_IN_LOG)
 
     def as_json(self) -> dict[str, Any]:
-        """What `/backfill` answers."""
+        """The body of an answer to `/backfill`."""
         return {
             "audiences": [
-                {"audience": audience, **_told(parts)}
-                for audience, parts in sorted(self._by_audience().items())
+                {"audience": audience, **_report(partitions)}
+                for audience, partitions in sorted(self._by_audience().items())
             ]
         }
 
     def _by_audience(self) -> dict[str, dict[int, _Partition]]:
         found: dict[str, dict[int, _Partition]] = {}
-        for number, part in sorted(dict(self._partitions).items()):
-            for audience in part.reading.audiences:
-                found.setdefault(audience, {})[number] = part
+        for number, partition in sorted(dict(self._partitions).items()):
+            for audience in partition.reading.audiences:
+                found.setdefault(audience, {})[number] = partition
         return found
 
     def _ratios(self) -> Mapping[str, float]:
-        return {
-            self._label(audience): _ratio(parts) for audience, parts in self._by_audience().items()
-        }
+        found = self._by_audience().items()
+        return {self._label(audience): _ratio(partitions) for audience, partitions in found}
 
     def _seconds_left(self) -> Mapping[str, float]:
-        left = {
-            self._label(audience): _left_s(parts) for audience, parts in self._by_audience().items()
-        }
-        return {label: seconds for label, seconds in left.items() if seconds is not None}
+        found = {audience: _left_s(parts) for audience, parts in self._by_audience().items()}
+        return {self._label(one): left for one, left in found.items() if left is not None}
 
     def _records_left(self) -> Mapping[str, float]:
-        return {str(n): part.reading.left for n, part in dict(self._partitions).items()}
+        return {str(n): one.reading.left for n, one in dict(self._partitions).items()}
 
     def _shorter(self) -> Mapping[str, float]:
-        return {
-            str(n): int(part.reading.log_is_shorter) for n, part in dict(self._partitions).items()
-        }
+        return {str(n): one.reading.log_is_shorter for n, one in dict(self._partitions).items()}
 
 
-def _told(parts: Mapping[int, _Partition]) -> dict[str, Any]:
-    left = _left_s(parts)
+def _report(partitions: Mapping[int, _Partition]) -> dict[str, Any]:
+    left = _left_s(partitions)
+    readings = {str(number): one.reading for number, one in partitions.items()}
     return {
-        "percent": round(100 * _ratio(parts), 1),
-        "events": sum(part.reading.events for part in parts.values()),
-        "events_per_second": round(sum(part.rates()[1] for part in parts.values())),
+        "percent": round(100 * _ratio(partitions), 1),
+        "events": sum(reading.events for reading in readings.values()),
+        "events_per_second": round(sum(one.rates()[1] for one in partitions.values())),
         "seconds_left": None if left is None else round(left),
-        "log_is_shorter": any(part.reading.log_is_shorter for part in parts.values()),
+        "log_is_shorter": any(reading.log_is_shorter for reading in readings.values()),
         "partitions": {
-            str(number): {
-                "state": part.reading.state,
-                "start": part.reading.start,
-                "position": part.reading.position,
-                "end": part.reading.end,
+            number: {
+                "state": reading.state,
+                "start": reading.start,
+                "position": reading.position,
+                "end": reading.end,
             }
-            for number, part in parts.items()
+            for number, reading in readings.items()
         },
     }
 
 
-def _ratio(parts: Mapping[int, _Partition]) -> float:
-    total = sum(part.reading.total for part in parts.values())
-    left = sum(part.reading.left for part in parts.values())
+def _ratio(partitions: Mapping[int, _Partition]) -> float:
+    total = sum(one.reading.total for one in partitions.values())
+    left = sum(one.reading.left for one in partitions.values())
     return (total - left) / total if total else 1.0
 
 
-def _left_s(parts: Mapping[int, _Partition]) -> float | None:
-    """Partitions are read side by side: the longest counts; None when that cannot be said yet."""
+def _left_s(partitions: Mapping[int, _Partition]) -> float | None:
+    """Partitions are read side by side: the longest counts; ``None`` while one has no rate yet."""
     longest = 0.0
-    for part in parts.values():
-        if part.reading.left:
-            rate, _ = part.rates()
+    for one in partitions.values():
+        if one.reading.left:
+            rate, _ = one.rates()
             if rate <= 0:
                 return None
-            longest = max(longest, part.reading.left / rate)
+            longest = max(longest, one.reading.left / rate)
     return longest

@@ -15,6 +15,7 @@ within a slice, and neither starves the other. What may be in a step follows fro
   slices of their own, and a time marker waits for all of them.
 """
 
+import asyncio
 import logging
 import time
 from bisect import bisect_right
@@ -76,6 +77,7 @@ class PartitionTask:
         self.committer = committer
         self.queue = RecordQueue(context.waiting)
         self._context = context
+        self._consumer = context.app.consumer
         self._tp = TopicPartition(context.topic, number)
         self._rollout = RolloutDriver(number, processor, context)
         self._backfill = BackfillDriver(number, processor, context)
@@ -92,7 +94,7 @@ class PartitionTask:
         if chunk.epoch != self.queue.epoch or self._must_check_position():
             return
         if self.queue.add(chunk):
-            self._context.consumer.pause_partitions({self._tp})
+            self._consumer.pause_partitions({self._tp})
         self._context.work.set()
 
     def begin_epoch(self, epoch: int, committed: int | None = None) -> None:
@@ -115,8 +117,7 @@ class PartitionTask:
     @property
     def is_position_doubted(self) -> bool:
         """Whether a broker said that there is nothing where the partition was read up to."""
-        noted = self._context.consumer.observer.out_of_range
-        return self.processor.position >= 0 and self._tp in noted
+        return self._tp in self._consumer.observer.out_of_range and self.processor.position >= 0
 
     def _must_check_position(self) -> bool:
         """Whether the position is to be checked first; what is fetched meanwhile is from elsewhere
@@ -166,7 +167,7 @@ class PartitionTask:
             return self._step_to(wanted)
         if not self._rollout.can_evaluate():
             return False
-        worked = self._fire_to is None and not self.holds_records and self._apply()
+        worked = self._fire_to is None and not self.waits_for_history and self._apply()
         worked = self._tick() or worked
         return self._migrate() or worked
 
@@ -243,7 +244,7 @@ class PartitionTask:
 
     def _maybe_resume(self) -> None:
         if self.queue.drained():
-            self._context.consumer.resume_partitions({self._tp})
+            self._consumer.resume_partitions({self._tp})
 
     @property
     def _has_due(self) -> bool:
@@ -258,15 +259,15 @@ class PartitionTask:
             time=self.processor.time,
             grace_ms=settings.grace,
             applied=self.processor.position,
-            end=self._context.consumer.observer.ends.get(self._tp),
+            end=self._consumer.observer.ends.get(self._tp),
         )
 
     # -- backfill --------------------------------------------------------------------------------
 
     @property
-    def holds_records(self) -> bool:
+    def waits_for_history(self) -> bool:
         """Whether live records wait for the end of the partition's backfill."""
-        return self._backfill.holds_records
+        return self._backfill.pauses_records
 
     def read_history(self) -> bool:
         """Go on with the partition's backfill for a few ms; returns whether there was work."""
@@ -299,7 +300,7 @@ class PartitionTask:
         """
         if self._is_switching or self.committer.failed or self._rollout.wanted() is not None:
             return False
-        return self.holds_records or self._rollout.is_prepared(None)
+        return self.waits_for_history or self._rollout.is_prepared(None)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -355,7 +356,7 @@ class PartitionTask:
         """Set the partition's gauges."""
         position = self.processor.position
         self._backfill.sample(position)
-        highwater = self._context.consumer.observer.highwaters.get(self._tp, 0)
+        highwater = self._consumer.observer.highwaters.get(self._tp, 0)
         self._context.metrics.sample(
             self.number, lag=max(0, highwater - position - 1), limit=self._time_limit(),
             processor=self.processor,
@@ -364,5 +365,4 @@ class PartitionTask:
     async def close(self) -> None:
         """Stop all work, in whatever state it is, and close the committer."""
         self._rollout.close()
-        await self._backfill.close()
-        await self.committer.close()
+        await asyncio.gather(self._backfill.close(), self.committer.close())

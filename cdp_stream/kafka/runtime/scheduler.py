@@ -91,13 +91,13 @@ class Scheduler:
         """One slice of one partition's backfill: of one that live records wait for, if there is
         any, else of the next that has something to read.
         """
-        holding = [task for task in self._tasks.values() if task.holds_records]
-        for task in holding or self._from_next(self._read_last):
+        waiting = [task for task in self._tasks.values() if task.waits_for_history]
+        for task in waiting or self._from_next(self._read_last):
             if not self._may_step():
                 return False
             if task.read_history():
                 self._read_last = task.number
-                if not holding:
+                if not waiting:
                     for _ in range(_STEPS_BETWEEN_SLICES):
                         await asyncio.sleep(0)
                 return True

@@ -67,11 +67,6 @@ class TaskContext:
         self.preparation = asyncio.Lock()
         self.position_doubted = asyncio.Event()
 
-    @property
-    def consumer(self) -> Any:
-        """The consumer of the input."""
-        return self.app.consumer
-
     def history_reader(self, wanted: Wanted) -> HistoryReader:
         """Read the history of a partition, beside its live records, from now on."""
         return HistoryReader(self.client, self.topic, wanted, wake=self.work.set, room=self.waiting)

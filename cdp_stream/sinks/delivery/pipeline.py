@@ -124,21 +124,21 @@ class Pipeline:
         await asyncio.gather(*works)
         self._batcher.clear()
 
-    async def reject(self, records: Iterable[tuple[Any, str]]) -> None:
-        """Write records to the topic of what the partner will never take, each with the reason.
+    async def reject(self, records: Iterable[tuple[int, Any, str]]) -> None:
+        """Write records to the topic of what the partner will never take.
 
         Args:
-            records: As aiokafka decoded them, or as changes in flight.
+            records: Of each the partition; itself as aiokafka decoded it, or in flight; the reason.
         """
         sent = []
-        for one, why in records:
+        for partition, one, why in records:
             headers = [
                 ("reason", why.encode("utf-8", "replace")),
                 ("output", self._context.output.encode()),
                 ("offset", str(one.offset).encode()),
             ]
             record = one.key, one.value or b"", headers
-            sent.append((one.partition, record, await self._send_rejected(one.partition, record)))
+            sent.append((partition, record, await self._send_rejected(partition, record)))
         await asyncio.gather(*(self._have_written(*one) for one in sent))
 
     async def _send_rejected(self, partition: int, record: Rejected) -> Awaitable[Any]:
@@ -170,9 +170,8 @@ class Pipeline:
         self._cancellations[cancellation] = connections
         try:
             outcome = await self._deliver([item.change for item in items], cancellation)
-            await self.reject(
-                (items[place], why) for place, why in sorted(outcome.rejected.items())
-            )
+            rejected = [(items[at], why) for at, why in sorted(outcome.rejected.items())]
+            await self.reject((item.partition, item, why) for item, why in rejected)
         except AbandonedError:
             return
         except Fault as fault:
@@ -186,8 +185,7 @@ class Pipeline:
             return
         finally:
             del self._cancellations[cancellation]
-        rejected = len(outcome.rejected)
-        self._context.metrics.delivered(len(items) - rejected, rejected)
+        self._context.metrics.delivered(len(items) - len(rejected), len(rejected))
         self._results.delivered(items)
 
     async def _perform_apart(self, items: list[InFlight]) -> None:

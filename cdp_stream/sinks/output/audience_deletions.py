@@ -74,7 +74,7 @@ class AudienceDeletions:
     def add(self, item: InFlight) -> None:
         """Take a deletion; everything before it in its partition has been taken."""
         self._waiting.append(item)
-        if self._state.is_overdue(item.change.connection, item.partition, _name(item)):
+        if self._state.is_marked(item.change.connection, item.partition, _name(item), "overdue"):
             self._resumed.append(item)
 
     def acted(self, items: Collection[InFlight]) -> list[InFlight]:
@@ -119,7 +119,7 @@ class AudienceDeletions:
                 self._drop(item)
                 self._send(item)
             elif partition != 0 and item in self._resumed and 0 in self._lack(connection):
-                await self._state.note_passed(connection, partition, _name(item))
+                await self._state.note_marked(connection, partition, _name(item), "passed")
             else:
                 await self._state.note_waits(connection, partition, _name(item))
 
@@ -172,7 +172,7 @@ class AudienceDeletions:
     def _is_over(self, item: InFlight) -> bool:
         connection, partition, name = item.change.connection, item.partition, _name(item)
         done = self._state.deleted(connection, partition) == name
-        return done or self._state.has_passed(connection, partition, name)
+        return done or self._state.is_marked(connection, partition, name, "passed")
 
     def _lack(self, connection: str) -> frozenset[int]:
         """The partitions that do not hold the connection behind a deletion not yet done."""
@@ -187,7 +187,7 @@ class AudienceDeletions:
         for number in range(self._partitions):
             deletion = self._state.waits(connection, number)
             if deletion is not None and self._waits(connection, number):
-                await self._state.note_overdue(connection, number, deletion)
+                await self._state.note_marked(connection, number, deletion, "overdue")
 
     async def _note_deleted(self, item: InFlight) -> None:
         state, connection = self._state, item.change.connection

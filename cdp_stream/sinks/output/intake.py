@@ -152,6 +152,6 @@ class Intake:
 
     async def _reject(self, number: int, record: Any, why: str) -> None:
         """Reject a record; it counts as confirmed once that is written."""
-        await self._pipeline.reject([(record, why)])
+        await self._pipeline.reject([(number, record, why)])
         self._context.metrics.unreadable()
         self._assignment.confirm_offset(number, record.offset, "")

@@ -1,23 +1,27 @@
 """What sinks remember in `cdp.sink-state`, beside what Kafka keeps of their groups.
 
-Per output and partition: the positions that the group's own cannot say (`progress.py`). Per
+Per output and partition: the positions that the group's own cannot express (`progress.py`). Per
 connection: the partner's list that was made for it, that one is wanted, the settings that
 definitions gave it, and those that faults were about. Per deletion of an audience: which partitions
 wait for it, and that it was done. Per output: its connector and the ids of its connections, also
-after it was removed. Per topic of what was rejected: what of it has been sent again.
+after it was removed. Per topic of rejects: which of them have been sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
 
-__all__ = ["SinkState"]
+__all__ = ["DeletionMark", "SinkState"]
 
 _MOST_SETTINGS: Final = 20
-"""Of one connection, the newest: what waits was told with one of the last few."""
+"""Of one connection, the newest: what waits was written with one of the last few."""
+
+DeletionMark = Literal["overdue", "passed"]
+"""Of a deletion in one partition: other partitions lacked it for so long that it was a fault; this
+partition went on without it."""
 
 
 class SinkState:
@@ -30,17 +34,27 @@ class SinkState:
     def __init__(self, topic: FollowedTopic) -> None:
         self.topic = topic
 
+    def _get(self, *key: object) -> Mapping[str, Any]:
+        """The value of a key; empty where there is none."""
+        return self.topic.values.get(":".join(map(str, key)), {})
+
+    async def _put(self, value: dict[str, Any] | None, *key: object) -> None:
+        """Write a value if it is another; None removes it."""
+        name = ":".join(map(str, key))
+        if self.topic.values.get(name) != value:
+            await self.topic.put(name, value)
+
     def kept(self, output: str, partition: int) -> Mapping[str, Any] | None:
-        """What `Progress.kept` of a partition said last."""
-        return self.topic.values.get(f"position:{output}:{partition}")
+        """What `Progress.kept` of a partition returned last."""
+        return self._get("position", output, partition) or None
 
     async def keep(self, output: str, partition: int, kept: dict[str, Any] | None) -> None:
         """Write it."""
-        await self.topic.put(f"position:{output}:{partition}", kept)
+        await self._put(kept, "position", output, partition)
 
     def connector(self, output: str) -> str | None:
         """Which connector an output had when it last ran; None where it was removed since."""
-        value = self.topic.values.get(f"output:{output}", {})
+        value = self._get("output", output)
         return None if value.get("removed") else value.get("connector")
 
     def outputs(self) -> list[str]:
@@ -53,77 +67,65 @@ class SinkState:
     async def note_connector(self, output: str, connector: str | None) -> None:
         """Remember an output's connector; None where it was removed.
 
-        Lists that were made at the partner of another connector are forgotten. What is removed may
-        come back, with deletions that wait in its topic and are about those lists: so they stay
-        until it comes with another connector.
+        Lists that were made at the partner of another connector are forgotten. An output that is
+        removed may come back, with deletions that wait in its topic and are about those lists: so
+        they stay until it comes with another connector.
         """
-        key = f"output:{output}"
-        before = self.topic.values.get(key)
-        value: dict[str, Any] | None
+        before = dict(self._get("output", output))
         if connector is None:
-            value = None if before is None else {**before, "removed": True}
-        else:
-            value = {"connector": connector}
-            if before is not None and "connections" in before:
-                value["connections"] = before["connections"]
-            if before is not None and before.get("connector") != connector:
-                await self._forget_lists(output)
-        if value != before:
-            await self.topic.put(key, value)
+            await self._put({**before, "removed": True} if before else None, "output", output)
+            return
+        value = {"connector": connector}
+        if "connections" in before:
+            value["connections"] = before["connections"]
+        if before and before.get("connector") != connector:
+            for key in [key for key in self.topic.values if key.startswith("list:")]:
+                if key.rpartition("@")[2] == output:
+                    await self._put(None, key)
+        await self._put(value, "output", output)
 
     def connections(self, output: str) -> list[str]:
         """The ids of an output's connections when it last ran."""
-        known = self.topic.values.get(f"output:{output}", {})
-        return [str(one) for one in known.get("connections", ())]
+        return [str(one) for one in self._get("output", output).get("connections", ())]
 
     async def note_connections(self, output: str, connections: Collection[str]) -> None:
         """Remember the connections of an output whose connector is known."""
-        key = f"output:{output}"
-        before = self.topic.values.get(key)
-        if before is not None and self.connections(output) != sorted(connections):
-            await self.topic.put(key, {**before, "connections": sorted(connections)})
+        before = dict(self._get("output", output))
+        if before and self.connections(output) != sorted(connections):
+            await self._put({**before, "connections": sorted(connections)}, "output", output)
 
     # -- lists -------------------------------------------------------------------------------------
 
     def list_of(self, connection: str) -> str | None:
         """The list that was made for a connection."""
-        value = self.topic.values.get(f"list:{connection}")
-        return None if value is None else str(value["list_id"])
+        value = self._get("list", connection)
+        return str(value["list_id"]) if value else None
 
     async def note_list(self, connection: str, list_id: str | None) -> None:
         """Remember it; None forgets it."""
-        await self.topic.put(
-            f"list:{connection}", None if list_id is None else {"list_id": list_id}
-        )
-
-    async def _forget_lists(self, output: str) -> None:
-        for key in [key for key in self.topic.values if key.startswith("list:")]:
-            if key.rpartition("@")[2] == output:
-                await self.topic.put(key, None)
+        await self._put(None if list_id is None else {"list_id": list_id}, "list", connection)
 
     def lists_wanted(self, output: str) -> list[Mapping[str, Any]]:
-        """The messages for which connections of an output want a list; without any person in."""
+        """The messages for which connections of an output want a list; with no person in them."""
         prefix = f"wanted-list:{output}:"
         return [v for key, v in self.topic.values.items() if key.startswith(prefix)]
 
     async def want_list(self, output: str, connection: str, message: Mapping[str, Any]) -> None:
-        """Ask whoever holds partition 0 to make one."""
-        key = f"wanted-list:{output}:{connection}"
-        if key not in self.topic.values:
+        """Ask the worker with partition 0 to make one."""
+        if not self._get("wanted-list", output, connection):
             nobody = {"mpid": "", "message_id": "", "user_identities": [], "user_attributes": {}}
-            await self.topic.put(key, {**message, **nobody, "cause": None})
+            value = {**message, **nobody, "cause": None}
+            await self._put(value, "wanted-list", output, connection)
 
     async def list_made(self, output: str, connection: str) -> None:
-        """It need not be asked for any more."""
-        key = f"wanted-list:{output}:{connection}"
-        if key in self.topic.values:
-            await self.topic.put(key, None)
+        """Forget that one is wanted."""
+        await self._put(None, "wanted-list", output, connection)
 
     # -- settings of connections -------------------------------------------------------------------
 
     def settings(self, connection: str) -> list[str]:
         """Digests of the settings that definitions gave a connection, the newest last."""
-        digests: list[str] = self.topic.values.get(f"settings:{connection}", {}).get("settings", [])
+        digests: list[str] = self._get("settings", connection).get("settings", [])
         return digests
 
     async def note_settings(self, connection: str, digest: str) -> None:
@@ -131,72 +133,61 @@ class SinkState:
         known = self.settings(connection)
         if digest not in known:
             value = {"settings": [*known, digest][-_MOST_SETTINGS:]}
-            await self.topic.put(f"settings:{connection}", value)
+            await self._put(value, "settings", connection)
 
     def refused(self, connection: str) -> frozenset[str]:
         """Digests of the settings of a connection that faults were about."""
-        return frozenset(self.topic.values.get(f"refused:{connection}", {}).get("settings", ()))
+        return frozenset(self._get("refused", connection).get("settings", ()))
 
     async def note_refused(self, connection: str, settings: Collection[str]) -> None:
         """Remember them; none forgets them."""
         value = {"settings": sorted(settings)} if settings else None
-        if value != self.topic.values.get(f"refused:{connection}"):
-            await self.topic.put(f"refused:{connection}", value)
+        await self._put(value, "refused", connection)
 
     # -- deletions of audiences --------------------------------------------------------------------
 
     def waits(self, connection: str, partition: int) -> str | None:
         """Behind which deletion a partition holds the connection, all before it delivered."""
-        value = self._deletion(connection, partition)
+        value = self._get("audience-delete", connection, partition)
         return None if value.get("passed") else value.get("deletion")
-
-    def is_overdue(self, connection: str, partition: int, deletion: str) -> bool:
-        """Whether a fault has told that others lack the deletion that a partition waits for."""
-        value = self._deletion(connection, partition)
-        return bool(value.get("overdue")) and value["deletion"] == deletion
-
-    def has_passed(self, connection: str, partition: int, deletion: str) -> bool:
-        """Whether a partition has gone on behind a deletion that was not done."""
-        value = self._deletion(connection, partition)
-        return bool(value.get("passed")) and value["deletion"] == deletion
-
-    def _deletion(self, connection: str, partition: int) -> Mapping[str, Any]:
-        return self.topic.values.get(f"audience-delete:{connection}:{partition}", {})
-
-    async def note_overdue(self, connection: str, partition: int, deletion: str) -> None:
-        """Remember that others lack it."""
-        value = {"deletion": deletion, "overdue": True}
-        await self.topic.put(f"audience-delete:{connection}:{partition}", value)
-
-    async def note_passed(self, connection: str, partition: int, deletion: str) -> None:
-        """Remember that a partition goes on without it."""
-        value = {"deletion": deletion, "passed": True}
-        await self.topic.put(f"audience-delete:{connection}:{partition}", value)
 
     async def note_waits(self, connection: str, partition: int, deletion: str | None) -> None:
         """Remember it; None forgets it."""
         if self.waits(connection, partition) != deletion:
             value = None if deletion is None else {"deletion": deletion}
-            await self.topic.put(f"audience-delete:{connection}:{partition}", value)
+            await self._put(value, "audience-delete", connection, partition)
+
+    def is_marked(self, connection: str, partition: int, deletion: str, mark: DeletionMark) -> bool:
+        """Whether a deletion of a connection has a mark in a partition."""
+        value = self._get("audience-delete", connection, partition)
+        return bool(value.get(mark)) and value["deletion"] == deletion
+
+    async def note_marked(
+        self, connection: str, partition: int, deletion: str, mark: DeletionMark
+    ) -> None:
+        """Remember the mark."""
+        value = {"deletion": deletion, mark: True}
+        await self._put(value, "audience-delete", connection, partition)
 
     def deleted(self, connection: str, partition: int) -> str | None:
         """A partition's part in the connection's last deletion that was done."""
-        value = self.topic.values.get(f"audience-deleted:{connection}") or {}
-        deletion = value.get("deletions", {}).get(str(partition))
-        return None if deletion is None else str(deletion)
+        deletions: Mapping[str, str] = self._get("audience-deleted", connection).get(
+            "deletions", {}
+        )
+        return deletions.get(str(partition))
 
     async def note_deleted(self, connection: str, deletions: Mapping[int, str]) -> None:
         """Remember that a deletion was done: what it was in each partition."""
         value = {"deletions": {str(number): one for number, one in deletions.items()}}
-        await self.topic.put(f"audience-deleted:{connection}", value)
+        await self._put(value, "audience-deleted", connection)
 
-    # -- what was rejected -------------------------------------------------------------------------
+    # -- rejects -----------------------------------------------------------------------------------
 
     def sent_again(self, topic: str, partition: int) -> list[tuple[int, int]]:
         """Which records of a partition of a topic of rejects were sent again: first and last offset
         of each run of them.
         """
-        value = self.topic.values.get(f"sent-again:{topic}:{partition}", {})
+        value = self._get("sent-again", topic, partition)
         return [(int(first), int(last)) for first, last in value.get("offsets", ())]
 
     async def note_sent_again(
@@ -204,4 +195,4 @@ class SinkState:
     ) -> None:
         """Remember them."""
         value = {"offsets": [list(one) for one in offsets]} if offsets else None
-        await self.topic.put(f"sent-again:{topic}:{partition}", value)
+        await self._put(value, "sent-again", topic, partition)

@@ -13,8 +13,11 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S, FetchObserver
-from cdp_stream.kafka.runtime.partition_time import EndSeen
+from cdp_stream.kafka.aiokafka_patches.fetch_observer import (
+    BELIEVED_AFTER_S,
+    EndSeen,
+    FetchObserver,
+)
 
 EVENTS = ("events", 0)
 LEADER_NOT_AVAILABLE = 5
