@@ -158,7 +158,7 @@ class StepReader:
             if source is None:
                 message, advice = f"`{key}` belongs to a batch", "add `profile: MPID`"
             else:
-                message, advice = f"`{source}` takes no `{key}`", f"write it in the {source}"
+                message, advice = f"`{source}` does not accept `{key}`", f"write it in the {source}"
             at = f"{path}.{key}"
             self._problems.error("misplaced-key", entry.key.mark, at, message, advice)
 

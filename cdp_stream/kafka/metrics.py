@@ -50,7 +50,7 @@ class Metrics:
         )
         self._late = Counter(
             "cdp_late_batches_total",
-            "Batches passed over, as the profiles that they would have begun had ended",
+            "Ignored batches: the profiles that they would have begun had ended",
             registry=registry,
         )
         self._future = Counter(
@@ -103,7 +103,7 @@ class Metrics:
         )  # fmt: skip
         self._lateness = Histogram(
             "cdp_due_instant_lateness_seconds",
-            "How far the clock stood past the earliest due instant of a tick",
+            "How far the clock was past the earliest due instant of a tick",
             buckets=_LATENESS, registry=registry,
         )  # fmt: skip
         self._transactions = Counter(
@@ -168,9 +168,7 @@ class Metrics:
         self._sampled: set[int] = set()
         self._audiences = AudienceMetrics(registry)
         self.backfill = BackfillProgress(registry, self._audiences.label)
-        self._ready = Gauge(
-            "cdp_ready", "1 while the worker is ready, as /readyz says", registry=registry
-        )
+        self._ready = Gauge("cdp_ready", "1 while /readyz answers 200", registry=registry)
         self._held = Gauge(
             "cdp_partitions_held", "Partitions of the input that this worker holds",
             registry=registry,

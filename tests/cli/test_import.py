@@ -92,7 +92,10 @@ def test_a_file_that_is_not_there_is_wrong_input(capsys: pytest.CaptureFixture[s
     [
         (["--model", "orders"], "--model orders: this names no subject; write NAME=SUBJECT"),
         (["--model", "o=order"], "--model o=order: this names no subject"),
-        (["--model", "o=commerce:buy"], "--model o=commerce:buy: `buy` is not a valid commerce; one of"),
+        (
+            ["--model", "o=commerce:buy"],
+            "--model o=commerce:buy: `buy` is not a valid commerce; one of",
+        ),
         (
             ["--model", "o=session"],
             "--model o=session: `` is not a valid session; one of start, end",

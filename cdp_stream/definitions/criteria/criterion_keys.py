@@ -82,7 +82,7 @@ def takes_only(criterion: Written, allowed: tuple[str, ...] | None = None) -> bo
         mark, at = entry.key.mark, criterion.at(shown(key))
         if key in _WORDS:
             code = "bad-operator" if key in VALUE_OPERATORS else "misplaced-key"
-            message = f"`{head}` takes no `{key}`"
+            message = f"`{head}` does not accept `{key}`"
             problems.error(code, mark, at, message, _advice_for(key, head, allowed))
             continue
         tests_values = "exists" in allowed
@@ -110,7 +110,7 @@ def _advice_for(key: str, head: str, allowed: tuple[str, ...]) -> str:
     if key in VALUE_OPERATORS and (advice := _advice_for_operator(head, allowed)) is not None:
         return advice
     if INPUTS in allowed:
-        return f"it takes {spoken(allowed)}"
+        return f"it accepts {spoken(allowed)}"
     if key in (STATE, WITHIN, WORKSPACE, *VALUE_OPERATORS):
         return "leave it out"
     return "only event criteria count events"

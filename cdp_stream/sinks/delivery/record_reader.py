@@ -127,7 +127,7 @@ class RecordReader:
         if lacking := self._secrets.lacking(raw):
             raise Fault(
                 "connection",
-                f"{'; '.join(lacking)}; mend that, and start the worker again",
+                f"{'; '.join(lacking)}; correct that, and restart the worker",
                 "settings",
             )
         for secret in self._secrets.used_by(raw):

@@ -211,9 +211,10 @@ def _message(item: InFlight, lack: Collection[int]) -> str:
     numbers = ", ".join(map(str, sorted(lack)))
     noun = "partition" if len(lack) == 1 else "partitions"
     then = (
-        "the others go on, and the partner is not told: see whether its audience is to be deleted"
+        "the others continue, and the partner receives no deletion: check whether its audience "
+        "should be deleted"
         if 0 in lack
-        else "the partner is told without waiting for more"
+        else "the partner receives the deletion without waiting for more"
     )
     return (
         f"audience {item.change.audience_id} was deleted, but {noun} {numbers} of the output's "

@@ -97,7 +97,7 @@ class PauseResume:
         where = output if whole else f"{output} --connection '{connection}'"
         log("output_fault", level=logging.ERROR, output=output,
             connection=stopped, code=fault.code, status=fault.status,
-            next=f"read `cdp outputs show {output}`, mend it, then `cdp outputs resume {where}`",
+            next=f"read `cdp outputs show {output}`, correct it, then `cdp outputs resume {where}`",
             )  # fmt: skip
         record = faulted(
             output, stopped, fault.message, wall_ms(), until_ready=fault.code == "settings"

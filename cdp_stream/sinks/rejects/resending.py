@@ -43,7 +43,7 @@ _ANY_INPUT: Final = {"any": Input("any", "any")}
 Judge = Callable[[Rejected, Headers | None], str | None]
 """Why a record would be rejected again, None where nothing speaks for it; its headers are None as
 long as they are not known."""
-_NO_LONGER: Final = "the record is no longer in its topic, and its headers are not known"
+_NO_LONGER: Final = "the record is no longer in its topic, and its headers are unknown"
 
 
 class Resender:
@@ -121,7 +121,7 @@ class Resender:
             if not self._anew and self._topic.was_sent_again(one):
                 self._done["sent again before"] += 1
             elif one.value is None:
-                self._done["the broker did not take its value"] += 1
+                self._done["the broker refused its value"] += 1
             elif (why := self._judge(one, None)) is not None:
                 self._done[f"it would be rejected again: {why}"] += 1
             else:
