@@ -33,6 +33,7 @@ _ONE_BY_ONE = (
     "tests/sinks/test_on_kafka.py",
     "tests/topologies/",
 )
+_LONGEST = ("kafka_cluster", "proxied_kafka")
 _QUICK_AT_THE_END = 0.2
 """The share of the quick tests that nothing else alternates with."""
 
@@ -74,9 +75,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def in_order(groups: Iterable[str]) -> list[str]:
     """What takes longest first; then the others, spread over the quick ones."""
-    together = [name for name in groups if name in OF_SEVERAL_TESTS]
-    quick = [name for name in groups if name.endswith(".py")]
-    others = [name for name in groups if "::" in name]
+    names = list(groups)
+    first = [name for name in _LONGEST if name in names]
+    others = [name for name in names if "::" in name]
+    quick = [name for name in names if name not in {*first, *others}]
     placed = [(n / len(quick), name) for n, name in enumerate(quick)]
     placed += [((1 - _QUICK_AT_THE_END) * n / len(others), name) for n, name in enumerate(others)]
-    return together + [name for _place, name in sorted(placed)]
+    return first + [name for _place, name in sorted(placed)]

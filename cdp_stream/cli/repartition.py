@@ -11,7 +11,7 @@ import click
 
 from cdp_stream.cli.options import broker_option, json_option, prefix_option, settings_of
 from cdp_stream.errors import counted
-from cdp_stream.kafka.repartition import Repartitioned, repartition
+from cdp_stream.kafka.repartition.repartition import Repartitioned, repartition
 
 
 @click.command(epilog="Example: cdp repartition --partitions 32 --broker kafka:9092 --dry-run")

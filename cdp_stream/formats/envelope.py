@@ -216,7 +216,7 @@ class InputResolver:
                 found = self._named(content, value)
             elif name == ERASE:
                 # Taken for a batch, it would let whoever asked believe that a profile is gone.
-                detail = f"header {ERASE}: expected no value with it"
+                detail = f"header {ERASE}: expected no value beside it"
                 return Reject(Reason.BAD_EVENT, detail, value)
         return self._by_batch(batch, value) if found is None else found
 

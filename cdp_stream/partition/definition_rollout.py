@@ -371,7 +371,7 @@ class DefinitionRollout:
             due = row.due
             active.migrate(row, changes, self._backfills)
             encoded = encode_row(row)
-            made = len(changes) + len(changes.told)
+            made = len(changes) + len(changes.messages)
             size, counted = size + (1 + made - counted) * len(encoded), made
             # At the end every row counts as of the newest epoch: one that did not change stays.
             if not is_same_but_epoch(encoded, value):

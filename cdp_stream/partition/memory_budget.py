@@ -82,12 +82,12 @@ class RowCache(dict[int, Row]):
         for row in rows:
             if row is not None and abs(row.weight - row.sized) > row.sized >> 2:
                 size = memory_of(row)
-                self.used += size - row.held
-                row.held, row.sized = size, row.weight
+                self.used += size - row.counted_bytes
+                row.counted_bytes, row.sized = size, row.weight
 
     def forget(self, mpid: int) -> None:
         """Let a row go."""
-        self.used -= self.pop(mpid).held
+        self.used -= self.pop(mpid).counted_bytes
 
     def let_go(self, most: int, keep: Collection[int] = ()) -> list[int]:
         """Let the oldest rows go if all together take more than so many bytes, until they take a
@@ -107,7 +107,7 @@ class RowCache(dict[int, Row]):
                 break
             if mpid not in keep:
                 gone.append(mpid)
-                least -= row.held
+                least -= row.counted_bytes
         for mpid in gone:
             self.forget(mpid)
         return gone

@@ -169,7 +169,7 @@ class ProfileProcessor:
                 continue
             clock = row.clock
             lives = self._active.engine.wake(row, until, changes)
-            before, made = made, len(changes) + len(changes.told)
+            before, made = made, len(changes) + len(changes.messages)
             size += (1 + made - before) * row.weight
             if not lives:
                 rows.forget(mpid)

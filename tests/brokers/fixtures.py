@@ -1,13 +1,16 @@
 """The brokers that tests use, and which tests are left out where a broker cannot be had."""
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from cdp_stream.brokers.apache import ApacheKafka, resolve_jars, why_unavailable
 from cdp_stream.brokers.embedded import EmbeddedBroker
@@ -115,10 +118,27 @@ def shared_kafka_address(
 
 
 @pytest.fixture
-def kafka_broker(request: pytest.FixtureRequest, shared_kafka_address: str) -> str:
-    """That broker, for tests that are left out where there is none."""
+def kafka_broker(
+    request: pytest.FixtureRequest, shared_kafka_address: str, topic_prefix: str
+) -> Iterator[str]:
+    """That broker, for tests that are left out where there is none; topics with the prefix go
+    with the test, so that the broker stays small.
+    """
     assert request.node.get_closest_marker("kafka"), "mark the test with `kafka`"
-    return shared_kafka_address
+    yield shared_kafka_address
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _delete_topics(shared_kafka_address, topic_prefix)).result()
+
+
+async def _delete_topics(broker: str, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        names = [name for name in await admin.list_topics() if name.startswith(prefix)]
+        if names:
+            await admin.delete_topics(names)
+    finally:
+        await admin.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ as the tests of the demo, of `tests/docs`, of `tests/sdks` and of `tests/chaos` 
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import json
@@ -17,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -77,6 +79,20 @@ class ForkedWorker:
             self.returncode = int(os.read(self._status, 32))
             os.close(self._status)
         return self.returncode
+
+
+async def run_cdp(
+    arguments: Sequence[object], *, env: Mapping[str, str], cwd: Path
+) -> tuple[int, str, str]:
+    """Run a `cdp` command to its end; returns exit code, output and errors."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = ForkedWorker(
+            CDP, arguments, stdout=out.fileno(), log=errors.fileno(), env=env, cwd=cwd
+        )
+        code = await asyncio.to_thread(process.wait)
+        for file in (out, errors):
+            file.seek(0)
+        return code, out.read().decode(), errors.read().decode()
 
 
 @cache

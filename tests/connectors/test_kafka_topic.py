@@ -23,9 +23,9 @@ BROKER = {}
 
 
 @pytest.fixture(scope="module")
-def broker(kafka_broker):
-    BROKER["address"] = kafka_broker
-    return kafka_broker
+def broker(shared_kafka_address):
+    BROKER["address"] = shared_kafka_address
+    return shared_kafka_address
 
 
 async def new_topic(partitions=1, address=None, **configs):

@@ -26,7 +26,7 @@ FOLLOWING = [title for title in PROGRAMS if title.endswith("every join and leave
 
 
 @pytest.fixture(scope="module")
-def written(kafka_broker, tmp_path_factory):
+def written(shared_kafka_address, tmp_path_factory):
     """A prefix under which a worker has read the events of `cdp init`, and its changes."""
     folder = tmp_path_factory.mktemp("consumers")
     write_folder(folder, NOW)
@@ -36,13 +36,13 @@ def written(kafka_broker, tmp_path_factory):
     offline = ("--definitions", str(definitions), "--events", events, "--out", str(replayed))
     assert main(["replay", *offline]) == 0
     changes = [json.loads(line) for line in replayed.read_text().splitlines()]
-    asyncio.run(ensure_topics(Settings(broker=kafka_broker, prefix=prefix)))
-    online = ("--broker", kafka_broker, "--prefix", prefix)
+    asyncio.run(ensure_topics(Settings(broker=shared_kafka_address, prefix=prefix)))
+    online = ("--broker", shared_kafka_address, "--prefix", prefix)
     assert main(["produce", "--events", events, "--until", "last", "--create", *online]) == 0
-    with running_worker(kafka_broker, prefix, definitions, folder, "--clock", "stream"):
-        told = records_of(kafka_broker, f"{prefix}.output.seen", 13)
+    with running_worker(shared_kafka_address, prefix, definitions, folder, "--clock", "stream"):
+        told = records_of(shared_kafka_address, f"{prefix}.output.seen", 13)
         messages = [json.loads(record.value) for record in asyncio.run(told)]
-        asyncio.run(records_of(kafka_broker, f"{prefix}.memberships", len(changes)))
+        asyncio.run(records_of(shared_kafka_address, f"{prefix}.memberships", len(changes)))
     assert [complaints("output-message", message) for message in messages] == [[]] * len(messages)
     return prefix, changes
 

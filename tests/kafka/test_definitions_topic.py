@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
-from cdp_stream.kafka.definitions_topic import applied_of, skips
+from cdp_stream.kafka.definitions.topic import applied_of, skips
 
 
 def topic(*versions, key=b"acme"):

@@ -9,8 +9,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history.history_start import Start, Wanted
-from cdp_stream.kafka.history.reader import HistoryReader, Taken
+from cdp_stream.kafka.history.reader import HistoryReader, Start, Taken, Wanted
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings

@@ -289,6 +289,7 @@ async def test_what_a_switch_needs_is_worked_out_once_for_all_partitions():
     # One plan serves both, and one plan of the history.
     assert first.pending is second.pending
     assert first.backfill.slots == second.backfill.slots == first.missing
+    assert latest.history_of(first.missing) is latest.history_of(second.missing)
 
 
 async def test_a_failure_to_commit_ends_the_work_and_a_lost_partition_only_when_it_lasts(

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdp_stream.core.model.row import FOREVER
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import EndSeen
-from cdp_stream.kafka.runtime.partition_time import time_limit
+from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit
 
 
 def wall(*, time=1_000, grace_ms=250, applied=9, end=None):
@@ -49,3 +50,8 @@ def test_time_never_moves_back_and_never_passes_both_bounds(time, grace, applied
         time=time, grace_ms=grace, applied=applied, end=EndSeen(asked_at=asked_at, after=after)
     )
     assert time <= limit <= max(time, asked_at - grace)
+
+
+def test_a_record_moves_time_an_hour_ahead_of_the_wall_clock_at_most():
+    assert latest_time("wall", 5) == 3_600_005
+    assert latest_time("stream", 5) == FOREVER

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import InvalidTimestampError
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.clients import admin
 from cdp_stream.kafka.log import set_up_logging
 from cdp_stream.kafka.topics import ensure
 from cdp_stream.kafka.topics.ensure import (
@@ -184,6 +185,6 @@ class WithoutController(AIOKafkaAdminClient):
 
 
 async def test_a_broker_that_takes_too_long_is_told_too(monkeypatch):
-    monkeypatch.setattr(ensure, "AIOKafkaAdminClient", WithoutController)
+    monkeypatch.setattr(admin, "AIOKafkaAdminClient", WithoutController)
     with pytest.raises(BrokerError, match="the broker at b:9 did not show"):
         await ensure_topics(Settings(broker="b:9"))

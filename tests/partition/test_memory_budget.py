@@ -72,11 +72,11 @@ def test_a_row_that_has_grown_is_counted_anew():
     rows.count([rows[1], None])
     assert 50 * 1024 < rows.used - before < 51 * 1024
     rows.forget(1)
-    assert rows.used == rows[0].held == memory_of(rows[0])
+    assert rows.used == rows[0].counted_bytes == memory_of(rows[0])
 
 
 def test_rows_that_nobody_needs_any_more_go_some_at_a_time():
     rows = kept(*[1] * 1_200)
     rows.let_some_go()
     assert len(rows) == 200
-    assert rows.used == sum(row.held for row in rows.values())
+    assert rows.used == sum(row.counted_bytes for row in rows.values())

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
-from tests.brokers.forked import CDP, ForkedWorker
+from tests.brokers.forked import CDP, ForkedWorker, run_cdp
 
 PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
@@ -146,14 +145,11 @@ class Running:
         return (self.directory / f"worker-{self.workers.index(worker)}.log").read_text()
 
     async def cdp(self, *words: str) -> str:
-        """A `cdp` command on this prefix; fails with what it says."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cdp_stream", *words, *self.flags, cwd=ROOT,
-            env=self.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate()
-        assert process.returncode == 0, err.decode()
-        return out.decode()
+        """The output of a `cdp` command on this prefix; fails with its errors."""
+        arguments = [*words, *self.flags]
+        code, out, errors = await run_cdp(arguments, env=self.environment, cwd=ROOT)
+        assert code == 0, errors
+        return out
 
     async def create_topics(self, *outputs: str) -> None:
         await ensure_topics(self.settings, outputs or ("out",), sinks=True)

@@ -1,6 +1,5 @@
 """`cdp worker` itself, and `cdp apply` beside it, for tests that compare with `cdp replay`."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitio
 from cdp_stream.formats.rows import OWN_ROW, epoch_of
 from cdp_stream.kafka.produce import publish_lines, publisher
 from tests.brokers import forked
-from tests.brokers.forked import ForkedWorker
+from tests.brokers.forked import ForkedWorker, run_cdp
 from tests.topologies.replays import EVERYTHING
 from tests.topologies.running import Running, Worker, ended, eventually
 
@@ -89,15 +88,9 @@ class CdpRunning(Running):
         """Run `cdp plan` or `cdp apply` on a text; returns exit code, output and errors."""
         file = self.directory / "definitions.yaml"
         file.write_text(text)
-        command = [
-            str(CDP), verb, str(file), "--broker",
-            self.settings.broker, "--prefix", self.settings.prefix, *flags,
-        ]  # fmt: skip
-        run = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        out, errors = await run.communicate()
-        return run.returncode or 0, out.decode(), errors.decode()
+        arguments = [verb, file, "--broker", self.settings.broker, "--prefix",
+                     self.settings.prefix, *flags]  # fmt: skip
+        return await run_cdp(arguments, env=os.environ, cwd=self.directory)
 
     async def apply(self, text: str, version: int) -> None:
         code, out, errors = await self.cdp("apply", text, "--yes")

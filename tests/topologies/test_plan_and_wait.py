@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.member_counts import members_of
+from cdp_stream.kafka.definitions.member_counts import members_of
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.brokers.fixtures import EITHER

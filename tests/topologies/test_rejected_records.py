@@ -1,15 +1,13 @@
 """The exact record that lands in `cdp.rejected`, for every reason, from a worker on Kafka."""
 
-import asyncio
 import json
-import subprocess
-import sys
-from pathlib import Path
+import os
 
 import pytest
 
 from cdp_stream.formats.rejects import Reason
 from cdp_stream.partition.placement import hash_of
+from tests.brokers.forked import run_cdp
 from tests.topologies.cdp_workers import CdpRunning
 from tests.topologies.running import eventually, workers_on
 
@@ -160,12 +158,10 @@ audiences:
 
 async def test_what_was_rejected_is_told_and_counts_once_it_is_sent_again(ran, tmp_path):
     async def cdp(*words):
-        command = [Path(sys.executable).parent / "cdp", *words]
         flags = ["--broker", ran.settings.broker, "--prefix", ran.settings.prefix]
-        done = await asyncio.to_thread(
-            subprocess.run, [*command, *flags], capture_output=True, text=True, check=True
-        )
-        return done.stdout
+        code, out, errors = await run_cdp([*words, *flags], env=os.environ, cwd=tmp_path)
+        assert code == 0, errors
+        return out
 
     file = tmp_path / "shop.yaml"
     file.write_text(SHOP)

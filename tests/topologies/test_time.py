@@ -72,16 +72,16 @@ async def test_wall_time_fires_what_is_due_with_no_further_input(ran):
 
     await eventually(fired, within=15)
     (record,) = [r for r in (await ran.read("memberships"))[3] if r.value.startswith(b"fired")]
-    assert 0 <= record.timestamp - due < 2_000
+    assert 0 <= record.timestamp - due < 10_000
     assert worker.poll() is None
 
 
 async def test_a_stopped_worker_goes_through_what_arrived_meanwhile_in_its_order(ran):
     await ran.create_topics()
-    worker = ran.start_worker(clock="wall", grace=0, session_timeout=10)
+    worker = ran.start_worker(clock="wall", grace=0, session_timeout=30)
     await ran.produce([(2, b"warm", b"up")])
     await eventually(lambda: ran.caught_up(1))
-    due = time.time_ns() // 1_000_000 + 4_000
+    due = time.time_ns() // 1_000_000 + 8_000
     await ran.produce([(2, b"a", b"due:%d" % due)])
     await eventually(lambda: ran.caught_up(2))
     worker.send_signal(signal.SIGSTOP)

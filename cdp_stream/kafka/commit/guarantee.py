@@ -1,6 +1,6 @@
 """Which guarantee a broker can give, asked before anything is written.
 
-A list of requests that a broker says it knows is not enough: the embedded broker lists those of
+The list of requests that a broker knows is not enough: the embedded broker lists those of
 transactions, and then refuses the first. So a producer id is asked for too, for a transactional id
 that nobody writes with.
 """

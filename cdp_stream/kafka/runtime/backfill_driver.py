@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history.history_start import Wanted
-from cdp_stream.kafka.history.reader import HistoryReader
+from cdp_stream.kafka.history.reader import HistoryReader, Wanted
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.runtime.backfill_progress import Reading
 from cdp_stream.kafka.runtime.partition_time import latest_time

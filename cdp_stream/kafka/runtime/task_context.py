@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.history.history_start import Wanted
-from cdp_stream.kafka.history.reader import HistoryReader
+from cdp_stream.kafka.definitions.source import DefinitionsSource
+from cdp_stream.kafka.history.reader import HistoryReader, Wanted
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.input_facts import InputFacts
 from cdp_stream.partition.memory_budget import MemoryBudget
@@ -28,7 +27,6 @@ class TaskContext:
         store: The rows of all partitions.
         metrics: Where to count.
         definitions: What the partitions are evaluated by; ``None`` where processors know that.
-
         now: Seconds of a steady clock.
 
     Attributes:

@@ -58,12 +58,12 @@ class SinkMetrics:
         self._latest: dict[str, OutputMetrics] = {}
 
     def of(self, output: str) -> OutputMetrics:
-        """Those of one output, all there at 0; whoever had them before gives them up."""
+        """Those of one output, each there at 0; they replace those that it had before."""
         latest = self._latest[output] = OutputMetrics(self, output)
         return latest
 
     def is_latest(self, output: str, those: OutputMetrics) -> bool:
-        """Whether nobody else has asked for an output's metrics since."""
+        """Whether these have not been replaced."""
         return self._latest.get(output) is those
 
 
@@ -131,8 +131,8 @@ class OutputMetrics:
     def forget(self) -> None:
         """Remove the gauges of an output that does not run here any more.
 
-        Whether it is stopped is left to whoever has its metrics now, as where it cannot run as it
-        is defined.
+        Whether it is stopped stays where others have replaced these: it may be defined so that it
+        cannot run.
         """
         metrics, output = self._metrics, self._output
         for gauge in (metrics.lag, metrics.oldest):
