@@ -117,7 +117,7 @@ class ShortForm:
         return [event for event in events if event is not None]
 
     def _event(self, node: Mapping, path: str, at: int | None) -> dict[str, Any] | None:
-        """One event of the batch format; None when what it is cannot be told."""
+        """One event of the batch format; None when its kind is unknown."""
         subjects = [key for key in node.entries if key in SUBJECTS]
         if len(subjects) != 1:
             self._note_subjects(node, path, subjects)

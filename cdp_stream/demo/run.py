@@ -162,7 +162,7 @@ class Stream:
 async def _publish(stream: Stream, settings: Settings, at_work: asyncio.Event) -> None:
     """Publish at the stream's pace, mark the time at the end, and wait until all is applied."""
     stream.tally.stream_time = stream.purchases[0].occurred_at
-    await stream.send_up_to(1)  # what it changes tells that the worker is at work
+    await stream.send_up_to(1)  # its change shows that the worker runs
     async with _patience("the worker did not answer to the first purchase"):
         await at_work.wait()
     await stream.pace()

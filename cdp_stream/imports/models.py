@@ -44,7 +44,7 @@ class Models:
     """Knows what each model is.
 
     Attributes:
-        guessed: models that nobody said anything of, and what they were taken for.
+        guessed: models without a given subject, and the subject that was assumed.
     """
 
     def __init__(self, named: Mapping[str, EventModel | None]) -> None:

@@ -1,7 +1,7 @@
 """Bounds on a time, as our windows.
 
 Days are 24 hours. `greater_than` and `greater_than_equal` of an instant differ by a millisecond,
-which is not told apart.
+which makes no difference.
 
 Source: docs/importing.md, time.
 """

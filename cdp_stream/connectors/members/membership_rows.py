@@ -107,7 +107,7 @@ def applied(
 
 
 def _next(row: MemberRow | None, change: OutputChange[Any]) -> MemberRow | None:
-    told = dict(change.identities)
+    sent = dict(change.identities)
     at = change.effective_at
     if change.action == ATTRIBUTE_UPDATE:
         if row is None:
@@ -117,7 +117,7 @@ def _next(row: MemberRow | None, change: OutputChange[Any]) -> MemberRow | None:
     if change.action == DELETE:
         if row is None or not change.of_identity:
             return None
-        rest = {name: value for name, value in row.identities.items() if told.get(name) != value}
+        rest = {name: value for name, value in row.identities.items() if sent.get(name) != value}
         if not rest:
             return None
         return replace(row, changed_at=at, message_id=change.message_id, identities=rest)
@@ -128,7 +128,7 @@ def _next(row: MemberRow | None, change: OutputChange[Any]) -> MemberRow | None:
         at if row is None else row.since,
         at,
         change.message_id,
-        {**row.identities, **told} if row is not None and change.of_identity else told,
+        {**row.identities, **sent} if row is not None and change.of_identity else sent,
         change.attributes,
     )
 
@@ -162,7 +162,7 @@ def change_values(change: OutputChange[Any]) -> tuple[Any, ...]:
 
 def row_of(values: Sequence[Any]) -> tuple[Key, MemberRow]:
     """A row as it was read, in the order of `COLUMNS`; JSON as text."""
-    held = dict(zip(COLUMNS[2:-2], values[2:-2], strict=True))
+    fields = dict(zip(COLUMNS[2:-2], values[2:-2], strict=True))
     identities, attributes = map(json.loads, values[-2:])
     key = values[0], values[1]
-    return key, MemberRow(**held, identities=identities, attributes=attributes)
+    return key, MemberRow(**fields, identities=identities, attributes=attributes)

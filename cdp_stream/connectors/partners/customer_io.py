@@ -176,7 +176,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
             index = error.get("batch_index")
             if isinstance(index, int) and 0 <= index < len(part):
                 refused[index] = f"{error.get('reason')} {error.get('message')}"
-        # Above 299 nothing was taken: what is not to blame must be sent again.
+        # Above 299 nothing was accepted: people without an error must be sent again.
         return refused if answer.ok or len(refused) == len(part) else answer.words()
 
     def _person(self, member: Member) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class SlackConnection(ConnectionSettings):
 
 
 class Slack(HttpConnector[SlackSettings, SlackConnection]):
-    """Tells people; nothing else keeps a list there."""
+    """Writes for people; nothing keeps a list there."""
 
     name = "slack"
     title = "Slack"
@@ -82,10 +82,10 @@ class Slack(HttpConnector[SlackSettings, SlackConnection]):
 
     def deliver(self, changes: Sequence[OutputChange[SlackConnection]]) -> Delivery:
         """One message; none where nobody joined or left."""
-        told = [change for change in changes if change.action in _LINES and not change.of_identity]
-        if not told:
+        shown = [change for change in changes if change.action in _LINES and not change.of_identity]
+        if not shown:
             return Outcome()
-        body = orjson.dumps({"text": _text(told)})
+        body = orjson.dumps({"text": _text(shown)})
         answer = yield Request("POST", _PLACE, body, {"content-type": "application/json"})
         if answer.ok:
             return Outcome()

@@ -48,7 +48,7 @@ class WebhookSettings(HttpSettings):
 
 
 class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
-    """POSTs `{"output": ID, "changes": [...]}`; a 2xx answer means that all of them were taken."""
+    """POSTs `{"output": ID, "changes": [...]}`; a 2xx answer means that all were accepted."""
 
     name = "webhook"
     title = "Webhook"

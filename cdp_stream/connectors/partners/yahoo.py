@@ -151,7 +151,7 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         return Request("POST", f"{host}/online/audience/", orjson.dumps(content), headers)
 
     def _refused(self, answer: Answer, rows: Sequence[Member]) -> Mapping[int, str] | str:
-        """Place -> why, of the rows that were not taken; words alone when it is not said which.
+        """Place -> why, of the rows that were not accepted; or words, where Yahoo names none.
 
         Raises:
             Fault: it is nothing about rows.

@@ -125,7 +125,7 @@ def span_ms(text: str) -> int | None:
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 _SPAN: Final = {"type": "string", "pattern": f"^({DURATION_PATTERN}|{UNLIMITED})$"}
 
-# What pydantic cannot say of a check of ours, the JSON Schema for editors is told beside it.
+# The JSON Schema for editors beside each check that pydantic cannot derive one from.
 Id = Annotated[
     str,
     AfterValidator(_checked_id),

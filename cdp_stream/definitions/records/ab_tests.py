@@ -77,7 +77,7 @@ def _check_number(read: Read[AbTestRecord], problems: Problems) -> None:
 def _check_name(
     name: str, variant: Read[VariantRecord], names: dict[str, Mark], problems: Problems
 ) -> None:
-    """Names are told apart whatever their case, and one is taken."""
+    """Names differ in more than their case, and none is Control."""
     at, mark = f"{variant.path}.name", variant.mark("name")
     folded = name.casefold()
     if folded == CONTROL.casefold():

@@ -1,4 +1,4 @@
-"""Reads connections: which audience, milestone or variant is told to which output.
+"""Reads connections: which audience, milestone or variant goes to which output.
 
 A bulk entry (`tags`, `audiences`) stands for one connection per audience. A single entry wins over
 the bulk entries that would make the same connection; bulk entries that make the same one must

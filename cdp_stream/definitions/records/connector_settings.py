@@ -1,7 +1,7 @@
 """Checks the settings of an output or a connection against what the connector declares.
 
 `${NAME}` is not filled in here: what has one stands for a value that is not known yet, so its type
-is not held against it. A secret must be written so, and what is there instead is never printed.
+is no problem. A secret must be written so, and what is there instead is never printed.
 
 Source: docs/definitions.md, outputs.
 """
@@ -55,7 +55,7 @@ def read_settings(
         node = Mapping(at)
     values: dict[str, Any] = plain(node)
     secrets = {_written_name(model, name) for name in secret_fields(model)}
-    told = {
+    reported = {
         name
         for name in secrets & node.entries.keys()
         if not _check_secret(node.entries[name].value, f"{path}.{name}", name, problems)
@@ -66,7 +66,7 @@ def read_settings(
     except ValidationError as error:
         findings = error.errors(include_url=False, include_context=True)
         for finding in _one_of_each_place(findings):
-            if finding["loc"][:1] not in {(name,) for name in told}:
+            if finding["loc"][:1] not in {(name,) for name in reported}:
                 _note(finding, model, node, path, problems)
     return values
 
@@ -119,7 +119,7 @@ def plain(node: Node) -> Any:
 
 
 def _one_of_each_place(findings: list[Any]) -> list[Any]:
-    """A value that fits none of several types is told once, by the first of them."""
+    """A value that fits none of several types is reported once, by the first of them."""
     first: dict[Any, Any] = {}
     for finding in findings:
         first.setdefault(finding["loc"][:1] or ("",), finding)

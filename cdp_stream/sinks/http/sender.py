@@ -144,7 +144,7 @@ class Sender:
         except Fault as fault:
             is_cut = len(fault.message) > _LONGEST
             message = self._redaction(fault.message[:_LONGEST], is_cut)
-            raise fault.told(personal(message)) from None
+            raise fault.reworded(personal(message)) from None
         except (AbandonedError, asyncio.CancelledError):
             raise
         except Exception as error:
