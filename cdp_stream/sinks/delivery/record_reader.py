@@ -19,7 +19,7 @@ __all__ = ["RecordReader", "UndefinedError", "UnreadableError", "settings_proble
 
 
 class UnreadableError(Exception):
-    """A record is no change; the text is the reason."""
+    """A record is not a change; the text is the reason."""
 
 
 class UndefinedError(Exception):

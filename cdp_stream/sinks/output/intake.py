@@ -138,7 +138,7 @@ class Intake:
     def _do_without(
         self, partition: AssignedPartition, record: Any, why: UnreadableError | Fault
     ) -> None:
-        """Stop a record's connection at it, or reject a record that is no change."""
+        """Stop a record's connection at it, or reject a record that is not a change."""
         progress = partition.progress
         if isinstance(why, Fault):
             message = orjson.loads(record.value)
