@@ -14,9 +14,9 @@ number.
 
 from collections.abc import Callable
 
-from cdp_stream.kafka.definitions_source import DefinitionsSource
+from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.faust_adapter.table import ProfileTable
+from cdp_stream.kafka.faust_adapter.table import ChangelogTable
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.assignment import Assignment
 from cdp_stream.partition.processor import ProfileProcessor
@@ -47,23 +47,17 @@ def create_app(
     """
     app = ChunkApp(settings)
     app.metrics = metrics or Metrics()
-    table = ProfileTable(
-        app,
-        name="profiles",
-        changelog=settings.topic("profiles-changelog"),
-        partitions=partitions,
-        rows=_rows(settings, lambda: app.consumer.observer.lease_ms),
-    )
-    app.tables.add(table)
-    app.hosting = Assignment(
-        app, processor_factory, settings=settings, table=table, metrics=app.metrics,
-        definitions=definitions,
+    changelog = settings.topic("profiles-changelog")
+    ChangelogTable(app, name="profiles", changelog=changelog, partitions=partitions)
+    app.assignment = Assignment(
+        app, processor_factory, settings=settings, metrics=app.metrics, definitions=definitions,
+        store=_store(settings, lambda: app.consumer.observer.lease_ms),
     )  # fmt: skip
     app.each_chunk(settings.topic("events"), name="profiles", partitions=partitions)
     return app
 
 
-def _rows(settings: Settings, held_ms: Callable[[], int]) -> RowStore:
+def _store(settings: Settings, held_ms: Callable[[], int]) -> RowStore:
     if settings.store == "memory":
         return MemoryRows()
     directory = settings.data_dir / settings.topic("profiles-changelog")

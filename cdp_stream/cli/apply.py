@@ -19,7 +19,7 @@ from cdp_stream.core.plan.build import build_plan
 from cdp_stream.errors import InputError, UsageError, counted
 
 if TYPE_CHECKING:
-    from cdp_stream.kafka.rollout import Progress
+    from cdp_stream.kafka.definitions.in_force import Progress
 
 __all__ = ["command"]
 
@@ -71,7 +71,7 @@ async def _put_in_force(plan: Planned, wait_s: float | None, *, err: bool) -> No
     """Apply what changes, and wait for it if `wait_s` is given; without changes, wait for the
     version that is already applied.
     """
-    from cdp_stream.kafka.rollout import Rollout
+    from cdp_stream.kafka.definitions.in_force import Rollout
 
     rollout = Rollout(plan.settings, {})
     if plan.changes:
@@ -107,7 +107,7 @@ def waiting() -> Iterator[Progress]:
 
 
 async def _apply(plan: Planned) -> int:
-    from cdp_stream.kafka.definitions_topic import MAX_BYTES, publish
+    from cdp_stream.kafka.definitions.topic import MAX_BYTES, publish
     from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 
     # A fenced producer leaves a future whose exception is never retrieved.

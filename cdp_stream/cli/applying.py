@@ -82,8 +82,8 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     settings = settings_of(flags)
     # Importing Kafka clients is slow; problems of the definitions are reported first.
     from cdp_stream.kafka.clients.client_settings import client_settings
-    from cdp_stream.kafka.definitions_topic import Applied, read_applied
-    from cdp_stream.kafka.member_counts import COUNTED, members_of
+    from cdp_stream.kafka.definitions.member_counts import COUNTED, members_of
+    from cdp_stream.kafka.definitions.topic import Applied, read_applied
     from cdp_stream.kafka.topics.ensure import definitions_topic_is_there
 
     async def read() -> list[Applied]:

@@ -222,7 +222,7 @@ async def applied_account(settings: Settings) -> Account | None:
     """The newest applied definitions, if there are any that this release can read."""
     from cdp_stream.definitions.load import load_texts
     from cdp_stream.kafka.clients.client_settings import client_settings
-    from cdp_stream.kafka.definitions_topic import read_applied
+    from cdp_stream.kafka.definitions.topic import read_applied
     from cdp_stream.kafka.topics.ensure import definitions_topic_is_there
 
     if not await definitions_topic_is_there(settings):

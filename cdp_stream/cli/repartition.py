@@ -11,7 +11,7 @@ import click
 
 from cdp_stream.cli.options import broker_option, json_option, prefix_option, settings_of
 from cdp_stream.errors import counted
-from cdp_stream.kafka.repartition import Repartitioned, repartition
+from cdp_stream.kafka.repartition.repartition import Repartitioned, repartition
 
 
 @click.command(epilog="Example: cdp repartition --partitions 32 --broker kafka:9092 --dry-run")
@@ -33,11 +33,11 @@ def command(partitions: int, dry_run: bool, as_json: bool, **flags: str | None) 
     """
     settings = settings_of(flags)
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         if sys.stderr.isatty():
             click.echo(line, err=True)
 
-    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, tell=tell))
+    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, tell=show))
     if as_json:
         click.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
     else:

@@ -23,7 +23,7 @@ from cdp_stream.formats.definitions_record import digest_of_files
 from cdp_stream.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from cdp_stream.kafka.definitions_source import DefinitionsSource
+    from cdp_stream.kafka.definitions.source import DefinitionsSource
     from cdp_stream.kafka.runtime.process import Companion
 
 TOPOLOGIES = ("profiles", "sinks")
@@ -135,7 +135,7 @@ def command(
 
 def _source(settings: Settings, read: tuple[Account, Loaded] | None) -> DefinitionsSource:
     """The definitions of the named files, else those of the topic."""
-    from cdp_stream.kafka.definitions_source import AppliedDefinitions, FileDefinitions
+    from cdp_stream.kafka.definitions.source import AppliedDefinitions, FileDefinitions
     from cdp_stream.partition.definitions import Definitions
 
     if read is None:
@@ -213,7 +213,7 @@ def _sinks_child(
 
 def _check_broker(settings: Settings) -> None:
     """Check that the broker answers before anything is written to disk."""
-    from cdp_stream.kafka.topics.ensure import check_broker
+    from cdp_stream.kafka.clients.admin import check_broker
 
     asyncio.run(check_broker(settings))
 

@@ -6,6 +6,7 @@ audiences and actions only.
 
 from collections import Counter as Tally
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from prometheus_client import (
@@ -30,6 +31,28 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LATENESS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 
 
+_OF_PARTITION = {
+    "cdp_input_lag_records": "Records that wait in the input, by partition",
+    "cdp_partition_time_seconds": "A partition's time, seconds since the epoch",
+    "cdp_partition_ahead_seconds": (
+        "How far a partition's time is ahead of the wall clock; 0 where it is not"
+    ),
+    "cdp_due_instant_overdue_seconds": (
+        "How far a partition's time is past its earliest due instant that has not fired"
+    ),
+    "cdp_due_instants_waiting": "Due instants that have not fired yet, by partition",
+    "cdp_definitions_version": (
+        "Version of the definitions in force, by partition; 0 where they are from files"
+    ),
+    "cdp_definitions_rows_waiting": (
+        "Rows that the definitions in force have yet to reach, by partition"
+    ),
+    "cdp_definitions_histories_waiting": (
+        "Criteria in force whose event history is not in yet, by partition"
+    ),
+}
+
+
 class Metrics:
     """The metrics of one worker, in a registry of their own.
 
@@ -41,30 +64,61 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._records = Counter(
-            "cdp_input_records_total", "Records applied, by partition",
-            ["partition"], registry=registry,
-        )  # fmt: skip
-        self._events = Counter(
-            "cdp_events_total", "Events in the batches applied", registry=registry
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        seconds = partial(Histogram, buckets=_SECONDS, registry=registry)
+        self._records = counter(
+            "cdp_input_records_total", "Records applied, by partition", ["partition"]
         )
-        self._late = Counter(
+        self._events = counter("cdp_events_total", "Events in the batches applied")
+        self._slice_seconds = seconds(
+            "cdp_slice_evaluation_seconds", "Time to evaluate one slice of a chunk or of a tick",
+            ["kind"],
+        )  # fmt: skip
+        self._lateness = Histogram(
+            "cdp_due_instant_lateness_seconds",
+            "How far the clock was past the earliest due instant of a tick",
+            buckets=_LATENESS, registry=registry,
+        )  # fmt: skip
+        self._transactions = counter(
+            "cdp_transactions_total", "Kafka transactions, by how they ended", ["outcome"]
+        )
+        for outcome in ("committed", "aborted", "fenced"):
+            self._transactions.labels(outcome)
+        self._transaction_seconds = seconds(
+            "cdp_transaction_seconds", "From the begin of a transaction to its commit"
+        )
+        self._changelog_rows = counter(
+            "cdp_changelog_rows_total", "Rows handed to the changelog, tombstones included"
+        )
+        self._recovered = counter(
+            "cdp_recovery_records_total", "Changelog records read in recoveries"
+        )
+        self._recovery_seconds = gauge("cdp_recovery_seconds", "Duration of the latest recovery")
+        self._of_partition = {
+            name: gauge(name, text, ["partition"]) for name, text in _OF_PARTITION.items()
+        }
+        self._sampled: set[int] = set()
+        self._audiences = AudienceMetrics(registry)
+        self.backfill = BackfillProgress(registry, self._audiences.label)
+        self._count_input_faults(counter)
+        self._count_messages(counter)
+        self._describe(gauge)
+
+    def _count_input_faults(self, counter: partial[Counter]) -> None:
+        self._late = counter(
             "cdp_late_batches_total",
-            "Batches passed over, as the profiles that they would have begun had ended",
-            registry=registry,
+            "Ignored batches: the profiles that they would have begun had ended",
         )
-        self._future = Counter(
-            "cdp_future_records_total",
-            "Records too far ahead of the wall clock to move time",
-            registry=registry,
+        self._future = counter(
+            "cdp_future_records_total", "Records too far ahead of the wall clock to move time"
         )
-        self._implausible = Counter(
+        self._implausible = counter(
             "cdp_implausible_times_total", "Times of events before the year 2000, by input",
-            ["input"], registry=registry,
+            ["input"],
         )  # fmt: skip
-        self._rejected = Counter(
+        self._rejected = counter(
             "cdp_rejected_records_total", "Records and events published as rejected, by reason",
-            ["reason"], registry=registry,
+            ["reason"],
         )  # fmt: skip
         for reason in Reason:
             # A counter that is there at 0 can be watched; one that appears cannot have risen.
@@ -72,127 +126,43 @@ class Metrics:
         self._rejects = Tallied(
             "records_rejected", next="cdp rejected shows them; docs/events.md has the reasons"
         )
-        self._changes = Counter(
+
+    def _count_messages(self, counter: partial[Counter]) -> None:
+        self._changes = counter(
             "cdp_membership_changes_total", "Membership changes, by audience and action",
-            ["audience", "action"], registry=registry,
+            ["audience", "action"],
         )  # fmt: skip
-        self._forwarded = Counter(
-            "cdp_output_messages_total", "Messages published for an output, by output",
-            ["output"], registry=registry,
-        )  # fmt: skip
-        self._unidentified = Counter(
+        self._forwarded = counter(
+            "cdp_output_messages_total", "Messages published for an output, by output", ["output"]
+        )
+        self._unidentified = counter(
             "cdp_output_unidentified_total",
             "Messages not published for an output, which accepts none of the profile's identities",
             ["output"],
-            registry=registry,
         )
-        self._oversized = Counter(
+        self._oversized = counter(
             "cdp_output_oversized_total",
             "Messages too large for Kafka, published without shared attributes or not at all",
             ["output"],
-            registry=registry,
         )
         self._oversized_outputs = Tallied(
             "output_messages_too_large",
             kind="output",
             next="share fewer or shorter attributes with it (docs/outputs.md, shared attributes)",
         )
-        self._slice_seconds = Histogram(
-            "cdp_slice_evaluation_seconds", "Time to evaluate one slice of a chunk or of a tick",
-            ["kind"], buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._lateness = Histogram(
-            "cdp_due_instant_lateness_seconds",
-            "How far the clock stood past the earliest due instant of a tick",
-            buckets=_LATENESS, registry=registry,
-        )  # fmt: skip
-        self._transactions = Counter(
-            "cdp_transactions_total", "Kafka transactions, by how they ended",
-            ["outcome"], registry=registry,
-        )  # fmt: skip
-        for outcome in ("committed", "aborted", "fenced"):
-            self._transactions.labels(outcome)
-        self._transaction_seconds = Histogram(
-            "cdp_transaction_seconds", "From the begin of a transaction to its commit",
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._lag = Gauge(
-            "cdp_input_lag_records", "Records that wait in the input, by partition",
-            ["partition"], registry=registry,
-        )  # fmt: skip
-        self._overdue = Gauge(
-            "cdp_due_instant_overdue_seconds",
-            "How far a partition's time is past its earliest due instant that has not fired",
-            ["partition"],
-            registry=registry,
+
+    def _describe(self, gauge: partial[Gauge]) -> None:
+        self._invalid = gauge(
+            "cdp_definitions_invalid", "Applied versions that this worker could not use"
         )
-        self._time = Gauge(
-            "cdp_partition_time_seconds",
-            "A partition's time, seconds since the epoch",
-            ["partition"],
-            registry=registry,
-        )
-        self._ahead = Gauge(
-            "cdp_partition_ahead_seconds",
-            "How far a partition's time is ahead of the wall clock; 0 where it is not",
-            ["partition"],
-            registry=registry,
-        )
-        self._due_waiting = Gauge(
-            "cdp_due_instants_waiting", "Due instants that have not fired yet, by partition",
-            ["partition"], registry=registry,
-        )  # fmt: skip
-        self._version = Gauge(
-            "cdp_definitions_version",
-            "Version of the definitions in force, by partition; 0 where they are from files",
-            ["partition"],
-            registry=registry,
-        )
-        self._unswept = Gauge(
-            "cdp_definitions_rows_waiting",
-            "Rows that the definitions in force have yet to reach, by partition",
-            ["partition"],
-            registry=registry,
-        )
-        self._missing = Gauge(
-            "cdp_definitions_histories_waiting",
-            "Criteria in force whose event history is not in yet, by partition",
-            ["partition"],
-            registry=registry,
-        )
-        self._invalid = Gauge(
-            "cdp_definitions_invalid",
-            "Applied versions that this worker could not use",
-            registry=registry,
-        )
-        self._sampled: set[int] = set()
-        self._audiences = AudienceMetrics(registry)
-        self.backfill = BackfillProgress(registry, self._audiences.label)
-        self._ready = Gauge(
-            "cdp_ready", "1 while the worker is ready, as /readyz says", registry=registry
-        )
-        self._held = Gauge(
-            "cdp_partitions_held", "Partitions of the input that this worker holds",
-            registry=registry,
-        )  # fmt: skip
-        self._held.set_function(lambda: len(self._sampled))
-        self._input_partitions = Gauge(
-            "cdp_input_partitions", "Partitions that the input has", registry=registry
-        )
-        self._worker = Gauge(
+        self._ready = gauge("cdp_ready", "1 while /readyz answers 200")
+        held = gauge("cdp_partitions_held", "Partitions of the input that this worker holds")
+        held.set_function(lambda: len(self._sampled))
+        self._input_partitions = gauge("cdp_input_partitions", "Partitions that the input has")
+        self._worker = gauge(
             "cdp_worker_info", "1, with the worker's version and guarantee",
-            ["version", "guarantee"], registry=registry,
+            ["version", "guarantee"],
         )  # fmt: skip
-        self._changelog_rows = Counter(
-            "cdp_changelog_rows_total", "Rows handed to the changelog, tombstones included",
-            registry=registry,
-        )  # fmt: skip
-        self._recovered = Counter(
-            "cdp_recovery_records_total", "Changelog records read in recoveries", registry=registry
-        )
-        self._recovery_seconds = Gauge(
-            "cdp_recovery_seconds", "Duration of the latest recovery", registry=registry
-        )
 
     def describe_worker(
         self, *, version: str, guarantee: str, partitions: int, ready: Callable[[], bool]
@@ -241,17 +211,20 @@ class Metrics:
             limit: The instant up to which its time may go now, epoch ms.
             processor: The partition's.
         """
-        time, next_due = processor.time, processor.next_due()
-        self._lag.labels(partition).set(lag)
-        self._time.labels(partition).set(time / 1000)
-        self._ahead.labels(partition).set(max(0, time - wall_ms()) / 1000)
+        time, next_due, rollout = processor.time, processor.next_due(), processor.rollout
         overdue = 0 if next_due is None else max(0, time - next_due)
-        self._overdue.labels(partition).set(overdue / 1000)
-        self._due_waiting.labels(partition).set(processor.due_waiting())
-        version = processor.rollout.version or ""
-        self._version.labels(partition).set(int(version) if version.isdecimal() else 0)
-        self._unswept.labels(partition).set(processor.rollout.rows_to_migrate())
-        self._missing.labels(partition).set(len(processor.rollout.missing))
+        version = rollout.version or ""
+        for name, value in {
+            "cdp_input_lag_records": lag,
+            "cdp_partition_time_seconds": time / 1000,
+            "cdp_partition_ahead_seconds": max(0, time - wall_ms()) / 1000,
+            "cdp_due_instant_overdue_seconds": overdue / 1000,
+            "cdp_due_instants_waiting": processor.due_waiting(),
+            "cdp_definitions_version": int(version) if version.isdecimal() else 0,
+            "cdp_definitions_rows_waiting": rollout.rows_to_migrate(),
+            "cdp_definitions_histories_waiting": len(rollout.missing),
+        }.items():
+            self._of_partition[name].labels(partition).set(value)
         true_until = limit if next_due is None else min(limit, next_due)
         self._audiences.sample(partition, true_until, processor.audience_sizes())
         self._sampled.add(partition)
@@ -270,10 +243,7 @@ class Metrics:
         if partition in self._sampled:
             self._sampled.discard(partition)
             self._audiences.forget(partition)
-            for gauge in (
-                self._lag, self._time, self._ahead, self._overdue, self._due_waiting,
-                self._version, self._unswept, self._missing,
-            ):  # fmt: skip
+            for gauge in self._of_partition.values():
                 gauge.remove(partition)
 
     def recovered(self, records: int, seconds: float) -> None:

@@ -21,11 +21,11 @@ import uvloop
 
 from cdp_stream.collector import calm_collector
 from cdp_stream.core.model.connection import Connection
-from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.definitions_source import DefinitionsSource, started
+from cdp_stream.kafka.definitions.source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.serve import explained
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
+from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.sinks.state.topics import state_topics
@@ -41,7 +41,7 @@ def run_sinks(job: SinkJob, definitions: DefinitionsSource) -> int:
         0 after SIGTERM or SIGINT, or as the parent has ended.
 
     Raises:
-        CdpError: What ended it, as one line that says what to do next.
+        CdpError: What ended it, as one line with what to do next.
     """
     set_up_logging(job.settings.log_level, job.settings.log_format)
     calm_collector()

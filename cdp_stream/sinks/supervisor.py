@@ -16,7 +16,7 @@ from cdp_stream.connectors.registry import connector_class
 from cdp_stream.core.model.connection import Connection, Output
 from cdp_stream.core.model.definition import Account
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.faust_adapter.app import ChunkApp, Hosting
+from cdp_stream.kafka.faust_adapter.app import AssignedPartitions, ChunkApp
 from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
@@ -73,8 +73,8 @@ class SinkJob:
         if not unknown or (at_start and not self.may_lack):
             return selected(account.outputs, self.only)
         log("outputs_not_defined", level=logging.WARNING, outputs=unknown,
-            next="nothing: they run as soon as they are defined; "
-            "if they are not to, take them out of --output")  # fmt: skip
+            next="nothing: they run as soon as they are defined; otherwise remove them from "
+            "--output")  # fmt: skip
         return [output for output in account.outputs if output.id in self.only]
 
 
@@ -132,7 +132,7 @@ class Supervisor:
     @property
     def ready(self) -> bool:
         """Whether every output's partitions are assigned, and nothing has failed."""
-        return self.failure is None and all(r.app.hosting.ready for r in self._running.values())
+        return self.failure is None and all(r.app.assignment.ready for r in self._running.values())
 
     @property
     def resumed(self) -> asyncio.Event:
@@ -147,7 +147,7 @@ class Supervisor:
     def report(self) -> list[dict[str, Any]]:
         """The state of each output here, without a partner's words; asked by another thread."""
         running = [
-            self._faults.report(output, is_ready=running.app.hosting.ready)
+            self._faults.report(output, is_ready=running.app.assignment.ready)
             for output, running in sorted(self._running.copy().items())
         ]
         return [*running, *self._preparation.report()]
@@ -206,14 +206,14 @@ class Supervisor:
             self._state,
         )  # fmt: skip
 
-        def host(app: ChunkApp) -> Hosting:
+        def assign(app: ChunkApp) -> AssignedPartitions:
             context = OutputContext(
                 app, settings, definition.id, partitions, prepared.connector, destination,
                 self._faults, self._state, self._producer, metrics, self._waiting, self._sending,
             )  # fmt: skip
             return OutputSink(context, reader, self._delivery_settings)
 
-        app = self._job.create_sink(settings, definition.id, host, partitions=partitions)
+        app = self._job.create_sink(settings, definition.id, assign, partitions=partitions)
         stopping = asyncio.Event()
         task = asyncio.create_task(serve_app(app, stopping))
         running = _Running(prepared, app, destination, metrics, stopping, task)
@@ -246,7 +246,7 @@ class Supervisor:
     async def _stop(self, output: str) -> bool:
         running = self._running.pop(output)
         running.stopping.set()
-        graceful = running.app.hosting.failure is None
+        graceful = running.app.assignment.failure is None
         ended = await stop_app(running.app, commit=graceful)
         await asyncio.gather(running.task, return_exceptions=True)
         why: str | None = None

@@ -19,7 +19,7 @@ from cdp_stream.brokers.apache import ApacheKafka, resolve_jars
 from cdp_stream.errors import BrokerError
 from cdp_stream.formats.definitions_record import DefinitionFile
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.definitions_topic import publish, read_applied
+from cdp_stream.kafka.definitions.topic import publish, read_applied
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 from cdp_stream.offline.generate import Shape, generate
 from cdp_stream.settings import Settings

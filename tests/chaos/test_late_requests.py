@@ -9,10 +9,10 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka import stopped_system
 from cdp_stream.kafka.commit.partition_producer import FencedError
-from cdp_stream.kafka.moved_input import forward
-from cdp_stream.kafka.stopped_system import StoppedSystem
+from cdp_stream.kafka.repartition import stopped_system
+from cdp_stream.kafka.repartition.moved_input import forward
+from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.chaos.network import NetworkRunning, equals_replay
@@ -53,10 +53,10 @@ class TwoHalves:
                 number += 1
                 await owner.producer.settle()
             except (FencedError, BrokerError):
-                await owner.lane.close()
+                await owner.committer.close()
                 owner = await self.partition.owner()
                 number = await self.partition.position() or 0
-        await owner.lane.close()
+        await owner.committer.close()
 
 
 @pytest.mark.parametrize("way", ["late", "twice", "slowly"])

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from cdp_stream.cli.main import cli
 from cdp_stream.errors import UsageError
-from cdp_stream.kafka.topics.ensure import ensure_topics, partition_counts, started_admin
+from cdp_stream.kafka.clients.admin import partition_counts, started_admin
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
 from tests.cli.terminals import on_terminal
 

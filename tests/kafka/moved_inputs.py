@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
 
+from cdp_stream.kafka.clients.admin import started_admin
 from cdp_stream.kafka.commit.record_writer import send_records
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.stopped_system import StoppedSystem
-from cdp_stream.kafka.topics.ensure import ensure_topics, started_admin
+from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.relocation import FORWARD, Marker
 from cdp_stream.settings import Settings
 

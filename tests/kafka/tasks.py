@@ -8,14 +8,13 @@ from cdp_stream.core.model.definition import Account
 from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import Chunk
-from cdp_stream.kafka.history.history_start import Start
-from cdp_stream.kafka.history.reader import Taken
+from cdp_stream.kafka.history.reader import Start, Taken
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 from cdp_stream.settings import Settings
 from cdp_stream.store.rows import MemoryRows
 from tests.core.accounts import DAY, SHORT, audience, has
@@ -64,7 +63,8 @@ class Versions:
 class Committer:
     """Everything is durable at once, or when the test says so."""
 
-    def __init__(self):
+    def __init__(self, store):
+        self.store = store
         self.pieces = []
         self.failed = False
         self.failure = None
@@ -76,10 +76,11 @@ class Committer:
         return not self.busy
 
     @property
-    def has_room(self):
+    def is_ready(self):
         return True
 
-    def submit(self, effects, next_offset, *, barrier=False):
+    def commit(self, effects, next_offset=None, *, barrier=False):
+        self.store.write(0, effects.rows)
         self.pieces.append((effects, next_offset, barrier))
 
     async def close(self):
@@ -115,7 +116,7 @@ class History:
 
     def __init__(self, log):
         self.log = log
-        self.laid = Laid((Source(0, 0),))
+        self.history = JoinedLog((Source(0, 0),))
         self.start = Start(0, log_is_shorter=False)
         self.taken = 0
 
@@ -149,7 +150,7 @@ class Driven:
     Attributes:
         task: The task.
         source: Its definitions.
-        committer: What the task has submitted.
+        committer: What the task has committed.
         rows: Its rows.
     """
 
@@ -162,7 +163,7 @@ class Driven:
         self.context = Context(store, self.source, **settings)
         processor = ProfileProcessor(definitions, "cdp.events", 0, known=self.source.known)
         processor.restore(self.rows)
-        self.committer = Committer()
+        self.committer = Committer(store)
         self.task = PartitionTask(0, processor, self.committer, self.context)
         self.task.begin_epoch(0)
 
@@ -179,7 +180,7 @@ class Driven:
         self.task.accept(Chunk(list(records), 0))
 
     async def steps(self):
-        """Step until there is nothing to do; returns the pieces that were submitted."""
+        """Step until there is nothing to do; returns the pieces that were committed."""
         before = len(self.committer.pieces)
         for _ in range(500):
             if self.task.is_ready and self.task.step():

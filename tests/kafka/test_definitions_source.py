@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cdp_stream.definitions import load_texts
 from cdp_stream.formats.definitions_record import DefinitionFile, decode_record, encode_record
-from cdp_stream.kafka import definitions_source
-from cdp_stream.kafka.definitions_source import AppliedDefinitions
-from cdp_stream.kafka.definitions_topic import Applied, publish
+from cdp_stream.kafka.definitions import source as definitions_source
+from cdp_stream.kafka.definitions.source import AppliedDefinitions
+from cdp_stream.kafka.definitions.topic import Applied, publish
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 from cdp_stream.settings import Settings
 from tests.topologies.running import eventually

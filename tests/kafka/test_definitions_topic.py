@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from cdp_stream.formats.definitions_record import DefinitionFile, encode_record
-from cdp_stream.kafka.definitions_topic import applied_of, skips
+from cdp_stream.kafka.definitions.topic import applied_of, skips
 
 
 def topic(*versions, key=b"acme"):
-    """Records of these versions; what is no number is the value as it is."""
+    """Records of these versions; what is not a number is the value as it is."""
     values = [
         encode_record(one, [DefinitionFile("a", "")]) if isinstance(one, int) else one
         for one in versions

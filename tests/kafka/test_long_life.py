@@ -54,7 +54,7 @@ async def partition(forgetful_kafka, topic_prefix):
     made = Partition(settings)
     yield made
     for owner in made.owners:
-        await owner.lane.close()
+        await owner.committer.close()
 
 
 class ProducersResponse(Response):
@@ -155,7 +155,7 @@ async def test_a_producer_that_partitions_have_forgotten_goes_on(partition):
             lambda answer: answer.topics[0][1][0][3],
         )  # fmt: skip
     await owner.submit((effects({b"later": b""}), 2))
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
     assert await partition.counts() == [20, 20, 2, 3]
     assert await partition.position() == 2
 
@@ -166,7 +166,7 @@ async def test_a_transactional_id_that_was_idle_for_long_is_taken_again(partitio
     await forgotten_id(partition)
     before = epoch(owner)
     await owner.submit((effects({b"later": b""}), 2))
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
     assert epoch(owner)[0] != before[0]
     assert await partition.counts() == [20, 20, 2, 3]
     assert await partition.position() == 2
@@ -178,9 +178,9 @@ async def test_who_was_followed_while_it_was_idle_for_long_is_not_let_in_again(p
     owner = await partition.owner()
     await owner.submit((effects(), 1))
     await idle.submit((effects({b"its": b""}), 1))
-    assert isinstance(idle.lane.failure, FencedError)
+    assert isinstance(idle.committer.failure, FencedError)
     await owner.submit((effects({b"later": b""}), 2))
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
     assert await partition.counts() == [20, 20, 2, 3]
 
 
@@ -211,7 +211,7 @@ async def test_epochs_come_to_an_end_and_another_producer_id_follows(partition, 
     first = await partition.owner()
     await first.submit((effects(), 1))
     producer_id, _ = epoch(first)
-    await first.lane.close()
+    await first.committer.close()
     await age(partition, forgetful_kafka, producer_id, _LAST_EPOCH - 3)
     owner = await partition.owner()
     seen = []
@@ -219,7 +219,7 @@ async def test_epochs_come_to_an_end_and_another_producer_id_follows(partition, 
         await owner.submit((effects({b"%d" % number: b""}), number + 2))
         seen.append(epoch(owner))
         await owner.producer.reopen("the next epoch")
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
     assert seen[:3] == [(producer_id, _LAST_EPOCH - left) for left in (2, 1, 0)]
     assert [number for _, number in seen[3:]] == [0, 1]
     assert seen[3][0] == seen[4][0] != producer_id
@@ -230,15 +230,15 @@ async def test_epochs_come_to_an_end_and_another_producer_id_follows(partition, 
 async def test_who_has_the_last_epoch_is_fenced_as_well(partition, forgetful_kafka):
     first = await partition.owner()
     producer_id, _ = epoch(first)
-    await first.lane.close()
+    await first.committer.close()
     await age(partition, forgetful_kafka, producer_id, _LAST_EPOCH - 1)
     last = await partition.owner()
     assert epoch(last) == (producer_id, _LAST_EPOCH)
     owner = await partition.owner()
     assert epoch(owner)[0] != producer_id
     await last.submit((effects({b"late": b""}), 9))
-    assert isinstance(last.lane.failure, FencedError)
+    assert isinstance(last.committer.failure, FencedError)
     await owner.submit((effects(), 1))
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
     assert await partition.counts() == [10, 10, 1, 2]
     assert await partition.position() == 1

@@ -8,11 +8,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from cdp_stream.kafka import stopped_system
 from cdp_stream.kafka.commit.record_writer import send_records
-from cdp_stream.kafka.moved_input import by_place, forward
 from cdp_stream.kafka.produce import Routing
-from cdp_stream.kafka.stopped_system import StoppedSystem
+from cdp_stream.kafka.repartition import stopped_system
+from cdp_stream.kafka.repartition.moved_input import by_place, forward
+from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
 from tests.kafka.moved_inputs import MARKER, WAITING, forwarded, in_order, waiting_on
 
 

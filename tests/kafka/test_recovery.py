@@ -1,12 +1,12 @@
-"""The table reads on from where its store is, or from the beginning where that is worth nothing."""
+"""Rows are read on from where their store ends, or from the beginning where it is worth nothing."""
 
 import json
 import logging
 
 import pytest
 
-from cdp_stream.kafka.faust_adapter.table import ProfileTable
-from cdp_stream.kafka.recovery.recovery_progress import RecoveryProgress
+from cdp_stream.kafka.recovery.profile_rows import ProfileRows
+from cdp_stream.kafka.recovery.restore import RecoveryProgress
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.settings import Settings
@@ -17,27 +17,8 @@ from tests.kafka.counting import CountingProcessor
 from tests.store.stores import HOUR, Clock
 
 
-class Member:
-    """What a table asks of its app: whether, and until when, the partitions were its own."""
-
-    def __init__(self, lease_ms=0):
-        self.holds_lease = True
-        self.consumer = self.observer = self
-        self.lease_ms = lease_ms
-
-
-class Table(ProfileTable):
-    """A table of a changelog, without the Faust app around it."""
-
-    def __init__(self, changelog, rows, app=None):
-        self.app = app
-        self.store = rows
-        self.changelog_topic = Named(changelog.topic)
-
-
-class Named:
-    def __init__(self, name):
-        self.get_topic_name = lambda: name
+def rows_of(changelog, store):
+    return ProfileRows(store, changelog.client, changelog.topic)
 
 
 @pytest.fixture
@@ -62,11 +43,11 @@ async def test_only_what_is_new_is_read_after_a_restart(changelog, tmp_path, rea
     rows = {b"%d" % n: b"%d" % n for n in range(500)}
     await changelog.write(1, rows.items())
     store = rocks(tmp_path)
-    assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 500
+    assert await rows_of(changelog, store).restore([0, 1]) == 500
     store.close()
     await changelog.write(1, [(b"3", b"new"), (b"4", None)])
     store = rocks(tmp_path)
-    assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 2
+    assert await rows_of(changelog, store).restore([0, 1]) == 2
     del rows[b"4"]
     assert dict(store.rows(1).items()) == {**rows, b"3": b"new"}
     assert dict(store.rows(0).items()) == {}
@@ -78,11 +59,11 @@ async def test_only_what_is_new_is_read_after_a_restart(changelog, tmp_path, rea
 async def test_rows_ahead_of_the_changelog_are_read_anew(changelog, tmp_path, reasons):
     await changelog.write(2, [(b"1", b"of the log")])
     store = rocks(tmp_path)
-    await Table(changelog, store).restore(changelog.client, [2])
+    await rows_of(changelog, store).restore([2])
     store.load(2, {b"2": b"of no log"}, 9)
     store.close()
     store = rocks(tmp_path)
-    assert await Table(changelog, store).restore(changelog.client, [2]) == 1
+    assert await rows_of(changelog, store).restore([2]) == 1
     assert dict(store.rows(2).items()) == {b"1": b"of the log"}
     assert reasons() == ["it reaches up to offset 9, but the changelog ends at 1"]
     store.close()
@@ -94,26 +75,23 @@ async def test_rows_are_fresh_only_where_nothing_was_written_behind_them(changel
     await changelog.write(0, [(b"1", b"a")], transactional_id=f"{changelog.topic}-tx")
     await changelog.write(1, [(b"2", b"a")], transactional_id=f"{changelog.topic}-tx")
     store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
-    member = Member(clock.now)
-    table = Table(changelog, store, member)
-    await table.restore(changelog.client, [0, 1])
+    profiles = rows_of(changelog, store)
+    await profiles.restore([0, 1])
     await changelog.write(1, [(b"2", None)])  # by whoever took it over from us
     clock.now += HOUR
-    await table.refresh(changelog.client)  # the coordinator last answered an hour ago
+    await profiles.refresh(clock.now - HOUR)  # the coordinator last answered an hour ago
     assert store.aging().keys() == {0, 1}
-    member.lease_ms = clock.now
-    await table.refresh({"bootstrap_servers": "127.0.0.1:1"})
+    nobody = ProfileRows(store, {"bootstrap_servers": "127.0.0.1:1"}, changelog.topic)
+    await nobody.refresh(clock.now)
     assert store.aging().keys() == {0, 1}
-    member.holds_lease = False
-    await table.refresh(changelog.client)
+    await profiles.refresh(None)
     assert store.aging().keys() == {0, 1}
-    member.holds_lease = True
-    await table.refresh(changelog.client)
+    await profiles.refresh(clock.now)
     assert store.aging().keys() == {1}
     store.close()
     clock.now += 11 * HOUR + 1
     store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024)
-    assert await Table(changelog, store).restore(changelog.client, [0, 1]) == 2
+    assert await rows_of(changelog, store).restore([0, 1]) == 2
     assert dict(store.rows(0).items()) == {b"1": b"a"}
     assert dict(store.rows(1).items()) == {}
     store.close()
@@ -124,16 +102,16 @@ async def test_damage_that_shows_only_as_rows_are_read_is_mended(changelog, tmp_
     rows = {b"key-%d" % n: b"%d" % n for n in range(5_000)}
     await changelog.write(0, rows.items())
     store = rocks(tmp_path)
-    await Table(changelog, store).restore(changelog.client, [0])
+    await rows_of(changelog, store).restore([0])
     store.close()
     table_file = max((tmp_path / "0").glob("*.sst"), key=lambda path: path.stat().st_size)
     content = bytearray(table_file.read_bytes())
     content[len(content) // 3] ^= 0xFF
     table_file.write_bytes(content)
     store = rocks(tmp_path)
-    table = Table(changelog, store)
-    assert await table.restore(changelog.client, [0]) == 0
-    processor = await table.revive(changelog.client, 0, CountingProcessor)
+    profiles = rows_of(changelog, store)
+    assert await profiles.restore([0]) == 0
+    processor = await profiles.revive(0, CountingProcessor)
     assert processor._counts == {key: int(value) for key, value in rows.items()}
     assert dict(store.rows(0).items()) == rows
     assert [reason[:19] for reason in reasons()] == ["damaged: Corruption"]

@@ -18,13 +18,14 @@ from cdp_stream.formats.rows import (
     decode_partition,
     encode_partition,
 )
+from cdp_stream.kafka.clients.admin import partition_counts, started_admin
 from cdp_stream.kafka.commit.record_writer import send_records
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.repartition import repartition
-from cdp_stream.kafka.standstill import check_outputs_are_sent
-from cdp_stream.kafka.stopped_system import StoppedSystem
-from cdp_stream.kafka.topics.ensure import ensure_topics, partition_counts, started_admin
+from cdp_stream.kafka.repartition.preconditions import check_outputs_are_sent
+from cdp_stream.kafka.repartition.repartition import repartition
+from cdp_stream.kafka.repartition.stopped_system import StoppedSystem
+from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.relocation import BEGIN, Marker
 from cdp_stream.settings import Settings
 from tests.partition.relocated import in_force

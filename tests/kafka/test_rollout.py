@@ -4,7 +4,7 @@ import pytest
 
 from cdp_stream.core.engine.migration import Catalog
 from cdp_stream.formats.definitions_row import PartitionDefinitions
-from cdp_stream.kafka.rollout import Step, step_of
+from cdp_stream.kafka.definitions.in_force import Step, step_of
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import InvalidTimestampError
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.clients import admin
 from cdp_stream.kafka.log import set_up_logging
 from cdp_stream.kafka.topics import ensure
 from cdp_stream.kafka.topics.ensure import (
@@ -142,8 +143,8 @@ async def test_what_is_wrong_with_the_topics_of_one_output_is_told_of_it_alone(s
         f"kafka-topics --alter --topic {prefix}.output.few.rejected --partitions 4, "
         "then resume output few",
         "many": f"{prefix}.output.many has 5 partitions, but {prefix}.events has 4; "
-        f"see that nothing in {prefix}.output.many is wanted any more, delete it "
-        "(it is made anew), then resume output many",
+        f"see that nothing in {prefix}.output.many is needed any more, delete it (it is created "
+        f"again), then resume output many",
     }
     made = {"output.few", "output.fine", "output.fine.rejected", "output.many.rejected"}
     assert await counts(settings, made) == dict.fromkeys(made, 4)
@@ -184,6 +185,6 @@ class WithoutController(AIOKafkaAdminClient):
 
 
 async def test_a_broker_that_takes_too_long_is_told_too(monkeypatch):
-    monkeypatch.setattr(ensure, "AIOKafkaAdminClient", WithoutController)
+    monkeypatch.setattr(admin, "AIOKafkaAdminClient", WithoutController)
     with pytest.raises(BrokerError, match="the broker at b:9 did not show"):
         await ensure_topics(Settings(broker="b:9"))

@@ -27,7 +27,7 @@ async def partition(kafka_broker, topic_prefix):
     made = Partition(settings)
     yield made
     for owner in made.owners:
-        await owner.lane.close()
+        await owner.committer.close()
 
 
 @pytest.mark.kafka
@@ -62,7 +62,7 @@ async def test_pieces_that_gather_are_one_transaction_in_their_order(partition):
 async def test_a_tick_is_a_transaction_of_its_own(partition):
     owner = await partition.owner()
     for number, is_tick in enumerate([False, False, True, True, False, False]):
-        owner.lane.submit(Effects(memberships=[(b"m", b"%d" % number)]), None, barrier=is_tick)
+        owner.committer.commit(Effects(memberships=[(b"m", b"%d" % number)]), None, barrier=is_tick)
     await owner.submit()
     assert [value for _, value, _ in await partition.read("memberships")] == [
         b"%d" % number for number in range(6)
@@ -87,7 +87,7 @@ async def test_a_position_alone_is_committed_and_nothing_at_all_is_no_transactio
     await owner.submit((Effects(), 5))
     await owner.submit((Effects(), None))
     assert await partition.position() == 5
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
 
 
 @pytest.mark.kafka
@@ -96,9 +96,9 @@ async def test_who_lost_the_partition_cannot_write(partition):
     await first.submit((effects(), 1))
     second = await partition.owner()
     await first.submit((effects(), 2))
-    failure = first.lane.failure
+    failure = first.committer.failure
     assert isinstance(failure, FencedError)
-    assert (first.positions, first.lane.has_room, first.ended("fenced")) == ([1], False, 1)
+    assert (first.positions, first.committer.is_ready, first.ended("fenced")) == ([1], False, 1)
     await second.submit((effects({b"other": b"1"}), 3))
     assert await partition.counts() == [20, 20, 2, 3]
     assert await partition.position() == 3
@@ -108,10 +108,10 @@ async def test_who_lost_the_partition_cannot_write(partition):
 async def test_who_is_no_member_of_the_groups_generation_cannot_write(partition):
     owner = await partition.owner(generation=3, member_id="somebody-else")
     await owner.submit((effects(), 1))
-    failure = owner.lane.failure
+    failure = owner.committer.failure
     assert isinstance(failure, FencedError)
     assert "NotAMemberError" in str(failure)
-    await owner.lane.close()
+    await owner.committer.close()
     await partition.owner()
     assert await partition.counts() == [0, 0, 0, 0]
     assert await partition.position() is None
@@ -124,8 +124,8 @@ async def test_what_the_last_owner_left_open_is_gone_once_the_next_begins(partit
     under_way = asyncio.Event()
 
     async def send_and_hang(inner):
-        lane = first.lane
-        await (await inner.send_batch(batch_of(inner, TEN), lane._topics.changelog, partition=1))
+        batch = batch_of(inner, TEN)
+        await (await inner.send_batch(batch, first.topics.changelog, partition=1))
         under_way.set()
         await asyncio.Event().wait()
 
@@ -159,7 +159,7 @@ async def test_a_write_that_is_refused_takes_the_whole_transaction_back(partitio
     owner = await partition.owner()
     await owner.submit((effects(), 1))
     await owner.submit((effects(rows={b"too-large": b"y" * 17_000_000}), 2))
-    failure = owner.lane.failure
+    failure = owner.committer.failure
     assert isinstance(failure, BrokerError)
     assert "nothing is lost" in str(failure)
     assert owner.ended("aborted") == 1
@@ -181,7 +181,7 @@ async def test_a_rejected_record_that_is_refused_goes_without_its_value_after_an
     ]  # fmt: skip
     await owner.submit((piece, 8))
     await owner.submit((effects({b"next": b""}), 9))
-    assert owner.lane.failure is None
+    assert owner.committer.failure is None
     found = {key: (value, headers) for key, value, headers in await partition.read("rejected")}
     assert found[b"whole"] == (b"y" * 3_000_000, headers)
     assert found[b"k"] == (None, [*headers, ("value_bytes", b"17000000")])
@@ -214,18 +214,18 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     owner = await Partition(Settings(broker="b:9")).owner()
     inner = owner.producer._producer
     await owner.submit((effects(), next_offset), (effects(), None))
-    failure = owner.lane.failure
+    failure = owner.committer.failure
     assert str(failure) == (
         "the broker did not end a transaction of cdp.events partition 1 in 0 s; "
         "nothing is lost: see the broker's log, then start the worker again"
     )
     assert isinstance(failure, BrokerError)
-    assert (owner.positions, owner.confirmed, owner.lane.has_room) == ([], [], False)
+    assert (owner.positions, owner.confirmed, owner.committer.is_ready) == ([], [], False)
     assert [owner.ended(how) for how in ("committed", "aborted", "fenced")] == [0, 1, 0]
     inner.fail()
-    await owner.lane.close()
+    await owner.committer.close()
     del inner, failure
-    owner.lane.failure = None
+    owner.committer.failure = None
     for _ in range(3):
         await asyncio.sleep(0)  # callbacks run, and call others
     gc.collect()
@@ -247,7 +247,7 @@ async def test_who_was_followed_by_another_cannot_follow_it_in_turn(partition):
     with pytest.raises(FencedError):
         await first.producer.reopen("it would fence the second")
     await second.submit((effects({b"other": b"1"}), 2))
-    assert second.lane.failure is None
+    assert second.committer.failure is None
     assert await partition.counts() == [20, 20, 2, 3]
 
 

@@ -5,13 +5,15 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
-from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.commit.committer import Committer
+from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
 from cdp_stream.kafka.commit.record_writer import OutputTopics
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.store.rows import MemoryRows
 
 SUFFIXES = ("memberships", "membership-state", "rejected", "profiles-changelog")
 
@@ -33,7 +35,7 @@ class Partition:
         made = Owner(self, GroupMembership(self.settings.group_id, generation, member_id),
                      metrics or Metrics())  # fmt: skip
         self.owners.append(made)
-        await made.lane.open()
+        await made.committer.open()
         return made
 
     async def read(self, suffix):
@@ -57,6 +59,17 @@ class Partition:
             return await consumer.committed(self.source)
 
 
+class Confirmed(MemoryRows):
+    """Rows that keep what was confirmed of them."""
+
+    def __init__(self, confirmed):
+        super().__init__()
+        self.confirmed = confirmed
+
+    def confirm(self, _partition, writes, position):
+        self.confirmed.append((writes, position))
+
+
 class Owner:
     def __init__(self, partition, membership, metrics):
         self.positions, self.confirmed = [], []
@@ -67,19 +80,19 @@ class Owner:
             partition.client, f"{partition.settings.group_id}-1", partition.source,
             targets=topics.names, membership=lambda: membership, metrics=metrics,
         )  # fmt: skip
-        self.room = MemoryBudget(1_000_000)
-        self.lane = ExactlyOnceLane(
-            self.producer, topics, 1, committed=self.positions.append,
-            freed=lambda: None,
-            confirm=lambda *told: self.confirmed.append(told), room=self.room,
+        self.budget = MemoryBudget(1_000_000)
+        self.topics = topics
+        self.committer = Committer(
+            ExactlyOnceWriter(self.producer, topics, 1, self.positions.append),
+            Confirmed(self.confirmed), 1, budget=self.budget, progressed=lambda: None,
         )  # fmt: skip
 
     async def submit(self, *pieces):
         for effects, next_offset in pieces:
-            self.lane.submit(effects, next_offset)
+            self.committer.commit(effects, next_offset)
         async with asyncio.timeout(60):
-            await self.lane.drain()
-        assert self.room.taken == 0
+            await self.committer.drain()
+        assert self.budget.used == 0
 
     def ended(self, outcome):
         return self.metrics.registry.get_sample_value(

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiokafka.admin import NewPartitions, NewTopic
 
 from cdp_stream.core.model.connection import Connection, Output
-from cdp_stream.kafka.topics.ensure import started_admin
+from cdp_stream.kafka.clients.admin import started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.http.secrets import Secrets
 from cdp_stream.sinks.process import serve_sinks

@@ -53,7 +53,7 @@ class App:
     def __init__(self, hangs: bool) -> None:
         self._hangs = hangs
         self._crashed = asyncio.Event()
-        self.hosting = SimpleNamespace(
+        self.assignment = SimpleNamespace(
             failure=None, failed=asyncio.Event(), ready=True, stop=self._release
         )
         self.consumer = SimpleNamespace(commit=self._nothing)

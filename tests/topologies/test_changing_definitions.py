@@ -12,7 +12,7 @@ import pytest
 from cdp_stream.formats.definitions_record import DefinitionFile
 from cdp_stream.formats.definitions_row import DEFINITIONS_KEY, decode_definitions
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.definitions_topic import AppliedElsewhereError, publish, read_applied
+from cdp_stream.kafka.definitions.topic import AppliedElsewhereError, publish, read_applied
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic
 from cdp_stream.settings import Settings
 from tests.brokers.fixtures import EITHER
@@ -239,4 +239,4 @@ async def test_a_topic_made_anew_under_a_running_worker_is_noticed(
         await ran.delete_topics(name)
         await ran.apply(SECOND, 1)
         assert await ended(worker, within=60) == 3
-        assert f"{name} was deleted and made anew" in ran.log_of(worker)
+        assert f"{name} was deleted and created again" in ran.log_of(worker)

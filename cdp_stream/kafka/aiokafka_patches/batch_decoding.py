@@ -22,7 +22,7 @@ __all__ = ["WholeBatches", "decode_whole_batches"]
 class WholeBatches:
     """The records of one partition's answer to a fetch, unpacked all at once.
 
-    Stands in for aiokafka's ``PartitionRecords`` where everything is drained in one call.
+    Takes the place of aiokafka's ``PartitionRecords`` where everything is drained in one call.
 
     Attributes:
         next_fetch_offset: Where the next fetch goes on.
@@ -45,16 +45,16 @@ class WholeBatches:
                 comes then, so that the fetch is sent again.
         """
         batches, self._batches = self._batches, MemoryRecords(b"")
-        taken: list[Any] = []
+        decoded: list[Any] = []
         while batches.has_next():
             batch = batches.next_batch()
             if self._stock._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._stock._tp}")
             if not self._is_left_out(batch):
-                taken += self._from_position(list(batch))
+                decoded += self._from_position(list(batch))
             # Of the batch, as compaction may have removed its last record.
             self.next_fetch_offset = batch.next_offset
-        return iter(taken)
+        return iter(decoded)
 
     def _from_position(self, records: list[Any]) -> list[Any]:
         """Leave out what comes before the position: brokers answer with whole batches."""

@@ -63,7 +63,7 @@ class EndSeen:
 
 
 class FetchObserver:
-    """What one consumer has been told so far.
+    """What brokers have answered to one consumer so far.
 
     Args:
         now_ms: The wall clock, epoch ms.
@@ -72,7 +72,7 @@ class FetchObserver:
 
     Attributes:
         ends: Newest proof, per partition, that it was read to its end.
-        highwaters: Greatest end offset that each partition was said to have.
+        highwaters: Greatest end offset that a broker gave for each partition.
         out_of_range: Offset that was asked for and does not exist (any more).
         answered_at: ``time.monotonic()`` of each partition's newest answer without an error.
         lease_at: ``time.monotonic()`` just before the newest request that the group's coordinator
@@ -151,7 +151,7 @@ class FetchObserver:
     def _note_fetch(
         self, request: Any, response: Any, seeks: Mapping[Partition, int]
     ) -> dict[Partition, int]:
-        """Note what an answer says; returns the ends that it shows."""
+        """Note what an answer contains; returns the ends that it shows."""
         asked = {(topic, p[0]): p[1] for topic, parts in request.topics for p in parts}
         seen: dict[Partition, int] = {}
         for topic, answers in response.topics:

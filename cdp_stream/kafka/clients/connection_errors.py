@@ -1,8 +1,8 @@
-"""Why a broker could not be connected to, in words that say what to change.
+"""Why a broker could not be connected to, and what to change.
 
-aiokafka tells only that no address of the list worked. So when that has happened, one address is
-asked again, step by step as a connection is made: reach it, agree on TLS, be accepted with a
-certificate, log in. The first step that fails is the answer.
+aiokafka reports only that no address of the list worked. So then one address is asked again, step
+by step as a connection is made: reach it, agree on TLS, be accepted with a certificate, log in. The
+first step that fails is the answer.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ Reason = tuple[str, str]
 
 
 async def explain_no_connection(settings: Settings) -> BrokerError:
-    """What to tell a user whose broker could not be connected to.
+    """The error for a user whose broker could not be connected to.
 
     Args:
         settings: With which it was tried.
 
     Returns:
-        The error to raise: the first address that tells something decides.
+        The error to raise: the first address with a clear reason decides.
     """
     for address in settings.brokers:
         host, port = parse_address(address)
@@ -58,7 +58,7 @@ async def explain_no_connection(settings: Settings) -> BrokerError:
 
 
 async def _reason(settings: Settings, host: str, port: int) -> Reason | None:
-    """Which step fails at this address; ``None`` when none tells more than that it failed."""
+    """Which step fails at this address; ``None`` where the reason is not clear."""
     try:
         async with asyncio.timeout(_STEP_S):
             _, writer = await asyncio.open_connection(host, port)
@@ -79,7 +79,7 @@ async def _tls_reason(settings: Settings, host: str, port: int) -> Reason | None
     assert context is not None
     try:
         async with _connected(host, port, context) as (reader, _):
-            # A broker that wants another certificate of ours says so after the handshake.
+            # A broker that wants another certificate of ours refuses after the handshake.
             async with asyncio.timeout(_HEARD_S):
                 await reader.read(1)
     except TimeoutError:
@@ -100,16 +100,16 @@ _NO_TLS = (
 
 
 def _untrusted(settings: Settings, error: ssl.SSLCertVerificationError) -> Reason:
-    said = error.verify_message or str(error)
-    if "match" in said:
+    reason = error.verify_message or str(error)
+    if "match" in reason:
         return (
-            f"has a certificate for another host ({said.rstrip('.')})",
+            f"has a certificate for another host ({reason.rstrip('.')})",
             "name it in --broker as its certificate does, or give it one that has this name",
         )
-    if "expired" in said or "not yet valid" in said:
-        return f"has a certificate that cannot be used now: {said}", "renew it; check the clock"
+    if "expired" in reason or "not yet valid" in reason:
+        return f"has a certificate that cannot be used now: {reason}", "renew it; check the clock"
     return (
-        f"has a certificate that {settings.tls_ca or 'this system'} does not vouch for: {said}",
+        f"has a certificate that {settings.tls_ca or 'this system'} does not vouch for: {reason}",
         "set CDP_TLS_CA to the file of the authority that signed it",
     )
 

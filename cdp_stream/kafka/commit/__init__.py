@@ -1,4 +1,4 @@
 """How outputs, rows and the input position of a partition become durable.
 
-Start reading at ``record_writer.py``.
+Start reading at ``committer.py``.
 """

@@ -1,12 +1,10 @@
-"""Delivery of a partition's effects, at least once, in order.
+"""Batches of a partition, made durable at least once.
 
-For each piece: outputs delivered, then rows (the meta row last), then the input position may be
-committed. Several pieces are in flight at a time; the outputs of a later one may overtake the
-*rows* of an earlier one, for after a crash the same records make the same outputs again. Outputs
-never overtake outputs, nor rows rows. A tick is a barrier: its outputs wait until everything
-before it is durable, the partition's time above all, since no record is there to make them again.
+Outputs, rows and position become durable one after the other. After a crash in between, the same
+records make the same outputs again, with the same ids. No record makes the outputs of a tick again:
+so the partition's time is durable, in an earlier batch, before they are sent.
 
-A delivery that fails ends the worker, without moving the position.
+A write that fails ends the worker, and the position stays where it is.
 """
 
 import asyncio
@@ -17,151 +15,75 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from cdp_stream.kafka.commit.record_writer import (
-    Confirm,
     OutputTopics,
-    explained,
     reached,
     send_effects,
     send_pairs,
     send_records,
     without_value,
 )
-from cdp_stream.partition.effects import Effects, Rejected
-from cdp_stream.partition.memory_budget import MemoryBudget
+from cdp_stream.partition.effects import Effects
 
-__all__ = ["MAX_IN_FLIGHT", "AtLeastOnceLane"]
-
-MAX_IN_FLIGHT = 4
-"""Pieces of one partition that may be on their way: enough to hide the broker's round trip."""
+__all__ = ["AtLeastOnceWriter"]
 
 
-class _Piece:
-    """One submission: set as its outputs are enqueued, and as all of it is durable."""
-
-    __slots__ = ("durable", "enqueued")
-
-    def __init__(self) -> None:
-        self.enqueued = asyncio.Event()
-        self.durable = asyncio.Event()
-
-
-class AtLeastOnceLane:
-    """The deliveries of one partition.
+class AtLeastOnceWriter:
+    """Writes for one partition, as :class:`~cdp_stream.kafka.commit.committer.Writer`.
 
     Args:
-        producer: Gives the running producer.
+        producer: Gives the worker's running producer.
         topics: Where effects go.
         partition: The partition number, the same in all of them.
         advance: Called with the next input offset once all below it is durable.
-        freed: Called whenever a piece is done, or has failed.
-        confirm: Called as the rows of a piece are in the changelog.
-        room: Memory for what is on its way, of all partitions together.
-
-    Attributes:
-        failed: Whether a delivery has failed; nothing moves after that.
-        failure: Why it has.
     """
 
     is_atomic = False
 
-    def __init__(  # noqa: PLR0913 - one for each thing that can happen
+    def __init__(
         self,
         producer: Callable[[], AIOKafkaProducer],
         topics: OutputTopics,
         partition: int,
-        *,
         advance: Callable[[int], None],
-        freed: Callable[[], None],
-        confirm: Confirm,
-        room: MemoryBudget,
     ) -> None:
-        self._room = room
         self._producer = producer
         self._topics = topics
         self._partition = partition
         self._advance = advance
-        self._freed = freed
-        self._confirm = confirm
-        self._alone = True
+        self._is_alone = True
         self._behind: int | None = None
-        self._last: _Piece | None = None
-        self._tasks: dict[asyncio.Task[None], int] = {}
-        self.failed = False
-        self.failure: BaseException | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is on its way."""
-        return not self.failed and not self._tasks
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another piece may be submitted now."""
-        return not self.failed and len(self._tasks) < MAX_IN_FLIGHT and not self._room.is_full
 
     async def open(self) -> None:
         """Nothing to do: the worker's producer runs."""
 
-    async def close(self) -> None:
-        """Nothing to do: the worker's producer stays."""
-
-    def submit(self, effects: Effects, next_offset: int | None, *, barrier: bool = False) -> None:
-        """Deliver ``effects``, then let the input position be ``next_offset`` (if any).
-
-        Args:
-            effects: What to deliver; it may be empty.
-            next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
-            barrier: Send nothing of it before everything submitted earlier is durable.
-        """
-        piece, previous = _Piece(), self._last
-        self._last = piece
-        task = asyncio.create_task(self._deliver(piece, previous, effects, next_offset, barrier))
-        self._tasks[task] = effects.size
-        self._room.take(effects.size)
-        task.add_done_callback(self._finished)
-
-    async def drain(self) -> None:
-        """Wait until everything submitted is durable, or has failed."""
-        while self._tasks and not self.failed:
-            await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._room.give_back(self._tasks.pop(task))
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed = True
-            for waiting in self._tasks:
-                waiting.cancel()
-            self.failure = explained(error)
-        self._freed()
-
-    async def _deliver(
-        self,
-        piece: _Piece,
-        previous: _Piece | None,
-        effects: Effects,
-        next_offset: int | None,
-        barrier: bool,
-    ) -> None:
-        if previous is not None:
-            # A predecessor that failed never sets its events: what follows it is never sent.
-            await (previous.durable if barrier else previous.enqueued).wait()
-        futures = await self._send_outputs(effects)
-        piece.enqueued.set()
-        if futures:
-            await asyncio.gather(*futures)
-        if previous is not None:
-            await previous.durable.wait()
-        batches: list[asyncio.Future[Any]] = []
-        if effects.rows:
-            batches = await send_pairs(
-                self._producer(), self._topics.changelog, self._partition, effects.rows.items()
-            )
-            for batch in batches:
-                await batch
-        self._confirm(1, self._reached(batches, len(effects.rows)))
+    async def write(self, effects: Effects, next_offset: int | None) -> int:
+        """Write outputs, then rows, then let the position be committed."""
+        producer, partition = self._producer(), self._partition
+        futures, alone = await send_effects(producer, self._topics, partition, effects)
+        await asyncio.gather(*futures)
+        for record, future in alone:
+            try:
+                await future
+            except MessageSizeTooLargeError:
+                again = [without_value(record)]
+                topic = self._topics.rejected
+                await asyncio.gather(*await send_records(producer, topic, partition, again))
+        rows, topic = effects.rows.items(), self._topics.changelog
+        # The last row has the offset up to which all are complete: none before it may be missing.
+        batches = await send_pairs(producer, topic, partition, rows, one_by_one=True)
+        await asyncio.gather(*batches)
         if next_offset is not None:
             self._advance(next_offset)
-        piece.durable.set()
+        return self._reached(batches, len(rows))
+
+    async def settle(self) -> None:
+        """Nothing to do: a message that comes twice has the same id."""
+
+    async def abort(self) -> None:
+        """Nothing to do: what was sent stays."""
+
+    async def close(self) -> None:
+        """Nothing to do: the worker's producer stays."""
 
     def _reached(self, batches: list[asyncio.Future[Any]], rows: int) -> int:
         """How far these rows reach, -1 as soon as the changelog holds others in between.
@@ -171,26 +93,7 @@ class AtLeastOnceLane:
         if not batches:
             return -1
         if self._behind not in (None, batches[0].result().offset):
-            self._alone = False
+            self._is_alone = False
         behind = reached(batches, rows)
         self._behind = behind if len(batches) == 1 else None
-        return behind if self._alone else -1
-
-    async def _send_outputs(self, effects: Effects) -> list[asyncio.Future[Any]]:
-        futures, alone = await send_effects(
-            self._producer(), self._topics, self._partition, effects
-        )
-        if alone:
-            futures.append(asyncio.ensure_future(self._settle(alone)))
-        return futures
-
-    async def _settle(self, alone: list[tuple[Rejected, asyncio.Future[Any]]]) -> None:
-        for record, future in alone:
-            try:
-                await future
-            except MessageSizeTooLargeError:
-                again = await send_records(
-                    self._producer(), self._topics.rejected, self._partition,
-                    [without_value(record)],
-                )  # fmt: skip
-                await asyncio.gather(*again)
+        return behind if self._is_alone else -1

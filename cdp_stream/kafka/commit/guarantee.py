@@ -1,6 +1,6 @@
 """Which guarantee a broker can give, asked before anything is written.
 
-A list of requests that a broker says it knows is not enough: the embedded broker lists those of
+The list of requests that a broker knows is not enough: the embedded broker lists those of
 transactions, and then refuses the first. So a producer id is asked for too, for a transactional id
 that nobody writes with.
 """
@@ -96,7 +96,8 @@ async def why_no_transactions(settings: Settings) -> str:
         ) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(
-            f"the broker at {settings.broker} does not say whether it has transactions: {error!r}",
+            f"the broker at {settings.broker} does not report whether it has transactions: "
+            f"{error!r}",
             "check its log, or use --guarantee at-least-once",
         ) from error
     finally:

@@ -1,11 +1,12 @@
 """The transactional producer of one input partition.
 
-Its transactional id is bound to the partition, so that there is one that can write for it: opening
-a producer fences whoever had the id before, and settles what that one left open. After that the
-partition's position and rows are what they will stay until this producer writes.
+Its transactional id is bound to the partition, so that one producer at a time can write for it:
+opening one fences the producer that had the id before, and ends the transaction that it left open.
+After that nothing changes the partition's position and rows until this producer writes.
 
-It is opened anew, in the next epoch of that id, before anything that an old one could still spoil:
-``PartitionProducer.settle`` says when. The broker refuses that to whom another worker has followed.
+It is opened anew, in the next epoch of that id, before a transaction that an old request could
+still spoil (``PartitionProducer.settle``). The broker refuses that once another worker has opened
+the partition.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ Send = Callable[[TransactionalProducer], Awaitable[Sequence[asyncio.Future[Any]]
 
 
 class FencedError(Exception):
-    """Another worker has taken the partition over, or the broker has ended the transaction."""
+    """Another worker owns the partition now, or the broker has ended the transaction."""
 
 
 class NotEndedError(BrokerError):
@@ -75,7 +76,7 @@ class PartitionProducer:
         transactional_id: Bound to the partition.
         source: The input partition, whose position is moved.
         targets: Topics that are written to.
-        membership: Tells as whom positions are moved.
+        membership: As which group member positions are moved; asked at each commit.
         metrics: Where transactions are counted.
     """
 
@@ -137,7 +138,7 @@ class PartitionProducer:
         """Let what ``send`` enqueues and the input position take effect together.
 
         When a batch was refused, nothing of it has taken effect or ever will. When this partition
-        was lost, the position tells whether it has, as soon as the next owner's producer is open.
+        was lost, the position shows whether it has, as soon as the next owner's producer is open.
 
         Args:
             send: Enqueues to the producer it is given, and returns what to wait for.
@@ -152,7 +153,7 @@ class PartitionProducer:
         try:
             await self._attempt(send, next_offset)
         except _FORGOTTEN as error:
-            # Nothing of it has taken effect. If that is because of another worker, this says so.
+            # Nothing of it has taken effect. If that is because of another worker, reopening fails.
             await self.reopen(type(error).__name__)
             await self._attempt(send, next_offset)
 
@@ -163,7 +164,7 @@ class PartitionProducer:
         begin an empty one.
 
         Raises:
-            FencedError: Another worker has taken the partition over.
+            FencedError: Another worker owns the partition now.
             BrokerError: The broker refuses, or is not done with it in a minute.
         """
         if self._opened.unanswered.is_set():
@@ -238,7 +239,7 @@ class PartitionProducer:
         closes it.
 
         Raises:
-            FencedError: Another worker has taken the partition over.
+            FencedError: Another worker owns the partition now.
             BrokerError: The broker refuses, or is not done with it in a minute.
         """
         producer = self._opened

@@ -1,13 +1,13 @@
-"""What is delivered of a partition's effects, and how it is enqueued.
+"""Records on their way to Kafka: effects into batches, and what a broker's refusal means.
 
-The two guarantees differ in when that takes effect: ``at_least_once.py``, ``exactly_once.py``.
+What makes a batch of effects durable, and in which order: ``committer.py``.
 """
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
@@ -21,8 +21,6 @@ from cdp_stream.wall_clock import wall_ms
 __all__ = [
     "MAX_BATCH_BYTES",
     "MOST_DELIVERING",
-    "Confirm",
-    "Lane",
     "OutputTopics",
     "explained",
     "reached",
@@ -40,9 +38,6 @@ MOST_DELIVERING = 64 * 1024 * 1024
 LARGE_RECORD_BYTES = 800_000
 """A rejected record above this travels alone, as the broker may refuse it."""
 
-Confirm = Callable[[int, int], None]
-"""Called as rows are in the changelog: of how many submissions (the oldest), and up to which offset
-it holds nothing newer; -1 when the broker did not say."""
 Item = tuple[bytes | None, bytes | None, Headers]
 
 
@@ -64,63 +59,6 @@ class OutputTopics:
     def names(self) -> tuple[str, ...]:
         """All but those of outputs, which come and go with the definitions."""
         return (self.memberships, self.state, self.rejected, self.changelog)
-
-
-class Lane(Protocol):
-    """The deliveries of one assigned partition, under one of the two guarantees."""
-
-    @property
-    def is_atomic(self) -> bool:
-        """Whether the outputs of a submission show with its rows or not at all.
-
-        Where they may show before, time must be durable before a tick's outputs are sent.
-        """
-        ...
-
-    @property
-    def failed(self) -> bool:
-        """Whether it delivers nothing any more."""
-        ...
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why a delivery failed, ``FencedError`` where the partition is another worker's; ``None``
-        where none has.
-        """
-        ...
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is on its way."""
-        ...
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another piece may be submitted now."""
-        ...
-
-    async def open(self) -> None:
-        """Make ready to deliver; before the partition's position and rows are read."""
-        ...
-
-    def submit(self, effects: Effects, next_offset: int | None, *, barrier: bool = False) -> None:
-        """Deliver ``effects``, then let the input position be ``next_offset`` (if any).
-
-        Args:
-            effects: What to deliver; it may be empty.
-            next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
-            barrier: It must not take effect before everything submitted earlier does; nor, under
-                exactly-once, together with anything else.
-        """
-        ...
-
-    async def drain(self) -> None:
-        """Wait until everything submitted has taken effect, or has failed."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections; nothing is submitted afterwards."""
-        ...
 
 
 async def send_records(
@@ -154,12 +92,25 @@ async def send_pairs(
     topic: str,
     partition: int,
     pairs: Iterable[tuple[bytes, bytes | None]],
+    *,
+    one_by_one: bool = False,
 ) -> list[asyncio.Future[Any]]:
-    """:func:`send_records` for keys and values without headers, at a third of its time."""
-    return [
-        await _send_batch(producer, topic, partition, batch)
-        for batch in filled_batches(producer, pairs, wall_ms())
-    ]
+    """:func:`send_records` for keys and values without headers, at a third of its time.
+
+    Args:
+        producer: Sends them.
+        topic: Where to.
+        partition: Of the topic.
+        pairs: In the order in which they are written.
+        one_by_one: Send no batch before the one before it is written, so that none follows one
+            that was refused.
+    """
+    futures: list[asyncio.Future[Any]] = []
+    for batch in filled_batches(producer, pairs, wall_ms()):
+        if one_by_one and futures:
+            await futures[-1]
+        futures.append(await _send_batch(producer, topic, partition, batch))
+    return futures
 
 
 async def _send_batch(
@@ -180,7 +131,7 @@ def reached(batches: Sequence[asyncio.Future[Any]], rows: int) -> int:
 
     Returns:
         The offset behind the last row; behind the first of the last batch, when there are several;
-        -1 when the broker did not say.
+        -1 when the broker did not give any.
     """
     offset: int = batches[-1].result().offset if batches else -1
     return offset if offset < 0 else offset + (rows if len(batches) == 1 else 1)
@@ -214,10 +165,10 @@ async def send_effects(
 
 
 def _by_output(
-    told: Iterable[tuple[str, bytes, bytes]],
+    messages: Iterable[tuple[str, bytes, bytes]],
 ) -> dict[str, list[tuple[bytes, bytes | None]]]:
     found: dict[str, list[tuple[bytes, bytes | None]]] = {}
-    for output, key, value in told:
+    for output, key, value in messages:
         found.setdefault(output, []).append((key, value))
     return found
 
@@ -225,7 +176,7 @@ def _by_output(
 def without_value(record: Rejected) -> Rejected:
     """A rejected record that the broker refused as too large, as it goes out instead.
 
-    The input topic took it, compressed or under a higher limit; its headers say where.
+    The input topic took it, compressed or under a higher limit; its headers have its place there.
     """
     key, value, headers = record
     return key, None, [*headers, ("value_bytes", str(len(value or b"")).encode())]
@@ -241,13 +192,13 @@ def explained(error: BaseException) -> BaseException:
     """A broker's refusal in words that help; other errors as they are."""
     if isinstance(error, InvalidTimestampError):
         return BrokerError(
-            "the broker did not take a write, as its timestamp is too far from the broker's clock",
+            "the broker refused a write because its timestamp is too far from the broker's clock",
             "nothing is lost: set this machine's clock, and the broker's, then start the worker "
             "again",
         )
     if isinstance(error, KafkaError):
         return BrokerError(
-            f"the broker did not take a write: {str(error) or type(error).__name__}",
+            f"the broker refused a write: {str(error) or type(error).__name__}",
             "nothing is lost: see the broker's log, then start the worker again",
         )
     return error

@@ -13,15 +13,15 @@ from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.clients.client_settings import sasl_password, tls_context
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema, ChunkTransport
-from cdp_stream.kafka.faust_adapter.table import ProfileTables
+from cdp_stream.kafka.faust_adapter.table import ChangelogTables
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.settings import Settings
 
-__all__ = ["ChunkApp", "Hosting"]
+__all__ = ["AssignedPartitions", "ChunkApp"]
 
 
-class Hosting(Protocol):
-    """Holds the partitions of an app: what the transport and whoever runs the app ask of it.
+class AssignedPartitions(Protocol):
+    """The partitions that are assigned to an app: what the transport and the server ask of them.
 
     Attributes:
         failed: Set as `failure` is known.
@@ -38,19 +38,19 @@ class Hosting(Protocol):
         """Whether partitions are assigned and records flow."""
 
     def accept(self, partition: int, chunk: Chunk) -> None:
-        """Take a chunk over from the agent."""
+        """Queue a chunk, unless it was fetched before the last seek of its partition."""
 
     async def release(self) -> None:
-        """Finish what is on its way; the partitions go to somebody else."""
+        """Finish what is in flight; the partitions may be assigned to another worker."""
 
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
-        """Hold exactly these partitions; whether they are held now."""
+        """Restore exactly these partitions; returns whether they are ready now."""
 
     def wake_up(self) -> None:
         """Look again whether there is something to do."""
 
     def rests(self, partition: int) -> bool:
-        """Whether a partition's records are not wanted for now, and nobody need worry."""
+        """Whether a partition is paused for good reason, so that its silence is no fault."""
 
     async def stop(self) -> None:
         """Release everything, for good."""
@@ -64,11 +64,11 @@ class ChunkApp(faust.App):
         group: Its consumer group; that of the profiles topology unless it is given.
 
     Attributes:
-        hosting: The partitions this worker holds; set by the topology.
+        assignment: The partitions of this worker; set by the topology.
         metrics: Where it counts; set by the topology.
     """
 
-    hosting: Hosting
+    assignment: AssignedPartitions
     metrics: Metrics
 
     def __init__(self, settings: Settings, group: str | None = None) -> None:
@@ -79,7 +79,7 @@ class ChunkApp(faust.App):
             broker_credentials=_credentials(settings),
             datadir=str(settings.data_dir),
             store="memory://",
-            TableManager=ProfileTables,
+            TableManager=ChangelogTables,
             autodiscover=False,
             web_enabled=False,
             # topics/ensure.py makes and checks them, with the settings that are right for each.
@@ -116,7 +116,7 @@ class ChunkApp(faust.App):
         return self.producer._producer
 
     def each_chunk(self, topic: str, *, name: str, partitions: int) -> None:
-        """Pass each chunk of this worker's partitions of a topic to the hosting.
+        """Pass each chunk of this worker's partitions of a topic to their assignment.
 
         Args:
             topic: The topic.
@@ -130,7 +130,7 @@ class ChunkApp(faust.App):
         @self.agent(source, name=name, supervisor_strategy=CrashingSupervisor)
         async def accept(chunks: Any) -> None:
             async for event in chunks.events():
-                self.hosting.accept(event.message.partition, event.value)
+                self.assignment.accept(event.message.partition, event.value)
 
     def _new_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_consumer, self)

@@ -205,7 +205,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         never one that is fetched no more: it takes aiokafka's wall clock for a steady one.
         """
         app, topic, number = self.consumer.app, tp.topic, tp.partition
-        if topic in app.tables.changelog_topics or app.hosting.rests(number):
+        if topic in app.tables.changelog_topics or app.assignment.rests(number):
             return True
         if tp in self.consumer._paused_partitions:
             return False  # too much waits: whether that moves is looked at next
@@ -341,7 +341,7 @@ class ChunkConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let partitions finish what is in flight, commit it, then give them up."""
         try:
-            await self.app.hosting.release()
+            await self.app.assignment.release()
             await self.commit()
         except (KafkaError, OSError, TimeoutError) as error:
             # A rebalance must go on, and nothing is lost: what was not committed is read again.

@@ -29,7 +29,7 @@ async def serve_app(
     crashed = app._crashed
     start = asyncio.ensure_future(app.start())
     waits: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(event.wait()) for event in (stopping, app.hosting.failed, crashed)
+        asyncio.ensure_future(event.wait()) for event in (stopping, app.assignment.failed, crashed)
     ]
     try:
         pending = {start, *waits} if beside is None else {start, *waits, beside}
@@ -40,9 +40,9 @@ async def serve_app(
     finally:
         for wait in waits:
             wait.cancel()
-    if stopping.is_set() and app.hosting.failure is None and not crashed.is_set():
+    if stopping.is_set() and app.assignment.failure is None and not crashed.is_set():
         return None
-    error = app.hosting.failure or app.crash_reason
+    error = app.assignment.failure or app.crash_reason
     if error is None and beside is not None and beside.done():
         error = beside.exception() or beside.result()
     if error is None and start.done():
@@ -54,7 +54,7 @@ async def stop_app(app: ChunkApp, *, commit: bool) -> bool:
     """Stop the app; returns whether it ended within :data:`DRAIN_S`."""
     with contextlib.suppress(Exception):
         async with asyncio.timeout(DRAIN_S):
-            await app.hosting.stop()
+            await app.assignment.stop()
             if commit:
                 await app.consumer.commit()
             await app.stop()
@@ -63,7 +63,7 @@ async def stop_app(app: ChunkApp, *, commit: bool) -> bool:
 
 
 def explained(error: BaseException) -> BaseException:
-    """An error of aiokafka as one that says what to do next; others as they are."""
+    """An error of aiokafka as one with a next step; others as they are."""
     if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
         return error
     return BrokerError(

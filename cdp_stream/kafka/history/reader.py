@@ -1,44 +1,75 @@
-"""Reading the log from far back, beside the live consumer of a partition: what backfills read.
+"""Reads the log from far back, beside the live consumer of a partition: what backfills read.
 
 One source after the other (partition/sources.py), its offsets as if all were one log. A consumer
-without a group reads ahead, a little: what waits is bounded by its share of the memory for records
-that wait, and one fetch. When
-the broker does not answer it is tried again: live traffic does not depend on it, and what was read
-is kept.
+without a group reads ahead: what waits is bounded by its share of the memory for records that wait,
+and one fetch. A broker that does not answer is asked again: live records do not depend on it, and
+what was read is kept.
+
+Records that are too old to count are left out of each source by their times, and a source of which
+nothing is left goes. Where the log begins later than that, something that counts is gone.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.formats.backfill_rows import OPEN, Source
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import LEAST_FETCHED, memory_of
-from cdp_stream.kafka.history.history_start import Start, Wanted, find_start, go_on_at
+from cdp_stream.kafka.clients.log_reader import log_reader
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.memory_budget import MemoryBudget
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 
-__all__ = ["HistoryReader", "Taken"]
+__all__ = ["HistoryReader", "Start", "Taken", "Wanted"]
 
 _AHEAD_BYTES = 4 * 1024 * 1024
-"""No more is read ahead, however much room there is."""
+"""No more is read ahead, however much memory is free."""
 _FETCH_BYTES = 512 * 1024
 """Unpacked at once, between two slices of live records: about 3 ms."""
 _POLL_MS = 500
 _RETRY_S = 2.0
 _CUT_OFF_S = 30.0
-"""So long a partition must tell of an end before one that it had; a new leader may do so briefly.
-"""
+"""For so long a partition must end before an end that it had; with a new leader it may, briefly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be read.
+
+    Attributes:
+        sources: in order; the last is the partition's own log.
+        live: the offset in that at which live records are to go on: reading begins no later.
+        since: no record of an earlier timestamp is needed, epoch ms; None needs all there is.
+        resume: the offset to go on at instead, in just these sources; None begins.
+    """
+
+    sources: Sequence[Source]
+    live: int
+    since: int | None = None
+    resume: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where reading begins.
+
+    Attributes:
+        offset: of the first record, in the sources joined end to end.
+        log_is_shorter: whether the log began later than asked for; what was before is gone.
+    """
+
+    offset: int
+    log_is_shorter: bool
 
 
 class Taken(NamedTuple):
@@ -63,11 +94,11 @@ class HistoryReader:
         topic: The log.
         wanted: What to read of it.
         wake: Called when there is something to take.
-        room: Memory for records that wait.
+        budget: Memory for records that wait.
         cut_off_s: How long an end that is too early is not believed.
 
     Attributes:
-        laid: What is read; what is too old left out, once that is known.
+        history: What is read; what is too old left out, once that is known.
         start: Where it began, or went on; ``None`` until that is known.
     """
 
@@ -78,7 +109,7 @@ class HistoryReader:
         wanted: Wanted,
         *,
         wake: Callable[[], None],
-        room: MemoryBudget | None = None,
+        budget: MemoryBudget | None = None,
         cut_off_s: float = _CUT_OFF_S,
     ) -> None:
         self._client = client
@@ -87,13 +118,13 @@ class HistoryReader:
         self._next = wanted.resume
         self._wake = wake
         self._cut_off_s = cut_off_s
-        self._room = room if room is not None else MemoryBudget()
-        self._room.join(self)
+        self._budget = budget if budget is not None else MemoryBudget()
+        self._budget.join(self)
         self._chunks: deque[tuple[int, list[Any], int]] = deque()
         self._cursor = 0
         self._held = 0
         self._has_room = asyncio.Event()
-        self.laid = Laid(wanted.sources)
+        self.history = JoinedLog(wanted.sources)
         self.start: Start | None = None
         self._task = asyncio.create_task(self._run())
 
@@ -101,7 +132,7 @@ class HistoryReader:
         """The next records up to an offset, at most so many."""
         taken: list[Record] = []
         index = self._chunks[0][0] if self._chunks else 0
-        shift = self.laid.shift(index)
+        shift = self.history.shift(index)
         while self._chunks and len(taken) < limit:
             of, chunk, size = self._chunks[0]
             if of != index:
@@ -124,13 +155,13 @@ class HistoryReader:
             return Taken(taken, last, index)
         if self._chunks:
             of, chunk, _size = self._chunks[0]
-            before = chunk[self._cursor].offset + self.laid.shift(of) - 1
+            before = chunk[self._cursor].offset + self.history.shift(of) - 1
             return Taken(taken, min(through, before), index)
         known = -1 if self._next is None or self.start is None else self._next - 1
         return Taken(taken, max(last, min(through, known)), index)
 
     def _most(self) -> int:
-        return min(self._room.share(), _AHEAD_BYTES)
+        return min(self._budget.share(), _AHEAD_BYTES)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -144,39 +175,26 @@ class HistoryReader:
                 await self._read()
             except (KafkaError, OSError) as error:
                 log("backfill_waits", level=logging.WARNING,
-                    partition=self.laid.sources[-1].partition,
+                    partition=self.history.sources[-1].partition,
                     error=str(error) or type(error).__name__,
-                    next="nothing: it goes on by itself when the broker answers")  # fmt: skip
+                    next="nothing: it continues by itself when the broker answers")  # fmt: skip
             await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
         observer = FetchObserver()
-        consumer = AIOKafkaConsumer(
-            **self._client,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=max(LEAST_FETCHED, min(self._most() // 2, _FETCH_BYTES)),
-        )
-        observer.attach(consumer)
-        await consumer.start()
-        try:
-            decode_whole_batches(consumer)
+        fetched = max(LEAST_FETCHED, min(self._most() // 2, _FETCH_BYTES))
+        async with log_reader(self._client, observer=observer, partition_bytes=fetched) as consumer:
             if self.start is None:
                 await self._begin(consumer)
             while True:
                 assert self._next is not None
-                await self._read_source(consumer, observer, self.laid.index(self._next))
-        finally:
-            await consumer.stop()
+                await self._read_source(consumer, observer, self.history.index(self._next))
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
         if self._next is None:
-            self.laid, start = await find_start(consumer, self._topic, self._wanted)
+            self.history, start = await _find_start(consumer, self._topic, self._wanted)
         else:
-            start = await go_on_at(consumer, self._topic, self.laid, self._next)
+            start = await _go_on_at(consumer, self._topic, self.history, self._next)
         self._next, self.start = start.offset, start
         self._wake()
 
@@ -184,11 +202,11 @@ class HistoryReader:
         self, consumer: AIOKafkaConsumer, observer: FetchObserver, index: int
     ) -> None:
         """Read on in a source, to its end; the last has none."""
-        source, shift = self.laid.sources[index], self.laid.shift(index)
+        source, shift = self.history.sources[index], self.history.shift(index)
         tp = TopicPartition(self._topic, source.partition)
         assert self._next is not None
         consumer.assign([tp])
-        observer.forget((tp.topic, tp.partition))
+        observer.forget(tp)
         consumer.seek(tp, self._next - shift)
         cut_off_at: float | None = None
         loop = asyncio.get_running_loop()
@@ -197,9 +215,9 @@ class HistoryReader:
                 self._has_room.clear()
                 await self._has_room.wait()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-            if (tp.topic, tp.partition) in observer.out_of_range:
+            if tp in observer.out_of_range:
                 # Retention was faster than we are; aiokafka goes on at the beginning.
-                observer.forget((tp.topic, tp.partition))
+                observer.forget(tp)
                 self._note_gap()
             for records in fetched.values():
                 self._keep(index, source, records)
@@ -211,7 +229,7 @@ class HistoryReader:
                 continue
             if position >= source.end:
                 break
-            seen = observer.ends.get((tp.topic, tp.partition))
+            seen = observer.ends.get(tp)
             if seen is None or seen.end >= source.end:
                 cut_off_at = None
             elif cut_off_at is None:
@@ -219,7 +237,7 @@ class HistoryReader:
             elif loop.time() - cut_off_at > self._cut_off_s:
                 self._note_gap()
                 break
-        self._next = self.laid.begin(index + 1)
+        self._next = self.history.begin(index + 1)
         self._wake()
 
     def _keep(self, index: int, source: Source, records: list[Any]) -> None:
@@ -233,3 +251,46 @@ class HistoryReader:
     def _note_gap(self) -> None:
         assert self.start is not None
         self.start = Start(self.start.offset, log_is_shorter=True)
+
+
+async def _find_start(
+    consumer: AIOKafkaConsumer, topic: str, wanted: Wanted
+) -> tuple[JoinedLog, Start]:
+    """Find out what there is to read of a log: what is left of the sources, and where it begins."""
+    sources, since = wanted.sources, wanted.since
+    tps = [TopicPartition(topic, source.partition) for source in sources]
+    beginnings = await consumer.beginning_offsets(list(set(tps)))
+    offsets = dict(beginnings)
+    if since is not None and since > 0:
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, since))
+        ends = await consumer.end_offsets(list(set(tps)))
+        # None: nothing is as new as that.
+        offsets = {tp: ends[tp] if at is None else at.offset for tp, at in found.items()}
+    left: list[Source] = []
+    is_shorter = False
+    for tp, source in zip(tps, sources, strict=True):
+        beginning, offset = beginnings[tp], offsets[tp]
+        # A log that reaches back to where the source begins has lost nothing of it.
+        is_shorter |= source.first < beginning >= offset
+        first = max(source.first, offset)
+        if source.end != OPEN:
+            if first < source.end:
+                left.append(source._replace(first=first))
+        elif source.partitions:
+            left.append(source._replace(first=max(source.first, min(first, wanted.live))))
+        else:
+            return JoinedLog([source]), Start(first, is_shorter)
+    history = JoinedLog(left)
+    return history, Start(history.first, is_shorter)
+
+
+async def _go_on_at(
+    consumer: AIOKafkaConsumer, topic: str, history: JoinedLog, offset: int
+) -> Start:
+    """Where to go on: at an offset, or at the next that there is of its source."""
+    index = history.index(offset)
+    tp = TopicPartition(topic, history.sources[index].partition)
+    beginning: int = (await consumer.beginning_offsets([tp]))[tp] + history.shift(index)
+    if index + 1 < len(history.sources):
+        beginning = min(beginning, history.begin(index + 1))
+    return Start(max(offset, beginning), log_is_shorter=offset < beginning)

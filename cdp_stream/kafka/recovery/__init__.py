@@ -1,4 +1,4 @@
-"""How a partition's rows are read again, and what is not read as if nothing had happened.
+"""How a partition's rows are restored, and which topics are no longer what they were.
 
 Start reading at ``restore.py``.
 """

@@ -1,13 +1,14 @@
-"""Reading partitions from their beginning to their end, in bulk: recovery.
+"""Reads partitions from their beginning to their end, in bulk: recovery.
 
 Faust's own recovery counts records up to an end offset that it asked for beforehand. That hangs on
 a changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on a
-broker that tells that offset wrong. Here a partition has been read when a fetch, sent after we
+broker that gives a wrong one. Here a partition has been read when a fetch, sent after we
 began, is answered with "nothing beyond what you have", and that is confirmed
 (aiokafka_patches/fetch_observer.py): no offset is counted.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -15,18 +16,20 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
-from cdp_stream.kafka.clients.chunk import FETCH_BYTES
+from cdp_stream.kafka.clients.log_reader import log_reader
+from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
-__all__ = ["find_lost_positions", "read_to_end"]
+__all__ = ["RecoveryProgress", "find_lost_positions", "read_to_end"]
 
 _POLL_MS = 200
+_FETCH_MS = 10
 _STALLED_AFTER_S = 120.0
+_LOG_EVERY_S = 5.0
 _LOOK_AT_LEADERS = (
     "check that the leaders of its partitions are up, and as many replicas in sync with them as "
-    "min.insync.replicas asks for"
+    "min.insync.replicas requires"
 )
 
 
@@ -60,10 +63,7 @@ async def read_to_end(
     if not waiting:
         return
     observer = FetchObserver()
-    consumer = _reader(client, observer)
-    try:
-        await consumer.start()
-        decode_whole_batches(consumer)
+    async with log_reader(client, observer=observer, max_wait_ms=_FETCH_MS) as consumer:
         consumer.assign(list(waiting))
         for number, offset in (starts or {}).items():
             consumer.seek(TopicPartition(topic, number), offset)
@@ -74,7 +74,7 @@ async def read_to_end(
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
             for tp, records in fetched.items():  # no await in here: see FetchObserver.handed_over
                 last[tp] = records[-1].offset
-                observer.handed_over((tp.topic, tp.partition), last[tp])
+                observer.handed_over(tp, last[tp])
             for tp, records in fetched.items():
                 take(tp.partition, records)
                 heard_at = loop.time()
@@ -91,8 +91,6 @@ async def read_to_end(
                     f"the broker sent nothing of {topic} for {_STALLED_AFTER_S:.0f} s",
                     _LOOK_AT_LEADERS,
                 )
-    finally:
-        await consumer.stop()
 
 
 async def find_lost_positions(
@@ -103,18 +101,18 @@ async def find_lost_positions(
     believed_after_s: float = 0.0,
     answers_within_s: float = _STALLED_AFTER_S,
 ) -> dict[int, int]:
-    """Tell which partitions do not reach up to a position that was read from them before.
+    """Find partitions that do not reach up to a position that was read from them before.
 
     Args:
         client: Connection settings of the aiokafka client.
         topic: The topic.
         positions: Next offset to read, per partition.
-        believed_after_s: For so long it is looked again whether a partition is longer after all.
+        believed_after_s: For so long a partition is asked again whether it is longer after all.
         answers_within_s: How long the broker may take to answer, beside that.
 
     Returns:
         The end offset of each partition that ends before its position: the topic was deleted and
-        made anew, or cut off. Empty when all is well. A position that retention has passed is well.
+        created again, or truncated. A position that retention has passed is not among them.
 
     Raises:
         BrokerError: The broker does not answer.
@@ -123,21 +121,18 @@ async def find_lost_positions(
     if not waiting:
         return {}
     observer = FetchObserver()
-    consumer = _reader(client, observer, auto_offset_reset="none")
+    reader = log_reader(client, observer=observer, auto_offset_reset="none", max_wait_ms=_FETCH_MS)
     try:
-        async with asyncio.timeout(believed_after_s + answers_within_s):
-            await consumer.start()
+        async with asyncio.timeout(believed_after_s + answers_within_s), reader as consumer:
             return await _find_lost(consumer, observer, waiting, believed_after_s)
     except TimeoutError as error:
         numbers = ", ".join(str(tp.partition) for tp in sorted(waiting))
         noun = "partition" if len(waiting) == 1 else "partitions"
         raise BrokerError(
-            f"the broker did not tell within {answers_within_s:g} s how far {topic} reaches, "
+            f"the broker did not return the end of {topic} within {answers_within_s:g} s, "
             f"{noun} {numbers}",
             _LOOK_AT_LEADERS,
         ) from error
-    finally:
-        await consumer.stop()
 
 
 async def _find_lost(
@@ -146,8 +141,8 @@ async def _find_lost(
     waiting: dict[TopicPartition, int],
     believed_after_s: float,
 ) -> dict[int, int]:
-    """Ask until each partition is known to be long enough, or believed not to be; whoever is not
-    through yet is left in ``waiting``.
+    """Ask until each partition is known to be long enough, or believed not to be; those that are
+    not known yet stay in ``waiting``.
     """
     consumer.assign(list(waiting))
     for tp, offset in waiting.items():
@@ -159,10 +154,9 @@ async def _find_lost(
         # Asked first: most of the time that is all.
         ends = await _ends(consumer, list(waiting))
         for tp, offset in list(waiting.items()):
-            key = (tp.topic, tp.partition)
-            end = max(ends.get(tp, 0), observer.highwaters.get(key, 0))
+            end = max(ends.get(tp, 0), observer.highwaters.get(tp, 0))
             if end < offset:
-                answered = tp in ends and (key in observer.ends or key in observer.out_of_range)
+                answered = tp in ends and (tp in observer.ends or tp in observer.out_of_range)
                 if not answered or loop.time() < believed_at:
                     continue
                 lost[tp.partition] = end
@@ -189,22 +183,56 @@ async def _ends(
 
 
 def _at_end(observer: FetchObserver, tp: TopicPartition, last: int) -> bool:
-    end = observer.ends.get((tp.topic, tp.partition))
+    end = observer.ends.get(tp)
     return end is not None and last >= end.after
 
 
-def _reader(
-    client: Mapping[str, Any], observer: FetchObserver, *, auto_offset_reset: str = "earliest"
-) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(
-        **client,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset=auto_offset_reset,
-        isolation_level="read_committed",
-        fetch_max_wait_ms=10,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-        fetch_max_bytes=FETCH_BYTES,
-    )
-    observer.attach(consumer)
-    return consumer
+class RecoveryProgress:
+    """The progress of one reading of a changelog.
+
+    Args:
+        topic: The changelog.
+        starts: The first offset to read, of partitions that are not read from their beginning.
+        clock: Seconds of a steady clock.
+
+    Attributes:
+        records: How many were read.
+    """
+
+    def __init__(
+        self, topic: str, starts: Mapping[int, int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.records = 0
+        self._topic = topic
+        self._starts = starts
+        self._clock = clock
+        self._began = self._logged = clock()
+
+    def count(self, records: int) -> None:
+        """Note records that were read."""
+        self.records += records
+
+    def note(self, read_to: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Log how far it is, every few seconds.
+
+        The share is one of offsets, of which compaction has left gaps: a changelog has no cheap
+        count of what is in it.
+
+        Args:
+            read_to: The next offset of each partition of which something was read.
+            ends: The end offset of each partition, as far as the broker has given it.
+        """
+        now = self._clock()
+        if now - self._logged < _LOG_EVERY_S:
+            return
+        self._logged = now
+        seconds = now - self._began
+        starts = self._starts
+        total = sum(end - starts.get(number, 0) for number, end in ends.items())
+        done = sum(offset - starts.get(number, 0) for number, offset in read_to.items())
+        log(
+            "recovery_progress", topic=self._topic, records=self.records,
+            records_per_second=round(self.records / seconds),
+            percent=round(100 * done / total, 1) if total else 0.0,
+            seconds_left=round(seconds * (total - done) / done) if done else None,
+        )  # fmt: skip

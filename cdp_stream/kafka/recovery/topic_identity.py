@@ -1,8 +1,8 @@
 """Which topic of which cluster this is, beyond its name.
 
 A topic that was deleted and made anew has another id, and the same name in another cluster is
-another topic. Version 10 of the metadata request tells the id (Apache Kafka since 2.8); of an
-older broker the cluster's id has to do, and of one without that the name.
+another topic. Version 10 of the metadata request returns the id (Apache Kafka since 2.8); for
+an older broker the cluster's id has to do, and for one without that the name.
 """
 
 import asyncio
@@ -136,7 +136,7 @@ async def read_topic_identity(client: Mapping[str, Any], topic: str) -> tuple[st
             answer: Any = await asking.send(asking.get_random_node(), _Identity(topic))
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(
-            f"the broker does not tell about {topic}: {error!r}", "check that it is up"
+            f"the broker does not describe {topic}: {error!r}", "check that it is up"
         ) from error
     finally:
         await asking.close()

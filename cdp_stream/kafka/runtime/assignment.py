@@ -13,14 +13,15 @@ from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
 from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
-from cdp_stream.kafka.commit.at_least_once import AtLeastOnceLane
-from cdp_stream.kafka.commit.exactly_once import ExactlyOnceLane
+from cdp_stream.kafka.commit.at_least_once import AtLeastOnceWriter
+from cdp_stream.kafka.commit.committer import Committer, Writer
+from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
-from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, Lane, OutputTopics
-from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.faust_adapter.table import ProfileTable
+from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, OutputTopics
+from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.recovery.profile_rows import ProfileRows
 from cdp_stream.kafka.recovery.replaced_topics import TopicWatch, check_applied, input_was_replaced
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
@@ -30,10 +31,12 @@ from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
+from cdp_stream.store.rows import RowStore
 
 __all__ = ["Assignment"]
 
 _AGAIN_S = 0.1
+_TIDY_S = 60.0
 
 
 class Assignment:
@@ -43,7 +46,7 @@ class Assignment:
         app: The Faust app; its consumer and producer are used once they run.
         processor_factory: Makes the processor of a partition, by its number.
         settings: The worker's.
-        table: The table of profiles.
+        store: Keeps the rows of profiles.
         metrics: Where to count.
         definitions: What the partitions are evaluated by; ``None`` where processors know that.
 
@@ -59,17 +62,17 @@ class Assignment:
         processor_factory: Callable[[int], ProfileProcessor],
         *,
         settings: Settings,
-        table: ProfileTable,
+        store: RowStore,
         metrics: Metrics,
         definitions: DefinitionsSource | None = None,
     ) -> None:
         self._app = app
         self._processor_factory = processor_factory
         self._settings = settings
-        self._table = table
-        self._context = TaskContext(app, settings, table.store, metrics, definitions)
+        self._context = TaskContext(app, settings, store, metrics, definitions)
         self._delivering = MemoryBudget(min(settings.memory_for("delivering"), MOST_DELIVERING))
         self._topics = _output_topics(settings)
+        self._rows = ProfileRows(store, self._context.client, self._topics.changelog)
         self._tasks: dict[int, PartitionTask] = {}
         self._scheduler = Scheduler(self._tasks, self._context)
         self._generation = -1
@@ -143,7 +146,9 @@ class Assignment:
         if self._releases != releases or self.failure is not None:
             return False
         if not self._loops:
-            loops = (self._scheduler.run, self._watch.watch, self._check_positions)
+            loops = (
+                self._scheduler.run, self._watch.watch, self._check_positions, self._tidy_rows,
+            )  # fmt: skip
             self._loops = [asyncio.create_task(self._run(loop)) for loop in loops]
         self._scheduler.resume()
         self.ready = True
@@ -156,6 +161,7 @@ class Assignment:
             loop.cancel()
         self._loops.clear()
         await asyncio.gather(*(task.close() for task in self._tasks.values()))
+        self._rows.store.close()
 
     def wake_up(self) -> None:
         """Look again whether there is something to do."""
@@ -178,13 +184,20 @@ class Assignment:
         except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker, told once
             self.fail(error)
 
+    async def _tidy_rows(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            held_ms = self._app.consumer.observer.lease_ms
+            await self._rows.refresh(held_ms if self._app.holds_lease else None)
+            self._rows.store.tidy()
+
     # -- assigning and giving up -----------------------------------------------------------------
 
     async def _give_up(self, numbers: Collection[int]) -> None:
         """Forget partitions; those of this worker come back as if it had never had them."""
         gone = [self._tasks.pop(number) for number in numbers]
         for task in gone:
-            self._table.store.let_go(task.number)
+            self._rows.store.let_go(task.number)
             self._context.metrics.forget(task.number)
         await asyncio.gather(*(task.close() for task in gone))
 
@@ -206,12 +219,10 @@ class Assignment:
                 await self._check_membership(generation)
                 await asyncio.gather(*(committer.open() for committer in committers.values()))
                 await self._check_membership(generation)
-            records = await self._table.restore(context.client, numbers)
+            records = await self._rows.restore(numbers)
             for number, committer in committers.items():
-                processor = await self._table.revive(
-                    context.client, number, self._processor_factory
-                )
-                noted = self._table.store.rows(number).get(INPUT_KEY)
+                processor = await self._rows.revive(number, self._processor_factory)
+                noted = self._rows.store.rows(number).get(INPUT_KEY)
                 note = self._watch.note(number, noted, processor.position)
                 task = self._tasks[number] = PartitionTask(number, processor, committer, context)
                 task.log_unfinished()
@@ -224,26 +235,25 @@ class Assignment:
             raise
         return records
 
-    def _new_committer(self, number: int) -> Lane:
+    def _new_committer(self, number: int) -> Committer:
         """The committer of a partition, not yet open."""
-        context, consumer = self._context, self._app.consumer
+        context, consumer, topics = self._context, self._app.consumer, self._topics
         tp = TopicPartition(context.topic, number)
-        confirm = partial(context.store.confirm, number)
-        if self._settings.guarantee != "exactly-once":
-            return AtLeastOnceLane(
-                lambda: self._app.aiokafka_producer, self._topics, number,
-                advance=partial(consumer.advance, tp), confirm=confirm, freed=context.work.set,
-                room=self._delivering,
+        writer: Writer
+        if self._settings.guarantee == "exactly-once":
+            producer = PartitionProducer(
+                context.client, f"{self._settings.group_id}-{number}", tp,
+                targets=topics.names, membership=lambda: self._membership,
+                metrics=context.metrics,
             )  # fmt: skip
-        producer = PartitionProducer(
-            context.client, f"{self._settings.group_id}-{number}", tp,
-            targets=self._topics.names, membership=lambda: self._membership,
-            metrics=context.metrics,
-        )  # fmt: skip
-        return ExactlyOnceLane(
-            producer, self._topics, number,
-            committed=partial(consumer.moved, tp), confirm=confirm, freed=context.work.set,
-            room=self._delivering,
+            writer = ExactlyOnceWriter(producer, topics, number, partial(consumer.moved, tp))
+        else:
+            writer = AtLeastOnceWriter(
+                lambda: self._app.aiokafka_producer, topics, number, partial(consumer.advance, tp)
+            )
+        return Committer(
+            writer, context.store, number,
+            budget=self._delivering, progressed=context.work.set,
         )  # fmt: skip
 
     async def _check_membership(self, generation: int) -> None:

@@ -23,8 +23,8 @@ from collections.abc import Mapping
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients.chunk import Chunk
+from cdp_stream.kafka.commit.committer import Committer
 from cdp_stream.kafka.commit.partition_producer import FencedError
-from cdp_stream.kafka.commit.record_writer import Lane
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.runtime.backfill_driver import BackfillDriver
 from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit
@@ -70,7 +70,7 @@ class PartitionTask:
     """
 
     def __init__(
-        self, number: int, processor: ProfileProcessor, committer: Lane, context: TaskContext
+        self, number: int, processor: ProfileProcessor, committer: Committer, context: TaskContext
     ) -> None:
         self.number = number
         self.processor = processor
@@ -144,8 +144,8 @@ class PartitionTask:
         """
         committer = self.committer
         if self.is_behind and not self._is_switching and self._rollout.wanted() is None:
-            return committer.has_room
-        return committer.is_idle and committer.has_room
+            return committer.is_ready
+        return committer.is_idle and committer.is_ready
 
     def step(self) -> bool:
         """Do a few ms of work, when the task :attr:`is_ready`; returns whether there was any.
@@ -205,7 +205,7 @@ class PartitionTask:
         if last.key is None and _is_time_marker(last):
             self._marker_end, self._fire_to = next_offset, processor.time
             next_offset = last.offset  # all but the marker itself
-        self._write(effects, next_offset)
+        self.committer.commit(effects, next_offset)
         self._maybe_resume()
         return True
 
@@ -215,16 +215,16 @@ class PartitionTask:
         limit = self._time_limit() if fire_to is None else fire_to
         if due is None or due > limit:
             return fire_to is not None and self._end_firing()
-        if not self.committer.has_room:
+        if not self.committer.is_ready:
             return False
         if limit > processor.time and not self.committer.is_atomic:
-            self._write(processor.mark_time(limit))
+            self.committer.commit(processor.mark_time(limit))
         started = time.perf_counter()
         effects = processor.tick(limit, SLICE)
         self._context.metrics.ticked(
             self.number, limit - due, time.perf_counter() - started, effects
         )
-        self._write(effects, barrier=True)
+        self.committer.commit(effects, barrier=True)
         return True
 
     def _end_firing(self) -> bool:
@@ -232,14 +232,14 @@ class PartitionTask:
         if self._marker_end is not None:
             if self._rollout.must_migrate:
                 return False  # what is due in rows that are not migrated yet fires before
-            self._write(Effects(), self._marker_end)
+            self.committer.commit(Effects(), self._marker_end)
         self._fire_to = self._marker_end = None
         return True
 
     def _migrate(self) -> bool:
-        if not self._rollout.must_migrate or not self.committer.has_room:
+        if not self._rollout.must_migrate or not self.committer.is_ready:
             return False
-        self._write(self._rollout.migrate())
+        self.committer.commit(self._rollout.migrate())
         return True
 
     def _maybe_resume(self) -> None:
@@ -284,12 +284,12 @@ class PartitionTask:
         return True
 
     def _write_history(self) -> bool:
-        if not self.committer.has_room:
+        if not self.committer.is_ready:
             return False
         effects = self._backfill.next_rows(self.processor.position)
         if effects is None:
             return False
-        self._write(effects)
+        self.committer.commit(effects)
         return True
 
     def _may_backfill(self) -> bool:
@@ -306,19 +306,12 @@ class PartitionTask:
 
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
         """Write rows that no record or instant has made."""
-        self._write(Effects(rows=dict(rows)))
-
-    def _write(
-        self, effects: Effects, next_offset: int | None = None, *, barrier: bool = False
-    ) -> None:
-        # Later steps read the rows at once.
-        self._context.store.write(self.number, effects.rows)
-        self.committer.submit(effects, next_offset, barrier=barrier)
+        self.committer.commit(Effects(rows=dict(rows)))
 
     def _write_switch(self, effects: Effects) -> None:
         """Nothing else is done before it is durable."""
         self._is_switching = True
-        self._write(effects, barrier=True)
+        self.committer.commit(effects, barrier=True)
 
     def check_committer(self) -> None:
         """Check that effects are being delivered.
@@ -342,7 +335,7 @@ class PartitionTask:
         elif now - self._lost_at > patience_s:
             raise BrokerError(
                 f"{self._context.topic} partition {self.number} was taken from this worker, and in "
-                f"{patience_s:.0f} s the group has not given out partitions anew",
+                f"{patience_s:.0f} s the group has assigned no partitions",
                 "nothing is lost: start the worker again",
             )
 

@@ -19,13 +19,13 @@ from prometheus_client.registry import Collector
 from cdp_stream.collector import calm_collector
 from cdp_stream.errors import BrokerError, CdpError
 from cdp_stream.kafka.commit.guarantee import settle_guarantee
-from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.definitions_source import DefinitionsSource, started
+from cdp_stream.kafka.definitions.source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
@@ -115,7 +115,7 @@ async def _run(
     metrics = Metrics()
     contact = BrokerContact(lambda: apps)
     health = Health(
-        lambda: bool(apps) and apps[0].hosting.ready,
+        lambda: bool(apps) and apps[0].assignment.ready,
         broker_lost=lambda: contact.is_lost,
         sinks=None if companion is None else lambda: companion.is_up,
     )
@@ -127,7 +127,7 @@ async def _run(
 
     def wake_up() -> None:
         for app in apps:
-            app.hosting.wake_up()
+            app.assignment.wake_up()
 
     beat = asyncio.create_task(health.beat())
     watch = asyncio.create_task(contact.watch())
@@ -185,7 +185,7 @@ def _serve_metrics(
 def _cut_short() -> BrokerError:
     return BrokerError(
         f"the worker had to stop, and Kafka did not answer within {DRAIN_S:.0f} s",
-        "nothing is lost: what was not committed is done again by whoever takes over",
+        "nothing is lost: the next worker repeats what was not committed",
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.definitions_source import DefinitionsSource
-from cdp_stream.kafka.history.history_start import Wanted
-from cdp_stream.kafka.history.reader import HistoryReader
+from cdp_stream.kafka.definitions.source import DefinitionsSource
+from cdp_stream.kafka.history.reader import HistoryReader, Wanted
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.input_facts import InputFacts
 from cdp_stream.partition.memory_budget import MemoryBudget
@@ -68,7 +67,9 @@ class TaskContext:
 
     def history_reader(self, wanted: Wanted) -> HistoryReader:
         """Read the history of a partition, beside its live records, from now on."""
-        return HistoryReader(self.client, self.topic, wanted, wake=self.work.set, room=self.waiting)
+        return HistoryReader(
+            self.client, self.topic, wanted, wake=self.work.set, budget=self.waiting
+        )
 
     def report(self) -> None:
         """Log, and count, what is due of the worker as a whole; called about once a second."""

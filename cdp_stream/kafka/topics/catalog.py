@@ -77,10 +77,10 @@ SINK_TOPICS = (
 
 
 def output_topic(output: str) -> TopicPlan:
-    """What one output must be told; it is kept for as long as a fault may last."""
+    """The messages for one output; kept for as long as a fault may last."""
     return TopicPlan(f"output.{output}", "delete", _days(30))
 
 
 def rejected_topic(output: str) -> TopicPlan:
-    """What its partner will never take."""
+    """The messages that its partner will never accept."""
     return TopicPlan(f"output.{output}.rejected", "delete", _days(30))

@@ -1,4 +1,4 @@
-"""Topics are made as they are planned if they are missing, and checked if not.
+"""Makes the topics that are missing, and checks those that are there.
 
 A topic with another partition count would send a profile's rows and changes where its events are
 not, and a cleanup policy of another kind loses rows or changes in silence. So both are checked at
@@ -7,24 +7,25 @@ every start, and a worker does not run on what it cannot repair.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     InvalidConfigurationError,
-    KafkaError,
     TopicAlreadyExistsError,
     for_code,
 )
 
 from cdp_stream.errors import BrokerError, UsageError, counted
 from cdp_stream.formats.limits import CLOCK_SKEW_MS
-from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.clients.connection_errors import explain_no_connection
+from cdp_stream.kafka.clients.admin import (
+    CONNECT_S,
+    admin_client,
+    partition_counts,
+    topic_settings,
+)
 from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import (
     DEFINITIONS,
@@ -38,17 +39,15 @@ from cdp_stream.kafka.topics.catalog import (
 from cdp_stream.settings import Settings
 
 __all__ = [
+    "check_prefix",
     "definitions_topic_is_there",
     "ensure_definitions_topic",
     "ensure_output_topics",
     "ensure_sink_topics",
     "ensure_topics",
-    "partition_counts",
-    "started_admin",
     "warn_of_future_records",
 ]
 
-_CONNECT_S = 15.0
 _INPUT, _OUTPUTS = TOPICS[:1], TOPICS[1:]
 
 
@@ -73,7 +72,7 @@ async def ensure_topics(
     Raises:
         BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         further = tuple(map(output_topic, outputs))
         if sinks:
             further += (*map(rejected_topic, outputs), *SINK_TOPICS)
@@ -99,10 +98,10 @@ async def ensure_output_topics(
     """
     plans = {output: (output_topic(output), rejected_topic(output)) for output in outputs}
     wanted = [plan for own in plans.values() for plan in own]
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         there = await partition_counts(admin)
         partitions = there.get(settings.topic(_INPUT[0].suffix), settings.partitions)
-        missing = [plan for plan in wanted if settings.topic(plan.suffix) not in there]
+        missing = _missing(settings, wanted, there)
         wrong: dict[str, BrokerError] = {}
         if missing:
             wrong = await _not_created(admin, settings, missing, partitions)
@@ -129,12 +128,9 @@ async def ensure_definitions_topic(settings: Settings) -> None:
     Raises:
         BrokerError: The broker does not answer, refuses, or holds one that does not fit.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         name = settings.topic(DEFINITIONS.suffix)
-        there = await partition_counts(admin)
-        if name not in there:
-            _refuse(await _not_created(admin, settings, [DEFINITIONS], 1))
-            there = await _wait_for(admin, {name})
+        there = await _create_missing(admin, settings, [DEFINITIONS], 1)
         if there[name] != 1:
             raise BrokerError(
                 f"{name} has {counted(there[name], 'partition')}, but must have 1",
@@ -149,7 +145,7 @@ async def definitions_topic_is_there(settings: Settings) -> bool:
     Raises:
         BrokerError: The broker does not answer, or refuses.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         return settings.topic(DEFINITIONS.suffix) in await partition_counts(admin)
 
 
@@ -161,7 +157,7 @@ async def check_prefix(settings: Settings) -> None:
         UsageError: There is none.
         BrokerError: The broker does not answer, or refuses.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         name = settings.topic(_INPUT[0].suffix)
         if name not in await partition_counts(admin):
             raise UsageError(
@@ -170,15 +166,6 @@ async def check_prefix(settings: Settings) -> None:
                 "name the prefix that you mean with --prefix; or make its topics with --create, or "
                 "by starting a worker",
             )
-
-
-async def check_broker(settings: Settings) -> None:
-    """See that the broker answers.
-
-    Raises:
-        BrokerError: It does not.
-    """
-    await (await started_admin(settings)).close()
 
 
 async def ensure_sink_topics(settings: Settings) -> list[str]:
@@ -191,7 +178,7 @@ async def ensure_sink_topics(settings: Settings) -> list[str]:
         UsageError: No topic begins with the prefix.
         BrokerError: The broker does not answer, or refuses.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         there = await partition_counts(admin)
         own = {plan.suffix for plan in (DEFINITIONS, *TOPICS, *SINK_TOPICS)}
         if not any(settings.topic(suffix) in there for suffix in own):
@@ -200,57 +187,10 @@ async def ensure_sink_topics(settings: Settings) -> list[str]:
                 "name the prefix of the one that you mean with --prefix; or apply definitions, or "
                 "start a worker, first",
             )
-        missing = [plan for plan in SINK_TOPICS if settings.topic(plan.suffix) not in there]
-        if missing:
-            _refuse(await _not_created(admin, settings, missing, 1))
-            await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
+        await _create_missing(admin, settings, SINK_TOPICS, 1)
     prefix = settings.topic("output.")
     found = {name.removeprefix(prefix) for name in there if name.startswith(prefix)}
     return sorted(found - {f"{output}.rejected" for output in found})
-
-
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client that asks about topics, and tells what goes wrong in words."""
-    admin = await started_admin(settings)
-    try:
-        yield admin
-    except KafkaError as error:
-        raise BrokerError(
-            f"the broker at {settings.broker} refused to show or make topics: {error}",
-            "check its log and this client's rights",
-        ) from error
-    except TimeoutError as error:
-        raise BrokerError(
-            f"the broker at {settings.broker} did not show or make topics in time",
-            "try again; if that does not help, see whether the cluster has a controller",
-        ) from error
-    finally:
-        await admin.close()
-
-
-async def started_admin(settings: Settings) -> AIOKafkaAdminClient:
-    """A client for topics and groups, to be closed.
-
-    Raises:
-        BrokerError: The broker cannot be connected to.
-    """
-    admin = AIOKafkaAdminClient(**client_settings(settings), request_timeout_ms=15_000)
-    aiokafka_log = logging.getLogger("aiokafka")
-    aiokafka_log.addFilter(_silent)  # it tells each failed address on a line of its own
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            await admin.start()
-    except (KafkaError, OSError, TimeoutError) as error:
-        await admin.close()
-        raise await explain_no_connection(settings) from error
-    finally:
-        aiokafka_log.removeFilter(_silent)
-    return admin
-
-
-def _silent(_record: logging.LogRecord) -> bool:
-    return False
 
 
 async def _ensure(
@@ -266,17 +206,14 @@ async def _ensure(
     # The input first: it may have been made a moment ago by somebody else, with another number of
     # partitions, and the others get as many as it turns out to have.
     for group in (_INPUT, (*_OUTPUTS, *outputs)):
-        missing = [plan for plan in group if settings.topic(plan.suffix) not in there]
-        if missing and not make:
+        if not make and (missing := _missing(settings, group, there)):
             raise BrokerError(
                 f"{settings.topic(missing[0].suffix)} is not there: no worker has run with this "
                 "prefix",
                 "name the prefix of the system that you mean with --prefix",
             )
-        if missing:
-            _refuse(await _not_created(admin, settings, missing, partitions))
-            there = await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
-            partitions = there[events]
+        there = await _create_missing(admin, settings, group, partitions)
+        partitions = there[events]
     for plan in (*TOPICS, *outputs):
         name = settings.topic(plan.suffix)
         wanted = plan.partitions or partitions
@@ -292,10 +229,26 @@ async def _ensure(
     return partitions
 
 
-async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """How many partitions each topic of the cluster has."""
-    found: list[dict[str, Any]] = await admin.describe_topics()
-    return {t["topic"]: len(t["partitions"]) for t in found if not t["error_code"]}
+def _missing(
+    settings: Settings, plans: Sequence[TopicPlan], there: Mapping[str, int]
+) -> list[TopicPlan]:
+    return [plan for plan in plans if settings.topic(plan.suffix) not in there]
+
+
+async def _create_missing(
+    admin: AIOKafkaAdminClient, settings: Settings, plans: Sequence[TopicPlan], partitions: int
+) -> dict[str, int]:
+    """Make the topics that are missing; returns the partition count of every topic there is.
+
+    Raises:
+        BrokerError: One cannot be made.
+    """
+    there = await partition_counts(admin)
+    missing = _missing(settings, plans, there)
+    if not missing:
+        return there
+    _refuse(await _not_created(admin, settings, missing, partitions))
+    return await _wait_for(admin, {settings.topic(plan.suffix) for plan in missing})
 
 
 def _refuse(wrong: Mapping[str, BrokerError]) -> None:
@@ -357,7 +310,7 @@ async def _create(
 
 async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, int]:
     """Wait until all of a broker's answers know topics that were just made."""
-    async with asyncio.timeout(_CONNECT_S):
+    async with asyncio.timeout(CONNECT_S):
         while True:
             there = await partition_counts(admin)
             if names <= there.keys():
@@ -371,7 +324,7 @@ async def _wrong_cleanups(
     """What is wrong with the cleanup policies of topics, by their names."""
     wanted = {settings.topic(plan.suffix): plan.cleanup for plan in plans}
     wrong: dict[str, BrokerError] = {}
-    for name, has in (await _settings_of(admin, wanted)).items():
+    for name, has in (await topic_settings(admin, wanted)).items():
         policy = has.get("cleanup.policy")
         if policy is None or policy == wanted[name]:
             continue
@@ -382,33 +335,17 @@ async def _wrong_cleanups(
     return wrong
 
 
-async def _settings_of(
-    admin: AIOKafkaAdminClient, names: Collection[str]
-) -> dict[str, dict[str, str]]:
-    """The settings of topics, as far as they may be seen."""
-    responses = await admin.describe_configs(
-        # All of a topic's settings: the embedded broker does not know how to be asked for one.
-        [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    )
-    return {
-        name: {entry[0]: entry[1] for entry in entries}
-        for response in responses
-        for code, _message, _kind, name, entries in response.resources
-        if not code
-    }
-
-
 async def warn_of_future_records(settings: Settings) -> None:
-    """Tell if brokers take records into the input that are far ahead of their clock.
+    """Log a warning if brokers take records into the input that are far ahead of their clock.
 
-    Nothing is told of a broker that does not know the setting.
+    A broker that does not know the setting gets none.
 
     Raises:
         BrokerError: The broker does not answer, or refuses.
     """
     name = settings.topic(_INPUT[0].suffix)
-    async with _admin(settings) as admin:
-        has = (await _settings_of(admin, [name])).get(name, {})
+    async with admin_client(settings) as admin:
+        has = (await topic_settings(admin, [name])).get(name, {})
     most = has.get(MOST_AHEAD)
     takes_any = most is not None and int(most) > CLOCK_SKEW_MS
     if takes_any and has.get("message.timestamp.type") != "LogAppendTime":
@@ -426,5 +363,5 @@ def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int)
         f"{name} has {own}, but {events} has {wanted}",
         f"kafka-topics --alter --topic {name} --partitions {wanted}"
         if has < wanted
-        else f"see that nothing in {name} is wanted any more, delete it (it is made anew)",
+        else f"see that nothing in {name} is needed any more, delete it (it is created again)",
     )

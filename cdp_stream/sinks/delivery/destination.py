@@ -139,7 +139,7 @@ class LocalDestination:
             try:
                 return await self._alone(partial(self._write, changes))
             except Fault as fault:
-                raise fault.told(personal(self._redaction(fault.message))) from None
+                raise fault.reworded(personal(self._redaction(fault.message))) from None
             except (OSError, TimeoutError) as error:
                 why = str(error) or type(error).__name__
             except asyncio.CancelledError:
@@ -165,7 +165,7 @@ class LocalDestination:
             await cancellation.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
 
     async def idle(self) -> None:
-        """Let it rotate files, say; what may pass is tried again next time.
+        """Let it rotate files, for example; what may pass is tried again next time.
 
         Raises:
             Fault: It will not, or something is lost.
@@ -174,7 +174,7 @@ class LocalDestination:
             try:
                 await self._alone(self.connector.idle)
             except Fault as fault:
-                raise fault.told(self._redaction(fault.message)) from None
+                raise fault.reworded(self._redaction(fault.message)) from None
             except (OSError, TimeoutError):
                 return
 
@@ -193,7 +193,7 @@ class LocalDestination:
         try:
             closing.result()
         except Fault as fault:
-            raise fault.told(self._redaction(fault.message)) from None
+            raise fault.reworded(self._redaction(fault.message)) from None
 
     async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
         if not self._is_open:
@@ -246,7 +246,7 @@ class LocalDestination:
 
 
 def _seen(task: asyncio.Future[Any]) -> None:
-    """Look at what became of it: nobody waits for it any more."""
+    """Read the result of a task that nobody waits for any more."""
     if not task.cancelled():
         task.exception()
 

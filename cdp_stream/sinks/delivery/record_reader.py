@@ -19,7 +19,7 @@ __all__ = ["RecordReader", "UndefinedError", "UnreadableError", "settings_proble
 
 
 class UnreadableError(Exception):
-    """A record is no change; the text says why."""
+    """A record is not a change; the text is the reason."""
 
 
 class UndefinedError(Exception):
@@ -27,17 +27,17 @@ class UndefinedError(Exception):
 
     Attributes:
         connection: Its id.
-        has_looked: Whether earlier versions of the definitions have been looked at.
-        outcome: What becomes of the record where none will come that explain it.
+        has_read_earlier: Whether earlier versions of the definitions have been read.
+        outcome: What becomes of the record if no definitions come that explain it.
     """
 
     def __init__(
-        self, connection: str, outcome: UnreadableError | Fault, *, has_looked: bool
+        self, connection: str, outcome: UnreadableError | Fault, *, has_read_earlier: bool
     ) -> None:
         super().__init__(str(outcome))
         self.connection = connection
         self.outcome = outcome
-        self.has_looked = has_looked
+        self.has_read_earlier = has_read_earlier
 
 
 class RecordReader:
@@ -46,8 +46,8 @@ class RecordReader:
     Args:
         connector: The output's.
         secrets: Fill in `${NAME}` of connections' settings.
-        redaction: Told their secrets.
-        delivery_settings: Says which settings count for a record.
+        redaction: Learns their secrets.
+        delivery_settings: Knows which settings count for a record.
         state: Knows the lists that were made for connections.
     """
 
@@ -102,7 +102,7 @@ class RecordReader:
             return UnreadableError(why)
         return Fault(
             "connection",
-            f"{why}; see that all workers have the same definitions and who else writes to the "
+            f"{why}; check that all workers have the same definitions, and who else writes to the "
             "output's topic, then resume it: what waits gets the settings that are defined",
             "undefined",
         )
@@ -110,8 +110,11 @@ class RecordReader:
     def _settings(self, message: Mapping[str, Any]) -> tuple[Any, str | None]:
         connection, raw = message["connection"], self._delivery_settings.settings_of(message)
         if raw is None:
-            outcome, has_looked = self._undefined(message), self._delivery_settings.has_looked()
-            raise UndefinedError(connection, outcome, has_looked=has_looked)
+            outcome, has_read_earlier = (
+                self._undefined(message),
+                self._delivery_settings.has_read_earlier(),
+            )
+            raise UndefinedError(connection, outcome, has_read_earlier=has_read_earlier)
         known = self._known.get(connection)
         if known is None or known[0] != raw:
             settings = self._checked(connection, raw, message["action"])
@@ -127,7 +130,7 @@ class RecordReader:
         if lacking := self._secrets.lacking(raw):
             raise Fault(
                 "connection",
-                f"{'; '.join(lacking)}; mend that, and start the worker again",
+                f"{'; '.join(lacking)}; correct that, and start the worker again",
                 "settings",
             )
         for secret in self._secrets.used_by(raw):

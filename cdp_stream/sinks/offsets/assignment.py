@@ -152,7 +152,7 @@ class Assignment:
         self._is_open = False
 
     def notify(self) -> None:
-        """Have both loops look again: something may be read, or committed."""
+        """Wake both loops: something may be read, or committed."""
         self.readable.set()
         self.confirmed.set()
 
@@ -182,12 +182,12 @@ class Assignment:
         ]
         await self._read_again(behind)
 
-    async def let_go(self, deletions: Iterable[InFlight]) -> None:
-        """Deliver connections again that were held behind the deletion of their audience."""
+    async def unblock(self, deletions: Iterable[InFlight]) -> None:
+        """Deliver connections again that were blocked behind the deletion of their audience."""
         behind = {}
         for item in deletions:
             partition = self.partitions.get(item.partition)
-            if partition is not None and partition.progress.let_go(item.change.connection):
+            if partition is not None and partition.progress.unblock(item.change.connection):
                 behind[item.partition] = partition
         await self._read_again(behind.values())
 
@@ -217,13 +217,16 @@ class Assignment:
 
     def confirm(self, items: Collection[InFlight]) -> None:
         """Note what the partner has taken, or never will."""
-        for item in items:
-            self.confirm_offset(item.partition, item.offset, item.change.connection)
+        self.confirm_offsets(
+            (item.partition, item.offset, item.change.connection) for item in items
+        )
 
-    def confirm_offset(self, number: int, offset: int, connection: str) -> None:
-        """Note one record that needs no delivery any more."""
-        if number in self.partitions:
-            self.partitions[number].progress.confirm(offset, connection)
+    def confirm_offsets(self, confirmed: Iterable[tuple[int, int, str]]) -> None:
+        """The same, by partition, offset and connection."""
+        for number, offset, connection in confirmed:
+            partition = self.partitions.get(number)
+            if partition is not None:
+                partition.progress.confirm(offset, connection)
         self.notify()
 
     def resume_drained(self, partition: AssignedPartition) -> None:
@@ -314,7 +317,7 @@ class Assignment:
         self.consumer.resume_partitions({self.tp(partition.number) for partition in partitions})
 
     async def _seek(self, partitions: Collection[AssignedPartition]) -> None:
-        """Read partitions from where their progress says."""
+        """Read partitions from where their progress begins."""
         if not partitions:
             return
         epoch = next(self._epochs)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp_stream.formats.limits import GREATEST_TIME
+from cdp_stream.kafka.clients.admin import partition_count
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.state.sink_state import SinkState
 
@@ -48,7 +48,7 @@ class Rejected:
 
     @property
     def source(self) -> tuple[int, int] | None:
-        """Its partition and offset in the topic that it was read from; None where nobody says."""
+        """Its partition and offset in the topic that it was read from; None if unknown."""
         partition, offset = self.header("partition") or str(self.partition), self.header("offset")
         if offset is None or not _NUMBERS.fullmatch(f"{partition}:{offset}"):
             return None
@@ -142,11 +142,7 @@ class RejectedTopic:
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has; 0 where there is none."""
-        admin = await started_admin(self._settings)
-        try:
-            return (await partition_counts(admin)).get(topic, 0)
-        finally:
-            await admin.close()
+        return await partition_count(self._settings, topic)
 
 
 def _merged(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ from cdp_stream.kafka.faust_adapter.consumer import (
     ChunkConsumerThread,
     ChunkTransport,
 )
-from cdp_stream.kafka.faust_adapter.table import BulkRecovery, ProfileTables
+from cdp_stream.kafka.faust_adapter.table import BulkRecovery, ChangelogTables
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
@@ -53,7 +53,7 @@ def test_the_versions_are_the_ones_that_were_read():
 async def test_the_app_makes_our_transport_and_table_manager(app):
     assert isinstance(app.transport, ChunkTransport)
     assert isinstance(app.producer.transport, ChunkTransport)
-    assert isinstance(app.tables, ProfileTables)
+    assert isinstance(app.tables, ChangelogTables)
     assert isinstance(app.tables.recovery, BulkRecovery)
     assert isinstance(app.consumer, ChunkConsumer)
     assert isinstance(app.consumer._thread, ChunkConsumerThread)
@@ -184,7 +184,7 @@ async def test_every_private_name_that_we_override_exists_in_faust():
         (ChunkConsumer, driver.Consumer),
         (ChunkConsumerThread, driver.AIOKafkaConsumerThread),
         (BulkRecovery, Recovery),
-        (ProfileTables, TableManager),
+        (ChangelogTables, TableManager),
     ):
         for name in ("_drain_messages", "_new_offset", "_filter_tps_with_pending_acks", "ack",
                      "_new_consumer_thread", "_create_worker_consumer", "_build_highwaters",

@@ -30,7 +30,7 @@ async def app(kafka_broker, topic_prefix, tmp_path):
     serving = asyncio.create_task(serve_app(made, stopping))
 
     async def is_ready():
-        return made.hosting.ready
+        return made.assignment.ready
 
     await eventually(is_ready)
     thread = made.consumer._thread

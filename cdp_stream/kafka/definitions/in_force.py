@@ -19,9 +19,9 @@ from cdp_stream.formats.definitions_row import (
     PartitionDefinitions,
     decode_definitions,
 )
-from cdp_stream.kafka.aiokafka_patches.batch_decoding import decode_whole_batches
+from cdp_stream.kafka.clients.admin import partition_count
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
+from cdp_stream.kafka.clients.log_reader import log_reader
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
@@ -34,7 +34,7 @@ _AGAIN_S = 1.0
 class Step(StrEnum):
     """How far a partition is."""
 
-    WAITING = "not taken over yet"
+    WAITING = "not in force yet"
     SWEEPING = "being brought to the profiles"
     READING = "reading history"
     IN_FORCE = "in force"
@@ -81,7 +81,7 @@ class Rollout:
             BrokerError: The broker does not answer.
         """
         topic = settings.topic("profiles-changelog")
-        partitions = await _partitions(settings, topic)
+        partitions = await partition_count(settings, topic)
         consumer = AIOKafkaConsumer(**client_settings(settings), enable_auto_commit=False)
         try:
             async with consumer:
@@ -122,17 +122,12 @@ class Rollout:
         self, version: int, memories: Collection[str], steps: dict[int, Step], progress: Progress
     ) -> None:
         topic = self.settings.topic("profiles-changelog")
-        partitions = await _partitions(self.settings, topic)
+        partitions = await partition_count(self.settings, topic)
         while not partitions:  # no worker has ever run
             await asyncio.sleep(_AGAIN_S)
-            partitions = await _partitions(self.settings, topic)
+            partitions = await partition_count(self.settings, topic)
         steps |= dict.fromkeys(range(partitions), Step.WAITING)
-        consumer = AIOKafkaConsumer(
-            **client_settings(self.settings), enable_auto_commit=False,
-            isolation_level="read_committed", auto_offset_reset="earliest",
-        )  # fmt: skip
-        async with consumer:
-            decode_whole_batches(consumer)
+        async with log_reader(client_settings(self.settings)) as consumer:
             tps = [TopicPartition(topic, number) for number in steps]
             consumer.assign(tps)
             for tp in tps:
@@ -150,14 +145,6 @@ class Rollout:
                     progress(steps)
 
 
-async def _partitions(settings: Settings, topic: str) -> int:
-    admin = await started_admin(settings)
-    try:
-        return (await partition_counts(admin)).get(topic, 0)
-    finally:
-        await admin.close()
-
-
 def _too_late(version: int, steps: Mapping[int, Step], timeout_s: float) -> OutsideError:
     if not steps:
         how = "no worker has ever run here"
@@ -168,6 +155,6 @@ def _too_late(version: int, steps: Mapping[int, Step], timeout_s: float) -> Outs
     return OutsideError(
         f"version {version} is applied, and was not in force everywhere within {timeout_s:g} s; "
         f"{how}",
-        "it goes on by itself: wait longer with --timeout, or see the logs of the workers, which "
-        "follow what is applied only without --definitions",
+        "it continues by itself: wait longer with --timeout, or read the logs of the workers, "
+        "which follow applied definitions only without --definitions",
     )

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from cdp_stream.formats.rows import as_moved
 from cdp_stream.kafka.produce import Routing
-from cdp_stream.kafka.stopped_system import Pair, StoppedSystem
+from cdp_stream.kafka.repartition.stopped_system import Pair, StoppedSystem
 from cdp_stream.partition.relocation import is_own, profile_of_membership
 
 __all__ = ["MovedRows"]

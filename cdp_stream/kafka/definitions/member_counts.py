@@ -6,9 +6,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from cdp_stream.kafka.clients.admin import partition_count
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
@@ -46,11 +46,7 @@ async def members_of(
                 known.add(mpid)
 
     try:
-        admin = await started_admin(settings)
-        try:
-            partitions = range((await partition_counts(admin)).get(topic, 0))
-        finally:
-            await admin.close()
+        partitions = range(await partition_count(settings, topic))
         if at_most is not None and await _records(client, topic, partitions) > at_most:
             return None
         await read_to_end(client, topic, partitions, take)

@@ -56,12 +56,12 @@ class BrokerContact:
         """Compare what is with what was told last."""
         apps = list(self._apps())
         if not self.is_lost:
-            if any(app.hosting.ready and not app.holds_lease for app in apps):
+            if any(app.assignment.ready and not app.holds_lease for app in apps):
                 self.is_lost, self._lost_at = True, self._now()
                 self._tell(
                     "broker_lost", logging.ERROR,
-                    next="look at the brokers and the network; nothing is lost, and the worker "
-                    "goes on by itself",
+                    next="check the brokers and the network; nothing is lost, and the worker "
+                         "continues by itself",
                 )  # fmt: skip
         elif all(app.holds_lease for app in apps):
             self.is_lost = False

@@ -30,17 +30,17 @@ from aiokafka.errors import KafkaError
 from cdp_stream.errors import BrokerError, CdpError, UsageError, counted
 from cdp_stream.formats.moved_row import MOVED_KEY, encode_moves
 from cdp_stream.formats.rows import REPARTITION_KEY
+from cdp_stream.kafka.clients.admin import partition_counts, started_admin
 from cdp_stream.kafka.commit.guarantee import why_no_transactions
-from cdp_stream.kafka.moved_input import forward, starts_after
-from cdp_stream.kafka.moved_rows import MovedRows
-from cdp_stream.kafka.standstill import (
+from cdp_stream.kafka.repartition.moved_input import forward, starts_after
+from cdp_stream.kafka.repartition.moved_rows import MovedRows
+from cdp_stream.kafka.repartition.preconditions import (
     check_input_is_read,
     check_nobody_works,
     check_outputs_are_sent,
 )
-from cdp_stream.kafka.stopped_system import WAIT_S, Rows, StoppedSystem
+from cdp_stream.kafka.repartition.stopped_system import WAIT_S, Rows, StoppedSystem
 from cdp_stream.kafka.topics.catalog import TOPICS
-from cdp_stream.kafka.topics.ensure import partition_counts, started_admin
 from cdp_stream.partition.relocation import (
     BEGIN,
     COPY,

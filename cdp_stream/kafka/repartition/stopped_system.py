@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from cdp_stream.errors import counted
+from cdp_stream.kafka.clients.admin import partition_counts
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.catalog import TOPICS
-from cdp_stream.kafka.topics.ensure import partition_counts
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
@@ -205,7 +205,7 @@ class StoppedSystem:
 
     @asynccontextmanager
     async def as_group(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """A running consumer that knows the group's positions, and is no member of it."""
+        """A running consumer that knows the group's positions, and is not a member of it."""
         consumer = AIOKafkaConsumer(**self.client, group_id=self.group, enable_auto_commit=False)
         async with consumer:
             yield consumer

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from cdp_stream.kafka.contact import BrokerContact
+from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 
 
 def app(*, ready=True, holds_lease=True):
-    return SimpleNamespace(hosting=SimpleNamespace(ready=ready), holds_lease=holds_lease)
+    return SimpleNamespace(assignment=SimpleNamespace(ready=ready), holds_lease=holds_lease)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_it_is_told_once_that_it_is_lost_and_once_that_it_is_back(told):
         now[0] += 10
     assert (contact.is_lost, told()) == (True, [("broker_lost", None)])
     # On its return the group gives out partitions anew, which takes a moment.
-    apps[1].hosting.ready = False
+    apps[1].assignment.ready = False
     contact.look()
     assert contact.is_lost
     apps[1].holds_lease = True
@@ -61,7 +61,7 @@ async def test_a_process_that_was_stopped_has_not_lost_its_broker(told, monkeypa
             raise asyncio.CancelledError
         now[0] += 60 if len(looks) == 1 else 1
 
-    monkeypatch.setattr("cdp_stream.kafka.contact.asyncio.sleep", sleep)
+    monkeypatch.setattr("cdp_stream.kafka.runtime.broker_contact.asyncio.sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
         await contact.watch()
     assert looks == [False, False, True]

@@ -5,8 +5,8 @@ or to be sent.
 from collections.abc import Mapping
 
 from cdp_stream.errors import BrokerError, counted
-from cdp_stream.kafka.moved_input import positions
-from cdp_stream.kafka.stopped_system import Rows, StoppedSystem
+from cdp_stream.kafka.repartition.moved_input import positions
+from cdp_stream.kafka.repartition.stopped_system import Rows, StoppedSystem
 from cdp_stream.partition.relocation import connected_outputs
 
 __all__ = ["check_input_is_read", "check_nobody_works", "check_outputs_are_sent", "unsent_from"]

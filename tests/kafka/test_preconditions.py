@@ -1,6 +1,6 @@
 """Where what an output has yet to be sent begins."""
 
-from cdp_stream.kafka.standstill import unsent_from
+from cdp_stream.kafka.repartition.preconditions import unsent_from
 
 
 def test_of_a_connected_output_all_that_no_position_is_behind_waits():
