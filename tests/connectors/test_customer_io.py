@@ -68,7 +68,7 @@ def test_requests_stay_small_however_long_attributes_are():
     huge = change(ADD, identities={"customer_id": PEOPLE[0]}, attributes={"x": "y" * 500_000})
     outcome, _ = CASE.delivered(huge, *changes[1:3], partner=partner)
     assert list(outcome.rejected) == [0]
-    assert "take more than 500000 bytes" in outcome.rejected[0]
+    assert "need more than 500000 bytes" in outcome.rejected[0]
 
 
 def test_nothing_is_sent_when_an_audience_is_deleted():
