@@ -41,7 +41,7 @@ def test_people_may_be_known_by_email_and_the_attribute_be_named():
 
 
 def test_by_email_nobody_could_be_taken_out_of_a_segment():
-    with pytest.raises(Fault, match="by `id` alone") as fault:
+    with pytest.raises(Fault, match="only by `id`") as fault:
         SEGMENT.delivered(BOB, partner=Partner(SITE, KEY, [], 7), settings={"identify_by": "email"})
     assert fault.value.scope == "connection"
 
