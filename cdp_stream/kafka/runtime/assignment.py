@@ -107,7 +107,7 @@ class Assignment:
             await task.committer.drain()
 
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
-        """Have a task for exactly these partitions, restored, with the consumer at their next records.
+        """Have a restored task for just these partitions, and the consumer at their next records.
 
         The task of a partition that stays goes on as it was. Where this worker missed a generation
         the partition may have had another owner in between, and is restored.
