@@ -124,7 +124,7 @@ class Intake:
             return False
         here_s = partition.undefined_for_s(record.offset)
         waited_s = max(here_s, (wall_ms() - record.timestamp) / 1000)
-        return not error.has_looked or waited_s < _DEFINITIONS_S
+        return not error.has_read_earlier or waited_s < _DEFINITIONS_S
 
     def _take_deletion(self, partition: AssignedPartition, item: InFlight) -> None:
         change, connector = item.change, self._context.connector
@@ -154,4 +154,4 @@ class Intake:
         """Reject a record; it counts as confirmed once that is written."""
         await self._pipeline.reject([(number, record, why)])
         self._context.metrics.unreadable()
-        self._assignment.confirm_offset(number, record.offset, "")
+        self._assignment.confirm_offsets([(number, record.offset, "")])
