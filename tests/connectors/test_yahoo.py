@@ -94,7 +94,7 @@ CASE = Case(
                 change(ADD, identities={"email": "ann@example.com"}),
                 change(ADD, mpid="102", identities={"android_advertising_id": GAID}),
             ],
-            words="will not take it",
+            words="rejects it",
         ),
         Answered(
             "all, asked again apart",
@@ -167,6 +167,6 @@ def test_a_segment_that_is_not_in_the_taxonomy_is_a_fault_and_loses_nothing():
         change(ADD, mpid=str(n), identities={"email": f"a{n}@b.example"}, settings=settings)
         for n in range(200)
     ]
-    with pytest.raises(Fault, match="refuses whatever it is sent") as raised:
+    with pytest.raises(Fault, match="refuses every request") as raised:
         converse(CASE.exchange(), changes, CASE.partner().answer)
     assert raised.value.scope == "connection"
