@@ -139,7 +139,7 @@ class Assignment:
         self._context.metrics.recovered(records, seconds)
         log("partitions_assigned", kept=sorted(kept), restored=new, changelog_records=records,
             seconds=round(seconds, 3))  # fmt: skip
-        await self._app.consumer.fetch_at_most(
+        self._app.consumer.fetch_at_most(
             self._context.waiting.share() // FETCHES_WAITING, len(self._tasks)
         )
         await self._seek()

@@ -264,9 +264,7 @@ class Assignment:
             saved = context.state.kept(context.output, number)
             progress = Progress(position, saved, self.stopped_connections)
             self.partitions[number] = AssignedPartition(number, progress, saved, context.waiting)
-        await self.consumer.fetch_at_most(
-            context.waiting.share() // FETCHES_WAITING, len(positions)
-        )
+        self.consumer.fetch_at_most(context.waiting.share() // FETCHES_WAITING, len(positions))
         await self._seek(self.partitions.values())
 
     async def waiting(self) -> tuple[int, int | None] | None:
