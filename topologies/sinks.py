@@ -1,4 +1,4 @@
-"""The sinks topology: from what an output must be told to its partner.
+"""The sinks topology: from the changes of an output to its partner.
 
 ::
 

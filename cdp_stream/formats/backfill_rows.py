@@ -55,7 +55,7 @@ class BackfillState(msgspec.Struct, frozen=True, array_like=True):
             earlier epochs are handed what it read; 0 before.
         events: how many events were read, for people.
         sources: what it reads, in order, where that is more than the partition's own log; `start`
-            and `position` are offsets in them laid end to end. Empty: those of its own log.
+            and `position` are offsets in them joined end to end. Empty: those of its own log.
     """
 
     slots: tuple[str, ...]

@@ -17,7 +17,7 @@ import orjson
 from cdp_stream.core.engine.migration import Wired
 from cdp_stream.core.model.change import Cause, Change
 from cdp_stream.core.model.connection import Connection
-from cdp_stream.core.outputs.messages import AUDIENCE_DELETE, Told
+from cdp_stream.core.outputs.messages import AUDIENCE_DELETE, OutputMessage
 from cdp_stream.core.plan.plan import InForce
 from cdp_stream.formats.membership import members_of_change
 
@@ -33,7 +33,7 @@ class OutputEncoder:
         self._account_id = account_id
         self._settings: dict[str, tuple[Mapping[str, Any], orjson.Fragment]] = {}
 
-    def encode(self, told: Told) -> bytes:
+    def encode(self, told: OutputMessage) -> bytes:
         """The JSON of one message."""
         message = members_of_change(told.change, self._account_id)
         message["message_id"] = told.message_id

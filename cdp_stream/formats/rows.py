@@ -120,7 +120,8 @@ def _encode_cold(row: Row) -> bytes:
     facts = [(space.attributes, space.facts) for space in row.spaces.values()]
     sent = {at: numbers for at, numbers in row.sent.items() if at >= row.clock}
     known = (
-        row.identities, facts, row.members, row.variants, row.opt_out, row.told_at, row.told, sent,
+        row.identities, facts, row.members, row.variants, row.opt_out, row.emitted_at, row.emitted,
+        sent,
     )  # fmt: skip
     return _encode(known)
 
@@ -154,8 +155,8 @@ def decode_row(mpid: int, value: bytes) -> Row:
             row.members,
             row.variants,
             row.opt_out,
-            row.told_at,
-            row.told,
+            row.emitted_at,
+            row.emitted,
             row.sent,
         ) = known
     except msgspec.DecodeError as error:

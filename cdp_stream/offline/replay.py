@@ -21,7 +21,7 @@ from cdp_stream.formats.rejects import Reject, too_large_for_profile
 from cdp_stream.offline.spill import Sorted, SpillingSorter
 
 OnReject = Callable[[int, Reject], None]
-"""Told of every reject: the line's number from 1, and the reject."""
+"""Called for every reject: the line's number from 1, and the reject."""
 
 
 class Replay:

@@ -1,8 +1,8 @@
 """The definitions that one partition evaluates by, and the rows that are still of earlier ones.
 
-Each switch of definitions begins an epoch, and each row says of which epoch it is. What leads from
-an earlier epoch to the newest is in the partition's row `~definitions`: no older definitions are
-needed, and a crash between a switch and the migration of the last row changes nothing.
+Each switch of definitions begins an epoch, and each row has the number of its epoch. The row
+`~definitions` of the partition has what leads from an earlier epoch to the newest. So no older
+definitions are needed, and a crash between a switch and the last migration changes nothing.
 
 Source: docs/changing-definitions.md.
 """
@@ -37,7 +37,7 @@ class ActiveDefinitions:
         known: finds the definitions of a partition that has one.
 
     Attributes:
-        record: what the row `~definitions` says; None before the first switch.
+        record: the row `~definitions`; None before the first switch.
         is_available: whether the definitions in force were found; if not, nothing can be evaluated.
         definitions: those in force.
         engine: evaluates by them, as far as their history is in.
@@ -52,7 +52,7 @@ class ActiveDefinitions:
         self.restore(None)
 
     def restore(self, record: PartitionDefinitions | None) -> None:
-        """Go on from what the row `~definitions` says; None: there is none."""
+        """Go on from the row `~definitions`; None: there is none."""
         found = self._first if record is None else self._known(record.version)
         if record is None or found is None:
             self.enter(self._first, self._first.plan, record, {})
@@ -79,7 +79,7 @@ class ActiveDefinitions:
         Args:
             definitions: may be those in force already, when more of them can be evaluated.
             plan: as much of them as can be evaluated.
-            record: what the row `~definitions` will say.
+            record: the row `~definitions` as it will be.
             transitions: leads to the plan, by the epoch of a row.
         """
         self.record = record

@@ -1,8 +1,8 @@
 """How many members each audience has in one partition.
 
 After a restore the sizes are not known, and counting them then would make every recovery longer. So
-rows are counted later, a few at a time; a row that changes before its turn is simply counted as it
-is then. Until the last row has had its turn there is no answer.
+rows are counted later, a few at a time; a row that changes before it is counted is counted as it is
+then. The sizes are known once the last row is counted.
 
 A row counts as a member of the audiences for which that was announced. So definitions may change in
 between: the changes that they make move the sizes as any other.
@@ -55,7 +55,7 @@ class AudienceSizes:
             del self._sizes[audience]
 
     def change(self, changes: Iterable[Change]) -> None:
-        """Take changes in; those of rows that have yet to be counted are counted with them."""
+        """Count changes; those of rows that have yet to be counted are counted with the rows."""
         sizes = self._sizes
         for change in changes:
             if not self._mpids or not self._waits(change.mpid):

@@ -6,10 +6,10 @@ of live traffic, so duplicates, late events and ends come out as they would have
 membership, emits nothing and rejects nothing: all of that was done when the record was live.
 
 Rows are written a few at a time while reading goes on, and `~backfill` after the last of them, with
-the position as the writing began. A row says up to which record it is: after a crash the records
+the position as the writing began. A row has the offset of its last record: after a crash records
 behind that position are read again, and a row passes over those that it has already.
 
-Offsets are those of its sources laid end to end (sources.py). Time begins anew with each of them,
+Offsets are those of its sources joined end to end (sources.py). Time begins anew with each of them,
 as it was there: a later one may begin before another's end.
 
 When the live position is reached, `take` merges each profile's slots into its live row.
@@ -43,13 +43,13 @@ from cdp_stream.partition.effects import Effects, Headers, Record
 from cdp_stream.partition.memory_budget import MemoryBudget, RowCache
 from cdp_stream.partition.placement import Placed, everywhere
 from cdp_stream.partition.record_loop import RecordLoop, RecordRows, Touched
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 
 __all__ = ["Backfill", "can_go_on"]
 
 _EVENTS_BETWEEN_SAVES: Final = 1_000_000
 """So much reading is lost by a crash, at most."""
-_OWN_LOG: Final = Laid((Source(0, 0),))
+_OWN_LOG: Final = JoinedLog((Source(0, 0),))
 """Where nothing was moved; of whichever partition."""
 
 
@@ -60,7 +60,7 @@ class Backfill:
         slots: whose history it is.
         lookback_ms: no older event can count; None is unlimited.
         state: how far it is; None until it has begun.
-        laid: what it reads, in order; known once it has begun.
+        history: what it reads, in order; known once it has begun.
         is_here: whether a profile is placed in the partition.
         decoded: rows in memory; one that is newer than what is written of it always is.
     """
@@ -74,17 +74,17 @@ class Backfill:
         account: Account,
         slots: Collection[str],
         budget: MemoryBudget | None = None,
-        history: HistoryPlan | None = None,
+        plan: HistoryPlan | None = None,
         is_placed: Placed = everywhere,
     ) -> None:
-        history = history or build_history_plan(account, slots)
+        plan = plan or build_history_plan(account, slots)
         self.slots = frozenset(slots)
-        self.lookback_ms = history.lookback_ms
+        self.lookback_ms = plan.lookback_ms
         self.state: BackfillState | None = None
-        self.laid = _OWN_LOG
+        self.history = _OWN_LOG
         self._scope = scope_of(account)
-        self._engine = Engine(history.plan)
-        self._decoder = BatchDecoder(history.plan.inputs)
+        self._engine = Engine(plan.plan)
+        self._decoder = BatchDecoder(plan.plan.inputs)
         self._budget = budget if budget is not None else MemoryBudget()
         self._budget.join(self)
         self._store: Mapping[bytes, bytes] = {}
@@ -110,13 +110,13 @@ class Backfill:
         self._store = store
         self._stored = stored
         self.state = state
-        self.laid = Laid(state.sources) if state is not None and state.sources else _OWN_LOG
+        self.history = JoinedLog(state.sources) if state is not None and state.sources else _OWN_LOG
 
     def moves(self) -> tuple[Move, ...]:
-        """How the partition's profiles came to be here.
+        """The moves of profiles to this partition.
 
         Raises:
-            OutsideError: the row that says so is damaged, or another release's.
+            OutsideError: the row `~moved` is damaged, or another release's.
         """
         return decode_moves(self._store.get(MOVED_KEY))
 
@@ -128,15 +128,15 @@ class Backfill:
     def begin(
         self, start: int, *, log_is_shorter: bool, sources: tuple[Source, ...] = ()
     ) -> Effects:
-        """Begin at an offset; the effects are the state that says so.
+        """Begin at an offset; the effects are its first state.
 
         Args:
-            start: in the sources laid end to end.
-            log_is_shorter: whether something of what would count is gone.
+            start: in the sources joined end to end.
+            log_is_shorter: whether records that would count are gone.
             sources: what is read, where profiles were moved; without, the partition's own log.
         """
         slots = tuple(sorted(self.slots))
-        self.laid = Laid(sources) if sources else _OWN_LOG
+        self.history = JoinedLog(sources) if sources else _OWN_LOG
         time = sources[0].time if sources else -1
         self.state = BackfillState(
             slots, self._scope, start, start - 1, time, log_is_shorter, sources=sources
@@ -168,7 +168,7 @@ class Backfill:
             records: with the offsets of their own partition.
             through: the position afterwards; greater than the last record's offset where no record
                 lies between.
-            shift: what makes their offsets those of the sources laid end to end.
+            shift: what makes their offsets those of the sources joined end to end.
             is_here: whether a profile is this partition's; records of others only move time. None:
                 the log is the partition's own, and all are but the misplaced ones, which were
                 rejected when they were live.
@@ -181,34 +181,34 @@ class Backfill:
         assert state is not None
         time = state.time
         if records:
-            time = self.laid.time_before(records[0].offset + shift, state.position, time)
+            time = self.history.time_before(records[0].offset + shift, state.position, time)
         rows: RecordRows = self if is_here is None else _ForeignRows(self, is_here)
         loop = RecordLoop(rows, self._engine, self._decode, None, latest)
         time, read = loop.run(records, time, state.position, shift)
         self._note(loop.touched)
         events = loop.effects.events + loop.passed_over
         self._unsaved_events += events
-        time = self.laid.time_before(through + 1, read, time)
+        time = self.history.time_before(through + 1, read, time)
         self.state = replace(state, position=through, time=time, events=state.events + events)
         return events
 
     def _decode(
         self, value: bytes | None, key: bytes | None, headers: Headers, recorded_at: int
     ) -> Decoded:
-        """A batch without what it says of the profile itself: that is in the live row."""
+        """A batch without its profile part, which is in the live row."""
         batch, _ = self._decoder.decode(value, key, headers, recorded_at)
         if batch is not None:
             batch.profile = None
         return batch, ()
 
     def _note(self, touched: Touched) -> None:
-        """These rows changed; of the others the oldest may have to go."""
+        """Remember that these rows changed; evict the oldest of the others."""
         for mpid, row in touched.items():
             # A life that ended before live time leaves nothing to be written.
             if mpid not in self._new or (row is not None and row.clock != NEVER):
                 self._unsaved[mpid] = None
         self.decoded.count(touched.values())
-        for mpid in self.decoded.let_go(self._budget.share(), keep=self._unsaved):
+        for mpid in self.decoded.evict(self._budget.share(), keep=self._unsaved):
             self._new.discard(mpid)
 
     # Its rows, for the loop
@@ -301,7 +301,7 @@ class Backfill:
         """The live position is reached: from here on rows are merged into those of live traffic
         that are of an earlier epoch.
 
-        The effects, all that is not written yet, belong into the write that begins the epoch.
+        The effects are all that is not written yet; they belong in the write that begins the epoch.
         """
         assert self.state is not None
         self._saving = None
@@ -322,7 +322,7 @@ class Backfill:
     # Merging
 
     def take(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
-        """The state of a profile's slots at an instant, by slot; its row goes (`merged`).
+        """The state of a profile's slots at an instant, by slot; its row is removed (`merged`).
 
         Args:
             epoch: of the profile's live row. One that began since has its history already.

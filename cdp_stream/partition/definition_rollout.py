@@ -48,7 +48,6 @@ from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.backfill_store import BackfillStore
 from cdp_stream.partition.definition_switch import (
     DefinitionSwitch,
-    SwitchKey,
     first_record,
     without_ended,
 )
@@ -58,7 +57,7 @@ from cdp_stream.partition.encoding import EffectsEncoder
 from cdp_stream.partition.migration_queue import MigrationQueue
 from cdp_stream.partition.profiles import Profiles
 
-__all__ = ["TRANSITIONS", "DefinitionRollout", "State", "Verb"]
+__all__ = ["TRANSITIONS", "DefinitionRollout", "State"]
 
 
 class State(Enum):
@@ -73,48 +72,24 @@ class State(Enum):
     DONE = "done"
 
 
-class Verb(Enum):
-    """What a caller may ask for; each is a method of :class:`DefinitionRollout`."""
-
-    RECALL = "recall"
-    SWITCH = "switch"
-    MIGRATE = "migrate"
-    COMPLETE_BACKFILL = "complete_backfill"
+def _row(**verbs: str) -> Mapping[str, frozenset[State]]:
+    return {verb: frozenset(State[name] for name in to.split()) for verb, to in verbs.items()}
 
 
-_S: Final = State
-_ANY: Final = frozenset({_S.MIGRATING, _S.BACKFILLING, _S.MERGING, _S.CLEARING, _S.DONE})
-TRANSITIONS: Final[Mapping[State, Mapping[Verb, frozenset[State]]]] = {
-    _S.NEW: {
-        Verb.SWITCH: frozenset({_S.DONE}),
-        Verb.MIGRATE: frozenset({_S.NEW}),
-    },
-    _S.UNAVAILABLE: {
-        Verb.RECALL: _ANY | {_S.UNAVAILABLE},
-        Verb.SWITCH: _ANY,
-    },
-    _S.MIGRATING: {
-        Verb.SWITCH: _ANY - {_S.MERGING},
-        Verb.MIGRATE: _ANY - {_S.MERGING},
-    },
-    _S.BACKFILLING: {
-        Verb.SWITCH: _ANY - {_S.MERGING},
-        Verb.MIGRATE: frozenset({_S.BACKFILLING}),
-        Verb.COMPLETE_BACKFILL: frozenset({_S.MERGING, _S.CLEARING}),
-    },
-    _S.MERGING: {
-        Verb.SWITCH: frozenset({_S.MERGING, _S.CLEARING}),
-        Verb.MIGRATE: frozenset({_S.MERGING, _S.CLEARING}),
-    },
-    _S.CLEARING: {
-        Verb.SWITCH: _ANY,
-        Verb.MIGRATE: frozenset({_S.CLEARING, _S.BACKFILLING, _S.DONE}),
-    },
-    _S.DONE: {
-        Verb.SWITCH: frozenset({_S.MIGRATING, _S.BACKFILLING, _S.DONE}),
-        Verb.MIGRATE: frozenset({_S.DONE}),
-    },
+_ANY: Final = "MIGRATING BACKFILLING MERGING CLEARING DONE"
+_NOT_MERGING: Final = "MIGRATING BACKFILLING CLEARING DONE"
+TRANSITIONS: Final = {
+    State.NEW: _row(switch="DONE", migrate="NEW"),
+    State.UNAVAILABLE: _row(recall=_ANY + " UNAVAILABLE", switch=_ANY),
+    State.MIGRATING: _row(switch=_NOT_MERGING, migrate=_NOT_MERGING),
+    State.BACKFILLING: _row(
+        switch=_NOT_MERGING, migrate="BACKFILLING", complete_backfill="MERGING CLEARING"
+    ),
+    State.MERGING: _row(switch="MERGING CLEARING", migrate="MERGING CLEARING"),
+    State.CLEARING: _row(switch=_ANY, migrate="CLEARING BACKFILLING DONE"),
+    State.DONE: _row(switch="MIGRATING BACKFILLING DONE", migrate="DONE"),
 }
+"""The states that a verb may lead to, by state and verb; a verb that is missing is not legal."""
 
 
 class DefinitionRollout:
@@ -124,7 +99,7 @@ class DefinitionRollout:
         active: what is in force.
         backfills: the rows of backfills.
         profiles: the rows of profiles.
-        sizes: counts the members of audiences.
+        sizes: the sizes of audiences.
         encoder: writes messages.
     """
 
@@ -145,10 +120,10 @@ class DefinitionRollout:
         self._prepared: DefinitionSwitch | None = None
 
     def restore(self, record: PartitionDefinitions | None, mpids: Collection[int]) -> None:
-        """Go on from what the partition's rows say.
+        """Go on from the partition's rows.
 
         Args:
-            record: what `~definitions` says; None where there is none.
+            record: the row `~definitions`; None where there is none.
             mpids: whose rows there are.
         """
         self._active.restore(record)
@@ -242,7 +217,7 @@ class DefinitionRollout:
 
     def recall(self) -> bool:
         """Ask again for the definitions in force; whether they can be had now."""
-        self._require(Verb.RECALL)
+        self._require("recall")
         active = self._active
         active.restore(active.record)
         if not active.is_available:
@@ -269,7 +244,7 @@ class DefinitionRollout:
             complete: slots whose history is in now, beside those that were kept up.
             skipped: what the versions defined that were applied in between, in order.
         """
-        self._require(Verb.SWITCH)
+        self._require("switch")
         active, effects, time = self._active, Effects(), self._profiles.time
         before = active.record
         if before is None:
@@ -302,7 +277,7 @@ class DefinitionRollout:
         """The backfill has read up to the live position: put the definitions in force as far as
         what was read lets them. As for `switch`, all is delivered and nothing is due.
         """
-        self._require(Verb.COMPLETE_BACKFILL)
+        self._require("complete_backfill")
         backfill = self._backfills.current
         assert backfill is not None
         rows = backfill.complete(self._active.epoch + 1).rows
@@ -314,7 +289,7 @@ class DefinitionRollout:
         """Migrate the rows among the next `limit` that are of earlier definitions; fewer once they
         and their messages take `SLICE_BYTES`. Then remove what is left of a backfill.
         """
-        self._require(Verb.MIGRATE)
+        self._require("migrate")
         effects = Effects()
         active, backfills = self._active, self._backfills
         self._migrate_rows(limit, effects)
@@ -335,17 +310,17 @@ class DefinitionRollout:
 
     # Steps of them
 
-    def _require(self, verb: Verb) -> None:
+    def _require(self, verb: str) -> None:
         """Refuse a verb that makes no sense in the state: a mistake of the caller."""
         if verb not in TRANSITIONS[self.state]:
-            raise RuntimeError(f"{verb.value} is not legal while {self.state.value}")
+            raise RuntimeError(f"{verb} is not legal while {self.state.value}")
 
     def _found(
         self, before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
     ) -> DefinitionSwitch | None:
         """What was prepared for this very switch."""
-        prepared, wanted = self._prepared, SwitchKey.of(before, definitions, complete)
-        return prepared if prepared is not None and prepared.key == wanted else None
+        prepared, key = self._prepared, DefinitionSwitch.key_of(before, definitions, complete)
+        return prepared if prepared is not None and prepared.key == key else None
 
     def _work_out(
         self, before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
@@ -358,7 +333,7 @@ class DefinitionRollout:
         size = counted = 0
         active, profiles = self._active, self._profiles
         decoded, store = profiles.decoded, profiles.store
-        profiles.let_go_outdated()
+        profiles.evict_outdated()
         waiting = self._queue.take(limit)[::-1]
         while waiting and size < SLICE_BYTES:
             mpid = waiting.pop()
@@ -371,7 +346,7 @@ class DefinitionRollout:
             due = row.due
             active.migrate(row, changes, self._backfills)
             encoded = encode_row(row)
-            made = len(changes) + len(changes.told)
+            made = len(changes) + len(changes.messages)
             size, counted = size + (1 + made - counted) * len(encoded), made
             # At the end every row counts as of the newest epoch: one that did not change stays.
             if not is_same_but_epoch(encoded, value):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from cdp_stream.core.engine.migration import (
     Catalog,
@@ -21,31 +20,9 @@ from cdp_stream.core.plan.plan import Plan
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.partition.definitions import Definitions, stage_of
 
-__all__ = ["DefinitionSwitch", "SwitchKey", "first_record", "without_ended"]
+__all__ = ["DefinitionSwitch", "first_record", "without_ended"]
 
-
-class SwitchKey(NamedTuple):
-    """Tells one switch from another.
-
-    Attributes:
-        version: of the definitions that take effect.
-        complete: slots whose history is in by then, beside those that were kept up.
-        epoch: the epoch that the switch ends.
-        connections: those active before that have not ended.
-    """
-
-    version: str
-    complete: frozenset[str]
-    epoch: int
-    connections: frozenset[str]
-
-    @classmethod
-    def of(
-        cls, before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
-    ) -> SwitchKey:
-        """The key of a switch from one to the other."""
-        connections = frozenset(before.catalog.connections)
-        return cls(definitions.version, complete, before.epoch, connections)
+SwitchKey = tuple[str, frozenset[str], int, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +30,8 @@ class DefinitionSwitch:
     """A switch, worked out.
 
     Attributes:
+        key: tells it from other switches (`key_of`).
+        version: of the definitions that take effect.
         time: that of the definitions, epoch ms; 0 for files.
         plan: what will be in force.
         catalog: its catalog.
@@ -61,17 +40,32 @@ class DefinitionSwitch:
     """
 
     key: SwitchKey
+    version: str
     time: int
     plan: Plan
     catalog: Catalog
     transitions: Mapping[int, Transition]
     is_felt: bool
 
+    @staticmethod
+    def key_of(
+        before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
+    ) -> SwitchKey:
+        """What a switch depends on.
+
+        Args:
+            before: what is in force, without the connections that end.
+            definitions: those that take effect.
+            complete: slots whose history is in by then, beside those that were kept up.
+        """
+        connections = frozenset(before.catalog.connections)
+        return definitions.version, complete, before.epoch, connections
+
     @classmethod
     def work_out(
         cls, before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
     ) -> DefinitionSwitch:
-        """Work it out; a function of its arguments alone."""
+        """Work it out, for a switch of this key; a function of its arguments alone."""
         stage = stage_of(definitions, before.catalog, before.catalog.slots | complete)
         catalog = definitions.catalog_at(stage)
         is_felt = transition(before.catalog, definitions.plan_at(stage), catalog).is_felt
@@ -85,8 +79,8 @@ class DefinitionSwitch:
             epoch: transition(narrowed(earlier, catalog), plan, now)
             for epoch, earlier in {**before.past, before.epoch: before.catalog}.items()
         }
-        key = SwitchKey.of(before, definitions, complete)
-        return cls(key, definitions.time, plan, catalog, transitions, is_felt)
+        key, version = cls.key_of(before, definitions, complete), definitions.version
+        return cls(key, version, definitions.time, plan, catalog, transitions, is_felt)
 
     def begin(
         self, before: PartitionDefinitions, at: int
@@ -107,7 +101,7 @@ class DefinitionSwitch:
                 for earlier in (*before.past, before.epoch)
             }
         past = {earlier: one.before for earlier, one in transitions.items()}
-        record = PartitionDefinitions(self.key.version, time, at, epoch, swept, self.catalog, past)
+        record = PartitionDefinitions(self.version, time, at, epoch, swept, self.catalog, past)
         return record, transitions
 
 

@@ -63,16 +63,16 @@ class Effects:
             tombstone.
         outputs: ``(output id, mpid, JSON)`` for the topics of outputs, in order.
         rejected: ``(key, value, headers)`` of input that could not be used, as it came.
-        rows: Changelog rows; ``None`` is a tombstone. The meta row comes last, so that whoever has
-            read it has read the whole write.
+        rows: Changelog rows; ``None`` is a tombstone. The meta row comes last, so that a
+            reader that has read it has read the whole write.
         events: How many events were in the batches applied.
         late_batches: How many batches were passed over, as the profiles that they would have begun
             had ended by live time.
         future_records: How many records moved no time, as they are too far ahead of the clock.
         implausible: How many times of events lie before the year 2000, by input.
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
-        unidentified: How many messages per output id were for nobody, the profile having none of
-            the identities that the connector accepts; for the metrics.
+        unidentified: How many messages per output id were not sent, as the profile has none of the
+            identities that the connector accepts; for the metrics.
         oversized: How many messages per output id were too large for Kafka with their shared
             attributes: they are sent without them, attribute updates not at all; for the metrics.
         started: Ids of the connections that a switch of definitions made active.

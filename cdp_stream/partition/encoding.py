@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cdp_stream.core.engine.migration import Catalog, Wired
 from cdp_stream.core.model.change import ADD
-from cdp_stream.core.outputs.messages import ATTRIBUTE_UPDATE, Emission, Told
+from cdp_stream.core.outputs.messages import ATTRIBUTE_UPDATE, Emission, OutputMessage
 from cdp_stream.core.plan.plan import InForce
 from cdp_stream.formats.definitions_row import PartitionDefinitions
 from cdp_stream.formats.limits import MESSAGE_BYTES
@@ -44,7 +44,7 @@ class EffectsEncoder:
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
-        for told in changes.told:
+        for told in changes.messages:
             output, encoded = told.connection.output, self._active.encoder.encode(told)
             if len(encoded) <= MESSAGE_BYTES:
                 effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
@@ -52,7 +52,7 @@ class EffectsEncoder:
                 self._without_attributes(told, effects)
         effects.unidentified = changes.unidentified
 
-    def _without_attributes(self, told: Told, effects: Effects) -> None:
+    def _without_attributes(self, told: OutputMessage, effects: Effects) -> None:
         """Send a message that is too large without the attributes that it shares.
 
         An attribute update is not sent then, nor a message whose settings alone are too large.

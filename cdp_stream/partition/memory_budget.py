@@ -12,7 +12,7 @@ from cdp_stream.core.model.row import Row, memory_of
 __all__ = ["MemoryBudget", "RowCache"]
 
 _MIB: Final = 1024 * 1024
-_LET_GO_AT_ONCE: Final = 1_000
+_EVICTED_AT_ONCE: Final = 1_000
 """Rows: about 2 ms."""
 
 
@@ -30,12 +30,12 @@ class MemoryBudget:
 
     Attributes:
         size: how many bytes.
-        taken: how many are in use, by the calls of `take` and `give_back`.
+        used: how many are in use, by the calls of `reserve` and `release`.
     """
 
     def __init__(self, size: int = 448 * _MIB) -> None:
         self.size = size
-        self.taken = 0
+        self.used = 0
         self._holders: WeakSet[Holder] = WeakSet()
 
     def join(self, holder: Holder) -> None:
@@ -48,16 +48,16 @@ class MemoryBudget:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more may be taken; what was taken last may have passed the size."""
-        return self.taken >= self.size
+        """Whether nothing more may be reserved; the last reservation may have passed the size."""
+        return self.used >= self.size
 
-    def take(self, size: int) -> None:
-        """Count bytes that are in use from now on."""
-        self.taken += size
+    def reserve(self, size: int) -> None:
+        """Count bytes as in use."""
+        self.used += size
 
-    def give_back(self, size: int) -> None:
-        """Count them no more."""
-        self.taken -= size
+    def release(self, size: int) -> None:
+        """Count them as free."""
+        self.used -= size
 
 
 class RowCache(dict[int, Row]):
@@ -82,22 +82,22 @@ class RowCache(dict[int, Row]):
         for row in rows:
             if row is not None and abs(row.weight - row.sized) > row.sized >> 2:
                 size = memory_of(row)
-                self.used += size - row.held
-                row.held, row.sized = size, row.weight
+                self.used += size - row.counted_bytes
+                row.counted_bytes, row.sized = size, row.weight
 
     def forget(self, mpid: int) -> None:
-        """Let a row go."""
-        self.used -= self.pop(mpid).held
+        """Remove a row."""
+        self.used -= self.pop(mpid).counted_bytes
 
-    def let_go(self, most: int, keep: Collection[int] = ()) -> list[int]:
-        """Let the oldest rows go if all together take more than so many bytes, until they take a
+    def evict(self, most: int, keep: Collection[int] = ()) -> list[int]:
+        """Remove the oldest rows if all together take more than so many bytes, until they take a
         sixteenth less.
 
         Args:
             keep: profiles whose rows stay.
 
         Returns:
-            Whose rows went.
+            Whose rows were removed.
         """
         if self.used <= most:
             return []
@@ -107,12 +107,12 @@ class RowCache(dict[int, Row]):
                 break
             if mpid not in keep:
                 gone.append(mpid)
-                least -= row.held
+                least -= row.counted_bytes
         for mpid in gone:
             self.forget(mpid)
         return gone
 
-    def let_some_go(self) -> None:
-        """Let some rows go, whatever they take."""
-        for mpid in list(islice(self, _LET_GO_AT_ONCE)):
+    def evict_some(self) -> None:
+        """Remove some rows, whatever they take."""
+        for mpid in list(islice(self, _EVICTED_AT_ONCE)):
             self.forget(mpid)

@@ -1,6 +1,6 @@
 """Where Kafka's default partitioner puts a profile, by its id and the number of partitions.
 
-A profile whose records lie elsewhere too is split: neither partition knows all of it.
+A profile that has records in two partitions is split: neither partition has all of it.
 
 Source: docs/events.md, record.
 """
@@ -17,7 +17,7 @@ from cdp_stream.formats.rejects import Reason, Reject
 __all__ = ["Placed", "Placement", "everywhere", "hash_of", "placed_in", "wrong_partition"]
 
 Placed = Callable[[int], bool]
-"""Whether a profile is placed in the partition that asks."""
+"""Whether a profile is placed in one partition."""
 
 _KEPT = 100_000
 """Some 10 MB. A hash takes longer than the decoding of a small record."""
@@ -29,7 +29,7 @@ _WORDS: Final = tuple(Struct(f"<{words}I").unpack_from for words in range(6))
 
 
 def hash_of(key: bytes) -> int:
-    """What decides on the partition of a key: this, modulo the number of partitions.
+    """The hash of a key; its partition is this, modulo the number of partitions.
 
     It is the murmur2 of Kafka's own clients, without the sign.
     """
@@ -46,7 +46,7 @@ def hash_of(key: bytes) -> int:
 
 
 def everywhere(mpid: int) -> bool:
-    """Where it is not known how many partitions there are, nobody is out of place."""
+    """Every profile is: how many partitions there are is not known."""
     return True
 
 
@@ -70,15 +70,15 @@ def wrong_partition(mpid: int, partition: int, partitions: int, value: bytes | N
 
 
 class Placement:
-    """Knows the hashes of profiles that were asked for lately."""
+    """Remembers the hashes of recent profiles."""
 
     def __init__(self) -> None:
         self._known: dict[int, int] = {}
 
     def here(self, source: Source, own: Source) -> Placed | None:
         """Whether a record of a source counts in the partition that reads it: whether its profile
-        was placed there then, and is placed here now. None: it is the partition's own log, of whose
-        records it knows itself.
+        was placed there then, and is placed here now. None: it is the partition's own log, in
+        which every record counts that is not misplaced.
 
         Args:
             source: what is read.

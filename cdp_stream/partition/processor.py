@@ -1,9 +1,9 @@
 """Everything that one partition of `cdp.events` decides, with no Kafka: records and passing time
 in, effects out.
 
-Rows are bytes in the partition's store; those that were touched lately are kept decoded
-(profiles.py). The effects of a call are a function of the rows and of the call: whoever delivers
-them in order, and starts again from the delivered rows, loses and doubles nothing.
+Rows are bytes in the partition's store; recently used ones are kept decoded (profiles.py). The
+effects of a call are a function of the rows and of the call. If they are delivered in order, and
+the partition is restored from the delivered rows, nothing is lost or doubled.
 
 Definitions change at a point between two calls (definition_rollout.py). Rows are then migrated as
 they are loaded, and the rest of them a slice at a time.
@@ -169,7 +169,7 @@ class ProfileProcessor:
                 continue
             clock = row.clock
             lives = self._active.engine.wake(row, until, changes)
-            before, made = made, len(changes) + len(changes.told)
+            before, made = made, len(changes) + len(changes.messages)
             size += (1 + made - before) * row.weight
             if not lives:
                 rows.forget(mpid)

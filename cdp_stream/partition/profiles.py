@@ -73,7 +73,7 @@ class Profiles:
         self.set_timer = self.due.add
 
     def restore(self, store: Mapping[bytes, bytes]) -> RestoredRows:
-        """Begin with a live store; returns what its rows say.
+        """Begin with a live store; returns what was read from its rows.
 
         Raises:
             OutsideError: a row is damaged, or of another release's format, or profiles are being
@@ -154,26 +154,26 @@ class Profiles:
         self.end_write(effects)
 
     def end_write(self, effects: Effects) -> None:
-        """Add the partition's own row, the last: who has read it has read the whole write."""
+        """Add the partition's own row, last: a reader that has it has read the whole write."""
         effects.rows.update(self._backfills.merged())
         effects.rows[PARTITION_KEY] = encode_partition(PartitionState(self.time, self.position))
 
     def _free_memory(self) -> None:
         if self._outdated:
-            self.let_go_outdated()
+            self.evict_outdated()
         outdated = sum(rows.used for rows in self._outdated)
-        self.decoded.let_go(max(0, self._budget.share() - outdated))
+        self.decoded.evict(max(0, self._budget.share() - outdated))
 
     def outdate(self) -> None:
         """Use no decoded row any more: they are of definitions that are not in force now."""
         self._outdated.append(self.decoded)
         self.decoded = RowCache()
 
-    def let_go_outdated(self) -> None:
+    def evict_outdated(self) -> None:
         """Free some more of those rows; all of them at once would take tens of ms."""
         if not self._outdated:
             return
         rows = self._outdated[-1]
-        rows.let_some_go()
+        rows.evict_some()
         if not rows:
             self._outdated.pop()

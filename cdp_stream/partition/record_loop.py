@@ -148,7 +148,7 @@ class RecordLoop:
         """
         where, engine, touched, changes = self._rows, self._engine, self.touched, self.changes
         rows, load, decode = where.decoded, where.load_for_record, self._decode
-        apply, wake, told, latest = engine.apply, engine.wake, changes.told, self._latest
+        apply, wake, told, latest = engine.apply, engine.wake, changes.messages, self._latest
         most_made, most_used = where.most_made, rows.used + where.most_loaded
         before, size, made = time, 0, 0
         for record in records:

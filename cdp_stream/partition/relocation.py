@@ -1,10 +1,10 @@
-"""What moves when a topic's partitions become more, and what the partitions then know.
+"""What moves when a topic gets more partitions, and what the partitions record of it.
 
-A profile's row and memberships go where its events will go. An input position is worth something
-in its own partition only, so a row that moves has none. All partitions then have one time, the
+A profile's row and memberships go where its events will go. An input position means something in
+its own partition only, so a row that moves has none. All partitions then have one time, the
 greatest: no profile's time moves back. Definitions must be the same in all of them, and no row left
-to be migrated to them: then a row means the same anywhere. At last all of them are told where the
-move cut the log, by which history is read (sources.py).
+to be migrated: then a row means the same anywhere. At last every partition records where the move
+cut the log, for the reading of history (sources.py).
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class Marker(NamedTuple):
     Attributes:
         before: How many partitions there were.
         after: How many there will be.
-        phase: `BEGIN` until it is certain that nobody works; `COPY` while rows are written to where
-            they go; `REMOVE` once all are there, and go from where they were; `FORWARD`
-            while input that came in by the old number is published again; `SETTLE` once all that is
-            left is to say that it is done.
+        phase: `BEGIN` until it is certain that no worker runs; `COPY` while rows are written to
+            where they go; `REMOVE` once all are there, while they are removed from where they were;
+            `FORWARD` while input that was published by the old number is published again; `SETTLE`
+            once nothing is left but to remove the marker.
         time: that of all partitions at the move, epoch ms.
         ends: as in `Move`; empty in a move that was begun by a release that did not keep them.
         starts: as in `Move`; known from `FORWARD` on.
@@ -138,8 +138,8 @@ def begun(own: Own) -> Marker | None:
 
 
 def is_marked(own: Own, marker: Marker) -> bool:
-    """Whether the marker of an interrupted move has kept all workers from working since. One that
-    was not yet in every partition, or was written while one might have worked, has not: the move
+    """Whether the marker of an interrupted move has kept all workers from running since. One that
+    was not yet in every partition, or was written while a worker might have run, has not: the move
     begins anew.
     """
     if marker.phase != COPY:
@@ -176,10 +176,10 @@ def time_of_all(own: Own) -> int:
 
 
 def moves_after(own: Own, marker: Marker) -> tuple[Move, ...]:
-    """The moves that all partitions are to know of, this one the last.
+    """The moves that all partitions record, this one the last.
 
     Args:
-        own: the rows of partitions; some may have been told already.
+        own: the rows of partitions; some may have recorded this one already.
         marker: of this move.
     """
     before = max((decode_moves(rows.get(MOVED_KEY)) for rows in own.values()), key=len)

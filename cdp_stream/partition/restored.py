@@ -1,4 +1,4 @@
-"""What the rows of a partition say of it when it is restored."""
+"""What is read from the rows of a partition when it is restored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["RestoredRows", "read_rows"]
 
 @dataclass(slots=True)
 class RestoredRows:
-    """What rows say.
+    """What was read.
 
     Attributes:
         time: the partition's, epoch ms; -1 before the first record.
@@ -70,7 +70,7 @@ def read_rows(rows: Mapping[bytes, bytes], due_at: Callable[[int, int], None]) -
                     "wait for cdp repartition, or run it again with the same --partitions: it goes "
                     "on",
                 )
-            continue  # another own row is read by whoever wrote it
+            continue  # other own rows are read where they are written
         found.mpids.append(mpid := int(key))
         if (due := due_of(value)) < FOREVER:
             due_at(due, mpid)

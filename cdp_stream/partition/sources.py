@@ -1,14 +1,15 @@
 """Where the history of a partition's profiles lies, and in which order it is read.
 
-A profile's records are where it was when they were published. So the history of a partition that
-profiles were moved to is a sequence of sources: for each stretch between two moves, of each old
-partition whose profiles may be here now, the part of its log that was applied in that stretch; then
-the partition's own log from the last move on. A profile is in one source of each stretch, so its
-records come in their order; other profiles' are passed over, and only tell the time.
+A profile's records are in the partition where it was when they were published. So the history of a
+partition that profiles were moved to is a sequence of sources: for each stretch between two moves,
+of each old partition whose profiles may be here now, the part of its log that was applied in that
+stretch; then the partition's own log from the last move on. A profile is in one source of each
+stretch, so its records come in their order; those of other profiles are passed over, and only
+move time.
 
-Laid end to end the sources have offsets of their own, which increase throughout: a position in them
-says what has been read, and all else is as with a log that is read from its beginning. A partition
-that nothing was moved to has one source, and its offsets are those of the log.
+Joined end to end the sources are one log, with offsets of its own, which increase throughout: one
+position covers all that has been read. A partition that nothing was moved to has one source, and
+its offsets are those of the log.
 
 Source: docs/backfill.md, after a move.
 """
@@ -23,7 +24,7 @@ from math import gcd
 from cdp_stream.formats.backfill_rows import OPEN, Source
 from cdp_stream.formats.moved_row import Move
 
-__all__ = ["Laid", "reaches_over_unknown", "sources_of"]
+__all__ = ["JoinedLog", "reaches_over_unknown", "sources_of"]
 
 
 def sources_of(moves: Sequence[Move], partition: int) -> tuple[Source, ...]:
@@ -55,8 +56,8 @@ def sources_of(moves: Sequence[Move], partition: int) -> tuple[Source, ...]:
 
 
 def reaches_over_unknown(moves: Sequence[Move], since: int | None) -> bool:
-    """Whether profiles came from other partitions after an instant (None: ever), and nobody knows
-    what was published of them in those.
+    """Whether profiles were moved here after an instant (None: ever) by a release that did not
+    record where their earlier records are.
     """
     unknown = [move.time for move in moves if not move.is_known]
     return bool(unknown) and (since is None or since <= max(unknown))
@@ -67,8 +68,8 @@ def _may_share(one: int, of: int, other: int, of_those: int) -> bool:
     return (one - other) % gcd(of, of_those) == 0
 
 
-class Laid:
-    """Sources laid end to end.
+class JoinedLog:
+    """Sources joined end to end.
 
     Args:
         sources: in order; the last is the partition's own log, and has no end.

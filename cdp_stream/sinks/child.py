@@ -1,9 +1,9 @@
-"""The sinks of a worker that runs profiles too: a process of their own, which it looks after.
+"""The sinks of a worker that runs profiles too: a child process, which the worker supervises.
 
 So a partner that hangs, or the encoding of millions of changes, costs the profiles nothing but a
-share of the machine. The child is started again when it ends, a little later each time; a mistake
-of the user's ends the worker instead, as it would come back. Its metrics are told with the
-worker's own.
+share of the machine. The child is started again when it ends, a little later each time. A mistake
+of the user's ends the worker instead, as it would come back. The worker serves the child's metrics
+with its own.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _STEADY_S: Final = 60.0
 _PATIENCE_S: Final = 9.0
 _SCRAPE_S: Final = 2.0
 _LONGEST: Final = 1 << 16
-"""Of what the child says in one line, more is passed on in parts."""
+"""Characters: longer lines of the child are passed on in parts."""
 _MISTAKES: Final[dict[int, type[CdpError]]] = {1: InputError, 2: UsageError}
 
 
 class ChildMetrics(Collector):
-    """What the child tells, as part of what the parent does."""
+    """The child's metrics, among those of the parent."""
 
     def __init__(self) -> None:
         self.port: int | None = None
@@ -54,7 +54,7 @@ class ChildMetrics(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """What the child says now; nothing while it does not answer."""
+        """The child's metrics now; none while it does not answer."""
         restarts = Metric(
             "cdp_sinks_restarts", "Times that the process of the sinks was started again", "counter"
         )
@@ -74,8 +74,8 @@ class SinksChild:
 
     Args:
         command: Starts it.
-        metrics: Told where it tells its own.
-        again: What the command has besides, each time but the first.
+        metrics: Reads the child's, whose port it gets from here.
+        again: Further arguments of the command, each time but the first.
     """
 
     def __init__(
@@ -89,19 +89,19 @@ class SinksChild:
 
     @property
     def is_up(self) -> bool:
-        """Whether it runs, and has told where it answers."""
+        """Whether it runs, and the port where it answers is known."""
         return self.metrics.port is not None
 
     def report(self) -> Mapping[str, Any]:
-        """How its outputs stand, as it says itself; none while it does not answer."""
-        said: dict[str, Any] = {"outputs": []}
+        """The states of its outputs, from itself; none while it does not answer."""
+        answered: dict[str, Any] = {"outputs": []}
         if self.metrics.port is not None:
             with (
                 contextlib.suppress(URLError, OSError, ValueError),
                 urlopen(self.metrics.url("/outputs"), timeout=_SCRAPE_S) as answer,
             ):
-                said = json.loads(answer.read())
-        return {"sinks": {"up": self.is_up, "restarts": self.metrics.restarts}, **said}
+                answered = json.loads(answer.read())
+        return {"sinks": {"up": self.is_up, "restarts": self.metrics.restarts}, **answered}
 
     async def run(self) -> CdpError:
         """Keep it running; returns the user's mistake that it ended with."""
@@ -142,12 +142,12 @@ class SinksChild:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            # Ctrl-C in a terminal reaches us alone, and we tell the child.
+            # Ctrl-C in a terminal reaches us alone, and we end the child.
             start_new_session=True,
         )
         assert process.stdout is not None
         assert process.stderr is not None
-        # They go on until the child has ended: it could not write, nor end, were its pipes full.
+        # Both go on until the child has ended: with full pipes it could neither write nor end.
         answers = asyncio.create_task(self._learn_port(process, process.stdout))
         words = asyncio.create_task(_pass_on(process.stderr))
         try:
@@ -160,7 +160,7 @@ class SinksChild:
     async def _learn_port(
         self, process: asyncio.subprocess.Process, stream: asyncio.StreamReader
     ) -> None:
-        """Take the port from the first line; whatever else is said there is passed on."""
+        """Take the port from the first line; every other line is passed on."""
         is_first = True
         async for text, _ in _parts(stream):
             if not is_first:
@@ -171,14 +171,14 @@ class SinksChild:
 
 
 async def _pass_on(stream: asyncio.StreamReader) -> str:
-    """Pass on what the child says; returns the words that it ended with, if it did."""
+    """Pass on the child's lines; returns the error that it ended with, if there was one."""
     last = ""
     async for text, begins in _parts(stream):
         if begins:
             last = ""
             if text.startswith("cdp: "):
                 last = text.removeprefix("cdp: ").strip()
-        if not last:  # else told by whoever ends, or in a fact
+        if not last:  # else the caller shows it
             _show(text)
     return last
 
@@ -200,6 +200,6 @@ async def _parts(stream: asyncio.StreamReader) -> AsyncIterator[tuple[str, bool]
 
 
 def _show(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody listens: it is read all the same
+    with contextlib.suppress(OSError, ValueError):  # our own standard error may be closed
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -41,7 +41,7 @@ def run_sinks(job: SinkJob, definitions: DefinitionsSource) -> int:
         0 after SIGTERM or SIGINT, or as the parent has ended.
 
     Raises:
-        CdpError: What ended it, as one line that says what to do next.
+        CdpError: What ended it, as one line with what to do next.
     """
     set_up_logging(job.settings.log_level, job.settings.log_format)
     calm_collector()

@@ -233,7 +233,7 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
 def test_much_is_sent_in_pieces_and_none_of_it_twice(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdp_stream.sinks.rejects.resending._GATHERED_RECORDS", 3)
+    monkeypatch.setattr("cdp_stream.sinks.rejects.resending._BATCH_RECORDS", 3)
     came: list[Record] = [(b"%d" % n, batch(n), [INPUT]) for n in range(10)]
     system.write("events", 1, *came)
     rejects = [rejected(Reason.FUTURE_TIME, one, n) for n, one in enumerate(came)]

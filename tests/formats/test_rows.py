@@ -154,7 +154,7 @@ def test_a_row_of_the_first_version_is_read_as_of_the_first_epoch():
     body = (9, 3, 1, 200, [("travel", 1, 2)], {"s": 4}, b"", b"", msgspec.Raw(cold))
     value = Struct(">Bq").pack(1, 77) + msgspec.msgpack.encode(body)
     row = decode_row(5, value)
-    assert (row.due, row.epoch, row.clock, row.position, row.told_at) == (77, 0, 9, 3, NEVER)
+    assert (row.due, row.epoch, row.clock, row.position, row.emitted_at) == (77, 0, 9, 3, NEVER)
     assert (row.members, row.variants, row.opt_out) == (members, variants, 6)
     assert row.spaces["travel"].attributes == {"k": 1}
     assert (due_of(value), epoch_of(value), set(members_of_bytes(value))) == (77, 0, {"a"})

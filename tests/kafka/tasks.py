@@ -14,7 +14,7 @@ from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 from cdp_stream.settings import Settings
 from cdp_stream.store.rows import MemoryRows
 from tests.core.accounts import DAY, SHORT, audience, has
@@ -116,7 +116,7 @@ class History:
 
     def __init__(self, log):
         self.log = log
-        self.laid = Laid((Source(0, 0),))
+        self.history = JoinedLog((Source(0, 0),))
         self.start = Start(0, log_is_shorter=False)
         self.taken = 0
 

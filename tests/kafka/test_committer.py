@@ -70,26 +70,26 @@ async def test_one_large_piece_stops_every_partition_until_it_is_committed():
     budget = MemoryBudget(1_000)
     first, other = committer(budget), committer(budget)
     first[1].commit(piece(499), 1)
-    assert (budget.taken, other[1].is_ready) == (998, True)
+    assert (budget.used, other[1].is_ready) == (998, True)
     other[1].commit(piece(499), 1)
     assert (first[1].is_ready, other[1].is_ready) == (False, False)
     assert first[0].written == []
     other[0].may_end.set()
     await other[1].drain()
-    assert (budget.taken, first[1].is_ready, first[1].is_idle) == (998, True, False)
+    assert (budget.used, first[1].is_ready, first[1].is_idle) == (998, True, False)
     first[0].may_end.set()
     await first[1].drain()
-    assert (budget.taken, first[0].written) == (0, [1])
+    assert (budget.used, first[0].written) == (0, [1])
 
 
 def test_nothing_more_may_be_committed_while_others_take_all_the_memory():
     budget = MemoryBudget(1_000)
     _, made = committer(budget)
-    budget.take(999)
+    budget.reserve(999)
     assert made.is_ready
-    budget.take(1)
+    budget.reserve(1)
     assert not made.is_ready
-    budget.give_back(1)
+    budget.release(1)
     assert made.is_ready
 
 
@@ -101,14 +101,14 @@ async def test_what_failed_or_was_given_up_takes_no_memory():
     failing.commit(piece(499), 2)
     writer.may_end.set()
     await failing.drain()
-    assert (budget.taken, failing.failed, failing.is_ready) == (0, True, False)
+    assert (budget.used, failing.failed, failing.is_ready) == (0, True, False)
     assert str(failing.failure) == "refused"
     _, closed = committer(budget)
     closed.commit(piece(499), 1)
     await asyncio.sleep(0)
     closed.commit(piece(499), 2)
     await closed.close()
-    assert (budget.taken, closed.failure, closed.failed) == (0, None, True)
+    assert (budget.used, closed.failure, closed.failed) == (0, None, True)
 
 
 async def test_a_piece_that_comes_as_the_last_ends_is_written_too():
@@ -131,4 +131,4 @@ async def test_a_piece_that_comes_as_the_last_ends_is_written_too():
     writer.write = write_and_go_on
     made.commit(piece(1), 1)
     await made.drain()
-    assert (came, writer.written, budget.taken, made.is_idle) == ([None], [1, 2], 0, True)
+    assert (came, writer.written, budget.used, made.is_idle) == ([None], [1, 2], 0, True)

@@ -119,14 +119,14 @@ async def test_the_largest_message_of_an_output_fits_into_a_topic_at_its_default
 
 async def test_a_failed_delivery_moves_no_position_and_is_told(delivered):
     delivered.committer.commit(Effects(memberships=[(b"k", b"v")]), 1)
-    assert (delivered.budget.taken, delivered.committer.is_ready) == (1, True)
+    assert (delivered.budget.used, delivered.committer.is_ready) == (1, True)
     await delivered.committer.drain()
     delivered.committer.commit(Effects(rows={b"too-large": b"y" * 17_000_000}), 2)
-    assert (delivered.budget.taken, delivered.committer.is_ready) == (17_000_000, False)
+    assert (delivered.budget.used, delivered.committer.is_ready) == (17_000_000, False)
     delivered.committer.commit(Effects(rows={b"after": b"z"}), 3)
     await delivered.committer.drain()
     await asyncio.sleep(0)
-    assert delivered.budget.taken == 0
+    assert delivered.budget.used == 0
     failure = delivered.committer.failure
     assert isinstance(failure, BrokerError)
     assert delivered.positions == [1]

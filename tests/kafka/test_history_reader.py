@@ -100,13 +100,13 @@ async def test_it_reads_from_the_first_record_that_is_new_enough(log):
 @pytest.mark.parametrize("log", EITHER[:1], indirect=True)
 async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
     await log.append(60, 0, value=b"x" * 100_000)
-    reader = log.reader(room=MemoryBudget(1_000_000))
+    reader = log.reader(budget=MemoryBudget(1_000_000))
     try:
         async with asyncio.timeout(30):
             while reader.take(1, -1) == Taken([], -1, 0) and reader._held < 1_000_000:
                 log.woken.clear()
                 await log.woken.wait()
-        # A fetch brings half of the room, and whole batches.
+        # A fetch brings half of the budget, and whole batches.
         assert 1_000_000 <= reader._held < 1_700_000
         assert await log.read(reader, 59, limit=7) == (list(range(60)), 59)
         assert reader._held == 0
@@ -208,8 +208,8 @@ async def test_sources_are_read_one_after_the_other_as_if_they_were_one_log(log)
         reader = log.reader(sources=MOVED)
         try:
             assert await log.read(reader, 11, limit) == (expected, 11)
-            assert (reader.start.offset, reader.laid.sources) == (0, MOVED)
-            assert reader.laid.live(5) == 11
+            assert (reader.start.offset, reader.history.sources) == (0, MOVED)
+            assert reader.history.live(5) == 11
         finally:
             await reader.close()
 
@@ -240,7 +240,7 @@ async def test_what_is_taken_at_once_is_of_one_source(log):
                     await log.woken.wait()
                     continue
                 taken += [(source, int(record.key)) for record in records]
-                shift = reader.laid.shift(source)
+                shift = reader.history.shift(source)
                 assert all(reached < record.offset + shift <= through for record in records)
                 reached = through
         assert [source for source, _ in taken] == [0] * 4 + [1] * 3 + [2] * 2 + [3] * 3
@@ -263,7 +263,7 @@ async def test_of_each_source_what_is_too_old_is_left_out(log):
             end = len(expected) - 1 + (3 if len(sources) == 1 else 0)
             keys, _ = await log.read(reader, end)
             assert keys == expected
-            assert [source[:3] for source in reader.laid.sources] == sources
+            assert [source[:3] for source in reader.history.sources] == sources
             assert not reader.start.log_is_shorter
         finally:
             await reader.close()
@@ -275,8 +275,8 @@ async def test_reading_begins_no_later_than_live_records_go_on(log):
     reader = log.reader(since=T + 105 * HOUR, sources=MOVED, live=4)
     try:
         assert (await log.read(reader, 5))[0] == [104, 105]
-        assert reader.laid.sources == (Source(1, 4, -1, 4, T),)
-        assert reader.laid.live(3) == 3
+        assert reader.history.sources == (Source(1, 4, -1, 4, T),)
+        assert reader.history.live(3) == 3
     finally:
         await reader.close()
 

@@ -56,8 +56,8 @@ def test_what_waits_is_counted_in_bytes_keys_and_headers_included():
 
 
 def test_fetching_pauses_above_the_share_of_memory_and_goes_on_at_half_of_it():
-    room = MemoryBudget(20_000)
-    waiting, other = RecordQueue(room), RecordQueue(room)
+    budget = MemoryBudget(20_000)
+    waiting, other = RecordQueue(budget), RecordQueue(budget)
     chunks = [Chunk([record(n) for n in range(at, at + 10)], 0) for at in range(0, 60, 10)]
     assert [waiting.add(chunk) for chunk in chunks] == [False] * 3 + [True] + [False] * 2
     assert (waiting.paused, other.paused) == (True, False)

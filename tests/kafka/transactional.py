@@ -92,7 +92,7 @@ class Owner:
             self.committer.commit(effects, next_offset)
         async with asyncio.timeout(60):
             await self.committer.drain()
-        assert self.budget.taken == 0
+        assert self.budget.used == 0
 
     def ended(self, outcome):
         return self.metrics.registry.get_sample_value(

@@ -8,35 +8,35 @@ class Holder:
     pass
 
 
-def test_room_is_shared_evenly_by_those_that_are_there():
-    room = MemoryBudget(100)
-    assert room.share() == 100
+def test_a_budget_is_shared_evenly_by_those_that_are_there():
+    budget = MemoryBudget(100)
+    assert budget.share() == 100
     holders = [Holder() for _ in range(3)]
     for holder in holders:
-        room.join(holder)
-    assert room.share() == 33
+        budget.join(holder)
+    assert budget.share() == 33
     del holder, holders[0]
-    assert room.share() == 50
-    room.join(holders[0])
-    assert room.share() == 50
+    assert budget.share() == 50
+    budget.join(holders[0])
+    assert budget.share() == 50
 
 
-def test_nobody_has_no_room_at_all():
-    room = MemoryBudget(1)
+def test_a_share_is_never_empty():
+    budget = MemoryBudget(1)
     kept = [Holder(), Holder()]
     for holder in kept:
-        room.join(holder)
-    assert room.share() == 1
+        budget.join(holder)
+    assert budget.share() == 1
 
 
-def test_room_is_full_until_as_much_is_given_back():
-    room = MemoryBudget(100)
-    room.take(99)
-    assert not room.is_full
-    room.take(500)
-    assert room.is_full
-    room.give_back(500)
-    assert not room.is_full
+def test_a_budget_is_full_until_as_much_is_released():
+    budget = MemoryBudget(100)
+    budget.reserve(99)
+    assert not budget.is_full
+    budget.reserve(500)
+    assert budget.is_full
+    budget.release(500)
+    assert not budget.is_full
 
 
 def of_kilobytes(mpid: int, size: int) -> Row:
@@ -57,10 +57,10 @@ def kept(*sizes: int) -> RowCache:
 def test_the_oldest_rows_go_by_what_they_take_and_those_that_are_needed_stay():
     rows = kept(100, 1, 50, 1, 1)
     assert 153 * 1024 < rows.used < 163 * 1024
-    assert rows.let_go(200 * 1024) == []
-    assert rows.let_go(100 * 1024, keep={0}) == [1, 2, 3, 4]
+    assert rows.evict(200 * 1024) == []
+    assert rows.evict(100 * 1024, keep={0}) == [1, 2, 3, 4]
     assert list(rows) == [0]
-    assert rows.let_go(1) == [0]
+    assert rows.evict(1) == [0]
     assert rows.used == 0
 
 
@@ -72,11 +72,11 @@ def test_a_row_that_has_grown_is_counted_anew():
     rows.count([rows[1], None])
     assert 50 * 1024 < rows.used - before < 51 * 1024
     rows.forget(1)
-    assert rows.used == rows[0].held == memory_of(rows[0])
+    assert rows.used == rows[0].counted_bytes == memory_of(rows[0])
 
 
 def test_rows_that_nobody_needs_any_more_go_some_at_a_time():
     rows = kept(*[1] * 1_200)
-    rows.let_some_go()
+    rows.evict_some()
     assert len(rows) == 200
-    assert rows.used == sum(row.held for row in rows.values())
+    assert rows.used == sum(row.counted_bytes for row in rows.values())

@@ -17,7 +17,7 @@ from cdp_stream.kafka.produce import Routing
 from cdp_stream.offline.replay import Replay
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.placement import Placement
-from cdp_stream.partition.sources import Laid, reaches_over_unknown, sources_of
+from cdp_stream.partition.sources import JoinedLog, reaches_over_unknown, sources_of
 from tests.core.accounts import DAY
 from tests.partition.backfilled import HOME, RED, counted, version
 from tests.partition.records import T, sent
@@ -30,7 +30,7 @@ SECOND = Move(200, 3, 4, (15, 26, 7), (15, 26, 8))
 
 def test_a_partition_that_nothing_was_moved_to_reads_its_own_log():
     assert sources_of((), 3) == (Source(3, 0),)
-    assert Laid(sources_of((), 3)).live(17) == 17
+    assert JoinedLog(sources_of((), 3)).live(17) == 17
 
 
 def test_sources_are_what_was_applied_between_moves_and_at_last_the_own_log():
@@ -58,24 +58,24 @@ def test_history_before_an_unknown_move_is_read_from_where_the_next_move_began()
 
 
 def test_offsets_increase_throughout_whatever_those_of_the_log_do():
-    laid = Laid(sources_of((FIRST, SECOND), 3))
-    assert [laid.begin(index) for index in range(5)] == [0, 20, 23, 29, 36]
-    assert [laid.index(offset) for offset in (0, 19, 20, 22, 23, 35, 36, 999)] == [
+    history = JoinedLog(sources_of((FIRST, SECOND), 3))
+    assert [history.begin(index) for index in range(5)] == [0, 20, 23, 29, 36]
+    assert [history.index(offset) for offset in (0, 19, 20, 22, 23, 35, 36, 999)] == [
         0, 0, 1, 1, 2, 3, 4, 4,
     ]  # fmt: skip
-    assert [offset + laid.shift(1) for offset in (12, 14)] == [20, 22]
-    assert [laid.live(applied) for applied in (-1, 0, 5)] == [35, 36, 41]
-    assert Laid(sources_of((FIRST,), 0)).live(11) == 29
+    assert [offset + history.shift(1) for offset in (12, 14)] == [20, 22]
+    assert [history.live(applied) for applied in (-1, 0, 5)] == [35, 36, 41]
+    assert JoinedLog(sources_of((FIRST,), 0)).live(11) == 29
 
 
 def test_time_begins_anew_with_each_source():
-    laid = Laid(sources_of((FIRST, SECOND), 3))
-    assert laid.time_before(19, 18, 77) == 77
-    assert laid.time_before(20, 19, 77) == 100
+    history = JoinedLog(sources_of((FIRST, SECOND), 3))
+    assert history.time_before(19, 18, 77) == 77
+    assert history.time_before(20, 19, 77) == 100
     # The rest of a source may hold nothing to read.
-    assert laid.time_before(23, 17, 150) == 100
-    assert laid.time_before(36, 35, 150) == 200
-    assert laid.time_before(0, -1, -1) == -1
+    assert history.time_before(23, 17, 150) == 100
+    assert history.time_before(36, 35, 150) == 200
+    assert history.time_before(0, -1, -1) == -1
 
 
 @pytest.mark.parametrize("sources", [(), sources_of((FIRST, SECOND), 3)])
@@ -90,7 +90,7 @@ def test_what_is_read_is_kept_with_how_far_it_is(sources):
     assert decode_backfill(value) == backfill.state
     assert decode_backfill(value).sources == sources
     part.crash()
-    assert part.processor.rollout.backfill.laid.sources == (sources or (Source(0, 0),))
+    assert part.processor.rollout.backfill.history.sources == (sources or (Source(0, 0),))
 
 
 HOME_TWENTY = replace(HOME, lifetime_ms=20 * DAY)

@@ -158,10 +158,10 @@ def test_few_full_rows_are_brought_under_other_definitions_at_a_time():
     assert max(sizes) < 3_000_000
 
 
-def test_rows_are_let_go_at_the_end_of_the_call_that_loaded_them():
+def test_rows_are_evicted_at_the_end_of_the_call_that_loaded_them():
     rows: Rows = {}
-    made = full(rows, version(1), room := MemoryBudget(2_000_000))
-    assert made._profiles.decoded.used <= room.share()
-    room.size = 5_000_000
+    made = full(rows, version(1), budget := MemoryBudget(2_000_000))
+    assert made._profiles.decoded.used <= budget.share()
+    budget.size = 5_000_000
     apply_all(made, rows, [sent(1_000 + mpid, mpid, 1, "buy") for mpid in range(PROFILES)])
-    assert 3_000_000 < made._profiles.decoded.used <= room.share()
+    assert 3_000_000 < made._profiles.decoded.used <= budget.share()

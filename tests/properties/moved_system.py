@@ -49,17 +49,17 @@ class Placed(Partition):
             sources = sources_of(backfill.moves(), self.number)
             self.write(backfill.begin(0, log_is_shorter=False, sources=sources))
             return
-        live = backfill.laid.live(processor.position)
+        live = backfill.history.live(processor.position)
         first = backfill.position + 1
         if first <= live and not backfill.wants_to_save and chance.random() < HALF:
-            laid = backfill.laid
-            index = laid.index(first)
-            source, shift = laid.sources[index], laid.shift(index)
+            history = backfill.history
+            index = history.index(first)
+            source, shift = history.sources[index], history.shift(index)
             end = min(live + 1, first + chance.randint(1, 5))
-            if index + 1 < len(laid.sources):
-                end = min(end, laid.begin(index + 1))
+            if index + 1 < len(history.sources):
+                end = min(end, history.begin(index + 1))
             records = logs[source.partition][first - shift : end - shift]
-            is_here = PLACEMENT.here(source, laid.sources[-1])
+            is_here = PLACEMENT.here(source, history.sources[-1])
             backfill.apply(records, end - 1, shift=shift, is_here=is_here)
         elif first > live and chance.random() < HALF:
             self.write(processor.rollout.complete_backfill())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cdp_stream.core.engine.evaluation import Engine
 from cdp_stream.core.model.connection import Connection
 from cdp_stream.core.model.row import Row
-from cdp_stream.core.outputs.messages import Emission, Told
+from cdp_stream.core.outputs.messages import Emission, OutputMessage
 from cdp_stream.core.plan.build import build_plan
 from cdp_stream.definitions import load_text
 from cdp_stream.formats.events import BatchDecoder
@@ -99,7 +99,7 @@ def test_outputs_are_told_what_a_recount_tells_them(
 
 def tell(
     definitions: Json, connections: list[Json], stream: list[Json], until: int | None
-) -> list[Told]:
+) -> list[OutputMessage]:
     """What the engine tells; rows are written and read again after every batch."""
     account = load_text(json.dumps(definitions, ensure_ascii=False)).account
     assert account is not None
@@ -130,10 +130,10 @@ def tell(
     last = max(arrivals, default=0) if until is None else until
     for row in rows.values():
         engine.wake(row, last, emission)
-    return emission.told
+    return emission.messages
 
 
-def as_message(one: Told) -> Message:
+def as_message(one: OutputMessage) -> Message:
     """What the recount says of a message."""
     attributes = json.dumps(one.attributes, sort_keys=True)
     return one.change.action, one.change.effective_at, one.change.identities, attributes

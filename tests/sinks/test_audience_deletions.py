@@ -152,7 +152,7 @@ async def test_one_that_partition_0_lacks_is_passed_over_when_resumed() -> None:
     await other.look(PATIENCE_S)
     (told,) = other.faults
     assert "partition 0 of the output's topic" in told
-    assert "the partner is not told" in told
+    assert "the partner is not asked" in told
     await other.advance(deletion(1))
     await other.advance()
     assert other.done == [deletion(1)]

@@ -15,7 +15,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from cdp_stream.sinks.state.faults import faulted, paused
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
-from cdp_stream.sinks.state.records import Check, fault_problem, memory_problem
+from cdp_stream.sinks.state.records import Check, fault_problem, state_problem
 from tests.sinks.without_kafka import Producer, state_topics, until
 
 TOPIC = TopicPartition("faults", 0)
@@ -232,7 +232,7 @@ async def test_what_is_no_memory_is_passed_over_and_what_was_before_holds(
 ) -> None:
     log = Log()
     log.records = [*GOOD_MEMORY.items(), (key, value)]
-    assert await read(log, memory_problem) == GOOD_MEMORY
+    assert await read(log, state_problem) == GOOD_MEMORY
     assert [record.msg for record in caplog.records].count("state_record_invalid") == 1
 
 
@@ -266,6 +266,6 @@ async def test_every_key_that_memory_writes_is_of_a_kind_that_is_read() -> None:
     await known.note_sent_again("cdp.rejected", 0, [(3, 5)])
     assert len(producer.written) == 10
     for _, key, value in producer.written:
-        assert memory_problem(key, value) is None
+        assert state_problem(key, value) is None
     writers = {name for name in dir(known) if name.startswith(("note_", "keep", "want_"))}
     assert len(writers) == 11  # one that is added here belongs into this test

@@ -93,7 +93,7 @@ class Producer:
 class Sink:
     """One output's intake and pipeline, of partitions that a test fills."""
 
-    room: MemoryBudget
+    budget: MemoryBudget
     producer: Producer
     place: Place
     assignment: Assignment
@@ -103,11 +103,11 @@ class Sink:
     @classmethod
     async def of(cls, *progress: Progress) -> Sink:
         made = cls()
-        made.room, made.place = MemoryBudget(), Place()
+        made.budget, made.place = MemoryBudget(), Place()
         made.faults: list[tuple[Fault, Mapping[str, Any]]] = []
         connector = Quick("out", PostSettings(url="https://partner.example"))
         made.producer = Producer()
-        of = context(made.place, connector=connector, waiting=made.room, producer=made.producer)
+        of = context(made.place, connector=connector, waiting=made.budget, producer=made.producer)
         made.app, made.assignment = of.app, await assignment(of, *progress)
         for partition in made.assignment.partitions.values():
             partition.epoch = 1
@@ -156,7 +156,7 @@ async def test_a_partition_is_not_fetched_while_more_than_its_share_waits() -> N
     sink = await Sink.of(Progress(0, None, ()), Progress(0, None, ()))
     partition = sink.assignment.partitions[0]
     sink.fill(0, 1, [b"x" * 250])
-    sink.room.size = 4 * partition.size
+    sink.budget.size = 4 * partition.size
     for offset in (2, 3, 4):
         sink.fill(0, offset, [b"x" * 250])
         assert sink.app.paused == ({sink.assignment.tp(0)} if offset > 2 else set())
@@ -180,7 +180,7 @@ async def test_partitions_are_served_in_turn_while_there_is_little_room() -> Non
 
 async def test_a_partition_is_not_fetched_while_what_waits_takes_more_than_its_share() -> None:
     sink = await Sink.of(Progress(0, None, ()))
-    sink.room.size = 100_000
+    sink.budget.size = 100_000
     sink.fill(0, 0, [message(n, mpid=1) for n in range(100)])
     assert not sink.app.paused
     sink.fill(0, 100, [message(n, mpid=1) for n in range(100, SLICE)])

@@ -116,30 +116,30 @@ def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
     assert (again.owed, again.owed_since) == (0, None)
 
 
-def test_a_held_connection_goes_on_behind_what_held_it() -> None:
+def test_a_blocked_connection_goes_on_behind_what_blocked_it() -> None:
     progress = Progress(0, None, ())
     assert progress.take(0, "a")
     assert progress.take(1, "b")
     assert progress.take(2, "a")
-    progress.hold("a", 2)
+    progress.block("a", 2)
     assert taken(progress, (3, "a"), (4, "b")) == [4]
     for offset, name in ((0, "a"), (1, "b"), (4, "b")):
         progress.confirm(offset, name)
     assert progress.position == 5
     assert progress.position_of("a") == 2
     progress.confirm(2, "a")
-    assert progress.let_go("a")
-    assert not progress.let_go("a")
+    assert progress.unblock("a")
+    assert not progress.unblock("a")
     assert progress.start == 3
     assert taken(progress, (3, "a"), (4, "b")) == [3]
 
 
-def test_one_that_was_stopped_while_it_was_held_is_not_let_go() -> None:
+def test_one_that_was_stopped_while_it_was_blocked_is_not_unblocked() -> None:
     progress = Progress(0, None, ())
     progress.take(0, "a")
-    progress.hold("a", 0)
+    progress.block("a", 0)
     progress.stop("a")
-    assert not progress.let_go("a")
+    assert not progress.unblock("a")
     progress.step_back()
     assert not progress.take(0, "a")
     assert progress.resume("a")
@@ -191,7 +191,7 @@ STEPS = st.lists(
         st.tuples(st.just("fault"), st.integers(0, 6)),
         st.tuples(st.just("stop"), st.sampled_from("abc")),
         st.tuples(st.just("resume"), st.sampled_from("abc")),
-        st.tuples(st.just("hold"), st.just(0)),
+        st.tuples(st.just("block"), st.just(0)),
         st.tuples(st.just("let go"), st.sampled_from("abc")),
         st.tuples(st.just("commit"), st.just(0)),
         st.tuples(st.just("crash"), st.just(0)),
@@ -254,16 +254,16 @@ class Simulated:
             if self.progress.resume(name):
                 self.cursor = self.progress.start
 
-    def hold(self) -> None:
+    def block(self) -> None:
         """Hold the connection of the record read last behind it."""
         last = self.cursor - 1
         if last in self.on_its_way and self.names[last] not in self.stopped:
-            self.progress.hold(self.names[last], last)
+            self.progress.block(self.names[last], last)
 
-    def let_go(self, name: str) -> None:
+    def unblock(self, name: str) -> None:
         """Let go one of which nothing is on its way."""
         on_its_way = any(self.names[offset] == name for offset in self.on_its_way)
-        if not on_its_way and self.progress.let_go(name):
+        if not on_its_way and self.progress.unblock(name):
             self.cursor = self.progress.start
 
     def commit(self, *, everything: bool = False) -> None:
@@ -306,10 +306,10 @@ def test_every_record_is_delivered_in_order_whatever_happens(  # noqa: PLR0912 -
                 sink.stop(value)
             case "resume":
                 sink.resume(value)
-            case "hold":
-                sink.hold()
+            case "block":
+                sink.block()
             case "let go":
-                sink.let_go(value)
+                sink.unblock(value)
             case "commit":
                 sink.commit()
             case "crash":
@@ -323,7 +323,7 @@ def test_every_record_is_delivered_in_order_whatever_happens(  # noqa: PLR0912 -
         while sink.on_its_way:
             sink.confirm(0)
         for name in "abc":
-            sink.let_go(name)
+            sink.unblock(name)
         sink.commit()
     assert set(sink.delivered) == set(range(40))
     assert sink.committed == 40

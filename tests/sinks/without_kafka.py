@@ -18,7 +18,7 @@ from cdp_stream.sinks.output.context import OutputContext
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
-from cdp_stream.sinks.state.records import fault_problem, memory_problem
+from cdp_stream.sinks.state.records import fault_problem, state_problem
 from cdp_stream.sinks.state.sink_state import SinkState
 
 
@@ -88,9 +88,7 @@ class App:
 def state_topics(producer: Any) -> tuple[Faults, SinkState]:
     """Faults and state, both empty."""
     faults = FollowedTopic({}, "faults", producer, check=fault_problem)
-    return Faults(faults), SinkState(
-        FollowedTopic({}, "sink-state", producer, check=memory_problem)
-    )
+    return Faults(faults), SinkState(FollowedTopic({}, "sink-state", producer, check=state_problem))
 
 
 def sink_state(producer: Any = None) -> SinkState:

@@ -92,7 +92,7 @@ def purely_told(definitions: Path, lines: list[bytes], until: int) -> dict[str, 
     for row in rows.values():
         engine.wake(row, until, emission)
     found: dict[str, list[bytes]] = {output.id: [] for output in account.outputs}
-    for told in emission.told:
+    for told in emission.messages:
         found[told.connection.output].append(encoder.encode(told))
     return found
 

@@ -13,7 +13,7 @@ What follows from that, and what is chosen where the rule is silent:
   and impressions are no product actions.
 * An add with no product, or none that meets the conditions, is no add. One add may have several
   products; all conditions must hold for the same product.
-* Only products of the product action count. They are told apart by id, ignoring case; products
+* Only products of the product action count. Their id identifies them, ignoring case; products
   without an id are one product.
 * Quantities are exact: numbers or numeric text, fractions and negative ones included, which are
   summed as they are. What is no number, or beyond the range of doubles, counts as missing: 1.
@@ -48,7 +48,7 @@ _NEW_SIZE: Final = SLOT_SIZE + 2 * TIME_SIZE + cart_contents.EMPTY_SIZE
 
 
 class CartAbandonment:
-    """The criterion, over the carts of its workspaces taken together."""
+    """The criterion, over the carts of its workspaces together."""
 
     __slots__ = ("audiences", "memories", "wait_ms")
 
@@ -99,7 +99,7 @@ class CartMemory:
     `[its time, time of the newest add, *contents]`; NEVER for none.
 
     Attributes:
-        reads: the events to be told of.
+        reads: the events that it reads.
         oldest: the lookback, ms; FOREVER when unlimited.
     """
 

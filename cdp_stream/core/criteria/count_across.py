@@ -55,7 +55,7 @@ class CountMemory:
     """The times of one workspace's events. State: times in ascending order, epoch ms.
 
     Attributes:
-        reads: the events to be told of.
+        reads: the events that it reads.
     """
 
     __slots__ = (

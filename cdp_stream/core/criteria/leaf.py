@@ -52,7 +52,7 @@ class Memory(Protocol):
 
 
 class EventLeaf(Leaf, Memory, Protocol):
-    """A leaf that counts events of one workspace, and is told of each with no more ado: most
+    """A leaf that counts events of one workspace and gets each of them directly: most
     criteria of most events are such.
     """
 

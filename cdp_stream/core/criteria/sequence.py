@@ -42,7 +42,7 @@ Times = bytes | bytearray
 
 
 class Sequence:
-    """The criterion, over the events of its workspaces taken together."""
+    """The criterion, over the events of its workspaces together."""
 
     __slots__ = ("_is_incremental", "_within_ms", "audiences", "memories")
 
@@ -93,7 +93,7 @@ class SequenceMemory:
     none, and the times of each step that are later.
 
     Attributes:
-        reads: the events to be told of.
+        reads: the events that it reads.
         oldest: the greatest age in the window, ms; FOREVER for any.
         newest: the least age in the window, ms.
     """

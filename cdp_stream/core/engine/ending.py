@@ -18,7 +18,7 @@ def end(plan: Plan, row: Row, why: Why, changes: list[Change], before: Before | 
     Args:
         why: with the workspaces, and the leaves that flipped at the same instant.
         changes: the deletes, and what other audiences make of it, are appended here.
-        before: what outputs knew; None where only the deletes are told.
+        before: what outputs knew; None where outputs get only the deletes.
     """
     ended = why.ended
     places: set[int] = set()

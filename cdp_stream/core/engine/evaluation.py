@@ -81,7 +81,7 @@ class Engine:
         if row.clock == NEVER and reached != NEVER and (past := self._past(batch, reached)):
             if past >= len(events):
                 return refused
-            self._live_untold(row, batch, past)
+            self._skip_ended_lives(row, batch, past)
             # What the batch says of the profile, and its id, went with its first life.
             events, part, digest = events[past:], None, None
         if digest is not None and not self._is_new(row, batch, digest, changes):
@@ -106,10 +106,10 @@ class Engine:
         """Bring a row that was settled under another plan to what this one makes of it at `until`:
         what has ended, when it is due, every due instant up to then.
 
-        Its memberships at its clock are those of this plan already; what changes is told by the
+        Its memberships at its clock are those of this plan already; what changes is emitted by the
         caller, who compares.
         """
-        untold: list[Change] = []
+        ignored: list[Change] = []
         ended = [
             workspace
             for workspace, space in row.spaces.items()
@@ -117,10 +117,10 @@ class Engine:
         ]
         if ended:
             why = Why({}, ended, ("definition", None, row.clock))
-            end(self.plan, row, why, untold, None)
+            end(self.plan, row, why, ignored, None)
         row.due = self._time.next_due(row, row.clock)
         while row.due <= until and row.spaces:
-            self._fire(row, row.due, untold)
+            self._fire(row, row.due, ignored)
 
     def erase(self, row: Row, time: int, changes: list[Change]) -> None:
         """Forget a profile on request: what is due by then fires, then it leaves all its audiences.
@@ -137,7 +137,7 @@ class Engine:
             self._advance(row, time, changes)
         if time > row.clock:
             row.clock = time
-            row.ordinal = 0 if time != row.told_at else row.told
+            row.ordinal = 0 if time != row.emitted_at else row.emitted
         end(self.plan, row, Why({}, list(row.spaces), ("erasure", None, time)), changes, None)
         row.due = self._time.next_due(row, row.clock)
 
@@ -163,16 +163,16 @@ class Engine:
                 past -= 1
         return past
 
-    def _live_untold(self, row: Row, batch: Batch, past: int) -> None:
-        """Go through the lives that a batch's first events begin and end: nobody is told, but
+    def _skip_ended_lives(self, row: Row, batch: Batch, past: int) -> None:
+        """Go through the lives that a batch's first events begin and end: nothing is emitted, but
         within the instant of the last end ordinals go on as in a replay.
         """
-        untold: list[Change] = []
+        ignored: list[Change] = []
         part = batch.profile
         for _time, together in groupby(batch.events[:past], key=_occurred_at):
-            self._apply_instant(row, batch, list(together), part, untold, [])
+            self._apply_instant(row, batch, list(together), part, ignored, [])
             part = None
-        self._advance(row, batch.events[past].occurred_at, untold)
+        self._advance(row, batch.events[past].occurred_at, ignored)
 
     def _is_new(self, row: Row, batch: Batch, digest: int, changes: list[Change]) -> bool:
         """Whether the batch's id is seen for the first time."""
@@ -207,7 +207,7 @@ class Engine:
             self._advance(row, time, changes)
         if time > row.clock:
             row.clock = time
-            row.ordinal = 0 if time != row.told_at else row.told
+            row.ordinal = 0 if time != row.emitted_at else row.emitted
         workspace = self._workspace_of[batch.input]
         space = row.spaces.get(workspace)
         activated = None
@@ -344,7 +344,7 @@ class Engine:
             self._forwarding.note_time(before, row, at)
         if (flips or ended or before) and at > row.clock:
             row.clock = at
-            row.ordinal = 0 if at != row.told_at else row.told
+            row.ordinal = 0 if at != row.emitted_at else row.emitted
         if ended:
             why = Why(flips, ended, ("profile_expiry", None, row.clock))
             end(self.plan, row, why, changes, before)

@@ -23,7 +23,7 @@ class Touch:
     Attributes:
         workspace: the id of the workspace in which it happens.
         space: what the workspace knows of the profile.
-        occasion: what leaves that flip are told to have flipped for.
+        occasion: the cause recorded for each leaf that flips.
         flips: where they are noted.
         before: where what outputs know is noted; None when there are none.
     """
@@ -44,7 +44,7 @@ class Touch:
         """Note the leaves that say something else than `before`, and when each is due."""
         row = self.row
         at = row.clock
-        for leaf, held in zip(leaves, before, strict=True):
-            if leaf.holds(row, at) != held and self.flips.pop(leaf, None) is None:
+        for leaf, before_flip in zip(leaves, before, strict=True):
+            if leaf.holds(row, at) != before_flip and self.flips.pop(leaf, None) is None:
                 self.flips[leaf] = self.occasion
             row.due = min(row.due, leaf.next_due(row, at))

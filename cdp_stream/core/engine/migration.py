@@ -1,4 +1,4 @@
-"""From the definitions in force to others: what changed, and what that does to a profile.
+"""Migrates rows from one version of the definitions to another.
 
 A partition counts its definitions in epochs, and each row says under which it was settled last. A
 row of an earlier epoch is migrated when it is next needed, or when its turn comes. Migration is a
@@ -90,7 +90,7 @@ class Transition:
     Attributes:
         before: the catalog under which rows were settled.
         at: the partition's time at the switch, epoch ms: up to it due instants are silent.
-        time: the instant at which changes are told, epoch ms, unless a profile's clock is later.
+        time: the instant at which changes are emitted, epoch ms, unless a profile's clock is later.
         epoch: that of the plan.
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
@@ -131,8 +131,8 @@ def transition(
         or reshared
         or after.slots - before.slots
         or dict(before.lifetimes) != dict(after.lifetimes)
-        or {entry.id: _told(entry) for entry in before.audiences.values()}
-        != {entry.id: _told(entry) for entry in after.audiences.values()}
+        or {entry.id: _emission_of(entry) for entry in before.audiences.values()}
+        != {entry.id: _emission_of(entry) for entry in after.audiences.values()}
     )
     gone = {name: order for order, name in enumerate(before.audiences) if name not in plan.places}
     return Transition(before, at, time, epoch, places, is_felt, gone, started, reshared)
@@ -153,8 +153,8 @@ def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozens
 
 def ended_connections(before: Catalog, accounts: Sequence[Account]) -> list[tuple[Wired, InForce]]:
     """The connections whose audience, or variant of it, later definitions had no more, each with
-    the audience as it was; not those of outputs that are gone too, whom nobody reads, or have
-    become another partner's.
+    the audience as it was; not those of outputs that were removed or now use
+    another connector.
 
     Args:
         accounts: what was defined since, one after another; the last is what is in force. One in
@@ -181,7 +181,7 @@ def _variants_of(account: Account) -> set[tuple[str, str | None]]:
 
 
 def without_connections(catalog: Catalog, gone: Collection[str]) -> Catalog:
-    """A catalog as if these connections had been told of nothing."""
+    """A catalog as if these connections had got no message."""
     left = {name: one for name, one in catalog.connections.items() if name not in gone}
     return replace(catalog, connections=left)
 
@@ -194,7 +194,7 @@ def migrate(
     history: Mapping[str, Any] = _NOTHING,
 ) -> None:
     """Settle a row of an earlier epoch under the plan in force, and emit the difference between
-    what was told of it and what holds now.
+    what was emitted of it before and what holds now.
 
     Args:
         row: changed in place; without spaces afterwards when the profile has ended meanwhile.
@@ -207,22 +207,24 @@ def migrate(
     if not row.spaces:
         return
     audiences = shift.before.audiences
-    told = {
+    before = {
         name: row.variants.get(name)
         for name in row.members
         if name in audiences and audiences[name].emits
     }
     identities = tuple(sorted(row.identities.items()))
     clock, ordinal = row.clock, row.ordinal
-    changed = _take_slots(plan, row, shift.before.slots, history)
-    changed |= _take_members(plan, row, shift.places)
+    changed = _migrate_slots(plan, row, shift.before.slots, history)
+    changed |= _migrate_members(plan, row, shift.places)
     engine.catch_up(row, shift.at)
-    changed |= _take_variants(plan, row)
-    row.ordinal = ordinal if row.clock == clock else row.told if row.clock == row.told_at else 0
-    held = {name: row.variants.get(name) for name in row.members if _planned(plan, name).emits}
+    changed |= _migrate_variants(plan, row)
+    row.ordinal = (
+        ordinal if row.clock == clock else row.emitted if row.clock == row.emitted_at else 0
+    )
+    now = {name: row.variants.get(name) for name in row.members if _planned(plan, name).emits}
     start = len(changes)
-    if held != told:
-        _tell(plan, row, shift, (told, held), identities, changes)
+    if now != before:
+        _emit_difference(plan, row, shift, (before, now), identities, changes)
     if plan.forwarding is not None:
         at, read_at = max(row.clock, shift.time), max(row.clock, shift.at)
         connections = Shift(at, read_at, shift.started, shift.reshared)
@@ -232,22 +234,22 @@ def migrate(
         row.weight = measure(row)
 
 
-def _take_slots(plan: Plan, row: Row, kept: frozenset[str], history: Mapping[str, Any]) -> bool:
-    """Drop what was not kept up without a gap, and take over what was read anew."""
+def _migrate_slots(plan: Plan, row: Row, kept: frozenset[str], history: Mapping[str, Any]) -> bool:
+    """Drop slots whose history has a gap, and set those that were read again."""
     gone = [slot for slot in row.slots if slot not in plan.memories or slot not in kept]
     for slot in gone:
         del row.slots[slot]
-    taken = False
+    restored = False
     for slot, state in history.items():
         memory = plan.memories.get(slot)
         if memory is not None and memory.workspace in row.spaces:
             row.slots[slot] = state
-            taken = True
-    return bool(gone) or taken
+            restored = True
+    return bool(gone) or restored
 
 
-def _take_members(plan: Plan, row: Row, places: tuple[int, ...]) -> bool:
-    """Make the row a member of what it is one of at its clock, without a word."""
+def _migrate_members(plan: Plan, row: Row, places: tuple[int, ...]) -> bool:
+    """Set the memberships that hold at the row's clock; emits nothing."""
     members, at = row.members, row.clock
     before = set(members)
     for name in [name for name in members if name not in plan.places]:
@@ -262,7 +264,7 @@ def _take_members(plan: Plan, row: Row, places: tuple[int, ...]) -> bool:
     return before != set(members)
 
 
-def _take_variants(plan: Plan, row: Row) -> bool:
+def _migrate_variants(plan: Plan, row: Row) -> bool:
     """Give each membership the variant of the test in force; a frozen one keeps its own."""
     before = dict(row.variants)
     for name in [name for name in row.variants if name not in row.members]:
@@ -276,18 +278,18 @@ def _take_variants(plan: Plan, row: Row) -> bool:
     return before != row.variants
 
 
-def _tell(
+def _emit_difference(
     plan: Plan,
     row: Row,
     shift: Transition,
-    told_and_held: tuple[Mapping[str, str | None], Mapping[str, str | None]],
+    before_and_now: tuple[Mapping[str, str | None], Mapping[str, str | None]],
     identities: tuple[tuple[str, str], ...],
     changes: list[Change],
 ) -> None:
-    told, held = told_and_held
+    before, now = before_and_now
     at = max(row.clock, shift.time)
     ordinal = row.ordinal_at(at)
-    for action, some, others in ((DELETE, told, held), (ADD, held, told)):
+    for action, some, others in ((DELETE, before, now), (ADD, now, before)):
         names = {name for name, variant in some.items() if others.get(name, ...) != variant}
         for entry in _in_order(plan, shift, names):
             variant = some[entry.id]
@@ -302,13 +304,13 @@ def _tell(
     if at == row.clock:
         row.ordinal = ordinal
     else:
-        row.told_at, row.told = at, ordinal
+        row.emitted_at, row.emitted = at, ordinal
         row.warm()
 
 
 def narrowed(catalog: Catalog, newest: Catalog) -> Catalog:
     """A catalog that rows may still have, once other definitions kept only their own slots up, and
-    told only their own connections.
+    served only their own connections.
     """
     active = newest.connections
     connections = {
@@ -371,5 +373,5 @@ def _order(audience: PlannedAudience) -> int:
     return audience.order
 
 
-def _told(entry: InForce) -> tuple[Any, ...]:
+def _emission_of(entry: InForce) -> tuple[Any, ...]:
     return entry.emits, entry.ab_test

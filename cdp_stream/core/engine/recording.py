@@ -80,9 +80,9 @@ def opt_out(plan: Plan, row: Row, event: Event, flips: Flips) -> None:
     if row.opt_out >> 1 > event.occurred_at:
         return
     leaf = plan.opted_out
-    held = leaf.holds(row, row.clock)
+    before = leaf.holds(row, row.clock)
     row.opt_out = event.occurred_at * 2 + (event.name == "out")
-    if leaf.holds(row, row.clock) != held and flips.pop(leaf, None) is None:
+    if leaf.holds(row, row.clock) != before and flips.pop(leaf, None) is None:
         flips[leaf] = ("opt_out", event.message_id, event.occurred_at)
 
 

@@ -1,4 +1,4 @@
-"""Outputs and connections as defined: which audience is told to which partner, and how.
+"""Outputs and connections as defined: which audience goes to which partner, and how.
 
 Source: docs/definitions.md, outputs and connections.
 """

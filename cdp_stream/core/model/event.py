@@ -55,7 +55,7 @@ class Facts:
     """What a batch says of a profile's device, consent, location and attribution.
 
     Attributes:
-        device: what the device is told apart by, and its `device_info`; None when absent.
+        device: what identifies the device, and its `device_info`; None when absent.
         consent: `gdpr:PURPOSE` or `ccpa` -> `consented`, None to remove; a key that ends with `:`
             or is `ccpa` with None removes all of its regulation.
         location: a location object's known members, None when it has none.

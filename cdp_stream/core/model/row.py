@@ -111,26 +111,26 @@ class Row:
         event_ids: digest and arrival, 8 bytes each, of recent events, oldest first.
         batch_ids: the same of recent batches.
         epoch: under which definitions of its partition it was settled last, a count.
-        told_at: an instant later than the clock, epoch ms, at which changes were emitted already
-            (by a definition, that is told at its own instant); `NEVER` for none.
-        told: how many were.
-        held: bytes of memory that whoever keeps the row counts for it; 0 until it is counted.
+        emitted_at: an instant later than the clock, epoch ms, at which changes were emitted already
+            (by a change of definitions, which emits at its own instant); `NEVER` for none.
+        emitted: how many changes were emitted at that instant.
+        counted_bytes: bytes of memory that the owner of the row counts for it; 0 until counted.
         sized: the weight when it was counted.
         sent: instant -> connection -> how many messages of its own it had of the profile at that
             instant; of an instant before the clock that means nothing any more.
     """
 
     __slots__ = (
-        "batch_ids", "clock", "cold", "due", "epoch", "event_ids", "held", "identities", "members",
-        "mpid", "opt_out", "ordinal", "position", "sent", "sized", "slots", "spaces", "told",
-        "told_at", "variants", "weight",
+        "batch_ids", "clock", "cold", "counted_bytes", "due", "emitted", "emitted_at", "epoch",
+        "event_ids", "identities", "members", "mpid", "opt_out", "ordinal", "position", "sent",
+        "sized", "slots", "spaces", "variants", "weight",
     )  # fmt: skip
 
     def __init__(self, mpid: int, epoch: int = 0) -> None:
         self.mpid = mpid
         self.epoch = epoch
         self.position = -1
-        self.held = 0
+        self.counted_bytes = 0
         self.sized = 0
         self.clear()
 
@@ -138,8 +138,8 @@ class Row:
         """Forget the profile, all but the position of its input."""
         self.clock = NEVER
         self.ordinal = 0
-        self.told_at = NEVER
-        self.told = 0
+        self.emitted_at = NEVER
+        self.emitted = 0
         self.due = FOREVER
         self.weight = _ROW_SIZE
         self.identities: dict[str, str] = {}
@@ -162,7 +162,7 @@ class Row:
         """The ordinal of the next change at an instant that is not before the clock."""
         if instant == self.clock:
             return self.ordinal
-        return self.told if instant == self.told_at else 0
+        return self.emitted if instant == self.emitted_at else 0
 
     def has_room(self, size: int, most: int = SIZE_LIMIT) -> bool:
         """Whether `size` more bytes fit; the estimate is made exact before the answer is no."""

@@ -1,9 +1,10 @@
-"""What the outputs are told of a profile: its changes, and, while it is a member, every change of
-its identities and shared attributes.
+"""What outputs get of a profile: its changes, and, while it is a member, every change of its
+identities and shared attributes.
 
-Decided where a change is made, for what a connection shares is what holds at that very instant. One
-evaluation tells, in this order: identities that are gone, deletes and adds as they were emitted,
-identities that are new, shared attributes that changed; each in the order of the definition files.
+This is decided where a change is made, because a connection shares what holds at that very instant.
+The messages of one evaluation are, in this order: identities that are gone, deletes and adds as
+they were emitted, identities that are new, shared attributes that changed; each in the order of the
+definition files.
 
 Source: docs/outputs.md.
 """
@@ -17,7 +18,7 @@ from cdp_stream.core.model.change import ADD, DELETE, Cause, Change, Occasion
 from cdp_stream.core.model.event import ProfilePart
 from cdp_stream.core.model.operators import MISSING
 from cdp_stream.core.model.row import Row
-from cdp_stream.core.outputs.messages import Emission, Identity, Route, Telling
+from cdp_stream.core.outputs.messages import Emission, Identity, MessageWriter, Route
 from cdp_stream.core.outputs.shared_attributes import (
     Before,
     Shared,
@@ -33,7 +34,7 @@ class Shift(NamedTuple):
     """What other definitions change for the connections.
 
     Attributes:
-        at: the instant at which a row's changes are told, not before its clock.
+        at: the instant at which a row's changes are emitted, not before its clock.
         read_at: the instant up to which the row was evaluated.
         started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
@@ -122,7 +123,7 @@ class Forwarding:
     def note_end(self, before: Before, row: Row, workspaces: list[str]) -> None:
         """The profile is about to end in some of its workspaces."""
         occasion = ("profile_expiry", None, row.clock)
-        for route in self._told_about(row.members):
+        for route in self._routes_of(row.members):
             for _name, shared in route.shared:
                 if shared not in before and any(map(shared.reads, workspaces)):
                     before[shared] = shared.value(row, row.clock), occasion
@@ -134,7 +135,7 @@ class Forwarding:
         return due
 
     def _calculations_of(self, row: Row) -> Iterable[SharedCalculation]:
-        """The calculated attributes that somebody is told of, of a profile."""
+        """The calculated attributes of a profile that some connection shares."""
         calculating, members = self._calculating, row.members
         if not calculating or not members:
             return ()
@@ -149,66 +150,66 @@ class Forwarding:
     # after an evaluation
 
     def forward(self, row: Row, before: Before | None, changes: list[Change], start: int) -> None:
-        """Tell the outputs of one evaluation, at the row's clock.
+        """Write the messages of one evaluation, at the row's clock.
 
         Args:
             before: what held before it; None where nothing was written.
-            changes: what it emitted begins at `start`; what outputs are told is noted where this is
-                an `Emission`.
+            changes: what it emitted begins at `start`; messages are written where this is an
+                `Emission`.
         """
         made = changes[start:]
         connected = [change for change in made if change.audience_id in self.routes]
         if not connected and not before:
             return
         emission = changes if isinstance(changes, Emission) else None
-        telling = Telling(row, emission, row.clock, row.clock)
+        writer = MessageWriter(row, emission, row.clock, row.clock)
         if not before:
-            self._tell_changes(telling, row, connected)
+            self._write_changes(writer, row, connected)
             return
         gone, fresh, cause = _identities(row, before)
         changed = _changed(row, before)
         if not gone and not fresh and not changed:
-            self._tell_changes(telling, row, connected)
+            self._write_changes(writer, row, connected)
             return
         joined = {change.audience_id for change in made if change.action == ADD}
         staying = list(self._staying(row, joined))
         if gone:
             left = list(self._leaving(connected))
             for route, variant in sorted((*staying, *left), key=_order):
-                telling.identities(DELETE, route, variant, gone, cause)
-        self._tell_changes(telling, row, connected)
+                writer.identities(DELETE, route, variant, gone, cause)
+        self._write_changes(writer, row, connected)
         for route, variant in staying if fresh else ():
-            telling.identities(ADD, route, variant, fresh, cause)
+            writer.identities(ADD, route, variant, fresh, cause)
         for route, variant in staying if changed else ():
-            telling.update(route, variant, changed)
+            writer.update(route, variant, changed)
 
     def switch(self, row: Row, shift: Shift, changes: list[Change], start: int) -> None:
-        """Tell the outputs what other definitions make of a row that was evaluated by them.
+        """Write the messages about what other definitions make of a row that was evaluated by them.
 
-        A connection that has become active hears of every member; one that shares other attributes
-        than before hears of those.
+        A connection that has become active gets every member; one that shares other attributes than
+        before gets those.
 
         Args:
-            changes: what is told of memberships begins at `start`.
+            changes: the changes of memberships begin at `start`.
         """
         made = changes[start:]
         connected = [change for change in made if change.audience_id in self.routes]
         emission = changes if isinstance(changes, Emission) else None
-        telling = Telling(row, emission, shift.at, shift.read_at)
-        self._tell_changes(telling, row, connected, shift.started)
+        writer = MessageWriter(row, emission, shift.at, shift.read_at)
+        self._write_changes(writer, row, connected, shift.started)
         if not shift.started and not shift.reshared:
             return
         joined = {change.audience_id for change in made if change.action == ADD}
         # Whom the end of an A/B test took nowhere, as connections of the whole audience see it.
         for route, variant in self._staying(row, joined - _rejoined(made)):
             if route.connection.id in shift.started:
-                telling.activation(route, variant, _BY_DEFINITION)
+                writer.activation(route, variant, _BY_DEFINITION)
             elif route.connection.id in shift.reshared:
-                telling.reshared(route, variant, _BY_DEFINITION)
+                writer.reshared(route, variant, _BY_DEFINITION)
 
-    def _tell_changes(
+    def _write_changes(
         self,
-        telling: Telling,
+        writer: MessageWriter,
         row: Row,
         made: list[Change],
         started: frozenset[str] = frozenset(),
@@ -227,14 +228,14 @@ class Forwarding:
                     fits = variant == change.variant
                 is_new = change.action == DELETE and route.connection.id in started
                 if fits and not is_new:
-                    telling.change(route, change)
+                    writer.change(route, change)
             if change.action == ADD:
                 for shared in self._calculating.get(change.audience_id, ()):
                     row.due = min(row.due, shared.next_change(row, row.clock))
 
     def _staying(self, row: Row, joined: set[str]) -> Iterator[tuple[Route, str | None]]:
         """The connections of the audiences that the profile was and is a member of."""
-        routes = self._told_about(row.members)
+        routes = self._routes_of(row.members)
         for route in sorted(routes, key=lambda route: route.order):
             variant = row.variants.get(route.audience_id)
             if route.audience_id not in joined and route.connection.variant in (None, variant):
@@ -247,7 +248,7 @@ class Forwarding:
                     if route.connection.variant in (None, change.variant):
                         yield route, change.variant
 
-    def _told_about(self, members: dict[str, int]) -> Iterator[Route]:
+    def _routes_of(self, members: dict[str, int]) -> Iterator[Route]:
         if len(members) < len(self.routes):
             named = [name for name in members if name in self.routes]
         else:

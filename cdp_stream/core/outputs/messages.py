@@ -1,7 +1,7 @@
-"""The messages of outputs: what each connection is told of one evaluation of a profile, to whom,
-and under which id.
+"""The messages of outputs: what each connection gets of one evaluation of a profile, for which
+identities, and under which id.
 
-Which connections are told, and in which order, is decided in `forwarding.py`.
+`forwarding.py` decides which connections get messages, and in which order.
 
 Source: docs/outputs.md, a message.
 """
@@ -31,8 +31,8 @@ Sharing = tuple[tuple[str, Shared], ...]
 """What a connection shares, by name."""
 
 
-class Told(NamedTuple):
-    """One thing that an output is told.
+class OutputMessage(NamedTuple):
+    """One message of an output.
 
     Attributes:
         change: with the identities that the connector accepts; `ordinal` is the number in
@@ -47,19 +47,19 @@ class Told(NamedTuple):
 
 
 class Emission(list[Change]):
-    """The changes of some evaluations, and what the outputs are told of them.
+    """The changes of some evaluations, and the messages that outputs get of them.
 
     Attributes:
-        told: in the order in which each output must be told.
+        messages: in the order in which each output must get them.
         unidentified: output id -> messages that were for nobody, the profile having none of the
             identities that the connector accepts.
     """
 
-    __slots__ = ("told", "unidentified")
+    __slots__ = ("messages", "unidentified")
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[Told] = []
+        self.messages: list[OutputMessage] = []
         self.unidentified: dict[str, int] = {}
 
 
@@ -70,7 +70,7 @@ class Route:
     Attributes:
         key: of the connection in rows.
         order: the audience's place in the order of emission.
-        emits: False of a draft: nothing is told of it, save that it was none before.
+        emits: False of a draft: no message is about it, but the deletes when it becomes one.
         shared: what it shares, by name.
     """
 
@@ -96,12 +96,12 @@ class Route:
         return tuple(identity for identity in identities if identity[0] in types)
 
 
-class Telling:
-    """Notes what outputs are told of one evaluation of a row.
+class MessageWriter:
+    """Writes the messages that outputs get of one evaluation of a row.
 
     Args:
-        emission: where; nowhere when it is None.
-        at: the instant at which it is told, not before the row's clock.
+        emission: where to; None writes nothing.
+        at: the instant of the messages, not before the row's clock.
         read_at: the instant up to which the row was evaluated.
     """
 
@@ -119,13 +119,13 @@ class Telling:
         if not accepted:
             self._nobody(route)
         elif self._emission is not None:
-            told = Told(
+            message = OutputMessage(
                 route.connection,
                 change.message_id,
                 change._replace(identities=accepted),
                 self._shared_by(route),
             )
-            self._emission.told.append(told)
+            self._emission.messages.append(message)
 
     def identities(
         self,
@@ -195,8 +195,8 @@ class Telling:
         )
         connection = route.connection
         message_id = f"{route.audience_id}:{row.mpid}:{at}:{connection.id}:{kind}:{number}"
-        told = Told(connection, message_id, change, self._shared_by(route))
-        self._emission.told.append(told)
+        message = OutputMessage(connection, message_id, change, self._shared_by(route))
+        self._emission.messages.append(message)
 
     def _shared_by(self, route: Route) -> dict[str, Any]:
         """The attributes that a connection shares; most connections share the same."""

@@ -118,7 +118,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who is told of the events of a subject within a reach.
+    """The leaves that read the events of a subject within a reach.
 
     Attributes:
         leaf: the counting leaf, None where it is a memory.
@@ -204,7 +204,7 @@ class Plan:
         return tier
 
     def add_reader(self, reach: Reach, reader: Reader) -> None:
-        """Index who is told of a subject's events; only while the plan is built."""
+        """Index the leaves that read a subject's events; only while the plan is built."""
         key = (reach.workspace, reader.subject.kind, reader.subject.name)
         self._readers[key].append(reader)
 
@@ -213,7 +213,7 @@ class Plan:
         if self.tier_of(input_id, kind, folded, folded_type) is not Tier.PERSONALIZE:
             return Readings((), (), says_more=kind == OPT_OUT, is_personalized=False)
         workspace = self.inputs[input_id].workspace
-        told = [
+        readers = [
             reader
             for subject_kind in SUBJECTS
             for subject_name in (folded, None)
@@ -222,9 +222,9 @@ class Plan:
             and (reader.inputs is None or input_id in reader.inputs)
         ]
         # One memory may read an event as several of its subjects.
-        memories = {id(one.memory): (one.memory, one.where) for one in told if one.memory}
+        memories = {id(one.memory): (one.memory, one.where) for one in readers if one.memory}
         return Readings(
-            tuple((one.leaf, one.where) for one in told if one.leaf),
+            tuple((one.leaf, one.where) for one in readers if one.leaf),
             tuple(memories.values()),
             says_more=kind in (OPT_OUT, UNINSTALL)
             or (kind == EVENT and folded_type == ATTRIBUTION),

@@ -155,7 +155,7 @@ class Committer:
         """
         self._store.write(self._partition, effects.rows)
         size = effects.size
-        self._budget.take(size)
+        self._budget.reserve(size)
         self._taken += size
         self._waiting.append(_Piece(effects, next_offset, barrier, size))
         if self._task is None:
@@ -211,7 +211,7 @@ class Committer:
         self._progressed()
 
     def _give_back(self, size: int) -> None:
-        self._budget.give_back(size)
+        self._budget.release(size)
         self._taken -= size
 
 

@@ -28,7 +28,7 @@ from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.memory_budget import MemoryBudget
-from cdp_stream.partition.sources import Laid
+from cdp_stream.partition.sources import JoinedLog
 
 __all__ = ["HistoryReader", "Start", "Taken", "Wanted"]
 
@@ -64,7 +64,7 @@ class Start:
     """Where reading begins.
 
     Attributes:
-        offset: of the first record, in the sources laid end to end.
+        offset: of the first record, in the sources joined end to end.
         log_is_shorter: whether the log began later than asked for; what was before is gone.
     """
 
@@ -94,11 +94,11 @@ class HistoryReader:
         topic: The log.
         wanted: What to read of it.
         wake: Called when there is something to take.
-        room: Memory for records that wait.
+        budget: Memory for records that wait.
         cut_off_s: How long an end that is too early is not believed.
 
     Attributes:
-        laid: What is read; what is too old left out, once that is known.
+        history: What is read; what is too old left out, once that is known.
         start: Where it began, or went on; ``None`` until that is known.
     """
 
@@ -109,7 +109,7 @@ class HistoryReader:
         wanted: Wanted,
         *,
         wake: Callable[[], None],
-        room: MemoryBudget | None = None,
+        budget: MemoryBudget | None = None,
         cut_off_s: float = _CUT_OFF_S,
     ) -> None:
         self._client = client
@@ -118,13 +118,13 @@ class HistoryReader:
         self._next = wanted.resume
         self._wake = wake
         self._cut_off_s = cut_off_s
-        self._room = room if room is not None else MemoryBudget()
-        self._room.join(self)
+        self._budget = budget if budget is not None else MemoryBudget()
+        self._budget.join(self)
         self._chunks: deque[tuple[int, list[Any], int]] = deque()
         self._cursor = 0
         self._held = 0
         self._has_room = asyncio.Event()
-        self.laid = Laid(wanted.sources)
+        self.history = JoinedLog(wanted.sources)
         self.start: Start | None = None
         self._task = asyncio.create_task(self._run())
 
@@ -132,7 +132,7 @@ class HistoryReader:
         """The next records up to an offset, at most so many."""
         taken: list[Record] = []
         index = self._chunks[0][0] if self._chunks else 0
-        shift = self.laid.shift(index)
+        shift = self.history.shift(index)
         while self._chunks and len(taken) < limit:
             of, chunk, size = self._chunks[0]
             if of != index:
@@ -155,13 +155,13 @@ class HistoryReader:
             return Taken(taken, last, index)
         if self._chunks:
             of, chunk, _size = self._chunks[0]
-            before = chunk[self._cursor].offset + self.laid.shift(of) - 1
+            before = chunk[self._cursor].offset + self.history.shift(of) - 1
             return Taken(taken, min(through, before), index)
         known = -1 if self._next is None or self.start is None else self._next - 1
         return Taken(taken, max(last, min(through, known)), index)
 
     def _most(self) -> int:
-        return min(self._room.share(), _AHEAD_BYTES)
+        return min(self._budget.share(), _AHEAD_BYTES)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -175,7 +175,7 @@ class HistoryReader:
                 await self._read()
             except (KafkaError, OSError) as error:
                 log("backfill_waits", level=logging.WARNING,
-                    partition=self.laid.sources[-1].partition,
+                    partition=self.history.sources[-1].partition,
                     error=str(error) or type(error).__name__,
                     next="nothing: it goes on by itself when the broker answers")  # fmt: skip
             await asyncio.sleep(_RETRY_S)
@@ -188,13 +188,13 @@ class HistoryReader:
                 await self._begin(consumer)
             while True:
                 assert self._next is not None
-                await self._read_source(consumer, observer, self.laid.index(self._next))
+                await self._read_source(consumer, observer, self.history.index(self._next))
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
         if self._next is None:
-            self.laid, start = await _find_start(consumer, self._topic, self._wanted)
+            self.history, start = await _find_start(consumer, self._topic, self._wanted)
         else:
-            start = await _go_on_at(consumer, self._topic, self.laid, self._next)
+            start = await _go_on_at(consumer, self._topic, self.history, self._next)
         self._next, self.start = start.offset, start
         self._wake()
 
@@ -202,7 +202,7 @@ class HistoryReader:
         self, consumer: AIOKafkaConsumer, observer: FetchObserver, index: int
     ) -> None:
         """Read on in a source, to its end; the last has none."""
-        source, shift = self.laid.sources[index], self.laid.shift(index)
+        source, shift = self.history.sources[index], self.history.shift(index)
         tp = TopicPartition(self._topic, source.partition)
         assert self._next is not None
         consumer.assign([tp])
@@ -237,7 +237,7 @@ class HistoryReader:
             elif loop.time() - cut_off_at > self._cut_off_s:
                 self._note_gap()
                 break
-        self._next = self.laid.begin(index + 1)
+        self._next = self.history.begin(index + 1)
         self._wake()
 
     def _keep(self, index: int, source: Source, records: list[Any]) -> None:
@@ -253,7 +253,9 @@ class HistoryReader:
         self.start = Start(self.start.offset, log_is_shorter=True)
 
 
-async def _find_start(consumer: AIOKafkaConsumer, topic: str, wanted: Wanted) -> tuple[Laid, Start]:
+async def _find_start(
+    consumer: AIOKafkaConsumer, topic: str, wanted: Wanted
+) -> tuple[JoinedLog, Start]:
     """Find out what there is to read of a log: what is left of the sources, and where it begins."""
     sources, since = wanted.sources, wanted.since
     tps = [TopicPartition(topic, source.partition) for source in sources]
@@ -277,16 +279,18 @@ async def _find_start(consumer: AIOKafkaConsumer, topic: str, wanted: Wanted) ->
         elif source.partitions:
             left.append(source._replace(first=max(source.first, min(first, wanted.live))))
         else:
-            return Laid([source]), Start(first, is_shorter)
-    laid = Laid(left)
-    return laid, Start(laid.first, is_shorter)
+            return JoinedLog([source]), Start(first, is_shorter)
+    history = JoinedLog(left)
+    return history, Start(history.first, is_shorter)
 
 
-async def _go_on_at(consumer: AIOKafkaConsumer, topic: str, laid: Laid, offset: int) -> Start:
+async def _go_on_at(
+    consumer: AIOKafkaConsumer, topic: str, history: JoinedLog, offset: int
+) -> Start:
     """Where to go on: at an offset, or at the next that there is of its source."""
-    index = laid.index(offset)
-    tp = TopicPartition(topic, laid.sources[index].partition)
-    beginning: int = (await consumer.beginning_offsets([tp]))[tp] + laid.shift(index)
-    if index + 1 < len(laid.sources):
-        beginning = min(beginning, laid.begin(index + 1))
+    index = history.index(offset)
+    tp = TopicPartition(topic, history.sources[index].partition)
+    beginning: int = (await consumer.beginning_offsets([tp]))[tp] + history.shift(index)
+    if index + 1 < len(history.sources):
+        beginning = min(beginning, history.begin(index + 1))
     return Start(max(offset, beginning), log_is_shorter=offset < beginning)

@@ -74,7 +74,7 @@ class _Run:
 
     def behind(self, position: int) -> int:
         """How many records are left up to the newest live one."""
-        return self.backfill.laid.live(position) - self.backfill.position
+        return self.backfill.history.live(position) - self.backfill.position
 
     def must_save(self, position: int) -> bool:
         """Whether rows that are written later would make live records wait."""
@@ -167,13 +167,13 @@ class BackfillDriver:
         until = time.perf_counter() + (BACKLOG_SLICE_S if is_behind else SLICE_S)
         while not backfill.is_full and time.perf_counter() < until:
             most = _FEW_RECORDS if backfill.is_near_full else _RECORDS
-            records, through, source = reader.take(most, backfill.laid.live(position))
+            records, through, source = reader.take(most, backfill.history.live(position))
             if through <= backfill.position:
                 break
-            laid = backfill.laid
-            is_here = context.placement.here(laid.sources[source], laid.sources[-1])
+            history = backfill.history
+            is_here = context.placement.here(history.sources[source], history.sources[-1])
             events = backfill.apply(
-                records, through, shift=laid.shift(source), is_here=is_here,
+                records, through, shift=history.shift(source), is_here=is_here,
                 latest=latest_time(context.settings.clock, wall_ms()),
             )  # fmt: skip
             context.metrics.backfill.read(events)
@@ -223,7 +223,7 @@ class BackfillDriver:
                 audiences=self._audiences,
                 start=state.start,
                 position=state.position,
-                end=max(backfill.laid.live(position), state.position),
+                end=max(backfill.history.live(position), state.position),
                 events=state.events,
                 log_is_shorter=state.log_is_shorter,
                 state="merging" if state.epoch else "reading",
@@ -261,19 +261,19 @@ class BackfillDriver:
             self._run = None
 
     def _begin(self, run: _Run, position: int) -> Effects | None:
-        backfill, start, laid = run.backfill, run.reader.start, run.reader.laid
+        backfill, start, history = run.backfill, run.reader.start, run.reader.history
         if start is None:
             return None
-        live = laid.live(position)
+        live = history.live(position)
         # Live records go on from behind the last one applied: nothing beyond it is read here.
         offset = min(start.offset, live + 1)
         is_elsewhere = reaches_over_unknown(backfill.moves(), run.since)
         effects = backfill.begin(
             offset,
             log_is_shorter=start.log_is_shorter or is_elsewhere,
-            sources=laid.sources if laid.sources[-1].partitions else (),
+            sources=history.sources if history.sources[-1].partitions else (),
         )
-        log("backfill_begins", partition=self._number, offset=offset, sources=len(laid.sources),
+        log("backfill_begins", partition=self._number, offset=offset, sources=len(history.sources),
             records=max(0, live + 1 - offset), slots=len(backfill.slots))  # fmt: skip
         if start.log_is_shorter:
             self._warn()

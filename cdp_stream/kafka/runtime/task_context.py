@@ -67,7 +67,9 @@ class TaskContext:
 
     def history_reader(self, wanted: Wanted) -> HistoryReader:
         """Read the history of a partition, beside its live records, from now on."""
-        return HistoryReader(self.client, self.topic, wanted, wake=self.work.set, room=self.waiting)
+        return HistoryReader(
+            self.client, self.topic, wanted, wake=self.work.set, budget=self.waiting
+        )
 
     def report(self) -> None:
         """Log, and count, what is due of the worker as a whole; called about once a second."""

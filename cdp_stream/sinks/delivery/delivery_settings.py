@@ -1,17 +1,18 @@
-"""With which settings a change is delivered: those that its connection had as it was told.
+"""With which settings a change is delivered: those that its connection had as it was written.
 
-So a change goes to the list that it is about, however long it waits. But a record says nothing on
-its own: settings in it count only where definitions gave them to its connection, be it now or in a
-version before; else whoever can write to the output's topic could redirect changes, and secrets.
-Known are those in force, those that sinks remember, and those of earlier versions that the topic of
-definitions still has. A record without settings has nothing to be believed.
+So a change goes to the list that it is about, however long it waits. But a record proves nothing:
+settings in it count only where definitions gave them to its connection, now or in an earlier
+version. Otherwise anyone who can write to the output's topic could redirect changes, and secrets.
+Known are the settings defined now, those that sinks remember, and those of earlier versions that
+the topic of definitions still has. A record without settings has nothing to be believed.
 
-Once a fault was about settings (their list is gone, they do not fit, a variable is not set, nobody
-knows them), what waits could never be delivered with them. From then on changes that were told
-with them get the settings that the connection has in the definitions now, if it is still defined.
-As every member is told again when settings change, the new list ends with the right members.
+Once a fault was about settings (their list is gone, they do not fit, a variable is not set, no
+definitions have them), what waits could never be delivered with them. From then on changes that
+were written with them get the settings that the connection has in the definitions now, if it is
+still defined. Every member is sent again when settings change, so the new list ends with the right
+members.
 
-The deletion of an audience always has the settings that it was told with: it is about that list.
+The deletion of an audience always has the settings that it was written with: it is about that list.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class DeliverySettings:
         self._looking: asyncio.Task[int] | None = None
 
     async def define(self, connections: Iterable[Connection]) -> None:
-        """Take over what is defined now, and have all sinks remember it."""
+        """Use what is defined now, and have all sinks remember it."""
         self._version += 1  # there may be others between it and the one before
         self._defined = {connection.id: connection.settings for connection in connections}
         notes = []
@@ -101,7 +102,7 @@ class DeliverySettings:
         return (connection, digest) in self._had or digest in self._state.settings(connection)
 
     def has_looked(self) -> bool:
-        """Whether earlier versions have been looked at; begins that where they have not."""
+        """Whether earlier versions have been read; starts to read them where they have not."""
         if self._looking is not None and self._looking.done():
             self._looked = self._looking.result()
             self._looking = None
@@ -110,7 +111,7 @@ class DeliverySettings:
         return self._looking is None
 
     async def _look(self, version: int) -> int:
-        """Take in what the versions before one gave connections; returns that one."""
+        """Learn what the versions before one gave connections; returns that one."""
 
         def found() -> set[tuple[str, str]]:
             return {
@@ -124,5 +125,5 @@ class DeliverySettings:
 
 
 def _digest(settings: Settings) -> str:
-    """Names settings without telling them."""
+    """Names settings without showing them."""
     return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()

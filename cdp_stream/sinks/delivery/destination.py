@@ -165,7 +165,7 @@ class LocalDestination:
             await cancellation.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
 
     async def idle(self) -> None:
-        """Let it rotate files, say; what may pass is tried again next time.
+        """Let it rotate files, for example; what may pass is tried again next time.
 
         Raises:
             Fault: It will not, or something is lost.
@@ -246,7 +246,7 @@ class LocalDestination:
 
 
 def _seen(task: asyncio.Future[Any]) -> None:
-    """Look at what became of it: nobody waits for it any more."""
+    """Read the result of a task that nobody waits for any more."""
     if not task.cancelled():
         task.exception()
 

@@ -28,7 +28,7 @@ class _Delivery:
 
 
 class OrderedDispatch:
-    """The batches of one output that are in flight, or wait for their turn.
+    """The batches of one output that are in flight, or wait behind others.
 
     Args:
         perform: delivers one; must not raise, but for cancellation.

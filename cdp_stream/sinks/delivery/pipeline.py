@@ -79,7 +79,7 @@ class Pipeline:
         """Batch a change, and dispatch what is complete."""
         self._submit(self._batcher.add(item, now))
         if 2 * self._batcher.memory > self._context.sending.share():
-            # It would leave no room, and wait for nothing but its time.
+            # It would leave no room for more, and only wait until it is due.
             self._submit(self._batcher.flush_largest())
 
     def add_alone(self, item: InFlight) -> None:
@@ -103,7 +103,7 @@ class Pipeline:
         self._batcher.drop(connection)
 
     def in_flight(self, connections: Collection[str]) -> set[str]:
-        """Those of these connections of which something is in flight, or waits for its turn."""
+        """Those of these connections of which something is in flight, or waits behind that."""
         return {
             item.change.connection
             for batch in (self._dispatch.batches if connections else ())
@@ -213,7 +213,7 @@ class Pipeline:
     async def _list_for(self, change: OutputChange[Any], cancellation: Cancellation) -> str | None:
         """The list of a change that names none; None where an audience goes that never had one.
 
-        For a deletion none is made or looked for: one of that name may be somebody's own.
+        For a deletion none is made or searched for: one of that name may be somebody's own.
         """
         assert self._lists is not None
         if change.action == AUDIENCE_DELETE:

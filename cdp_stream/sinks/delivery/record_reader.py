@@ -19,7 +19,7 @@ __all__ = ["RecordReader", "UndefinedError", "UnreadableError", "settings_proble
 
 
 class UnreadableError(Exception):
-    """A record is no change; the text says why."""
+    """A record is no change; the text is the reason."""
 
 
 class UndefinedError(Exception):
@@ -27,8 +27,8 @@ class UndefinedError(Exception):
 
     Attributes:
         connection: Its id.
-        has_looked: Whether earlier versions of the definitions have been looked at.
-        outcome: What becomes of the record where none will come that explain it.
+        has_looked: Whether earlier versions of the definitions have been read.
+        outcome: What becomes of the record if no definitions come that explain it.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class RecordReader:
     Args:
         connector: The output's.
         secrets: Fill in `${NAME}` of connections' settings.
-        redaction: Told their secrets.
-        delivery_settings: Says which settings count for a record.
+        redaction: Learns their secrets.
+        delivery_settings: Knows which settings count for a record.
         state: Knows the lists that were made for connections.
     """
 
@@ -102,7 +102,7 @@ class RecordReader:
             return UnreadableError(why)
         return Fault(
             "connection",
-            f"{why}; see that all workers have the same definitions and who else writes to the "
+            f"{why}; check that all workers have the same definitions, and who else writes to the "
             "output's topic, then resume it: what waits gets the settings that are defined",
             "undefined",
         )
@@ -127,7 +127,7 @@ class RecordReader:
         if lacking := self._secrets.lacking(raw):
             raise Fault(
                 "connection",
-                f"{'; '.join(lacking)}; mend that, and start the worker again",
+                f"{'; '.join(lacking)}; correct that, and start the worker again",
                 "settings",
             )
         for secret in self._secrets.used_by(raw):

@@ -17,7 +17,7 @@ __all__ = ["LEAST_S", "LONGEST_ASKED_S", "MOST_S", "Pace", "asked_s", "pause_s",
 LEAST_S: Final = 0.1
 MOST_S: Final = 30.0
 LONGEST_ASKED_S: Final = 3600.0
-"""The longest wait that a partner may ask for, however it does: who means longer says so again."""
+"""The longest wait that a partner may ask for, in whatever form; it may ask again."""
 _LAST_DOUBLING: Final = 9
 _BURST_S: Final = 0.1
 

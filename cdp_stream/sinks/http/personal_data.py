@@ -1,4 +1,4 @@
-"""Keeps people out of what a partner said: what a batch says of them is taken out of its words.
+"""Removes people from a partner's words: whatever the batch contains of them.
 
 A fault is read by operators, kept in `cdp.faults` and shown by commands, and partners repeat what
 they were sent: an address that they do not like, a row that does not fit. So identities, attributes
@@ -6,8 +6,8 @@ and mpids of the changes that were being delivered are taken out: in whatever le
 JSON or HTML has them, in base64, hashed as they were sent, and begun but cut off. So is everything
 else that looks like an email address.
 
-A value of one or two characters tells nobody who somebody is, and taking it out would blank the
-message; one of up to five is taken out where it stands as a word of its own.
+A value of one or two characters identifies nobody, and taking it out would blank the message; one
+of up to five is taken out where it is a word of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WHOLE_WORD: Final = 5
 _BEGUN: Final = 8
 """So much of a longer value is enough to know that it was begun."""
 _HASHES: Final = re.compile(r"[0-9A-Fa-f]{32,128}|[A-Za-z0-9+/_-]{43,88}={0,2}")
-"""What stands in a request for an identity: MD5, SHA-1 or SHA-2, in hexadecimal or base64."""
+"""An identity in a request may be hashed: MD5, SHA-1 or SHA-2, in hexadecimal or base64."""
 _TOKEN: Final = re.compile(r"[^\s\"'<>(){}\[\],;:=|]+")
 _AT: Final = re.compile(r"@|%40")
 _DOMAIN: Final = re.compile(r"\.[A-Za-z]{2}")
@@ -46,10 +46,10 @@ _REQUESTS: Final = 8
 
 
 class PersonalData:
-    """What the changes of one delivery say of people; called with a text, it returns that without.
+    """The people in the changes of one delivery; called with a text, it returns that without them.
 
     Args:
-        changes: what is delivered.
+        changes: What is delivered.
     """
 
     def __init__(self, changes: Sequence[OutputChange[Any]]) -> None:
@@ -72,7 +72,7 @@ class PersonalData:
         )
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
-        """From where to where something of them stands, by where it begins."""
+        """From where to where something of them is in the text, by where it begins."""
         known = self._index()
         cuts = [found.start() for found in _CUT.finditer(text)]
         for start in range(len(text) - _SHORTEST + 1):
@@ -119,7 +119,7 @@ class PersonalData:
 
 
 def _values(change: OutputChange[Any]) -> Iterator[str]:
-    """What a change says of its person."""
+    """What a change contains of its person."""
     yield change.mpid
     for _, identity in change.identities:
         yield identity
@@ -145,7 +145,7 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _forms_of(value: str) -> set[str]:
-    """A value as it may stand in an answer."""
+    """A value as it may be written in an answer."""
     plain = " ".join(value.split())
     forms = {value, plain, html.escape(plain)}
     if plain.isalnum() and plain.isascii():

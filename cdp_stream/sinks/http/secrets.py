@@ -1,4 +1,4 @@
-"""`${NAME}` in settings, filled in when a sink starts; and keeping what came in to ourselves.
+"""`${NAME}` in settings, filled in when a sink starts; and removing the secrets from what is shown.
 
 Source: docs/definitions.md, environment variables.
 """
@@ -23,15 +23,15 @@ _PASSING: Final = 400
 _SHORTEST_INSIDE: Final = 8
 """Shorter values of a secret that is a JSON object are plain words of it, more likely than keys."""
 _PUBLIC_INSIDE: Final = frozenset({"type", "universe_domain"})
-"""What Google's key files say that is no secret: without it, no address of Google could be read."""
+"""Members of Google's key files that are no secrets: else no address of Google could be read."""
 
 
 class Secrets:
     """The variables of the process that settings may take.
 
     Args:
-        environment: the process's.
-        names: those that operators allow.
+        environment: The process's.
+        names: Those that operators allow.
     """
 
     def __init__(self, environment: Mapping[str, str], names: SecretNames = USUAL) -> None:
@@ -43,7 +43,7 @@ class Secrets:
         return name in self._values
 
     def why_not(self, name: str) -> str | None:
-        """Why a variable is not to be had though it may be set; None where it is allowed."""
+        """Why a variable may not be used though it may be set; None where it is allowed."""
         return None if self._names.allows(name) else self._names.refusal(name)
 
     def lacking(self, settings: object) -> list[str]:
@@ -54,7 +54,7 @@ class Secrets:
         ]
 
     def used_by(self, settings: object) -> Iterator[str]:
-        """What the variables hold that settings ask for; none may be lacking."""
+        """The values of the variables that settings use; none may be lacking."""
         return (self._values[name] for name in names_in(settings))
 
     def filled(self, settings: Any) -> Any:
@@ -80,7 +80,7 @@ class Redaction:
     def add(self, secret: str) -> None:
         """Never show this text, nor it in base64, as part of a URL or in JSON.
 
-        Of one that is a JSON object itself, as a key file is, nothing longer that it holds either.
+        Of one that is a JSON object itself, as a key file is, none of its longer texts either.
         """
         # Settings lose the spaces and line ends around them that variables often have.
         if secret != secret.strip():
@@ -102,7 +102,7 @@ class Redaction:
         """The text without them.
 
         Args:
-            is_cut: whether the text went on: then the beginning of one at its end goes too.
+            is_cut: Whether the text went on: then the beginning of one at its end goes too.
         """
         secrets = sorted({*self._secrets, *self._passing}, key=len, reverse=True)
         for secret in secrets:
@@ -122,11 +122,11 @@ def _in_json(text: str) -> set[str]:
 def _values_inside(secret: str) -> list[str]:
     """The longer texts of a secret that is a JSON object; none where it is not."""
     try:
-        held = json.loads(secret)
+        parsed = json.loads(secret)
     except (ValueError, RecursionError):
         return []
     found: list[str] = []
-    left: list[Any] = [held] if isinstance(held, dict) else []
+    left: list[Any] = [parsed] if isinstance(parsed, dict) else []
     while left:
         one = left.pop()
         if isinstance(one, dict):

@@ -28,7 +28,7 @@ LARGEST_ANSWER: Final = 1024 * 1024
 _INSIDE: Final = "address inside our own network:"
 _INSIDE_ADDRESS: Final = re.compile(rf"{_INSIDE} ([0-9a-fA-F.:%]+)")
 _NOT_CONNECTED: Final = re.compile(r"Cannot connect to host .* \[(.*)\]", re.DOTALL)
-"""How the transport tells that no connection came about, for whatever reason; as a time-out."""
+"""The transport's text of a time-out where no connection came about, for whatever reason."""
 _PLAIN: Final = (OSError, PermissionError)
 _CONNECT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
@@ -36,7 +36,7 @@ _HEADERS: Final = {"accept-encoding": "identity", "user-agent": "cdp-stream"}
 _EXTENSIONS: Final = {"timeout": {"connect": _CONNECT_S, "read": None, "pool": None}}
 
 _SPECIAL: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
-"""Not public whatever lists of addresses say: the first is for special purposes in parts (RFC 6890;
+"""Not public, whatever lists have: the first is for special purposes in parts (RFC 6890;
 192.0.0.192 is the metadata of Oracle's cloud), the second is Azure's own service inside each
 virtual network, in the middle of a public range.
 """
@@ -52,7 +52,7 @@ class InsideAddressError(Exception):
 
 
 class UntrustedError(Exception):
-    """A partner's certificate does not hold; the text says why."""
+    """A partner's certificate cannot be trusted; the text is the reason."""
 
 
 class Transport:
@@ -103,7 +103,7 @@ class Transport:
 
         Raises:
             InsideAddressError: The partner's address is inside, and that is not allowed.
-            UntrustedError: Its certificate does not hold.
+            UntrustedError: Its certificate cannot be trusted.
             httpx.TransportError, OSError, TimeoutError: It could not be asked, or did not answer.
         """
         assert self._transport is not None, "opened"
@@ -135,7 +135,7 @@ class Transport:
     def _socket(self, address_info: Any) -> socket.socket:
         family, kind, protocol, _name, address = address_info
         if not self._allow_private and not is_public(str(address[0])):
-            # An OSError, so that the next address is tried; told from others by its text, which
+            # An OSError, so that the next address is tried; known by its text, which
             # is all that is left when several addresses have failed.
             raise PermissionError(errno.EPERM, f"{_INSIDE} {address[0]}")
         return socket.socket(family, kind, protocol)
@@ -158,7 +158,7 @@ async def _body(stream: httpx.AsyncByteStream) -> bytes:
 
 
 def _named(error: Exception) -> Exception:
-    """What went wrong, under the name that says what can be done."""
+    """An error under the name that shows what can be done."""
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, aiohttp.ClientConnectorCertificateError):
@@ -209,7 +209,7 @@ def is_public(address: str) -> bool:
 
 
 def _inner(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for, if it does."""
+    """The IPv4 address inside an IPv6 address, if there is one."""
     if address in _TRANSLATED:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     if address.teredo is not None:

@@ -152,7 +152,7 @@ class Assignment:
         self._is_open = False
 
     def notify(self) -> None:
-        """Have both loops look again: something may be read, or committed."""
+        """Wake both loops: something may be read, or committed."""
         self.readable.set()
         self.confirmed.set()
 
@@ -182,12 +182,12 @@ class Assignment:
         ]
         await self._read_again(behind)
 
-    async def let_go(self, deletions: Iterable[InFlight]) -> None:
-        """Deliver connections again that were held behind the deletion of their audience."""
+    async def unblock(self, deletions: Iterable[InFlight]) -> None:
+        """Deliver connections again that were blocked behind the deletion of their audience."""
         behind = {}
         for item in deletions:
             partition = self.partitions.get(item.partition)
-            if partition is not None and partition.progress.let_go(item.change.connection):
+            if partition is not None and partition.progress.unblock(item.change.connection):
                 behind[item.partition] = partition
         await self._read_again(behind.values())
 
@@ -312,7 +312,7 @@ class Assignment:
         self.consumer.resume_partitions({self.tp(partition.number) for partition in partitions})
 
     async def _seek(self, partitions: Collection[AssignedPartition]) -> None:
-        """Read partitions from where their progress says."""
+        """Read partitions from where their progress begins."""
         if not partitions:
             return
         epoch = next(self._epochs)

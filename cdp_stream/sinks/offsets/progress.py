@@ -6,18 +6,18 @@ which may lie far below the group's: the others went on without it. And where se
 at a time, some changes above a position are *confirmed already*.
 
 The last two are kept in `cdp.sink-state` (:meth:`Progress.kept`), written before the group's
-position passes what they speak of. So after a crash at any instant each change is either below a
-position, or known as confirmed, or delivered (again).
+position passes the changes that they are about. So after a crash at any instant each change is
+either below a position, or known as confirmed, or delivered (again).
 
 A connection that has caught up goes with the others again. Where it is *ahead* of them by then, as
 something of theirs still waits, that is remembered until they are as far: what it has delivered,
-the deletion of its audience say, is not done again whatever happens.
+such as the deletion of its audience, is not done again whatever happens.
 
 A connection that goes on makes the partition be read again from its own position; of what is read
 twice, the others' changes are passed over, being not new to them.
 
-A connection may also be *held* behind one record, in this partition alone, as behind the deletion
-of its audience: what follows is passed over until it is let go.
+A connection may also be *blocked* behind one record, in this partition alone, as behind the
+deletion of its audience: what follows is passed over until it is unblocked.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Course:
         return next(iter(self.waiting), self.handed)
 
     def count(self, offset: int, dated: int) -> None:
-        """Note one of its records that is looked at, if it has not been before."""
+        """Count one of its records that is read, if it has not been before."""
         if offset >= self.seen:
             if not self.owed:
                 self.since = dated
@@ -94,13 +94,13 @@ class Progress:
     """One partition's progress.
 
     Args:
-        position: the group's committed position.
-        kept: what :meth:`kept` said last, if anything.
-        stopped: the connections that are stopped now.
+        position: The group's committed position.
+        kept: What :meth:`kept` returned last, if anything.
+        stopped: The connections that are stopped now.
     """
 
     # `_before` are offsets confirmed before this one began, whose connections are not known.
-    # `_ahead` says of those that went with the others again before these were as far, how far they
+    # `_ahead`: of those that went with the others again before these were as far, how far they
     # were.
     # `_implied` are stopped connections of which nothing has been passed over yet: there is nothing
     # to be kept of them.
@@ -124,7 +124,7 @@ class Progress:
         for connection in self._stopped:
             self._own.setdefault(connection, _Course(position, seen=position))
         self._implied = {c for c in self._stopped if c not in kept.get("connections", {})}
-        self._held: set[str] = set()
+        self._blocked: set[str] = set()
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class Progress:
         """Whether a record is to be delivered now; if so it waits for :meth:`confirm`.
 
         Args:
-            dated: when it was written, epoch ms.
+            dated: When it was written, epoch ms.
         """
         if self._before and offset in self._before:
             return False
@@ -166,7 +166,7 @@ class Progress:
         return True
 
     def read(self, end: int) -> None:
-        """Note that every record below `end` has been looked at."""
+        """Note that every record below `end` has been read."""
         for name, course in self._own.items():
             course.seen = max(course.seen, end)
             if name not in self._stopped and course.handed < end:
@@ -212,8 +212,8 @@ class Progress:
     # -- stopping and going on ---------------------------------------------------------------------
 
     def stop(self, connection: str) -> None:
-        """Deliver nothing more of a connection; what is on its way may still be confirmed."""
-        self._held.discard(connection)
+        """Deliver nothing more of a connection; what is in flight may still be confirmed."""
+        self._blocked.discard(connection)
         if connection in self._stopped:
             return
         self._stopped.add(connection)
@@ -235,7 +235,7 @@ class Progress:
             self._implied.add(connection)
 
     def resume(self, connection: str) -> bool:
-        """Deliver a connection again; nothing of it may be on its way.
+        """Deliver a connection again; nothing of it may be in flight.
 
         Returns:
             Whether the partition has to be read again, from :attr:`start`.
@@ -243,7 +243,7 @@ class Progress:
         if connection not in self._stopped:
             return False
         self._stopped.discard(connection)
-        self._held.discard(connection)
+        self._blocked.discard(connection)
         course = self._own[connection]
         if not course.owed and course.seen >= self._others.handed:
             # Nothing of it was passed over, so it has missed nothing.
@@ -252,26 +252,26 @@ class Progress:
         course.step_back()
         return course.handed < self._others.handed
 
-    def hold(self, connection: str, offset: int) -> None:
-        """Deliver nothing of a running connection behind the record at `offset`, just taken."""
+    def block(self, connection: str, offset: int) -> None:
+        """Deliver nothing of a running connection behind the record at `offset`."""
         self.read(offset + 1)
         self.stop(connection)
-        self._held.add(connection)
+        self._blocked.add(connection)
 
-    def let_go(self, connection: str) -> bool:
-        """Deliver a connection again that was held; as :meth:`resume`, but for one stopped since.
+    def unblock(self, connection: str) -> bool:
+        """Deliver a blocked connection again, as :meth:`resume`; not if something else stopped it.
 
         Returns:
             Whether the partition has to be read again, from :attr:`start`.
         """
-        return connection in self._held and self.resume(connection)
+        return connection in self._blocked and self.resume(connection)
 
     def step_back(self) -> None:
         """Take everything that is not confirmed as not handed out: it will be read again, and
-        whatever held a connection will hold it again.
+        whatever blocked a connection will block it again.
         """
-        self._stopped -= self._held
-        self._held.clear()
+        self._stopped -= self._blocked
+        self._blocked.clear()
         for course in (self._others, *self._own.values()):
             course.step_back()
 

@@ -1,17 +1,17 @@
 """Deletions of audiences: sent to the partner once nothing of the audience is left to be delivered,
 and before anything is that comes after.
 
-A deletion's message is in every partition of the output's topic. Each partition holds the
+A deletion's message is in every partition of the output's topic. Each partition blocks the
 connection behind it, and notes in `cdp.sink-state` once all before it is delivered and that is
 durable. The worker with partition 0 waits for all of these notes, has the connector delete, and
 notes that it was done; then every partition goes on with the connection. So what a connection of
 the same name is sent afterwards, because the audience was defined again, never overtakes the
 deletion.
 
-Where definitions are files, a partition may lack a deletion that others have: it was given back to
-a worker with an older file, say. Then they wait for something that does not come. After a while
-that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion is done
-without those that lack it still, or passed over where partition 0 is the one.
+Where definitions are files, a partition may lack a deletion that others have: it was assigned again
+to a worker with an older file, for example. Then they wait for something that does not come. After
+a while that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion
+is done without those that lack it still, or passed over where partition 0 is the one.
 
 A partition's messages need not have the same id: definitions from files are applied at each
 partition's own time. A deletion is known by its place and its id.
@@ -41,7 +41,7 @@ partition ends; without those that cannot be asked now."""
 
 
 class AudienceDeletions:
-    """The deletions that one output's sink has come to; their connections are held behind them.
+    """The deletions that one output's sink has come to; their connections are blocked behind them.
 
     Args:
         state: Has what partitions noted of them.
@@ -72,7 +72,7 @@ class AudienceDeletions:
         self._lacking: dict[str, tuple[float, Mapping[int, int]]] = {}
 
     def add(self, item: InFlight) -> None:
-        """Take a deletion; everything before it in its partition has been taken."""
+        """Add a deletion; everything before it in its partition has been read."""
         self._waiting.append(item)
         if self._state.is_marked(item.change.connection, item.partition, _name(item), "overdue"):
             self._resumed.append(item)
@@ -175,7 +175,7 @@ class AudienceDeletions:
         return done or self._state.is_marked(connection, partition, name, "passed")
 
     def _lack(self, connection: str) -> frozenset[int]:
-        """The partitions that do not hold the connection behind a deletion not yet done."""
+        """The partitions that do not block the connection behind a deletion not yet done."""
         numbers = range(self._partitions)
         return frozenset(n for n in numbers if not self._waits(connection, n))
 
@@ -211,9 +211,9 @@ def _message(item: InFlight, lack: Collection[int]) -> str:
     numbers = ", ".join(map(str, sorted(lack)))
     noun = "partition" if len(lack) == 1 else "partitions"
     then = (
-        "the others go on, and the partner is not told: see whether its audience is to be deleted"
+        "the others go on, and the partner is not asked: check whether it must delete its audience"
         if 0 in lack
-        else "the partner is told without waiting for more"
+        else "the partner is asked without waiting for more"
     )
     return (
         f"audience {item.change.audience_id} was deleted, but {noun} {numbers} of the output's "

@@ -1,6 +1,6 @@
 """Committing what has been confirmed.
 
-What Kafka's own position cannot say (`progress.py`) is durable before that position passes it.
+What Kafka's own position cannot express (`progress.py`) is durable before that position passes it.
 """
 
 from __future__ import annotations

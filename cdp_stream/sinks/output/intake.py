@@ -132,7 +132,7 @@ class Intake:
         if change.message.get("on_audience_delete", connector.on_audience_delete) == "keep":
             self._assignment.confirm([item])
             return
-        partition.progress.hold(change.connection, item.offset)
+        partition.progress.block(change.connection, item.offset)
         self._deletions.add(item)
 
     def _do_without(

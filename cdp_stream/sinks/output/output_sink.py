@@ -129,7 +129,7 @@ class OutputSink:
         await self._context.tasks.stop()
 
     def wake_up(self) -> None:
-        """Look again whether there is something to do."""
+        """Let records that wait for definitions be read again."""
         self._assignment.readable.set()
 
     def rests(self, partition: int) -> bool:

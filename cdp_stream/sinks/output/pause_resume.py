@@ -67,7 +67,7 @@ class PauseResume:
                 async with self.lock:
                     await self._apply()
             else:
-                self._resuming.clear()  # it is looked at again when partitions are assigned
+                self._resuming.clear()  # read anew when partitions are assigned
 
     def fault(
         self, fault: Fault, connection: str, message: Mapping[str, Any] | None = None
@@ -97,7 +97,7 @@ class PauseResume:
         where = output if whole else f"{output} --connection '{connection}'"
         log("output_fault", level=logging.ERROR, output=output,
             connection=stopped, code=fault.code, status=fault.status,
-            next=f"read `cdp outputs show {output}`, mend it, then `cdp outputs resume {where}`",
+            next=f"read `cdp outputs show {output}`, correct it, then `cdp outputs resume {where}`",
             )  # fmt: skip
         record = faulted(
             output, stopped, fault.message, wall_ms(), until_ready=fault.code == "settings"
@@ -134,7 +134,7 @@ class PauseResume:
                 self._fault_for_later = found
 
     def resume_behind(self, deletion: InFlight) -> None:
-        """Go on with a connection behind the deletion that held it."""
+        """Go on with a connection behind the deletion that blocked it."""
         self._deletions_over.append(deletion)
         self.changed.set()
 
@@ -186,7 +186,7 @@ class PauseResume:
             log("output_connection_resumed", output=output, connection=connection)
         await assignment.resume_connections(resumed)
         over, self._deletions_over = self._deletions_over, []
-        await assignment.let_go(over)
+        await assignment.unblock(over)
         # Asked again, for it may have faulted while something was awaited.
         if self._at_rest and assignment.is_open and not self._must_stop():
             self._at_rest = False

@@ -48,7 +48,7 @@ class Rejected:
 
     @property
     def source(self) -> tuple[int, int] | None:
-        """Its partition and offset in the topic that it was read from; None where nobody says."""
+        """Its partition and offset in the topic that it was read from; None if unknown."""
         partition, offset = self.header("partition") or str(self.partition), self.header("offset")
         if offset is None or not _NUMBERS.fullmatch(f"{partition}:{offset}"):
             return None

@@ -1,10 +1,10 @@
-"""Sending again what was rejected: what has come right by itself, and only once.
+"""Sending again what was rejected: only what would not be rejected again, and only once.
 
 A record of `cdp.rejected` goes to `cdp.events` again with its key, and with the headers that it
-came with, which are read where it was; one of `cdp.output.<id>.rejected` goes to `cdp.output.<id>`,
-which knows no headers. What has been sent again is noted, and left out the next time. Left out is,
-too, what would only be rejected again, and a change of an output that a later one of the same
-profile and connection has overtaken: it would undo that.
+came with, which are read where it was. One of `cdp.output.<id>.rejected` goes to `cdp.output.<id>`,
+whose records have no headers. What has been sent again is noted, and left out the next time. Left
+out is also a change of an output that a later one of the same profile and connection has overtaken:
+it would undo that.
 """
 
 from __future__ import annotations
@@ -33,16 +33,20 @@ from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["Judge", "Resender", "change_judge", "input_judge"]
 
-_GATHERED_BYTES: Final = 8 << 20
-_GATHERED_RECORDS: Final = 2_000
+_BATCH_BYTES: Final = 8 << 20
+_BATCH_RECORDS: Final = 2_000
 _ONE_BATCH: Final = 1
 """A broker sends one batch at least."""
 _PATIENCE_S: Final = 10.0
 _ANY_INPUT: Final = {"any": Input("any", "any")}
 
+Subject = tuple[bytes | None, str | None]
+"""Whose change it is: the key and the connection."""
+Latest = dict[Subject, tuple[int, str]]
+"""Offset and id of the last change of each subject."""
 Judge = Callable[[Rejected, Headers | None], str | None]
-"""Why a record would be rejected again, None where nothing speaks for it; its headers are None as
-long as they are not known."""
+"""Why a record would be rejected again; None: it would not. Its headers are None as long as they
+are not known."""
 _NO_LONGER: Final = "the record is no longer in its topic, and its headers are not known"
 
 
@@ -54,7 +58,7 @@ class Resender:
         topic: The rejects.
         judge: What would be rejected again is left out.
         producer: A running one.
-        anew: Whether those too are sent that were sent again before.
+        anew: Whether records that were sent again before are sent once more.
     """
 
     def __init__(
@@ -71,10 +75,10 @@ class Resender:
         self._judge = judge
         self._producer = producer
         self._anew = anew
-        self._done: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
 
     async def run(self, selection: Selection, *, dry_run: bool = False) -> Counter[str]:
-        """Send those that are meant.
+        """Send the selected records.
 
         Args:
             selection: Which.
@@ -83,31 +87,36 @@ class Resender:
         Returns:
             How many were sent, as `sent`, and how many were left out, by why.
         """
-        topic, self._done = self._topic, Counter()
+        topic, self._counts = self._topic, Counter()
         routing = Routing(await topic.partitions(topic.source))
         for number in range(await topic.partitions(topic.name)):
-            start: int | None = None
-            while True:
-                gathered, start = await self._gather(number, start, selection)
+            start: int | None = 0
+            while start is not None:
+                batch, start = await self._read_batch(number, start, selection)
                 headers: dict[int, Headers] = {}
-                if gathered and topic.output is None:
-                    headers = await self._headers_of(gathered)
-                    gathered = self._with_headers(gathered, headers)
-                elif gathered:
-                    gathered = await self._not_overtaken(number, gathered)
-                self._done["sent"] += len(gathered)
-                if gathered and not dry_run:
-                    await self._send(gathered, headers, routing)
-                    await topic.note_sent_again(number, [one.offset for one in gathered])
-                if start is None:
-                    break
-        return self._done
+                if batch and topic.output is None:
+                    headers = await self._headers_of(batch)
+                    batch = [one for one in batch if self._passes(self._spoken_for(one, headers))]
+                elif batch:
+                    latest = await self._latest(number, batch)
+                    batch = [one for one in batch if self._passes(_overtaken(one, latest))]
+                self._counts["sent"] += len(batch)
+                if batch and not dry_run:
+                    await self._send(batch, headers, routing)
+                    await topic.note_sent_again(number, [one.offset for one in batch])
+        return self._counts
 
-    async def _gather(
-        self, number: int, start: int | None, selection: Selection
+    def _passes(self, why_not: str | None) -> bool:
+        """Count a record that is left out; whether there is no reason to."""
+        if why_not is not None:
+            self._counts[why_not] += 1
+        return why_not is None
+
+    async def _read_batch(
+        self, number: int, start: int, selection: Selection
     ) -> tuple[list[Rejected], int | None]:
         """As many as memory allows, and where to go on after that; None at the end."""
-        gathered: list[Rejected] = []
+        batch: list[Rejected] = []
         size = 0
         next_start: int | None = None
 
@@ -115,63 +124,42 @@ class Resender:
             nonlocal size, next_start
             if next_start is not None:
                 return
-            if size > _GATHERED_BYTES or len(gathered) >= _GATHERED_RECORDS:
+            if size > _BATCH_BYTES or len(batch) >= _BATCH_RECORDS:
                 next_start = one.offset
-                return
-            if not self._anew and self._topic.was_sent_again(one):
-                self._done["sent again before"] += 1
-            elif one.value is None:
-                self._done["the broker did not take its value"] += 1
-            elif (why := self._judge(one, None)) is not None:
-                self._done[f"it would be rejected again: {why}"] += 1
-            else:
-                gathered.append(one)
+            elif self._passes(self._why_not(one)):
+                batch.append(one)
                 size += len(one.value or b"") + len(one.key or b"")
 
-        await self._topic.read_partition(number, selection, take, start)
-        return gathered, next_start
+        await self._topic.read_partition(number, selection, take, start or None)
+        return batch, next_start
 
-    def _with_headers(
-        self, gathered: Iterable[Rejected], headers: Mapping[int, Headers]
-    ) -> list[Rejected]:
-        """Those whose headers are known, and speak for them."""
-        left = []
-        for one in gathered:
-            if (known := headers.get(one.offset)) is None:
-                self._done[_NO_LONGER] += 1
-            elif (why := self._judge(one, known)) is not None:
-                self._done[f"it would be rejected again: {why}"] += 1
-            else:
-                left.append(one)
-        return left
+    def _why_not(self, one: Rejected) -> str | None:
+        if not self._anew and self._topic.was_sent_again(one):
+            return "sent again before"
+        if one.value is None:
+            return "the broker did not take its value"
+        return _again(self._judge(one, None))
 
-    async def _not_overtaken(self, number: int, gathered: list[Rejected]) -> list[Rejected]:
-        """Those changes behind which the output's topic has no later one about the same."""
-        subjects = {(one.key, _connection(one.value)) for one in gathered}
+    def _spoken_for(self, one: Rejected, headers: Mapping[int, Headers]) -> str | None:
+        known = headers.get(one.offset)
+        return _NO_LONGER if known is None else _again(self._judge(one, known))
+
+    async def _latest(self, number: int, batch: list[Rejected]) -> Latest:
+        """The last change in the output's topic about each subject of a batch."""
+        subjects = {_subject(one) for one in batch}
         keys = {key for key, _ in subjects}
-        latest: dict[tuple[bytes | None, str | None], tuple[int, str]] = {}
+        latest: Latest = {}
 
         def take(_number: int, records: list[Any]) -> None:
             for record in records:
-                if record.key not in keys:
-                    continue
-                subject = (record.key, _connection(record.value))
-                if subject in subjects:
+                if record.key in keys and (subject := _subject(record)) in subjects:
                     latest[subject] = record.offset, _message_id(record.value)
 
-        first = min(_source_offset(one) for one in gathered)
+        first = min(_source_offset(one) for one in batch)
         await read_to_end(self._client, self._topic.source, [number], take, starts={number: first})
-        left = []
-        for one in gathered:
-            at, message = latest.get((one.key, _connection(one.value)), (-1, ""))
-            overtaken = at > _source_offset(one) and message != _message_id(one.value)
-            if overtaken:
-                self._done["overtaken by a later change of the same profile"] += 1
-            else:
-                left.append(one)
-        return left
+        return latest
 
-    async def _headers_of(self, gathered: Iterable[Rejected]) -> dict[int, Headers]:
+    async def _headers_of(self, batch: Iterable[Rejected]) -> dict[int, Headers]:
         """The headers that records of the input came with, by their offset among the rejects; of
         those that are still where they were.
         """
@@ -184,7 +172,7 @@ class Resender:
         partitions = await self._topic.partitions(source)
         async with consumer:
             consumer.assign([TopicPartition(source, n) for n in range(partitions)])
-            for one in gathered:
+            for one in batch:
                 if one.source is None or one.source[0] >= partitions:
                     continue
                 if one.header("topic") not in {None, source}:
@@ -199,10 +187,10 @@ class Resender:
         return found
 
     async def _send(
-        self, gathered: Iterable[Rejected], headers: Mapping[int, Headers], routing: Routing
+        self, batch: Iterable[Rejected], headers: Mapping[int, Headers], routing: Routing
     ) -> None:
         by_partition: dict[int, list[Any]] = {}
-        for one in gathered:
+        for one in batch:
             of_input = self._topic.output is None
             place = routing.partition_of(one.key) if of_input else one.partition
             item = one.key, one.value, list(headers.get(one.offset, ()))
@@ -212,8 +200,12 @@ class Resender:
             await asyncio.gather(*futures)
 
 
+def _again(why: str | None) -> str | None:
+    return None if why is None else f"it would be rejected again: {why}"
+
+
 def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
-    """Says what the input would be rejected for today; without knowing inputs, not for them."""
+    """Why the input would be rejected today; where inputs are not known, not because of them."""
     decoder = BatchDecoder(_ANY_INPUT if inputs is None else inputs)
     by_any = BatchDecoder(_ANY_INPUT)
 
@@ -230,8 +222,19 @@ def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
 
 
 def change_judge(one: Rejected, _headers: Headers | None) -> str | None:
-    """Says of an output's reject that it is no change at all."""
+    """Why an output would reject a record: it is no change at all."""
     return "it is no change" if _connection(one.value) is None else None
+
+
+def _overtaken(one: Rejected, latest: Latest) -> str | None:
+    at, message = latest.get(_subject(one), (-1, ""))
+    if at > _source_offset(one) and message != _message_id(one.value):
+        return "overtaken by a later change of the same profile"
+    return None
+
+
+def _subject(record: Any) -> Subject:
+    return record.key, _connection(record.value)
 
 
 def _source_offset(one: Rejected) -> int:

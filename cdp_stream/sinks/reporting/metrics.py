@@ -43,9 +43,9 @@ class SinkMetrics:
         self.retried = counter("retries_total", "Attempts that had to be repeated")
         self.rejected = counter("rejected_total", "Changes that the partner will never take")
         self.faults = counter("faults_total", "Faults, by what they stopped", "scope")
-        self.stopped = gauge("stopped", "1 while the output stands still, by why", "state")
+        self.stopped = gauge("stopped", "1 while the output is stopped, by why", "state")
         self.connections_stopped = gauge(
-            "connections_stopped", "Connections that stand still, by why", "state"
+            "connections_stopped", "Connections that are stopped, by why", "state"
         )
         self.lag = gauge("lag_records", "Records that wait in the output's topic")
         self.oldest = gauge(
@@ -58,12 +58,12 @@ class SinkMetrics:
         self._latest: dict[str, OutputMetrics] = {}
 
     def of(self, output: str) -> OutputMetrics:
-        """Those of one output, all there at 0; whoever had them before gives them up."""
+        """Those of one output, each there at 0; they replace those that it had before."""
         latest = self._latest[output] = OutputMetrics(self, output)
         return latest
 
     def is_latest(self, output: str, those: OutputMetrics) -> bool:
-        """Whether nobody else has asked for an output's metrics since."""
+        """Whether these have not been replaced."""
         return self._latest.get(output) is those
 
 
@@ -131,8 +131,8 @@ class OutputMetrics:
     def forget(self) -> None:
         """Remove the gauges of an output that does not run here any more.
 
-        Whether it is stopped is left to whoever has its metrics now, as where it cannot run as it
-        is defined.
+        Whether it is stopped stays where others have replaced these: it may be defined so that it
+        cannot run.
         """
         metrics, output = self._metrics, self._output
         for gauge in (metrics.lag, metrics.oldest):

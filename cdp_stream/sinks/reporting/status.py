@@ -1,10 +1,10 @@
-"""How outputs stand and what waits for them, from Kafka itself: no worker has to run."""
+"""The status of outputs and what waits for them, from Kafka itself: no worker has to run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
@@ -15,7 +15,7 @@ from cdp_stream.kafka.clients.admin import started_admin
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
-from cdp_stream.sinks.state.faults import Faults
+from cdp_stream.sinks.state.faults import Faults, resume
 from cdp_stream.sinks.state.sink_state import SinkState
 
 __all__ = ["GOES_ON", "ConnectionStatus", "OutputStatus", "outputs_with_workers", "read_status"]
@@ -25,16 +25,16 @@ _FETCH_MS: Final = 20
 
 Status = Literal["running", "degraded", "paused", "faulted", "no_worker", "unknown"]
 GOES_ON: Final = frozenset({"running", "no_worker", "unknown"})
-"""Nothing of the output stands still."""
+"""Nothing of the output is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """A connection that stands still.
+    """A connection that is stopped.
 
     Attributes:
-        since: epoch ms.
-        fault: the partner's words and what to do; None when it was paused.
+        since: Epoch ms.
+        fault: The partner's words and what to do; None when it was paused.
     """
 
     id: str
@@ -45,21 +45,21 @@ class ConnectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """How one output stands.
+    """The status of one output.
 
     Attributes:
-        connector: None when nobody has told yet.
-        status: `paused` or `faulted` where it stands still; else `no_worker` where no sink of it is
-            in its group, `unknown` where the broker does not say, `degraded` when it runs and a
-            connection of it stands still, `running` otherwise.
-        since: of what stopped it, epoch ms; None while it runs.
-        lag: records in its topic that the partner has not confirmed, those included that wait for a
-            connection that stands still; of these as many as its sink has counted lately.
-        oldest_unsent_ms: how long the oldest of them has waited; 0 when there is none.
-        fault: the partner's words and what to do: of the output, else of its first connection.
-        rejected: records of its topic of rejects that were not sent again.
-        next_step: the command to go on with; None while nothing stands still.
-        connections: those that stand still.
+        connector: None when no worker has run it and its definition is not known.
+        status: `paused` or `faulted` where it is stopped; else `no_worker` where no sink of it is
+            in its group, `unknown` where the broker does not answer, `degraded` when it runs and a
+            connection of it is stopped, `running` otherwise.
+        since: When it was stopped, epoch ms; None while it runs.
+        lag: Records in its topic that the partner has not confirmed, those included that wait for a
+            connection that is stopped; of these as many as its sink has counted lately.
+        oldest_unsent_ms: How long the oldest of them has waited; 0 when there is none.
+        fault: The partner's words and what to do: of the output, else of its first connection.
+        rejected: Records of its topic of rejects that were not sent again.
+        next_step: The command that resumes it; None while nothing is stopped.
+        connections: Those that are stopped.
     """
 
     id: str
@@ -84,45 +84,38 @@ async def read_status(  # noqa: PLR0913 - what its caller knows already
     has_worker: bool | None,
     now_ms: int,
 ) -> OutputStatus:
-    """How an output stands.
+    """The status of an output.
 
     Args:
-        has_worker: whether a sink of it runs; None where that cannot be told.
-        connector: as defined, where that is known; else what its sink remembered.
-        now_ms: the wall clock.
+        has_worker: Whether a sink of it runs; None where that is not known.
+        connector: As defined, where that is known; else what its sink remembered.
+        now_ms: The wall clock.
     """
     lag, oldest, rejected = await _waiting(settings, output, state)
-    connections = tuple(
-        ConnectionStatus(key, record["state"], record["since"], record.get("message"))
-        for key in sorted(faults.stopped_connections(output))
-        if (record := faults.record(key)) is not None
-    )
-    own = faults.record(output)
-    first: Mapping[str, Any] | None = own
-    if own is None and connections:
-        first = faults.record(connections[0].id)
+    own, of_connections = faults.record(output), faults.of_connections(output)
+    stopped = [*of_connections] if own is None else [own, *of_connections]
+    status: Status = "degraded" if of_connections else "running"
+    if not has_worker:
+        status = "unknown" if has_worker is None else "no_worker"
     return OutputStatus(
         output,
         connector or state.connector(output),
-        own["state"] if own is not None else _going_on(has_worker, bool(connections)),
-        own["since"] if own is not None else None,
+        status if own is None else own["state"],
+        None if own is None else own["since"],
         lag,
         0 if oldest is None else max(0, now_ms - oldest),
-        next((str(r["message"]) for r in _records(faults, output, own) if r.get("message")), None),
+        next((str(one["message"]) for one in stopped if one.get("message")), None),
         rejected,
-        None if first is None else _next_step(first),
-        connections,
+        resume(output, stopped[0].get("connection")) if stopped else None,
+        tuple(
+            ConnectionStatus(one["id"], one["state"], one["since"], one.get("message"))
+            for one in of_connections
+        ),
     )
 
 
-def _going_on(has_worker: bool | None, connections_stand_still: bool) -> Status:
-    if not has_worker:
-        return "unknown" if has_worker is None else "no_worker"
-    return "degraded" if connections_stand_still else "running"
-
-
 async def outputs_with_workers(settings: Settings, outputs: Collection[str]) -> set[str] | None:
-    """Those of these outputs whose group has members; None where the broker does not say."""
+    """Those of these outputs whose group has members; None where the broker does not answer."""
     groups = {settings.sink_group_id(output): output for output in outputs}
     admin = await started_admin(settings)
     try:
@@ -135,17 +128,6 @@ async def outputs_with_workers(settings: Settings, outputs: Collection[str]) -> 
     if any(error for error, *_ in described):
         return None
     return {groups[name] for _, name, state, *_ in described if state not in {"Empty", "Dead"}}
-
-
-def _records(faults: Faults, output: str, own: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    of_connections = [faults.record(key) for key in faults.stopped_connections(output)]
-    return [record for record in (own, *of_connections) if record is not None]
-
-
-def _next_step(record: Mapping[str, Any]) -> str:
-    connection = record.get("connection")
-    where = f" --connection '{connection}'" if connection else ""
-    return f"cdp outputs resume {record['output']}{where}"
 
 
 async def _waiting(
@@ -168,20 +150,25 @@ async def _waiting(
     observer.attach(consumer)
     await consumer.start()
     try:
-        numbers = consumer.partitions_for_topic(topic) or await partitions_of(consumer, topic)
-        tps = [TopicPartition(topic, number) for number in numbers]
+        # Before any is assigned, for that would disturb the question for the group's positions.
         rejected = await _rejected(consumer, f"{topic}.rejected", state)
+        tps = [TopicPartition(topic, number) for number in await partitions_of(consumer, topic)]
         if not tps:
             return 0, None, rejected
         consumer.assign(tps)
         starts = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
         positions = {tp: max(await consumer.committed(tp) or 0, starts[tp]) for tp in tps}
-        behind = {tp: ends[tp] - at for tp, at in positions.items() if ends[tp] > at}
-        oldest = await _first_dates(consumer, observer, {tp: positions[tp] for tp in behind})
-        owed = [one for number in numbers for one in _owed(state.kept(output, number))]
-        lag = sum(behind[tp] for tp in oldest) + sum(count for count, _ in owed)
-        dates = [*oldest.values(), *(since for _, since in owed if since is not None)]
+        behind = {tp: at for tp, at in positions.items() if ends[tp] > at}
+        oldest = await _first_dates(consumer, observer, behind)
+        # Of connections with a position of their own: how many wait, and since when.
+        own = [
+            entry
+            for tp in tps
+            for entry in (state.kept(output, tp.partition) or {}).get("connections", {}).values()
+        ]
+        lag = sum(ends[tp] - behind[tp] for tp in oldest) + sum(int(e.get("owed", 0)) for e in own)
+        dates = [*oldest.values(), *(e["since"] for e in own if e.get("since") is not None)]
         return lag, min(dates, default=None), rejected
     finally:
         await consumer.stop()
@@ -189,11 +176,9 @@ async def _waiting(
 
 async def _rejected(consumer: AIOKafkaConsumer, topic: str, state: SinkState) -> int:
     """How many records a topic of rejects has, less those that were sent again."""
-    numbers = consumer.partitions_for_topic(topic) or await partitions_of(consumer, topic)
-    tps = [TopicPartition(topic, number) for number in numbers]
+    tps = [TopicPartition(topic, number) for number in await partitions_of(consumer, topic)]
     if not tps:
         return 0
-    # Not assigned, for that would disturb who asks for the group's positions.
     starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
     count = 0
     for tp in tps:
@@ -201,12 +186,6 @@ async def _rejected(consumer: AIOKafkaConsumer, topic: str, state: SinkState) ->
         sent = sum(max(0, last + 1 - max(first, starts[tp])) for first, last in again)
         count += max(0, ends[tp] - starts[tp] - sent)
     return count
-
-
-def _owed(kept: Mapping[str, Any] | None) -> Iterator[tuple[int, int | None]]:
-    """How many records wait for each connection with a position of its own, and since when."""
-    for entry in (kept or {}).get("connections", {}).values():
-        yield int(entry.get("owed", 0)), entry.get("since")
 
 
 async def _first_dates(

@@ -1,6 +1,6 @@
 """A small compacted topic of one partition that every sinks process follows: what all must know.
 
-`cdp.faults` says which outputs and connections are stopped, `cdp.sink-state` what sinks remember.
+`cdp.faults` has the outputs and connections that are stopped, `cdp.sink-state` what sinks remember.
 Both are read from their beginning at start and followed from there, without a group. The last
 record of a key counts, so what is written last holds everywhere.
 """
@@ -93,7 +93,7 @@ class FollowedTopic:
         await self._follower.caught_up()
 
     async def put(self, key: str, value: Value | None, *, first: Value | None = None) -> None:
-        """Write a value, or remove it; it holds here at once, and durably on return.
+        """Write a value, or remove it; it counts here at once, and is durable on return.
 
         Args:
             first: A value to be written right before, for those who read every record.
@@ -159,5 +159,5 @@ class FollowedTopic:
         if self._invalid <= _MOST_LOGGED:
             log("state_record_invalid", level=logging.ERROR, topic=self._topic, offset=offset,
                 reason=reason[:_MOST_CHARS],
-                next="find out who else writes to the topic; what the key said before holds",
+                next="find out who else writes to the topic; the value before counts",
             )  # fmt: skip

@@ -1,8 +1,8 @@
-"""What a record of `cdp.faults` or `cdp.sink-state` may say.
+"""The form of the records of `cdp.faults` and `cdp.sink-state`.
 
-Whoever may write to these topics can write anything. What does not have the form that sinks write
-is passed over, and what its key said before goes on to hold; a member that is not known here is
-left alone, as a later release may have written it.
+Anyone who may write to these topics can write anything. A record that does not have the form that
+sinks write is passed over, and the value that its key had before counts. A member that is not known
+here is left alone, as a later release may have written it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import orjson
 
-__all__ = ["Check", "decoded", "fault_problem", "memory_problem"]
+__all__ = ["Check", "decoded", "fault_problem", "state_problem"]
 
 MOST_BYTES: Final = 1 << 20
 _MOST_CONFIRMED: Final = 100_000
@@ -105,10 +105,10 @@ _KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
 def decoded(
     key: bytes | None, value: bytes | None, check: Check
 ) -> tuple[str, dict[str, Any] | None]:
-    """The key of a record, and what its value says, None for nothing more.
+    """The key of a record, and its value; None where that is gone.
 
     Raises:
-        ValueError: It does not have the form of the topic's records; the message says why.
+        ValueError: It does not have the form of the topic's records; the message is the reason.
     """
     try:
         name = (key or b"").decode()
@@ -142,7 +142,7 @@ def fault_problem(key: str, value: Mapping[str, Any]) -> str | None:
     return None
 
 
-def memory_problem(key: str, value: Mapping[str, Any]) -> str | None:
+def state_problem(key: str, value: Mapping[str, Any]) -> str | None:
     """What is wrong with a record of `cdp.sink-state`."""
     kind = key.partition(":")[0]
     form = _KINDS.get(kind)
@@ -161,11 +161,11 @@ def memory_problem(key: str, value: Mapping[str, Any]) -> str | None:
 
 
 def _converted(value: Mapping[str, Any], form: type[msgspec.Struct]) -> Any:
-    """What a value says in a form; or as text, without the value, why it does not have it."""
+    """A value in a form; or as text, without the value, why it does not have it."""
     try:
         return msgspec.convert(value, form)
     except RecursionError:
         return "it is nested too deeply"
     except msgspec.ValidationError as error:
-        said, _, where = str(error).partition(" - at ")
-        return f"it has another form at {where}" if where else said
+        why, _, where = str(error).partition(" - at ")
+        return f"it has another form at {where}" if where else why

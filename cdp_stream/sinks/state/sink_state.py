@@ -147,7 +147,7 @@ class SinkState:
     # -- deletions of audiences --------------------------------------------------------------------
 
     def waits(self, connection: str, partition: int) -> str | None:
-        """Behind which deletion a partition holds the connection, all before it delivered."""
+        """Behind which deletion a partition blocks the connection, all before it delivered."""
         value = self._get("audience-delete", connection, partition)
         return None if value.get("passed") else value.get("deletion")
 

@@ -12,7 +12,7 @@ from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, MOST_DELIVERI
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.followed_topic import FollowedTopic
-from cdp_stream.sinks.state.records import fault_problem, memory_problem
+from cdp_stream.sinks.state.records import fault_problem, state_problem
 from cdp_stream.sinks.state.sink_state import SinkState
 
 __all__ = ["state_topics"]
@@ -36,7 +36,7 @@ async def state_topics(
         await producer.start()
         stack.push_async_callback(producer.stop)
         topics = []
-        for suffix, check in (("faults", fault_problem), ("sink-state", memory_problem)):
+        for suffix, check in (("faults", fault_problem), ("sink-state", state_problem)):
             topic = FollowedTopic(client, settings.topic(suffix), producer, check=check)
             stack.push_async_callback(topic.stop)
             await topic.start()
