@@ -46,7 +46,7 @@ class LiveTraffic:
         to: where to publish.
         records: (mpid, batch) of one event each, with a `source_message_id`.
         rate: events a second.
-        watch: told of every membership change that comes in, decoded.
+        watch: called with every membership change that comes in, decoded.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class EmbeddedBroker:
 
     Attributes:
         host: The address it listens on; clients get ``localhost`` for ``0.0.0.0``.
-        port: Its port; 0 until ``start`` when a free one is to be taken.
+        port: Its port; 0 until ``start`` chooses a free one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The ``cdp`` command: finds the verb's module, runs it, turns errors into one line and a code.
+"""The ``cdp`` command: runs the verb's module, and prints an error as one line.
 
 A verb's module is imported when the verb is called or its help is shown, so that ``cdp check``
 does not load Faust. Exit codes: 0 done, 1 the input is wrong, 2 usage, 3 something outside failed.

@@ -27,7 +27,7 @@ _DIGEST_LENGTH = 12
 
 
 class DefinitionFile(msgspec.Struct, frozen=True):
-    """One file: the name by which problems are told, and what is in it."""
+    """One file: the name that problems show, and its text."""
 
     name: str
     text: str

@@ -31,7 +31,7 @@ class PartitionDefinitions(NamedTuple):
 
     Attributes:
         version: that of the topic, a decimal number; or the digest of files.
-        time: the instant at which their changes are told, epoch ms.
+        time: the instant at which their changes are emitted, epoch ms.
         at: the partition's time as they were switched on, epoch ms.
         epoch: how often the partition has switched.
         swept: every row of an earlier epoch counts as one of this epoch.

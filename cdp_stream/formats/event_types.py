@@ -47,7 +47,7 @@ def _always(kind: str, name: str = "") -> Callable[[dict[str, Any]], Reading]:
 
 
 def _transition(data: dict[str, Any]) -> Reading:
-    """An install, an upgrade, both at once, or neither: told by the first foreground of the app."""
+    """An install, an upgrade, both at once, or neither: by the first foreground of the app."""
     if data.get("application_transition_type") != "application_initialized":
         return subject.UNREAD, ""
     if data.get("is_first_run") is True:

@@ -49,7 +49,7 @@ _OPT_OUT_OF_SALE: Final = "data_sale_opt_out"
 
 
 def device_of(stamp: str | None, device: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """What a device is told apart by, and what is kept of it; None when that is nothing at all.
+    """What identifies a device, and what is kept of it; None when that is nothing at all.
 
     Args:
         stamp: the batch's `mp_deviceid`; None where it has none, or no device.

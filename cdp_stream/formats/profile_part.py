@@ -102,7 +102,7 @@ def _object(batch: Mapping[str, Any], member: str, problems: list[str]) -> dict[
 
 
 def _stamp(batch: Mapping[str, Any], problems: list[str]) -> str | None:
-    """What the sender tells the device apart by; nothing where the batch has no device."""
+    """What identifies the device for the sender; nothing where the batch has no device."""
     stamp = batch.get("mp_deviceid")
     if stamp is None or type(batch.get("device_info")) is not dict:
         return None

@@ -1,4 +1,4 @@
-"""What an import has to say: what could not be converted, and what was taken to mean something."""
+"""Notes of an import: what could not be converted, and what was interpreted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class InexpressibleError(Exception):
 
 
 class Kind(StrEnum):
-    """What a note tells."""
+    """The subject of a note."""
 
     LEFT_OUT = "left out"
     READ_AS = "read as"

@@ -54,7 +54,7 @@ def where_implies(kind: str, one: Where, other: Where) -> bool:
     """Whether every event of the kind (and product of it) that meets the one's conditions meets the
     other's.
 
-    Product conditions are met by one and the same product, so each may be taken by itself.
+    Product conditions are met by one and the same product, so each may be looked at alone.
     """
     return other <= one or all(wanted in one or _is_implied(kind, one, *wanted) for wanted in other)
 

@@ -28,7 +28,7 @@ _Place = tuple[str, str, int]
 
 
 def sound_part(loaded: Loaded) -> Account | None:
-    """What the definitions without an error mean by themselves; None when there is no telling."""
+    """What the definitions without an error mean by themselves; None when that is unknown."""
     if loaded.account is not None:
         return loaded.account
     items = {place: item for document in loaded.documents for place, item in _items(document)}

@@ -76,7 +76,7 @@ Change = OutputChange[BrazeConnection]
 
 
 class _User(NamedTuple):
-    """What is told about one user, and which changes say so."""
+    """What is sent about one user, and the changes that it comes from."""
 
     attributes: dict[str, Any]
     members: list[Member]
@@ -135,12 +135,12 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
                 known["_update_existing_only"] = update_only
                 users[member.identity] = user = _User(known, [])
             user.members.append(member)
-            self._tell(user.attributes, member)
+            self._set(user.attributes, member)
         refused = yield from in_parts(list(users.values()), _MOST_OBJECTS, self._send)
         rows = ((member, why) for user, why in refused for member in user.members)
         return outcome(rows, unusable)
 
-    def _tell(self, attributes: dict[str, Any], member: Member) -> None:
+    def _set(self, attributes: dict[str, Any], member: Member) -> None:
         change = member.change
         if self.settings.membership == "array":
             sets = attributes.setdefault(self.settings.array, {})
@@ -164,7 +164,7 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
             if isinstance(index, int) and error.get("input_array", "attributes") == "attributes":
                 refused[index] = str(error.get("type"))
         refused = {index: why for index, why in refused.items() if 0 <= index < len(part)}
-        # Above 299 nothing was taken: what is not to blame must be sent again.
+        # Above 299 nothing was accepted: users without an error must be sent again.
         return refused if answer.ok or len(refused) == len(part) else answer.words()
 
 

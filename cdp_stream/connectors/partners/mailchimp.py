@@ -256,7 +256,7 @@ class Mailchimp(ListConnector[MailchimpSettings, MailchimpConnection]):
 
 
 def _merge_value(value: Any) -> Any:  # noqa: ANN401 - whatever an attribute holds
-    """Merge fields are text or numbers; a list is told in one line."""
+    """Merge fields are text or numbers; a list becomes one line."""
     if isinstance(value, list):
         return ", ".join(str(one) for one in value)
     if isinstance(value, bool):

@@ -53,16 +53,16 @@ _NOTE: Final = """INSERT INTO {changes} ({change_columns}) SELECT * FROM
     unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
     ON CONFLICT DO NOTHING RETURNING message_id, connection"""
 _READ: Final = """SELECT connection, mpid, audience_id, audience_name, variant, since, changed_at,
-    message_id, user_identities::text, user_attributes::text FROM {table} AS held
+    message_id, user_identities::text, user_attributes::text FROM {table} AS kept
     JOIN unnest(%s::text[], %s::text[]) AS wanted(connection, mpid) USING (connection, mpid)
-    FOR UPDATE OF held"""
+    FOR UPDATE OF kept"""
 _PUT: Final = """INSERT INTO {table} ({columns})
     SELECT c, m, a, n, v, s, t, i, u::jsonb, p::jsonb FROM
     unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
     %s::text[], %s::text[], %s::text[]) AS new(c, m, a, n, v, s, t, i, u, p)
     ON CONFLICT (connection, mpid) DO UPDATE SET ({columns}) = ({new_columns})"""
-_DROP: Final = """DELETE FROM {table} AS held USING unnest(%s::text[], %s::text[]) AS gone(c, m)
-    WHERE held.connection = gone.c AND held.mpid = gone.m"""
+_DROP: Final = """DELETE FROM {table} AS kept USING unnest(%s::text[], %s::text[]) AS gone(c, m)
+    WHERE kept.connection = gone.c AND kept.mpid = gone.m"""
 _FORGET: Final = (
     "DELETE FROM {table} WHERE connection = %s",
     "DELETE FROM {changes} WHERE connection = %s",
@@ -165,7 +165,7 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
                 raise OSError(f"PostgreSQL: {said}") from error
             raise Fault(
                 "output",
-                f"PostgreSQL refused: {said}; mend it, then resume output {self.output}",
+                f"PostgreSQL refused: {said}; repair it, then resume output {self.output}",
             ) from error
 
     async def _connected(self) -> AsyncConnection[Any]:

@@ -48,7 +48,7 @@ class WebhookSettings(HttpSettings):
 
 
 class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
-    """POSTs `{"output": ID, "changes": [...]}`; a 2xx answer means that all of them were taken."""
+    """POSTs `{"output": ID, "changes": [...]}`; a 2xx answer means that all were accepted."""
 
     name = "webhook"
     title = "Webhook"
@@ -125,6 +125,6 @@ def _signing_key(output: str, secret: str) -> bytes:
     if not key:
         raise UsageError(
             f"output {output}: its secret is empty, or no base64 after {_BASE64_SECRET}",
-            "take it as the receiver shows it",
+            "copy it from the receiver",
         )
     return key

@@ -1,6 +1,6 @@
 """X (Twitter): users of a custom audience.
 
-A request is taken or refused as a whole; a refusal names the operations at fault by their place.
+A request is accepted or refused as a whole; a refusal names the operations at fault by their place.
 They are left out, and the rest is sent again.
 
 Sources: developer.x.com/en/docs/x-ads-api/audiences/api-reference/custom-audience-users (2,500

@@ -20,7 +20,7 @@ class Written:
     Attributes:
         head: the subject key, or group.
         path: from the audience on, as `criteria.all[0]`.
-        alone: false where the mapping has several heads; its other keys are not held against them.
+        alone: false where the mapping has several heads; its other keys are then no problems.
     """
 
     head: str
@@ -54,7 +54,7 @@ class Written:
 
 
 def read_places(criterion: Written, every_input: bool = False) -> tuple[Place, ...] | None:
-    """Where an event criterion reads, at least one place; None when that cannot be told."""
+    """Where an event criterion reads, at least one place; None when that is unknown."""
     scope, before = criterion.scope, len(criterion.problems.found)
     own = read_workspace(criterion)
     workspaces = scope.workspaces if own is None else (own,)
@@ -96,7 +96,7 @@ def read_workspace(criterion: Written) -> Workspace | None:
 
 
 def read_profile_workspace(criterion: Written) -> str | None:
-    """The one workspace whose profile a criterion reads; None when it cannot be told."""
+    """The one workspace whose profile a criterion reads; None when that is unknown."""
     scope = criterion.scope
     if WORKSPACE in criterion.node.entries:
         own = read_workspace(criterion)

@@ -86,7 +86,7 @@ def scope_of(read: Read[AudienceRecord] | Read[JourneyRecord], around: Surroundi
 def _workspaces_of(
     read: Read[AudienceRecord] | Read[JourneyRecord], around: Surroundings
 ) -> tuple[tuple[Workspace, ...], bool]:
-    """The workspaces of an audience or journey, and whether all of them could be told."""
+    """The workspaces of an audience or journey, and whether all of them are known."""
     account = around.workspaces
     if "workspaces" in read.wrong:
         return (), False

@@ -1,6 +1,6 @@
 """A YAML document as a tree in which every node knows where it was written.
 
-The tree is what all checks read: whatever is wrong can be told with file, line and column. A node
+All checks read the tree, so that every problem has its file, line and column. A node
 that several aliases name is one object, so the tree may be a graph without cycles; `size` and
 `height` count it as if it were written out.
 """

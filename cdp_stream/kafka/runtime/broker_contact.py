@@ -60,8 +60,8 @@ class BrokerContact:
                 self.is_lost, self._lost_at = True, self._now()
                 self._tell(
                     "broker_lost", logging.ERROR,
-                    next="look at the brokers and the network; nothing is lost, and the worker "
-                    "goes on by itself",
+                    next="check the brokers and the network; nothing is lost, and the worker "
+                         "continues by itself",
                 )  # fmt: skip
         elif all(app.holds_lease for app in apps):
             self.is_lost = False

@@ -185,7 +185,7 @@ def _serve_metrics(
 def _cut_short() -> BrokerError:
     return BrokerError(
         f"the worker had to stop, and Kafka did not answer within {DRAIN_S:.0f} s",
-        "nothing is lost: what was not committed is done again by whoever takes over",
+        "nothing is lost: the next worker repeats what was not committed",
     )
 
 

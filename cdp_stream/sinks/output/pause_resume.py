@@ -122,7 +122,7 @@ class PauseResume:
         try:
             await self._context.destination.idle()
         except Fault as fault:
-            found = fault.told(fault.message)
+            found = fault.reworded(fault.message)
             found.scope = "output"
         if self._assignment.is_running:
             found, self._fault_for_later = found or self._fault_for_later, None
