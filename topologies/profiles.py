@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.assignment import Assignment
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows

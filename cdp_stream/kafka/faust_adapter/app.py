@@ -14,7 +14,7 @@ from cdp_stream.kafka.clients.client_settings import sasl_password, tls_context
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema, ChunkTransport
 from cdp_stream.kafka.faust_adapter.table import ChangelogTables
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.settings import Settings
 
 __all__ = ["AssignedPartitions", "ChunkApp"]

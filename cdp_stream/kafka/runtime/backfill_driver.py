@@ -17,10 +17,10 @@ from typing import Final
 
 from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.history.reader import HistoryReader, Wanted
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.runtime.backfill_progress import Reading
 from cdp_stream.kafka.runtime.partition_time import latest_time
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.observability.backfill_progress import Reading
+from cdp_stream.observability.log import log
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cdp_stream.core.model.definition import Account
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.observability.log import log
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor
