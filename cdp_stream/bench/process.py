@@ -41,7 +41,7 @@ class WorkerProcess:
         """
         if not self._child.is_alive:
             raise BrokerError(
-                f"the worker ended: {self._child.log_tail()}", "see what it says, then run it again"
+                f"the worker ended: {self._child.log_tail()}", "read its message, then run it again"
             )
         try:
             answer = await self._client.get(self._url)

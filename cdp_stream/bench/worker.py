@@ -178,7 +178,7 @@ async def _peer(python: str, settings: Settings, partitions: int, events: int) -
             await process.wait()
     if process.returncode != 0:
         raise OutsideError(
-            f"{python} {PEER.name} failed", "install it as bench/peers/README.md says"
+            f"{python} {PEER.name} failed", "install it as bench/peers/README.md describes"
         )
     return float(orjson.loads(output.splitlines()[-1])["cpu_us_per_event"])
 

@@ -32,8 +32,7 @@ _GONE: Final = frozenset({404, 410})
 _TOKEN_LASTS_S: Final = 1_800
 _MANY, _PROOF = 100, 32
 _REFUSED_ALL: Final = (
-    "the partner refuses whatever it is sent: {}; correct what the settings say of it, then resume "
-    "the connection"
+    "the partner refuses every request: {}; correct the settings, then resume the connection"
 )
 
 R = TypeVar("R")

@@ -192,7 +192,7 @@ class HttpConnector(Connector[H, C]):
 
 
 class LocalConnector(Connector[S, C]):
-    """A destination that is no HTTP service: a file, a database, a topic.
+    """A destination that is not an HTTP service: a file, a database, a topic.
 
     Its methods are called one at a time, and may be cancelled; the next call comes when the one
     before has ended. What blocks goes through :func:`cdp_stream.connectors.in_thread.in_thread`.

@@ -39,7 +39,8 @@ it looks like.
 def _above_zero(text: str) -> str:
     if not duration_ms(text):
         raise ValueError(
-            "this is no duration above 0; write a whole number and one of `ms s m h d w`, as `10m`"
+            "this is not a duration above 0; write a whole number and one of `ms s m h d w`, as "
+            "`10m`"
         )
     return text
 
@@ -47,7 +48,7 @@ def _above_zero(text: str) -> str:
 def _of_the_web(text: str) -> str:
     if not text.startswith(("https://", "http://")):
         raise ValueError(
-            "this is no address of a web server; write one that begins with https:// or http://"
+            "this is not the address of a web server; write one that begins with https:// or http://"
         )
     return text
 
@@ -57,7 +58,7 @@ def _known_type(text: str) -> str:
     if spelling not in IDENTITY_TYPES:
         near = get_close_matches(spelling, IDENTITY_TYPES, n=1)
         advice = f"did you mean `{near[0]}`?" if near else "write one as `email` or `customer_id`"
-        raise ValueError(f"this is no identity type; {advice}")
+        raise ValueError(f"this is not a valid identity type; {advice}")
     return spelling
 
 

@@ -95,7 +95,7 @@ class ShortForm:
             return []
         for key in EVENT_KEYS:
             if key in step.entries:
-                message, advice = f"`{key}` stands beside `events`", "give it to one of the events"
+                message, advice = f"`{key}` is beside `events`", "give it to one of the events"
                 self._problems.error(
                     "misplaced-key", step.mark_of(key), f"{path}.{key}", message, advice
                 )
@@ -140,7 +140,7 @@ class ShortForm:
         choices = ", ".join(f"`{subject}`" for subject in SUBJECTS)
         if not subjects:
             key = next((key for key in node.entries if key in EVENT_KEYS), "")
-            message = f"there is no event for `{key}`" if key else "this is no event"
+            message = f"there is no event for `{key}`" if key else "this is not an event"
             self._problems.error(
                 "missing-subject", node.mark_of(key), path, message, f"add one of {choices}"
             )
@@ -172,7 +172,11 @@ class ShortForm:
         name, custom_event_type = _name_of(value)
         if kind in _NAMED and name == ANY:
             self._problems.error(
-                "bad-value", value.mark, where, f"`any` is no {kind}", "name the one that happened"
+                "bad-value",
+                value.mark,
+                where,
+                f"`any` is not a valid {kind}",
+                "name the one that happened",
             )
             return None
         if kind == COMMERCE:

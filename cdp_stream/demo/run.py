@@ -92,7 +92,7 @@ async def _stream(
         with _worker(settings, definitions) as worker:
             screen.say(
                 "worker: cdp worker --clock stream --definitions examples/cdnow/definitions.yaml; "
-                "it takes its partitions in a few seconds"
+                "its partitions are assigned in a few seconds"
             )
             at_work = asyncio.Event()
             tasks = [
@@ -295,5 +295,5 @@ async def _watch(worker: Child) -> None:
         await asyncio.sleep(_POLL_S)
     raise BrokerError(
         f"the worker ended by itself (its log ends: {worker.log_tail() or 'empty'})",
-        "mend what it says, and run the demo again",
+        "correct the problem that it reports, and run the demo again",
     )

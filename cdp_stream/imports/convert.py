@@ -95,8 +95,8 @@ class Converter:
         self._converted.criteria = self._expression(definition.audience)
         for model, meaning in self._models.guessed.items():
             text = (
-                f"the model `{model}` is taken for custom events named `{meaning.name}`; "
-                f"say what it is with --model {model}=SUBJECT"
+                f"the model `{model}` is read as custom events named `{meaning.name}`; "
+                f"set its subject with --model {model}=SUBJECT"
             )
             self._note(Kind.READ_AS, "audience", text)
         return self._converted
@@ -161,7 +161,7 @@ class Converter:
             self._note(Kind.LEFT_OUT, at, f"cannot be expressed: {error}")
             return None
         places = ", ".join(child.at.removeprefix(f"{at}.") for child in part)
-        text = f"{places} are taken to be about one and the same `{model}`"
+        text = f"{places} are read as tests of one and the same `{model}`"
         self._note(Kind.READ_AS, at, text)
         return found
 

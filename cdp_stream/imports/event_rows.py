@@ -252,7 +252,9 @@ def _test(rows: Rows, model_name: str, atom: Atom) -> None:
     if not isinstance(left, sdk.ModelPath) or left.model != model_name:
         raise InexpressibleError(f"a condition on something else than `{model_name}`")
     if left.path in _NAMES | _TYPES | _ACTIONS | {_CUSTOM_TYPE}:
-        raise InexpressibleError(f"`{atom.operator}` of `{left.path}`: events are told by equality")
+        raise InexpressibleError(
+            f"`{atom.operator}` of `{left.path}`: events are identified by equality"
+        )
     if isinstance(atom, sdk.Unary):
         if left.path not in TIMES | ROW_PATHS:
             rows.where.append(place_of(rows.model, left.path) | unary_test(atom.operator))

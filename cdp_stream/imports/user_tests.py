@@ -65,7 +65,7 @@ def user_test(path: str, operator: str, right: sdk.Operand) -> tuple[dict[str, A
     if path in _IDS:
         raise InexpressibleError("a test of the profile's own id")
     if path in _SEEN:
-        raise InexpressibleError(f"`{path}` compared with something that is no date")
+        raise InexpressibleError(f"`{path}` compared with something that is not a valid date")
     subject = subject_of(path)
     test = value_test(operator, right)
     if next(iter(subject)) in _TEXT_ONLY and not _TEXTUAL.issuperset(test):

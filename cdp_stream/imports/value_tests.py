@@ -69,7 +69,7 @@ def value_test(operator: str, constant: sdk.Constant) -> Test:
         return {"is": value}
     if operator in _NUMERIC:
         if isinstance(value, str | bool):
-            raise InexpressibleError(f"`{operator}` compared with {value!r}, which is no number")
+            raise InexpressibleError(f"`{operator}` compared with {value!r}, which is not a number")
         return {_NUMERIC[operator]: value}
     if operator in _TEXTUAL:
         return {_TEXTUAL[operator]: value}

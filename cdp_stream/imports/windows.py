@@ -79,13 +79,13 @@ class Bounds:
         if self.newest_ago < 0 or (
             self.oldest_ago is not None and self.oldest_ago <= self.newest_ago
         ):
-            raise InexpressibleError("a window in which nothing can lie, or of the future")
+            raise InexpressibleError("a window that can contain nothing, or of the future")
         return {"between": [oldest, duration(self.newest_ago)]}
 
     @staticmethod
     def _days(first: date, last: date) -> dict[str, Any]:
         if first > last:
-            raise InexpressibleError("a window in which nothing can lie")
+            raise InexpressibleError("a window that can contain nothing")
         if first == last:
             return {"on": first.isoformat()}
         return {"between": [first.isoformat(), last.isoformat()]}
@@ -133,7 +133,7 @@ def _absolute(operator: str, text: str) -> Bounds:
     """A bound at a date. A date with no time is a whole day; an instant must be a midnight."""
     instant = instant_of(text)
     if instant is None:
-        raise InexpressibleError(f"`{text}`, which is no date")
+        raise InexpressibleError(f"`{text}`, which is not a date")
     if instant % DAY_MS:
         raise InexpressibleError(f"`{text}`, an instant within a day: windows have whole days")
     day = date(1970, 1, 1) + timedelta(days=instant // DAY_MS)

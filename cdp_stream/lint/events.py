@@ -53,7 +53,7 @@ class Events:
         self._counts: dict[EventSet, dict[int, int]] = {}
 
     def at_least(self, events: EventSet | None, count: int) -> int:
-        """The literal of there being so many of the events; None is no event ever."""
+        """The literal of there being so many of the events; None: no event, ever."""
         if count <= 0:
             return TRUE
         if events is None:

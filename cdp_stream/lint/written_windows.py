@@ -94,7 +94,7 @@ def _spoken_rest(window: Window, lookback: int) -> str:
     rest = f"the last {length_text(lookback)}"
     if newest:
         rest = f"from {length_text(lookback)} to {length_text(newest)} ago"
-    return f"those of its days that lie in {rest}" if window.start is not None else rest
+    return f"those of its days in {rest}" if window.start is not None else rest
 
 
 def sequence_beyond_lookback(
@@ -107,7 +107,7 @@ def sequence_beyond_lookback(
     reach, lookback = length_text(sequence.within_ms), length_text(max(limits))
     return place.key("within").warning(
         "beyond-lookback",
-        f"the sequence may take {reach}, but the lookback is {lookback}, so in {lookback} it must"
+        f"the sequence may last {reach}, but the lookback is {lookback}, so in {lookback} it must"
         " be over",
         "shorten the duration, or lengthen the lookback",
         [audience.id],

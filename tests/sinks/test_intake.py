@@ -255,7 +255,7 @@ async def test_a_record_of_definitions_that_are_not_here_yet_waits_for_them(
     sink.fill(1, 0, [message(1, mpid=3)])
     async with sink.running() as place:
         await place.has(place_of_it + 1)
-        await until(sink.delivery_settings.has_looked)
+        await until(sink.delivery_settings.has_read_earlier)
         assert [one.effective_at for one in place.taken if one.mpid == "1"] == [*range(place_of_it)]
         assert "3" in {one.mpid for one in place.taken}, "the other partition goes on"
         await sink.delivery_settings.define([Connection("a@out", "a", "out", settings=NEW)])
@@ -275,7 +275,7 @@ async def test_settings_that_no_definitions_gave_stop_their_connection_alone() -
     ])  # fmt: skip
     async with sink.running() as place:
         await place.has(1)
-        await until(sink.delivery_settings.has_looked)
+        await until(sink.delivery_settings.has_read_earlier)
         sink.assignment.readable.set()
         await place.has(2)
     assert [change.effective_at for change in place.taken] == [1, 4]

@@ -155,7 +155,7 @@ def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
     [
         (["--only", "sink"], "there is no topology `sink`; there are: profiles, sinks"),
         (["--output", "uot"], "there is no output `uot`; defined are: out"),
-        (["--only", "profiles", "--output", "out"], "the sinks are left out by --only"),
+        (["--only", "profiles", "--output", "out"], "--only leaves the sinks out"),
     ],
 )
 def test_what_is_not_there_cannot_be_run(definitions: str, flags: list[str], says: str) -> None:

@@ -239,4 +239,4 @@ async def test_a_topic_made_anew_under_a_running_worker_is_noticed(
         await ran.delete_topics(name)
         await ran.apply(SECOND, 1)
         assert await ended(worker, within=60) == 3
-        assert f"{name} was deleted and made anew" in ran.log_of(worker)
+        assert f"{name} was deleted and created again" in ran.log_of(worker)

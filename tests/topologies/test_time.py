@@ -109,5 +109,5 @@ async def test_an_input_topic_that_was_made_anew_is_reported_and_not_skipped_ove
     await ran.produce([(n % 4, b"k", b"v") for n in range(8)])
     again = ran.start_worker()
     assert await ended(again) == 3
-    assert "deleted and made anew" in ran.log_of(again)
+    assert "deleted and created again" in ran.log_of(again)
     assert "start afresh with another --prefix" in ran.log_of(again)

@@ -73,8 +73,9 @@ def checked_table(output: str, table: str) -> str:
     """
     if not _TABLE.fullmatch(table):
         raise UsageError(
-            f"output {output}: table: {table!r} is no name of a table",
-            "write letters, digits and `_`, at most 55; a schema may stand before it, with a dot",
+            f"output {output}: table: {table!r} is not a table name",
+            "write letters, digits and `_`, at most 55; optionally with a schema and a dot "
+            "before it",
         )
     return table
 

@@ -218,7 +218,7 @@ class Firehose(HttpConnector[FirehoseSettings, FirehoseConnection]):
         return Fault(
             scope,
             f"the partner at {shown_address(self.settings.url)} answered {answer.words()} to {what}"
-            f"; ask it why, then resume output {self.output}",
+            f"; ask the partner why, then resume output {self.output}",
         )
 
 

@@ -108,7 +108,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             for error in (await self._sent(changes, [place])).values():
                 if not _is_too_large(error):
                     raise self._told(error)
-                rejected[place] = f"the broker takes no record this large: {error}"
+                rejected[place] = f"the broker accepts no record this large: {error}"
         return Outcome(rejected)
 
     async def close(self) -> None:
@@ -204,7 +204,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             return Fault(
                 "output",
                 f"Kafka at {self.settings.broker} refused, topic {self.settings.topic}: {words}; "
-                f"mend it, then resume output {self.output}",
+                f"repair it, then resume output {self.output}",
             )
         return OSError(f"Kafka at {self.settings.broker}: {words}")
 

@@ -165,7 +165,7 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
                 raise OSError(f"PostgreSQL: {message}") from error
             raise Fault(
                 "output",
-                f"PostgreSQL refused: {message}; mend it, then resume output {self.output}",
+                f"PostgreSQL refused: {message}; repair it, then resume output {self.output}",
             ) from error
 
     async def _connected(self) -> AsyncConnection[Any]:

@@ -76,8 +76,8 @@ class Slack(HttpConnector[SlackSettings, SlackConnection]):
         self._url = settings.webhook_url.get_secret_value()
         if not self._url.startswith(("https://", "http://")):
             raise UsageError(
-                f"output {output}: its webhook_url is no address of a web server",
-                "take it as Slack shows it",
+                f"output {output}: its webhook_url is not the address of a web server",
+                "copy it from Slack",
             )
 
     def deliver(self, changes: Sequence[OutputChange[SlackConnection]]) -> Delivery:

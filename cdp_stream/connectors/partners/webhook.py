@@ -125,6 +125,6 @@ def _signing_key(output: str, secret: str) -> bytes:
     if not key:
         raise UsageError(
             f"output {output}: its secret is empty, or no base64 after {_BASE64_SECRET}",
-            "take it as the receiver shows it",
+            "copy it from the receiver",
         )
     return key

@@ -156,7 +156,7 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         Raises:
             Fault: it is nothing about rows.
         """
-        words = f"Yahoo will not take it: {answer.words(120)}"
+        words = f"Yahoo rejects it: {answer.words(120)}"
         if not answer.ok:
             if answer.status in _REJECTS_ROWS:
                 return words

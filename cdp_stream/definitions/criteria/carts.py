@@ -94,7 +94,7 @@ def _read_closing(node: Node, path: str, problems: Problems) -> frozenset[str] |
         at = f"{path}[{index}]"
         action = problems.text_of(item, at, "a product action")
         if action is not None and action.casefold() not in (*PRODUCT_ACTIONS, ANY):
-            message = f"`{shown(action)}` is no product action"
+            message = f"`{shown(action)}` is not a valid product action"
             problems.bad_word(item, at, message, (*PRODUCT_ACTIONS, ANY))
         elif action is not None:
             actions.add(action.casefold())

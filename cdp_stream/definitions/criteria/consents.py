@@ -39,7 +39,7 @@ def read_consent_key(criterion: Written) -> str | None:
         problems.missing_key(node, path, "regulation", advice)
     elif regulation is not None and regulation not in REGULATIONS:
         value = node.entries["regulation"].value
-        message = f"`{shown(regulation)}` is no regulation"
+        message = f"`{shown(regulation)}` is not a valid regulation"
         problems.bad_word(value, f"{path}.regulation", message, REGULATIONS)
     elif regulation == GDPR and "purpose" not in node.entries:
         problems.missing_key(node, path, "purpose", "name the purpose, as `purpose: newsletter`")
@@ -79,6 +79,6 @@ def read_consent_state(criterion: Written, key: str | None) -> Test | None:
         return None
     if text.casefold() not in states:
         of = f"`{regulation}` {CONSENT}" if regulation else CONSENT
-        problems.bad_word(node, path, f"`{shown(text)}` is no state of {of}", states)
+        problems.bad_word(node, path, f"`{shown(text)}` is not a valid state of {of}", states)
         return None
     return None if regulation is None else STATES[regulation][text.casefold()]

@@ -82,7 +82,7 @@ def takes_only(criterion: Written, allowed: tuple[str, ...] | None = None) -> bo
         mark, at = entry.key.mark, criterion.at(shown(key))
         if key in _WORDS:
             code = "bad-operator" if key in VALUE_OPERATORS else "misplaced-key"
-            message = f"`{head}` takes no `{key}`"
+            message = f"`{head}` does not accept `{key}`"
             problems.error(code, mark, at, message, _advice_for(key, head, allowed))
             continue
         tests_values = "exists" in allowed
@@ -110,7 +110,7 @@ def _advice_for(key: str, head: str, allowed: tuple[str, ...]) -> str:
     if key in VALUE_OPERATORS and (advice := _advice_for_operator(head, allowed)) is not None:
         return advice
     if INPUTS in allowed:
-        return f"it takes {or_list(allowed)}"
+        return f"it accepts {or_list(allowed)}"
     if key in (STATE, WITHIN, WORKSPACE, *VALUE_OPERATORS):
         return "leave it out"
     return "only event criteria count events"
@@ -122,12 +122,12 @@ def _advice_for_operator(head: str, allowed: tuple[str, ...]) -> str | None:
     if "exists" in allowed:
         return f"it is compared as text: {or_list(NAME_OPERATORS)}"
     if head in SEEN:
-        return f"the test stands inside, as `{head}: {{last: 7d}}`"
-    return "say what it is with `state`" if head == CONSENT else None
+        return f"the test is inside, as `{head}: {{last: 7d}}`"
+    return "give the state with `state`" if head == CONSENT else None
 
 
 def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
-    """Note that a mapping is no criterion, and which key was perhaps meant to make it one."""
+    """Note that a mapping is not a criterion, and which key was perhaps meant to make it one."""
     problems, at = scope.problems, scope.prefix + path
     near_misses = False
     for key, entry in node.entries.items():
@@ -139,5 +139,5 @@ def note_no_subject(node: Mapping, path: str, scope: Scope) -> None:
         problems.error("unknown-key", entry.key.mark, where, message, advice)
     if not near_misses:
         choices = ", ".join(f"`{subject}`" for subject in (*CRITERION_SUBJECTS, *GROUPS))
-        message = f"{describe(node)} without a subject is no criterion"
+        message = f"{describe(node)} without a subject is not a criterion"
         problems.error("missing-subject", node.mark, at, message, f"add one of {choices}")

@@ -79,7 +79,7 @@ def read_when(
         return Window(start=bounds.start, end=bounds.end, newest=0)
     limits = [lookback for lookback in lookbacks_ms if lookback is not None]
     if limits and len(limits) == len(lookbacks_ms) and bounds.newer_ms > max(limits):
-        message = "the newer bound lies before the lookback, so no event can ever count"
+        message = "the newer bound is before the lookback, so no event can ever count"
         advice = f"the lookback is {length_text(max(limits))}"
         problems.error("bad-window", value.mark, at, message, advice)
         return None
@@ -98,7 +98,9 @@ def _read_form(
     """The one date operator of a mapping, its value, and its path."""
     advice = _ADVICE if ANY_TIME in forms else _DATE_TEST_ADVICE
     if not isinstance(node, Mapping):
-        problems.error("bad-window", node.mark, path, f"{describe(node)} is no window", advice)
+        problems.error(
+            "bad-window", node.mark, path, f"{describe(node)} is not a valid window", advice
+        )
         return None
     known = [key for key in node.entries if key in DATE_OPERATORS]
     for key, entry in node.entries.items():
@@ -111,7 +113,7 @@ def _read_form(
     if len(known) > 1:
         several = ", ".join(f"`{key}`" for key in known)
         message = f"a window is one of these, not both: {several}"
-        better = "`between` takes two bounds"
+        better = "`between` needs two bounds"
         problems.error("bad-window", node.mark_of(known[1]), path, message, better)
     elif not node.entries:
         problems.error("bad-window", node.mark, path, "the window is empty", advice)
@@ -150,7 +152,7 @@ def _between(node: Node, path: str, problems: Problems) -> Ago | Days | None:
         found = f"a list of {len(node.items)}" if isinstance(node, Sequence) else describe(node)
         advice = "write `[6d, 4d]` (ago, the older first) or two dates"
         problems.error(
-            "bad-window", node.mark, path, f"`between` takes two bounds, found {found}", advice
+            "bad-window", node.mark, path, f"`between` needs two bounds, found {found}", advice
         )
         return None
     first, second = node.items
@@ -192,7 +194,11 @@ def read_duration(
     length = duration_ms(text) if isinstance(text, str) else None
     if length is None:
         problems.error(
-            "bad-duration", node.mark, path, f"{describe(node)} is no duration", DURATION_ADVICE
+            "bad-duration",
+            node.mark,
+            path,
+            f"{describe(node)} is not a valid duration",
+            DURATION_ADVICE,
         )
     elif length == 0 and not may_be_zero:
         problems.error(
@@ -211,7 +217,9 @@ def read_day(node: Node, path: str, problems: Problems) -> int | None:
     text = node.value if isinstance(node, Scalar) else None
     day = day_start(text) if isinstance(text, str) else None
     if day is None:
-        problems.error("bad-date", node.mark, path, f"{describe(node)} is no date", DATE_ADVICE)
+        problems.error(
+            "bad-date", node.mark, path, f"{describe(node)} is not a valid date", DATE_ADVICE
+        )
     return day
 
 

@@ -142,7 +142,7 @@ class CalculatedAttributeReader:
         has_none = not sources and not unknown and "calculation" not in read.wrong
         if has_none and calculation not in NEED_NO_VALUE:
             message = f"`{calculation}` needs a value of the event"
-            advice = "say where it is found, as `field: total_amount` or `attribute: category`"
+            advice = "give its place, as `field: total_amount` or `attribute: category`"
             problems.error("missing-key", node.mark, path, message, advice)
         return self._parts(node, path, kinds, sources, workspace)
 

@@ -158,7 +158,9 @@ class ConnectionReader:
         elif name not in self._targets.known:
             message = f"there is no audience or milestone `{shown(name)}`"
             if name in self._targets.journeys:
-                advice: str | None = f"a journey is no audience; name a milestone, as `{name}/...`"
+                advice: str | None = (
+                    f"a journey is not an audience; name a milestone, as `{name}/...`"
+                )
             else:
                 near = self._problems.near(name, self._targets.known)
                 advice = near or "milestones are named `journey/milestone`"
@@ -229,7 +231,7 @@ class ConnectionReader:
             return ()
         connector = None if output is None else output.connector
         if output is not None and connector is not None and not connector.takes_attributes:
-            message = f"`{output.output.id}` ({output.output.connector}) takes no user attributes"
+            message = f"`{output.output.id}` ({output.output.connector}) accepts no user attributes"
             mark, at = read.mark("user_attributes"), f"{read.path}.user_attributes"
             problems.error("attributes-not-taken", mark, at, message, "leave the key out")
         for name, (item, at) in zip(written, read.items("user_attributes"), strict=True):
@@ -269,6 +271,6 @@ class ConnectionReader:
         message = f"the connection `{identity}` is already made at {where}"
         advice = "keep one of the two"
         if made.is_bulk:
-            message += ", and says something else there"
-            advice = "let both say the same, or make this connection by an entry of its own"
+            message += ", with other values"
+            advice = "make both equal, or define this connection by a separate entry"
         self._problems.error("duplicate-id", made.mark, read.path, message, advice)

@@ -138,7 +138,7 @@ def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
         elif isinstance(part, Sequence):
             pending += [(item, False) for item in part.items]
         elif part.value is not None and not _is_hidden(part, alone):
-            message = f"`{name}` is a secret and stands here in clear"
+            message = f"`{name}` is a secret and is here in clear"
             own = re.sub(r"[^A-Z0-9]+", "_", name.upper()).removesuffix("SECRET").strip("_")
             variable = f"{SECRET_PREFIX}{own or 'KEY'}"
             advice = f"write `${{{variable}}}`"
@@ -167,7 +167,7 @@ def _note(
     where = f"{path}.{shown(key)}"
     if kind == "extra_forbidden" and len(location) == 1:
         known = [_written_name(model, name) for name in model.model_fields]
-        advice = problems.near_or_list(key, known) if known else "it takes no settings"
+        advice = problems.near_or_list(key, known) if known else "it has no settings"
         message = f"unknown setting `{shown(key)}`"
         problems.error("unknown-key", node.mark_of(key), where, message, advice)
     elif written is None:
@@ -197,7 +197,9 @@ def _note_value(
     elif kind == "literal_error":
         choices = [one.strip("' ") for one in re.split(r", | or ", context["expected"])]
         word = at.value if isinstance(at, Scalar) and isinstance(at.value, str) else ""
-        message = f"this is no {name}" if is_secret else f"`{shown(word)}` is no {name}"
+        message = (
+            f"this is not a valid {name}" if is_secret else f"`{shown(word)}` is not a valid {name}"
+        )
         problems.error("bad-value", at.mark, where, message, problems.near_or_list(word, choices))
     else:
         problems.error("bad-value", at.mark, where, _said(finding))

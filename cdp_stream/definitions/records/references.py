@@ -57,7 +57,7 @@ def check_references(
             message = f"there is no audience or milestone `{shown(target)}`"
             if target in journeys:
                 advice: str | None = (
-                    f"a journey is no audience; name a milestone, as `{target}/...`"
+                    f"a journey is not an audience; name a milestone, as `{target}/...`"
                 )
             else:
                 advice = problems.near(target, known) or "milestones are named `journey/milestone`"

@@ -75,5 +75,5 @@ def tagged_value(tag: str, raw: str) -> ScalarValue:
     if name == "float" and kind == "int":
         return float(raw)
     if kind != name:
-        raise ValueError(f"'{raw[:40]}' is no {name}")
+        raise ValueError(f"'{raw[:40]}' is not a valid {name}")
     return value

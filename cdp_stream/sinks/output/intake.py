@@ -124,7 +124,7 @@ class Intake:
             return False
         here_s = partition.undefined_for_s(record.offset)
         waited_s = max(here_s, (wall_ms() - record.timestamp) / 1000)
-        return not error.has_looked or waited_s < _DEFINITIONS_S
+        return not error.has_read_earlier or waited_s < _DEFINITIONS_S
 
     def _take_deletion(self, partition: AssignedPartition, item: InFlight) -> None:
         change, connector = item.change, self._context.connector
@@ -138,7 +138,7 @@ class Intake:
     def _do_without(
         self, partition: AssignedPartition, record: Any, why: UnreadableError | Fault
     ) -> None:
-        """Stop a record's connection at it, or reject a record that is no change."""
+        """Stop a record's connection at it, or reject a record that is not a change."""
         progress = partition.progress
         if isinstance(why, Fault):
             message = orjson.loads(record.value)
@@ -154,4 +154,4 @@ class Intake:
         """Reject a record; it counts as confirmed once that is written."""
         await self._pipeline.reject([(number, record, why)])
         self._context.metrics.unreadable()
-        self._assignment.confirm_offset(number, record.offset, "")
+        self._assignment.confirm_offsets([(number, record.offset, "")])
