@@ -88,9 +88,9 @@ def run_worker(
     """
     set_up_logging(settings.log_level, settings.log_format)
     calm_collector()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         if settings.store == "rocksdb":
-            held.enter_context(hold_data_directory(settings.data_dir))
+            stack.enter_context(hold_data_directory(settings.data_dir))
         return uvloop.run(
             _run(settings, create_app, definitions, companion, may_fall_back=may_fall_back)
         )

@@ -120,7 +120,7 @@ class OutputSink:
         """Let records that wait for definitions be read again."""
         self._assignment.readable.set()
 
-    def rests(self, partition: int) -> bool:
+    def is_paused(self, partition: int) -> bool:
         """Whether a partition's records are not wanted for now."""
         return self._assignment.is_paused(partition)
 
