@@ -60,7 +60,7 @@ async def test_a_changelog_made_anew_while_no_worker_ran(ran, data):
     await ran.send(8)
     told = await ran.refusal(data_dir=ran.directory / data)
     assert f"{ran.settings.topic('profiles-changelog')} was deleted and created again" in told
-    assert "the state of profiles is gone" in told
+    assert "the state of profiles is lost" in told
 
 
 @pytest.mark.parametrize("suffix", ["events", "profiles-changelog"])
