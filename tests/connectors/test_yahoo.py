@@ -43,7 +43,7 @@ TOKEN = Expected(
 )
 
 
-def told(*rows):
+def request_of(*rows):
     body = {
         "schema": ["SHA256EMAIL", "IDFA", "GPADVID", "SEGMENTS"],
         "data": list(rows),
@@ -71,8 +71,8 @@ CASE = Case(
     connection={"segment_id": "vip-9"},
     list_id="vip-9",
     goldens=[
-        Golden("add", [change(ADD, identities=VISITOR)], [TOKEN, told(*rows(KEPT))]),
-        Golden("delete", [change(DELETE, identities=VISITOR)], [TOKEN, told(*rows(0))]),
+        Golden("add", [change(ADD, identities=VISITOR)], [TOKEN, request_of(*rows(KEPT))]),
+        Golden("delete", [change(DELETE, identities=VISITOR)], [TOKEN, request_of(*rows(0))]),
         Golden(
             "nobody",
             [
@@ -81,7 +81,7 @@ CASE = Case(
                 ),
                 change(ADD, mpid="102", identities={"android_advertising_id": GAID}),
             ],
-            [TOKEN, told(rows(KEPT)[0])],
+            [TOKEN, request_of(rows(KEPT)[0])],
             rejected={0: "not in the form of its type: ios_advertising_id"},
         ),
     ],

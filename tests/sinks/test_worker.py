@@ -109,7 +109,7 @@ async def test_events_in_changes_out_and_the_sinks_are_looked_after(
         async def has_ended() -> bool:
             return not is_running(child)
 
-        await eventually(has_ended, within=20)
+        await eventually(has_ended, within=60)
         assert "a-hook-secret" not in ran.log_of(worker) + ran.log_of(second)
 
 

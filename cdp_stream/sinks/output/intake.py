@@ -12,7 +12,7 @@ import orjson
 from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.delivery.pipeline import Pipeline
-from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
+from cdp_stream.sinks.delivery.record_reader import UndefinedError, UnreadableError
 from cdp_stream.sinks.offsets.assignment import AssignedPartition, Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
@@ -36,14 +36,12 @@ class Intake:
         self,
         context: OutputContext,
         assignment: Assignment,
-        reader: RecordReader,
         pipeline: Pipeline,
         deletions: AudienceDeletions,
         pause_resume: PauseResume,
     ) -> None:
         self._context = context
         self._assignment = assignment
-        self._reader = reader
         self._pipeline = pipeline
         self._deletions = deletions
         self._pause_resume = pause_resume
@@ -90,7 +88,7 @@ class Intake:
         now, progress = time.monotonic(), partition.progress
         for place, record in enumerate(records):
             try:
-                change = self._reader.read(record.value)
+                change = self._context.reader.read(record.value)
             except UndefinedError as error:
                 if self._has_to_wait(partition, record, error):
                     partition.put_back(records[place:])
