@@ -284,7 +284,7 @@ def _read_environment(environment: Mapping[str, str], wrong: list[UsageError]) -
             found[name] = value
         else:
             likely = _likely(name, "CDP_")
-            wrong.append(UsageError(f"{variable} is no setting", f"unset it; {likely}"))
+            wrong.append(UsageError(f"{variable} is not a setting", f"unset it; {likely}"))
     return found
 
 
@@ -301,7 +301,7 @@ def _read_file(file: Path | None, wrong: list[UsageError]) -> dict[str, Any]:
     found = {}
     for name, value in _contents(file).items():
         if name not in _CHECKS:
-            wrong.append(UsageError(f"{file}: {name} is no setting", _likely(name)))
+            wrong.append(UsageError(f"{file}: {name} is not a setting", _likely(name)))
         elif _CHECKS[name].is_secret:
             advice = f"set CDP_{name.upper()} in the environment"
             if name == "sasl_password":

@@ -49,14 +49,14 @@ def test_the_grace_is_a_duration(text, milliseconds):
 
 def test_an_unknown_environment_name_is_refused_but_those_of_the_tests_are_not():
     load_settings({}, {"CDP_TEST_BROKER": "x:1", "CDP_REQUIRE_KAFKA": "1"})
-    with pytest.raises(UsageError, match="CDP_BROKR is no setting"):
+    with pytest.raises(UsageError, match="CDP_BROKR is not a setting"):
         load_settings({}, {"CDP_BROKR": "x:1"})
 
 
 def test_an_unknown_name_in_the_file_is_refused(tmp_path):
     file = tmp_path / "cdp.toml"
     file.write_text("brokr = 1\n")
-    with pytest.raises(UsageError, match="brokr is no setting"):
+    with pytest.raises(UsageError, match="brokr is not a setting"):
         load_settings({}, {}, file)
 
 
@@ -182,8 +182,8 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path):
     line = str(told.value)
     assert line.startswith("5 settings are wrong: (1) ")
     for part in (
-        "stor is no setting; did you mean store?",
-        "CDP_BROKR is no setting; unset it; did you mean CDP_BROKER?",
+        "stor is not a setting; did you mean store?",
+        "CDP_BROKR is not a setting; unset it; did you mean CDP_BROKER?",
         "metrics_port (flag): '99999' is not a port",
         "clock (environment CDP_CLOCK): 'sun' is not wall or stream",
         "'soon' is not a duration",

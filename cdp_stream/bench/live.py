@@ -30,7 +30,7 @@ _LAST_S = 1.0
 _ENOUGH_WITHIN_S = 60.0
 _READY_S = 120.0
 _FEWEST = 100
-"""Below that a percentile says nothing."""
+"""Below that a percentile means nothing."""
 
 
 def percentile(figures: list[float], percent: int) -> float:
@@ -46,7 +46,7 @@ class LiveTraffic:
         to: where to publish.
         records: (mpid, batch) of one event each, with a `source_message_id`.
         rate: events a second.
-        watch: told of every membership change that comes in, decoded.
+        watch: called with every membership change that comes in, decoded.
     """
 
     def __init__(

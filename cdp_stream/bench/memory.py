@@ -61,7 +61,7 @@ async def _measure(profiles: int, broker: str) -> list[Result]:
 
 
 async def _most_resident(settings: Settings, data: Path, events: int) -> float:
-    """The most that a worker held until it had applied so many events, MiB."""
+    """The most memory of a worker until it had applied so many events, MiB."""
     most = 0.0
 
     def done(metrics: Metrics) -> bool:

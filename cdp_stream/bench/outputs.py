@@ -255,7 +255,7 @@ async def _profiles(settings: Settings, url: str, load: Load, only: str, figures
 async def _until(worker: WorkerProcess, name: str, count: float) -> _Look:
     """The first look at which a counter has come so far."""
     metrics = await worker.until(
-        lambda told: _sum(told, name) >= count, _PATIENCE_S, poll_s=_POLL_S
+        lambda metrics: _sum(metrics, name) >= count, _PATIENCE_S, poll_s=_POLL_S
     )
     cpu_s = metrics.get("process_cpu_seconds_total", 0.0)
     return _Look(time.monotonic(), _sum(metrics, name), cpu_s)

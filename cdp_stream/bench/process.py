@@ -22,7 +22,7 @@ from cdp_stream.settings import Clock, Settings
 _POLL_S = 0.5
 
 Metrics = dict[str, float]
-"""What the worker says of itself: values by name, labels and all."""
+"""The metrics of the worker: values by name with labels."""
 
 
 class WorkerProcess:
@@ -34,14 +34,14 @@ class WorkerProcess:
         self._url = url
 
     async def metrics(self) -> Metrics | None:
-        """What it says now; None while it does not answer yet.
+        """Its metrics now; None while it does not answer yet.
 
         Raises:
             BrokerError: it ended.
         """
         if not self._child.is_alive:
             raise BrokerError(
-                f"the worker ended: {self._child.log_tail()}", "see what it says, then run it again"
+                f"the worker ended: {self._child.log_tail()}", "read its message, then run it again"
             )
         try:
             answer = await self._client.get(self._url)

@@ -38,9 +38,9 @@ class _Receiver(asyncio.Protocol):
                     self._head = head
                     return
                 self._head, self._left = b"", _length(head)
-            taken = min(self._left, len(data))
-            self._left -= taken
-            data = data[taken:]
+            used = min(self._left, len(data))
+            self._left -= used
+            data = data[used:]
             if self._left == 0 and self._answers and self._transport is not None:
                 self._transport.write(_ANSWER)
 

@@ -178,7 +178,7 @@ async def _peer(python: str, settings: Settings, partitions: int, events: int) -
             await process.wait()
     if process.returncode != 0:
         raise OutsideError(
-            f"{python} {PEER.name} failed", "install it as bench/peers/README.md says"
+            f"{python} {PEER.name} failed", "install it as bench/peers/README.md describes"
         )
     return float(orjson.loads(output.splitlines()[-1])["cpu_us_per_event"])
 
@@ -192,7 +192,7 @@ async def publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the worker said of itself, and when, in seconds of a steady clock."""
+    """The metrics of the worker, and when they were read, in seconds of a steady clock."""
 
     at: float
     events: float

@@ -40,7 +40,7 @@ def why_unavailable(checkout: Path = CHECKOUT) -> str:
     It downloads nothing.
     """
     if not _pom(checkout).is_file():
-        return "deploy/kafka/pom.xml is not there (this is no checkout)"
+        return "deploy/kafka/pom.xml is not there (this is not a checkout)"
     java = shutil.which("java")
     if java is None:
         return "there is no java"
@@ -245,7 +245,7 @@ class ApacheKafka:
         except (OSError, subprocess.SubprocessError) as error:
             detail = getattr(error, "stderr", None) or str(error)
             raise BrokerError(
-                f"Apache Kafka's storage cannot be laid out: {str(detail)[-500:]}",
+                f"Apache Kafka's storage cannot be formatted: {str(detail)[-500:]}",
                 "check the Java runtime and the space in the temporary directory",
             ) from error
         return done.stdout

@@ -32,7 +32,7 @@ _START_TRIES = 3
 
 
 def embedded_binary() -> Path:
-    """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH say.
+    """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH point.
 
     Raises:
         BrokerError: There is none for this machine, or none was installed, as in the image.
@@ -65,7 +65,7 @@ class EmbeddedBroker:
 
     Attributes:
         host: The address it listens on; clients get ``localhost`` for ``0.0.0.0``.
-        port: Its port; 0 until ``start`` when a free one is to be taken.
+        port: Its port; 0 until ``start`` chooses a free one.
     """
 
     def __init__(

@@ -47,11 +47,11 @@ def write_folder(directory: Path, now: int) -> list[Path]:
     """
     paths = [directory / name for name in _FILES]
     folders = dict.fromkeys(path.parent for path in paths)
-    taken = [str(path) for path in paths if path.exists() or path.is_symlink()]
-    taken += [str(folder) for folder in folders if folder.exists() and not folder.is_dir()]
-    if taken:
+    existing = [str(path) for path in paths if path.exists() or path.is_symlink()]
+    existing += [str(folder) for folder in folders if folder.exists() and not folder.is_dir()]
+    if existing:
         raise UsageError(
-            f"{' and '.join(taken)} would be overwritten", "name another folder: cdp init DIR"
+            f"{' and '.join(existing)} would be overwritten", "name another folder: cdp init DIR"
         )
     templates = resources.files("cdp_stream.cli") / "starter"
     try:

@@ -20,10 +20,10 @@ class Mpid(click.ParamType):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """Read the argument; a usage error when it is no profile id."""
+        """Read the argument; a usage error when it is not a valid profile id."""
         text = str(value).strip()
         if not _INTEGER.fullmatch(text) or not LEAST_MPID <= int(text) <= GREATEST_MPID:
-            self.fail(f"{text!r} is no profile id; write a 64-bit integer", param, ctx)
+            self.fail(f"{text!r} is not a valid profile id; write a 64-bit integer", param, ctx)
         return int(text)
 
 

@@ -33,11 +33,11 @@ def command(partitions: int, dry_run: bool, as_json: bool, **flags: str | None) 
     """
     settings = settings_of(flags)
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         if sys.stderr.isatty():
             click.echo(line, err=True)
 
-    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, tell=tell))
+    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, tell=show))
     if as_json:
         click.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
     else:

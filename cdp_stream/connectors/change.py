@@ -1,4 +1,4 @@
-"""One thing that an output must be told, as a connector sees it.
+"""One message of an output, as a connector gets it.
 
 Source: docs/memberships.md, `cdp.output.<id>`.
 """

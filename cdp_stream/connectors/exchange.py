@@ -1,4 +1,4 @@
-"""What a connector and the sender say to each other: requests, answers, and what came of them.
+"""What a connector and the sender exchange: requests, answers, and the outcome of deliveries.
 
 A connector is written as if the partner answered at once: it yields a `Request` and is sent the
 `Answer` (a generator). It never meets a partner that does not answer, nor one that asks to be tried
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 _SUCCESS = 2
 _LOOKED_AT: Final = 16 * 1024
-"""Bytes of a body that words of it are taken from; more than are ever shown."""
+"""Bytes of a body that its words come from; more than are ever shown."""
 
 Scope = Literal["output", "connection"]
 """What a fault stops: the whole output (authentication, rate), or the one connection (its list)."""
@@ -36,7 +36,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def with_headers(self, **headers: str) -> Request:
-        """The same with more headers; `_` in a name stands for `-`."""
+        """The same with more headers; `_` in a name becomes `-`."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return Request(self.method, self.url, self.body, {**self.headers, **more})
 
@@ -87,7 +87,7 @@ class Answer:
         """The status and the beginning of the body on one line, for faults and rejected changes;
         what was cut off ends with `...`, within the limit.
 
-        Secrets are taken out first: what is left of one that was cut would not be known as one.
+        Secrets are removed first: the rest of one that was cut would not be recognized.
         """
         read = self.body[:_LOOKED_AT].decode("utf-8", "replace")
         text = " ".join(self.redact(read, len(self.body) > _LOOKED_AT).split())
@@ -102,7 +102,7 @@ class Outcome:
 
     Attributes:
         rejected: index in the delivered changes -> why the partner will never take this one. All
-            others were taken.
+            others were accepted.
     """
 
     rejected: Mapping[int, str] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class TryAgain:
     """The partner is to be asked the same again.
 
     Attributes:
-        after_s: not before so many seconds, where it said so; the sender waits an hour at most.
+        after_s: seconds to wait, where the partner names them; the sender waits an hour at most.
     """
 
     after_s: float | None = None
@@ -124,7 +124,7 @@ class Fault(Exception):  # noqa: N818 - the product's word
 
     Args:
         scope: what is stopped: an output or one connection.
-        message: what the partner said and what to do, in words; no secrets.
+        message: what the partner answered and what to do, in words; no secrets.
         code: what kind of fault it is, for the log, which has none of a partner's words;
             docs/sinks.md lists them.
 
@@ -139,7 +139,7 @@ class Fault(Exception):  # noqa: N818 - the product's word
         self.code = code
         self.status: int | None = None
 
-    def told(self, message: str) -> Fault:
+    def reworded(self, message: str) -> Fault:
         """The same in other words."""
         other = Fault(self.scope, message, self.code)
         other.status = self.status

@@ -33,7 +33,7 @@ def scaffold(name: str, directory: Path) -> list[Path]:
         What was written.
 
     Raises:
-        UsageError: the name cannot be one, or is taken, or a file is there; nothing is written.
+        UsageError: the name cannot be one, or is in use, or a file is there; nothing is written.
         DiskError: the files cannot be written.
     """
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
@@ -44,10 +44,10 @@ def scaffold(name: str, directory: Path) -> list[Path]:
     if name in CONNECTORS:
         raise UsageError(f"there is a connector `{name}` already", "choose another name")
     files = dict(_files(name, directory))
-    taken = [str(path) for path in files if path.exists()]
-    if taken:
+    existing = [str(path) for path in files if path.exists()]
+    if existing:
         raise UsageError(
-            f"{' and '.join(taken)} would be overwritten", "move it away, or choose another name"
+            f"{' and '.join(existing)} would be overwritten", "move it away, or choose another name"
         )
     try:
         for path, text in files.items():

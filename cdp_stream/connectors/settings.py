@@ -31,7 +31,7 @@ def _as_text(value: object) -> object:
 
 
 PartnerId = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[^\s/?#&%]+$")]
-"""An id at a partner, fit to stand in an address: text, though it may be written as the number that
+"""An id at a partner, fit for an address: text, though it may be written as the number that
 it looks like.
 """
 
@@ -39,7 +39,8 @@ it looks like.
 def _above_zero(text: str) -> str:
     if not duration_ms(text):
         raise ValueError(
-            "this is no duration above 0; write a whole number and one of `ms s m h d w`, as `10m`"
+            "this is not a duration above 0; write a whole number and one of `ms s m h d w`, as "
+            "`10m`"
         )
     return text
 
@@ -47,7 +48,7 @@ def _above_zero(text: str) -> str:
 def _of_the_web(text: str) -> str:
     if not text.startswith(("https://", "http://")):
         raise ValueError(
-            "this is no address of a web server; write one that begins with https:// or http://"
+            "this is not the address of a web server; write one that begins with https:// or http://"
         )
     return text
 
@@ -57,7 +58,7 @@ def _known_type(text: str) -> str:
     if spelling not in IDENTITY_TYPES:
         near = get_close_matches(spelling, IDENTITY_TYPES, n=1)
         advice = f"did you mean `{near[0]}`?" if near else "write one as `email` or `customer_id`"
-        raise ValueError(f"this is no identity type; {advice}")
+        raise ValueError(f"this is not a valid identity type; {advice}")
     return spelling
 
 
@@ -65,7 +66,7 @@ IdentityType = Annotated[str, AfterValidator(_known_type)]
 """The type of an identity, in any of its spellings."""
 
 WebAddress = Annotated[str, AfterValidator(_of_the_web)]
-"""An address that is spoken to over HTTP."""
+"""An address of an HTTP API."""
 
 Duration = Annotated[str, AfterValidator(_above_zero)]
 """A length of time as text, above 0."""
@@ -80,7 +81,7 @@ class _Settings(BaseModel):
 
 
 class ConnectionSettings(_Settings):
-    """What a connection says to its output's connector; none by default."""
+    """The settings of a connection for its output's connector; none by default."""
 
 
 class OutputSettings(_Settings):

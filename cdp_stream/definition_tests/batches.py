@@ -1,7 +1,7 @@
 """The short form of a batch, written out as the batch format has it.
 
 Nothing of the format is checked here but what the short form itself adds: the engine decodes the
-batch as it decodes any other, and says what is wrong with it.
+batch as it decodes any other, and reports what is wrong with it.
 
 Source: docs/testing.md, batches.
 """
@@ -20,7 +20,7 @@ ACTION_FIELDS: Final = (
     "total_amount", "tax_amount", "shipping_amount", "transaction_id", "affiliation", "coupon_code",
     "checkout_step", "checkout_options",
 )  # fmt: skip
-"""Fields of a `product_action` that may stand beside `commerce: ACTION`."""
+"""Fields of a `product_action` that may be written beside `commerce: ACTION`."""
 
 TIME_KEYS: Final = ("at", "after", "until")
 EVENT_KEYS: Final = (
@@ -95,7 +95,7 @@ class ShortForm:
             return []
         for key in EVENT_KEYS:
             if key in step.entries:
-                message, advice = f"`{key}` stands beside `events`", "give it to one of the events"
+                message, advice = f"`{key}` is beside `events`", "give it to one of the events"
                 self._problems.error(
                     "misplaced-key", step.mark_of(key), f"{path}.{key}", message, advice
                 )
@@ -117,7 +117,7 @@ class ShortForm:
         return [event for event in events if event is not None]
 
     def _event(self, node: Mapping, path: str, at: int | None) -> dict[str, Any] | None:
-        """One event of the batch format; None when what it is cannot be told."""
+        """One event of the batch format; None when its kind is unknown."""
         subjects = [key for key in node.entries if key in SUBJECTS]
         if len(subjects) != 1:
             self._note_subjects(node, path, subjects)
@@ -140,7 +140,7 @@ class ShortForm:
         choices = ", ".join(f"`{subject}`" for subject in SUBJECTS)
         if not subjects:
             key = next((key for key in node.entries if key in EVENT_KEYS), "")
-            message = f"there is no event for `{key}`" if key else "this is no event"
+            message = f"there is no event for `{key}`" if key else "this is not an event"
             self._problems.error(
                 "missing-subject", node.mark_of(key), path, message, f"add one of {choices}"
             )
@@ -172,7 +172,11 @@ class ShortForm:
         name, custom_event_type = _name_of(value)
         if kind in _NAMED and name == ANY:
             self._problems.error(
-                "bad-value", value.mark, where, f"`any` is no {kind}", "name the one that happened"
+                "bad-value",
+                value.mark,
+                where,
+                f"`any` is not a valid {kind}",
+                "name the one that happened",
             )
             return None
         if kind == COMMERCE:

@@ -19,7 +19,7 @@ def members_diff(
 ) -> tuple[str, ...]:
     """Profiles in numeric order: as expected, missing, and members that should be none."""
     lines = {mpid: f"  {mpid}" for mpid in kept}
-    lines |= {mpid: f"- {mpid}  expected, is no member" for mpid in missing}
+    lines |= {mpid: f"- {mpid}  expected, is not a member" for mpid in missing}
     lines |= {mpid: f"+ {mpid}  is a member, not expected" for mpid in unwanted}
     return tuple(lines[mpid] for mpid in sorted(lines))
 

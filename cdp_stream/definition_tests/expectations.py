@@ -32,7 +32,9 @@ def read_mpid(node: Node, path: str, problems: Problems) -> int | None:
     mpid = mpid_of(node.value) if isinstance(node, Scalar) else None
     if mpid is None:
         advice = "write a whole number of 64 bits"
-        problems.error("bad-value", node.mark, path, f"{describe(node)} is no profile id", advice)
+        problems.error(
+            "bad-value", node.mark, path, f"{describe(node)} is not a valid profile id", advice
+        )
     return mpid
 
 
@@ -94,7 +96,7 @@ class Expectations:
 
     def _mpids(self, node: Node, path: str) -> tuple[int, ...]:
         if not isinstance(node, Sequence):
-            self._problems.wrong_type(node, path, "a list of profiles", "nobody is `[]`")
+            self._problems.wrong_type(node, path, "a list of profiles", "`[]` means no members")
             return ()
         read = [
             read_mpid(item, f"{path}[{index}]", self._problems)
@@ -132,7 +134,7 @@ class Expectations:
         instant = None if at is None else self._times.instant(at, f"{path}.at")
         cause = self._text(node, "cause", path)
         if cause is not None and cause not in CAUSES:
-            written, message = node.entries["cause"].value, f"`{shown(cause)}` is no cause"
+            written, message = node.entries["cause"].value, f"`{shown(cause)}` is not a valid cause"
             self._problems.bad_word(written, f"{path}.cause", message, CAUSES)
         if mpid is None or audience_id is None:
             return None

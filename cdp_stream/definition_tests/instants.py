@@ -53,11 +53,11 @@ class Times:
         else:
             found = instant_of(value)
             if found is None:
-                message = f"`{shown(str(value))}` is no instant"
+                message = f"`{shown(str(value))}` is not a valid instant"
                 self._problems.error("bad-instant", node.mark, path, message, INSTANT_ADVICE)
         if found is None or 0 <= found <= GREATEST_TIME:
             return found
-        message = f"{describe(node)} lies outside the years 1970 to 9999"
+        message = f"{describe(node)} is outside the years 1970 to 9999"
         self._problems.error("bad-instant", node.mark, path, message, INSTANT_ADVICE)
         return None
 
@@ -69,7 +69,7 @@ class Times:
             return None
         span = span_ms(value)
         if span is None:
-            message = f"`{shown(value)}` is no duration"
+            message = f"`{shown(value)}` is not a valid duration"
             self._problems.error("bad-duration", node.mark, path, message, SPAN_ADVICE)
         return span
 

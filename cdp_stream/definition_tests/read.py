@@ -173,5 +173,5 @@ def _note_same_names(cases: list[Case | None], problems: Problems) -> None:
         earlier = seen.setdefault(case.name, case)
         if earlier is not case:
             message = f"a test at line {earlier.mark.line} is called `{shown(case.name)}` too"
-            advice = "say in the name what is different"
+            advice = "name the difference in the name"
             problems.error("duplicate-id", case.mark, "tests", message, advice)

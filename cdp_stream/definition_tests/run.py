@@ -1,7 +1,7 @@
 """Runs one test: the engine of `cdp replay`, asked anew at every instant that is looked at.
 
 A step at an instant sees what `cdp replay --until` that instant would see of the batches before
-it. So an expectation in the middle of a test moves no profile's clock, and taking it out changes
+it. So an expectation in the middle of a test moves no profile's clock, and removing it changes
 no other.
 
 Source: docs/testing.md; docs/semantics.md, instants.

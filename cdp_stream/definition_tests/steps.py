@@ -107,7 +107,7 @@ class StepReader:
                 self._problems.error("misplaced-key", mark, f"{path}.{both[1]}", message, advice)
         if not node.entries:
             advice = "give it a time, a batch or an expectation"
-            self._problems.error("missing-key", node.mark, path, "the step says nothing", advice)
+            self._problems.error("missing-key", node.mark, path, "the step is empty", advice)
         if "input" in node.entries and node.text("input") is None:
             self._problems.wrong_type(node.entries["input"].value, f"{path}.input", "text")
 
@@ -158,7 +158,7 @@ class StepReader:
             if source is None:
                 message, advice = f"`{key}` belongs to a batch", "add `profile: MPID`"
             else:
-                message, advice = f"`{source}` takes no `{key}`", f"write it in the {source}"
+                message, advice = f"`{source}` does not accept `{key}`", f"write it in the {source}"
             at = f"{path}.{key}"
             self._problems.error("misplaced-key", entry.key.mark, at, message, advice)
 

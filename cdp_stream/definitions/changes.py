@@ -59,7 +59,7 @@ class DefinitionChange:
         recalculates: whether memberships are worked out anew, from the event history as far as
             criteria that were not there before read it.
         fields: the keys that differ, of a change; none where only what it refers to does.
-        stops: whether it is a connection that tells its output nothing from now on, a milestone
+        stops: whether it is a connection that sends its output nothing from now on, a milestone
             that no active connection needs any more, or an audience that became a draft.
         values: what each of the fields was and is; None where it is not written and has no default.
     """

@@ -204,7 +204,7 @@ def _targets(found: _Found) -> Iterator[Target]:
 
 
 def _know_as_written(node: Node, known: set[str]) -> None:
-    """An id that is wrong is told once; references to it are not wrong besides."""
+    """An id that is wrong is reported once; references to it are no problems of their own."""
     name = node.text("id") if isinstance(node, Mapping) else None
     if name is not None:
         known.add(name)

@@ -138,8 +138,8 @@ _FAMILIES: Final = (
         "not",
         "none nor none_of neither must_not except unless without excluding excludes and_not"
         " ! is_not",
-        "did you mean `{}`? It takes one criterion, as `not: {{any: [...]}}`; beside a criterion"
-        " `exclude` takes a list",
+        "did you mean `{}`? It has one criterion, as `not: {{any: [...]}}`; beside a criterion "
+        "`exclude` has a list",
     ),
     # Subjects, and what is beside an event.
     _Family("event", "custom_event event_name custom did track"),
@@ -208,5 +208,5 @@ def advice_on(word: str, known: Collection[str]) -> str | None:
 
 
 def is_negative(word: str) -> bool:
-    """Whether a word says that something is not so."""
+    """Whether a word negates."""
     return _NEGATION.search(folded(word)) is not None

@@ -1,4 +1,4 @@
-"""Do the topics hold what `cdp replay` says of the same input? Record for record, all fields."""
+"""Compares the topics with `cdp replay` of the same input, record for record, all fields."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def compare(found: Found, expected: Messages) -> Verdict:
     state = _state_of(expected)
     difference = difference or _state_difference(found.state, state)
     if difference is None and found.rejected:
-        difference = f"cdp.rejected holds {found.rejected} records, and every one was to be used"
+        difference = f"cdp.rejected contains {found.rejected} records, and every one was to be used"
     changes = sum(map(len, expected.values()))
     return Verdict(changes, len(expected), len(state), repeated, difference)
 

@@ -52,7 +52,7 @@ def example_file(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise InputError(
-        f"examples/cdnow/{name} is not beside the package", "run it from a complete checkout"
+        f"examples/cdnow/{name} is missing beside the package", "run it from a complete checkout"
     )
 
 

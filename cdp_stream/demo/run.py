@@ -92,7 +92,7 @@ async def _stream(
         with _worker(settings, definitions) as worker:
             screen.say(
                 "worker: cdp worker --clock stream --definitions examples/cdnow/definitions.yaml; "
-                "it takes its partitions in a few seconds"
+                "its partitions are assigned in a few seconds"
             )
             at_work = asyncio.Event()
             tasks = [
@@ -162,7 +162,7 @@ class Stream:
 async def _publish(stream: Stream, settings: Settings, at_work: asyncio.Event) -> None:
     """Publish at the stream's pace, mark the time at the end, and wait until all is applied."""
     stream.tally.stream_time = stream.purchases[0].occurred_at
-    await stream.send_up_to(1)  # what it changes tells that the worker is at work
+    await stream.send_up_to(1)  # its change shows that the worker runs
     async with _patience("the worker did not answer to the first purchase"):
         await at_work.wait()
     await stream.pace()
@@ -295,5 +295,5 @@ async def _watch(worker: Child) -> None:
         await asyncio.sleep(_POLL_S)
     raise BrokerError(
         f"the worker ended by itself (its log ends: {worker.log_tail() or 'empty'})",
-        "mend what it says, and run the demo again",
+        "correct the problem that it reports, and run the demo again",
     )

@@ -1,6 +1,6 @@
 """One profile's history, run through the engine up to an instant, and watched on the way.
 
-The engine itself says which events it took into which criterion: duplicates, events of another
+The engine itself reports which events it took into which criterion: duplicates, events of another
 tier or input, and what did not fit are passed over because it passes them over. A profile that
 ended takes what was noted of it along, as it takes its state.
 """
@@ -29,7 +29,7 @@ from cdp_stream.explain.tree import Part
 from cdp_stream.offline.replay import OnReject, Replay
 
 EVENTS_SHOWN: Final = 100
-"""The newest events of a criterion that are told of; all are counted."""
+"""The newest events of a criterion that are listed; all are counted."""
 
 _READINGS_KEPT: Final = 10_000
 
@@ -165,7 +165,7 @@ class History:
             leaf for leaf in self.part.criteria if isinstance(leaf, UserAttribute | ProfileValue)
         ]
         self._written: dict[Leaf, tuple[Any, int]] = {}
-        # A plan of our own: what it tells of an event is watched.
+        # A plan of our own, whose readers of events are observed.
         whole = build_plan(plan.account)
         whole.readings = _Watched(whole.readings, self)
         self._workspace_of = {entry.id: entry.workspace for entry in whole.inputs.values()}
@@ -204,7 +204,7 @@ class History:
         return found[1]
 
     def watches(self, slot: str) -> list[_Watch]:
-        """Who is told of the events that enter a slot."""
+        """The readers of the events that enter a slot."""
         return self._by_slot.get(slot, [])
 
     def note(self, watches: list[_Watch], event: Event, batch: Batch) -> None:
@@ -281,7 +281,7 @@ class _Watched(dict[ReadingKey, Readings]):
 
 
 def values_of(leaf: UserAttribute | ProfileValue, row: Row) -> list[Any]:
-    """The values that a leaf tests; MISSING stands for one that is not set."""
+    """The values that a leaf tests; MISSING is one that is not set."""
     if isinstance(leaf, ProfileValue):
         return list(leaf.values(row))
     space = row.spaces.get(leaf.workspace)

@@ -1,6 +1,6 @@
 """When each node's verdict will next change with no further event.
 
-A copy of the row is taken from due instant to due instant by the engine itself, so expiry,
+A copy of the row moves from due instant to due instant by the engine itself, so expiry,
 forgetting and every criterion's own sense of time are those of a live worker. Between two due
 instants nothing can change, so the first one at which a verdict differs is exact.
 """
@@ -35,7 +35,7 @@ class Outlook:
     Attributes:
         next_changes: by node, epoch ms; None when it never changes by itself.
         looked_until: the instant up to which it was looked, epoch ms, where there were too many to
-            look at all; a None of `next_changes` then says nothing of what comes later.
+            look at all; a None of `next_changes` then means nothing for later instants.
     """
 
     next_changes: list[int | None]

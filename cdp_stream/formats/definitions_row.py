@@ -1,4 +1,4 @@
-"""The row of a partition that says which definitions are in force in it.
+"""The row of a partition with the definitions that are in force in it.
 
 It is written when they change, so it may be large and slow: MessagePack, then zlib. The catalogs of
 earlier epochs that rows may still have are in it until the last of those rows is migrated; of them
@@ -31,7 +31,7 @@ class PartitionDefinitions(NamedTuple):
 
     Attributes:
         version: that of the topic, a decimal number; or the digest of files.
-        time: the instant at which their changes are told, epoch ms.
+        time: the instant at which their changes are emitted, epoch ms.
         at: the partition's time as they were switched on, epoch ms.
         epoch: how often the partition has switched.
         swept: every row of an earlier epoch counts as one of this epoch.

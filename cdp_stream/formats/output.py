@@ -1,4 +1,4 @@
-"""What an output is told, to the bytes of `cdp.output.<id>`.
+"""Messages of outputs as the bytes of `cdp.output.<id>`.
 
 The members of a membership change in their order, then `connection` and `settings`. Equal messages
 are equal bytes, in every replay.
@@ -27,25 +27,25 @@ _GREATEST: Final = 2**64 - 1
 
 
 class OutputEncoder:
-    """Encodes what the outputs of one account are told; remembers the settings of connections."""
+    """Encodes the messages of the outputs of one account; remembers the settings of connections."""
 
     def __init__(self, account_id: str) -> None:
         self._account_id = account_id
         self._settings: dict[str, tuple[Mapping[str, Any], orjson.Fragment]] = {}
 
-    def encode(self, told: OutputMessage) -> bytes:
+    def encode(self, one: OutputMessage) -> bytes:
         """The JSON of one message."""
-        message = members_of_change(told.change, self._account_id)
-        message["message_id"] = told.message_id
-        message["user_attributes"] = {name: exact(value) for name, value in told.attributes.items()}
-        message["connection"] = told.connection.id
-        message["settings"] = self._settings_of(told.connection)
+        message = members_of_change(one.change, self._account_id)
+        message["message_id"] = one.message_id
+        message["user_attributes"] = {name: exact(value) for name, value in one.attributes.items()}
+        message["connection"] = one.connection.id
+        message["settings"] = self._settings_of(one.connection)
         return orjson.dumps(message)
 
     def encode_audience_delete(self, wired: Wired, audience: InForce, at: int) -> bytes:
         """The JSON of the message that an audience, or a variant of it, is defined no more.
 
-        It says what to do where the connection overrode its connector, as it is defined no more
+        It has what to do where the connection overrode its connector, as it is defined no more
         either.
         """
         name = audience.name if wired.variant is None else f"{audience.name} - {wired.variant}"

@@ -1,7 +1,7 @@
 """A definition of the audience-sdk, as criteria of ours.
 
-The unit is the criterion: what cannot be said exactly is left out whole, with a note, and never
-replaced by something near it.
+The unit is the criterion: what cannot be expressed exactly is left out whole, with a note, and
+never replaced by something near it.
 
 Source: docs/importing.md.
 """
@@ -91,12 +91,12 @@ class Converter:
         self._converted = Converted()
 
     def convert(self, definition: sdk.Definition) -> Converted:
-        """The criteria, what they use, and what there is to say about them."""
+        """The criteria, what they use, and the notes on them."""
         self._converted.criteria = self._expression(definition.audience)
         for model, meaning in self._models.guessed.items():
             text = (
-                f"the model `{model}` is taken for custom events named `{meaning.name}`; "
-                f"say what it is with --model {model}=SUBJECT"
+                f"the model `{model}` is read as custom events named `{meaning.name}`; "
+                f"set its subject with --model {model}=SUBJECT"
             )
             self._note(Kind.READ_AS, "audience", text)
         return self._converted
@@ -161,7 +161,7 @@ class Converter:
             self._note(Kind.LEFT_OUT, at, f"cannot be expressed: {error}")
             return None
         places = ", ".join(child.at.removeprefix(f"{at}.") for child in part)
-        text = f"{places} are taken to be about one and the same `{model}`"
+        text = f"{places} are read as tests of one and the same `{model}`"
         self._note(Kind.READ_AS, at, text)
         return found
 

@@ -1,4 +1,4 @@
-"""What an import has to say: what could not be converted, and what was taken to mean something."""
+"""Notes of an import: what could not be converted, and what was interpreted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import StrEnum
 
 
 class InexpressibleError(Exception):
-    """A criterion that our language does not have; the message says what of it."""
+    """A criterion that our language does not have; the message names the part."""
 
 
 class Kind(StrEnum):
-    """What a note tells."""
+    """The subject of a note."""
 
     LEFT_OUT = "left out"
     READ_AS = "read as"

@@ -44,7 +44,7 @@ class Models:
     """Knows what each model is.
 
     Attributes:
-        guessed: models that nobody said anything of, and what they were taken for.
+        guessed: models without a given subject, and the subject that was assumed.
     """
 
     def __init__(self, named: Mapping[str, EventModel | None]) -> None:
@@ -77,5 +77,7 @@ def model_of(text: str) -> tuple[str, EventModel | None]:
             f"write NAME=SUBJECT, as orders=commerce:purchase; subjects: {subjects}",
         )
     if choices is not None and (name or ANY) not in choices:
-        raise UsageError(f"--model {text}: `{name}` is no {kind}", f"one of {', '.join(choices)}")
+        raise UsageError(
+            f"--model {text}: `{name}` is not a valid {kind}", f"one of {', '.join(choices)}"
+        )
     return model, EventModel(kind, name or ANY)

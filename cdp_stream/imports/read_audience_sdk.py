@@ -254,7 +254,7 @@ class DefinitionReader:
             return word
         mark, at = node.entries[key].value.mark, f"{path}.{key}"
         advice = self._problems.near_or_list(word, known)
-        self._problems.error("bad-value", mark, at, f"`{shown(word)}` is no {key}", advice)
+        self._problems.error("bad-value", mark, at, f"`{shown(word)}` is not a valid {key}", advice)
         return ""
 
     def _text(self, node: Mapping, key: str, path: str) -> str:

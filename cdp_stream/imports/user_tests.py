@@ -33,7 +33,7 @@ _TEXT_ONLY: Final = ("identity", "location")
 
 
 def subject_of(path: str) -> dict[str, str]:
-    """The subject of ours that a path of the profile is; a user attribute unless it says more."""
+    """The subject of ours for a path of the profile; a user attribute unless it has a prefix."""
     for prefix, subject in _PREFIXES:
         if path.startswith(prefix):
             return {subject: path.removeprefix(prefix)}
@@ -65,7 +65,7 @@ def user_test(path: str, operator: str, right: sdk.Operand) -> tuple[dict[str, A
     if path in _IDS:
         raise InexpressibleError("a test of the profile's own id")
     if path in _SEEN:
-        raise InexpressibleError(f"`{path}` compared with something that is no date")
+        raise InexpressibleError(f"`{path}` compared with something that is not a valid date")
     subject = subject_of(path)
     test = value_test(operator, right)
     if next(iter(subject)) in _TEXT_ONLY and not _TEXTUAL.issuperset(test):

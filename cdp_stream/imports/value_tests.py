@@ -32,7 +32,7 @@ _LISTED: Final = {"in": "one_of", "not_in": "not_one_of", "match_any": "one_of"}
 _NEGATED_ENDS: Final = {"not_starts_with": "{}*", "not_ends_with": "*{}"}
 _WILD = re.compile(r"[*?]")
 _REGEX = re.compile(r"\\|\.[*+]|[\^$+|(){}\[\]]")
-"""What tells a regular expression from a pattern with `*` and `?`."""
+"""What a regular expression has and a pattern with `*` and `?` has not."""
 _TERM = re.compile(r"\\(.)|(\.\*)|(\.\+)|(\.)|([^\\.])", re.DOTALL)
 _META: Final = frozenset("[](){}|+*?^$")
 
@@ -69,7 +69,7 @@ def value_test(operator: str, constant: sdk.Constant) -> Test:
         return {"is": value}
     if operator in _NUMERIC:
         if isinstance(value, str | bool):
-            raise InexpressibleError(f"`{operator}` compared with {value!r}, which is no number")
+            raise InexpressibleError(f"`{operator}` compared with {value!r}, which is not a number")
         return {_NUMERIC[operator]: value}
     if operator in _TEXTUAL:
         return {_TEXTUAL[operator]: value}

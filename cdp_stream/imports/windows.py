@@ -1,7 +1,7 @@
 """Bounds on a time, as our windows.
 
 Days are 24 hours. `greater_than` and `greater_than_equal` of an instant differ by a millisecond,
-which is not told apart.
+which makes no difference.
 
 Source: docs/importing.md, time.
 """
@@ -19,7 +19,7 @@ from cdp_stream.imports import audience_sdk as sdk
 from cdp_stream.imports.inexpressible import InexpressibleError
 
 ANCIENT: Final = "36500d"
-"""What stands for "at any earlier time" beside a newer bound."""
+""""At any earlier time" beside a newer bound."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS: Final = (("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
@@ -79,13 +79,13 @@ class Bounds:
         if self.newest_ago < 0 or (
             self.oldest_ago is not None and self.oldest_ago <= self.newest_ago
         ):
-            raise InexpressibleError("a window in which nothing can lie, or of the future")
+            raise InexpressibleError("a window that can contain nothing, or of the future")
         return {"between": [oldest, duration(self.newest_ago)]}
 
     @staticmethod
     def _days(first: date, last: date) -> dict[str, Any]:
         if first > last:
-            raise InexpressibleError("a window in which nothing can lie")
+            raise InexpressibleError("a window that can contain nothing")
         if first == last:
             return {"on": first.isoformat()}
         return {"between": [first.isoformat(), last.isoformat()]}
@@ -133,7 +133,7 @@ def _absolute(operator: str, text: str) -> Bounds:
     """A bound at a date. A date with no time is a whole day; an instant must be a midnight."""
     instant = instant_of(text)
     if instant is None:
-        raise InexpressibleError(f"`{text}`, which is no date")
+        raise InexpressibleError(f"`{text}`, which is not a date")
     if instant % DAY_MS:
         raise InexpressibleError(f"`{text}`, an instant within a day: windows have whole days")
     day = date(1970, 1, 1) + timedelta(days=instant // DAY_MS)

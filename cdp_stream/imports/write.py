@@ -33,7 +33,7 @@ def written(converted: Converted, frame: Frame) -> str:
     lines = [f"Imported from {_one_line(frame.source)}, a definition of mParticle's audience-sdk."]
     if converted.left_out:
         lines.append(
-            "Something was left out, so the audience is a draft: mend it, then delete `status`."
+            "Something was left out, so the audience is a draft: complete it, then delete `status`."
         )
     lines.extend(_one_line(str(note)) for note in converted.notes)
     comments = "".join(f"# {line}\n" for line in lines)

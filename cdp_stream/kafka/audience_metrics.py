@@ -48,7 +48,7 @@ class AudienceMetrics:
             ),
             (
                 "cdp_partition_freshness_seconds",
-                "How far behind now all that a partition says is true",
+                "Age of the state of a partition",
                 "partition",
                 self._partition_freshness,
             ),

@@ -76,7 +76,7 @@ class Metrics:
         )  # fmt: skip
         self._lateness = Histogram(
             "cdp_due_instant_lateness_seconds",
-            "How far the clock stood past the earliest due instant of a tick",
+            "How far the clock was past the earliest due instant of a tick",
             buckets=_LATENESS, registry=registry,
         )  # fmt: skip
         self._transactions = counter(
@@ -107,7 +107,7 @@ class Metrics:
     def _count_input_faults(self, counter: partial[Counter]) -> None:
         self._late = counter(
             "cdp_late_batches_total",
-            "Batches passed over, as the profiles that they would have begun had ended",
+            "Ignored batches: the profiles that they would have begun had ended",
         )
         self._future = counter(
             "cdp_future_records_total", "Records too far ahead of the wall clock to move time"
@@ -155,7 +155,7 @@ class Metrics:
         self._invalid = gauge(
             "cdp_definitions_invalid", "Applied versions that this worker could not use"
         )
-        self._ready = gauge("cdp_ready", "1 while the worker is ready, as /readyz says")
+        self._ready = gauge("cdp_ready", "1 while /readyz answers 200")
         held = gauge("cdp_partitions_held", "Partitions of the input that this worker holds")
         held.set_function(lambda: len(self._sampled))
         self._input_partitions = gauge("cdp_input_partitions", "Partitions that the input has")

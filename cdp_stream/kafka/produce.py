@@ -241,12 +241,12 @@ def _quiet_aiokafka() -> Iterator[None]:
 def _refused(settings: Settings, error: KafkaError) -> BrokerError:
     if isinstance(error, InvalidTimestampError):
         return BrokerError(
-            f"the broker at {settings.broker} takes no record that is as far ahead of its clock as "
-            f"the time marker: {MOST_AHEAD} of {settings.topic('events')} forbids it",
+            f"the broker at {settings.broker} accepts no record as far ahead of its clock as the "
+            f"time marker: {MOST_AHEAD} of {settings.topic('events')} forbids it",
             "use a topic of your own for trials, with another --prefix and that setting raised",
         )
     return BrokerError(
-        f"the broker at {settings.broker} did not take the records: {error!r}",
+        f"the broker at {settings.broker} refused the records: {error!r}",
         "check the broker, then publish them again: an erasure may come twice, and batches with a "
         "source_request_id, and events with a source_message_id, count once",
     )

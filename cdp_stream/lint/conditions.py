@@ -1,4 +1,4 @@
-"""What the conditions of a `where` come to, and what they say of those of another.
+"""What the conditions of a `where` come to, and what they imply for those of another.
 
 A custom attribute of an event has one value: its conditions are brought together, so that wheres
 which mean the same mostly are the same. Whatever else a condition reads may be a list; two of its
@@ -54,7 +54,7 @@ def where_implies(kind: str, one: Where, other: Where) -> bool:
     """Whether every event of the kind (and product of it) that meets the one's conditions meets the
     other's.
 
-    Product conditions are met by one and the same product, so each may be taken by itself.
+    Product conditions are met by one and the same product, so each may be looked at alone.
     """
     return other <= one or all(wanted in one or _is_implied(kind, one, *wanted) for wanted in other)
 

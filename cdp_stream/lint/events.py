@@ -1,4 +1,4 @@
-"""Numbers of events as truths: what so many of some events say of others.
+"""Numbers of events as truths: what so many of some events imply for others.
 
 Events of one kind are a set that grows with its window, its inputs and with fewer conditions; so
 many of a smaller set are at least so many of a larger. A set is named by what can reach it: inputs
@@ -53,7 +53,7 @@ class Events:
         self._counts: dict[EventSet, dict[int, int]] = {}
 
     def at_least(self, events: EventSet | None, count: int) -> int:
-        """The literal of there being so many of the events; None is no event ever."""
+        """The literal of there being so many of the events; None: no event, ever."""
         if count <= 0:
             return TRUE
         if events is None:

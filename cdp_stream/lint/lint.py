@@ -122,7 +122,7 @@ class _Linter:
         )
 
     def _unreachable(self, audience_id: str, memberships: Memberships) -> Problem:
-        reason = "its parents and the splits before it leave nobody over"
+        reason = "its parents and the splits before it leave no profile"
         if audience_id in memberships.contradictory:
             reason = "its criteria contradict each other"
         return (

@@ -69,7 +69,7 @@ class LineFile:
         """Yield the lines.
 
         Raises:
-            DiskError: the file cannot be read on, or is no gzip file although it is named so.
+            DiskError: the file cannot be read on, or is not a gzip file although it is named so.
         """
         begun: list[bytes] = []
         size = 0

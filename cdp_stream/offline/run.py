@@ -70,9 +70,7 @@ class Rejections:
 def read_events(
     file: LineFile, rejections: Rejections, progress: Callable[[int], None] | None
 ) -> Iterator[bytes]:
-    """The lines of a file, the current one known to `rejections`, and `progress` told of the bytes
-    read.
-    """
+    """The lines of a file; `rejections` knows the current one, `progress` gets the bytes read."""
     for number, line in enumerate(file):
         rejections.line = line
         if progress is not None and number % PROGRESS_EVERY == 0:

@@ -2,7 +2,7 @@
 that no event met.
 
 A misspelt name is no error: any name may come one day. So it is looked for in the events that did
-come. Names and keys that almost are the ones asked for are told beside them.
+come. Similar names and keys that did come are shown beside them.
 
 Source: docs/commands.md, replay.
 """

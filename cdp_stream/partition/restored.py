@@ -67,8 +67,8 @@ def read_rows(rows: Mapping[bytes, bytes], due_at: Callable[[int, int], None]) -
             elif key == REPARTITION_KEY:
                 raise OutsideError(
                     "profiles are being moved to other partitions, and that is not finished",
-                    "wait for cdp repartition, or run it again with the same --partitions: it goes "
-                    "on",
+                    "wait for cdp repartition, or run it again with the same --partitions: it "
+                    "continues",
                 )
             continue  # other own rows are read where they are written
         found.mpids.append(mpid := int(key))

@@ -132,8 +132,8 @@ def prepare(
     except ValidationError as error:
         raise UsageError(
             redaction(f"output {output.id}: its settings do not fit: {settings_problems(error)}"),
-            f"see `cdp connectors --connector {output.connector}`; correct the settings or what "
-            "they take from the environment, and start the worker again",
+            f"see `cdp connectors --connector {output.connector}`; correct the settings or their "
+            f"environment variables, and restart the worker",
         ) from None
     except ImportError as error:
         raise _lacks_extra(output, kind.extra, error) from error
@@ -153,7 +153,7 @@ def _check_paths(connector: AnyConnector, outputs_dir: Path | None) -> None:
     for path in paths:
         if not path.resolve().is_relative_to(outputs_dir.resolve()):
             raise UsageError(
-                f"output {connector.output}: {path} lies outside of {outputs_dir}, the folder of "
+                f"output {connector.output}: {path} is outside of {outputs_dir}, the folder of "
                 "files that outputs name (outputs_dir)",
                 "name a path in it, or have operators choose another folder",
             )

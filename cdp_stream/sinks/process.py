@@ -71,7 +71,7 @@ async def serve_sinks(job: SinkJob, definitions: DefinitionsSource, stopping: as
     # In a list, for it is asked before there is one.
     found: list[Supervisor] = []
     contact = BrokerContact(
-        lambda: [app for one in found for app in one.apps], tells=not job.is_child
+        lambda: [app for one in found for app in one.apps], logs=not job.is_child
     )
     health = Health(lambda: bool(found) and found[0].ready, broker_lost=lambda: contact.is_lost)
     _serve(job, metrics, health, lambda: {"outputs": [o for one in found for o in one.report()]})

@@ -73,8 +73,8 @@ class SinkJob:
         if not unknown or (at_start and not self.may_lack):
             return selected(account.outputs, self.only)
         log("outputs_not_defined", level=logging.WARNING, outputs=unknown,
-            next="nothing: they run as soon as they are defined; "
-            "if they are not to, take them out of --output")  # fmt: skip
+            next="nothing: they run as soon as they are defined; otherwise remove them from "
+            "--output")  # fmt: skip
         return [output for output in account.outputs if output.id in self.only]
 
 
@@ -208,10 +208,10 @@ class Supervisor:
 
         def assign(app: ChunkApp) -> AssignedPartitions:
             context = OutputContext(
-                app, settings, definition.id, partitions, prepared.connector, destination,
+                app, settings, definition.id, partitions, prepared.connector, reader, destination,
                 self._faults, self._state, self._producer, metrics, self._waiting, self._sending,
             )  # fmt: skip
-            return OutputSink(context, reader, self._delivery_settings)
+            return OutputSink(context)
 
         app = self._job.create_sink(settings, definition.id, assign, partitions=partitions)
         stopping = asyncio.Event()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 Record = tuple[bytes, bytes]
-READ_S = 30.0
+READ_S = 90.0
 
 
 async def write(bootstrap: str, topic: str, partition: int, records: Sequence[Record]) -> None:

@@ -66,8 +66,8 @@ def test_a_profile_without_history_is_no_member(
     ("arguments", "message"),
     [
         (["buyer", "7", "--at", "0"], "no audience or milestone `buyer`; did you mean `buyers`?"),
-        (["buyers", "seven", "--at", "0"], "'seven' is no profile id"),
-        (["buyers", str(2**63), "--at", "0"], "is no profile id; write a 64-bit integer"),
+        (["buyers", "seven", "--at", "0"], "'seven' is not a valid profile id"),
+        (["buyers", str(2**63), "--at", "0"], "is not a valid profile id; write a 64-bit integer"),
         (["buyers", "7", "--at", "0", "--input", "crm"], "there is no input `crm`"),
         (["buyers", "7", "--at", "-5"], "'-5' is not an instant"),
         (["buyers", "7"], "Missing option '--at'"),

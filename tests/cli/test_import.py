@@ -39,7 +39,8 @@ def test_every_problem_of_a_wrong_file_is_printed(capsys: pytest.CaptureFixture[
         "unknown-key",
     ]
     assert problems[2] == (
-        "wrong.json:7:17: audience.expressions[0].operator: `equal` is no operator; did you mean "
+        "wrong.json:7:17: audience.expressions[0].operator: `equal` is not a valid operator; "
+        "did you mean "
         "`equals`? [bad-value]"
     )
     assert (
@@ -91,8 +92,14 @@ def test_a_file_that_is_not_there_is_wrong_input(capsys: pytest.CaptureFixture[s
     [
         (["--model", "orders"], "--model orders: this names no subject; write NAME=SUBJECT"),
         (["--model", "o=order"], "--model o=order: this names no subject"),
-        (["--model", "o=commerce:buy"], "--model o=commerce:buy: `buy` is no commerce; one of"),
-        (["--model", "o=session"], "--model o=session: `` is no session; one of start, end"),
+        (
+            ["--model", "o=commerce:buy"],
+            "--model o=commerce:buy: `buy` is not a valid commerce; one of",
+        ),
+        (
+            ["--model", "o=session"],
+            "--model o=session: `` is not a valid session; one of start, end",
+        ),
         (["--id", "No Id"], "--id No Id: an id has 1 to 64 of"),
         (["--audience", "4711"], "--audience : an id has 1 to 64 of"),
         (["--audience", "4711=VIPs"], "--audience VIPs: an id has 1 to 64 of"),

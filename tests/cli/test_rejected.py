@@ -169,8 +169,8 @@ def test_what_can_be_used_by_now_is_sent_as_it_came_and_once(
     left_out = {
         "it would be rejected again: unknown_input": 1,
         "it would be rejected again: not_json": 1,
-        "the broker did not take its value": 1,
-        "the record is no longer in its topic, and its headers are not known": 1,
+        "the broker refused its value": 1,
+        "the record is no longer in its topic, and its headers are unknown": 1,
     }
     assert system.resend("--all", "--dry-run") == {"sent": 2, "left_out": left_out}
     assert system.read("events") == before
@@ -224,7 +224,7 @@ def test_a_change_goes_to_its_output_again_unless_a_later_one_has_overtaken_it(
         "sent": 0,
         "left_out": {
             "sent again before": 1,
-            "it would be rejected again: it is no change": 1,
+            "it would be rejected again: it is not a change": 1,
             "overtaken by a later change of the same profile": 1,
         },
     }

@@ -38,7 +38,7 @@ def test_a_failure_exits_1_and_shows_its_diff(
     assert main(["test", "tests/shop.yaml"]) == 1
     out, err = capsys.readouterr()
     assert "FAIL tests/shop.yaml:7: b\n" in out
-    assert "- 7  expected, is no member" in out
+    assert "- 7  expected, is not a member" in out
     assert "\x1b" not in out
     assert err == UNMATCHED
 

@@ -44,14 +44,14 @@ def row(one, **more):
     }
 
 
-def told(*rows):
+def request_of(*rows):
     body = {"skipInvalidRows": True, "ignoreUnknownValues": False, "rows": list(rows)}
     return Expected("POST", f"{TABLES}/{TABLE}/insertAll", body, HELD)
 
 
 def golden(name, one, **more):
     asked = Expected("GET", f"{TABLES}/{TABLE}?fields=id", "", HELD)
-    return Golden(name, [one], [TOKEN, asked, told(row(one, **more))])
+    return Golden(name, [one], [TOKEN, asked, request_of(row(one, **more))])
 
 
 FIELDS = [

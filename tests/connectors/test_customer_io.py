@@ -41,7 +41,7 @@ def test_people_may_be_known_by_email_and_the_attribute_be_named():
 
 
 def test_by_email_nobody_could_be_taken_out_of_a_segment():
-    with pytest.raises(Fault, match="by `id` alone") as fault:
+    with pytest.raises(Fault, match="only by `id`") as fault:
         SEGMENT.delivered(BOB, partner=Partner(SITE, KEY, [], 7), settings={"identify_by": "email"})
     assert fault.value.scope == "connection"
 
@@ -68,7 +68,7 @@ def test_requests_stay_small_however_long_attributes_are():
     huge = change(ADD, identities={"customer_id": PEOPLE[0]}, attributes={"x": "y" * 500_000})
     outcome, _ = CASE.delivered(huge, *changes[1:3], partner=partner)
     assert list(outcome.rejected) == [0]
-    assert "take more than 500000 bytes" in outcome.rejected[0]
+    assert "need more than 500000 bytes" in outcome.rejected[0]
 
 
 def test_nothing_is_sent_when_an_audience_is_deleted():

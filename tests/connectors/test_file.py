@@ -239,5 +239,5 @@ async def test_a_part_that_somebody_removed_is_a_fault_and_then_it_goes_on(tmp_p
 
 
 def test_a_wrong_duration_is_told():
-    with pytest.raises(ValidationError, match="this is no duration above 0"):
+    with pytest.raises(ValidationError, match="this is not a duration above 0"):
         File.output_settings.model_validate({"directory": "x", "rotate_after": "soon"})

@@ -83,5 +83,5 @@ def test_variants_are_audiences_of_their_own():
 
 
 def test_an_address_that_is_none_is_told():
-    with pytest.raises(ValidationError, match="this is no address of a web server"):
+    with pytest.raises(ValidationError, match="this is not the address of a web server"):
         Firehose.output_settings.model_validate({"url": "ftp://x", "token": TOKEN})

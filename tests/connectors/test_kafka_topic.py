@@ -91,7 +91,7 @@ async def test_a_record_that_is_too_large_is_rejected_and_the_rest_goes_on_in_or
     async with opened(KafkaConnector, settings, tmp_path) as connector:
         outcome = await connector.write(told)
         assert set(outcome.rejected) == {2}
-        assert "takes no record this large" in outcome.rejected[2]
+        assert "accepts no record this large" in outcome.rejected[2]
     ordinals = [json.loads(one.value)["ordinal"] for one in await records(topic)]
     assert ordinals == [0, 1, 3, 4, 5]
 

@@ -82,5 +82,5 @@ def test_names_of_tables(name):
 
 @pytest.mark.parametrize("name", ["", "a b", "a;drop", "1a", "a.b.c", 'a"', "x" * 56])
 def test_names_that_are_none(name):
-    with pytest.raises(UsageError, match="is no name of a table"):
+    with pytest.raises(UsageError, match="is not a table name"):
         checked_table("out", name)

@@ -118,5 +118,5 @@ def test_another_store_of_the_kind_is_addressed_by_path():
 
 
 def test_a_duration_that_is_none_is_said():
-    with pytest.raises(ValidationError, match="this is no duration above 0"):
+    with pytest.raises(ValidationError, match="this is not a duration above 0"):
         CASE.exchange(rotate_after="soon")

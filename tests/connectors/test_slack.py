@@ -80,12 +80,12 @@ def test_who_is_not_named_is_counted():
 
 
 def test_an_address_that_is_none_is_told_without_it():
-    with pytest.raises(UsageError, match="is no address") as caught:
+    with pytest.raises(UsageError, match="is not the address of a web server") as caught:
         Slack("out", Slack.output_settings.model_validate({"webhook_url": "secret"}))
     assert "secret;" not in str(caught.value)
 
 
 def test_the_identity_shown_is_of_a_known_type():
     assert SlackConnection(show="customerid").show == "customer_id"
-    with pytest.raises(ValidationError, match="no identity type; did you mean `email`"):
+    with pytest.raises(ValidationError, match="not a valid identity type; did you mean `email`"):
         SlackConnection(show="emial")

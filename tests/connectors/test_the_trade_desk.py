@@ -23,7 +23,7 @@ GAID = "c6d1f7f0-0d3e-4c7d-9a55-000000000001"
 DEVICES = {"ios_advertising_id": IDFA.upper(), "android_advertising_id": GAID}
 
 
-def told(minutes, *devices, name="VIP customers"):
+def request_of(minutes, *devices, name="VIP customers"):
     items = [
         {
             "DAID": device,
@@ -55,8 +55,8 @@ CASE = Case(
     lambda: DataServer("abc1234", SECRET),
     lambda identity_type, value: value,
     goldens=[
-        Golden("add", [change(ADD, identities=DEVICES)], [told(259_200, GAID, IDFA)]),
-        Golden("delete", [change(DELETE, identities=DEVICES)], [told(0, GAID, IDFA)]),
+        Golden("add", [change(ADD, identities=DEVICES)], [request_of(259_200, GAID, IDFA)]),
+        Golden("delete", [change(DELETE, identities=DEVICES)], [request_of(0, GAID, IDFA)]),
         Golden(
             "settings",
             [
@@ -66,7 +66,7 @@ CASE = Case(
                     settings=TradeDeskConnection(segment_name="buyers", ttl_days=30),
                 )
             ],
-            [told(43_200, IDFA, name="buyers")],
+            [request_of(43_200, IDFA, name="buyers")],
         ),
         Golden(
             "no device",

@@ -49,7 +49,7 @@ def test_a_partner_that_refuses_everything_is_not_asked_for_each_row(rows, is_fa
         change(ADD, mpid=str(n), identities={"email": f"u{n}@example.com"}) for n in range(rows)
     ]
     if is_fault:
-        with pytest.raises(Fault, match=r"refuses whatever it is sent.*advertiser_ids") as fault:
+        with pytest.raises(Fault, match=r"refuses every request.*advertiser_ids") as fault:
             CASE.delivered(*changes, partner=partner, connection={"list_id": LIST})
         assert fault.value.scope == "connection"
         assert len(partner.requests) < 100

@@ -100,5 +100,5 @@ def test_a_secret_that_is_none_is_told_without_it(secret):
 
 @pytest.mark.parametrize("url", ["", "crm.example.com", "ftp://crm.example.com", "file:///x"])
 def test_an_address_that_is_none_is_told(url):
-    with pytest.raises(ValidationError, match="this is no address of a web server"):
+    with pytest.raises(ValidationError, match="this is not the address of a web server"):
         made(secret=SECRET, url=url)

@@ -43,7 +43,7 @@ TOKEN = Expected(
 )
 
 
-def told(*rows):
+def request_of(*rows):
     body = {
         "schema": ["SHA256EMAIL", "IDFA", "GPADVID", "SEGMENTS"],
         "data": list(rows),
@@ -71,8 +71,8 @@ CASE = Case(
     connection={"segment_id": "vip-9"},
     list_id="vip-9",
     goldens=[
-        Golden("add", [change(ADD, identities=VISITOR)], [TOKEN, told(*rows(KEPT))]),
-        Golden("delete", [change(DELETE, identities=VISITOR)], [TOKEN, told(*rows(0))]),
+        Golden("add", [change(ADD, identities=VISITOR)], [TOKEN, request_of(*rows(KEPT))]),
+        Golden("delete", [change(DELETE, identities=VISITOR)], [TOKEN, request_of(*rows(0))]),
         Golden(
             "nobody",
             [
@@ -81,7 +81,7 @@ CASE = Case(
                 ),
                 change(ADD, mpid="102", identities={"android_advertising_id": GAID}),
             ],
-            [TOKEN, told(rows(KEPT)[0])],
+            [TOKEN, request_of(rows(KEPT)[0])],
             rejected={0: "not in the form of its type: ios_advertising_id"},
         ),
     ],
@@ -94,7 +94,7 @@ CASE = Case(
                 change(ADD, identities={"email": "ann@example.com"}),
                 change(ADD, mpid="102", identities={"android_advertising_id": GAID}),
             ],
-            words="will not take it",
+            words="rejects it",
         ),
         Answered(
             "all, asked again apart",
@@ -167,6 +167,6 @@ def test_a_segment_that_is_not_in_the_taxonomy_is_a_fault_and_loses_nothing():
         change(ADD, mpid=str(n), identities={"email": f"a{n}@b.example"}, settings=settings)
         for n in range(200)
     ]
-    with pytest.raises(Fault, match="refuses whatever it is sent") as raised:
+    with pytest.raises(Fault, match="refuses every request") as raised:
         converse(CASE.exchange(), changes, CASE.partner().answer)
     assert raised.value.scope == "connection"

@@ -51,7 +51,8 @@ ADVICE = "write `2026-01-01T10:00:00Z`, a date, epoch milliseconds, or `+3d`"
         ),
         (
             "- {profile: seven, event: A}" + LOOK,
-            "8:19: tests[0].steps[0].profile: the text 'seven' is no profile id; write a whole "
+            "8:19: tests[0].steps[0].profile: the text 'seven' is not a valid profile id; write "
+            "a whole "
             "number of 64 bits [bad-value]",
         ),
         (
@@ -61,12 +62,13 @@ ADVICE = "write `2026-01-01T10:00:00Z`, a date, epoch milliseconds, or `+3d`"
         ),
         (
             "- {profile: 7, commerce: purchas}" + LOOK,
-            "8:32: tests[0].steps[0].commerce: `purchas` is no commerce action; did you mean "
+            "8:32: tests[0].steps[0].commerce: `purchas` is not a valid commerce action; did "
+            "you mean "
             "`purchase`? [bad-value]",
         ),
         (
             "- {profile: 7, event: any}" + LOOK,
-            "8:29: tests[0].steps[0].event: `any` is no event; name the one that happened "
+            "8:29: tests[0].steps[0].event: `any` is not a valid event; name the one that happened "
             "[bad-value]",
         ),
         (
@@ -102,11 +104,11 @@ ADVICE = "write `2026-01-01T10:00:00Z`, a date, epoch milliseconds, or `+3d`"
         ),
         (
             "- {at: noon, profile: 7}" + LOOK,
-            f"8:14: tests[0].steps[0].at: `noon` is no instant; {ADVICE} [bad-instant]",
+            f"8:14: tests[0].steps[0].at: `noon` is not a valid instant; {ADVICE} [bad-instant]",
         ),
         (
             "- {at: -1, profile: 7}" + LOOK,
-            "8:14: tests[0].steps[0].at: the number -1 lies outside the years 1970 to 9999; "
+            "8:14: tests[0].steps[0].at: the number -1 is outside the years 1970 to 9999; "
             f"{ADVICE} [bad-instant]",
         ),
         (
@@ -116,17 +118,19 @@ ADVICE = "write `2026-01-01T10:00:00Z`, a date, epoch milliseconds, or `+3d`"
         ),
         (
             "- {after: 3 days, profile: 7}" + LOOK,
-            "8:17: tests[0].steps[0].after: `3 days` is no duration; write durations as `3d`, or "
+            "8:17: tests[0].steps[0].after: `3 days` is not a valid duration; write durations "
+            "as `3d`, or "
             "several as `3d 1ms` [bad-duration]",
         ),
         (
             "- {}" + LOOK,
-            "8:9: tests[0].steps[0]: the step says nothing; give it a time, a batch or an "
+            "8:9: tests[0].steps[0]: the step is empty; give it a time, a batch or an "
             "expectation [missing-key]",
         ),
         (
             "- {changes: [{add: 7, audience: gold, cause: tme}]}",
-            "8:52: tests[0].steps[0].changes[0].cause: `tme` is no cause; did you mean `time`? "
+            "8:52: tests[0].steps[0].changes[0].cause: `tme` is not a valid cause; did you mean "
+            "`time`? "
             "[bad-value]",
         ),
         (

@@ -33,7 +33,7 @@ def test_text_has_a_line_for_each_test_and_the_sum(results: list[FileResult]) ->
         "ok   tests/shop.yaml:6: holds & <is>",
         "FAIL tests/shop.yaml:8: bell \\x07",
         "     line 8: gold at 2026-01-01T00:00:00Z",
-        "       - 7  expected, is no member",
+        "       - 7  expected, is not a member",
         "1 passed, 1 failed, 1 file not run",
     ]
 
@@ -55,7 +55,7 @@ def test_the_object_has_every_test(results: list[FileResult]) -> None:
                 "file": "tests/shop.yaml",
                 "line": 8,
                 "passed": False,
-                "diff": "line 8: gold at 2026-01-01T00:00:00Z\n  - 7  expected, is no member",
+                "diff": "line 8: gold at 2026-01-01T00:00:00Z\n  - 7  expected, is not a member",
             },
         ],
     }
@@ -79,7 +79,7 @@ def test_junit_has_a_suite_for_each_file_and_only_what_xml_can_hold(
     ]
     (failure,) = shop.iter("failure")
     assert failure.get("message") == "gold"
-    assert failure.text == "line 8: gold at 2026-01-01T00:00:00Z\n  - 7  expected, is no member"
+    assert failure.text == "line 8: gold at 2026-01-01T00:00:00Z\n  - 7  expected, is not a member"
     assert none.attrib == {
         "name": "none.yaml",
         "tests": "1",

@@ -37,14 +37,14 @@ def test_an_expectation_that_holds_passes(tmp_path: Path, steps: str) -> None:
     [
         (
             BUY + "- {after: 10s 1ms, expect: {buyers: [7]}}",
-            "line 9: buyers at 2026-01-01T00:00:12.001Z\n  - 7  expected, is no member",
+            "line 9: buyers at 2026-01-01T00:00:12.001Z\n  - 7  expected, is not a member",
         ),
         (
             BUY + "- {profile: 8, commerce: purchase, expect: {buyers: [8, 9]}}",
             "line 9: buyers at 2026-01-01T00:00:02Z\n"
             "  + 7  is a member, not expected\n"
             "    8\n"
-            "  - 9  expected, is no member",
+            "  - 9  expected, is not a member",
         ),
         (
             BUY + "- {not_members: {buyers: [7, 8]}}",
@@ -52,7 +52,7 @@ def test_an_expectation_that_holds_passes(tmp_path: Path, steps: str) -> None:
         ),
         (
             BUY + "- {members: {buyers: [6]}}",
-            "line 9: buyers at 2026-01-01T00:00:02Z\n  - 6  expected, is no member",
+            "line 9: buyers at 2026-01-01T00:00:02Z\n  - 6  expected, is not a member",
         ),
         (
             BUY + "- changes: {buyers: [{add: 7, at: 3s}]}",

@@ -87,4 +87,4 @@ def test_a_membership_missing_in_the_state_is_found(found: Found, expected: Mess
 
 def test_rejected_input_is_found(found: Found, expected: Messages) -> None:
     rejected = Found(found.memberships, found.state, rejected=2)
-    assert "cdp.rejected holds 2 records" in str(compare(rejected, expected).difference)
+    assert "cdp.rejected contains 2 records" in str(compare(rejected, expected).difference)

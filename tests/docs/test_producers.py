@@ -24,7 +24,7 @@ async def published(broker, topic):
     consumer = AIOKafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
     consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
     found = {}
-    async with asyncio.timeout(30), consumer:
+    async with asyncio.timeout(90), consumer:
         while len(found) < len(MPIDS):
             record = await consumer.getone()
             found[record.key] = record.partition, record.value.decode()

@@ -54,7 +54,7 @@ def test_an_operator_has_its_like(operator: str, value: Any, expected: Any) -> N
 @pytest.mark.parametrize(
     ("operator", "value", "why"),
     [
-        ("less_than", "m", "`less_than` compared with 'm', which is no number"),
+        ("less_than", "m", "`less_than` compared with 'm', which is not a number"),
         ("matches", "[a-z]+", "the regular expression `[a-z]+`"),
         ("matches", r"\d\d", r"the regular expression `\d\d`"),
         ("matches", r"a\*.*", r"the regular expression `a\*.*`"),
@@ -131,10 +131,10 @@ def test_a_date_has_its_window(operator: str, when: Any, expected: Any) -> None:
     ("operator", "when", "why"),
     [
         ("greater_than", ago(-3), "a time in the future"),
-        ("less_than", ago(-3), "a window in which nothing can lie, or of the future"),
+        ("less_than", ago(-3), "a window that can contain nothing, or of the future"),
         ("equals", ago(3), "`equals` of a moment that moves"),
         ("not_equals", day("2024-01-01"), "`not_equals` of a date"),
-        ("greater_than", day("soon"), "`soon`, which is no date"),
+        ("greater_than", day("soon"), "`soon`, which is not a date"),
         (
             "greater_than",
             day("2024-01-01T12:00:00Z"),
@@ -332,7 +332,7 @@ def test_alternatives_are_some_or_none() -> None:
         ),
         (
             compare("greater_than", count(compare("contains", "events.name", "P")), 0),
-            "`contains` of `name`: events are told by equality",
+            "`contains` of `name`: events are identified by equality",
         ),
         (
             compare("greater_than", count(every(NAMED, compare("equals", "events.name", "B"))), 0),
@@ -392,7 +392,7 @@ def test_bare_tests_of_one_model_are_about_one_event() -> None:
     }
     (note,) = converted.notes
     assert note.text == (
-        "expressions[0], expressions[2] are taken to be about one and the same `events`"
+        "expressions[0], expressions[2] are read as tests of one and the same `events`"
     )
 
 
@@ -415,8 +415,8 @@ def test_a_model_may_be_named_and_one_that_is_not_is_guessed_with_a_note() -> No
     assert guessed.criteria is not None
     assert guessed.criteria["event"] == "orders"
     assert [note.text for note in guessed.notes] == [
-        "the model `orders` is taken for custom events named `orders`; "
-        "say what it is with --model orders=SUBJECT"
+        "the model `orders` is read as custom events named `orders`; set its subject with "
+        "--model orders=SUBJECT"
     ]
 
 

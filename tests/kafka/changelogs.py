@@ -35,6 +35,6 @@ class Changelog:
         def take(partition, records):
             rows[partition].update((record.key, record.value) for record in records)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await read_to_end(self.client, self.topic, partitions, take)
         return rows

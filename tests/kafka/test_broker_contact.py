@@ -45,7 +45,7 @@ def test_who_waits_for_the_group_has_not_lost_it(told):
 
 
 def test_the_sinks_of_a_worker_leave_the_telling_to_it(told):
-    contact = BrokerContact(lambda: [app(holds_lease=False)], tells=False)
+    contact = BrokerContact(lambda: [app(holds_lease=False)], logs=False)
     contact.look()
     assert (contact.is_lost, told()) == (True, [])
 

@@ -75,5 +75,5 @@ async def test_a_broker_that_does_not_answer_is_told_in_time_and_what_to_look_at
         writer.close()
         await writer.wait_closed()
     assert silent
-    assert "did not tell within 0.5 s how far log reaches, partitions 0, 2" in str(raised.value)
+    assert "did not return the end of log within 0.5 s, partitions 0, 2" in str(raised.value)
     assert "min.insync.replicas" in str(raised.value)

@@ -54,7 +54,7 @@ class Changes:
         self.event.set()
 
     async def next(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.event.wait()
         self.event.clear()
 
@@ -75,7 +75,7 @@ async def test_it_waits_for_the_first_version_and_takes_over_each_later_one(sett
     source, changes = AppliedDefinitions(settings), Changes()
     starting = asyncio.create_task(source.start(changes))
     await publish(settings, "acme", files("a"), after=0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await starting
     assert (names(source), source.latest.version) == (["a"], "1")
     changes.event.clear()
@@ -198,7 +198,7 @@ async def test_a_version_whose_outputs_get_no_topics_holds_up_no_later_one(setti
     starting = asyncio.create_task(again.start(Changes()))
     await eventually(is_held_up)
     await publish(settings, "acme", files("e"), after=4)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await starting
     assert names(again) == ["e"]
     await again.stop()

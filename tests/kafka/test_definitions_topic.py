@@ -9,7 +9,7 @@ from cdp_stream.kafka.definitions.topic import applied_of, skips
 
 
 def topic(*versions, key=b"acme"):
-    """Records of these versions; what is no number is the value as it is."""
+    """Records of these versions; what is not a number is the value as it is."""
     values = [
         encode_record(one, [DefinitionFile("a", "")]) if isinstance(one, int) else one
         for one in versions

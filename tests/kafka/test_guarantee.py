@@ -48,5 +48,5 @@ async def test_at_least_once_asks_no_broker(unused_tcp_port):
 
 async def test_a_broker_that_does_not_answer_is_no_reason_to_fall_back(unused_tcp_port):
     settings = Settings(broker=f"127.0.0.1:{unused_tcp_port}")
-    with pytest.raises(BrokerError, match="does not say whether it has transactions"):
+    with pytest.raises(BrokerError, match="does not report whether it has transactions"):
         await settle_guarantee(settings, may_fall_back=True)

@@ -67,7 +67,7 @@ class Log:
     async def read(self, reader, through, limit=100):
         """Keys up to an offset; returns them and the offset that was reached."""
         keys, reached = [], -1
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while reached < through:
                 self.woken.clear()
                 records, reached, _source = reader.take(limit, through)
@@ -102,7 +102,7 @@ async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
     await log.append(60, 0, value=b"x" * 100_000)
     reader = log.reader(budget=MemoryBudget(1_000_000))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while reader.take(1, -1) == Taken([], -1, 0) and reader._held < 1_000_000:
                 log.woken.clear()
                 await log.woken.wait()
@@ -232,7 +232,7 @@ async def test_what_is_taken_at_once_is_of_one_source(log):
     reader = log.reader(sources=MOVED)
     try:
         taken, reached = [], -1
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while reached < 11:
                 log.woken.clear()
                 records, through, source = reader.take(100, 11)

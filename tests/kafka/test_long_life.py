@@ -131,7 +131,7 @@ async def forgotten(partition, request, known):
     client = AIOKafkaClient(**partition.client)
     await client.bootstrap()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while known(await client.send(client.get_random_node(), request)):  # noqa: ASYNC110 - the broker has no event
                 await asyncio.sleep(0.1)
     finally:

@@ -143,8 +143,8 @@ async def test_what_is_wrong_with_the_topics_of_one_output_is_told_of_it_alone(s
         f"kafka-topics --alter --topic {prefix}.output.few.rejected --partitions 4, "
         "then resume output few",
         "many": f"{prefix}.output.many has 5 partitions, but {prefix}.events has 4; "
-        f"see that nothing in {prefix}.output.many is wanted any more, delete it "
-        "(it is made anew), then resume output many",
+        f"see that nothing in {prefix}.output.many is needed any more, delete it (it is created "
+        f"again), then resume output many",
     }
     made = {"output.few", "output.fine", "output.fine.rejected", "output.many.rejected"}
     assert await counts(settings, made) == dict.fromkeys(made, 4)

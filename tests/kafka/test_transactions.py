@@ -147,7 +147,7 @@ async def test_a_transaction_that_does_not_end_is_over_after_a_while(partition, 
     async def send_and_hang(_inner):
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(NotEndedError, match="1 s"):
             await owner.producer.transact(send_and_hang, 2)
     await partition.owner()

@@ -40,7 +40,7 @@ class Partition:
 
     async def read(self, suffix):
         found = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await read_to_end(
                 self.client, self.settings.topic(suffix), [1],
                 lambda _, records: found.extend((r.key, r.value, r.headers) for r in records),

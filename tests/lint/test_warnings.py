@@ -41,7 +41,7 @@ def test_a_branch_that_nobody_can_reach_is_reported_once_at_its_top() -> None:
 """
     assert lines_of(body) == [
         "definitions.yaml:17:13: journeys[0].milestones[0].then[1].id: no profile can reach"
-        " `j/two`: its parents and the splits before it leave nobody over; remove it, or change its"
+        " `j/two`: its parents and the splits before it leave no profile; remove it, or change its"
         " criteria, its parents' or those of the splits before it [unreachable-milestone]"
     ]
 
@@ -90,7 +90,7 @@ def test_a_remaining_split_that_is_left_empty_contradicts_nothing() -> None:
         ("unreachable-milestone", ("j/rest",)),
         ("unreachable-milestone", ("k/rest",)),
     ]
-    assert all("and the splits before it leave nobody over" in w.message for w in found)
+    assert all("and the splits before it leave no profile" in w.message for w in found)
 
 
 def test_a_window_beyond_the_lookback_says_what_is_really_evaluated() -> None:
@@ -216,12 +216,12 @@ def test_a_sequence_that_may_take_longer_than_the_lookback_is_told() -> None:
         (
             11,
             "audiences[0].criteria.within",
-            "the sequence may take 60d, but the lookback is 30d, so in 30d it must be over",
+            "the sequence may last 60d, but the lookback is 30d, so in 30d it must be over",
         ),
         (
             13,
             "audiences[2].criteria.within",
-            "the sequence may take 8d, but the lookback is 7d, so in 7d it must be over",
+            "the sequence may last 8d, but the lookback is 7d, so in 7d it must be over",
         ),
     ]
     assert "beyond-lookback" not in {w.code for w in warnings_in(body, "unlimited")[:2]}

@@ -18,7 +18,7 @@ __all__ = ["Address", "Trouble", "serving"]
 
 Trouble = Literal["hang", "cut_before", "cut_after", "half", "garbage"]
 """What happens to a request: no answer; the connection is cut before the partner has seen it, or
-after; half of the answer arrives; what arrives is no HTTP."""
+after; half of the answer arrives; what arrives is not HTTP."""
 
 
 @dataclass

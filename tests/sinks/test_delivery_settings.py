@@ -116,11 +116,13 @@ async def undefined(reading: Reading, settings: dict[str, Any], action: str = "a
     """What becomes of a record with settings that are not its connection's."""
     with pytest.raises(UndefinedError) as first:
         reading.read(settings, action)
-    assert not first.value.has_looked, "earlier versions are looked at before it is said for good"
-    await until(reading.delivery_settings.has_looked)
+    assert not first.value.has_read_earlier, (
+        "earlier versions are looked at before it is said for good"
+    )
+    await until(reading.delivery_settings.has_read_earlier)
     with pytest.raises(UndefinedError) as told_of:
         reading.read(settings, action)
-    assert told_of.value.has_looked
+    assert told_of.value.has_read_earlier
     assert told_of.value.connection == "a@out"
     return told_of.value.outcome
 
@@ -161,11 +163,11 @@ async def test_what_earlier_versions_of_the_definitions_gave_is_believed() -> No
     await reading.define(NEW)
     with pytest.raises(UndefinedError):
         reading.read(OLD)
-    await until(reading.delivery_settings.has_looked)
+    await until(reading.delivery_settings.has_read_earlier)
     assert reading.list_of(OLD) == "old"
     # There may be more of them with every version that is taken over.
     await reading.define(NEWER)
-    assert not reading.delivery_settings.has_looked()
+    assert not reading.delivery_settings.has_read_earlier()
 
 
 async def test_what_another_worker_s_files_gave_is_remembered_by_all() -> None:

@@ -286,7 +286,7 @@ async def test_rejected_changes_have_a_topic_of_their_own(
         there.answer = None
         words = ("rejected", "resend", "--output", "out", "--all", "--json")
         assert json.loads(await ran.cdp(*words)) == {
-            "sent": 1, "left_out": {"it would be rejected again: it is no change": 1},
+            "sent": 1, "left_out": {"it would be rejected again: it is not a change": 1},
         }  # fmt: skip
         await have(there, len(messages))
 

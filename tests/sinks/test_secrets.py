@@ -95,7 +95,7 @@ def test_files_lie_in_the_folder_that_operators_name(
     if is_inside:
         prepare(output, Secrets({}), outputs_dir=Path("outputs"))
     else:
-        with pytest.raises(UsageError, match=r"lies outside of outputs|the url of output out"):
+        with pytest.raises(UsageError, match=r"is outside of outputs|the url of output out"):
             prepare(output, Secrets({}), outputs_dir=Path("outputs"))
 
 

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 ran = workers_on("kafka_broker", Backfilled, clock="stream")
 
 
-async def told(ran: CdpRunning) -> dict[str, set[int]]:
+async def members_of(ran: CdpRunning) -> dict[str, set[int]]:
     """Members by audience, as the membership state has them."""
     members = defaultdict(set)
     for key in await ran.published_state():
@@ -92,7 +92,7 @@ async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ra
 
     expected = members_of_a_replay(after, sent, until)
     assert min(map(len, (expected[name] for name in ("keen", "buyer", "lapsed")))) > 50
-    assert await told(ran) == expected
+    assert await members_of(ran) == expected
     said = await changes(ran)
     for audience in ("buyer", "lapsed"):
         by_definition = [one for one in said[audience] if one["cause"]["kind"] == "definition"]
@@ -142,7 +142,7 @@ async def test_an_edit_emits_exactly_the_differences(ran, tmp_path, guarantee):
     )
     assert {one["cause"]["kind"] for one in fresh} == {"definition"}
     assert {one["effective_at"] for one in fresh} == {until}
-    assert await told(ran) == new
+    assert await members_of(ran) == new
 
 
 async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
@@ -178,7 +178,7 @@ async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
     ]
     expected = members_of_a_replay(after, left, until)["buyer"]
     assert expected != members_of_a_replay(after, sent, until)["buyer"]
-    assert (await told(ran))["buyer"] == expected
+    assert (await members_of(ran))["buyer"] == expected
 
 
 async def test_every_criterion_applied_to_a_running_worker_ends_as_in_a_replay(ran):

@@ -131,12 +131,12 @@ async def test_a_worker_that_is_killed_in_the_middle_of_its_rows_goes_on_with_th
 
         second = ran.start_cdp(None)
 
-        def told(fact: str) -> set[int]:
+        def reported(fact: str) -> set[int]:
             return {line["partition"] for line in ran.facts(second, fact)}
 
         async def is_through() -> bool:
             assert second.poll() is None, ran.log_of(second)
-            return half <= told("definitions_swept") and not await unswept()
+            return half <= reported("definitions_swept") and not await unswept()
 
         async def unswept() -> set[int]:
             states = [rows[DEFINITIONS_KEY] for rows in (await ran.own_rows()).values()]
@@ -146,8 +146,8 @@ async def test_a_worker_that_is_killed_in_the_middle_of_its_rows_goes_on_with_th
 
         await eventually(is_through, within=180)
         # It went on under the definitions that were in force, and did not take them over again.
-        assert half <= told("definitions_sweep_goes_on")
-        assert not half & told("definitions_in_force")
+        assert half <= reported("definitions_sweep_goes_on")
+        assert not half & reported("definitions_in_force")
 
         state = await ran.published_state()
         assert state.keys() == {
@@ -239,4 +239,4 @@ async def test_a_topic_made_anew_under_a_running_worker_is_noticed(
         await ran.delete_topics(name)
         await ran.apply(SECOND, 1)
         assert await ended(worker, within=60) == 3
-        assert f"{name} was deleted and made anew" in ran.log_of(worker)
+        assert f"{name} was deleted and created again" in ran.log_of(worker)

@@ -64,7 +64,7 @@ async def test_what_would_change_is_shown_and_waited_for(where, request, topic_p
         code, _, errors = await ran.cdp("apply", FIRST, "--yes", "--wait", "--timeout", "1s")
         assert code == 3
         assert "version 1 is applied, and was not in force everywhere within 1 s" in errors
-        assert f"of {PARTITIONS} partitions: {PARTITIONS} not taken over yet" in errors
+        assert f"of {PARTITIONS} partitions: {PARTITIONS} not in force yet" in errors
         ran.start_cdp(None)
         # Nothing is left to apply, and there is something to wait for.
         code, out, errors = await ran.cdp("apply", FIRST, "--yes", "--wait")

@@ -47,7 +47,7 @@ async def test_an_input_that_is_shorter_as_long_or_longer_than_what_was_applied(
     await ran.recreate("events")
     await ran.send(count)
     told = await ran.refusal()
-    assert f"{ran.settings.topic('events')} was deleted and made anew" in told
+    assert f"{ran.settings.topic('events')} was deleted and created again" in told
     assert "start afresh with another --prefix" in told
 
 
@@ -59,8 +59,8 @@ async def test_a_changelog_made_anew_while_no_worker_ran(ran, data):
     await ran.recreate("profiles-changelog")
     await ran.send(8)
     told = await ran.refusal(data_dir=ran.directory / data)
-    assert f"{ran.settings.topic('profiles-changelog')} was deleted and made anew" in told
-    assert "the state of profiles is gone" in told
+    assert f"{ran.settings.topic('profiles-changelog')} was deleted and created again" in told
+    assert "the state of profiles is lost" in told
 
 
 @pytest.mark.parametrize("suffix", ["events", "profiles-changelog"])
@@ -72,8 +72,8 @@ async def test_a_topic_made_anew_under_a_running_worker(ran, suffix):
     await ran.recreate(suffix)
     await ran.send(80)
     assert await ended(worker, within=60) == 3
-    assert f"{ran.settings.topic(suffix)} was deleted and made anew" in ran.log_of(worker)
-    assert "made anew" in await ran.refusal()
+    assert f"{ran.settings.topic(suffix)} was deleted and created again" in ran.log_of(worker)
+    assert "created again" in await ran.refusal()
 
 
 async def test_a_position_ahead_of_the_rows_is_refused_and_nothing_is_skipped(ran):

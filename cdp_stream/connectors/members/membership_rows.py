@@ -73,8 +73,9 @@ def checked_table(output: str, table: str) -> str:
     """
     if not _TABLE.fullmatch(table):
         raise UsageError(
-            f"output {output}: table: {table!r} is no name of a table",
-            "write letters, digits and `_`, at most 55; a schema may stand before it, with a dot",
+            f"output {output}: table: {table!r} is not a table name",
+            "write letters, digits and `_`, at most 55; optionally with a schema and a dot "
+            "before it",
         )
     return table
 
@@ -106,7 +107,7 @@ def applied(
 
 
 def _next(row: MemberRow | None, change: OutputChange[Any]) -> MemberRow | None:
-    told = dict(change.identities)
+    sent = dict(change.identities)
     at = change.effective_at
     if change.action == ATTRIBUTE_UPDATE:
         if row is None:
@@ -116,7 +117,7 @@ def _next(row: MemberRow | None, change: OutputChange[Any]) -> MemberRow | None:
     if change.action == DELETE:
         if row is None or not change.of_identity:
             return None
-        rest = {name: value for name, value in row.identities.items() if told.get(name) != value}
+        rest = {name: value for name, value in row.identities.items() if sent.get(name) != value}
         if not rest:
             return None
         return replace(row, changed_at=at, message_id=change.message_id, identities=rest)
@@ -127,7 +128,7 @@ def _next(row: MemberRow | None, change: OutputChange[Any]) -> MemberRow | None:
         at if row is None else row.since,
         at,
         change.message_id,
-        {**row.identities, **told} if row is not None and change.of_identity else told,
+        {**row.identities, **sent} if row is not None and change.of_identity else sent,
         change.attributes,
     )
 
@@ -161,7 +162,7 @@ def change_values(change: OutputChange[Any]) -> tuple[Any, ...]:
 
 def row_of(values: Sequence[Any]) -> tuple[Key, MemberRow]:
     """A row as it was read, in the order of `COLUMNS`; JSON as text."""
-    held = dict(zip(COLUMNS[2:-2], values[2:-2], strict=True))
+    fields = dict(zip(COLUMNS[2:-2], values[2:-2], strict=True))
     identities, attributes = map(json.loads, values[-2:])
     key = values[0], values[1]
-    return key, MemberRow(**held, identities=identities, attributes=attributes)
+    return key, MemberRow(**fields, identities=identities, attributes=attributes)

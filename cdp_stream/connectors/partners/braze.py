@@ -76,7 +76,7 @@ Change = OutputChange[BrazeConnection]
 
 
 class _User(NamedTuple):
-    """What is told about one user, and which changes say so."""
+    """What is sent about one user, and the changes that it comes from."""
 
     attributes: dict[str, Any]
     members: list[Member]
@@ -116,7 +116,7 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         return request.with_headers(authorization=self._key)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Braze says when the window of its rate ends, by its own clock."""
+        """Braze returns the end of its rate window, by its own clock."""
         if answer.status == _TOO_MANY and "retry-after" not in answer.headers:
             return TryAgain(_until_reset(answer.headers))
         return super().classify(request, answer)
@@ -135,12 +135,12 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
                 known["_update_existing_only"] = update_only
                 users[member.identity] = user = _User(known, [])
             user.members.append(member)
-            self._tell(user.attributes, member)
+            self._set(user.attributes, member)
         refused = yield from in_parts(list(users.values()), _MOST_OBJECTS, self._send)
         rows = ((member, why) for user, why in refused for member in user.members)
         return outcome(rows, unusable)
 
-    def _tell(self, attributes: dict[str, Any], member: Member) -> None:
+    def _set(self, attributes: dict[str, Any], member: Member) -> None:
         change = member.change
         if self.settings.membership == "array":
             sets = attributes.setdefault(self.settings.array, {})
@@ -164,12 +164,12 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
             if isinstance(index, int) and error.get("input_array", "attributes") == "attributes":
                 refused[index] = str(error.get("type"))
         refused = {index: why for index, why in refused.items() if 0 <= index < len(part)}
-        # Above 299 nothing was taken: what is not to blame must be sent again.
+        # Above 299 nothing was accepted: users without an error must be sent again.
         return refused if answer.ok or len(refused) == len(part) else answer.words()
 
 
 def _until_reset(headers: Mapping[str, str]) -> float | None:
-    """Seconds from the answer's date to the end of the window; None when it does not say."""
+    """Seconds from the answer's date to the end of the window; None when it is not given."""
     try:
         date = parsedate_to_datetime(headers["date"]).timestamp()
         return max(0.0, float(headers["x-ratelimit-reset"]) - date)

@@ -146,7 +146,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         if first.list_id is not None and self.settings.identify_by != "id":
             raise Fault(
                 "connection",
-                "Customer.io takes people out of manual segments by `id` alone; set "
+                "Customer.io removes people from manual segments only by `id`; set "
                 f"`identify_by: id`, or remove `list_id` from {first.connection}, then resume it",
             )
         members, unusable = last_of_each_form(changes, self._forms)
@@ -169,14 +169,14 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         people = [self._person(member) for member in part]
         request = json_request("POST", f"{self._track}/api/v2/batch", {"batch": people})
         if len(request.body) > _MOST_BYTES:
-            return f"its attributes take more than {_MOST_BYTES} bytes"
+            return f"its attributes need more than {_MOST_BYTES} bytes"
         answer = yield request
         refused = {}
         for error in answer.objects("errors"):
             index = error.get("batch_index")
             if isinstance(index, int) and 0 <= index < len(part):
                 refused[index] = f"{error.get('reason')} {error.get('message')}"
-        # Above 299 nothing was taken: what is not to blame must be sent again.
+        # Above 299 nothing was accepted: people without an error must be sent again.
         return refused if answer.ok or len(refused) == len(part) else answer.words()
 
     def _person(self, member: Member) -> dict[str, Any]:

@@ -50,7 +50,7 @@ CsvFormulas = Annotated[
     ),
 ]
 _FORMULA: Final = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'")
-"""How a formula begins, also in full width; and what stands before one that was made harmless."""
+"""How a formula begins, also in full width; and the `'` of one that was made harmless."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 
 _REMEMBERED: Final = 50_000
@@ -231,7 +231,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if path.exists():
                 break
-            os.close(descriptor)  # another process took it for left behind before we held it
+            os.close(descriptor)  # another process finished it before we had its lock
         self._part = part = _Part(path, descriptor, 0, time.monotonic())
         self._append(part, self._head)
         return part
@@ -307,7 +307,7 @@ def _harmless(cell: str) -> str:
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
-    """One line of the file, whatever is in the cells: a line end within one would be taken for the
+    """One line of the file, whatever is in the cells: a line end within one would look like the
     end of a change.
     """
     text = io.StringIO()

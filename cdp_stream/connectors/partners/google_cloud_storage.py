@@ -60,21 +60,21 @@ class GoogleCloudStorage(GoogleConnector[StorageSettings, StorageConnection]):
 
     @property
     def gathering(self) -> Batching:
-        """As the settings say."""
+        """As the settings have it."""
         return self._gathering
 
     def deliver(self, changes: Sequence[OutputChange[StorageConnection]]) -> Delivery:
         """One object."""
-        told = [
+        written = [
             one
             for one in changes
             if one.action != AUDIENCE_DELETE  # lines are changes of somebody
             and (one.action != DELETE or one.settings.include_deletes)
         ]
-        if not told:
+        if not written:
             return Outcome()
-        body = b"".join(line for change in told for line in _lines(change))
-        answer = yield Request("POST", self._url(told), body, _HEADERS)
+        body = b"".join(line for change in written for line in _lines(change))
+        answer = yield Request("POST", self._url(written), body, _HEADERS)
         if not answer.ok and answer.status != _EXISTS:
             words, _ = reasons(answer)
             raise Fault(

@@ -1,6 +1,6 @@
 """Amazon Data Firehose (Kinesis Firehose): each change is a record of the stream.
 
-Records of one call may fail alone; those are sent again, until the stream has taken all.
+Records of one call may fail alone; those are sent again, until the stream has accepted all.
 
 Source: docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html (500 records,
 4 MiB; 1,000 KiB each before base64) and CommonErrors.html.
@@ -128,7 +128,7 @@ class KinesisFirehose(HttpConnector[FirehoseSettings, ConnectionSettings]):
         return signed(request, now, "firehose", self.settings)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Firehose says most things with 400; and 200 when it has taken not one record."""
+        """Firehose answers most errors with 400; and 200 when it has accepted no record at all."""
         if answer.ok:
             answers = answer.objects("RequestResponses")
             return TryAgain() if answers and len(_failed(answer)) == len(answers) else None
@@ -151,7 +151,7 @@ class KinesisFirehose(HttpConnector[FirehoseSettings, ConnectionSettings]):
 
 
 def _failed(answer: Answer) -> frozenset[int]:
-    """The places of the records that were not taken."""
+    """The places of the records that were not accepted."""
     answers = answer.at("RequestResponses")
     if not isinstance(answers, list):
         return frozenset()

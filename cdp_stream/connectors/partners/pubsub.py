@@ -47,7 +47,7 @@ class PubSub(GoogleConnector[PubSubSettings, ConnectionSettings]):
     scope = "https://www.googleapis.com/auth/pubsub"
 
     def deliver(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Delivery:
-        """A request is taken or refused as a whole."""
+        """A request is accepted or refused as a whole."""
         messages = [_message(change) for change in changes]
         for piece in fitting([len(one) for one in messages], _MESSAGES, _SIZE):
             body = b'{"messages":[' + b",".join(messages[piece]) + b"]}"

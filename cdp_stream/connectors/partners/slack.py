@@ -59,7 +59,7 @@ class SlackConnection(ConnectionSettings):
 
 
 class Slack(HttpConnector[SlackSettings, SlackConnection]):
-    """Tells people; nothing else keeps a list there."""
+    """Writes for people; nothing keeps a list there."""
 
     name = "slack"
     title = "Slack"
@@ -76,16 +76,16 @@ class Slack(HttpConnector[SlackSettings, SlackConnection]):
         self._url = settings.webhook_url.get_secret_value()
         if not self._url.startswith(("https://", "http://")):
             raise UsageError(
-                f"output {output}: its webhook_url is no address of a web server",
-                "take it as Slack shows it",
+                f"output {output}: its webhook_url is not the address of a web server",
+                "copy it from Slack",
             )
 
     def deliver(self, changes: Sequence[OutputChange[SlackConnection]]) -> Delivery:
         """One message; none where nobody joined or left."""
-        told = [change for change in changes if change.action in _LINES and not change.of_identity]
-        if not told:
+        shown = [change for change in changes if change.action in _LINES and not change.of_identity]
+        if not shown:
             return Outcome()
-        body = orjson.dumps({"text": _text(told)})
+        body = orjson.dumps({"text": _text(shown)})
         answer = yield Request("POST", _PLACE, body, {"content-type": "application/json"})
         if answer.ok:
             return Outcome()

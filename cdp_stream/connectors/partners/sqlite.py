@@ -104,7 +104,7 @@ class Sqlite(LocalConnector[SqliteSettings, ConnectionSettings]):
                 raise OSError(f"{self.settings.path}: {error}") from error
             raise Fault(
                 "output",
-                f"{self.settings.path} cannot be used: {error}; mend it or give the worker the "
+                f"{self.settings.path} cannot be used: {error}; repair it or give the worker the "
                 f"right to write there, then resume output {self.output}",
             ) from error
 

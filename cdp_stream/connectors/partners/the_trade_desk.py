@@ -1,7 +1,7 @@
 """The Trade Desk: first-party data of an advertiser, by device.
 
 An item is a device and a segment with the minutes that it stays there; 0 takes it out. Items that
-are not taken are named in `FailedLines`; the others are taken.
+are not accepted are named in `FailedLines`; the others are accepted.
 
 Source: partner.thetradedesk.com/v3/portal/data/doc/post-data-advertiser-firstparty (for partners
 only), as mParticle's page and RudderStack's and InfoSum's published connectors have it: the
@@ -120,7 +120,7 @@ class TheTradeDesk(HttpConnector[TradeDeskSettings, TradeDeskConnection]):
         return Request("POST", f"{host}/data/advertiser", head + b",".join(items) + b"]}", headers)
 
     def _failed(self, answer: Answer, count: int) -> dict[int, str]:
-        """Place -> why, of the items that were not taken.
+        """Place -> why, of the items that were not accepted.
 
         Raises:
             Fault: the request is refused for something else.

@@ -172,8 +172,8 @@ class TikTok(ListConnector[TikTokSettings, ListConnection]):
             return Outcome()
         raise Fault(
             "connection",
-            f"TikTok did not delete custom audience {list_id}: {answer.words()}; take it out of "
-            "running campaigns, then resume the connection",
+            f"TikTok did not delete custom audience {list_id}: {answer.words()}; remove it from "
+            f"running campaigns, then resume the connection",
         )
 
     def _send(self, is_in: bool, part: Sequence[Member]) -> Sent:

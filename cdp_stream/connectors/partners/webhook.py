@@ -1,4 +1,4 @@
-"""Your own HTTP endpoint: changes in JSON, signed as Standard Webhooks says.
+"""Your own HTTP endpoint: changes in JSON, signed according to Standard Webhooks.
 
 Source: docs/webhook.md; https://www.standardwebhooks.com.
 """
@@ -48,7 +48,7 @@ class WebhookSettings(HttpSettings):
 
 
 class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
-    """POSTs `{"output": ID, "changes": [...]}`; a 2xx answer means that all of them were taken."""
+    """POSTs `{"output": ID, "changes": [...]}`; a 2xx answer means that all were accepted."""
 
     name = "webhook"
     title = "Webhook"
@@ -73,7 +73,7 @@ class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
     def deliver(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Delivery:
         """One POST; its id is that of the changes in it, so a repetition has the same.
 
-        Changes that are refused are sent again in halves, until those that are at fault stand
+        Changes that are refused are sent again in halves, until those that are at fault are
         alone.
         """
         answer = yield self._post(changes)
@@ -125,6 +125,6 @@ def _signing_key(output: str, secret: str) -> bytes:
     if not key:
         raise UsageError(
             f"output {output}: its secret is empty, or no base64 after {_BASE64_SECRET}",
-            "take it as the receiver shows it",
+            "copy it from the receiver",
         )
     return key

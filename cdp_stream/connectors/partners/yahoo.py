@@ -151,12 +151,12 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         return Request("POST", f"{host}/online/audience/", orjson.dumps(content), headers)
 
     def _refused(self, answer: Answer, rows: Sequence[Member]) -> Mapping[int, str] | str:
-        """Place -> why, of the rows that were not taken; words alone when it is not said which.
+        """Place -> why, of the rows that were not accepted; or words, where Yahoo names none.
 
         Raises:
             Fault: it is nothing about rows.
         """
-        words = f"Yahoo will not take it: {answer.words(120)}"
+        words = f"Yahoo rejects it: {answer.words(120)}"
         if not answer.ok:
             if answer.status in _REJECTS_ROWS:
                 return words

@@ -16,7 +16,7 @@ What follows from that, and what is chosen where the rule is silent:
 * Only products of the product action count. Their id identifies them, ignoring case; products
   without an id are one product.
 * Quantities are exact: numbers or numeric text, fractions and negative ones included, which are
-  summed as they are. What is no number, or beyond the range of doubles, counts as missing: 1.
+  summed as they are. What is not a number, or beyond the range of doubles, counts as missing: 1.
 * Sums may pass through anything on their way: a removal that is earlier than its add counts as
   well, which is what makes late events exact.
 

@@ -18,7 +18,7 @@ _DURATION = re.compile(r"([0-9]{1,18})(ms|s|m|h|d|w)")
 
 
 def duration_ms(text: str) -> int | None:
-    """The milliseconds that text like `30d` or `0d` means, None when it is no duration."""
+    """The milliseconds that text like `30d` or `0d` means, None when it is not a valid duration."""
     match = _DURATION.fullmatch(text)
     if match is None:
         return None

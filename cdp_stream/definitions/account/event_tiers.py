@@ -88,7 +88,7 @@ def _read_tier(node: Mapping, path: str, problems: Problems) -> Tier | None:
         problems.wrong_type(value, at, "one of " + ", ".join(f"`{tier}`" for tier in TIERS))
         return None
     if value.value not in TIERS:
-        problems.bad_word(value, at, f"`{shown(value.value)}` is no tier", TIERS)
+        problems.bad_word(value, at, f"`{shown(value.value)}` is not a valid tier", TIERS)
         return None
     return Tier(value.value)
 

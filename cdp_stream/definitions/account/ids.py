@@ -1,4 +1,4 @@
-"""Which ids are taken, and where: unique over all files, each kind in its own namespace."""
+"""Which ids are in use, and where: unique over all files, each kind in its own namespace."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Ids:
 
     what: str
     problems: Problems
-    taken: dict[str, Mark] = field(default_factory=dict)
+    used: dict[str, Mark] = field(default_factory=dict)
 
     def claim(self, name: str, mark: Mark, path: str) -> bool:
-        """Take an id; false, with the problem noted, when it is taken already."""
-        earlier = self.taken.get(name)
+        """Use an id; false, with the problem noted, when it is in use already."""
+        earlier = self.used.get(name)
         if earlier is None:
-            self.taken[name] = mark
+            self.used[name] = mark
             return True
         message = f"{self.what} `{name}` is already defined at {earlier.file}:{earlier.line}"
         self.problems.error("duplicate-id", mark, path, message, "give one of the two another id")

@@ -116,7 +116,7 @@ def _note(finding: Any, model: type[Record], node: Mapping, path: str, problems:
     elif kind == "literal_error":
         choices = list(_choices(context["expected"]))
         if isinstance(at, Scalar) and isinstance(at.value, str):
-            problems.bad_word(at, where, f"`{shown(at.value)}` is no {key}", choices)
+            problems.bad_word(at, where, f"`{shown(at.value)}` is not a valid {key}", choices)
         else:
             expected = "one of " + ", ".join(f"`{choice}`" for choice in choices)
             problems.wrong_type(at, where, expected)

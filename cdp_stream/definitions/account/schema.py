@@ -74,7 +74,7 @@ def _checked_span(value: object) -> str:
     if isinstance(value, str) and (value == UNLIMITED or length):
         return value
     advice = f"{DURATION_ADVICE}, or `{UNLIMITED}`"
-    reason = "the duration is zero" if length == 0 else "this is no duration"
+    reason = "the duration is zero" if length == 0 else "this is not a valid duration"
     raise PydanticCustomError("bad-duration", "{reason}", {"reason": reason, "advice": advice})
 
 
@@ -111,7 +111,9 @@ def _checked_reason(value: str) -> str:
     if value.strip():
         return value
     raise PydanticCustomError(
-        "bad-value", "the reason is empty", {"advice": "say why the warning may be ignored"}
+        "bad-value",
+        "the reason is empty",
+        {"advice": "give the reason why the warning is accepted"},
     )
 
 
@@ -123,7 +125,7 @@ def span_ms(text: str) -> int | None:
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 _SPAN: Final = {"type": "string", "pattern": f"^({DURATION_PATTERN}|{UNLIMITED})$"}
 
-# What pydantic cannot say of a check of ours, the JSON Schema for editors is told beside it.
+# The JSON Schema for editors beside each check that pydantic cannot derive one from.
 Id = Annotated[
     str,
     AfterValidator(_checked_id),

@@ -51,7 +51,7 @@ def read_subject(kind: str, node: Node, path: str, problems: Problems) -> Subjec
     choices = {COMMERCE: (*COMMERCE_ACTIONS, ANY), SESSION: SESSION_ENDS}.get(kind)
     if choices is not None and name.casefold() not in choices:
         what = "commerce action" if kind == COMMERCE else "session event"
-        problems.bad_word(node, path, f"`{shown(name)}` is no {what}", choices)
+        problems.bad_word(node, path, f"`{shown(name)}` is not a valid {what}", choices)
         return None
     return Subject(kind, _folded(name))
 

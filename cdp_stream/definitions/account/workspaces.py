@@ -23,7 +23,7 @@ class Workspaces:
     Attributes:
         input_workspaces: the workspace of every input.
         uncertain: ids of workspaces with something wrong in them.
-        complete: whether every workspace could be told; what refers to one is not blamed otherwise.
+        complete: whether every one is known; otherwise a reference to an unknown one is no problem.
     """
 
     by_id: dict[str, Workspace] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class WorkspaceReader:
         return inputs
 
     def _check_api_key(self, read: Read[InputRecord]) -> None:
-        """Two inputs with one key could not be told apart; the key itself is never printed."""
+        """Two inputs with one key could not be distinguished; the key itself is never printed."""
         key = read.record.api_key
         if key is None:
             return

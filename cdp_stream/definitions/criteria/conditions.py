@@ -65,7 +65,7 @@ def _read_condition(node: Node, path: str, problems: Problems) -> Condition | No
         )
     if not named and not unknown:
         choices = ", ".join(f"`{source}`" for source in SOURCES)
-        message = "a condition says where its value is found"
+        message = "a condition needs the place of its value"
         problems.error("missing-subject", node.mark, path, message, f"add one of {choices}")
     elif len(named) > 1:
         message = f"a condition tests one value, not {' and '.join(f'`{key}`' for key in named)}"
@@ -87,7 +87,7 @@ def read_key(source: Source, node: Node, path: str, problems: Problems) -> str |
     if key is None:
         return None
     if source is Source.APP and key not in APP_FIELDS:
-        problems.bad_word(node, path, f"{describe(node)} is no field of the app", APP_FIELDS)
+        problems.bad_word(node, path, f"{describe(node)} is not a field of the app", APP_FIELDS)
         return None
     return folded_key(key) if source in _FOLDED_SOURCES else key
 

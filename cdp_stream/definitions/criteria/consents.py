@@ -1,4 +1,4 @@
-"""Reads consent criteria: what the profile last said to a regulation and purpose.
+"""Reads consent criteria: the newest answer of the profile to a regulation and purpose.
 
 Source: docs/definitions.md, consent.
 """
@@ -21,7 +21,7 @@ STATES: Final[dict[str, dict[str, Test]]] = {
     GDPR: {"given": Test("is", True), "rejected": Test("is", False), "unset": _UNSET},
     CCPA: {"opted_out": Test("is", True), "not_opted_out": Test("is", False), "unset": _UNSET},
 }
-"""The states of each regulation, and what they say of `consented`: under CCPA that is opted out."""
+"""The states of each regulation, as tests of `consented`; under CCPA that means opted out."""
 _KEYS: Final = ("regulation", "purpose")
 
 
@@ -39,7 +39,7 @@ def read_consent_key(criterion: Written) -> str | None:
         problems.missing_key(node, path, "regulation", advice)
     elif regulation is not None and regulation not in REGULATIONS:
         value = node.entries["regulation"].value
-        message = f"`{shown(regulation)}` is no regulation"
+        message = f"`{shown(regulation)}` is not a valid regulation"
         problems.bad_word(value, f"{path}.regulation", message, REGULATIONS)
     elif regulation == GDPR and "purpose" not in node.entries:
         problems.missing_key(node, path, "purpose", "name the purpose, as `purpose: newsletter`")
@@ -79,6 +79,6 @@ def read_consent_state(criterion: Written, key: str | None) -> Test | None:
         return None
     if text.casefold() not in states:
         of = f"`{regulation}` {CONSENT}" if regulation else CONSENT
-        problems.bad_word(node, path, f"`{shown(text)}` is no state of {of}", states)
+        problems.bad_word(node, path, f"`{shown(text)}` is not a valid state of {of}", states)
         return None
     return None if regulation is None else STATES[regulation][text.casefold()]

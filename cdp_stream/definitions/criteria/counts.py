@@ -24,7 +24,9 @@ def read_count(node: Node, path: str, problems: Problems) -> Count | None:
         "write one of " + ", ".join(f"`{form}`" for form in COUNT_FORMS) + ", as `{at_least: 3}`"
     )
     if not isinstance(node, Mapping) or not node.entries:
-        problems.error("bad-count", node.mark, path, f"{describe(node)} is no count", advice)
+        problems.error(
+            "bad-count", node.mark, path, f"{describe(node)} is not a valid count", advice
+        )
         return None
     known = [key for key in node.entries if key in COUNT_FORMS]
     for key, entry in node.entries.items():
@@ -34,7 +36,7 @@ def read_count(node: Node, path: str, problems: Problems) -> Count | None:
             problems.error("bad-count", entry.key.mark, f"{path}.{shown(key)}", message, near)
     if len(known) > 1:
         message = f"a count is one of these, not both: {', '.join(f'`{key}`' for key in known)}"
-        advice = "`between: [a, b]` takes two bounds"
+        advice = "`between: [a, b]` needs two bounds"
         problems.error("bad-count", node.mark_of(known[1]), path, message, advice)
     if len(known) != 1:
         return None
@@ -80,7 +82,7 @@ def _one(form: str, node: Node, path: str, problems: Problems) -> Count | None:
 
 def _between(node: Node, path: str, problems: Problems) -> Count | None:
     if not isinstance(node, Sequence) or len(node.items) != BOUNDS:
-        message = "`between` takes two integers"
+        message = "`between` needs two integers"
         problems.error("bad-count", node.mark, path, message, "as `between: [2, 5]`")
         return None
     least = _integer(node.items[0], f"{path}[0]", problems)
@@ -97,6 +99,6 @@ def _between(node: Node, path: str, problems: Problems) -> Count | None:
 def _integer(node: Node, path: str, problems: Problems) -> int | None:
     if isinstance(node, Scalar) and type(node.value) is int:
         return node.value
-    message = f"{describe(node)} is no whole number"
+    message = f"{describe(node)} is not a whole number"
     problems.error("bad-count", node.mark, path, message, "write an integer, as `3`")
     return None

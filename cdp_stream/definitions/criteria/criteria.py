@@ -1,7 +1,7 @@
 """Reads criteria, groups of tests on what a profile did and is, into expressions.
 
 A criterion is a mapping with exactly one subject key, or a group. Every key is looked at whatever
-else is wrong, so that one run tells all.
+else is wrong, so that one run reports all problems.
 
 Source: docs/definitions.md, criteria.
 """

@@ -52,7 +52,9 @@ def _read_metres(node: Node, path: str, problems: Problems) -> float | None:
     advice = "write a number and one of `m km mi`, as `50km`"
     match = _DISTANCE.fullmatch(node.raw) if isinstance(node, Scalar) else None
     if match is None:
-        problems.error("bad-distance", node.mark, path, f"{describe(node)} is no distance", advice)
+        problems.error(
+            "bad-distance", node.mark, path, f"{describe(node)} is not a valid distance", advice
+        )
         return None
     metres = float(match[1]) * METRES[match[2]]
     if metres == 0:
@@ -65,7 +67,7 @@ def _read_point(node: Node, path: str, problems: Problems) -> tuple[float, float
     if isinstance(node, Scalar) and isinstance(node.value, str):
         return _read_city(node, node.value, path, problems)
     if not isinstance(node, Sequence) or len(node.items) != len(_BOUNDS):
-        message = f"{describe(node)} is no place"
+        message = f"{describe(node)} is not a valid place"
         problems.error("bad-place", node.mark, path, message, _PLACE_ADVICE)
         return None
     degrees = []
@@ -75,7 +77,7 @@ def _read_point(node: Node, path: str, problems: Problems) -> tuple[float, float
         if is_number and isinstance(value, int | float) and -most <= value <= most:
             degrees.append(float(value))
             continue
-        message = f"{describe(item)} is no {name}"
+        message = f"{describe(item)} is not a valid {name}"
         advice = f"a number of degrees from -{most} to {most}; the latitude comes first"
         problems.error("bad-place", item.mark, f"{path}[{index}]", message, advice)
     return (degrees[0], degrees[1]) if len(degrees) == len(_BOUNDS) else None

@@ -29,8 +29,8 @@ class CalculatedAttributes:
     """The calculated attributes that were read.
 
     Attributes:
-        by_id: None stands for one with something wrong in it.
-        complete: whether every one could be told; what refers to one is not blamed otherwise.
+        by_id: None is one with something wrong in it.
+        complete: whether every one is known; otherwise a reference to an unknown one is no problem.
     """
 
     by_id: dict[str, CalculatedAttribute | None] = field(default_factory=dict)
@@ -84,11 +84,11 @@ class Scope:
     """The surroundings of the criteria of one audience or milestone.
 
     Attributes:
-        workspaces: in the order of the account; none when none could be told, and then nothing is
-            held against its inputs.
+        workspaces: in the order of the account; none when none is known, and then its
+            inputs are not checked.
         reads: ids of the inputs that event criteria read unless they name their own; None is all.
         own_lookback_ms: the audience's own; None where it has none.
-        complete: whether all of its workspaces could be told.
+        complete: whether all of its workspaces are known.
         certain: whether nothing was wrong with them, so that absence proves something.
         prefix: the path of the audience, put before the paths of its criteria in problems.
         references: collected while criteria are read.
@@ -124,8 +124,8 @@ class Scope:
         return tuple(found)
 
 
-def spoken(names: Iterable[str]) -> str:
-    """Names as they stand in a message: `a`, `b` or `c`."""
+def or_list(names: Iterable[str]) -> str:
+    """Names in a message: `a`, `b` or `c`."""
     quoted = [f"`{name}`" for name in names]
     if len(quoted) > 1:
         return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
@@ -147,7 +147,7 @@ def read_inputs(
             continue
         advice = problems.near_or_list(name, inputs)
         if name in everywhere:
-            whose = spoken(workspace.id for workspace in workspaces)
+            whose = or_list(workspace.id for workspace in workspaces)
             message = f"the input `{name}` is of workspace `{everywhere[name]}`, not of {whose}"
             problems.error("input-outside-workspaces", mark, path, message, advice)
         else:

@@ -98,7 +98,7 @@ def _read_step(node: Node, path: str, problems: Problems) -> tuple[Step, Named] 
         advice = (
             problems.word_for(key, (*SUBJECTS, WHERE)) or "a step has an event subject and `where`"
         )
-        at, message = f"{path}.{shown(key)}", f"a step takes no `{shown(key)}`"
+        at, message = f"{path}.{shown(key)}", f"a step does not accept `{shown(key)}`"
         problems.error("misplaced-key", entry.key.mark, at, message, advice)
     if len(kinds) > 1:
         message = f"a step has one subject, not {' and '.join(f'`{kind}`' for kind in kinds)}"

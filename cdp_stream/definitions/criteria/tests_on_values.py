@@ -86,7 +86,7 @@ def _may_be_numbers(node: Node) -> bool:
 def _numbers(node: Node, path: str, problems: Problems) -> tuple[int | float, int | float] | None:
     assert isinstance(node, Sequence)
     if len(node.items) != BOUNDS:
-        message = f"`between` takes two bounds, found a list of {len(node.items)}"
+        message = f"`between` needs two bounds, found a list of {len(node.items)}"
         problems.error("bad-operand", node.mark, path, message, "as `between: [2, 5]`")
         return None
     low = _number(node.items[0], f"{path}[0]", problems)
@@ -114,7 +114,7 @@ def _boolean(operator: str, node: Node, path: str, problems: Problems) -> bool |
     advice = "only `true` and `false` are booleans, without quotes"
     if operator == "is" and isinstance(node, Scalar) and node.value is not None:
         advice += "; text and numbers are compared by `equals`"
-    message = f"`{operator}` takes a boolean, found {describe(node)}"
+    message = f"`{operator} needs a boolean, found {describe(node)}"
     problems.error("bad-operand", node.mark, path, message, advice)
     return None
 
@@ -133,14 +133,14 @@ def _scalar(
         advice = "for one of several write `one_of`"
     if isinstance(node, Scalar):
         advice = 'the empty text is `""`; `exists: true` holds for null too'
-    message = f"`{operator}` takes text, a number or a boolean, found {describe(node)}"
+    message = f"`{operator} needs text, a number or a boolean, found {describe(node)}"
     problems.error("bad-operand", node.mark, path, message, advice)
     return None
 
 
 def _scalars(operator: str, node: Node, path: str, problems: Problems) -> tuple[Any, ...] | None:
     if not isinstance(node, Sequence):
-        message = f"`{operator}` takes a list, found {describe(node)}"
+        message = f"`{operator} needs a list, found {describe(node)}"
         problems.error("bad-operand", node.mark, path, message, "as `[a, b]`")
         return None
     if not node.items:

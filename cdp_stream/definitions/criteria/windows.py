@@ -79,8 +79,8 @@ def read_when(
         return Window(start=bounds.start, end=bounds.end, newest=0)
     limits = [lookback for lookback in lookbacks_ms if lookback is not None]
     if limits and len(limits) == len(lookbacks_ms) and bounds.newer_ms > max(limits):
-        message = "the newer bound lies before the lookback, so no event can ever count"
-        advice = f"the lookback is {spoken_length(max(limits))}"
+        message = "the newer bound is before the lookback, so no event can ever count"
+        advice = f"the lookback is {length_text(max(limits))}"
         problems.error("bad-window", value.mark, at, message, advice)
         return None
     return Window(oldest=bounds.older_ms, newest=bounds.newer_ms)
@@ -95,10 +95,12 @@ def read_seen(node: Node, path: str, problems: Problems) -> Window | None:
 def _read_form(
     node: Node, path: str, forms: tuple[str, ...], problems: Problems
 ) -> tuple[str, Node, str] | None:
-    """The one date operator of a mapping, what it says, and its path."""
+    """The one date operator of a mapping, its value, and its path."""
     advice = _ADVICE if ANY_TIME in forms else _DATE_TEST_ADVICE
     if not isinstance(node, Mapping):
-        problems.error("bad-window", node.mark, path, f"{describe(node)} is no window", advice)
+        problems.error(
+            "bad-window", node.mark, path, f"{describe(node)} is not a valid window", advice
+        )
         return None
     known = [key for key in node.entries if key in DATE_OPERATORS]
     for key, entry in node.entries.items():
@@ -111,7 +113,7 @@ def _read_form(
     if len(known) > 1:
         several = ", ".join(f"`{key}`" for key in known)
         message = f"a window is one of these, not both: {several}"
-        better = "`between` takes two bounds"
+        better = "`between` needs two bounds"
         problems.error("bad-window", node.mark_of(known[1]), path, message, better)
     elif not node.entries:
         problems.error("bad-window", node.mark, path, "the window is empty", advice)
@@ -150,7 +152,7 @@ def _between(node: Node, path: str, problems: Problems) -> Ago | Days | None:
         found = f"a list of {len(node.items)}" if isinstance(node, Sequence) else describe(node)
         advice = "write `[6d, 4d]` (ago, the older first) or two dates"
         problems.error(
-            "bad-window", node.mark, path, f"`between` takes two bounds, found {found}", advice
+            "bad-window", node.mark, path, f"`between` needs two bounds, found {found}", advice
         )
         return None
     first, second = node.items
@@ -192,7 +194,11 @@ def read_duration(
     length = duration_ms(text) if isinstance(text, str) else None
     if length is None:
         problems.error(
-            "bad-duration", node.mark, path, f"{describe(node)} is no duration", DURATION_ADVICE
+            "bad-duration",
+            node.mark,
+            path,
+            f"{describe(node)} is not a valid duration",
+            DURATION_ADVICE,
         )
     elif length == 0 and not may_be_zero:
         problems.error(
@@ -211,11 +217,13 @@ def read_day(node: Node, path: str, problems: Problems) -> int | None:
     text = node.value if isinstance(node, Scalar) else None
     day = day_start(text) if isinstance(text, str) else None
     if day is None:
-        problems.error("bad-date", node.mark, path, f"{describe(node)} is no date", DATE_ADVICE)
+        problems.error(
+            "bad-date", node.mark, path, f"{describe(node)} is not a valid date", DATE_ADVICE
+        )
     return day
 
 
-def spoken_length(length_ms: int) -> str:
+def length_text(length_ms: int) -> str:
     """A duration as it would be written, in the greatest unit up to days that is exact."""
     unit = next(unit for unit in ("d", "h", "m", "s", "ms") if length_ms % UNITS_MS[unit] == 0)
     return f"{length_ms // UNITS_MS[unit]}{unit}"

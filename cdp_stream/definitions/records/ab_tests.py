@@ -65,7 +65,7 @@ def _check_number(read: Read[AbTestRecord], problems: Problems) -> None:
         return
     at = f"{read.path}.variants"
     if not value.items:
-        message = "an A/B test has at least one variant besides Control"
+        message = "an A/B test needs at least one variant in addition to Control"
         problems.error("empty-list", value.mark, at, message, "as `- {percent: 50}`")
     if len(value.items) >= MAX_VARIANTS:
         message = f"{len(value.items)} variants and {CONTROL} are too many"
@@ -77,7 +77,7 @@ def _check_number(read: Read[AbTestRecord], problems: Problems) -> None:
 def _check_name(
     name: str, variant: Read[VariantRecord], names: dict[str, Mark], problems: Problems
 ) -> None:
-    """Names are told apart whatever their case, and one is taken."""
+    """Names differ in more than their case, and none is Control."""
     at, mark = f"{variant.path}.name", variant.mark("name")
     folded = name.casefold()
     if folded == CONTROL.casefold():
@@ -99,5 +99,7 @@ def _percent(node: object, path: str, problems: Problems) -> Decimal:
         if percent * _WHOLE % 1 == 0:
             return percent
     advice = f"a number from 0 to {_WHOLE}, with at most two decimals, as `40` or `33.33`"
-    problems.error("bad-percent", node.mark, path, f"{describe(node)} is no percentage", advice)
+    problems.error(
+        "bad-percent", node.mark, path, f"{describe(node)} is not a valid percentage", advice
+    )
     return Decimal(0)

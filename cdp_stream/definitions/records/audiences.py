@@ -20,7 +20,7 @@ from cdp_stream.definitions.source.nodes import Node, shown
 
 @dataclass(frozen=True, slots=True)
 class AudienceRead:
-    """An audience as written, with its meaning so far; without `has_id` its id is a stand-in.
+    """An audience as written, with its meaning so far; without `has_id` its id is a placeholder.
 
     Attributes:
         workspaces: their ids, in the order of the account.
@@ -86,7 +86,7 @@ def scope_of(read: Read[AudienceRecord] | Read[JourneyRecord], around: Surroundi
 def _workspaces_of(
     read: Read[AudienceRecord] | Read[JourneyRecord], around: Surroundings
 ) -> tuple[tuple[Workspace, ...], bool]:
-    """The workspaces of an audience or journey, and whether all of them could be told."""
+    """The workspaces of an audience or journey, and whether all of them are known."""
     account = around.workspaces
     if "workspaces" in read.wrong:
         return (), False

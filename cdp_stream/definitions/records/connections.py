@@ -1,6 +1,6 @@
-"""Reads connections: which audience, milestone or variant is told to which output.
+"""Reads connections: which audience, milestone or variant goes to which output.
 
-A bulk entry (`tags`, `audiences`) stands for one connection per audience. A single entry wins over
+A bulk entry (`tags`, `audiences`) is one connection per audience. A single entry wins over
 the bulk entries that would make the same connection; bulk entries that make the same one must
 agree.
 
@@ -18,7 +18,7 @@ from cdp_stream.core.model.definition import AbTest
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import ConnectionRecord
 from cdp_stream.definitions.criteria.conditions import folded_key
-from cdp_stream.definitions.criteria.scope import CalculatedAttributes, spoken
+from cdp_stream.definitions.criteria.scope import CalculatedAttributes, or_list
 from cdp_stream.definitions.records.connector_settings import read_settings
 from cdp_stream.definitions.records.outputs import OutputRead, Outputs
 from cdp_stream.definitions.source.nodes import Mark, Node, shown
@@ -158,7 +158,9 @@ class ConnectionReader:
         elif name not in self._targets.known:
             message = f"there is no audience or milestone `{shown(name)}`"
             if name in self._targets.journeys:
-                advice: str | None = f"a journey is no audience; name a milestone, as `{name}/...`"
+                advice: str | None = (
+                    f"a journey is not an audience; name a milestone, as `{name}/...`"
+                )
             else:
                 near = self._problems.near(name, self._targets.known)
                 advice = near or "milestones are named `journey/milestone`"
@@ -175,7 +177,7 @@ class ConnectionReader:
                 problems.error("unknown-reference", item.mark, at, message, advice)
         found = [target for target in everything if tags <= target.tags]
         if not found and tags <= known:
-            message = f"no audience has all of the tags {spoken(sorted(tags))}".replace(
+            message = f"no audience has all of the tags {or_list(sorted(tags))}".replace(
                 " or ", " and "
             )
             mark, at = read.mark("tags"), f"{read.path}.tags"
@@ -198,7 +200,7 @@ class ConnectionReader:
         problems.error("unknown-reference", mark, at, message, advice)
         return False
 
-    # what it says
+    # its parts
 
     def _output(self, read: Read[ConnectionRecord]) -> OutputRead | None:
         if "output" in read.wrong:
@@ -229,7 +231,7 @@ class ConnectionReader:
             return ()
         connector = None if output is None else output.connector
         if output is not None and connector is not None and not connector.takes_attributes:
-            message = f"`{output.output.id}` ({output.output.connector}) takes no user attributes"
+            message = f"`{output.output.id}` ({output.output.connector}) accepts no user attributes"
             mark, at = read.mark("user_attributes"), f"{read.path}.user_attributes"
             problems.error("attributes-not-taken", mark, at, message, "leave the key out")
         for name, (item, at) in zip(written, read.items("user_attributes"), strict=True):
@@ -269,6 +271,6 @@ class ConnectionReader:
         message = f"the connection `{identity}` is already made at {where}"
         advice = "keep one of the two"
         if made.is_bulk:
-            message += ", and says something else there"
-            advice = "let both say the same, or make this connection by an entry of its own"
+            message += ", with other values"
+            advice = "make both equal, or define this connection by a separate entry"
         self._problems.error("duplicate-id", made.mark, read.path, message, advice)

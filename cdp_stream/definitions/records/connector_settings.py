@@ -1,7 +1,7 @@
 """Checks the settings of an output or a connection against what the connector declares.
 
-`${NAME}` is not filled in here: what has one stands for a value that is not known yet, so its type
-is not held against it. A secret must be written so, and what is there instead is never printed.
+`${NAME}` is not filled in here: what has one is a value that is not known yet, so its type
+is no problem. A secret must be written so, and what is there instead is never printed.
 
 Source: docs/definitions.md, outputs.
 """
@@ -44,7 +44,7 @@ def read_settings(
     """The settings as written; what is wrong with them is noted.
 
     Args:
-        node: what stands under `settings`; None where there is no such key.
+        node: the value of `settings`; None where there is no such key.
         at: where the record is that lacks the key.
         path: of the settings.
     """
@@ -55,7 +55,7 @@ def read_settings(
         node = Mapping(at)
     values: dict[str, Any] = plain(node)
     secrets = {_written_name(model, name) for name in secret_fields(model)}
-    told = {
+    reported = {
         name
         for name in secrets & node.entries.keys()
         if not _check_secret(node.entries[name].value, f"{path}.{name}", name, problems)
@@ -66,7 +66,7 @@ def read_settings(
     except ValidationError as error:
         findings = error.errors(include_url=False, include_context=True)
         for finding in _one_of_each_place(findings):
-            if finding["loc"][:1] not in {(name,) for name in told}:
+            if finding["loc"][:1] not in {(name,) for name in reported}:
                 _note(finding, model, node, path, problems)
     return values
 
@@ -110,7 +110,7 @@ def _check_names(scalar: Scalar, path: str, secret_names: SecretNames, problems:
 
 
 def plain(node: Node) -> Any:
-    """What a node says, as JSON data."""
+    """A node as JSON data."""
     if isinstance(node, Mapping):
         return {key: plain(entry.value) for key, entry in node.entries.items()}
     if isinstance(node, Sequence):
@@ -119,7 +119,7 @@ def plain(node: Node) -> Any:
 
 
 def _one_of_each_place(findings: list[Any]) -> list[Any]:
-    """A value that fits none of several types is told once, by the first of them."""
+    """A value that fits none of several types is reported once, by the first of them."""
     first: dict[Any, Any] = {}
     for finding in findings:
         first.setdefault(finding["loc"][:1] or ("",), finding)
@@ -127,8 +127,8 @@ def _one_of_each_place(findings: list[Any]) -> list[Any]:
 
 
 def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
-    """Whether nothing stands in clear. A secret is the name of an environment variable; inside a
-    mapping or a list text may stand around it, as in `Bearer ${TOKEN}`.
+    """Whether nothing is in clear. A secret is the name of an environment variable; inside a
+    mapping or a list text may be around it, as in `Bearer ${TOKEN}`.
     """
     before, pending = len(problems.found), [(node, True)]
     while pending:
@@ -138,7 +138,7 @@ def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
         elif isinstance(part, Sequence):
             pending += [(item, False) for item in part.items]
         elif part.value is not None and not _is_hidden(part, alone):
-            message = f"`{name}` is a secret and stands here in clear"
+            message = f"`{name}` is a secret and is here in clear"
             own = re.sub(r"[^A-Z0-9]+", "_", name.upper()).removesuffix("SECRET").strip("_")
             variable = f"{SECRET_PREFIX}{own or 'KEY'}"
             advice = f"write `${{{variable}}}`"
@@ -167,7 +167,7 @@ def _note(
     where = f"{path}.{shown(key)}"
     if kind == "extra_forbidden" and len(location) == 1:
         known = [_written_name(model, name) for name in model.model_fields]
-        advice = problems.near_or_list(key, known) if known else "it takes no settings"
+        advice = problems.near_or_list(key, known) if known else "it has no settings"
         message = f"unknown setting `{shown(key)}`"
         problems.error("unknown-key", node.mark_of(key), where, message, advice)
     elif written is None:
@@ -197,14 +197,16 @@ def _note_value(
     elif kind == "literal_error":
         choices = [one.strip("' ") for one in re.split(r", | or ", context["expected"])]
         word = at.value if isinstance(at, Scalar) and isinstance(at.value, str) else ""
-        message = f"this is no {name}" if is_secret else f"`{shown(word)}` is no {name}"
+        message = (
+            f"this is not a valid {name}" if is_secret else f"`{shown(word)}` is not a valid {name}"
+        )
         problems.error("bad-value", at.mark, where, message, problems.near_or_list(word, choices))
     else:
         problems.error("bad-value", at.mark, where, _said(finding))
 
 
 def _said(finding: Any) -> str:
-    """What pydantic, or a connector's own check, says; without the value."""
+    """The message of pydantic, or of a connector's own check; without the value."""
     text = str(finding["msg"]).removeprefix("Value error, ")
     return shown(text[:1].lower() + text[1:], limit=200)
 

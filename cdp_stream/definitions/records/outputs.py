@@ -34,7 +34,7 @@ class Outputs:
     """The outputs that were read.
 
     Attributes:
-        complete: whether every one could be told; what refers to one is not blamed otherwise.
+        complete: whether every one is known; otherwise a reference to an unknown one is no problem.
     """
 
     by_id: dict[str, OutputRead] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """A YAML document as a tree in which every node knows where it was written.
 
-The tree is what all checks read: whatever is wrong can be told with file, line and column. A node
+All checks read the tree, so that every problem has its file, line and column. A node
 that several aliases name is one object, so the tree may be a graph without cycles; `size` and
 `height` count it as if it were written out.
 """
@@ -98,7 +98,7 @@ def describe(node: Node) -> str:
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """Text from a file as it may stand in a message: one line, harmless, not too long."""
+    """Text from a file as messages show it: one line, harmless, not too long."""
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     return "".join(

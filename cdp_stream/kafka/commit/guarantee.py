@@ -96,7 +96,8 @@ async def why_no_transactions(settings: Settings) -> str:
         ) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(
-            f"the broker at {settings.broker} does not say whether it has transactions: {error!r}",
+            f"the broker at {settings.broker} does not report whether it has transactions: "
+            f"{error!r}",
             "check its log, or use --guarantee at-least-once",
         ) from error
     finally:

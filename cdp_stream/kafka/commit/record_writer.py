@@ -192,13 +192,13 @@ def explained(error: BaseException) -> BaseException:
     """A broker's refusal in words that help; other errors as they are."""
     if isinstance(error, InvalidTimestampError):
         return BrokerError(
-            "the broker did not take a write, as its timestamp is too far from the broker's clock",
+            "the broker refused a write because its timestamp is too far from the broker's clock",
             "nothing is lost: set this machine's clock, and the broker's, then start the worker "
             "again",
         )
     if isinstance(error, KafkaError):
         return BrokerError(
-            f"the broker did not take a write: {str(error) or type(error).__name__}",
+            f"the broker refused a write: {str(error) or type(error).__name__}",
             "nothing is lost: see the broker's log, then start the worker again",
         )
     return error

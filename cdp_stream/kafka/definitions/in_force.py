@@ -34,7 +34,7 @@ _AGAIN_S = 1.0
 class Step(StrEnum):
     """How far a partition is."""
 
-    WAITING = "not taken over yet"
+    WAITING = "not in force yet"
     SWEEPING = "being brought to the profiles"
     READING = "reading history"
     IN_FORCE = "in force"
@@ -155,6 +155,6 @@ def _too_late(version: int, steps: Mapping[int, Step], timeout_s: float) -> Outs
     return OutsideError(
         f"version {version} is applied, and was not in force everywhere within {timeout_s:g} s; "
         f"{how}",
-        "it goes on by itself: wait longer with --timeout, or see the logs of the workers, which "
-        "follow what is applied only without --definitions",
+        "it continues by itself: wait longer with --timeout, or read the logs of the workers, "
+        "which follow applied definitions only without --definitions",
     )

@@ -286,7 +286,7 @@ def _compiled(applied: Applied, row_limit: int) -> Definitions | None:
     # Without their words, which may repeat an address that a criterion tests.
     problems = [f"{one.file}:{one.line}:{one.column} [{one.code}]" for one in loaded.errors[:5]]
     log("definitions_invalid", level=logging.ERROR, version=record.version, problems=problems,
-        next="see what `cdp check` of this release says of them, and apply definitions that it can "
-        "read; those before stay in force",
+        next="run `cdp check` of this release on them, and apply definitions that it can read; "
+             "the earlier ones stay in force",
     )  # fmt: skip
     return None

@@ -176,8 +176,8 @@ async def publish(
         raise _applied_elsewhere(after + 1) from error
     except KafkaError as error:
         raise BrokerError(
-            f"the broker did not take the definitions: {error or type(error).__name__}",
-            f"see its log, and whether {topic} may hold records of {len(value):,} bytes",
+            f"the broker refused the definitions: {error or type(error).__name__}",
+            f"see its log, and whether {topic} may contain records of {len(value):,} bytes",
         ) from error
     finally:
         await producer.stop()

@@ -49,7 +49,7 @@ class AssignedPartitions(Protocol):
     def wake_up(self) -> None:
         """Look again whether there is something to do."""
 
-    def rests(self, partition: int) -> bool:
+    def is_paused(self, partition: int) -> bool:
         """Whether a partition is paused for good reason, so that its silence is no fault."""
 
     async def stop(self) -> None:

@@ -205,7 +205,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         never one that is fetched no more: it takes aiokafka's wall clock for a steady one.
         """
         app, topic, number = self.consumer.app, tp.topic, tp.partition
-        if topic in app.tables.changelog_topics or app.assignment.rests(number):
+        if topic in app.tables.changelog_topics or app.assignment.is_paused(number):
             return True
         if tp in self.consumer._paused_partitions:
             return False  # too much waits: whether that moves is looked at next

@@ -177,7 +177,7 @@ class HistoryReader:
                 log("backfill_waits", level=logging.WARNING,
                     partition=self.history.sources[-1].partition,
                     error=str(error) or type(error).__name__,
-                    next="nothing: it goes on by itself when the broker answers")  # fmt: skip
+                    next="nothing: it continues by itself when the broker answers")  # fmt: skip
             await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:

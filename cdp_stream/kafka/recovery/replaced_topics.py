@@ -125,7 +125,7 @@ class TopicWatch:
 def input_was_replaced(topic: str, when: str) -> ReplacedError:
     """The input is another than the one that rows were made from."""
     return ReplacedError(
-        f"{topic} was deleted and made anew, or cut off, {when}",
+        f"{topic} was deleted and created again, or truncated, {when}",
         "restore the topic, or start afresh with another --prefix",
     )
 
@@ -133,7 +133,7 @@ def input_was_replaced(topic: str, when: str) -> ReplacedError:
 def changelog_is_gone(topic: str, what: str) -> ReplacedError:
     """Rows that were made from the input are not in the changelog."""
     return ReplacedError(
-        f"{topic} was deleted and made anew, {what}: the state of profiles is gone",
+        f"{topic} was deleted and created again, {what}: the state of profiles is lost",
         "restore the topic, or stop all workers, start afresh with another --prefix, and publish "
         "the events there from their beginning",
     )
@@ -174,7 +174,7 @@ def check_applied(
 def definitions_were_replaced(topic: str, what: str) -> ReplacedError:
     """Versions that partitions are under are not in the topic of definitions."""
     return ReplacedError(
-        f"{topic} was deleted and made anew, {what}",
+        f"{topic} was deleted and created again, {what}",
         "restore the topic; or apply the definitions to it, run all workers once with "
         "--definitions and the same files, and then without",
     )

@@ -29,7 +29,7 @@ _STALLED_AFTER_S = 120.0
 _LOG_EVERY_S = 5.0
 _LOOK_AT_LEADERS = (
     "check that the leaders of its partitions are up, and as many replicas in sync with them as "
-    "min.insync.replicas asks for"
+    "min.insync.replicas requires"
 )
 
 
@@ -112,7 +112,7 @@ async def find_lost_positions(
 
     Returns:
         The end offset of each partition that ends before its position: the topic was deleted and
-        made anew, or cut off. Empty when all is well. A position that retention has passed is well.
+        created again, or truncated. A position that retention has passed is not among them.
 
     Raises:
         BrokerError: The broker does not answer.
@@ -129,7 +129,7 @@ async def find_lost_positions(
         numbers = ", ".join(str(tp.partition) for tp in sorted(waiting))
         noun = "partition" if len(waiting) == 1 else "partitions"
         raise BrokerError(
-            f"the broker did not tell within {answers_within_s:g} s how far {topic} reaches, "
+            f"the broker did not return the end of {topic} within {answers_within_s:g} s, "
             f"{noun} {numbers}",
             _LOOK_AT_LEADERS,
         ) from error

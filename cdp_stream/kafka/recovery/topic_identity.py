@@ -136,7 +136,7 @@ async def read_topic_identity(client: Mapping[str, Any], topic: str) -> tuple[st
             answer: Any = await asking.send(asking.get_random_node(), _Identity(topic))
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(
-            f"the broker does not tell about {topic}: {error!r}", "check that it is up"
+            f"the broker does not describe {topic}: {error!r}", "check that it is up"
         ) from error
     finally:
         await asking.close()

@@ -205,7 +205,7 @@ class StoppedSystem:
 
     @asynccontextmanager
     async def as_group(self) -> AsyncIterator[AIOKafkaConsumer]:
-        """A running consumer that knows the group's positions, and is no member of it."""
+        """A running consumer that knows the group's positions, and is not a member of it."""
         consumer = AIOKafkaConsumer(**self.client, group_id=self.group, enable_auto_commit=False)
         async with consumer:
             yield consumer

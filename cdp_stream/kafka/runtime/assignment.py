@@ -107,10 +107,10 @@ class Assignment:
             await task.committer.drain()
 
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
-        """Hold exactly these partitions, restored, with the consumer at their next records.
+        """Have a restored task for just these partitions, and the consumer at their next records.
 
-        A partition kept from the generation before goes on as it was. One that skipped a generation
-        may have had another owner in between, and is read anew.
+        The task of a partition that stays goes on as it was. Where this worker missed a generation
+        the partition may have had another owner in between, and is restored.
 
         Returns:
             Whether their tasks run now; not if they were released again meanwhile, or if the group
@@ -164,10 +164,10 @@ class Assignment:
         self._rows.store.close()
 
     def wake_up(self) -> None:
-        """Look again whether there is something to do."""
+        """Let the scheduler look whether there is work."""
         self._context.work.set()
 
-    def rests(self, partition: int) -> bool:
+    def is_paused(self, partition: int) -> bool:
         """Never: records of the input are always wanted."""
         return False
 
@@ -181,7 +181,7 @@ class Assignment:
     async def _run(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await loop()
-        except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker, told once
+        except Exception as error:  # noqa: BLE001 - the outer edge: it ends the worker
             self.fail(error)
 
     async def _tidy_rows(self) -> None:
@@ -194,7 +194,7 @@ class Assignment:
     # -- assigning and giving up -----------------------------------------------------------------
 
     async def _give_up(self, numbers: Collection[int]) -> None:
-        """Forget partitions; those of this worker come back as if it had never had them."""
+        """Close the tasks of partitions; one that comes back is restored like any other."""
         gone = [self._tasks.pop(number) for number in numbers]
         for task in gone:
             self._rows.store.let_go(task.number)

@@ -281,11 +281,11 @@ class BackfillDriver:
             log("backfill_log_is_elsewhere", level=logging.WARNING, partition=self._number,
                 reason="profiles were moved here within the lookback, by a release that did not "
                 "keep where their events are in the log",
-                next="nothing; or publish the events anew to another --prefix, with as many "
+                next="nothing; or publish the events again to another --prefix, with as many "
                 "partitions")  # fmt: skip
         return effects
 
     def _warn(self) -> None:
         log("backfill_log_is_shorter", level=logging.WARNING, partition=self._number,
             reason="the log does not reach back as far as the new criteria",
-            next="nothing; or keep the log longer, and publish what is gone again")  # fmt: skip
+            next="nothing; or keep the log longer, and publish the lost events again")  # fmt: skip

@@ -97,7 +97,7 @@ class BackfillProgress:
             ("cdp_backfill_progress_ratio", "audience", self._ratios,
              "How much of an audience's history has been read, 0 to 1"),
             ("cdp_backfill_seconds_left", "audience", self._seconds_left,
-             "How long an audience's history is expected to take yet"),
+             "Expected remaining time of an audience's history"),
             ("cdp_backfill_records_left", "partition", self._records_left,
              "Records that a backfill has yet to read, by partition"),
             ("cdp_backfill_log_is_shorter", "partition", self._shorter,

@@ -1,8 +1,8 @@
 """Whether Kafka answers: a broker that is lost for longer than the session time-out is a fact.
 
-What is asked is the group's coordinator, by its heartbeats: while they are not answered nothing is
-sent, as another worker may hold the partitions. One that has not been given its partitions yet
-waits in the group, and says so by not being ready.
+The heartbeats of the group show it. While its coordinator does not answer them, nothing is sent:
+the partitions may be another worker's. A worker that waits for its first partitions is not ready,
+and has lost nothing.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ _LOOK_S = 1.0
 
 
 class BrokerContact:
-    """Looks every second; tells in the log what has changed.
+    """Looks every second, and logs what has changed.
 
     Args:
-        apps: Those of this process; one for all, as they have the same brokers.
-        tells: Whether it is told. Of a worker and its sinks' process, the worker does.
-        now: A monotonic clock, seconds.
+        apps: Those of this process, which have the same brokers.
+        logs: Whether it logs. Of a worker and the process of its sinks, the worker does.
+        now: Seconds of a steady clock.
 
     Attributes:
         is_lost: Whether it is lost now; asked by another thread.
@@ -34,39 +34,39 @@ class BrokerContact:
         self,
         apps: Callable[[], Iterable[ChunkApp]],
         *,
-        tells: bool = True,
+        logs: bool = True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._apps = apps
-        self._tells = tells
+        self._logs = logs
         self._now = now
         self._lost_at = 0.0
         self.is_lost = False
 
     async def watch(self) -> None:
-        """Look on and on, until cancelled."""
+        """Look every second until cancelled."""
         while True:
             looked_at = self._now()
             await asyncio.sleep(_LOOK_S)
-            # A process that was stopped has not heard what the broker said meanwhile.
+            # A process that was suspended has not read what the broker sent meanwhile.
             if self._now() - looked_at < 2 * _LOOK_S:
                 self.look()
 
     def look(self) -> None:
-        """Compare what is with what was told last."""
+        """Log whether the broker was lost, or is back, since the last look."""
         apps = list(self._apps())
         if not self.is_lost:
             if any(app.assignment.ready and not app.holds_lease for app in apps):
                 self.is_lost, self._lost_at = True, self._now()
-                self._tell(
+                self._log(
                     "broker_lost", logging.ERROR,
-                    next="look at the brokers and the network; nothing is lost, and the worker "
-                    "goes on by itself",
+                    next="check the brokers and the network; nothing is lost, and the worker "
+                         "continues by itself",
                 )  # fmt: skip
         elif all(app.holds_lease for app in apps):
             self.is_lost = False
-            self._tell("broker_back", logging.INFO, seconds=round(self._now() - self._lost_at, 1))
+            self._log("broker_back", logging.INFO, seconds=round(self._now() - self._lost_at, 1))
 
-    def _tell(self, fact: str, level: int, **facts: object) -> None:
-        if self._tells:
+    def _log(self, fact: str, level: int, **facts: object) -> None:
+        if self._logs:
             log(fact, level=level, **facts)

@@ -39,14 +39,14 @@ class InputFacts:
         )  # fmt: skip
         self._future = self._counter(
             "records_in_the_future", "records", "partitions",
-            reason="they say that they come from more than an hour ahead of this worker's clock; "
-                   "they move no time",
+            reason="their times are more than an hour ahead of this worker's clock; they do not "
+                   "advance time",
             next="look at the clocks of producers and of this machine; set "
                  "message.timestamp.after.max.ms on the topic, and brokers refuse such records",
         )  # fmt: skip
         self._implausible = self._counter(
             "times_implausible", "times", "inputs",
-            reason="times of events lie before the year 2000; they are used as they are",
+            reason="times of events are before the year 2000; they are used unchanged",
             next="send milliseconds since 1970, not seconds",
         )  # fmt: skip
 

@@ -335,7 +335,7 @@ class PartitionTask:
         elif now - self._lost_at > patience_s:
             raise BrokerError(
                 f"{self._context.topic} partition {self.number} was taken from this worker, and in "
-                f"{patience_s:.0f} s the group has not given out partitions anew",
+                f"{patience_s:.0f} s the group has assigned no partitions",
                 "nothing is lost: start the worker again",
             )
 

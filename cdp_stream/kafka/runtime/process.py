@@ -88,9 +88,9 @@ def run_worker(
     """
     set_up_logging(settings.log_level, settings.log_format)
     calm_collector()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         if settings.store == "rocksdb":
-            held.enter_context(hold_data_directory(settings.data_dir))
+            stack.enter_context(hold_data_directory(settings.data_dir))
         return uvloop.run(
             _run(settings, create_app, definitions, companion, may_fall_back=may_fall_back)
         )
@@ -185,7 +185,7 @@ def _serve_metrics(
 def _cut_short() -> BrokerError:
     return BrokerError(
         f"the worker had to stop, and Kafka did not answer within {DRAIN_S:.0f} s",
-        "nothing is lost: what was not committed is done again by whoever takes over",
+        "nothing is lost: the next worker repeats what was not committed",
     )
 
 

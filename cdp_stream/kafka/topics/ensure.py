@@ -363,5 +363,5 @@ def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int)
         f"{name} has {own}, but {events} has {wanted}",
         f"kafka-topics --alter --topic {name} --partitions {wanted}"
         if has < wanted
-        else f"see that nothing in {name} is wanted any more, delete it (it is made anew)",
+        else f"see that nothing in {name} is needed any more, delete it (it is created again)",
     )

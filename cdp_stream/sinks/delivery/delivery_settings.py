@@ -52,8 +52,8 @@ class DeliverySettings:
         self._defined: dict[str, Settings] = {}
         self._had: set[tuple[str, str]] = set()
         self._version = 0
-        self._looked = -1
-        self._looking: asyncio.Task[int] | None = None
+        self._read_version = -1
+        self._reading: asyncio.Task[int] | None = None
 
     async def define(self, connections: Iterable[Connection]) -> None:
         """Use what is defined now, and have all sinks remember it."""
@@ -101,16 +101,16 @@ class DeliverySettings:
         digest = _digest(settings)
         return (connection, digest) in self._had or digest in self._state.settings(connection)
 
-    def has_looked(self) -> bool:
+    def has_read_earlier(self) -> bool:
         """Whether earlier versions have been read; starts to read them where they have not."""
-        if self._looking is not None and self._looking.done():
-            self._looked = self._looking.result()
-            self._looking = None
-        if self._looking is None and self._looked != self._version:
-            self._looking = asyncio.create_task(self._look(self._version))
-        return self._looking is None
+        if self._reading is not None and self._reading.done():
+            self._read_version = self._reading.result()
+            self._reading = None
+        if self._reading is None and self._read_version != self._version:
+            self._reading = asyncio.create_task(self._read_earlier(self._version))
+        return self._reading is None
 
-    async def _look(self, version: int) -> int:
+    async def _read_earlier(self, version: int) -> int:
         """Learn what the versions before one gave connections; returns that one."""
 
         def found() -> set[tuple[str, str]]:

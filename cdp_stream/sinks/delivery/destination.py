@@ -139,7 +139,7 @@ class LocalDestination:
             try:
                 return await self._alone(partial(self._write, changes))
             except Fault as fault:
-                raise fault.told(personal(self._redaction(fault.message))) from None
+                raise fault.reworded(personal(self._redaction(fault.message))) from None
             except (OSError, TimeoutError) as error:
                 why = str(error) or type(error).__name__
             except asyncio.CancelledError:
@@ -174,7 +174,7 @@ class LocalDestination:
             try:
                 await self._alone(self.connector.idle)
             except Fault as fault:
-                raise fault.told(self._redaction(fault.message)) from None
+                raise fault.reworded(self._redaction(fault.message)) from None
             except (OSError, TimeoutError):
                 return
 
@@ -193,7 +193,7 @@ class LocalDestination:
         try:
             closing.result()
         except Fault as fault:
-            raise fault.told(self._redaction(fault.message)) from None
+            raise fault.reworded(self._redaction(fault.message)) from None
 
     async def _write(self, changes: Sequence[OutputChange[Any]]) -> Outcome:
         if not self._is_open:

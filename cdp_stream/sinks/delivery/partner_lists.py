@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
@@ -17,22 +17,12 @@ from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
+from cdp_stream.sinks.http.sender import Sender
 from cdp_stream.sinks.state.sink_state import SinkState
 
-__all__ = ["MakesLists", "PartnerLists"]
+__all__ = ["PartnerLists"]
 
 _POLL_S: Final = 0.1
-
-
-class MakesLists(Protocol):
-    """A destination that has lists."""
-
-    async def create_list(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
-        """Make the list of a change's connection, or find the one of its name; returns its id.
-
-        Raises:
-            Fault, AbandonedError: As `Destination.deliver`.
-        """
 
 
 class PartnerLists:
@@ -40,16 +30,16 @@ class PartnerLists:
 
     Args:
         output: Its id.
-        destination: Makes them.
+        sender: Makes them.
         state: Where their ids are.
         is_maker: Whether this worker makes them now.
     """
 
     def __init__(
-        self, output: str, destination: MakesLists, state: SinkState, is_maker: Callable[[], bool]
+        self, output: str, sender: Sender, state: SinkState, is_maker: Callable[[], bool]
     ) -> None:
         self._output = output
-        self._destination = destination
+        self._sender = sender
         self._state = state
         self._is_maker = is_maker
         self._locks: dict[str, asyncio.Lock] = {}
@@ -138,7 +128,7 @@ class PartnerLists:
         async with self._locks.setdefault(connection, asyncio.Lock()):
             known = self._state.list_of(connection)
             if known is None:
-                known = await self._destination.create_list(change, cancellation)
+                known = await self._sender.create_list(change, cancellation)
                 await self._state.note_list(connection, known)
             await self._state.list_made(self._output, connection)
             return known

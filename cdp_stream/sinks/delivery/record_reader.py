@@ -19,7 +19,7 @@ __all__ = ["RecordReader", "UndefinedError", "UnreadableError", "settings_proble
 
 
 class UnreadableError(Exception):
-    """A record is no change; the text is the reason."""
+    """A record is not a change; the text is the reason."""
 
 
 class UndefinedError(Exception):
@@ -27,17 +27,17 @@ class UndefinedError(Exception):
 
     Attributes:
         connection: Its id.
-        has_looked: Whether earlier versions of the definitions have been read.
+        has_read_earlier: Whether earlier versions of the definitions have been read.
         outcome: What becomes of the record if no definitions come that explain it.
     """
 
     def __init__(
-        self, connection: str, outcome: UnreadableError | Fault, *, has_looked: bool
+        self, connection: str, outcome: UnreadableError | Fault, *, has_read_earlier: bool
     ) -> None:
         super().__init__(str(outcome))
         self.connection = connection
         self.outcome = outcome
-        self.has_looked = has_looked
+        self.has_read_earlier = has_read_earlier
 
 
 class RecordReader:
@@ -92,6 +92,10 @@ class RecordReader:
         except (KeyError, TypeError, AttributeError) as error:
             raise UnreadableError(f"it lacks {error}, or has it in another form") from error
 
+    async def refuse(self, message: Mapping[str, Any]) -> None:
+        """Note that a connection's fault was about the settings of a record."""
+        await self._delivery_settings.refuse(message)
+
     def _undefined(self, message: Mapping[str, Any]) -> UnreadableError | Fault:
         """What becomes of a record whose settings no definitions gave its connection."""
         connection = message["connection"]
@@ -110,8 +114,11 @@ class RecordReader:
     def _settings(self, message: Mapping[str, Any]) -> tuple[Any, str | None]:
         connection, raw = message["connection"], self._delivery_settings.settings_of(message)
         if raw is None:
-            outcome, has_looked = self._undefined(message), self._delivery_settings.has_looked()
-            raise UndefinedError(connection, outcome, has_looked=has_looked)
+            outcome, has_read_earlier = (
+                self._undefined(message),
+                self._delivery_settings.has_read_earlier(),
+            )
+            raise UndefinedError(connection, outcome, has_read_earlier=has_read_earlier)
         known = self._known.get(connection)
         if known is None or known[0] != raw:
             settings = self._checked(connection, raw, message["action"])

@@ -144,7 +144,7 @@ class Sender:
         except Fault as fault:
             is_cut = len(fault.message) > _LONGEST
             message = self._redaction(fault.message[:_LONGEST], is_cut)
-            raise fault.told(personal(message)) from None
+            raise fault.reworded(personal(message)) from None
         except (AbandonedError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -206,9 +206,7 @@ class Sender:
                     "certificate",
                 ) from error
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-                raise _fault(
-                    request, "is no address that can be called; correct it", "address"
-                ) from error
+                raise _fault(request, "is not a valid address; correct it", "address") from error
             except (httpx.TransportError, OSError, TimeoutError) as error:
                 why, asked_for, status = self._words_of(error), None, None
             else:

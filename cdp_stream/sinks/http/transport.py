@@ -172,7 +172,7 @@ def _named(error: Exception) -> Exception:
     if isinstance(error, httpx.ConnectTimeout) and (why := _NOT_CONNECTED.search(str(error))):
         return httpx.ConnectError(why[1])
     if isinstance(error, aiohttp.ClientResponseError):
-        return httpx.RemoteProtocolError("it answered something that is no HTTP")
+        return httpx.RemoteProtocolError("it answered something that is not HTTP")
     if isinstance(error, aiohttp.InvalidURL):
         return httpx.InvalidURL(type(error).__name__)
     return error

@@ -217,13 +217,16 @@ class Assignment:
 
     def confirm(self, items: Collection[InFlight]) -> None:
         """Note what the partner has taken, or never will."""
-        for item in items:
-            self.confirm_offset(item.partition, item.offset, item.change.connection)
+        self.confirm_offsets(
+            (item.partition, item.offset, item.change.connection) for item in items
+        )
 
-    def confirm_offset(self, number: int, offset: int, connection: str) -> None:
-        """Note one record that needs no delivery any more."""
-        if number in self.partitions:
-            self.partitions[number].progress.confirm(offset, connection)
+    def confirm_offsets(self, confirmed: Iterable[tuple[int, int, str]]) -> None:
+        """The same, by partition, offset and connection."""
+        for number, offset, connection in confirmed:
+            partition = self.partitions.get(number)
+            if partition is not None:
+                partition.progress.confirm(offset, connection)
         self.notify()
 
     def resume_drained(self, partition: AssignedPartition) -> None:

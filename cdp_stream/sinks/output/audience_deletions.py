@@ -211,7 +211,8 @@ def _message(item: InFlight, lack: Collection[int]) -> str:
     numbers = ", ".join(map(str, sorted(lack)))
     noun = "partition" if len(lack) == 1 else "partitions"
     then = (
-        "the others go on, and the partner is not asked: check whether it must delete its audience"
+        "the others continue, and the partner is not asked: check whether it must delete its "
+        "audience"
         if 0 in lack
         else "the partner is asked without waiting for more"
     )

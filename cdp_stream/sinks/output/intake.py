@@ -12,7 +12,7 @@ import orjson
 from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.delivery.pipeline import Pipeline
-from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
+from cdp_stream.sinks.delivery.record_reader import UndefinedError, UnreadableError
 from cdp_stream.sinks.offsets.assignment import AssignedPartition, Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
@@ -36,14 +36,12 @@ class Intake:
         self,
         context: OutputContext,
         assignment: Assignment,
-        reader: RecordReader,
         pipeline: Pipeline,
         deletions: AudienceDeletions,
         pause_resume: PauseResume,
     ) -> None:
         self._context = context
         self._assignment = assignment
-        self._reader = reader
         self._pipeline = pipeline
         self._deletions = deletions
         self._pause_resume = pause_resume
@@ -90,7 +88,7 @@ class Intake:
         now, progress = time.monotonic(), partition.progress
         for place, record in enumerate(records):
             try:
-                change = self._reader.read(record.value)
+                change = self._context.reader.read(record.value)
             except UndefinedError as error:
                 if self._has_to_wait(partition, record, error):
                     partition.put_back(records[place:])
@@ -124,7 +122,7 @@ class Intake:
             return False
         here_s = partition.undefined_for_s(record.offset)
         waited_s = max(here_s, (wall_ms() - record.timestamp) / 1000)
-        return not error.has_looked or waited_s < _DEFINITIONS_S
+        return not error.has_read_earlier or waited_s < _DEFINITIONS_S
 
     def _take_deletion(self, partition: AssignedPartition, item: InFlight) -> None:
         change, connector = item.change, self._context.connector
@@ -138,7 +136,7 @@ class Intake:
     def _do_without(
         self, partition: AssignedPartition, record: Any, why: UnreadableError | Fault
     ) -> None:
-        """Stop a record's connection at it, or reject a record that is no change."""
+        """Stop a record's connection at it, or reject a record that is not a change."""
         progress = partition.progress
         if isinstance(why, Fault):
             message = orjson.loads(record.value)
@@ -154,4 +152,4 @@ class Intake:
         """Reject a record; it counts as confirmed once that is written."""
         await self._pipeline.reject([(number, record, why)])
         self._context.metrics.unreadable()
-        self._assignment.confirm_offset(number, record.offset, "")
+        self._assignment.confirm_offsets([(number, record.offset, "")])

@@ -47,7 +47,7 @@ Latest = dict[Subject, tuple[int, str]]
 Judge = Callable[[Rejected, Headers | None], str | None]
 """Why a record would be rejected again; None: it would not. Its headers are None as long as they
 are not known."""
-_NO_LONGER: Final = "the record is no longer in its topic, and its headers are not known"
+_NO_LONGER: Final = "the record is no longer in its topic, and its headers are unknown"
 
 
 class Resender:
@@ -137,7 +137,7 @@ class Resender:
         if not self._anew and self._topic.was_sent_again(one):
             return "sent again before"
         if one.value is None:
-            return "the broker did not take its value"
+            return "the broker refused its value"
         return _again(self._judge(one, None))
 
     def _spoken_for(self, one: Rejected, headers: Mapping[int, Headers]) -> str | None:
@@ -222,8 +222,8 @@ def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
 
 
 def change_judge(one: Rejected, _headers: Headers | None) -> str | None:
-    """Why an output would reject a record: it is no change at all."""
-    return "it is no change" if _connection(one.value) is None else None
+    """Why an output would reject a record: it is not a change at all."""
+    return "it is not a change" if _connection(one.value) is None else None
 
 
 def _overtaken(one: Rejected, latest: Latest) -> str | None:

@@ -39,13 +39,13 @@ class SinkMetrics:
         def gauge(name: str, text: str, *more: str) -> Gauge:
             return Gauge(f"cdp_output_{name}", text, (*_OUTPUT, *more), registry=registry)
 
-        self.sent = counter("sent_total", "Changes that the partner took")
+        self.sent = counter("sent_total", "Changes that the partner accepted")
         self.retried = counter("retries_total", "Attempts that had to be repeated")
-        self.rejected = counter("rejected_total", "Changes that the partner will never take")
+        self.rejected = counter("rejected_total", "Changes that the partner will never accept")
         self.faults = counter("faults_total", "Faults, by what they stopped", "scope")
-        self.stopped = gauge("stopped", "1 while the output is stopped, by why", "state")
+        self.stopped = gauge("stopped", "1 while the output is stopped, by state", "state")
         self.connections_stopped = gauge(
-            "connections_stopped", "Connections that are stopped, by why", "state"
+            "connections_stopped", "Stopped connections, by state", "state"
         )
         self.lag = gauge("lag_records", "Records that wait in the output's topic")
         self.oldest = gauge(
@@ -97,12 +97,12 @@ class OutputMetrics:
         self._sent.inc(sent)
         self._rejected.inc(rejected)
         if rejected:
-            self._rejects.note("the partner will never take them", rejected)
+            self._rejects.note("the partner will never accept them", rejected)
 
     def unreadable(self) -> None:
-        """Count a record that is no change."""
+        """Count a record that is not a change."""
         self._rejected.inc()
-        self._rejects.note("they are no changes")
+        self._rejects.note("they are not changes")
 
     def faulted(self, scope: str) -> None:
         """Count a fault."""

@@ -113,7 +113,7 @@ def decoded(
     try:
         name = (key or b"").decode()
     except UnicodeDecodeError:
-        raise ValueError("its key is no text") from None
+        raise ValueError("its key is not text") from None
     if not name:
         raise ValueError("it has no key")
     if not value:
@@ -125,7 +125,7 @@ def decoded(
     except orjson.JSONDecodeError:
         raise ValueError("its value is not JSON") from None
     if not isinstance(found, dict):
-        raise ValueError("its value is no object")  # noqa: TRY004 - of what was read
+        raise ValueError("its value is not an object")  # noqa: TRY004 - of what was read
     problem = check(name, found)
     if problem is not None:
         raise ValueError(problem)

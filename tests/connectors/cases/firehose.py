@@ -39,7 +39,7 @@ def envelope(kind, message_id, **body):
     )
 
 
-def told(action, identities, message_id, attributes=()):
+def request_of(action, identities, message_id, attributes=()):
     spoken = [(SPOKEN.get(name, name), value) for name, value in sorted(identities.items())]
     encoded = [{"type": name, "encoding": "raw", "value": value} for name, value in spoken]
     return envelope(
@@ -83,17 +83,21 @@ CASE = Case(
         Golden(
             "add",
             [change(ADD, identities=EVERY, attributes=SHARED)],
-            [told("add", EVERY, "18ff03ff-eca5-54bd-9ea5-eb41dcfad2ba", UPSERTS)],
+            [request_of("add", EVERY, "18ff03ff-eca5-54bd-9ea5-eb41dcfad2ba", UPSERTS)],
         ),
         Golden(
             "delete",
             [change(DELETE, identities=EVERY)],
-            [told("delete", EVERY, "18ff03ff-eca5-54bd-9ea5-eb41dcfad2ba")],
+            [request_of("delete", EVERY, "18ff03ff-eca5-54bd-9ea5-eb41dcfad2ba")],
         ),
         Golden(
             "attributes",
             [change(ATTRIBUTE_UPDATE, identities=EVERY, attributes={"plan": "gold"})],
-            [told("attribute_update", EVERY, "18ff03ff-eca5-54bd-9ea5-eb41dcfad2ba", [UPSERTS[2]])],
+            [
+                request_of(
+                    "attribute_update", EVERY, "18ff03ff-eca5-54bd-9ea5-eb41dcfad2ba", [UPSERTS[2]]
+                )
+            ],
         ),
         Golden(
             "audience deleted",

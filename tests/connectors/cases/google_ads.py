@@ -45,7 +45,7 @@ def body(members, *, add, **more):
     return said
 
 
-def told(verb, members):
+def request_of(verb, members):
     return Expected(
         "POST",
         f"{API}/audienceMembers:{verb}",
@@ -94,27 +94,29 @@ CASE = Case(
     list_id="777",
     connection={"list_id": "777"},
     goldens=[
-        Golden("add", [change(ADD, identities=VISITOR)], [TOKEN, told("ingest", [PERSON])]),
-        Golden("delete", [change(DELETE, identities=VISITOR)], [TOKEN, told("remove", [PERSON])]),
+        Golden("add", [change(ADD, identities=VISITOR)], [TOKEN, request_of("ingest", [PERSON])]),
+        Golden(
+            "delete", [change(DELETE, identities=VISITOR)], [TOKEN, request_of("remove", [PERSON])]
+        ),
         Golden(
             "ios",
             [mobile(ADD, "ios", ios_advertising_id=IOS.upper(), email="a@b.example")],
-            [TOKEN, told("ingest", [{"mobileData": {"mobileIds": [IOS]}}])],
+            [TOKEN, request_of("ingest", [{"mobileData": {"mobileIds": [IOS]}}])],
         ),
         Golden(
             "ios, gone",
             [mobile(DELETE, "ios", ios_advertising_id=IOS)],
-            [TOKEN, told("remove", [{"mobileData": {"mobileIds": [IOS]}}])],
+            [TOKEN, request_of("remove", [{"mobileData": {"mobileIds": [IOS]}}])],
         ),
         Golden(
             "android",
             [mobile(ADD, "android", android_advertising_id=ANDROID)],
-            [TOKEN, told("ingest", [{"mobileData": {"mobileIds": [ANDROID]}}])],
+            [TOKEN, request_of("ingest", [{"mobileData": {"mobileIds": [ANDROID]}}])],
         ),
         Golden(
             "android, gone",
             [mobile(DELETE, "android", android_advertising_id=ANDROID)],
-            [TOKEN, told("remove", [{"mobileData": {"mobileIds": [ANDROID]}}])],
+            [TOKEN, request_of("remove", [{"mobileData": {"mobileIds": [ANDROID]}}])],
         ),
         Golden(
             "replaced, removals first",
@@ -126,14 +128,14 @@ CASE = Case(
             ],
             [
                 TOKEN,
-                told(
+                request_of(
                     "remove",
                     [
                         contact(("emailAddress", sha("old@example.com"))),
                         contact(("emailAddress", sha("gone@example.com"))),
                     ],
                 ),
-                told("ingest", [contact(("emailAddress", sha("new@example.com")))]),
+                request_of("ingest", [contact(("emailAddress", sha("new@example.com")))]),
             ],
         ),
         Golden(
@@ -142,7 +144,7 @@ CASE = Case(
                 change(ADD, identities={"email": "nobody", "mobile_number": "none"}),
                 change(ADD, mpid="102", identities={"email": "new@example.com"}),
             ],
-            [TOKEN, told("ingest", [contact(("emailAddress", sha("new@example.com")))])],
+            [TOKEN, request_of("ingest", [contact(("emailAddress", sha("new@example.com")))])],
             rejected={0: "not in the form of its type: email, mobile_number"},
         ),
     ],

@@ -15,14 +15,14 @@ URL = "https://crm.example.com/changes"
 VISITOR = {"email": "ann@example.com", "customer_id": "c-1", "other": "o-1"}
 
 
-def told(*changes):
+def request_of(*changes):
     connected = [CASE.filled(one) for one in changes]
     body = {"output": "out", "changes": [dict(one.message) for one in connected]}
     return Expected("POST", URL, body, {"content-type": "application/json"})
 
 
 def golden(name, *changes):
-    return Golden(name, changes, [told(*changes)])
+    return Golden(name, changes, [request_of(*changes)])
 
 
 CASE = Case(

@@ -36,7 +36,7 @@ USER = {
 }
 
 
-def told(*operations):
+def request_of(*operations):
     body = [{"operation_type": kind, "params": {"users": [user]}} for kind, user in operations]
     return Expected("POST", f"{API}/tzz1/users", body, {"content-type": "application/json"})
 
@@ -58,12 +58,12 @@ CASE = Case(
     connection={"audience_id": "tzz1"},
     list_id="tzz1",
     goldens=[
-        Golden("add", [change(ADD, identities=VISITOR)], [told(("Update", USER))]),
-        Golden("delete", [change(DELETE, identities=VISITOR)], [told(("Delete", USER))]),
+        Golden("add", [change(ADD, identities=VISITOR)], [request_of(("Update", USER))]),
+        Golden("delete", [change(DELETE, identities=VISITOR)], [request_of(("Delete", USER))]),
         Golden(
             "a user's number",
             [change(ADD, identities={"twitter": "143567"})],
-            [told(("Update", {"twitter_id": [sha("143567")]}))],
+            [request_of(("Update", {"twitter_id": [sha("143567")]}))],
         ),
         Golden(
             "replaced",
@@ -73,7 +73,7 @@ CASE = Case(
                 change(ADD, identities={"email": "new@example.com"}),
             ],
             [
-                told(
+                request_of(
                     ("Update", {"handle": [sha("jack")]}),
                     ("Delete", {"email": [sha("old@example.com")]}),
                     ("Update", {"email": [sha("new@example.com")]}),

@@ -41,8 +41,8 @@ def many(product_id, quantity):
     return {"id": product_id, "quantity": quantity}
 
 
-def told(leaf, *events, clock=0):
-    """A row told of events in this order, or of (workspace, event); the clock is the newest."""
+def row_after(leaf, *events, clock=0):
+    """A row after events in this order, or of (workspace, event); the clock is the newest."""
     row, at = Row(1), clock
     for one in events:
         place, happened = one if isinstance(one, tuple) else (0, one)
@@ -54,13 +54,13 @@ def told(leaf, *events, clock=0):
 def abandoned(*events, at=130, **criterion):
     """Whether the cart is abandoned after all of the events."""
     leaf = cart(**criterion)
-    row, _ = told(leaf, *events, clock=at)
+    row, _ = row_after(leaf, *events, clock=at)
     return leaf.holds(row, at)
 
 
 def test_it_holds_from_the_end_of_the_wait_until_the_add_leaves_the_lookback():
     leaf = cart()
-    row, at = told(leaf, action("add", 100, "a"))
+    row, at = row_after(leaf, action("add", 100, "a"))
     assert [leaf.holds(row, instant) for instant in (109, 110, 200, 201)] == [
         False,
         True,
@@ -73,16 +73,16 @@ def test_it_holds_from_the_end_of_the_wait_until_the_add_leaves_the_lookback():
 
 def test_a_later_add_restarts_the_wait():
     leaf = cart()
-    row, at = told(leaf, action("add", 100, "a"), action("add", 109, "b"))
+    row, at = row_after(leaf, action("add", 100, "a"), action("add", 109, "b"))
     assert ends(leaf, row, at) == [119, 210]
-    row, at = told(leaf, action("add", 100, "a"), action("add", 115, "b"))
+    row, at = row_after(leaf, action("add", 100, "a"), action("add", 115, "b"))
     assert not leaf.holds(row, 115)
     assert ends(leaf, row, at) == [125, 216]
 
 
 def test_a_late_earlier_add_does_not():
     leaf = cart()
-    row, at = told(leaf, action("add", 100, "a"), action("add", 95, "b"), clock=115)
+    row, at = row_after(leaf, action("add", 100, "a"), action("add", 95, "b"), clock=115)
     assert leaf.holds(row, at)
 
 
@@ -96,7 +96,7 @@ def test_a_closing_action_closes_what_was_added_earlier(closed_at, holds):
 
 def test_a_closing_action_at_the_very_end_of_the_wait_comes_after_it():
     leaf = cart()
-    row, _ = told(leaf, action("add", 100, "a"))
+    row, _ = row_after(leaf, action("add", 100, "a"))
     assert leaf.holds(row, 110)
     closing = action("purchase", 110)
     leaf.memories[0].record(row, closing, batch(closing), 110)
@@ -238,7 +238,7 @@ def test_products_of_impressions_are_not_in_the_cart():
 
 def test_a_product_that_leaves_the_lookback_is_no_longer_in_the_cart():
     leaf = cart()
-    row, at = told(
+    row, at = row_after(
         leaf, action("add", 100, "a"), action("add", 150, "b"), action("remove", 151, "b")
     )
     assert ends(leaf, row, at) == [160, 201]
@@ -246,28 +246,28 @@ def test_a_product_that_leaves_the_lookback_is_no_longer_in_the_cart():
 
 def test_a_removal_that_leaves_the_lookback_is_undone():
     leaf = cart()
-    row, at = told(leaf, action("remove", 100, "a"), action("add", 150, "a"))
+    row, at = row_after(leaf, action("remove", 100, "a"), action("add", 150, "a"))
     assert ends(leaf, row, at) == [201, 251]
 
 
 def test_without_an_add_in_the_lookback_a_cart_is_not_abandoned_whatever_its_sums():
     leaf = cart()
-    row, at = told(leaf, action("add", 100, "a"), action("remove", 150, many("b", -1)))
+    row, at = row_after(leaf, action("add", 100, "a"), action("remove", 150, many("b", -1)))
     assert ends(leaf, row, at) == [201]
 
 
 def test_a_wait_as_long_as_the_lookback_leaves_one_instant_and_a_longer_one_none():
     leaf = cart(wait=100)
-    row, at = told(leaf, action("add", 100, "a"))
+    row, at = row_after(leaf, action("add", 100, "a"))
     assert ends(leaf, row, at) == [200, 201]
     leaf = cart(wait=101)
-    row, at = told(leaf, action("add", 100, "a"))
+    row, at = row_after(leaf, action("add", 100, "a"))
     assert ends(leaf, row, at) == []
 
 
 def test_without_a_lookback_it_holds_for_ever():
     leaf = cart(lookbacks=(None,))
-    row, at = told(leaf, action("add", 100, "a"))
+    row, at = row_after(leaf, action("add", 100, "a"))
     assert ends(leaf, row, at) == [110]
     assert leaf.holds(row, 10**15)
     assert leaf.next_due(row, 110) == FOREVER
@@ -275,18 +275,18 @@ def test_without_a_lookback_it_holds_for_ever():
 
 def test_workspaces_share_one_cart_and_each_keeps_its_own_lookback():
     leaf = cart(lookbacks=(100, 50))
-    row, at = told(leaf, (0, action("add", 100, "a")), (1, action("purchase", 101)))
+    row, at = row_after(leaf, (0, action("add", 100, "a")), (1, action("purchase", 101)))
     # The add is closed until the closing action has left its own lookback.
     assert ends(leaf, row, at) == [152, 201]
-    row, at = told(leaf, (1, action("add", 100, "a")), (0, action("remove", 105, "a")))
+    row, at = row_after(leaf, (1, action("add", 100, "a")), (0, action("remove", 105, "a")))
     assert ends(leaf, row, at) == []
-    row, at = told(leaf, (1, action("add", 100, "a")), (0, action("add", 105, "a")))
+    row, at = row_after(leaf, (1, action("add", 100, "a")), (0, action("add", 105, "a")))
     assert ends(leaf, row, at) == [115, 206]
 
 
 def test_a_closing_action_of_one_workspace_closes_what_was_added_in_another():
     leaf = cart(lookbacks=(100, 50))
-    row, at = told(
+    row, at = row_after(
         leaf,
         (0, action("add", 100, "a")),
         (1, action("purchase", 105)),
@@ -318,7 +318,9 @@ def test_names_ignore_case():
 
 def test_a_closing_action_alone_is_one_number_and_what_it_closed_is_forgotten():
     leaf = cart()
-    row, _ = told(leaf, action("add", 100, "a"), action("purchase", 105), action("add", 104, "b"))
+    row, _ = row_after(
+        leaf, action("add", 100, "a"), action("purchase", 105), action("add", 104, "b")
+    )
     assert list(row.slots.values()) == [105]
     leaf.memories[0].prune(row, 205)
     assert list(row.slots.values()) == [105]
@@ -328,14 +330,16 @@ def test_a_closing_action_alone_is_one_number_and_what_it_closed_is_forgotten():
 
 def test_nothing_is_kept_of_what_says_nothing():
     leaf = cart()
-    row, _ = told(leaf, action("add", 100), action("remove", 101), action("add", 1, "a"), clock=102)
+    row, _ = row_after(
+        leaf, action("add", 100), action("remove", 101), action("add", 1, "a"), clock=102
+    )
     assert row.slots == {}
     assert row.weight == Row(1).weight
 
 
 def test_pruning_drops_what_left_the_lookback():
     leaf = cart()
-    row, _ = told(leaf, action("add", 100, "a"), action("add", 150, "b"))
+    row, _ = row_after(leaf, action("add", 100, "a"), action("add", 150, "b"))
     leaf.memories[0].prune(row, 201)
     (state,) = row.slots.values()
     assert len(state[-1]) == 12

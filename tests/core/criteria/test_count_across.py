@@ -24,8 +24,8 @@ def counting(minimum, maximum=None, windows=(LAST_TEN, LAST_TEN), where=()):
     return CountAcross(EventCriterion(reaches, subject, where, minimum, maximum, "", ""), "id")
 
 
-def told(leaf, *triples):
-    """A row that was told of events: (workspace, time, clock)."""
+def row_after(leaf, *triples):
+    """A row after events: (workspace, time, clock)."""
     row = Row(1)
     for place, time, at in triples:
         one = event("play", time)
@@ -35,9 +35,9 @@ def told(leaf, *triples):
 
 def test_the_events_of_all_workspaces_add_up():
     leaf = counting(2)
-    row = told(leaf, (0, 100, 100))
+    row = row_after(leaf, (0, 100, 100))
     assert not leaf.holds(row, 100)
-    row = told(leaf, (0, 100, 100), (1, 105, 105))
+    row = row_after(leaf, (0, 100, 100), (1, 105, 105))
     assert leaf.holds(row, 105)
     assert ends(leaf, row, 105) == [111]
 
@@ -51,16 +51,16 @@ def test_each_workspace_has_a_slot_of_its_own_and_says_what_it_reads():
 
 def test_each_workspace_counts_in_its_own_window():
     leaf = counting(1, windows=(Window(oldest=10), Window(oldest=3)))
-    assert ends(leaf, told(leaf, (0, 100, 100)), 100) == [111]
-    assert ends(leaf, told(leaf, (1, 100, 100)), 100) == [104]
-    row = told(leaf, (0, 100, 100), (1, 108, 108))
+    assert ends(leaf, row_after(leaf, (0, 100, 100)), 100) == [111]
+    assert ends(leaf, row_after(leaf, (1, 100, 100)), 100) == [104]
+    row = row_after(leaf, (0, 100, 100), (1, 108, 108))
     assert ends(leaf, row, 108) == [112]
 
 
 def test_at_most_one_ends_with_the_second_event_wherever_it_is():
     leaf = counting(0, 1)
     assert leaf.holds(Row(1), 100)
-    row = told(leaf, (0, 100, 100), (1, 100, 100))
+    row = row_after(leaf, (0, 100, 100), (1, 100, 100))
     assert not leaf.holds(row, 110)
     assert leaf.holds(row, 111)
     assert leaf.next_due(row, 100) == 111
@@ -68,7 +68,7 @@ def test_at_most_one_ends_with_the_second_event_wherever_it_is():
 
 def test_equals_two_comes_and_goes():
     leaf = counting(2, 2)
-    row = told(leaf, (0, 100, 100), (1, 102, 102), (0, 104, 104))
+    row = row_after(leaf, (0, 100, 100), (1, 102, 102), (0, 104, 104))
     assert not leaf.holds(row, 104)
     assert ends(leaf, row, 104) == [111, 113]
 
@@ -88,30 +88,30 @@ def test_an_event_must_meet_the_conditions():
 @pytest.mark.parametrize(("time", "counts"), [(99, False), (100, True), (199, True), (200, False)])
 def test_a_calendar_window_has_its_first_instant_and_not_its_end(time, counts):
     leaf = counting(1, windows=(Window(start=100, end=200), Window(start=100, end=200)))
-    assert leaf.holds(told(leaf, (0, time, 300)), 300) is counts
+    assert leaf.holds(row_after(leaf, (0, time, 300)), 300) is counts
 
 
 def test_a_window_that_ended_some_time_ago_is_entered_and_left():
     leaf = counting(2, windows=(AGO, AGO))
-    row = told(leaf, (0, 100, 100), (1, 101, 101))
+    row = row_after(leaf, (0, 100, 100), (1, 101, 101))
     assert not leaf.holds(row, 104)
     assert ends(leaf, row, 101) == [105, 111]
 
 
 def test_without_a_bound_it_holds_for_ever():
     leaf = counting(1, windows=(Window(), Window()))
-    row = told(leaf, (0, 100, 100))
+    row = row_after(leaf, (0, 100, 100))
     assert leaf.holds(row, 10**15)
     assert leaf.next_due(row, 100) == FOREVER
 
 
 def test_an_event_that_is_older_than_the_window_leaves_no_state():
-    assert told(counting(1), (0, 89, 100)).slots == {}
+    assert row_after(counting(1), (0, 89, 100)).slots == {}
 
 
 def test_pruning_leaves_no_state_behind():
     leaf = counting(1)
-    row = told(leaf, (0, 100, 100), (0, 101, 101))
+    row = row_after(leaf, (0, 100, 100), (0, 101, 101))
     leaf.memories[0].prune(row, 111)
     assert list(row.slots.values()) == [[101]]
     leaf.memories[0].prune(row, 112)

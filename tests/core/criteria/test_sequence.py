@@ -30,8 +30,8 @@ def of_steps(steps, within=5, windows=(LAST_20,)):
     return Sequence(SequenceCriterion(reaches, steps, within, "", ""), "id")
 
 
-def told(leaf, *events, clock=None):
-    """A row told of events in this order: `A@100`, `A@100/w1`; the clock is the newest so far."""
+def row_after(leaf, *events, clock=None):
+    """A row after events in this order: `A@100`, `A@100/w1`; the clock is the newest so far."""
     row = Row(1)
     at = clock or 0
     for text in events:
@@ -62,7 +62,7 @@ def told(leaf, *events, clock=None):
 )
 def test_the_second_is_strictly_later_and_at_most_the_duration(events, holds):
     leaf = sequence()
-    row, at = told(leaf, *events)
+    row, at = row_after(leaf, *events)
     assert leaf.holds(row, at) is holds
 
 
@@ -85,61 +85,61 @@ def test_the_second_is_strictly_later_and_at_most_the_duration(events, holds):
 )
 def test_more_steps_and_steps_of_the_same_event(names, events, holds):
     leaf = sequence(names)
-    row, at = told(leaf, *events)
+    row, at = row_after(leaf, *events)
     assert leaf.holds(row, at) is holds
 
 
 def test_one_event_that_is_several_steps_is_one_of_them():
     any_event = Step(Subject("event"), ())
     leaf = of_steps((any_event, any_event, any_event))
-    row, at = told(leaf, "A@100", "B@101", "B@101")
+    row, at = row_after(leaf, "A@100", "B@101", "B@101")
     assert not leaf.holds(row, at)
-    row, at = told(leaf, "A@100", "B@101", "C@102")
+    row, at = row_after(leaf, "A@100", "B@101", "C@102")
     assert leaf.holds(row, at)
 
 
 def test_it_lasts_until_the_first_event_of_the_latest_chain_leaves_the_window():
     leaf = sequence()
-    row, at = told(leaf, "A@100", "B@103")
+    row, at = row_after(leaf, "A@100", "B@103")
     assert [leaf.holds(row, instant) for instant in (103, 120, 121)] == [True, True, False]
     assert ends(leaf, row, at) == [121]
-    row, at = told(leaf, "A@100", "B@103", "A@104", "B@109")
+    row, at = row_after(leaf, "A@100", "B@103", "A@104", "B@109")
     assert ends(leaf, row, at) == [125]
-    row, at = told(leaf, "A@100", "A@102", "B@103")
+    row, at = row_after(leaf, "A@100", "A@102", "B@103")
     assert ends(leaf, row, at) == [123]
 
 
 def test_a_late_event_in_the_middle_of_two_chains_makes_the_later_one():
     leaf = sequence("AA")
-    row, at = told(leaf, "A@100", "A@106", "A@103")
+    row, at = row_after(leaf, "A@100", "A@106", "A@103")
     assert ends(leaf, row, at) == [124]
 
 
 def test_a_time_right_after_the_start_of_a_chain_may_start_the_next():
     leaf = sequence()
-    row, at = told(leaf, "A@100", "A@101", "B@101", "B@105")
+    row, at = row_after(leaf, "A@100", "A@101", "B@101", "B@105")
     assert ends(leaf, row, at) == [122]
 
 
 def test_a_late_first_event_makes_a_chain_only_while_it_is_in_the_window():
     leaf = sequence(within=20)
-    row, at = told(leaf, "B@110", "A@95", clock=115)
+    row, at = row_after(leaf, "B@110", "A@95", clock=115)
     assert leaf.holds(row, at)
     assert ends(leaf, row, at) == [116]
-    row, at = told(leaf, "B@110", "A@94", clock=115)
+    row, at = row_after(leaf, "B@110", "A@94", clock=115)
     assert not leaf.holds(row, at)
 
 
 def test_times_up_to_the_start_of_the_newest_chain_are_dropped_later_ones_ignored():
     leaf = sequence()
-    row, _ = told(leaf, "A@100", "B@101", "A@104", "B@106", "A@107", "A@102", "B@103")
+    row, _ = row_after(leaf, "A@100", "B@101", "A@104", "B@106", "A@107", "A@102", "B@103")
     (state,) = row.slots.values()
     assert state == [104, bytes.fromhex("00000000006b"), bytes.fromhex("00000000006a")]
 
 
 def test_the_same_instant_is_kept_once():
     leaf = sequence()
-    row, _ = told(leaf, "A@100", "A@100", "A@100")
+    row, _ = row_after(leaf, "A@100", "A@100", "A@100")
     (state,) = row.slots.values()
     assert [len(times) for times in state[1:]] == [6, 0]
 
@@ -155,14 +155,14 @@ def test_the_same_instant_is_kept_once():
 )
 def test_a_calendar_window_has_the_whole_chain(events, holds):
     leaf = sequence(windows=(Window(start=100, end=105),))
-    row, _ = told(leaf, *events)
+    row, _ = row_after(leaf, *events)
     assert leaf.holds(row, 10**9) is holds
     assert leaf.next_due(row, 10**9) == FOREVER
 
 
 def test_without_a_bound_a_chain_holds_for_ever_and_nothing_more_is_kept():
     leaf = sequence(windows=(Window(),))
-    row, at = told(leaf, "A@100", "A@101", "B@102", "A@103")
+    row, at = row_after(leaf, "A@100", "A@101", "B@102", "A@103")
     assert list(row.slots.values()) == [[101, b"", b""]]
     assert leaf.holds(row, 10**15)
     assert leaf.next_due(row, at) == FOREVER
@@ -170,7 +170,7 @@ def test_without_a_bound_a_chain_holds_for_ever_and_nothing_more_is_kept():
 
 def test_a_past_window_is_entered_by_the_last_event_and_left_by_the_first():
     leaf = sequence(windows=(AGO,))
-    row, at = told(leaf, "A@100", "B@103")
+    row, at = row_after(leaf, "A@100", "B@103")
     assert not leaf.holds(row, 107)
     assert ends(leaf, row, at) == [108, 121]
     assert leaf.next_due(row, at) == 108
@@ -179,7 +179,7 @@ def test_a_past_window_is_entered_by_the_last_event_and_left_by_the_first():
 
 def test_in_a_past_window_a_newer_chain_takes_over_once_it_has_entered():
     leaf = sequence(windows=(AGO,))
-    row, at = told(leaf, "A@100", "B@103", "A@110", "B@112")
+    row, at = row_after(leaf, "A@100", "B@103", "A@110", "B@112")
     assert ends(leaf, row, at) == [131]
     leaf.memories[0].prune(row, 116)
     assert next(iter(row.slots.values()))[0] == 100
@@ -190,18 +190,18 @@ def test_in_a_past_window_a_newer_chain_takes_over_once_it_has_entered():
 
 def test_in_a_past_window_the_newest_chain_that_has_entered_is_kept():
     leaf = sequence(windows=(AGO,))
-    row, _ = told(leaf, "A@100", "B@101", "A@103", "B@104")
+    row, _ = row_after(leaf, "A@100", "B@101", "A@103", "B@104")
     leaf.memories[0].prune(row, 110)
     assert next(iter(row.slots.values()))[0] == 103
 
 
 def test_a_chain_may_go_over_several_workspaces_each_with_its_own_window():
     leaf = sequence(windows=(LAST_20, Window(oldest=10)))
-    row, at = told(leaf, "A@100/w0", "B@103/w1")
+    row, at = row_after(leaf, "A@100/w0", "B@103/w1")
     assert ends(leaf, row, at) == [114]
-    row, at = told(leaf, "A@100/w1", "B@103/w0")
+    row, at = row_after(leaf, "A@100/w1", "B@103/w0")
     assert ends(leaf, row, at) == [111]
-    row, at = told(leaf, "A@100/w1", "A@100/w0", "B@103/w0")
+    row, at = row_after(leaf, "A@100/w1", "A@100/w0", "B@103/w0")
     assert ends(leaf, row, at) == [121]
     assert len(row.slots) == 2
 
@@ -229,7 +229,7 @@ def test_a_step_has_conditions_and_a_kind_of_its_own():
 
 def test_an_event_that_is_no_step_or_older_than_the_window_leaves_no_state():
     leaf = sequence()
-    row, _ = told(leaf, "C@100", "A@79")
+    row, _ = row_after(leaf, "C@100", "A@79")
     assert row.slots == {}
     (memory,) = leaf.memories
     assert reads(memory, event("a"), "ios")
@@ -243,7 +243,7 @@ def test_two_steps_of_one_subject_read_it_once():
 
 def test_pruning_leaves_no_state_behind():
     leaf = sequence()
-    row, _ = told(leaf, "A@100", "B@103")
+    row, _ = row_after(leaf, "A@100", "B@103")
     leaf.memories[0].prune(row, 120)
     assert len(row.slots) == 1
     leaf.memories[0].prune(row, 123)
