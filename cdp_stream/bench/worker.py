@@ -192,7 +192,7 @@ async def publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the worker said of itself, and when, in seconds of a steady clock."""
+    """The metrics of the worker, and when they were read, in seconds of a steady clock."""
 
     at: float
     events: float

@@ -32,7 +32,7 @@ _START_TRIES = 3
 
 
 def embedded_binary() -> Path:
-    """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH say.
+    """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH point.
 
     Raises:
         BrokerError: There is none for this machine, or none was installed, as in the image.

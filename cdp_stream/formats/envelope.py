@@ -82,7 +82,7 @@ def parse_object(value: bytes) -> tuple[dict[str, Any], int] | Reject:
 
 
 def read_json(value: bytes) -> Any:
-    """What the JSON of a record says, as `parse_object` reads it, of any length.
+    """The JSON of a record, as `parse_object` reads it, of any length.
 
     Raises:
         ValueError: it is no JSON, or none that could be a batch.

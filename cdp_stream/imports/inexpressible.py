@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class InexpressibleError(Exception):
-    """A criterion that our language does not have; the message says what of it."""
+    """A criterion that our language does not have; the message names the part."""
 
 
 class Kind(StrEnum):

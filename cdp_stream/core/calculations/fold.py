@@ -27,7 +27,7 @@ class Fold(Protocol):
         ...
 
     def need(self, items: Sequence[Any]) -> int:
-        """At most what `add` says that these items make a state grow, which there may be not yet;
+        """At most what `add` returns as the growth by these items, which there may be not yet;
         bytes.
         """
         ...

@@ -64,7 +64,7 @@ class Space:
         first_seen: the smallest instant of activity, epoch ms.
         last_seen: the greatest.
         attributes: user attributes as decoded JSON; null is a tag.
-        facts: what else batches said, only what is known:
+        facts: what else batches had, only what is known:
             `DEVICES`: device id -> its newest `device_info`;
             `CONSENT`: `gdpr:PURPOSE` or `ccpa` -> `consented`;
             `LOCATION`: [epoch ms, the newest location];

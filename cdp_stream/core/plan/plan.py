@@ -39,7 +39,7 @@ class Readings:
     Attributes:
         leaves: the criteria that count it, with the conditions that it must meet.
         memories: other state that it enters, likewise.
-        is_plain: whether that is `leaves` alone; else `memories`, or what the event says of the
+        is_plain: whether that is `leaves` alone; else `memories`, or what the event has about the
             profile itself, come besides. A location in it is looked for in any case.
         is_personalized: whether its tier lets it be evaluated.
     """

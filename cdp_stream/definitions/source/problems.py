@@ -61,7 +61,7 @@ class Problem:
         line, column: from 1.
         path: from the top of the document, as `audiences[0].criteria.all[1].when`; `document` for
             the whole.
-        suggestion: what to write instead; None where the message says it all.
+        suggestion: what to write instead; None where the message is enough.
         related: ids of the audiences that it is about, of a containment the containing one first.
         accepted: of a warning that a definition accepts, the reason that it gives; else None.
     """
