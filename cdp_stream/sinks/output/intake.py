@@ -30,7 +30,7 @@ have read a new version earlier than we do.
 
 
 class Intake:
-    """Reads what was fetched while the pipeline has room."""
+    """Reads what was fetched while the pipeline has capacity."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Intake:
     async def _round(self) -> bool:
         worked, assignment = False, self._assignment
         for partition in self._in_turn():
-            if not (assignment.is_running and self._pipeline.has_room):
+            if not (assignment.is_running and self._pipeline.has_capacity):
                 break
             records = partition.take_slice()
             if records:

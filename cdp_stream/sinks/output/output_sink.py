@@ -44,9 +44,7 @@ class OutputSink:
         self._lists: PartnerLists | None = None
         destination = context.destination
         if isinstance(destination, Sender) and destination.connector.creates_lists:
-            self._lists = PartnerLists(
-                context.output, destination, context.state, lambda: 0 in assignment.partitions
-            )
+            self._lists = PartnerLists(context, assignment, destination)
         pipeline = Pipeline(context, assignment, self._lists, self)
         self._deletions = AudienceDeletions(
             context.state, context.partitions, send=pipeline.add_alone, over=self._deletion_over
@@ -156,7 +154,7 @@ class OutputSink:
             assignment.confirmed.set()
             await self._pause_resume.check_destination()
             if self._lists is not None and assignment.is_running:
-                self._lists.make_wanted(context.reader, self._pause_resume.fault)
+                self._lists.make_wanted(self._pause_resume.fault)
             if assignment.is_open and time.monotonic() - sampled >= _SAMPLE_S:
                 sampled = time.monotonic()
                 if (waiting := await assignment.waiting()) is not None:
