@@ -82,17 +82,17 @@ def in_parts(
     waiting.reverse()
     while waiting:
         part = waiting.pop()
-        said = yield from send(part)
-        if not isinstance(said, str):
+        answered = yield from send(part)
+        if not isinstance(answered, str):
             some_taken = True
-            refused += [(part[index], why) for index, why in said.items() if index < len(part)]
+            refused += [(part[index], why) for index, why in answered.items() if index < len(part)]
         elif len(part) > 1:
             middle = len(part) // 2
             waiting += [part[middle:], part[:middle]]
         elif not some_taken and len(refused) >= _PROOF:
-            raise Fault("connection", _REFUSED_ALL.format(said))
+            raise Fault("connection", _REFUSED_ALL.format(answered))
         else:
-            refused.append((part[0], said))
+            refused.append((part[0], answered))
     return refused
 
 
@@ -145,8 +145,8 @@ def refreshed(title: str, request: Request, now: int, cure: str) -> TokenFetch:
     if not answer.ok or value is None:
         # Its own words alone: a body that we do not know might repeat the token.
         words = (answer.at(key) for key in ("error", "error_description", "code", "message"))
-        said = " ".join(str(one) for one in words if isinstance(one, str | int))
-        raise Fault("output", f"{title} gave no access token: {answer.status} {said}; {cure}")
+        answered = " ".join(str(one) for one in words if isinstance(one, str | int))
+        raise Fault("output", f"{title} gave no access token: {answer.status} {answered}; {cure}")
     seconds = int(lasts) if lasts is not None and lasts.isdecimal() else _TOKEN_LASTS_S
     return Token(value, now + 1000 * seconds)
 

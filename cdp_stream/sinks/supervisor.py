@@ -208,10 +208,10 @@ class Supervisor:
 
         def assign(app: ChunkApp) -> AssignedPartitions:
             context = OutputContext(
-                app, settings, definition.id, partitions, prepared.connector, destination,
+                app, settings, definition.id, partitions, prepared.connector, reader, destination,
                 self._faults, self._state, self._producer, metrics, self._waiting, self._sending,
             )  # fmt: skip
-            return OutputSink(context, reader, self._delivery_settings)
+            return OutputSink(context)
 
         app = self._job.create_sink(settings, definition.id, assign, partitions=partitions)
         stopping = asyncio.Event()

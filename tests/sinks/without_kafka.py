@@ -101,7 +101,8 @@ def context(destination: Any = None, **more: Any) -> OutputContext:
     faults, state = state_topics(producer := Producer())
     made: dict[str, Any] = {
         "app": App(), "settings": Settings(), "output": "out", "partitions": 1,
-        "connector": SimpleNamespace(gathering=Batching()), "destination": destination,
+        "connector": SimpleNamespace(gathering=Batching()), "reader": None,
+        "destination": destination,
         "faults": faults, "state": state, "producer": producer,
         "metrics": SinkMetrics(of_process=False).of("out"),
     }  # fmt: skip

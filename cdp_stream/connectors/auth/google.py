@@ -94,7 +94,7 @@ class GoogleConnector(HttpConnector[G, C]):
         return request.with_headers(authorization=f"Bearer {token.value}") if token else request
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Some of Google's APIs say 403 of a rate that was exceeded."""
+        """Some of Google's APIs answer 403 when a rate is exceeded."""
         if answer.status == _FORBIDDEN and reasons(answer)[1] & _RATES:
             return TryAgain()
         return super().classify(request, answer)

@@ -130,9 +130,9 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
 
     def _lacks_the_group(self, answer: Answer) -> bool:
         if answer.ok:
-            said = str(answer.at("warnings") or "")
+            words = str(answer.at("warnings") or "")
         elif answer.status == _BAD_REQUEST:
-            said = answer.words()
+            words = answer.words()
         else:
             return False
-        return "tag group" in said.lower()
+        return "tag group" in words.lower()

@@ -1,7 +1,7 @@
 """BigQuery: change rows, one table per audience and week, by streaming inserts.
 
-Rows are changes, not members: the latest row of a profile says whether it is in. A row's `insertId`
-lets BigQuery leave out a repetition of the last minute or so; `messageid` identifies the others.
+Rows are changes, not members: the latest row of a profile shows whether it is in. With `insertId`
+BigQuery leaves out a repetition of the last minute or so; `messageid` identifies the others.
 
 Sources: cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll (10 MB, 50,000 rows,
 500 advised; insertId up to 128 characters), .../docs/error-messages.

@@ -116,7 +116,7 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         return request.with_headers(authorization=self._key)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Braze says when the window of its rate ends, by its own clock."""
+        """Braze returns the end of its rate window, by its own clock."""
         if answer.status == _TOO_MANY and "retry-after" not in answer.headers:
             return TryAgain(_until_reset(answer.headers))
         return super().classify(request, answer)
@@ -169,7 +169,7 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
 
 
 def _until_reset(headers: Mapping[str, str]) -> float | None:
-    """Seconds from the answer's date to the end of the window; None when it does not say."""
+    """Seconds from the answer's date to the end of the window; None when it is not given."""
     try:
         date = parsedate_to_datetime(headers["date"]).timestamp()
         return max(0.0, float(headers["x-ratelimit-reset"]) - date)

@@ -104,7 +104,7 @@ class X(HttpConnector[XSettings, XConnection]):
     rate = Rate(1_500, 60)
 
     def deliver(self, changes: Sequence[OutputChange[XConnection]]) -> Delivery:
-        """An operation for each change, with what it says of identities that has not changed."""
+        """An operation for each change, with the identities that it has."""
         if changes[0].action == AUDIENCE_DELETE:
             return (yield from self._delete(changes[0]))
         members, refused = last_of_each_form(changes, _FORMS)
@@ -137,7 +137,7 @@ class X(HttpConnector[XSettings, XConnection]):
         return request.with_headers(authorization=oauth_header(request, now, app, user))
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """X says when a rate is whole again, and that a count which does not agree is no answer."""
+        """X returns the end of a rate window; an answer with another count is no answer."""
         if answer.status == _TOO_MANY:
             return TryAgain(_until_reset(answer))
         total, success = answer.at("total_count"), answer.at("success_count")

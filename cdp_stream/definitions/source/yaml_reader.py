@@ -267,7 +267,7 @@ class _Builder:
         )
 
     def _path(self) -> str:
-        """Where in the document the innermost open key stands."""
+        """The path of the innermost open key."""
         path = ""
         for (parent, _), key in zip(self._stack, self._keys, strict=True):
             if isinstance(parent, Sequence):

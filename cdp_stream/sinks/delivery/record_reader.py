@@ -92,6 +92,10 @@ class RecordReader:
         except (KeyError, TypeError, AttributeError) as error:
             raise UnreadableError(f"it lacks {error}, or has it in another form") from error
 
+    async def refuse(self, message: Mapping[str, Any]) -> None:
+        """Note that a connection's fault was about the settings of a record."""
+        await self._delivery_settings.refuse(message)
+
     def _undefined(self, message: Mapping[str, Any]) -> UnreadableError | Fault:
         """What becomes of a record whose settings no definitions gave its connection."""
         connection = message["connection"]
