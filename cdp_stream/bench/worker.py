@@ -184,7 +184,7 @@ async def _peer(python: str, settings: Settings, partitions: int, events: int) -
 
 
 async def publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
-    """Publish batches by their mpid, as fast as the broker takes them."""
+    """Publish batches by their mpid, as fast as the broker accepts them."""
     keyed = ((b"%d" % mpid, batch) for mpid, batch in records)
     while slice_ := list(islice(keyed, _SLICE)):
         await asyncio.gather(*await to.send(slice_))

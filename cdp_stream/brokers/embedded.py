@@ -101,7 +101,7 @@ class EmbeddedBroker:
         """Start it, wait until it answers a metadata request, then create its topics.
 
         Raises:
-            BrokerError: The binary is missing or does not run, the port is taken, the broker does
+            BrokerError: The binary is missing or does not run, the port is in use, the broker does
                 not answer in time, or it refuses a topic. Nothing is left running then.
         """
         binary = embedded_binary()
@@ -177,7 +177,7 @@ class EmbeddedBroker:
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
-    """The broker itself panics and exits with 0 when its port is taken."""
+    """The broker itself panics and exits with 0 when its port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

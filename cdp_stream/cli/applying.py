@@ -68,7 +68,7 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     """Check the files, and compare them with what is applied.
 
     Args:
-        count_members: count the members of audiences however long it takes.
+        count_members: count the members of audiences, whatever their number.
 
     Raises:
         InputError: the files have problems, printed before; or they are another account's; or

@@ -55,7 +55,7 @@ def run_demo(seconds: float, screen: Screen) -> Verdict:
     """Run the demo.
 
     Args:
-        seconds: How long the eighteen months take; 0 publishes as fast as the broker takes them.
+        seconds: How long the eighteen months take; 0 publishes as fast as the broker accepts them.
         screen: Where to show it.
 
     Raises:

@@ -114,7 +114,7 @@ def _is_over(window: Window, at: int) -> bool:
 
 
 def _lacking(written: EventCriterion, lacking: int, counted: Counted, at: int) -> str:
-    """How many more events it takes, and until when they would do."""
+    """How many more events are needed, and until when they would be enough."""
     needs = f"needs {_more(lacking)}"
     if len(written.reaches) > 1:
         return needs

@@ -198,7 +198,7 @@ def is_same_but_epoch(value: bytes, other: bytes) -> bool:
 
 
 def members_of(value: bytes) -> Collection[str]:
-    """The ids of the audiences that an encoded row is a member of; the rest is passed over.
+    """The ids of the audiences that an encoded row is a member of; the rest is skipped.
 
     Raises:
         OutsideError: the value is of another version, or damaged.

@@ -50,7 +50,7 @@ class Replay:
             until: batches that arrive later are not read, epoch ms; None reads all.
             input_id: the input of every batch, as a header would name it.
             on_reject: called for what could not be used.
-            keep: asked of each batch before it is applied; one that it refuses is passed over.
+            keep: called with each batch before it is applied; one that it refuses is skipped.
             on_batch: given each batch that is applied.
 
         Raises:

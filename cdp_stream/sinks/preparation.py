@@ -20,7 +20,7 @@ from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.core.model.connection import Connection, Output
 from cdp_stream.core.secret_names import names_in
 from cdp_stream.errors import CdpError, UsageError
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.delivery.record_reader import settings_problems
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
 from cdp_stream.sinks.reporting.metrics import OutputMetrics, SinkMetrics

@@ -80,7 +80,7 @@ class RocksPartition(Mapping[bytes, bytes]):
 
         Args:
             rows: What to set; ``None`` deletes.
-            position: Where the changelog goes on behind them; -1 keeps the position: rows that are
+            position: Where the changelog continues after them; -1 keeps the position: rows that are
                 read twice do no harm.
             now: The wall clock, epoch ms.
         """
@@ -120,7 +120,7 @@ class RocksPartition(Mapping[bytes, bytes]):
             self._unflushed = False
 
     def close(self, *, keep: bool = True) -> None:
-        """Close the database; writes that were not confirmed are gone.
+        """Close the database; writes that were not confirmed are lost.
 
         Args:
             keep: Whether what was put is to be found at the next opening.

@@ -166,7 +166,7 @@ class RocksRows:
                 raise disk_error(found.path, str(error)) from error
 
     def tidy(self) -> None:
-        """Flush rows, so that they survive a crash, and remove those of partitions long gone.
+        """Flush rows, so that they survive a crash, and remove those of partitions long given up.
 
         Raises:
             DiskError: The disk refuses.

@@ -9,9 +9,9 @@ from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import Chunk
 from cdp_stream.kafka.history.reader import Start, Taken
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.sources import JoinedLog

@@ -10,13 +10,13 @@ from aiokafka.errors import InvalidTimestampError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients import admin
-from cdp_stream.kafka.log import set_up_logging
 from cdp_stream.kafka.topics import ensure
 from cdp_stream.kafka.topics.ensure import (
     ensure_output_topics,
     ensure_topics,
     warn_of_future_records,
 )
+from cdp_stream.observability.log import set_up_logging
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
 from tests.brokers.fixtures import EITHER

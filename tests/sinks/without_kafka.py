@@ -69,8 +69,8 @@ class App:
         await asyncio.sleep(0)
         self.started.append({tp.partition: offset for tp, offset in offsets.items()})
 
-    async def fetch_at_most(self, size: int, partitions: int) -> None:
-        await asyncio.sleep(0)
+    def fetch_at_most(self, size: int, partitions: int) -> None:
+        """Nothing is fetched here."""
 
     def pause_partitions(self, tps: Any) -> None:
         self.paused |= tps

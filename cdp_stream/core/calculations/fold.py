@@ -23,7 +23,7 @@ class Fold(Protocol):
     """One calculation over values with times."""
 
     def item(self, value: Any) -> Any | None:
-        """What the calculation takes of a value of an event, None for what it passes over."""
+        """The value that the calculation uses of an event's value, None if it ignores it."""
         ...
 
     def need(self, items: Sequence[Any]) -> int:

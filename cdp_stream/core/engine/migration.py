@@ -94,7 +94,7 @@ class Transition:
         epoch: that of the plan.
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
-        gone: places in the order of emission of audiences that are not defined any more, by id.
+        gone: places in the order of emission of audiences that are no longer defined, by id.
         started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
     """

@@ -30,7 +30,7 @@ from cdp_stream.core.model.row import (
 from cdp_stream.core.plan.plan import Plan
 
 PROFILE_PART: Final = -1
-"""Stands for the profile part among the refused events of a batch."""
+"""Represents the profile part among the refused events of a batch."""
 
 NO_SPACE: Final = Space(0, 0, {})
 """Where nothing is written: identities belong to no workspace."""

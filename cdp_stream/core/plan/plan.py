@@ -105,7 +105,7 @@ class Stage:
 
     An audience that uses a missing slot, itself or through others, is pending: one that was there
     before is frozen as it was, with its members; a new one is not there yet. What the pending ones
-    keep of events in other slots goes on.
+    keep of events in other slots continues.
 
     Attributes:
         missing: slots whose history is not in.

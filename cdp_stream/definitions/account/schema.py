@@ -131,7 +131,7 @@ Tags = Annotated[
 ]
 Nodes = Annotated[InstanceOf[Sequence], WithJsonSchema({"type": "array"})]
 AnyNode = Any
-"""Its own reader says what is wrong with it, whatever kind of node it is."""
+"""Its own reader reports what is wrong with it, whatever kind of node it is."""
 
 
 Version = Annotated[int, PlainValidator(checked_version), WithJsonSchema({"const": 1})]
@@ -246,7 +246,7 @@ class VariantRecord(Record):
 
 
 class AudienceRecord(Record):
-    """An audience; None stands for the default that other records decide."""
+    """An audience; None means the default that other records decide."""
 
     NODES = frozenset({"criteria", "ab_test", "accept"})
 
@@ -294,7 +294,7 @@ class MilestoneRecord(Record):
 
 
 class OutputRecord(Record):
-    """An output; what its settings may be, the connector says."""
+    """An output; the connector defines its settings."""
 
     NODES = frozenset({"settings"})
 

@@ -67,7 +67,7 @@ _WORDS: Final = frozenset((*EVENT_KEYS, *OTHER_KEYS, *VALUE_OPERATORS))
 def takes_only(criterion: Written, allowed: tuple[str, ...] | None = None) -> bool:
     """Note every key that the criterion does not take; whether there was none.
 
-    `allowed` is by default what its subject takes. Of several heads nothing is noted.
+    `allowed` is by default what its subject accepts. Of several heads nothing is noted.
     """
     head, problems = criterion.head, criterion.problems
     if allowed is None:

@@ -17,7 +17,7 @@ from cdp_stream.definitions.synonyms import advice_on, is_negative, meanings_of
 MAX_WORD: Final = 100
 SHORT_WORD: Final = 4
 MAX_COMPARED: Final = 500_000
-"""So many words are compared for near misses: it takes time, and a file may be full of misses."""
+"""The number of words that are compared for near misses: a file may be full of misses."""
 
 
 class Severity(StrEnum):

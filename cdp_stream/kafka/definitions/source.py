@@ -19,9 +19,9 @@ from cdp_stream.errors import CdpError
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.clients.topic_follower import TopicFollower
 from cdp_stream.kafka.definitions.topic import Applied, applied_of, read_applied, skips
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import DEFINITIONS
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic, ensure_topics
+from cdp_stream.observability.log import log
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 

@@ -29,8 +29,8 @@ from cdp_stream.formats.definitions_record import (
 )
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.guarantee import why_no_transactions
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.observability.log import log
 from cdp_stream.settings import Settings
 
 __all__ = [

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.partition.effects import Effects
 
 __all__ = ["InputFacts"]

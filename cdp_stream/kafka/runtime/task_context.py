@@ -8,8 +8,8 @@ from typing import Any
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.history.reader import HistoryReader, Wanted
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.input_facts import InputFacts
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.placement import Placement
 from cdp_stream.settings import Settings

@@ -26,7 +26,6 @@ from cdp_stream.kafka.clients.admin import (
     partition_counts,
     topic_settings,
 )
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import (
     DEFINITIONS,
     MOST_AHEAD,
@@ -36,6 +35,7 @@ from cdp_stream.kafka.topics.catalog import (
     output_topic,
     rejected_topic,
 )
+from cdp_stream.observability.log import log
 from cdp_stream.settings import Settings
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.clients.chunk import Chunk
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.delivery.partner_lists import PartnerLists
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.http.sender import Sender

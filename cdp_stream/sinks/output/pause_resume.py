@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight

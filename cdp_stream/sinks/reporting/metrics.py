@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from cdp_stream.kafka.log import Tallied
+from cdp_stream.observability.log import Tallied
 from cdp_stream.sinks.state.faults import FAULTED, PAUSED, Faults
 from cdp_stream.wall_clock import wall_ms
 

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.log import Tallied, log, set_up_logging
+from cdp_stream.observability.log import Tallied, log, set_up_logging
 
 
 def lines(capsys):
@@ -184,7 +184,7 @@ async def test_what_asyncio_says_of_a_task_is_written_without_what_it_held(capsy
 def test_a_command_shows_facts_from_warnings_on_and_what_they_say():
     code = """
 import logging
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 log("seen")
 log("state_record_invalid", level=logging.ERROR, offset=3, reason="no key")
 """

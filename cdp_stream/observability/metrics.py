@@ -18,9 +18,9 @@ from prometheus_client import (
 )
 
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.kafka.audience_metrics import AudienceMetrics
-from cdp_stream.kafka.log import Tallied
-from cdp_stream.kafka.runtime.backfill_progress import BackfillProgress
+from cdp_stream.observability.audience_metrics import AudienceMetrics
+from cdp_stream.observability.backfill_progress import BackfillProgress
+from cdp_stream.observability.log import Tallied
 from cdp_stream.partition.effects import Effects, Headers
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.wall_clock import wall_ms
