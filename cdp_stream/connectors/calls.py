@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -25,7 +26,8 @@ from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
     "Refusals", "Sent", "basic", "dropped", "host", "id_of", "in_parts", "json_request",
-    "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add", "text_of", "unknown_list",
+    "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add", "seconds_until",
+    "text_of", "unknown_list",
 ]  # fmt: skip
 
 _GONE: Final = frozenset({404, 410})
@@ -130,6 +132,18 @@ def text_of(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None
+
+
+def seconds_until(answer: Answer, *headers: str) -> float | None:
+    """Seconds from the answer's own date to the instant, epoch s, that one of these headers gives;
+    None when none does.
+    """
+    instant = next(filter(None, map(answer.headers.get, headers)), None)
+    try:
+        now = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        return max(0.0, float(instant or "") - now)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def refreshed(title: str, request: Request, now: int, cure: str) -> TokenFetch:

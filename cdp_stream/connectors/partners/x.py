@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
@@ -20,6 +19,7 @@ import orjson
 from pydantic import Field
 
 from cdp_stream.connectors.auth.oauth1 import oauth_header
+from cdp_stream.connectors.calls import seconds_until
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -51,6 +51,7 @@ _MISSING: Final = 404
 _TOO_MANY: Final = 429
 _JSON: Final = {"content-type": "application/json"}
 _PAGES: Final = 100
+_RESETS: Final = ("x-account-rate-limit-reset", "x-rate-limit-reset")
 
 
 def _twitter(text: str) -> str:
@@ -139,7 +140,7 @@ class X(HttpConnector[XSettings, XConnection]):
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
         """X returns the end of a rate window; an answer with another count is no answer."""
         if answer.status == _TOO_MANY:
-            return TryAgain(_until_reset(answer))
+            return TryAgain(seconds_until(answer, *_RESETS))
         total, success = answer.at("total_count"), answer.at("success_count")
         if answer.ok and request.url.endswith("/users") and total != success:
             return TryAgain()
@@ -230,15 +231,3 @@ def _operation(members: Sequence[Member]) -> bytes:
         "params": {"users": [user]},
     }
     return orjson.dumps(content)
-
-
-def _until_reset(answer: Answer) -> float | None:
-    """Seconds until the rate's window ends, by the partner's own clock."""
-    reset = answer.headers.get("x-account-rate-limit-reset") or answer.headers.get(
-        "x-rate-limit-reset", ""
-    )
-    try:
-        now = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-        return max(0.0, int(reset) - now)
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -30,8 +30,8 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
 from cdp_stream.kafka.aiokafka_patches.transactional_producer import TransactionalProducer
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.observability.log import log
 from cdp_stream.observability.metrics import Metrics
 

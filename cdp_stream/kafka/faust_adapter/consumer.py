@@ -41,7 +41,7 @@ from cdp_stream.kafka.aiokafka_patches.group_member import (
     membership_of,
 )
 from cdp_stream.kafka.clients.chunk import FETCH_BYTES, LEAST_FETCHED, MOST_FETCHED, Chunk
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.observability.log import log
 
 __all__ = ["ChunkConsumer", "ChunkSchema", "ChunkTransport"]

@@ -24,7 +24,7 @@ from cdp_stream.formats.backfill_rows import OPEN, Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import LEAST_FETCHED, memory_of
 from cdp_stream.kafka.clients.log_reader import log_reader
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.observability.log import log
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.memory_budget import MemoryBudget
