@@ -189,7 +189,7 @@ class PartitionProducer:
             raise NotEndedError(
                 f"the broker did not end a transaction of {self._source.topic} partition "
                 f"{self._source.partition} in {_LONGEST_S:.0f} s",
-                "nothing is lost: see the broker's log, then start the worker again",
+                "nothing is lost: read the broker's log, then restart the worker",
             ) from error
         except (KafkaError, AssertionError) as error:
             reason = producer.cause_of(error)

@@ -190,7 +190,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             self._reported_at[tp] = now
             log("input_stuck", level=logging.ERROR, topic=topic, partition=number,
                 silent_s=round(silent_s),
-                next="see that the leader of the partition is up and may be reached")  # fmt: skip
+                next="check that the leader of the partition is up and can be reached")  # fmt: skip
         return True
 
 

@@ -336,7 +336,7 @@ class PartitionTask:
             raise BrokerError(
                 f"{self._context.topic} partition {self.number} was taken from this worker, and in "
                 f"{patience_s:.0f} s the group has assigned no partitions",
-                "nothing is lost: start the worker again",
+                "nothing is lost: restart the worker",
             )
 
     # -- life ------------------------------------------------------------------------------------
