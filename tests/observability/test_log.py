@@ -202,10 +202,10 @@ def test_a_fact_that_comes_by_the_thousand_is_told_once_a_minute_with_its_count(
         tallied.note("not_json")
         tallied.note("bad_key", 2)
     now[0] += 59
-    tallied.tell()
+    tallied.log_due()
     now[0] += 1
-    tallied.tell()
-    tallied.tell()
+    tallied.log_due()
+    tallied.log_due()
     told = [json.loads(line) for line in lines(capsys)]
     assert [(one["fact"], one["reason"], one["count"]) for one in told] == [
         ("records_rejected", "not_json", 3),

@@ -1,7 +1,7 @@
 """Where a worker has its definitions from: files, or the topic of applied ones, which it follows.
 
-A version that cannot be used (a damaged record, a language that this release does not know) is told
-in the log and counted, and the one before stays in force. So it does while a version's outputs have
+A version that cannot be used (a damaged record, a language that this release does not know) is
+logged and counted, and the one before stays in force. So it does while a version's outputs have
 no topics yet; whether they ever get them or not, later versions are read.
 """
 

@@ -71,7 +71,7 @@ class Applied:
 def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
     """The versions in records of the topic, in order, each the one after the last.
 
-    A record that holds none, or another than the next, is told in the log and passed over.
+    A record that holds none, or another than the next, is logged and passed over.
 
     Args:
         records: As aiokafka decoded them.

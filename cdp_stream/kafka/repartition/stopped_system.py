@@ -84,19 +84,19 @@ class StoppedSystem:
         await self.admin.create_partitions(wanted, validate_only=True)
 
     async def grow(
-        self, names: Collection[str], partitions: int, tell: Callable[[str], None]
+        self, names: Collection[str], partitions: int, report: Callable[[str], None]
     ) -> None:
         """Give topics so many partitions, and wait until they have them.
 
         Args:
             names: of the topics.
             partitions: how many.
-            tell: told of it where some have fewer.
+            report: called where some have fewer.
         """
         counts = await partition_counts(self.admin)
         growing = {name: NewPartitions(partitions) for name in names if counts[name] < partitions}
         if growing:
-            tell(f"giving {counted(partitions, 'partition')} to {', '.join(sorted(growing))}")
+            report(f"giving {counted(partitions, 'partition')} to {', '.join(sorted(growing))}")
             await self.admin.create_partitions(growing)
         async with asyncio.timeout(WAIT_S):
             while True:

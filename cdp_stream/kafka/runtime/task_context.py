@@ -75,6 +75,6 @@ class TaskContext:
         """Log, and count, what is due of the worker as a whole; called about once a second."""
         self.metrics.backfill.log_now_and_then()
         self.input_facts.log_now_and_then()
-        self.metrics.tell_rejects()
+        self.metrics.log_rejects()
         if self.definitions is not None:
             self.metrics.definitions_invalid(self.definitions.invalid)

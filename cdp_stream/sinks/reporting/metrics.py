@@ -123,7 +123,7 @@ class OutputMetrics:
         """Set how many records wait, and when the oldest was written, epoch ms; called every few
         seconds.
         """
-        self._rejects.tell()
+        self._rejects.log_due()
         self._metrics.lag.labels(self._output).set(lag)
         age_s = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000
         self._metrics.oldest.labels(self._output).set(age_s)
