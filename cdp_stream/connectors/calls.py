@@ -27,8 +27,8 @@ from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
     "Refusals", "Sent", "basic", "dropped", "form_request", "host", "id_of", "in_parts",
-    "json_request", "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add", "seconds_until",
-    "text_of", "unknown_list",
+    "json_request", "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add",
+    "seconds_until", "text_of", "unknown_list",
 ]  # fmt: skip
 
 _GONE: Final = frozenset({404, 410})

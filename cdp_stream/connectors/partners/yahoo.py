@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, form_request, in_parts, refreshed
+from cdp_stream.connectors.calls import Sent, form_request, in_parts, json_request, refreshed
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
@@ -142,8 +142,7 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         if settings.gdpr_euconsent:
             content["gdpr_euconsent"] = settings.gdpr_euconsent
         host = (settings.api_url or "https://dataxonline.yahoo.com").rstrip("/")
-        headers = {"content-type": "application/json"}
-        return Request("POST", f"{host}/online/audience/", orjson.dumps(content), headers)
+        return json_request("POST", f"{host}/online/audience/", content)
 
     def _refused(self, answer: Answer, rows: Sequence[Member]) -> Mapping[int, str] | str:
         """Place -> why, of the rows that were not accepted; or words, where Yahoo names none.
