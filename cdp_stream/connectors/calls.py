@@ -190,7 +190,7 @@ def not_made(title: str, name: str, answer: Answer) -> Fault:
     """The partner did not find or make a list."""
     return Fault(
         "connection",
-        f"{title} made no list {name!r}: {answer.words()}; make it there and set `list_id`, "
+        f"{title} created no list {name!r}: {answer.words()}; create it there and set `list_id`, "
         "then resume the connection",
     )
 

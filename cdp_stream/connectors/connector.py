@@ -186,7 +186,7 @@ class HttpConnector(Connector[H, C]):
         """
         raise Fault(
             "connection",
-            f"{self.title} makes no lists; name one in the settings of {change.connection}, then "
+            f"{self.title} creates no lists; name one in the settings of {change.connection}, then "
             "resume it",
         )
 

@@ -44,7 +44,7 @@ def disk_error(path: Path, reason: str) -> DiskError:
     return DiskError(
         f"the local rows in {path} cannot be read or written: {reason}",
         "nothing is lost, Kafka has them: see to the disk (space, rights), or choose another "
-        "--data-dir, then start the worker again",
+        "--data-dir, then restart the worker",
     )
 
 

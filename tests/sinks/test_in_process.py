@@ -335,7 +335,7 @@ async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
             record = await ran.fault_record("third")
             assert record is not None
             assert record["state"] == "faulted"
-            assert record["message"].startswith("output third: its settings do not fit: timeout")
+            assert record["message"].startswith("output third: its settings are invalid: timeout")
             assert "a-secret-key" not in record["message"]
             assert await ran.state_is("other", "faulted")
 

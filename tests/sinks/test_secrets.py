@@ -41,7 +41,7 @@ def test_all_that_are_not_set_are_named_at_once() -> None:
         check_environment(outputs, connections, Secrets({"TWO": ""}, ANY))
     assert str(raised.value) == (
         "2 environment variables are not set: ONE (for output one), LIST (for connection a@one); "
-        "set them where the worker starts, then start it again"
+        "set them in the worker's environment, then restart it"
     )
     assert raised.value.exit_code == 2
     secrets = Secrets({"ONE": "1", "TWO": "2", "LIST": "3"}, ANY)
@@ -58,7 +58,7 @@ def test_names_that_operators_do_not_allow_are_told_apart() -> None:
         "`CDP_SASL_PASSWORD` is the name of a setting, which definitions never get (for output one)"
         "; operators do not allow `HOME` (secret_names: CDP_SECRET_*) (for connection a@one); "
         "1 environment variable is not set: CDP_SECRET_ONE (for output one); "
-        "set them where the worker starts, then start it again"
+        "set them in the worker's environment, then restart it"
     )
     with pytest.raises(UsageError, match="CDP_SASL_PASSWORD` is the name of a setting"):
         prepare(outputs[0], Secrets(environment, ANY), lambda _name: Post)

@@ -124,7 +124,7 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
             raise Fault(
                 "output",
                 f"Airship has no active tag group {self.settings.tag_group}: {answer.words()}; "
-                f"make it there, or correct `tag_group` of {self.output}, then resume it",
+                f"create it there, or correct `tag_group` of {self.output}, then resume it",
             )
         return {} if answer.ok else answer.words()
 

@@ -153,7 +153,9 @@ class Klaviyo(ListConnector[KlaviyoSettings, ListConnection]):
         missing = [one for one in imported if one.identity not in ids and one.identity not in bad]
         if missing:
             ids |= yield from self._look_up(missing)
-            refused += [(one, "no profile was made") for one in missing if one.identity not in ids]
+            refused += [
+                (one, "no profile was created") for one in missing if one.identity not in ids
+            ]
         for is_in, method in ((False, "DELETE"), (True, "POST")):
             rows = [
                 one

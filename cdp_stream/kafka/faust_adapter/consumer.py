@@ -41,7 +41,7 @@ from cdp_stream.kafka.aiokafka_patches.group_member import (
     membership_of,
 )
 from cdp_stream.kafka.clients.chunk import FETCH_BYTES, LEAST_FETCHED, MOST_FETCHED, Chunk
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.observability.log import log
 
 __all__ = ["ChunkConsumer", "ChunkSchema", "ChunkTransport"]
@@ -190,7 +190,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             self._reported_at[tp] = now
             log("input_stuck", level=logging.ERROR, topic=topic, partition=number,
                 silent_s=round(silent_s),
-                next="see that the leader of the partition is up and may be reached")  # fmt: skip
+                next="check that the leader of the partition is up and can be reached")  # fmt: skip
         return True
 
 

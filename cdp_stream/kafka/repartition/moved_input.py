@@ -18,11 +18,11 @@ from cdp_stream.formats.rows import (
     encode_partition,
 )
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import note_unanswered
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.replaced_topics import check_applied
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.repartition.stopped_system import Rows, StoppedSystem
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.relocation import Marker, own_rows
 
 __all__ = ["by_place", "forward", "positions", "starts_after"]

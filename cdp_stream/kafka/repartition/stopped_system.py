@@ -11,10 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from cdp_stream.errors import counted
 from cdp_stream.kafka.clients.admin import partition_counts
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.catalog import TOPICS
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]

@@ -13,6 +13,7 @@ from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
 from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.at_least_once import AtLeastOnceWriter
 from cdp_stream.kafka.commit.committer import Committer, Writer
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
@@ -25,7 +26,6 @@ from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.scheduler import Scheduler
 from cdp_stream.kafka.runtime.task_context import TaskContext
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.observability.log import log
 from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.memory_budget import MemoryBudget

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history.reader import HistoryReader, Wanted
+from cdp_stream.kafka.history.reader import HistoryRange, HistoryReader
 from cdp_stream.kafka.runtime.partition_time import latest_time
 from cdp_stream.kafka.runtime.task_context import TaskContext
 from cdp_stream.observability.backfill_progress import Reading
@@ -167,7 +167,7 @@ class BackfillDriver:
         until = time.perf_counter() + (BACKLOG_SLICE_S if is_behind else SLICE_S)
         while not backfill.is_full and time.perf_counter() < until:
             most = _FEW_RECORDS if backfill.is_near_full else _RECORDS
-            records, through, source = reader.take(most, backfill.history.live(position))
+            records, through, source = reader.next_slice(most, backfill.history.live(position))
             if through <= backfill.position:
                 break
             history = backfill.history
@@ -239,7 +239,7 @@ class BackfillDriver:
     def _new_run(self, backfill: Backfill) -> _Run:
         processor, lookback = self._processor, backfill.lookback_ms
         since = None if lookback is None else processor.time - lookback - _MARGIN_MS
-        wanted = Wanted(
+        wanted = HistoryRange(
             self._sources(backfill),
             live=processor.position + 1,
             since=since,

@@ -7,7 +7,7 @@ from typing import Any
 
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.definitions.source import DefinitionsSource
-from cdp_stream.kafka.history.reader import HistoryReader, Wanted
+from cdp_stream.kafka.history.reader import HistoryRange, HistoryReader
 from cdp_stream.kafka.runtime.input_facts import InputFacts
 from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.memory_budget import MemoryBudget
@@ -65,7 +65,7 @@ class TaskContext:
         self.preparation = asyncio.Lock()
         self.position_doubted = asyncio.Event()
 
-    def history_reader(self, wanted: Wanted) -> HistoryReader:
+    def history_reader(self, wanted: HistoryRange) -> HistoryReader:
         """Read the history of a partition, beside its live records, from now on."""
         return HistoryReader(
             self.client, self.topic, wanted, wake=self.work.set, budget=self.waiting

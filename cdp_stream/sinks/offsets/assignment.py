@@ -16,9 +16,9 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.observability.log import log
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.offsets.in_flight import InFlight
