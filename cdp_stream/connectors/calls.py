@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
 import orjson
 
@@ -25,9 +26,9 @@ from cdp_stream.connectors.members.members import Member
 from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
-    "Refusals", "Sent", "basic", "dropped", "host", "id_of", "in_parts", "json_request",
-    "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add", "seconds_until",
-    "text_of", "unknown_list",
+    "Refusals", "Sent", "basic", "dropped", "form_request", "host", "id_of", "in_parts",
+    "json_request", "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add",
+    "seconds_until", "text_of", "unknown_list",
 ]  # fmt: skip
 
 _GONE: Final = frozenset({404, 410})
@@ -51,6 +52,12 @@ def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 
     except TypeError:
         body = json.dumps(value, separators=(",", ":")).encode()
     return Request(method, url, body, {"content-type": "application/json"})
+
+
+def form_request(url: str, form: Mapping[str, str | None], **headers: str) -> Request:
+    """A POST of a form, as token endpoints take it."""
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    return Request("POST", url, urlencode(form).encode(), {**kind, **headers})
 
 
 def host(settings: HttpSettings, usual: str, version: str = "") -> str:

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Final
 
-import orjson
 from pydantic import Field
 
 from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons
+from cdp_stream.connectors.calls import json_request
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
@@ -138,7 +138,7 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
                 },
                 "schema": {"fields": _SCHEMA},
             }
-            answer = yield Request("POST", f"{self._base}/tables", orjson.dumps(content), _JSON)
+            answer = yield json_request("POST", f"{self._base}/tables", content)
         if not answer.ok and answer.status != _EXISTS:
             raise self._refused(table, answer)
         return Outcome()
