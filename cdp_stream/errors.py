@@ -30,7 +30,7 @@ __all__ = [
 
 
 class CdpError(Exception):
-    """A failure that we foresaw, told in one line: what is wrong, and what to do next.
+    """A foreseen failure, reported in one line: what is wrong, and what to do next.
 
     Attributes:
         message: Where and what, without a full stop at the end.

@@ -1,4 +1,4 @@
-"""Checks of single settings: what a value may be, and the words for what it may be.
+"""Checks of single settings: the allowed values, and the message for others.
 
 A value is a text of the environment, or whatever type TOML or a flag gave it.
 """

@@ -1,4 +1,4 @@
-"""The wall clock, for the edges: what decides takes the time as an argument."""
+"""The wall clock, read at the edges only: code that decides gets the time as an argument."""
 
 import time
 

@@ -16,9 +16,8 @@ from collections.abc import Callable
 
 from cdp_stream.kafka.definitions.source import DefinitionsSource
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.faust_adapter.table import ChangelogTable
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.assignment import Assignment
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
 from cdp_stream.store.rocks_rows import RocksRows
@@ -48,7 +47,7 @@ def create_app(
     app = ChunkApp(settings)
     app.metrics = metrics or Metrics()
     changelog = settings.topic("profiles-changelog")
-    ChangelogTable(app, name="profiles", changelog=changelog, partitions=partitions)
+    app.join_changelog(changelog, name="profiles", partitions=partitions)
     app.assignment = Assignment(
         app, processor_factory, settings=settings, metrics=app.metrics, definitions=definitions,
         store=_store(settings, lambda: app.consumer.observer.lease_ms),

@@ -7,7 +7,7 @@
                           ▼   │
                     cdp.faults, cdp.sink-state (compacted, read as a whole)
 
-One agent, and one consumer group, per output: each goes at its own pace, and stops and goes on by
+One agent, and one consumer group, per output: each has its own rate, and stops and continues by
 itself. The agent takes chunks, one partition's records of one fetch, and passes them to the sink,
 which batches them for the connector, and commits what the partner has accepted.
 """

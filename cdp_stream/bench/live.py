@@ -30,7 +30,7 @@ _LAST_S = 1.0
 _ENOUGH_WITHIN_S = 60.0
 _READY_S = 120.0
 _FEWEST = 100
-"""Below that a percentile says nothing."""
+"""Below that a percentile means nothing."""
 
 
 def percentile(figures: list[float], percent: int) -> float:

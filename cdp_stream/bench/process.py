@@ -22,7 +22,7 @@ from cdp_stream.settings import Clock, Settings
 _POLL_S = 0.5
 
 Metrics = dict[str, float]
-"""What the worker says of itself: values by name, labels and all."""
+"""The metrics of the worker: values by name with labels."""
 
 
 class WorkerProcess:
@@ -34,7 +34,7 @@ class WorkerProcess:
         self._url = url
 
     async def metrics(self) -> Metrics | None:
-        """What it says now; None while it does not answer yet.
+        """Its metrics now; None while it does not answer yet.
 
         Raises:
             BrokerError: it ended.

@@ -29,9 +29,9 @@ from cdp_stream.errors import OutsideError
 from cdp_stream.formats.rows import PARTITION_KEY, PartitionState, encode_partition, encode_row
 from cdp_stream.kafka.aiokafka_patches.broker_metadata import partitions_of
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.topics.ensure import ensure_topics
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 ROWS = 1_000_000

@@ -184,7 +184,7 @@ async def _peer(python: str, settings: Settings, partitions: int, events: int) -
 
 
 async def publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
-    """Publish batches by their mpid, as fast as the broker takes them."""
+    """Publish batches by their mpid, as fast as the broker accepts them."""
     keyed = ((b"%d" % mpid, batch) for mpid, batch in records)
     while slice_ := list(islice(keyed, _SLICE)):
         await asyncio.gather(*await to.send(slice_))
@@ -192,7 +192,7 @@ async def publish(to: Publisher, records: Iterable[tuple[int, bytes]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the worker said of itself, and when, in seconds of a steady clock."""
+    """The metrics of the worker, and when they were read, in seconds of a steady clock."""
 
     at: float
     events: float

@@ -32,7 +32,7 @@ _START_TRIES = 3
 
 
 def embedded_binary() -> Path:
-    """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH say.
+    """Where the broker's binary is: in the package, or where ``CALF_TANSU_BIN`` or PATH point.
 
     Raises:
         BrokerError: There is none for this machine, or none was installed, as in the image.
@@ -101,7 +101,7 @@ class EmbeddedBroker:
         """Start it, wait until it answers a metadata request, then create its topics.
 
         Raises:
-            BrokerError: The binary is missing or does not run, the port is taken, the broker does
+            BrokerError: The binary is missing or does not run, the port is in use, the broker does
                 not answer in time, or it refuses a topic. Nothing is left running then.
         """
         binary = embedded_binary()
@@ -177,7 +177,7 @@ class EmbeddedBroker:
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
-    """The broker itself panics and exits with 0 when its port is taken."""
+    """The broker itself panics and exits with 0 when its port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

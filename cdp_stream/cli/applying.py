@@ -68,7 +68,7 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
     """Check the files, and compare them with what is applied.
 
     Args:
-        count_members: count the members of audiences however long it takes.
+        count_members: count the members of audiences, whatever their number.
 
     Raises:
         InputError: the files have problems, printed before; or they are another account's; or
@@ -119,12 +119,12 @@ def planned(files: tuple[str, ...], *, count_members: bool, **flags: str | None)
 def _check_no_orphans(removed: dict[str, list[str]]) -> None:
     if not removed:
         return
-    said = []
+    words = []
     for parent, names in removed.items():
-        spoken = ", ".join(f"`{name}`" for name in names)
-        said.append(f"`{parent}` cannot be removed while it has children: {spoken}")
+        quoted = ", ".join(f"`{name}`" for name in names)
+        words.append(f"`{parent}` cannot be removed while it has children: {quoted}")
     raise InputError(
-        "; ".join(said),
+        "; ".join(words),
         "remove or move the children first, and apply that; or keep the milestone's id",
     )
 
@@ -138,9 +138,9 @@ def _still_needed(loaded: Loaded) -> list[str]:
             referrers.setdefault(missing, []).extend(problem.related)
     lines = []
     for missing, names in referrers.items():
-        spoken = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+        quoted = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
         verb = "refers" if len(set(names)) == 1 else "refer"
-        lines.append(f"`{missing}` cannot be left out: {spoken} {verb} to it")
+        lines.append(f"`{missing}` cannot be left out: {quoted} {verb} to it")
     return lines
 
 
@@ -162,36 +162,36 @@ def as_text(plan: Planned) -> str:
     for change in plan.changes:
         sign, colour = _SIGNS[change.action]
         head = click.style(f"  {sign} {change.kind:{kinds}}  {change.id:{ids}}", fg=colour)
-        lines.append(f"{head}  {_said(change, plan.members_of(change))}".rstrip())
+        lines.append(f"{head}  {_words(change, plan.members_of(change))}".rstrip())
         for name, (before, after) in change.values.items():
             for line in difference(name, before, after):
                 lines.append(click.style(f"      {line}", fg=_LINE_COLOURS.get(line[0])))
     return "\n".join([*lines, "", _summary(plan.changes)])
 
 
-def _said(change: DefinitionChange, members: int | None) -> str:
-    said = _effect(change)
+def _words(change: DefinitionChange, members: int | None) -> str:
+    words = _effect(change)
     if members is None:
-        return said
+        return words
     many = f"{counted(members, 'member')} now"
-    return f"{said}; {many}" if said else many
+    return f"{words}; {many}" if words else many
 
 
 def _effect(change: DefinitionChange) -> str:
-    said = ", ".join(change.fields)
+    words = ", ".join(change.fields)
     if change.action == "remove":
         return "its members leave it" if change.kind in ("audience", "milestone") else ""
     if change.stops and change.kind == "milestone":
         return "it stops: no active connection needs it, and its members leave it"
     if change.stops and change.kind == "audience":
-        return f"{said}; it stops: a draft is never calculated, and its members leave it"
+        return f"{words}; it stops: a draft is never calculated, and its members leave it"
     if change.stops:
-        return f"{said}; it stops: its output receives no more changes of it"
+        return f"{words}; it stops: its output receives no more changes of it"
     if not change.recalculates:
-        return said
+        return words
     if change.action == "add":
         return "calculated from history"
-    return f"{said}; recalculated" if said else "recalculated: what it depends on changes"
+    return f"{words}; recalculated" if words else "recalculated: what it depends on changes"
 
 
 def _summary(changes: list[DefinitionChange]) -> str:

@@ -122,8 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         # A worker writes a log, and an unforeseen exception may contain personal data.
-        said = "" if words[0] == "worker" and not isinstance(error, OSError) else f": {error}"
-        line = " ".join(f"{type(error).__name__}{said}".split())
+        detail = "" if words[0] == "worker" and not isinstance(error, OSError) else f": {error}"
+        line = " ".join(f"{type(error).__name__}{detail}".split())
         advice = "" if debug else "; run it again with --debug for the traceback"
         line, code = f"{line}{advice}", EXIT_OUTSIDE
     # With that flag 2 means that something changes.

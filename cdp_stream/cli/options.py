@@ -259,7 +259,7 @@ def unknown(kind: str, name: str, known: list[str]) -> UsageError:
         if near
         else f"defined are: {', '.join(sorted(known)[:20]) or 'none'}"
     )
-    return UsageError(f"there is not a valid {kind} `{name}`", hint)
+    return UsageError(f"there is no {kind} `{name}`", hint)
 
 
 def instant_text(instant: int) -> str:

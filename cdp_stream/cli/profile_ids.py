@@ -31,7 +31,7 @@ class TakesNegatives(click.Command):
     """A command to which `-7` is an argument, not an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put a space before it, which the parser takes for an argument and `Mpid` for nothing."""
+        """Put a space before it, so that the parser reads an argument; `Mpid` ignores the space."""
         valued = {
             name
             for param in self.params

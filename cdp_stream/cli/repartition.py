@@ -37,7 +37,7 @@ def command(partitions: int, dry_run: bool, as_json: bool, **flags: str | None) 
         if sys.stderr.isatty():
             click.echo(line, err=True)
 
-    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, tell=show))
+    done = asyncio.run(repartition(settings, partitions, dry_run=dry_run, report=show))
     if as_json:
         click.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
     else:

@@ -1,4 +1,4 @@
-"""One file per partner: what its settings are, and how membership changes become its calls.
+"""One file per partner: its settings, and how membership changes become its requests.
 
 Nothing here opens a connection, save the few destinations that are no HTTP service; sending,
 limits, retries and faults are `cdp_stream.sinks`'.

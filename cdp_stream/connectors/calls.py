@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
 import orjson
 
@@ -24,8 +26,9 @@ from cdp_stream.connectors.members.members import Member
 from cdp_stream.connectors.settings import HttpSettings
 
 __all__ = [
-    "Refusals", "Sent", "basic", "dropped", "host", "id_of", "in_parts", "json_request",
-    "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add", "text_of", "unknown_list",
+    "Refusals", "Sent", "basic", "dropped", "form_request", "host", "id_of", "in_parts",
+    "json_request", "mapping_of", "no_list", "not_made", "refreshed", "remove_then_add",
+    "seconds_until", "text_of", "unknown_list",
 ]  # fmt: skip
 
 _GONE: Final = frozenset({404, 410})
@@ -49,6 +52,12 @@ def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 
     except TypeError:
         body = json.dumps(value, separators=(",", ":")).encode()
     return Request(method, url, body, {"content-type": "application/json"})
+
+
+def form_request(url: str, form: Mapping[str, str | None], **headers: str) -> Request:
+    """A POST of a form, as token endpoints take it."""
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    return Request("POST", url, urlencode(form).encode(), {**kind, **headers})
 
 
 def host(settings: HttpSettings, usual: str, version: str = "") -> str:
@@ -82,17 +91,17 @@ def in_parts(
     waiting.reverse()
     while waiting:
         part = waiting.pop()
-        said = yield from send(part)
-        if not isinstance(said, str):
+        answered = yield from send(part)
+        if not isinstance(answered, str):
             some_taken = True
-            refused += [(part[index], why) for index, why in said.items() if index < len(part)]
+            refused += [(part[index], why) for index, why in answered.items() if index < len(part)]
         elif len(part) > 1:
             middle = len(part) // 2
             waiting += [part[middle:], part[:middle]]
         elif not some_taken and len(refused) >= _PROOF:
-            raise Fault("connection", _REFUSED_ALL.format(said))
+            raise Fault("connection", _REFUSED_ALL.format(answered))
         else:
-            refused.append((part[0], said))
+            refused.append((part[0], answered))
     return refused
 
 
@@ -132,6 +141,18 @@ def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def seconds_until(answer: Answer, *headers: str) -> float | None:
+    """Seconds from the answer's own date to the instant, epoch s, that one of these headers gives;
+    None when none does.
+    """
+    instant = next(filter(None, map(answer.headers.get, headers)), None)
+    try:
+        now = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        return max(0.0, float(instant or "") - now)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
 def refreshed(title: str, request: Request, now: int, cure: str) -> TokenFetch:
     """An access token for a refresh token.
 
@@ -145,8 +166,8 @@ def refreshed(title: str, request: Request, now: int, cure: str) -> TokenFetch:
     if not answer.ok or value is None:
         # Its own words alone: a body that we do not know might repeat the token.
         words = (answer.at(key) for key in ("error", "error_description", "code", "message"))
-        said = " ".join(str(one) for one in words if isinstance(one, str | int))
-        raise Fault("output", f"{title} gave no access token: {answer.status} {said}; {cure}")
+        answered = " ".join(str(one) for one in words if isinstance(one, str | int))
+        raise Fault("output", f"{title} gave no access token: {answer.status} {answered}; {cure}")
     seconds = int(lasts) if lasts is not None and lasts.isdecimal() else _TOKEN_LASTS_S
     return Token(value, now + 1000 * seconds)
 
@@ -169,7 +190,7 @@ def not_made(title: str, name: str, answer: Answer) -> Fault:
     """The partner did not find or make a list."""
     return Fault(
         "connection",
-        f"{title} made no list {name!r}: {answer.words()}; make it there and set `list_id`, "
+        f"{title} created no list {name!r}: {answer.words()}; create it there and set `list_id`, "
         "then resume the connection",
     )
 

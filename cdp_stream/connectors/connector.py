@@ -123,10 +123,10 @@ class Connector(ABC, Generic[S, C]):
 
 
 class HttpConnector(Connector[H, C]):
-    """A partner that is spoken to over HTTP.
+    """A partner with an HTTP API.
 
     Attributes:
-        rate: the most requests it takes; None when it has said nothing.
+        rate: the most requests it accepts; None when it documents no limit.
         max_connections: the most requests at a time.
     """
 
@@ -135,7 +135,7 @@ class HttpConnector(Connector[H, C]):
 
     @abstractmethod
     def deliver(self, changes: Sequence[OutputChange[C]]) -> Delivery:
-        """Deliver changes: in order per profile; of one connection unless `batching` says other.
+        """Deliver changes: in order per profile; of one connection unless `batching` mixes them.
 
         Yields requests, is sent their answers, returns what came of it. May raise `Fault`. It is
         begun anew when the process dies in the middle, so doing it twice must do no harm. An
@@ -146,7 +146,7 @@ class HttpConnector(Connector[H, C]):
         """What the sender does with an answer before `deliver` sees it; None lets it through.
 
         Here: 408, 429 and the passing 5xx are tried again, 401 and 403 are a fault of the output.
-        Partners that say it otherwise override this.
+        Partners with other rules override this.
         """
         if answer.status in _RETRIED:
             return TryAgain()  # the sender reads `retry-after` itself
@@ -182,11 +182,11 @@ class HttpConnector(Connector[H, C]):
         """Make a list named after the audience, or find the one of that name; returns its id.
 
         Raises:
-            Fault: it makes none, as `creates_lists` says.
+            Fault: it makes none; see `creates_lists`.
         """
         raise Fault(
             "connection",
-            f"{self.title} makes no lists; name one in the settings of {change.connection}, then "
+            f"{self.title} creates no lists; name one in the settings of {change.connection}, then "
             "resume it",
         )
 

@@ -36,7 +36,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def with_headers(self, **headers: str) -> Request:
-        """The same with more headers; `_` in a name stands for `-`."""
+        """The same with more headers; `_` in a name becomes `-`."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return Request(self.method, self.url, self.body, {**self.headers, **more})
 
@@ -113,7 +113,7 @@ class TryAgain:
     """The partner is to be asked the same again.
 
     Attributes:
-        after_s: not before so many seconds, where it said so; the sender waits an hour at most.
+        after_s: seconds to wait, where the partner names them; the sender waits an hour at most.
     """
 
     after_s: float | None = None
@@ -124,7 +124,7 @@ class Fault(Exception):  # noqa: N818 - the product's word
 
     Args:
         scope: what is stopped: an output or one connection.
-        message: what the partner said and what to do, in words; no secrets.
+        message: what the partner answered and what to do, in words; no secrets.
         code: what kind of fault it is, for the log, which has none of a partner's words;
             docs/sinks.md lists them.
 

@@ -31,7 +31,7 @@ def _as_text(value: object) -> object:
 
 
 PartnerId = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[^\s/?#&%]+$")]
-"""An id at a partner, fit to stand in an address: text, though it may be written as the number that
+"""An id at a partner, fit for an address: text, though it may be written as the number that
 it looks like.
 """
 
@@ -66,7 +66,7 @@ IdentityType = Annotated[str, AfterValidator(_known_type)]
 """The type of an identity, in any of its spellings."""
 
 WebAddress = Annotated[str, AfterValidator(_of_the_web)]
-"""An address that is spoken to over HTTP."""
+"""An address of an HTTP API."""
 
 Duration = Annotated[str, AfterValidator(_above_zero)]
 """A length of time as text, above 0."""
@@ -81,7 +81,7 @@ class _Settings(BaseModel):
 
 
 class ConnectionSettings(_Settings):
-    """What a connection says to its output's connector; none by default."""
+    """The settings of a connection for its output's connector; none by default."""
 
 
 class OutputSettings(_Settings):

@@ -1,4 +1,4 @@
-"""What the product decides: pure, synchronous, standard library only.
+"""All decisions of the product: pure, synchronous, standard library only.
 
 Start reading at `engine/evaluation.py`.
 """

@@ -1,6 +1,6 @@
 """The due instants of one partition, in order, in few bytes: 16 per profile.
 
-Entries are only hints. A profile's true next due instant is in its row; an entry whose row says
+Entries are only hints. A profile's true next due instant is in its row; an entry whose row has
 otherwise is passed over by the caller. So nothing is ever removed or moved, and a due instant that
 became later costs nothing until the old one comes.
 """

@@ -24,7 +24,7 @@ __all__ = [
 
 SECRET_PREFIX: Final = "CDP_SECRET_"
 _SECRET_NAMES: Final = "CDP_SECRET_NAMES"
-"""The one name with that prefix that is a setting: it says which others may be used."""
+"""The one name with that prefix that is a setting: it lists the others that may be used."""
 
 REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SETTING_PREFIX: Final = "CDP_"
@@ -53,7 +53,7 @@ class SecretNames:
     """The names that operators allow.
 
     Attributes:
-        patterns: names, in which `*` stands for any characters, or none.
+        patterns: names, in which `*` matches any characters, or none.
 
     Raises:
         ValueError: one is no name.
@@ -92,7 +92,7 @@ class SecretNames:
 
 
 USUAL: Final = SecretNames()
-"""Those that are allowed where operators have said nothing."""
+"""Those that are allowed where operators set none."""
 
 
 def _is_setting(name: str) -> bool:

@@ -1,7 +1,7 @@
 """The short form of a batch, written out as the batch format has it.
 
 Nothing of the format is checked here but what the short form itself adds: the engine decodes the
-batch as it decodes any other, and says what is wrong with it.
+batch as it decodes any other, and reports what is wrong with it.
 
 Source: docs/testing.md, batches.
 """
@@ -20,7 +20,7 @@ ACTION_FIELDS: Final = (
     "total_amount", "tax_amount", "shipping_amount", "transaction_id", "affiliation", "coupon_code",
     "checkout_step", "checkout_options",
 )  # fmt: skip
-"""Fields of a `product_action` that may stand beside `commerce: ACTION`."""
+"""Fields of a `product_action` that may be written beside `commerce: ACTION`."""
 
 TIME_KEYS: Final = ("at", "after", "until")
 EVENT_KEYS: Final = (

@@ -1,4 +1,4 @@
-"""What a test file says, with every short form written out: the input of `run.run_case`.
+"""The content of a test file, with every short form written out: the input of `run.run_case`.
 
 All references are checked before (read.py), so running a case cannot fail but by its expectations.
 """
@@ -13,7 +13,7 @@ from cdp_stream.definitions.source.nodes import Mark
 
 
 class Standing(StrEnum):
-    """What a list of profiles says of an audience."""
+    """The meaning of a list of profiles for an audience."""
 
     EXACTLY = "expect"
     AMONG = "members"

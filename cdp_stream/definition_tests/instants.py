@@ -1,4 +1,4 @@
-"""Instants of a test file: absolute, or counted from where the test stands.
+"""Instants of a test file: absolute, or relative to the present time of the test.
 
 Source: docs/testing.md, time.
 """
@@ -34,7 +34,7 @@ class Times:
 
     Attributes:
         start: what a duration with no sign counts from, epoch ms; None where the test has none.
-        now: where the test stands, epoch ms; what `+3d` and `-3d` count from.
+        now: the present time of the test, epoch ms; `+3d` and `-3d` are relative to it.
     """
 
     def __init__(self, start: int | None, problems: Problems) -> None:
@@ -74,7 +74,7 @@ class Times:
         return span
 
     def after(self, node: Node, path: str) -> int | None:
-        """The instant that lies a duration after where the test stands."""
+        """The instant a duration after the present time of the test."""
         span = self.span(node, path)
         return None if span is None else self._counted(node, path, "+", span)
 

@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What `cdp replay` and `cdp members` say at an instant.
+    """The output of `cdp replay` and `cdp members` at an instant.
 
     Attributes:
         members: audience id -> mpids.
@@ -116,7 +116,7 @@ def view_at(plan: Plan, lines: Sequence[Line], at: int | None) -> View:
 
 
 def _rejections(case: Case, plan: Plan, on_batch: Callable[[Batch], None] | None) -> list[Failure]:
-    """Steps of which more, or less, was rejected than they say."""
+    """Steps whose number of rejects differs from the expected one."""
     owner: list[int] = []
     rejects: list[list[Reject]] = [[] for _ in case.steps]
     replay = Replay(

@@ -35,7 +35,7 @@ _WITH_A_SOURCE: Final = frozenset({"input", "rejected"})
 
 
 class StepReader:
-    """Reads the steps of one test, in order: each begins where the one before it stands."""
+    """Reads the steps of one test, in order: each begins at the time of the one before it."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class StepReader:
 
         Args:
             folder: what paths in the test are relative to.
-            times: where the test stands.
+            times: the present time of the test.
             expectations: the reader of what steps expect.
             inputs: the inputs of the definitions; None where those cannot be used.
             problems: what is wrong is noted here.
@@ -115,7 +115,7 @@ class StepReader:
         self._stands_at = self._times.now = at
 
     def _time(self, node: Mapping, path: str) -> int | None:
-        """When the step is; None where it does not say, and it is where the test stands."""
+        """The time of the step; None if it has none, and it is the present time of the test."""
         key = next((key for key in TIME_KEYS if key in node.entries), None)
         if key is None:
             return None

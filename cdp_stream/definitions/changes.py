@@ -37,7 +37,7 @@ CHANGE: Final = "change"
 REMOVE: Final = "remove"
 
 POSITION: Final = "position"
-"""The field of a milestone that says where it stands: below which, and behind which siblings."""
+"""The field of a milestone for its position: its parent, and the siblings before it."""
 
 _RECALCULATING: Final = {
     "workspace": frozenset({"lookback", "event_tiers"}),
@@ -112,7 +112,7 @@ def changes_between(before: Loaded | None, after: Loaded) -> list[DefinitionChan
         after: without errors.
 
     Returns:
-        Removals where they stood, among what is now defined in its order.
+        Removals at their former places, among the present definitions in their order.
     """
     old, new = _written(before), _written(after)
     old_meanings, new_meanings = _meanings(before), _meanings(after)
@@ -187,7 +187,7 @@ def _is_calculated(key: _Key, meanings: Mapping[_Key, str]) -> bool:
 
 
 def _both(old: Mapping[_Key, _Fields], new: Mapping[_Key, _Fields]) -> list[_Key]:
-    """All keys: those defined now in their order, each gone one behind what it stood behind."""
+    """All keys: those defined now in their order, each removed one after its predecessor."""
     order = list(new)
     last: _Key | None = None
     for key in old:

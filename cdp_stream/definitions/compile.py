@@ -11,7 +11,7 @@ so it is in the digest of its own definition alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from cdp_stream.core.model.connection import Connection
@@ -108,13 +108,20 @@ def _account_id(files: list[Read[DocumentRecord]], problems: Problems) -> str | 
     return account_id
 
 
+def _read_each(
+    files: list[Read[DocumentRecord]], key: str, read_one: Callable[[Node, str], None]
+) -> bool:
+    """Read every node of the lists under a key; whether all of them are lists."""
+    for read in files:
+        for node, path in read.items(key):
+            read_one(node, path)
+    return not any(key in read.wrong for read in files)
+
+
 def _workspaces(files: list[Read[DocumentRecord]], problems: Problems) -> Workspaces:
     reader = WorkspaceReader(problems)
-    for read in files:
-        for node, path in read.items("workspaces"):
-            reader.read(node, path)
-        if "workspaces" in read.wrong:
-            reader.workspaces.complete = False
+    if not _read_each(files, "workspaces", reader.read):
+        reader.workspaces.complete = False
     if files and not any(read.items("workspaces") for read in files) and reader.workspaces.complete:
         message = "no workspace is defined"
         advice = "add `workspaces:` with one, and its inputs"
@@ -127,11 +134,8 @@ def _calculated_attributes(
     files: list[Read[DocumentRecord]], workspaces: Workspaces, problems: Problems
 ) -> CalculatedAttributes:
     reader = CalculatedAttributeReader(workspaces, problems)
-    for read in files:
-        for node, path in read.items("calculated_attributes"):
-            reader.read(node, path)
-        if "calculated_attributes" in read.wrong:
-            reader.attributes.complete = False
+    if not _read_each(files, "calculated_attributes", reader.read):
+        reader.attributes.complete = False
     return reader.attributes
 
 
@@ -163,11 +167,8 @@ def _audiences_and_journeys(files: list[Read[DocumentRecord]], around: Surroundi
 
 def _outputs(files: list[Read[DocumentRecord]], problems: Problems) -> Outputs:
     reader = OutputReader(problems)
-    for read in files:
-        for node, path in read.items("outputs"):
-            reader.read(node, path)
-        if "outputs" in read.wrong:
-            reader.outputs.complete = False
+    if not _read_each(files, "outputs", reader.read):
+        reader.outputs.complete = False
     return reader.outputs
 
 
@@ -181,9 +182,7 @@ def _connections(
     targets = {target.id: target for target in _targets(found)}
     known = Targets(targets, found.known, found.journeys)
     reader = ConnectionReader(outputs, known, calculated, problems)
-    for read in files:
-        for node, path in read.items("connections"):
-            reader.read(node, path)
+    _read_each(files, "connections", reader.read)
     return reader.connections
 
 

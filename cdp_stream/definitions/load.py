@@ -1,4 +1,4 @@
-"""Reads definition files: the way in for every command that takes them."""
+"""Reads definition files, for every command that accepts them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def load_files(paths: Iterable[str | Path], secret_names: SecretNames | None = N
     A file that cannot be read is a problem like any other; nothing is raised.
 
     Args:
-        secret_names: which variables `${NAME}` may name; None leaves that to whoever runs outputs.
+        secret_names: which variables `${NAME}` may name; None leaves that to the sinks.
     """
     problems = Problems()
     read = [(_spoken(file), _content(file, problems)) for file in _expanded(paths, problems)]

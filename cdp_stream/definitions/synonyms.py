@@ -208,5 +208,5 @@ def advice_on(word: str, known: Collection[str]) -> str | None:
 
 
 def is_negative(word: str) -> bool:
-    """Whether a word says that something is not so."""
+    """Whether a word negates."""
     return _NEGATION.search(folded(word)) is not None

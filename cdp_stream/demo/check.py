@@ -1,4 +1,4 @@
-"""Do the topics hold what `cdp replay` says of the same input? Record for record, all fields."""
+"""Compares the topics with `cdp replay` of the same input, record for record, all fields."""
 
 from __future__ import annotations
 

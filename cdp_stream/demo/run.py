@@ -32,9 +32,9 @@ from cdp_stream.demo.screen import Screen
 from cdp_stream.demo.tally import Tally, empty_tally
 from cdp_stream.errors import BrokerError, InputError
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.produce import Publisher, publisher
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["run_demo"]
@@ -55,7 +55,7 @@ def run_demo(seconds: float, screen: Screen) -> Verdict:
     """Run the demo.
 
     Args:
-        seconds: How long the eighteen months take; 0 publishes as fast as the broker takes them.
+        seconds: How long the eighteen months take; 0 publishes as fast as the broker accepts them.
         screen: Where to show it.
 
     Raises:

@@ -33,7 +33,7 @@ class Screen(Protocol):
     """Where the demo shows what it does."""
 
     def say(self, line: str) -> None:
-        """Tell about a step."""
+        """Report a step."""
         ...
 
     def show(self, tally: Tally) -> None:

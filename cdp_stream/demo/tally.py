@@ -19,7 +19,7 @@ class Standing:
     Attributes:
         audience_id: As in the messages.
         name: Its external name.
-        depth: None for an audience; for a milestone how many milestones it stands under.
+        depth: None for an audience; for a milestone how many milestones are above it.
         adds: How often a profile joined.
         deletes: How often one left.
     """

@@ -1,4 +1,4 @@
-"""Why a profile is, or is not, in an audience at an instant: the engine asked node by node.
+"""Why a profile is, or is not, in an audience at an instant: the result of each criterion.
 
 Start reading at `explanation.py`.
 """

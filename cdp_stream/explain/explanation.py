@@ -20,7 +20,7 @@ class Explained:
         values: the values behind the verdict.
         events: the newest of the events behind it, oldest first.
         total: how many events there are in all.
-        hint: what would flip it, in words; None where nothing need be said.
+        hint: what would flip it, in words; None where there is nothing to add.
         next_change_at: when it flips by itself, epoch ms; None for never.
     """
 

@@ -16,7 +16,7 @@ from cdp_stream.core.model.criterion import (
     SequenceCriterion,
 )
 from cdp_stream.core.model.windows import Window
-from cdp_stream.definitions.criteria.windows import spoken_length
+from cdp_stream.definitions.criteria.windows import length_text
 from cdp_stream.errors import counted
 from cdp_stream.explain.evidence import Evidence, consent_words, name_of, range_of
 from cdp_stream.explain.history import Counted
@@ -53,7 +53,7 @@ def asked_words(node: Node) -> str | None:
         case CartCriterion():
             closing = "any product action" if written.closing is None else _or(written.closing)
             return _joined(
-                f"a filled cart, {spoken_length(written.wait_ms)} without {closing}",
+                f"a filled cart, {length_text(written.wait_ms)} without {closing}",
                 _windows(written),
                 conditions_words(written.where),
             )
@@ -63,7 +63,7 @@ def asked_words(node: Node) -> str | None:
                 for number, step in enumerate(written.steps, 1)
                 if step.where
             ]
-            within = f"in this order within {spoken_length(written.within_ms)}"
+            within = f"in this order within {length_text(written.within_ms)}"
             return _joined(within, _windows(written), *wheres)
         case ProfileCriterion() | DistanceCriterion() | MemberOf() | None:
             return _GROUPS.get((node.kind, bool(node.path)))
@@ -114,7 +114,7 @@ def _is_over(window: Window, at: int) -> bool:
 
 
 def _lacking(written: EventCriterion, lacking: int, counted: Counted, at: int) -> str:
-    """How many more events it takes, and until when they would do."""
+    """How many more events are needed, and until when they would be enough."""
     needs = f"needs {_more(lacking)}"
     if len(written.reaches) > 1:
         return needs
@@ -126,7 +126,7 @@ def _lacking(written: EventCriterion, lacking: int, counted: Counted, at: int) -
             return "no event can count any more"
         return f"{needs}, that happened before {instant_words(window.end)}"
     if window.newest:
-        return f"{needs}; an event counts once it is {spoken_length(window.newest)} old"
+        return f"{needs}; an event counts once it is {length_text(window.newest)} old"
     ends = [end for end in (window.end, counted.kept_until) if end is not None]
     if counted.oldest is not None and window.oldest is not None:
         ends.append(counted.oldest + window.oldest + 1)

@@ -1,6 +1,6 @@
 """One profile's history, run through the engine up to an instant, and watched on the way.
 
-The engine itself says which events it took into which criterion: duplicates, events of another
+The engine itself reports which events each criterion counts: duplicates, events of another
 tier or input, and what did not fit are passed over because it passes them over. A profile that
 ended takes what was noted of it along, as it takes its state.
 """
@@ -149,7 +149,7 @@ class History:
         input_id: str | None = None,
         on_reject: OnReject | None = None,
     ) -> None:
-        """Prepare an empty history; batches of other profiles, and later ones, are passed over.
+        """Prepare an empty history; batches of other profiles, and later ones, are skipped.
 
         Raises:
             KeyError: the plan has no such audience.
@@ -281,7 +281,7 @@ class _Watched(dict[ReadingKey, Readings]):
 
 
 def values_of(leaf: UserAttribute | ProfileValue, row: Row) -> list[Any]:
-    """The values that a leaf tests; MISSING stands for one that is not set."""
+    """The values that a leaf tests; MISSING is one that is not set."""
     if isinstance(leaf, ProfileValue):
         return list(leaf.values(row))
     space = row.spaces.get(leaf.workspace)

@@ -35,7 +35,7 @@ class Outlook:
     Attributes:
         next_changes: by node, epoch ms; None when it never changes by itself.
         looked_until: the instant up to which it was looked, epoch ms, where there were too many to
-            look at all; a None of `next_changes` then says nothing of what comes later.
+            look at all; a None of `next_changes` then means nothing for later instants.
     """
 
     next_changes: list[int | None]

@@ -1,7 +1,7 @@
 """What each kind of criterion reads of an event, in words.
 
 Whether an event matches is decided by the engine's own conditions (core/criteria/where.py); this
-only says which values they met.
+only shows which values they met.
 """
 
 from __future__ import annotations

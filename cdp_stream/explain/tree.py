@@ -1,8 +1,8 @@
 """An audience's expression as a flat tree, with the run-time leaf that decides each criterion.
 
-Nodes stand in the order in which they are written, each after its parent, so neither building nor
+Nodes are in the order in which they are written, each after its parent, so neither building nor
 asking them recurses: references may go to any depth. A referred audience is laid out where it is
-met first; further on its verdict stands alone, or a journey of n milestones would take 2**n nodes.
+met first; further on only its verdict is shown, or a journey of n milestones would take 2**n nodes.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ class Part:
 def tree_of(part: Part, row: Row, at: int) -> tuple[Node, ...]:
     """The tree of the part's audience; the root's verdict is the membership.
 
-    Where the profile is out whatever the criteria say (no activity in the audience's workspaces, or
-    opted out) a node says so, beside them.
+    Where the profile is out whatever the criteria are (no activity in the audience's workspaces, or
+    opted out) a node beside them shows it.
     """
     return _Layout(part, row, at).lay_out()
 
 
 def verdicts(tree: tuple[Node, ...], row: Row, at: int) -> list[bool]:
-    """What each node says of a row at its clock, or at an instant before its next due one."""
+    """The verdict of each node on a row at its clock, or at an instant before its next due one."""
     found = [False] * len(tree)
     for place in range(len(tree) - 1, -1, -1):
         node = tree[place]
@@ -185,7 +185,7 @@ class _Layout:
         return place
 
     def _body_of(self, audience_id: str, parent: int) -> list[_Pending]:
-        """What stands below an audience: what keeps the profile out of all, then its criteria."""
+        """The nodes below an audience: what keeps the profile out of all, then its criteria."""
         audience = self._part.audiences[audience_id]
         leaves = self._part.leaves_of(audience_id)
         gates: list[Node] = []

@@ -14,7 +14,7 @@ from cdp_stream.core.model.event import Event
 from cdp_stream.core.model.operators import DATED, MISSING, Test
 from cdp_stream.core.model.subject import EVENT, UNREAD
 from cdp_stream.core.model.windows import DAY_MS, Window
-from cdp_stream.definitions.criteria.windows import spoken_length
+from cdp_stream.definitions.criteria.windows import length_text
 
 _LONGEST_VALUE: Final = 120
 _LONGEST_NAME: Final = 256
@@ -114,11 +114,11 @@ def window_words(window: Window) -> str:
         parts.append(f"since {day_words(window.start)}")
     newest = window.newest or 0
     if window.oldest is not None and newest:
-        parts.append(f"from {spoken_length(window.oldest)} to {spoken_length(newest)} ago")
+        parts.append(f"from {length_text(window.oldest)} to {length_text(newest)} ago")
     elif window.oldest is not None:
-        parts.append(f"in the last {spoken_length(window.oldest)}")
+        parts.append(f"in the last {length_text(window.oldest)}")
     elif newest:
-        parts.append(f"at least {spoken_length(newest)} ago")
+        parts.append(f"at least {length_text(newest)} ago")
     return ", ".join(parts)
 
 

@@ -16,7 +16,7 @@ BACKFILL_KEY: Final = b"~backfill"
 """The key of a backfill's state."""
 
 OPEN: Final = -1
-"""The end of a source that goes on."""
+"""The end of a source that continues."""
 
 _PREFIX: Final = b"~backfill:"
 _OF_ONE_LOG: Final = 1
@@ -29,7 +29,7 @@ class Source(NamedTuple):
     Attributes:
         partition: of the input.
         first: the offset of its first record.
-        end: the offset behind its last; `OPEN` where it goes on.
+        end: the offset after its last; `OPEN` if it continues.
         partitions: how many there were as it was written; 0 where nothing was ever moved.
         time: the partition's time as it began, epoch ms; -1 where it had none.
     """

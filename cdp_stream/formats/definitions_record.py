@@ -1,6 +1,6 @@
 """One applied version of the definitions, as a record of `cdp.definitions`.
 
-It holds the texts of all files as they are written: what `${NAME}` stands for is never looked up
+It has the texts of all files as they are written: the value of `${NAME}` is never looked up
 here, so no secret gets to Kafka.
 
 Source: docs/changing-definitions.md, the topic.
@@ -63,17 +63,17 @@ def decode_record(value: bytes | None) -> DefinitionsRecord:
     """The version that a record holds.
 
     Raises:
-        ValueError: it holds none, or is of another format; the message says what is wrong.
+        ValueError: it holds none, or is of another format; the message names what is wrong.
     """
     if not value:
         raise ValueError("the record is empty")
     try:
         record = _decode(value)
     except msgspec.DecodeError as error:
-        said = str(error)
-        if "unknown field" in said:  # it names what nobody knows
-            said = "it has a member that is not known here"
-        raise ValueError(f"it cannot be read: {said}") from None
+        message = str(error)
+        if "unknown field" in message:  # it names what nobody knows
+            message = "it has a member that is not known here"
+        raise ValueError(f"it cannot be read: {message}") from None
     if record.version < 1:
         raise ValueError("its version is below 1")
     if record.format != VERSION:
@@ -84,7 +84,7 @@ def decode_record(value: bytes | None) -> DefinitionsRecord:
 
 
 def digest_of_files(files: Iterable[DefinitionFile]) -> str:
-    """A digest of what files say, in their order: 12 hexadecimal digits; their names do not
+    """A digest of the texts of files, in their order: 12 hexadecimal digits; their names do not
     matter.
     """
     digest = sha256()

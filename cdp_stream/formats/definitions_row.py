@@ -1,4 +1,4 @@
-"""The row of a partition that says which definitions are in force in it.
+"""The row of a partition with the definitions that are in force in it.
 
 It is written when they change, so it may be large and slow: MessagePack, then zlib. The catalogs of
 earlier epochs that rows may still have are in it until the last of those rows is migrated; of them

@@ -82,7 +82,7 @@ def parse_object(value: bytes) -> tuple[dict[str, Any], int] | Reject:
 
 
 def read_json(value: bytes) -> Any:
-    """What the JSON of a record says, as `parse_object` reads it, of any length.
+    """The JSON of a record, as `parse_object` reads it, of any length.
 
     Raises:
         ValueError: it is no JSON, or none that could be a batch.
@@ -215,13 +215,13 @@ class InputResolver:
             if name == "input":
                 found = self._named(content, value)
             elif name == ERASE:
-                # Taken for a batch, it would let whoever asked believe that a profile is gone.
+                # Read as a batch, it would let its producer believe that the profile was erased.
                 detail = f"header {ERASE}: expected no value beside it"
                 return Reject(Reason.BAD_EVENT, detail, value)
         return self._by_batch(batch, value) if found is None else found
 
     def of_line(self, batch: Mapping[str, Any], input_id: str | None, value: bytes) -> str | Reject:
-        """The input of a line; `input_id` takes the place of the header."""
+        """The input of a line; `input_id` replaces the header."""
         if input_id is not None:
             return self._named(input_id.encode(), value)
         return self._by_batch(batch, value)

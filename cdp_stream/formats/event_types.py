@@ -58,7 +58,7 @@ def _transition(data: dict[str, Any]) -> Reading:
 
 
 def _opt_out(data: dict[str, Any]) -> Reading:
-    """Out or in again; without a boolean it says neither, and is activity alone."""
+    """Out or in again; without a boolean it is neither, and activity alone."""
     opted_out = data.get("is_opted_out")
     if type(opted_out) is not bool:
         return subject.UNREAD, ""
@@ -147,7 +147,7 @@ def attributes_problem(path: str, attributes: Any, longest: int) -> str | None:
     if not SCALARS.issuperset(map(type, attributes.values())):
         name = next(name for name, value in attributes.items() if type(value) not in SCALARS)
         return f"{child_path(path, name)}: {SCALAR_EXPECTED}"
-    # One sum over the names is cheaper than a look at each, and most often says enough.
+    # One sum over the names is cheaper than a look at each, and is mostly enough.
     if (
         longest > limits.EVENT_ATTRIBUTE_NAME
         and len("".join(attributes)) > limits.EVENT_ATTRIBUTE_NAME

@@ -102,7 +102,7 @@ class BatchDecoder:
 
         Args:
             line: one batch, with or without its newline.
-            input_id: what a header `input` would say (`--input`).
+            input_id: the value that a header `input` would have (`--input`).
         """
         value = line.rstrip(b"\r\n")
         parsed = parse_object(value)

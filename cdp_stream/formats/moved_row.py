@@ -1,4 +1,4 @@
-"""The row of a partition that says how profiles came to be where they are: the moves so far, with
+"""The row of a partition with the moves of its profiles: the moves so far, with
 how far the log was applied at each.
 
 What was published before a move lies in the log where profiles were before. With the offsets at

@@ -45,7 +45,7 @@ class OutputEncoder:
     def encode_audience_delete(self, wired: Wired, audience: InForce, at: int) -> bytes:
         """The JSON of the message that an audience, or a variant of it, is defined no more.
 
-        It says what to do where the connection overrode its connector, as it is defined no more
+        It has what to do where the connection overrode its connector, as it is defined no more
         either.
         """
         name = audience.name if wired.variant is None else f"{audience.name} - {wired.variant}"

@@ -1,4 +1,4 @@
-"""What a batch says of a profile's device, consent, location and attribution, as it is kept.
+"""What a batch has about a profile's device, consent, location and attribution, as it is kept.
 
 The parts were checked before (profile_part.py); what is not known is left out of state.
 
@@ -72,17 +72,17 @@ def device_of(stamp: str | None, device: Mapping[str, Any]) -> tuple[str, dict[s
 
 
 def read_consent(state: Mapping[str, Any], problems: list[str]) -> dict[str, bool | None]:
-    """What `consent_state` says, by the keys of `Facts.consent`; a consent that is wrong is named
-    and says nothing.
+    """The answers of `consent_state`, by the keys of `Facts.consent`; a wrong one is named and left
+    out.
     """
-    said: dict[str, bool | None] = {}
+    answers: dict[str, bool | None] = {}
     for regulation in ("gdpr", CCPA):
         if regulation not in state:
             continue
         purposes = state[regulation]
         path = f"$.consent_state.{regulation}"
         if purposes is None:
-            said[GDPR_PREFIX if regulation == "gdpr" else CCPA] = None
+            answers[GDPR_PREFIX if regulation == "gdpr" else CCPA] = None
             continue
         if type(purposes) is not dict:
             problems.append(f"{path}: expected an object")
@@ -94,10 +94,10 @@ def read_consent(state: Mapping[str, Any], problems: list[str]) -> dict[str, boo
                 continue
             given = None if consent is None else consent["consented"]
             if regulation == "gdpr":
-                said[GDPR_PREFIX + purpose.casefold()] = given
+                answers[GDPR_PREFIX + purpose.casefold()] = given
             elif purpose == _OPT_OUT_OF_SALE:
-                said[CCPA] = given
-    return said
+                answers[CCPA] = given
+    return answers
 
 
 def _consent_problem(consent: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""What a batch says of the profile itself: attributes, identities, and the parts that stand beside
+"""What a batch has about the profile itself: attributes, identities, and the parts beside
 its events.
 
 Of a bad part the smallest item that is wrong is left out and named, and the rest applies: an
@@ -86,7 +86,7 @@ def read_profile(batch: Mapping[str, Any]) -> Profile:
 
 
 def part_of_attributes(attributes: dict[str, Any]) -> ProfilePart:
-    """The profile part of a batch that says nothing of the profile beside some attributes."""
+    """The profile part of a batch that has nothing about the profile but some attributes."""
     size = len(orjson.dumps(attributes)) + _NO_IDENTITIES_SIZE
     return ProfilePart(attributes, [], {}, size)
 

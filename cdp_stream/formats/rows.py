@@ -28,10 +28,10 @@ OWN_ROW: Final = b"~"[0]
 """The first byte of the key of every row that is no profile's."""
 
 INPUT_KEY: Final = b"~input"
-"""The key of a row that says which topic the partition's rows were made from."""
+"""The key of a row with the topic that the partition's rows were made from."""
 
 REPARTITION_KEY: Final = b"~repartition"
-"""The key of a row that says that profiles are being moved to other partitions."""
+"""The key of a row that marks a move of profiles to other partitions."""
 
 _WITHOUT_EPOCH = 1
 _HEADER = Struct(">BqI")
@@ -198,7 +198,7 @@ def is_same_but_epoch(value: bytes, other: bytes) -> bool:
 
 
 def members_of(value: bytes) -> Collection[str]:
-    """The ids of the audiences that an encoded row is a member of; the rest is passed over.
+    """The ids of the audiences that an encoded row is a member of; the rest is skipped.
 
     Raises:
         OutsideError: the value is of another version, or damaged.

@@ -55,7 +55,7 @@ def usual_batch(
         batch: the object of the record.
         mpid: whose it is.
         input_id: the input it came by.
-        arrival: epoch ms; None when only its events say when it arrived.
+        arrival: epoch ms; None when only its events have a time.
         size: bytes of the record.
         brackets: opening brackets in it, those within text included.
     """

@@ -1,4 +1,4 @@
-"""Other products' audience definitions, turned into ours.
+"""Audience definitions of other products, translated into ours.
 
 Source: docs/importing.md. Start reading at `convert.py`.
 """

@@ -1,7 +1,7 @@
 """A definition of the audience-sdk, as criteria of ours.
 
-The unit is the criterion: what cannot be said exactly is left out whole, with a note, and never
-replaced by something near it.
+The unit is the criterion: what cannot be expressed exactly is left out whole, with a note, and
+never replaced by something near it.
 
 Source: docs/importing.md.
 """
@@ -91,7 +91,7 @@ class Converter:
         self._converted = Converted()
 
     def convert(self, definition: sdk.Definition) -> Converted:
-        """The criteria, what they use, and what there is to say about them."""
+        """The criteria, what they use, and the notes on them."""
         self._converted.criteria = self._expression(definition.audience)
         for model, meaning in self._models.guessed.items():
             text = (

@@ -108,7 +108,7 @@ def alternatives(
     """What rows a condition is about: those of any of the results.
 
     Raises:
-        InexpressibleError: our event criteria cannot say it.
+        InexpressibleError: our event criteria cannot express it.
     """
     if condition is None:
         return [Rows(model)]
@@ -146,7 +146,7 @@ def _chosen(parts: list[list[tuple[Atom, ...]]]) -> Iterator[tuple[tuple[Atom, .
 
 
 def place_of(model: EventModel, path: str) -> dict[str, str]:
-    """Where a value of an event stands, as a key of our `where`.
+    """Where a value of an event is, as a key of our `where`.
 
     Raises:
         InexpressibleError: our `where` does not look there.
@@ -189,7 +189,7 @@ def is_about(expression: sdk.Expression) -> str | None:
 
 def _rows(model_name: str, model: EventModel, atoms: tuple[Atom, ...]) -> Rows:
     rows = Rows(model)
-    # What kind of events these are decides what a name is and where values stand: kinds come first.
+    # What kind of events these are decides what a name is and where values are: kinds come first.
     ordered = sorted(atoms, key=lambda atom: not _is_of(atom, _TYPES))
     rest = [atom for atom in ordered if not _narrows(rows, model_name, atom)]
     for atom in rest:
@@ -213,7 +213,7 @@ def normalized(atom: sdk.Binary) -> sdk.Binary:
 
 
 def _narrows(rows: Rows, model_name: str, atom: Atom) -> bool:
-    """Take in a test that says which events these are; False for any other."""
+    """Apply a test of which events these are; False for any other."""
     if not isinstance(atom, sdk.Binary):
         return False
     match normalized(atom):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class InexpressibleError(Exception):
-    """A criterion that our language does not have; the message says what of it."""
+    """A criterion that our language does not have; the message names the part."""
 
 
 class Kind(StrEnum):
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that whoever imports should look at.
+    """One thing that the user of the import should check.
 
     Attributes:
         at: its path in the imported file, as `audience.expressions[0]`.

@@ -20,12 +20,12 @@ _BEFORE: Final = ("less_than", "less_than_equal")
 def sequence_criterion(then: sdk.Then, models: Models) -> dict[str, Any]:
     """The criterion of a sequence.
 
-    A step may say how long after the first step, or in a sequence of two after the step before,
+    A step may limit the time after the first step, or in a sequence of two after the step before,
     it comes at the latest: that is `within`. That it comes after the one before goes without
     saying.
 
     Raises:
-        InexpressibleError: our sequences cannot say it.
+        InexpressibleError: our sequences cannot express it.
     """
     steps: list[dict[str, Any]] = []
     windows: set[Bounds] = set()
@@ -81,7 +81,7 @@ def _conjuncts(expression: sdk.Expression) -> list[sdk.Expression]:
 
 
 def _relation(part: sdk.Expression, aliases: list[str], index: int) -> int | None:
-    """What a part says of another step: its limit in ms, -1 where it says no more than "after";
+    """What a part requires of another step: its limit in ms, -1 where it is only "after";
     None where it is about its own step.
     """
     if not isinstance(part, sdk.Binary):

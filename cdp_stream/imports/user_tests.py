@@ -33,7 +33,7 @@ _TEXT_ONLY: Final = ("identity", "location")
 
 
 def subject_of(path: str) -> dict[str, str]:
-    """The subject of ours that a path of the profile is; a user attribute unless it says more."""
+    """The subject of ours for a path of the profile; a user attribute unless it has a prefix."""
     for prefix, subject in _PREFIXES:
         if path.startswith(prefix):
             return {subject: path.removeprefix(prefix)}

@@ -19,7 +19,7 @@ from cdp_stream.imports import audience_sdk as sdk
 from cdp_stream.imports.inexpressible import InexpressibleError
 
 ANCIENT: Final = "36500d"
-"""What stands for "at any earlier time" beside a newer bound."""
+""""At any earlier time" beside a newer bound."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS: Final = (("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))

@@ -266,7 +266,7 @@ async def publish_lines(
     Args:
         to: Where to.
         lines: Without their ends; read in a thread, so that a slow pipe holds nothing up.
-        rate: Records a second at most; None as fast as the broker takes them.
+        rate: Records a second at most; None as fast as the broker accepts them.
         until: Batches that arrive later are left out, epoch ms; None takes all.
         mark: Whether to write a time marker: ``until``, or the greatest arrival without it.
         progress: Told after each slice.

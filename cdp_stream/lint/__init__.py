@@ -1,4 +1,4 @@
-"""Warnings about definitions that may not mean what was meant.
+"""Warnings about definitions that may not do what was intended.
 
 Start reading at `lint.py`.
 """

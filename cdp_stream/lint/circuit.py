@@ -12,7 +12,7 @@ from typing import Final
 
 TRUE: Final = 1
 FALSE: Final = -1
-"""The constants: variable 1 is true. They never stand in a clause."""
+"""The constants: variable 1 is true. They are never in a clause."""
 
 
 class Circuit:
@@ -44,7 +44,7 @@ class Circuit:
         if FALSE in parts or any(-part in parts for part in parts):
             return FALSE
         for part in tuple(parts):
-            # What one of them has for a part itself need not be said again.
+            # What one of them has for a part itself need not be stated again.
             parts.difference_update(self._inputs.get(part, ()))
         if not parts:
             return TRUE

@@ -1,4 +1,4 @@
-"""What the conditions of a `where` come to, and what they say of those of another.
+"""What the conditions of a `where` come to, and what they imply for those of another.
 
 A custom attribute of an event has one value: its conditions are brought together, so that wheres
 which mean the same mostly are the same. Whatever else a condition reads may be a list; two of its

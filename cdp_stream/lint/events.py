@@ -1,4 +1,4 @@
-"""Numbers of events as truths: what so many of some events say of others.
+"""Numbers of events as truths: what so many of some events imply for others.
 
 Events of one kind are a set that grows with its window, its inputs and with fewer conditions; so
 many of a smaller set are at least so many of a larger. A set is named by what can reach it: inputs

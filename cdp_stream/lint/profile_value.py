@@ -166,7 +166,7 @@ class Value:
         ]
 
     def _state_pairs(self, in_lines: set[Property]) -> None:
-        """What one property says of another; those of one line, and texts, are dealt with
+        """What one property implies for another; those of one line, and texts, are dealt with
         elsewhere.
         """
         texts = [known for known in self._atoms if isinstance(known, Equal)]
@@ -185,7 +185,7 @@ class Value:
                 self.circuit.state(-self._atoms[one], -self._atoms[other])
 
     def _state_at_most_one(self, texts: list[Property]) -> None:
-        """One element has one text: of a row of literals each says that one up to it is true."""
+        """One element has one text: of a row of literals each means that one up to it is true."""
         earlier = FALSE
         for text in texts:
             literal = self._atoms[text]

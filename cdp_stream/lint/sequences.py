@@ -1,4 +1,4 @@
-"""Sequences and abandoned carts as truths: what they say of the events they are made of.
+"""Sequences and abandoned carts as truths: what they imply for the events they are made of.
 
 Source: docs/definitions.md, sequence; docs/semantics.md, cart abandonment.
 """

@@ -70,7 +70,7 @@ class Solver:
         return answer
 
     def case_reader(self, literals: Sequence[int]) -> Callable[[], list[bool]]:
-        """A function that says of each literal whether it is true in the case found last."""
+        """A function that returns whether a literal is true in the case found last."""
         numbers = [self._number(literal) for literal in literals]
         for number in numbers:
             # It has a value only for variables of which it has heard.

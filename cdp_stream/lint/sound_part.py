@@ -1,8 +1,8 @@
-"""The part of definitions with errors that has none: what stands by itself can still be looked at.
+"""The part of definitions with errors that has none, which can still be checked.
 
 An audience, journey or calculated attribute with an error is left out, and so is all that refers to
 it. Errors elsewhere, as in a workspace, are errors of everything. Connections and outputs are left
-out too: without the audiences that they name they would say something else.
+out too: without the audiences that they name they would mean something else.
 """
 
 from __future__ import annotations

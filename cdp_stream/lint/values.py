@@ -1,9 +1,9 @@
-"""What one test on a value says of another: implied, excluded, or nothing.
+"""What one test on a value implies for another: it holds, it cannot hold, or nothing.
 
 A value is missing, or it has elements: a list its own, a scalar one. A test is brought into one of
 four forms: some element has one of several properties, no element has any of them, the key is
 present, the key is absent. Everything here holds for every value there could be; where that is not
-certain, nothing is said.
+certain, nothing is concluded.
 
 Source: docs/semantics.md, comparing values.
 """
@@ -92,7 +92,7 @@ ANY_DATE: Final = Dated(Window())
 
 
 class Shape(Enum):
-    """What a form says of the elements."""
+    """What a form requires of the elements."""
 
     SOME = "some element has one of the properties"
     NONE = "no element has any of the properties"

@@ -236,7 +236,7 @@ class Vocabulary:
         firsts: list[tuple[Window, int]],
         lasts: list[tuple[Window, int]],
     ) -> None:
-        """What an event in a window says of the half-lines of first and last seen."""
+        """What an event in a window implies for the half-lines of first and last seen."""
         for seen, known in lasts:
             if window_within(window, seen):
                 self.circuit.imply(literal, known)

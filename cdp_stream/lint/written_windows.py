@@ -20,7 +20,7 @@ from cdp_stream.core.model.criterion import (
 )
 from cdp_stream.core.model.definition import Account, Audience
 from cdp_stream.core.model.windows import DAY_MS, Window
-from cdp_stream.definitions.criteria.windows import read_when, spoken_length
+from cdp_stream.definitions.criteria.windows import length_text, read_when
 from cdp_stream.definitions.source.durations import duration_ms
 from cdp_stream.definitions.source.nodes import Scalar
 from cdp_stream.definitions.source.problems import Problem, Problems
@@ -74,7 +74,7 @@ def beyond_lookback(written: WrittenWindow) -> Iterator[Problem]:
         yield written.place.warning(
             "beyond-lookback",
             f"the window {_spoken_reach(written.window)}, but the lookback{where} is"
-            f" {spoken_length(lookback)}: what is really evaluated{there} is"
+            f" {length_text(lookback)}: what is really evaluated{there} is"
             f" {_spoken_rest(written.window, lookback)}",
             "shorten the window, or lengthen the lookback",
             [written.audience.id],
@@ -84,16 +84,16 @@ def beyond_lookback(written: WrittenWindow) -> Iterator[Problem]:
 def _spoken_reach(window: Window) -> str:
     length = _length(window)
     if window.oldest is not None:
-        return f"reaches back {spoken_length(window.oldest)}"
-    return "has no limit" if length is None else f"is {spoken_length(length)} long"
+        return f"reaches back {length_text(window.oldest)}"
+    return "has no limit" if length is None else f"is {length_text(length)} long"
 
 
 def _spoken_rest(window: Window, lookback: int) -> str:
     """What a lookback leaves of the window."""
     newest = window.newest or 0
-    rest = f"the last {spoken_length(lookback)}"
+    rest = f"the last {length_text(lookback)}"
     if newest:
-        rest = f"from {spoken_length(lookback)} to {spoken_length(newest)} ago"
+        rest = f"from {length_text(lookback)} to {length_text(newest)} ago"
     return f"those of its days in {rest}" if window.start is not None else rest
 
 
@@ -104,7 +104,7 @@ def sequence_beyond_lookback(
     limits = [lookback for lookback in lookbacks if lookback is not None]
     if len(limits) < len(lookbacks) or sequence.within_ms <= max(limits):
         return None
-    reach, lookback = spoken_length(sequence.within_ms), spoken_length(max(limits))
+    reach, lookback = length_text(sequence.within_ms), length_text(max(limits))
     return place.key("within").warning(
         "beyond-lookback",
         f"the sequence may last {reach}, but the lookback is {lookback}, so in {lookback} it must"
@@ -136,8 +136,8 @@ def calculated_beyond_lookback(attribute: CalculatedAttribute, place: Place) -> 
         return None
     return within.warning(
         "beyond-lookback",
-        f"the window reaches back {spoken_length(written)}, but the lookback is"
-        f" {spoken_length(lookback)}, so that is what is really evaluated",
+        f"the window reaches back {length_text(written)}, but the lookback is"
+        f" {length_text(lookback)}, so that is what is really evaluated",
         "shorten the window, or lengthen the lookback of the workspace",
         [],
     )
@@ -185,7 +185,7 @@ def _fading(written: WrittenWindow, since: int, empty_from: int | None) -> Probl
     lookback = max(reach.window.oldest or 0 for reach in written.reaches)
     return written.place.warning(
         "fading-window",
-        f"these days leave the lookback of {spoken_length(lookback)}:"
+        f"these days leave the lookback of {length_text(lookback)}:"
         f" from {_spoken_instant(since)} on {follows}",
         "use a window that moves with time, as `{last: 30d}`, or a longer lookback",
         [name],

@@ -1,4 +1,4 @@
-"""The engine with no Kafka: replay of event files.
+"""The engine without Kafka: replay of event files.
 
 Start reading at `replay.py`.
 """

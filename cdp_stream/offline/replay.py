@@ -28,7 +28,7 @@ class Replay:
     """Profiles evaluated over a stream of batches.
 
     Attributes:
-        rows: mpid -> row; after `finish` all of them stand at `until`.
+        rows: mpid -> row; after `finish` the clock of each is `until`.
         greatest_arrival: of the batches applied, epoch ms; None before the first.
         lines: how many lines were read, blank ones included.
         events: how many events were in the batches applied.
@@ -50,7 +50,7 @@ class Replay:
             until: batches that arrive later are not read, epoch ms; None reads all.
             input_id: the input of every batch, as a header would name it.
             on_reject: called for what could not be used.
-            keep: asked of each batch before it is applied; one that it refuses is passed over.
+            keep: called with each batch before it is applied; one that it refuses is skipped.
             on_batch: given each batch that is applied.
 
         Raises:
@@ -107,7 +107,7 @@ class Replay:
         as they come.
 
         Returns:
-            The instant at which the profiles now stand; None when there was no batch and no
+            The instant of the profiles' clocks now; None when there was no batch and no
             `until`.
         """
         until = self._until if self._until is not None else self.greatest_arrival

@@ -27,7 +27,7 @@ class Sorted(NamedTuple):
 
 
 class SpillingSorter:
-    """Takes records in any order and gives them back sorted; use as a context manager.
+    """Accepts records in any order and returns them sorted; use as a context manager.
 
     Disk is used from `run_bytes` on, in the system's directory for temporary files.
     """

@@ -1,4 +1,4 @@
-"""Everything that one input partition decides, with no Kafka.
+"""Everything that one input partition decides, without Kafka.
 
 Start reading at `processor.py`.
 """

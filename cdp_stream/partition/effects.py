@@ -30,27 +30,22 @@ class Record(Protocol):
     @property
     def key(self) -> bytes | None:
         """The key as it came."""
-        ...
 
     @property
     def value(self) -> bytes | None:
         """The value as it came."""
-        ...
 
     @property
     def headers(self) -> Headers:
         """Names and values, in order."""
-        ...
 
     @property
     def timestamp(self) -> int:
         """Epoch ms."""
-        ...
 
     @property
     def offset(self) -> int:
         """Offset in its partition."""
-        ...
 
 
 @dataclass(slots=True)

@@ -50,11 +50,9 @@ class RecordRows(Protocol):
 
     def is_known(self, mpid: int) -> bool:
         """Whether a profile has a row."""
-        ...
 
     def set_timer(self, due: int, mpid: int) -> None:
         """A profile's row is due at this instant now, epoch ms."""
-        ...
 
     def load_for_record(
         self, mpid: int, reached: int, changes: list[Change], touched: Touched
@@ -67,7 +65,6 @@ class RecordRows(Protocol):
             changes: what the loading changes is appended.
             touched: the row is put there if it has to be written for that.
         """
-        ...
 
 
 class Rejecter:
@@ -150,7 +147,7 @@ class RecordLoop:
         rows, load, decode = where.decoded, where.load_for_record, self._decode
         apply, wake, told, latest = engine.apply, engine.wake, changes.messages, self._latest
         most_made, most_used = where.most_made, rows.used + where.most_loaded
-        before, size, made = time, 0, 0
+        before, effects, size, made = time, self.effects, 0, 0
         for record in records:
             if size >= most_made or rows.used >= most_used:
                 break
@@ -169,7 +166,7 @@ class RecordLoop:
                 continue
             size += self._reject(record, rejects) if rejects else 0
             if arrival > latest or (events[0].occurred_at if events else arrival) < PLAUSIBLE_TIME:
-                arrival = _odd_times(batch, latest, self.effects)
+                arrival = _odd_times(batch, latest, effects)
             reached, time = time, max(time, arrival)
             if position <= row.position:
                 self.passed_over += len(events)
@@ -188,7 +185,7 @@ class RecordLoop:
                 where.set_timer(row.due, mpid)
             if refused:
                 size += self._reject(record, self._too_large(value, refused))
-            self.effects.events += len(events)
+            effects.events += len(events)
             # Each message has identities of the row, or attributes: less than all of it.
             counted, made = made, len(changes) + len(told)
             size += (made - counted) * row.weight

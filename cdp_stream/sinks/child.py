@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from cdp_stream.errors import CdpError, InputError, UsageError
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 
 __all__ = ["ChildMetrics", "SinksChild"]
 

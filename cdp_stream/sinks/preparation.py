@@ -20,7 +20,7 @@ from cdp_stream.connectors.registry import CONNECTORS, connector_class
 from cdp_stream.core.model.connection import Connection, Output
 from cdp_stream.core.secret_names import names_in
 from cdp_stream.errors import CdpError, UsageError
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.delivery.record_reader import settings_problems
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
 from cdp_stream.sinks.reporting.metrics import OutputMetrics, SinkMetrics
@@ -99,7 +99,7 @@ def check_environment(
         noun = "variable is" if len(unset) == 1 else "variables are"
         found.append(f"{len(unset)} environment {noun} not set: {', '.join(unset)}")
     if found:
-        raise UsageError("; ".join(found), "set them where the worker starts, then start it again")
+        raise UsageError("; ".join(found), "set them in the worker's environment, then restart it")
 
 
 def prepare(
@@ -122,7 +122,7 @@ def prepare(
     if lacking := secrets.lacking(output.settings):
         raise UsageError(
             f"output {output.id}: {'; '.join(lacking)}",
-            "correct that where the worker starts, and start it again",
+            "correct that in the worker's environment, and restart it",
         )
     redaction = Redaction(secrets.used_by(output.settings))
     try:
@@ -131,7 +131,7 @@ def prepare(
         _check_paths(connector, outputs_dir)
     except ValidationError as error:
         raise UsageError(
-            redaction(f"output {output.id}: its settings do not fit: {settings_problems(error)}"),
+            redaction(f"output {output.id}: its settings are invalid: {settings_problems(error)}"),
             f"see `cdp connectors --connector {output.connector}`; correct the settings or their "
             f"environment variables, and restart the worker",
         ) from None

@@ -23,10 +23,10 @@ from cdp_stream.collector import calm_collector
 from cdp_stream.core.model.connection import Connection
 from cdp_stream.kafka.definitions.source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.serve import explained
-from cdp_stream.kafka.health import Health, serve
-from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 from cdp_stream.kafka.topics.ensure import ensure_topics
+from cdp_stream.observability.health import Health, serve
+from cdp_stream.observability.log import log, set_up_logging
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.sinks.state.topics import state_topics
 from cdp_stream.sinks.supervisor import SinkJob, Supervisor, cut_short

@@ -18,8 +18,8 @@ from cdp_stream.core.model.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.faust_adapter.app import AssignedPartitions, ChunkApp
 from cdp_stream.kafka.faust_adapter.serve import serve_app, stop_app
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.ensure import ensure_output_topics, ensure_topics
+from cdp_stream.observability.log import log
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
@@ -208,10 +208,10 @@ class Supervisor:
 
         def assign(app: ChunkApp) -> AssignedPartitions:
             context = OutputContext(
-                app, settings, definition.id, partitions, prepared.connector, destination,
+                app, settings, definition.id, partitions, prepared.connector, reader, destination,
                 self._faults, self._state, self._producer, metrics, self._waiting, self._sending,
             )  # fmt: skip
-            return OutputSink(context, reader, self._delivery_settings)
+            return OutputSink(context)
 
         app = self._job.create_sink(settings, definition.id, assign, partitions=partitions)
         stopping = asyncio.Event()

@@ -1,8 +1,8 @@
-"""What RocksDB's errors mean for whoever runs a worker.
+"""What RocksDB's errors mean for the operator of a worker.
 
-rocksdict raises plain exceptions with RocksDB's text. Two kinds are told apart: files that do not
-hold what they should, which are thrown away and rebuilt, and a disk or a system that does not let
-us, which no rebuilding mends.
+rocksdict raises plain exceptions with RocksDB's text. There are two kinds: damaged files, which are
+removed and rebuilt from the changelog, and a disk or a system that refuses, where rebuilding does
+not help.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from cdp_stream.errors import DiskError
 
 __all__ = ["StoreDamagedError", "disk_error", "translated"]
 
-_OUR_FILES_ARE_WELL = (
+_FILES_ARE_INTACT = (
     "No space left on device",
     "Disk quota exceeded",
     "File too large",
@@ -28,10 +28,10 @@ _OUR_FILES_ARE_WELL = (
 
 
 class StoreDamagedError(Exception):
-    """The files of a partition do not hold what they should.
+    """The files of a partition are damaged.
 
     Attributes:
-        partition: Whose rows are to be read from the changelog anew.
+        partition: The one whose rows must be read from the changelog again.
     """
 
     def __init__(self, partition: int, reason: str) -> None:
@@ -40,28 +40,28 @@ class StoreDamagedError(Exception):
 
 
 def disk_error(path: Path, reason: str) -> DiskError:
-    """A disk that does not let us keep rows."""
+    """The error of a disk that refuses to read or write rows."""
     return DiskError(
         f"the local rows in {path} cannot be read or written: {reason}",
         "nothing is lost, Kafka has them: see to the disk (space, rights), or choose another "
-        "--data-dir, then start the worker again",
+        "--data-dir, then restart the worker",
     )
 
 
 @contextmanager
 def translated(path: Path, partition: int) -> Iterator[None]:
-    """Raise what RocksDB raised as an error of ours.
+    """Raise RocksDB's errors as errors of ours.
 
     Raises:
-        StoreDamagedError: The partition's files are not what they should be.
-        DiskError: The disk or the system is in the way.
+        StoreDamagedError: The partition's files are damaged.
+        DiskError: The disk or the system refuses.
     """
     try:
         yield
     except Exception as error:
-        if type(error) is not Exception:  # rocksdict's own are of no other type
+        if type(error) is not Exception:  # rocksdict's own have exactly this type
             raise
         reason = " ".join(str(error).split())[:300]
-        if any(text in reason for text in _OUR_FILES_ARE_WELL):
+        if any(text in reason for text in _FILES_ARE_INTACT):
             raise disk_error(path, reason) from error
         raise StoreDamagedError(partition, reason) from error

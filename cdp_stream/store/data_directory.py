@@ -1,4 +1,4 @@
-"""The directory of a worker's files, held against a second worker that was given the same."""
+"""The directory of a worker's files, locked against a second worker with the same directory."""
 
 import fcntl
 import os
@@ -15,8 +15,8 @@ _OTHERS = 0o007
 
 
 def make_private(directory: Path) -> None:
-    """Create a directory, and those above it that are missing, for nobody but their owner: rows
-    and events hold personal data. One that is there stays as it is.
+    """Create a directory, and missing ones above it, with access for the owner alone: rows and
+    events contain personal data. One that exists stays as it is.
 
     Raises:
         OSError: It cannot be created.
@@ -27,16 +27,16 @@ def make_private(directory: Path) -> None:
 
 
 def is_open_to_others(directory: Path) -> bool:
-    """Whether users who share no group with the owner have any right in it."""
+    """Whether users outside the owner's group have any access to it."""
     return bool(directory.stat().st_mode & _OTHERS)
 
 
 @contextmanager
 def hold_data_directory(directory: Path) -> Iterator[None]:
-    """Create the directory if need be, and hold it; the system lets go of it when we end.
+    """Create the directory if needed, and lock it; the system unlocks it when the process ends.
 
     Raises:
-        UsageError: Another worker holds it.
+        UsageError: Another worker has locked it.
         DiskError: It cannot be created or locked.
     """
     try:

@@ -2,9 +2,9 @@
 
 RocksDB's own log is off. Rows, and the changelog position they reach up to, go into memory tables
 in one write, and from there to files in the order of the writes; so whatever a crash leaves is the
-state after some write, whole, and its position says where to read on. A log would save reading
+state after some write, whole, with the position to read on from. A log would save reading
 the last minute again, cost a third more for each row, and, were its files lost or mixed up, could
-leave rows missing behind a position that says they are there.
+leave rows missing before the position.
 """
 
 import contextlib
@@ -48,8 +48,8 @@ class RocksPartition(Mapping[bytes, bytes]):
         """Open or create the database.
 
         Raises:
-            StoreDamagedError: It cannot be opened, or is half there.
-            DiskError: The disk does not let us.
+            StoreDamagedError: It cannot be opened, or parts of it are missing.
+            DiskError: The disk refuses.
         """
         self.path = path
         self._number = number
@@ -67,7 +67,7 @@ class RocksPartition(Mapping[bytes, bytes]):
             raise
 
     def begin(self, identity: bytes, now: int) -> None:
-        """Note whose rows an empty database is to hold."""
+        """Write into an empty database whose rows it is for."""
         with translated(self.path, self._number):
             batch = WriteBatch(raw_mode=True)
             batch.put(_IDENTITY, identity)
@@ -80,7 +80,7 @@ class RocksPartition(Mapping[bytes, bytes]):
 
         Args:
             rows: What to set; ``None`` deletes.
-            position: Where the changelog goes on behind them; -1 keeps the position: rows that are
+            position: Where the changelog continues after them; -1 keeps the position: rows that are
                 read twice do no harm.
             now: The wall clock, epoch ms.
         """
@@ -95,7 +95,7 @@ class RocksPartition(Mapping[bytes, bytes]):
             self._put_state(batch, max(position, self.position), now)
 
     def write(self, rows: Rows) -> None:
-        """Let rows show, without the database."""
+        """Set rows that are visible at once, and not in the database yet."""
         self._pending.append(rows)
 
     def confirm(self, writes: int, position: int, now: int) -> None:
@@ -113,14 +113,14 @@ class RocksPartition(Mapping[bytes, bytes]):
             pending.popleft()
 
     def flush(self, *, wait: bool = True) -> None:
-        """Let what was put outlive a crash."""
+        """Flush what was put, so that it survives a crash."""
         if self._unflushed:
             with translated(self.path, self._number):
                 self._db.flush(wait)
             self._unflushed = False
 
     def close(self, *, keep: bool = True) -> None:
-        """Close the database; writes that were not confirmed are gone.
+        """Close the database; writes that were not confirmed are lost.
 
         Args:
             keep: Whether what was put is to be found at the next opening.
@@ -133,7 +133,7 @@ class RocksPartition(Mapping[bytes, bytes]):
             self._close_database()
 
     def _close_database(self) -> None:
-        # A full disk fails the closing too; what is on it is whole, whatever the closing says.
+        # On a full disk closing fails too; the files are whole all the same.
         with contextlib.suppress(Exception):
             self._db.close()
 
@@ -231,7 +231,7 @@ class RocksPartition(Mapping[bytes, bytes]):
         options = ReadOptions()
         options.set_readahead_size(_READAHEAD)
         options.fill_cache(False)  # type: ignore[call-arg]
-        # rocksdict's own `items` ends without a word at a damaged block; this iterator tells.
+        # rocksdict's own `items` ends silently at a damaged block; this iterator reports it.
         iterator = self._db.iter(options)
         try:
             iterator.seek_to_first()

@@ -1,8 +1,8 @@
-"""Rows in RocksDB: a database per partition, within bounds of memory that they share.
+"""Rows in RocksDB: a database for each partition, within a bound of memory that they share.
 
-A directory of each partition lies below that of its changelog. A database that cannot be trusted
-is thrown away as it is opened: damaged, of another log, of another format of rows, or left alone
-for so long that the changelog may have forgotten what was deleted meanwhile.
+Each partition has a directory below that of its changelog. A database that cannot be trusted is
+removed when it is opened: damaged, of another log, of another format of rows, or unused for so long
+that the changelog may have lost the tombstones of rows that were deleted meanwhile.
 """
 
 import json
@@ -26,13 +26,12 @@ _FORMAT = 1
 _HOUR_MS = 3_600_000
 TRUSTED_MS = 12 * _HOUR_MS
 """Rows older than this are read anew. Compaction removes the mark of a deleted row 24 hours after
-it (`delete.retention.ms`); who reads on from before would keep the row."""
+it (`delete.retention.ms`); a store that reads on from before would keep the row."""
 KEPT_MS = _HOUR_MS
-"""For so long the rows of a partition that went to another worker stay, as it may come back."""
+"""How long the rows of a partition stay that moved to another worker: it may come back."""
 _STAMPED_MS = _HOUR_MS
 _CLOCK_MS = 60_000
 _MIB = 1024 * 1024
-_LEAST_MEMORY = 8 * _MIB
 _WRITE_BUFFER = 16 * _MIB
 _OPEN_FILES = 64
 
@@ -45,9 +44,9 @@ class RocksRows:
         now_ms: The wall clock.
         memory: Bytes for blocks that were read, indexes and rows not yet on disk, of all
             partitions: 8 MiB at least.
-        held_ms: The newest moment of which it is certain that the partitions were this worker's,
-            epoch ms. That, and no later one, is when rows were written: a worker that was cut off,
-            or stopped, may find out about it late.
+        lease_ms: The newest moment at which the partitions were certainly this worker's, epoch ms.
+            Rows count as written then, and not later: a worker that was cut off, or suspended, may
+            notice it late.
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class RocksRows:
         directory: Path,
         now_ms: Callable[[], int],
         memory: int = 128 * _MIB,
-        held_ms: Callable[[], int] | None = None,
+        lease_ms: Callable[[], int] | None = None,
     ) -> None:
         self._directory = directory
         self._now_ms = now_ms
-        self._held_ms = held_ms or now_ms
+        self._lease_ms = lease_ms or now_ms
         self._open: dict[int, RocksPartition] = {}
         self._cache = Cache(memory)
         self._buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
@@ -70,7 +69,7 @@ class RocksRows:
         """Open a partition's database, or begin a new one.
 
         Raises:
-            DiskError: The disk does not let us.
+            DiskError: The disk refuses.
         """
         self.let_go(partition)
         identity = _identity(log, partition)
@@ -97,10 +96,10 @@ class RocksRows:
 
     def load(self, partition: int, rows: Rows, position: int) -> None:
         """Set rows read from the changelog."""
-        self._open[partition].put(rows, position, self._held_ms())
+        self._open[partition].put(rows, position, self._lease_ms())
 
     def loaded(self, partition: int) -> None:
-        """Let what was read outlive a crash."""
+        """Flush what was read, so that it survives a crash."""
         self._open[partition].flush()
 
     def rows(self, partition: int) -> Mapping[bytes, bytes]:
@@ -108,24 +107,24 @@ class RocksRows:
         return self._open[partition]
 
     def write(self, partition: int, rows: Rows) -> None:
-        """Let rows show."""
+        """Set rows; they are visible at once."""
         self._open[partition].write(rows)
 
     def confirm(self, partition: int, writes: int, position: int) -> None:
-        """Keep the rows of the oldest writes.
+        """Move the rows of the oldest writes into the database.
 
         Raises:
-            DiskError: The disk does not let us.
+            DiskError: The disk refuses.
         """
         found = self._open.get(partition)
         if found is not None:
             try:
-                found.confirm(writes, position, self._held_ms())
+                found.confirm(writes, position, self._lease_ms())
             except StoreDamagedError as error:
                 raise disk_error(found.path, str(error)) from error
 
     def let_go(self, partition: int) -> None:
-        """Close a partition's database; it is read on from there when it comes back soon."""
+        """Close a partition's database; it is used again if the partition comes back soon."""
         found = self._open.pop(partition, None)
         if found is not None:
             try:
@@ -154,10 +153,10 @@ class RocksRows:
         }
 
     def refresh(self, partition: int, position: int, at: int) -> None:
-        """Let rows that reach up to a position count as written at a moment.
+        """Count rows that reach up to a position as written at a moment.
 
         Raises:
-            DiskError: The disk does not let us.
+            DiskError: The disk refuses.
         """
         found = self._open.get(partition)
         if found is not None and found.position == position:
@@ -167,10 +166,10 @@ class RocksRows:
                 raise disk_error(found.path, str(error)) from error
 
     def tidy(self) -> None:
-        """Let rows outlive a crash, and remove those of partitions that are long gone.
+        """Flush rows, so that they survive a crash, and remove those of partitions long given up.
 
         Raises:
-            DiskError: The disk does not let us.
+            DiskError: The disk refuses.
         """
         now = self._now_ms()
         for number, found in self._open.items():
@@ -180,8 +179,8 @@ class RocksRows:
                 raise disk_error(self._path(number), str(error)) from error
         if self._directory.exists():
             for path in self._directory.iterdir():
-                held = path.name.isdecimal() and int(path.name) in self._open
-                if not held and now - _touched_at(path) > KEPT_MS:
+                is_open = path.name.isdecimal() and int(path.name) in self._open
+                if not is_open and now - _touched_at(path) > KEPT_MS:
                     self._remove(path)
 
     def close(self) -> None:

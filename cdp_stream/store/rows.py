@@ -1,12 +1,12 @@
 """What a store of rows is, and the one in memory.
 
-A store is a cache of the changelog, never more: whatever it lost is read from there again. What it
-kept is worth something only when it is known up to which offset of which log it reaches, so a store
-that outlives its process keeps that beside the rows, in the same write.
+A store is a cache of the changelog, never more: whatever it lost is read from there again. Its rows
+are usable only if it is known up to which offset of which log they reach. So a store that outlives
+its process keeps that beside the rows, in the same write.
 
-A row is visible from its :meth:`RowStore.write` on, and counts as the changelog's from the
-:meth:`RowStore.confirm` on that says so. Only then may it outlive the process: a transaction that
-was aborted leaves nothing behind.
+A row is visible after its :meth:`RowStore.write`, and known to be in the changelog after the
+:meth:`RowStore.confirm` that covers it. Only then may it outlive the process: an aborted
+transaction leaves nothing behind.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class LogIdentity:
     Attributes:
         cluster: The Kafka cluster's id; empty where the broker has none.
         topic: The changelog's name.
-        topic_id: What tells it from another topic of that name; empty where the broker has none.
+        topic_id: Differs from that of another topic of that name; empty where the broker has none.
         row_version: Version of the rows' format.
     """
 
@@ -53,26 +53,21 @@ class RowStore(Protocol):
     """Rows of the assigned partitions."""
 
     def open(self, partition: int, log: LogIdentity) -> Opened:
-        """Hold a partition, with those of its rows that are certain to be the changelog's."""
-        ...
+        """Open a partition, with those of its rows that are certain to be in the changelog."""
 
     def load(self, partition: int, rows: Rows, position: int) -> None:
         """Set rows read from the changelog, which reach up to ``position``."""
-        ...
 
     def loaded(self, partition: int) -> None:
         """Note that the changelog was read to its end."""
-        ...
 
     def rows(self, partition: int) -> Mapping[bytes, bytes]:
         """The live rows of a partition: later writes show. While its keys are iterated rows may be
         written, unless it is a dict; those that stay are given once.
         """
-        ...
 
     def write(self, partition: int, rows: Rows) -> None:
-        """Set rows, from now on visible."""
-        ...
+        """Set rows; they are visible at once."""
 
     def confirm(self, partition: int, writes: int, position: int) -> None:
         """Note that the oldest ``writes`` writes are in the changelog.
@@ -82,35 +77,28 @@ class RowStore(Protocol):
             writes: How many of its writes, of those not confirmed yet.
             position: The changelog offset behind their last row; -1 when it is not known.
         """
-        ...
 
     def let_go(self, partition: int) -> None:
-        """Stop holding a partition; what is certain may be kept for its next opening."""
-        ...
+        """Close a partition; rows that are in the changelog may be kept for its next opening."""
 
     def drop(self, partition: int) -> None:
-        """Forget a partition altogether."""
-        ...
+        """Close a partition and remove its rows."""
 
     def aging(self) -> Mapping[int, int]:
         """Partitions whose rows will not be trusted for much longer, and the changelog offset up to
         which they reach.
         """
-        ...
 
     def refresh(self, partition: int, position: int, at: int) -> None:
         """Trust rows that reach up to ``position`` as the changelog's at the moment ``at``, epoch
         ms.
         """
-        ...
 
     def tidy(self) -> None:
         """Do what is due from time to time; called about once a minute."""
-        ...
 
     def close(self) -> None:
-        """Let go of every partition."""
-        ...
+        """Close every partition."""
 
 
 class MemoryRows:
@@ -120,7 +108,7 @@ class MemoryRows:
         self._partitions: dict[int, dict[bytes, Any]] = {}
 
     def open(self, partition: int, log: LogIdentity) -> Opened:
-        """Begin with no rows: those from before may be of writes that never took effect."""
+        """Begin with no rows: earlier ones may be of writes that were never committed."""
         self._partitions[partition] = {}
         return Opened(0)
 

@@ -9,7 +9,7 @@ import pytest
 from cdp_stream.cli.main import main
 from cdp_stream.kafka.clients.admin import partition_counts, started_admin
 from cdp_stream.kafka.clients.probe import free_port
-from cdp_stream.kafka.log import set_up_logging
+from cdp_stream.observability.log import set_up_logging
 from cdp_stream.settings import Settings
 from tests.offline.streams import DEFINITIONS, batch
 

@@ -40,7 +40,7 @@ def test_an_audience_is_made_once_and_found_by_name_on_a_later_page():
 def test_an_audience_that_meta_does_not_make_is_a_fault_of_the_connection():
     partner = Partner("42", TOKEN)
     partner.ahead.append(answer(400, 100, 1))
-    with pytest.raises(Fault, match="made no list 'VIP customers'") as fault:
+    with pytest.raises(Fault, match="created no list 'VIP customers'") as fault:
         CASE.delivered(change(ADD, identities=MARY_ALONE), partner=partner, connection={})
     assert fault.value.scope == "connection"
 

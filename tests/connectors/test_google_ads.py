@@ -66,7 +66,7 @@ def test_a_list_of_the_name_is_used():
 
 def test_a_list_that_cannot_be_made_is_a_fault_of_the_connection():
     partner = DataManager(account="999")
-    with pytest.raises(Fault, match="made no list for VIP customers") as raised:
+    with pytest.raises(Fault, match="created no list for VIP customers") as raised:
         converse(exchange(), [change(ADD, settings=of("contact"))], partner.answer)
     assert raised.value.scope == "connection"
 

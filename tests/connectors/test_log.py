@@ -8,7 +8,7 @@ import pytest
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.connectors.partners.log import Log
-from cdp_stream.kafka.log import set_up_logging
+from cdp_stream.observability.log import set_up_logging
 from tests.connectors.changes import NOON, change
 from tests.connectors.conformance_local import LocalCase, Place, local_conformance, opened
 from tests.connectors.folding import members_after

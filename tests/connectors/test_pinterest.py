@@ -36,7 +36,7 @@ def test_a_list_that_pinterest_does_not_make_is_a_fault_of_the_connection():
     partner.strangers = set()
     partner.tokens = 7
     partner.ahead += [answer(200, items=[]), answer(400, code=1, message="no")]
-    with pytest.raises(Fault, match="made no list") as fault:
+    with pytest.raises(Fault, match="created no list") as fault:
         CASE.delivered(
             change(ADD, identities=ANN),
             partner=partner,

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.sinks.child import ChildMetrics
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from tests.docs.console import ROOT

@@ -3,8 +3,8 @@
 import ast
 import re
 
-from cdp_stream.kafka import health
 from cdp_stream.kafka.faust_adapter import serve
+from cdp_stream.observability import health
 from tests.docs.console import ROOT
 
 PAGE = (ROOT / "docs/operations.md").read_text()

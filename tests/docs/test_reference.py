@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from cdp_stream.core.identity_types import IDENTITY_TYPES, OTHER_SPELLINGS
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.settings import Settings, load_settings
 from cdp_stream.sinks.child import ChildMetrics
 from cdp_stream.sinks.reporting.metrics import SinkMetrics

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdp_stream.kafka.log import _FROM_LIBRARIES, _FactLines
+from cdp_stream.observability.log import _FROM_LIBRARIES, _FactLines
 
 
 @pytest.fixture(autouse=True)

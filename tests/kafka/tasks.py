@@ -8,10 +8,10 @@ from cdp_stream.core.model.definition import Account
 from cdp_stream.formats.backfill_rows import Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import Chunk
-from cdp_stream.kafka.history.reader import Start, Taken
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.history.reader import HistorySlice, Start
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.partition.sources import JoinedLog
@@ -120,12 +120,12 @@ class History:
         self.start = Start(0, log_is_shorter=False)
         self.taken = 0
 
-    def take(self, limit, through):
+    def next_slice(self, limit, through):
         records = [
             one for one in self.log[self.taken : self.taken + limit] if one.offset <= through
         ]
         self.taken += len(records)
-        return Taken(records, records[-1].offset if len(records) == limit else through, 0)
+        return HistorySlice(records, records[-1].offset if len(records) == limit else through, 0)
 
     async def close(self):
         pass

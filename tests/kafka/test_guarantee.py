@@ -7,7 +7,7 @@ import pytest
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.commit.guarantee import settle_guarantee, why_no_transactions
-from cdp_stream.kafka.log import set_up_logging
+from cdp_stream.observability.log import set_up_logging
 from cdp_stream.settings import Settings
 
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history.reader import HistoryReader, Start, Taken, Wanted
+from cdp_stream.kafka.history.reader import HistoryRange, HistoryReader, HistorySlice, Start
 from cdp_stream.kafka.topics.ensure import ensure_topics
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
@@ -61,7 +61,7 @@ class Log:
 
     def reader(self, since=None, resume=None, sources=OWN, live=100, **options):
         self.woken = asyncio.Event()
-        wanted = Wanted(sources, live, since, resume)
+        wanted = HistoryRange(sources, live, since, resume)
         return HistoryReader(self.client, self.topic, wanted, wake=self.woken.set, **options)
 
     async def read(self, reader, through, limit=100):
@@ -70,7 +70,7 @@ class Log:
         async with asyncio.timeout(90):
             while reached < through:
                 self.woken.clear()
-                records, reached, _source = reader.take(limit, through)
+                records, reached, _source = reader.next_slice(limit, through)
                 keys += [int(record.key) for record in records]
                 if not records and reached < through:
                     await self.woken.wait()
@@ -92,7 +92,7 @@ async def test_it_reads_from_the_first_record_that_is_new_enough(log):
         assert await log.read(reader, 12) == (list(range(5, 13)), 12)
         assert reader.start == Start(5, log_is_shorter=False)
         assert await log.read(reader, 19, limit=3) == (list(range(13, 20)), 19)
-        assert reader.take(5, 19)[:2] == ([], 19)
+        assert reader.next_slice(5, 19)[:2] == ([], 19)
     finally:
         await reader.close()
 
@@ -103,13 +103,16 @@ async def test_what_it_reads_ahead_is_bounded_in_bytes(log):
     reader = log.reader(budget=MemoryBudget(1_000_000))
     try:
         async with asyncio.timeout(90):
-            while reader.take(1, -1) == Taken([], -1, 0) and reader._held < 1_000_000:
+            while (
+                reader.next_slice(1, -1) == HistorySlice([], -1, 0)
+                and reader._waiting_bytes < 1_000_000
+            ):
                 log.woken.clear()
                 await log.woken.wait()
         # A fetch brings half of the budget, and whole batches.
-        assert 1_000_000 <= reader._held < 1_700_000
+        assert 1_000_000 <= reader._waiting_bytes < 1_700_000
         assert await log.read(reader, 59, limit=7) == (list(range(60)), 59)
-        assert reader._held == 0
+        assert reader._waiting_bytes == 0
     finally:
         await reader.close()
 
@@ -235,7 +238,7 @@ async def test_what_is_taken_at_once_is_of_one_source(log):
         async with asyncio.timeout(90):
             while reached < 11:
                 log.woken.clear()
-                records, through, source = reader.take(100, 11)
+                records, through, source = reader.next_slice(100, 11)
                 if through <= reached:
                     await log.woken.wait()
                     continue

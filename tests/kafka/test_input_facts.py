@@ -2,8 +2,8 @@
 
 import json
 
-from cdp_stream.kafka.log import set_up_logging
 from cdp_stream.kafka.runtime.input_facts import InputFacts
+from cdp_stream.observability.log import set_up_logging
 from cdp_stream.partition.effects import Effects
 
 

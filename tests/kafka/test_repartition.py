@@ -54,7 +54,7 @@ class System:
                 assert go_on.wait(30)
 
         move = asyncio.create_task(
-            asyncio.to_thread(lambda: asyncio.run(repartition(self.settings, AFTER, tell=tell)))
+            asyncio.to_thread(lambda: asyncio.run(repartition(self.settings, AFTER, report=tell)))
         )
         try:
             assert await asyncio.to_thread(reached.wait, 30)

@@ -1,6 +1,7 @@
 """TLS and SASL, against Apache Kafka that demands them: who gets in, and what others are told."""
 
 import asyncio
+import signal
 import sys
 
 import pytest
@@ -83,7 +84,7 @@ async def test_every_client_of_a_worker_gets_in_and_none_tells_the_password(
         )
         await eventually(lambda: ran.caught_up(100))
         assert sum((await ran.values()).values()) == 100
-        worker.terminate()
+        worker.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(worker.wait, 30) == 0
         told = ran.log_of(worker)
         assert '"worker_starting"' in told

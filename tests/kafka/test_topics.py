@@ -10,13 +10,13 @@ from aiokafka.errors import InvalidTimestampError
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients import admin
-from cdp_stream.kafka.log import set_up_logging
 from cdp_stream.kafka.topics import ensure
 from cdp_stream.kafka.topics.ensure import (
     ensure_output_topics,
     ensure_topics,
     warn_of_future_records,
 )
+from cdp_stream.observability.log import set_up_logging
 from cdp_stream.settings import Settings
 from cdp_stream.wall_clock import wall_ms
 from tests.brokers.fixtures import EITHER
@@ -143,7 +143,7 @@ async def test_what_is_wrong_with_the_topics_of_one_output_is_told_of_it_alone(s
         f"kafka-topics --alter --topic {prefix}.output.few.rejected --partitions 4, "
         "then resume output few",
         "many": f"{prefix}.output.many has 5 partitions, but {prefix}.events has 4; "
-        f"see that nothing in {prefix}.output.many is needed any more, delete it (it is created "
+        f"check that nothing in {prefix}.output.many is needed any more, delete it (it is created "
         f"again), then resume output many",
     }
     made = {"output.few", "output.fine", "output.fine.rejected", "output.many.rejected"}
@@ -162,7 +162,7 @@ async def test_an_output_whose_topic_is_cleaned_otherwise_or_cannot_be_made_is_t
         f"{name} has cleanup.policy=compact, but must have delete; kafka-configs --alter "
         f"--topic {name} --add-config cleanup.policy=delete, then resume output kept"
     )
-    assert f"output.{endless} cannot be made: " in str(wrong.pop(endless))
+    assert f"output.{endless} cannot be created: " in str(wrong.pop(endless))
     assert not wrong
     assert list(await ensure_output_topics(settings, [endless])) == [endless]
 

@@ -217,7 +217,7 @@ async def test_a_broker_that_ends_no_transaction_is_told_as_what_it_is(monkeypat
     failure = owner.committer.failure
     assert str(failure) == (
         "the broker did not end a transaction of cdp.events partition 1 in 0 s; "
-        "nothing is lost: see the broker's log, then start the worker again"
+        "nothing is lost: read the broker's log, then restart the worker"
     )
     assert isinstance(failure, BrokerError)
     assert (owner.positions, owner.confirmed, owner.committer.is_ready) == ([], [], False)

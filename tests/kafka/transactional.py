@@ -9,8 +9,8 @@ from cdp_stream.kafka.commit.committer import Committer
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
 from cdp_stream.kafka.commit.record_writer import OutputTopics
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.store.rows import MemoryRows

@@ -197,7 +197,7 @@ class Running:
         )  # fmt: skip
         return found
 
-    async def standing(self, key: str) -> dict[str, Any] | None:
+    async def fault_record(self, key: str) -> dict[str, Any] | None:
         """The latest record of `cdp.faults` for an output or connection, None when it runs."""
         latest = None
         for record in await self.read("faults", 1):
@@ -206,7 +206,7 @@ class Running:
         return latest
 
     async def state_is(self, key: str, state: str) -> bool:
-        record = await self.standing(key)
+        record = await self.fault_record(key)
         return record is not None and record["state"] == state
 
     async def lag(self, output: str = "out") -> int:

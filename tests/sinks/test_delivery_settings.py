@@ -103,7 +103,7 @@ async def test_settings_of_another_connector_are_a_fault_that_can_be_resumed() -
         reading.read(other)
     await reading.delivery_settings.refuse(told(other))
     assert reading.list_of(other) == "new"
-    with pytest.raises(UnreadableError, match="do not fit: segment"):
+    with pytest.raises(UnreadableError, match="are invalid: segment"):
         reading.read(other, "audience_delete")
 
 

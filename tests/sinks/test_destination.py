@@ -100,9 +100,9 @@ async def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
 )
 async def test_what_does_not_pass_is_a_fault(tmp_path: Path, failure: Exception, says: str) -> None:
     to, _ = destination(Place(failure, failure, retry_for="1ms"), tmp_path)
-    with pytest.raises(Fault, match=says) as told:
+    with pytest.raises(Fault, match=says) as raised:
         await to.deliver([change(1)], Cancellation())
-    assert "a-secret" not in told.value.message
+    assert "a-secret" not in raised.value.message
 
 
 async def idle_on(to: LocalDestination) -> None:

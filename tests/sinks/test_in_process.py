@@ -170,7 +170,7 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             await taken(there, 40)
             assert {connection for _, connection in there.taken} == {"b@out"}
             await eventually(lambda: ran.state_is("a@out", "faulted"))
-            assert await ran.standing("out") is None
+            assert await ran.fault_record("out") is None
             # What it leaves undone is counted, though the group's position is past it.
             await eventually(ran.all_committed)
             await eventually(lambda: _lag_is(ran, 40))
@@ -225,7 +225,7 @@ async def test_a_forged_record_sends_nothing_to_a_place_of_its_own(
             )
             await eventually(lambda: ran.state_is("a@out", "faulted"))
             await taken(there, 2)
-            assert await ran.standing("out") is None
+            assert await ran.fault_record("out") is None
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
             await taken(there, 4)
             await eventually(lambda: _has_rejected(ran, PARTITIONS + 1))
@@ -268,7 +268,7 @@ async def test_a_deletion_that_partitions_lack_goes_on_when_it_is_resumed(
     async with lists() as there:
         async with serving(ran.settings, Changing(output(there.url)), Told, tmp_path):
             await eventually(lambda: ran.state_is("a@out", "faulted"))
-            record = await ran.standing("a@out")
+            record = await ran.fault_record("a@out")
             assert record is not None
             assert "partitions 1, 3 of the output's topic did not get that" in record["message"]
             assert "a:0:50:0" not in {i for i, _ in there.taken}
@@ -299,7 +299,7 @@ async def test_outputs_come_and_go_with_the_definitions(
             broken = Output("other", "post", {"url": there.url, "key": "${CDP_SECRET_MISSING}"})
             definitions.define(output(elsewhere.url), broken)
             await eventually(lambda: ran.state_is("other", "faulted"))
-            record = await ran.standing("other")
+            record = await ran.fault_record("other")
             assert record is not None
             assert "CDP_SECRET_MISSING" in record["message"]
             facts = [one.facts for one in caplog.records if one.msg == "output_fault"]
@@ -311,7 +311,7 @@ async def test_outputs_come_and_go_with_the_definitions(
             await ran.cdp("outputs", "resume", "other")
 
             async def again() -> bool:
-                record = await ran.standing("other")
+                record = await ran.fault_record("other")
                 assert record is not None
                 return bool(record["state"] == "faulted" and record["since"] > before)
 
@@ -332,10 +332,10 @@ async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
         await ran.produce([message(1, mpid=1)])
         async with serving(ran.settings, definitions, Post, tmp_path):
             await taken(there, 1)
-            record = await ran.standing("third")
+            record = await ran.fault_record("third")
             assert record is not None
             assert record["state"] == "faulted"
-            assert record["message"].startswith("output third: its settings do not fit: timeout")
+            assert record["message"].startswith("output third: its settings are invalid: timeout")
             assert "a-secret-key" not in record["message"]
             assert await ran.state_is("other", "faulted")
 
@@ -354,7 +354,7 @@ async def test_one_whose_topic_somebody_else_made_stops_nobody_else(
             async with serving(ran.settings, definitions, Post, tmp_path):
                 await ran.produce([message(1, mpid=1)])
                 await taken(there, 1)
-                record = await ran.standing("other")
+                record = await ran.fault_record("other")
                 assert record is not None
                 assert f"kafka-topics --alter --topic {name}" in record["message"]
                 # With the topic as it was told, it runs as it is resumed.

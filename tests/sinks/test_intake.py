@@ -28,7 +28,7 @@ from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
 from cdp_stream.sinks.output.intake import Intake
 from cdp_stream.wall_clock import wall_ms
 from tests.sinks.connectors import Post, PostSettings, message
-from tests.sinks.without_kafka import assignment, context, until
+from tests.sinks.without_kafka import assignment, context, sink_state, until
 
 
 class Quick(Post):
@@ -107,19 +107,21 @@ class Sink:
         made.faults: list[tuple[Fault, Mapping[str, Any]]] = []
         connector = Quick("out", PostSettings(url="https://partner.example"))
         made.producer = Producer()
-        of = context(made.place, connector=connector, waiting=made.budget, producer=made.producer)
+        state = sink_state()
+        made.delivery_settings = DeliverySettings(state)
+        reader = RecordReader(connector, Secrets({}), Redaction(()), made.delivery_settings, state)
+        of = context(
+            made.place, connector=connector, waiting=made.budget, producer=made.producer,
+            reader=reader, state=state,
+        )  # fmt: skip
         made.app, made.assignment = of.app, await assignment(of, *progress)
         for partition in made.assignment.partitions.values():
             partition.epoch = 1
-        made.delivery_settings = DeliverySettings(of.state)
-        reader = RecordReader(
-            connector, Secrets({}), Redaction(()), made.delivery_settings, of.state
-        )
         pipeline = Pipeline(of, made.assignment, None, made)
         deletions = AudienceDeletions(
-            of.state, len(progress), send=pipeline.add_alone, over=made.confirm
+            state, len(progress), send=pipeline.add_alone, over=made.confirm
         )
-        made.intake = Intake(of, made.assignment, reader, pipeline, deletions, made)
+        made.intake = Intake(of, made.assignment, pipeline, deletions, made)
         return made
 
     def delivered(self, items: Collection[InFlight]) -> None:

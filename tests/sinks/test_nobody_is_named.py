@@ -144,7 +144,7 @@ async def test_no_log_no_metric_and_no_topic_of_ours_says_who_somebody_is(
         why = [dict(one.headers) for one in await ran.read("rejected")]
         assert len({headers["reason"] for headers in why}) > 5, "they are bad in many ways"
         assert SEED.lower().encode() not in b"".join(one["detail"] for one in why).lower()
-        record = await ran.standing("out")
+        record = await ran.fault_record("out")
         assert record is not None
         assert "answered 404 no such users: " in record["message"]
         assert "***" in record["message"]
@@ -192,11 +192,11 @@ async def test_the_fault_of_a_connector_says_nobody(kind: type[Post], code: str,
         kind("out", PostSettings(url="http://x.example")), Path(), Redaction(), UNWATCHED
     )
     await to.open()
-    with pytest.raises(Fault, match=says) as told:
+    with pytest.raises(Fault, match=says) as raised:
         await to.deliver([_person()], Cancellation())
     await to.close()
-    assert told.value.code == code
-    assert SEED.lower() not in told.value.message.lower()
+    assert raised.value.code == code
+    assert SEED.lower() not in raised.value.message.lower()
 
 
 def _person() -> OutputChange[Any]:

@@ -133,7 +133,7 @@ async def test_a_fault_stops_the_output_and_resumption_goes_on_in_order(
         await ran.produce(messages)
         worker = ran.start()
         await eventually(lambda: ran.state_is("out", "faulted"))
-        record = await ran.standing("out")
+        record = await ran.fault_record("out")
         assert record is not None
         assert "401 no such key" in record["message"]
         assert record["next_step"] == "cdp outputs resume out"

@@ -17,7 +17,7 @@ def batch(number: int, *mpids: int, connection: str = "a@out") -> Batch:
 
 
 class Recorder:
-    """Deliveries that end when they are told to."""
+    """Deliveries that end when a test says so."""
 
     def __init__(self, most: int = 10, *, per_connection: bool = True) -> None:
         self.begun: list[int] = []

@@ -25,6 +25,7 @@ from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.delivery.record_reader import RecordReader
 from cdp_stream.sinks.http.secrets import Redaction, Secrets
 from cdp_stream.sinks.offsets.in_flight import InFlight
+from cdp_stream.sinks.offsets.progress import Progress
 from cdp_stream.sinks.reporting.metrics import SinkMetrics
 from cdp_stream.sinks.state.sink_state import SinkState
 from tests.sinks.connectors import Listed, PostSettings, change, message
@@ -109,13 +110,14 @@ async def making(status: int) -> AsyncIterator[Making]:
         redaction = Redaction([])
         destination = sender_of(connector)
         await destination.open()
-        of = context(destination, connector=connector)
-        state = of.state
-        lists = PartnerLists("out", destination, state, lambda: True)
-        await state.want_list("out", "a@out", json.loads(message(1, mpid=7)))
+        state = sink_state()
         reader = RecordReader(connector, Secrets({}), redaction, DeliverySettings(state), state)
-        lists.make_wanted(reader, fault)
-        pipeline = Pipeline(of, await assignment(of), lists, Results())
+        of = context(destination, connector=connector, reader=reader, state=state)
+        parts = await assignment(of, Progress(0, None, ()))
+        lists = PartnerLists(of, parts, destination)
+        await state.want_list("out", "a@out", json.loads(message(1, mpid=7)))
+        lists.make_wanted(fault)
+        pipeline = Pipeline(of, parts, lists, Results())
         try:
             yield Making(lists, pipeline, state, faults, asked, may)
         finally:
@@ -154,14 +156,11 @@ async def test_coming_to_rest_ends_it_without_a_fault(answers_in_time: bool) -> 
         assert len(made.state.lists_wanted("out")) == 1, "it is made by whoever comes next"
 
 
-def lists_of(known: SinkState) -> PartnerLists:
-    connector = Listed("out", PostSettings(url="https://partner.example"))
-    return PartnerLists("out", sender_of(connector), known, lambda: True)
-
-
 async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
     known = sink_state()
-    of_out = lists_of(known)
+    of = context(state=known)
+    connector = Listed("out", PostSettings(url="https://partner.example"))
+    of_out = PartnerLists(of, await assignment(of), sender_of(connector))
     await known.note_list("a@out", "made")
     await of_out.forget(change(list_id="named"))
     await of_out.forget(change(list_id="made", connection="b@out"))
@@ -204,8 +203,9 @@ async def told_of_a_deletion(
         await destination.open()
         of = context(destination, connector=made_by)
         known = of.state
-        lists = PartnerLists("out", destination, known, lambda: True)
-        pipeline = Pipeline(of, await assignment(of), lists, results)
+        parts = await assignment(of, Progress(0, None, ()))
+        lists = PartnerLists(of, parts, destination)
+        pipeline = Pipeline(of, parts, lists, results)
         gone = replace(
             change(mpid=0, action="audience_delete"),
             settings=connector.connection_settings(),

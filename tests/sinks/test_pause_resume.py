@@ -13,7 +13,6 @@ import pytest
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
-from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.http.cancellation import Cancellation
 from cdp_stream.sinks.offsets.assignment import Assignment
@@ -78,9 +77,7 @@ class Sink:
         made.assignment = parts = await assignment(of, Progress(0, None, ()))
         made.pipeline = Pipeline(of, parts, None, made)
         deletions = AudienceDeletions(of.state, 1, send=made.pipeline.add_alone, over=_never)
-        made.pause_resume = PauseResume(
-            of, parts, DeliverySettings(of.state), made.pipeline, deletions, Committer(of, parts)
-        )
+        made.pause_resume = PauseResume(of, parts, made.pipeline, deletions, Committer(of, parts))
         of.faults.topic.listen(lambda _key: made.pause_resume.changed.set())
         return made
 

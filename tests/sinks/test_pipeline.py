@@ -93,15 +93,15 @@ async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them(
     of = context(partner, connector=connector, sending=MemoryBudget(4_000_000))
     pipeline = Pipeline(of, await assignment(of), None, results)
     pipeline.add(item(1, 100_000), 0.0)
-    assert (pipeline.has_room, pipeline.in_flight({"a@out"})) == (True, set())
+    assert (pipeline.has_capacity, pipeline.in_flight({"a@out"})) == (True, set())
     # They would gather for a second, up to a thousand: what takes half of the budget goes at once.
     for number in range(2, 12):
         pipeline.add(item(number, 100_000), 0.0)
-    assert not pipeline.has_room
+    assert not pipeline.has_capacity
     assert pipeline.in_flight({"a@out"}) == {"a@out"}
     partner.may.set()
     await until_idle(pipeline)
-    assert pipeline.has_room
+    assert pipeline.has_capacity
     pipeline.flush("a@out")
     await until_idle(pipeline)
     assert results.confirmed == list(range(1, 12))

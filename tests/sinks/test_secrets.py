@@ -1,4 +1,4 @@
-"""Settings filled in from the environment, and secrets taken out of what is told."""
+"""Settings filled in from the environment, and secrets taken out of what is shown."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_all_that_are_not_set_are_named_at_once() -> None:
         Connection("b@one", "b", "one", active=False, settings={"list": "${IDLE}"}),
         Connection("a@other", "a", "other", settings={"list": "${OTHER}"}),
     ]
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         check_environment(outputs, connections, Secrets({"TWO": ""}, ANY))
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "2 environment variables are not set: ONE (for output one), LIST (for connection a@one); "
-        "set them where the worker starts, then start it again"
+        "set them in the worker's environment, then restart it"
     )
-    assert told.value.exit_code == 2
+    assert raised.value.exit_code == 2
     secrets = Secrets({"ONE": "1", "TWO": "2", "LIST": "3"}, ANY)
     check_environment(outputs, connections, secrets)
 
@@ -52,13 +52,13 @@ def test_names_that_operators_do_not_allow_are_told_apart() -> None:
     outputs = [Output("one", "post", {"key": "${CDP_SASL_PASSWORD}", "url": "${CDP_SECRET_ONE}"})]
     connections = [Connection("a@one", "a", "one", settings={"list": "${HOME}"})]
     environment = {"CDP_SASL_PASSWORD": "kafka-password", "HOME": "/root"}
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         check_environment(outputs, connections, Secrets(environment))
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "`CDP_SASL_PASSWORD` is the name of a setting, which definitions never get (for output one)"
         "; operators do not allow `HOME` (secret_names: CDP_SECRET_*) (for connection a@one); "
         "1 environment variable is not set: CDP_SECRET_ONE (for output one); "
-        "set them where the worker starts, then start it again"
+        "set them in the worker's environment, then restart it"
     )
     with pytest.raises(UsageError, match="CDP_SASL_PASSWORD` is the name of a setting"):
         prepare(outputs[0], Secrets(environment, ANY), lambda _name: Post)
@@ -110,9 +110,9 @@ class Strict(Post):
 def test_settings_that_do_not_fit_are_told_without_their_values() -> None:
     output = Output("out", "post", {"url": "${URL}", "key": "${KEY}", "surplus": 1})
     secrets = Secrets({"URL": "http-secret", "KEY": "key-secret"}, ANY)
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         prepare(output, secrets, lambda _name: Strict)
-    said = str(told.value)
+    said = str(raised.value)
     assert "url: " in said
     assert "key: " in said
     assert "surplus: " in said

@@ -179,10 +179,12 @@ async def test_an_answer_that_takes_too_long_is_given_up_and_asked_for_again(
 )
 async def test_nobody_there_is_a_fault_when_patience_ends(url: str, why: str) -> None:
     async with sender(url, retry_for_s=0.25) as to:
-        with pytest.raises(Fault, match=r"accepted no request for 0 s.*resume output out") as told:
+        with pytest.raises(
+            Fault, match=r"accepted no request for 0 s.*resume output out"
+        ) as raised:
             await deliver(to)
-    assert told.value.scope == "output"
-    assert re.search(f"the connection failed: ({why})", told.value.message)
+    assert raised.value.scope == "output"
+    assert re.search(f"the connection failed: ({why})", raised.value.message)
 
 
 async def later_in_seconds(_request: web.Request) -> web.StreamResponse:
@@ -269,11 +271,11 @@ async def test_refused_credentials_stop_the_output_without_telling_them(status: 
     words = '{"error": "key a-secret-key is not valid", "header": "Bearer a-secret-key"}'
     handler, asked = answers(web.Response(status=status, text=words))
     async with server(handler) as port, sender(f"http://127.0.0.1:{port}") as to:
-        with pytest.raises(Fault) as told:
+        with pytest.raises(Fault) as raised:
             await deliver(to)
-    assert told.value.scope == "output"
-    assert "is not valid" in told.value.message
-    assert "a-secret-key" not in told.value.message
+    assert raised.value.scope == "output"
+    assert "is not valid" in raised.value.message
+    assert "a-secret-key" not in raised.value.message
     assert len(asked) == 1
 
 
@@ -490,6 +492,6 @@ async def test_of_a_secret_at_the_cut_of_an_error_nothing_is_shown() -> None:
         pace=Pace(None, now=time.monotonic), retry_for_s=0, redaction=Redaction(["a-secret-key"]),
         metrics=SinkMetrics(of_process=False).of("out"),
     )  # fmt: skip
-    with pytest.raises(Fault, match=r"\.{190}") as told:
+    with pytest.raises(Fault, match=r"\.{190}") as raised:
         await deliver(to)
-    assert "a-s" not in told.value.message
+    assert "a-s" not in raised.value.message

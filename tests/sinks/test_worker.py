@@ -130,8 +130,8 @@ def test_a_variable_that_is_not_set_ends_it_before_anything_starts(
     )
     assert result.exception is not None
     assert str(result.exception) == (
-        "1 environment variable is not set: CDP_SECRET_HOOK (for output out); set them where the "
-        "worker starts, then start it again"
+        "1 environment variable is not set: CDP_SECRET_HOOK (for output out); set them in the "
+        "worker's environment, then restart it"
     )
     assert result.exception.exit_code == 2  # type: ignore[attr-defined]
 
@@ -145,7 +145,7 @@ def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
     env = {"CDP_SECRET_HOOK": "a-secret", "CDP_SECRET_URL": "ftp://not-shown"}
     flags = ["--definitions", definitions, "--broker", "127.0.0.1:1", "--data-dir", str(tmp_path)]
     result = CliRunner(env=env).invoke(cli, ["worker", *flags])
-    assert "cdp: output out: its settings do not fit: url" in result.stderr
+    assert "cdp: output out: its settings are invalid: url" in result.stderr
     assert "not-shown" not in result.stderr
     assert "127.0.0.1:1" in str(result.exception), "it went on, to where there is no broker"
 

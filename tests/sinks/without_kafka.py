@@ -69,8 +69,8 @@ class App:
         await asyncio.sleep(0)
         self.started.append({tp.partition: offset for tp, offset in offsets.items()})
 
-    async def fetch_at_most(self, size: int, partitions: int) -> None:
-        await asyncio.sleep(0)
+    def fetch_at_most(self, size: int, partitions: int) -> None:
+        """Nothing is fetched here."""
 
     def pause_partitions(self, tps: Any) -> None:
         self.paused |= tps
@@ -101,7 +101,8 @@ def context(destination: Any = None, **more: Any) -> OutputContext:
     faults, state = state_topics(producer := Producer())
     made: dict[str, Any] = {
         "app": App(), "settings": Settings(), "output": "out", "partitions": 1,
-        "connector": SimpleNamespace(gathering=Batching()), "destination": destination,
+        "connector": SimpleNamespace(gathering=Batching()), "reader": None,
+        "destination": destination,
         "faults": faults, "state": state, "producer": producer,
         "metrics": SinkMetrics(of_process=False).of("out"),
     }  # fmt: skip

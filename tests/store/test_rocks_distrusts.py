@@ -164,7 +164,7 @@ def test_rows_that_have_moved_on_meanwhile_are_not_refreshed_nor_are_they_by_tid
 
 def test_what_a_worker_writes_after_it_was_cut_off_is_as_old_as_its_session(tmp_path):
     clock, session = Clock(), Clock()
-    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024, held_ms=session)
+    store = RocksRows(tmp_path, clock, memory=8 * 1024 * 1024, lease_ms=session)
     store.open(0, LOG)
     store.load(0, {b"1": b"a"}, 1)
     clock.now += 13 * HOUR  # it was stopped for so long, and finds an answer from before

@@ -1,4 +1,4 @@
-"""How requests prove who sends them: AWS signatures, Google tokens, OAuth 1.0a.
+"""How requests are authenticated: AWS signatures, Google tokens, OAuth 1.0a.
 
 Start reading at `google.py`.
 """

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 from typing import Any, ClassVar, Final, TypeVar
-from urllib.parse import urlencode
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import refreshed
+from cdp_stream.connectors.calls import form_request, refreshed
 from cdp_stream.connectors.connector import HttpConnector
 from cdp_stream.connectors.exchange import Answer, Fault, Request, Token, TokenFetch, TryAgain
 from cdp_stream.connectors.settings import ConnectionSettings, HttpSettings, SecretStr
@@ -94,7 +93,7 @@ class GoogleConnector(HttpConnector[G, C]):
         return request.with_headers(authorization=f"Bearer {token.value}") if token else request
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Some of Google's APIs say 403 of a rate that was exceeded."""
+        """Some of Google's APIs answer 403 when a rate is exceeded."""
         if answer.status == _FORBIDDEN and reasons(answer)[1] & _RATES:
             return TryAgain()
         return super().classify(request, answer)
@@ -119,8 +118,7 @@ class GoogleConnector(HttpConnector[G, C]):
                 "client_secret": settings.client_secret.get_secret_value(),
                 "refresh_token": settings.refresh_token.get_secret_value(),
             }
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        return Request("POST", url, urlencode(form).encode(), headers)
+        return form_request(url, form)
 
     def _assertion(self, audience: str, now_s: int) -> str:
         from google.auth import jwt  # an extra

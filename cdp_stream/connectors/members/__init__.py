@@ -1,4 +1,4 @@
-"""What changes come to for a partner's list: each identity once, in the partner's form.
+"""The net changes of a partner's list: each identity once, in the partner's form.
 
 Start reading at `members.py`, then `hashing.py`.
 """

@@ -1,6 +1,6 @@
 """What a batch of changes comes to for a partner's list: each identity in, or out, once.
 
-Bulk calls of partners say no order, so of several changes of one identity the last alone is sent:
+Bulk calls of partners have no order, so of several changes of one identity the last alone is sent:
 the list ends as if all had been sent one by one.
 """
 
@@ -22,8 +22,8 @@ class Member(NamedTuple):
     """One identity that is to be in, or out of, a list.
 
     Attributes:
-        place: of the change that says so, in the batch.
-        joins: whether a change of the batch adds it, or only an update says that it is in.
+        place: of its change, in the batch.
+        joins: whether a change of the batch adds it, or only an update shows that it is in.
     """
 
     place: int
@@ -95,7 +95,7 @@ def outcome(refused: Iterable[tuple[Member, str]], unusable: Mapping[int, str]) 
     """Each change of which an identity was refused, with the reasons.
 
     Args:
-        unusable: what `last_of_each_form` said of changes that were not sent.
+        unusable: what `last_of_each_form` returned about changes that were not sent.
     """
     reasons: dict[int, list[str]] = {place: [why] for place, why in unusable.items()}
     for member, why in refused:

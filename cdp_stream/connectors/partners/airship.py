@@ -124,15 +124,15 @@ class Airship(HttpConnector[AirshipSettings, AirshipConnection]):
             raise Fault(
                 "output",
                 f"Airship has no active tag group {self.settings.tag_group}: {answer.words()}; "
-                f"make it there, or correct `tag_group` of {self.output}, then resume it",
+                f"create it there, or correct `tag_group` of {self.output}, then resume it",
             )
         return {} if answer.ok else answer.words()
 
     def _lacks_the_group(self, answer: Answer) -> bool:
         if answer.ok:
-            said = str(answer.at("warnings") or "")
+            words = str(answer.at("warnings") or "")
         elif answer.status == _BAD_REQUEST:
-            said = answer.words()
+            words = answer.words()
         else:
             return False
-        return "tag group" in said.lower()
+        return "tag group" in words.lower()

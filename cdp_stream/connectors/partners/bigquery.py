@@ -1,7 +1,7 @@
 """BigQuery: change rows, one table per audience and week, by streaming inserts.
 
-Rows are changes, not members: the latest row of a profile says whether it is in. A row's `insertId`
-lets BigQuery leave out a repetition of the last minute or so; `messageid` identifies the others.
+Rows are changes, not members: the latest row of a profile shows whether it is in. With `insertId`
+BigQuery leaves out a repetition of the last minute or so; `messageid` identifies the others.
 
 Sources: cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll (10 MB, 50,000 rows,
 500 advised; insertId up to 128 characters), .../docs/error-messages.
@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Final
 
-import orjson
 from pydantic import Field
 
 from cdp_stream.connectors.auth.google import GoogleConnector, GoogleSettings, reasons
+from cdp_stream.connectors.calls import json_request
 from cdp_stream.connectors.change import AUDIENCE_DELETE, DELETE, OutputChange, json_bytes
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import (
@@ -138,7 +138,7 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
                 },
                 "schema": {"fields": _SCHEMA},
             }
-            answer = yield Request("POST", f"{self._base}/tables", orjson.dumps(content), _JSON)
+            answer = yield json_request("POST", f"{self._base}/tables", content)
         if not answer.ok and answer.status != _EXISTS:
             raise self._refused(table, answer)
         return Outcome()

@@ -8,13 +8,12 @@ Source: https://www.braze.com/docs/api/endpoints/user_data/post_user_track (75 o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
+from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, host, in_parts, json_request
+from cdp_stream.connectors.calls import Sent, host, in_parts, json_request, seconds_until
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -116,9 +115,9 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         return request.with_headers(authorization=self._key)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Braze says when the window of its rate ends, by its own clock."""
+        """Braze returns the end of its rate window, by its own clock."""
         if answer.status == _TOO_MANY and "retry-after" not in answer.headers:
-            return TryAgain(_until_reset(answer.headers))
+            return TryAgain(seconds_until(answer, "x-ratelimit-reset"))
         return super().classify(request, answer)
 
     def deliver(self, changes: Sequence[Change]) -> Delivery:
@@ -166,12 +165,3 @@ class Braze(HttpConnector[BrazeSettings, BrazeConnection]):
         refused = {index: why for index, why in refused.items() if 0 <= index < len(part)}
         # Above 299 nothing was accepted: users without an error must be sent again.
         return refused if answer.ok or len(refused) == len(part) else answer.words()
-
-
-def _until_reset(headers: Mapping[str, str]) -> float | None:
-    """Seconds from the answer's date to the end of the window; None when it does not say."""
-    try:
-        date = parsedate_to_datetime(headers["date"]).timestamp()
-        return max(0.0, float(headers["x-ratelimit-reset"]) - date)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None

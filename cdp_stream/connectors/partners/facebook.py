@@ -132,24 +132,24 @@ class Facebook(ListConnector[FacebookSettings, ListConnection]):
             return super().classify(request, answer)
         if code in _PASSING or error.get("is_transient") is True:
             return TryAgain(_regained(answer))
-        said = " ".join(
+        found = " ".join(
             str(error[key]) for key in ("error_user_title", "error_user_msg") if error.get(key)
         )
-        said = f"{code}/{subcode} {error.get('message')} {said}".strip()
+        found = f"{code}/{subcode} {error.get('message')} {found}".strip()
         if code in _CREDENTIALS or code == _ABUSIVE:
             return Fault(
                 "output",
-                f"Facebook refused us: {said}; check the token, its permissions and the terms of "
+                f"Facebook refused us: {found}; check the token, its permissions and the terms of "
                 f"custom audiences, then resume output {self.output}",
             )
         if subcode in _FLAGGED or code == _CANNOT_BE_UPDATED:
             return Fault(
                 "connection",
-                f"Facebook blocks changes of this custom audience: {said}; appeal in Audience "
+                f"Facebook blocks changes of this custom audience: {found}; appeal in Audience "
                 "Manager or name another audience, then resume the connection",
             )
         if code == _PARAMETER and subcode == _NO_SUCH_OBJECT and request.method != "DELETE":
-            return self._unknown(said)
+            return self._unknown(found)
         return None
 
     def create_list(self, change: Change) -> ListCreation:
@@ -205,18 +205,18 @@ class Facebook(ListConnector[FacebookSettings, ListConnection]):
             },
         }
         answer = yield json_request(method, f"{self._url}/{part[0].change.list_id}/users", body)
-        said = mapping_of(answer.json())
-        error = mapping_of(said, "error")
+        found = mapping_of(answer.json())
+        error = mapping_of(found, "error")
         if method == "DELETE" and error.get("error_subcode") == _NO_SUCH_OBJECT:
             raise self._unknown(str(error.get("message")))
         if error or not answer.ok:
             return answer.words()
-        return _invalid(part, said)
+        return _invalid(part, found)
 
-    def _unknown(self, said: str) -> Fault:
+    def _unknown(self, found: str) -> Fault:
         return Fault(
             "connection",
-            f"Facebook has no such custom audience, or hides it from this token: {said}; correct "
+            f"Facebook has no such custom audience, or hides it from this token: {found}; correct "
             "`list_id` or give the token's user access, then resume the connection",
         )
 
@@ -233,12 +233,12 @@ def _session(method: str, part: Sequence[Member]) -> int:
     return int(sha256_hex(text)[:14], 16)
 
 
-def _invalid(part: Sequence[Member], said: dict[str, Any]) -> dict[int, str]:
+def _invalid(part: Sequence[Member], found: dict[str, Any]) -> dict[int, str]:
     """Meta counts the rows that it could not read, and shows some of them."""
-    count, why = said.get("num_invalid_entries"), "Facebook could not read it"
+    count, why = found.get("num_invalid_entries"), "Facebook could not read it"
     if isinstance(count, int) and count >= len(part):
         return dict.fromkeys(range(len(part)), why)
-    samples = mapping_of(said, "invalid_entry_samples")
+    samples = mapping_of(found, "invalid_entry_samples")
     shown = {text for pair in samples.items() for one in pair for text in _texts(one)}
     return {index: why for index, member in enumerate(part) if member.identity in shown}
 
@@ -255,7 +255,7 @@ def _texts(value: object) -> list[str]:
 
 
 def _regained(answer: Answer) -> float | None:
-    """Seconds until the account may call again, where Meta says so in minutes."""
+    """Seconds until the account may call again, where Meta returns it in minutes."""
     try:
         usage = json.loads(answer.headers["x-business-use-case-usage"])
         minutes = [

@@ -50,7 +50,7 @@ CsvFormulas = Annotated[
     ),
 ]
 _FORMULA: Final = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|'")
-"""How a formula begins, also in full width; and what stands before one that was made harmless."""
+"""How a formula begins, also in full width; and the `'` of one that was made harmless."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 
 _REMEMBERED: Final = 50_000

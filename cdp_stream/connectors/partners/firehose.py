@@ -123,8 +123,8 @@ class Firehose(HttpConnector[FirehoseSettings, FirehoseConnection]):
         return json.dumps(stored, sort_keys=True, separators=(",", ":"))
 
     def deliver(self, changes: Sequence[OutputChange[FirehoseConnection]]) -> Delivery:
-        """A profile is once in a request: of two changes that came together, which is first is not
-        said there.
+        """A profile is once in a request: of two changes that came together, the order is not
+        known there.
         """
         rejected: dict[int, str] = {}
         for places in _once_each(changes):

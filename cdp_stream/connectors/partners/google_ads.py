@@ -223,7 +223,7 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
             words, _ = reasons(answer)
             raise Fault(
                 "connection",
-                f"Google Ads made no list for {change.audience_name}: {words}; make one and set "
+                f"Google Ads created no list for {change.audience_name}: {words}; make one and set "
                 "list_id, then resume the connection",
             )
         return str(made)

@@ -60,7 +60,7 @@ class GoogleCloudStorage(GoogleConnector[StorageSettings, StorageConnection]):
 
     @property
     def gathering(self) -> Batching:
-        """As the settings say."""
+        """As the settings have it."""
         return self._gathering
 
     def deliver(self, changes: Sequence[OutputChange[StorageConnection]]) -> Delivery:

@@ -145,7 +145,7 @@ def _subscriber(member: Member) -> dict[str, Any]:
 def _failed(
     part: Sequence[Member], failures: dict[str, Any], missing_is_wrong: bool
 ) -> dict[int, str]:
-    """The rows that a reply names, each with the name of the list that it stands in."""
+    """The rows that a reply names, each with the name of the list that has it."""
     places = {member.identity: index for index, member in enumerate(part)}
     failed = {}
     for reason, named in failures.items():
@@ -161,8 +161,8 @@ def _failed(
 def _is_about_the_list(answer: Answer) -> bool:
     if answer.status == _NOT_FOUND:
         return True
-    said = str(answer.at("msg")).lower()
-    return answer.status == _BAD_REQUEST and "list" in said
+    words = str(answer.at("msg")).lower()
+    return answer.status == _BAD_REQUEST and "list" in words
 
 
 def _as_number(list_id: str | None) -> int | str | None:

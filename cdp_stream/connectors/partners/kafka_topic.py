@@ -102,7 +102,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             return Outcome()
         if not any(map(_is_too_large, failed.values())):
             raise self._told(next(iter(failed.values())))
-        # The limit is on what is sent together: each of the rest stands for itself.
+        # The limit is on what is sent together: the rest are sent one by one.
         rejected: dict[int, str] = {}
         for place in failed:
             for error in (await self._sent(changes, [place])).values():
@@ -190,7 +190,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         """What went wrong, as an error that may pass, or as a fault."""
         from aiokafka import errors
 
-        said = " ".join(str(error).split()) or type(error).__name__
+        words = " ".join(str(error).split()) or type(error).__name__
         lasting = (
             errors.AuthenticationFailedError,
             errors.TopicAuthorizationFailedError,
@@ -203,10 +203,10 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         if isinstance(error, lasting):
             return Fault(
                 "output",
-                f"Kafka at {self.settings.broker} refused, topic {self.settings.topic}: {said}; "
+                f"Kafka at {self.settings.broker} refused, topic {self.settings.topic}: {words}; "
                 f"repair it, then resume output {self.output}",
             )
-        return OSError(f"Kafka at {self.settings.broker}: {said}")
+        return OSError(f"Kafka at {self.settings.broker}: {words}")
 
     def _connection(self) -> dict[str, Any]:
         settings = self.settings

@@ -128,7 +128,7 @@ class KinesisFirehose(HttpConnector[FirehoseSettings, ConnectionSettings]):
         return signed(request, now, "firehose", self.settings)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """Firehose says most things with 400; and 200 when it has accepted no record at all."""
+        """Firehose answers most errors with 400; and 200 when it has accepted no record at all."""
         if answer.ok:
             answers = answer.objects("RequestResponses")
             return TryAgain() if answers and len(_failed(answer)) == len(answers) else None

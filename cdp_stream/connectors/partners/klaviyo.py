@@ -62,7 +62,7 @@ _FORMS: Final[dict[str, Form]] = {
     "customer_id": str.strip,
 }
 _MOST_ON_A_LIST: Final = 1_000
-_MOST_LOOKED_UP: Final = 50  # of 100: they stand in the address
+_MOST_LOOKED_UP: Final = 50  # of 100: they are in the address
 _NOT_FOUND: Final = 404
 _JOB: Final = "/api/profile-bulk-import-jobs"
 _UNDER_WAY: Final = frozenset({"queued", "processing"})
@@ -153,7 +153,9 @@ class Klaviyo(ListConnector[KlaviyoSettings, ListConnection]):
         missing = [one for one in imported if one.identity not in ids and one.identity not in bad]
         if missing:
             ids |= yield from self._look_up(missing)
-            refused += [(one, "no profile was made") for one in missing if one.identity not in ids]
+            refused += [
+                (one, "no profile was created") for one in missing if one.identity not in ids
+            ]
         for is_in, method in ((False, "DELETE"), (True, "POST")):
             rows = [
                 one
@@ -184,7 +186,7 @@ class Klaviyo(ListConnector[KlaviyoSettings, ListConnection]):
                     ids[self._form(value)] = profile_id
             return {} if answer.ok else answer.words()
 
-        # One that it will not look up is no profile of its; an import says why.
+        # One that it does not look up is no profile of Klaviyo; an import returns the reason.
         yield from in_parts(members, _MOST_LOOKED_UP, send)
         return ids
 

@@ -147,7 +147,7 @@ class Mailchimp(ListConnector[MailchimpSettings, MailchimpConnection]):
         return request.with_headers(authorization=self._authorization)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """A 403 that says nothing is what a firewall sends to those who ask too fast."""
+        """An empty 403 comes from a firewall when requests are too fast."""
         if answer.status == _FORBIDDEN and not isinstance(answer.json(), dict):
             return TryAgain()
         return super().classify(request, answer)
@@ -183,7 +183,7 @@ class Mailchimp(ListConnector[MailchimpSettings, MailchimpConnection]):
         return (yield from dropped(self.title, f"{self._url}/3.0/lists/{list_id}"))
 
     def _goes_alone(self, member: Member) -> bool:
-        """What no batch can say: archive; or change merge fields and leave the status alone, which
+        """What no batch can do: archive; or change merge fields and leave the status alone, which
         would ask the person to confirm once more.
         """
         if member.is_in:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from cdp_stream.connectors.calls import (
     Refusals,
     Sent,
     basic,
+    form_request,
     host,
     id_of,
     json_request,
@@ -109,11 +110,8 @@ class Pinterest(ListConnector[PinterestSettings, ListConnection]):
         if self.settings.access_token is not None or refresh is None or secret is None:
             return None
         form = {"grant_type": "refresh_token", "refresh_token": refresh.get_secret_value()}
-        headers = {
-            "content-type": "application/x-www-form-urlencoded",
-            "authorization": basic(self.settings.app_id or "", secret.get_secret_value()),
-        }
-        request = Request("POST", f"{self._url}/oauth/token", urlencode(form).encode(), headers)
+        key = basic(self.settings.app_id or "", secret.get_secret_value())
+        request = form_request(f"{self._url}/oauth/token", form, authorization=key)
         cure = "check `app_id`, `app_secret` and `refresh_token`, then resume the output"
         return refreshed(self.title, request, now, cure)
 

@@ -153,19 +153,19 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
 
     @asynccontextmanager
     async def _reporting(self) -> AsyncIterator[None]:
-        """What the database says, as an error that may pass, or as a fault."""
+        """An error of the database, as one that may pass, or as a fault."""
         import psycopg
 
         try:
             yield
         except psycopg.Error as error:
-            said = " ".join(str(error).split()) or type(error).__name__
+            message = " ".join(str(error).split()) or type(error).__name__
             await self.close()
             if _may_pass(error):
-                raise OSError(f"PostgreSQL: {said}") from error
+                raise OSError(f"PostgreSQL: {message}") from error
             raise Fault(
                 "output",
-                f"PostgreSQL refused: {said}; repair it, then resume output {self.output}",
+                f"PostgreSQL refused: {message}; repair it, then resume output {self.output}",
             ) from error
 
     async def _connected(self) -> AsyncConnection[Any]:
@@ -182,12 +182,12 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         return database
 
     def _parameters(self) -> dict[str, Any]:
-        """What the url says, and of places what the environment says where it does not."""
+        """The settings of the url; of places also those of the environment."""
         import psycopg
 
         try:
             written = psycopg.conninfo.conninfo_to_dict(self.settings.url.get_secret_value())
-        except psycopg.Error:  # what it says repeats parts of the url
+        except psycopg.Error:  # its message repeats parts of the url
             raise Fault(
                 "output",
                 f"the url of output {self.output} is none that PostgreSQL knows; write "
@@ -198,8 +198,8 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         return {**places, **written}
 
     def security(self) -> dict[str, Any]:
-        """How far the server has to prove who it is: wholly, unless the url says otherwise or it is
-        on this machine by every name that it is given.
+        """How far the server has to prove who it is: wholly, unless the url has another
+        mode or every name of it is on this machine.
         """
         import psycopg
 
@@ -301,5 +301,5 @@ def _may_pass(error: psycopg.Error) -> bool:
     if error.sqlstate is not None:
         return error.sqlstate.startswith(_PASSING)
     # Of a connection that is not made only the words come.
-    said = str(error)
-    return not any(words in said for words in _LASTING_WORDS)
+    message = str(error)
+    return not any(words in message for words in _LASTING_WORDS)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import orjson
 from pydantic import Field
 
+from cdp_stream.connectors.calls import json_request
 from cdp_stream.connectors.change import (
     ADD,
     DELETE,
@@ -85,8 +85,7 @@ class Slack(HttpConnector[SlackSettings, SlackConnection]):
         shown = [change for change in changes if change.action in _LINES and not change.of_identity]
         if not shown:
             return Outcome()
-        body = orjson.dumps({"text": _text(shown)})
-        answer = yield Request("POST", _PLACE, body, {"content-type": "application/json"})
+        answer = yield json_request("POST", _PLACE, {"text": _text(shown)})
         if answer.ok:
             return Outcome()
         if answer.status == _BAD_REQUEST:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from typing import Final
-from urllib.parse import urlencode
 
 from pydantic import Field
 
@@ -19,6 +18,7 @@ from cdp_stream.connectors.calls import (
     Refusals,
     Sent,
     dropped,
+    form_request,
     host,
     id_of,
     in_parts,
@@ -127,8 +127,7 @@ class Snapchat(ListConnector[SnapchatSettings, ListConnection]):
             "client_secret": secret.get_secret_value(),
             "refresh_token": refresh.get_secret_value(),
         }
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        request = Request("POST", self._token_url, urlencode(form).encode(), headers)
+        request = form_request(self._token_url, form)
         cure = "check `client_id`, `client_secret` and `refresh_token`, then resume the output"
         return refreshed(self.title, request, now, cure)
 

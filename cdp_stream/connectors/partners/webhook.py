@@ -1,4 +1,4 @@
-"""Your own HTTP endpoint: changes in JSON, signed as Standard Webhooks says.
+"""Your own HTTP endpoint: changes in JSON, signed according to Standard Webhooks.
 
 Source: docs/webhook.md; https://www.standardwebhooks.com.
 """
@@ -73,7 +73,7 @@ class Webhook(HttpConnector[WebhookSettings, ConnectionSettings]):
     def deliver(self, changes: Sequence[OutputChange[ConnectionSettings]]) -> Delivery:
         """One POST; its id is that of the changes in it, so a repetition has the same.
 
-        Changes that are refused are sent again in halves, until those that are at fault stand
+        Changes that are refused are sent again in halves, until those that are at fault are
         alone.
         """
         answer = yield self._post(changes)

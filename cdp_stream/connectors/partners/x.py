@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
@@ -20,6 +19,7 @@ import orjson
 from pydantic import Field
 
 from cdp_stream.connectors.auth.oauth1 import oauth_header
+from cdp_stream.connectors.calls import seconds_until
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector, Rate
 from cdp_stream.connectors.exchange import (
@@ -51,6 +51,7 @@ _MISSING: Final = 404
 _TOO_MANY: Final = 429
 _JSON: Final = {"content-type": "application/json"}
 _PAGES: Final = 100
+_RESETS: Final = ("x-account-rate-limit-reset", "x-rate-limit-reset")
 
 
 def _twitter(text: str) -> str:
@@ -104,7 +105,7 @@ class X(HttpConnector[XSettings, XConnection]):
     rate = Rate(1_500, 60)
 
     def deliver(self, changes: Sequence[OutputChange[XConnection]]) -> Delivery:
-        """An operation for each change, with what it says of identities that has not changed."""
+        """An operation for each change, with the identities that it has."""
         if changes[0].action == AUDIENCE_DELETE:
             return (yield from self._delete(changes[0]))
         members, refused = last_of_each_form(changes, _FORMS)
@@ -137,9 +138,9 @@ class X(HttpConnector[XSettings, XConnection]):
         return request.with_headers(authorization=oauth_header(request, now, app, user))
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """X says when a rate is whole again, and that a count which does not agree is no answer."""
+        """X returns the end of a rate window; an answer with another count is no answer."""
         if answer.status == _TOO_MANY:
-            return TryAgain(_until_reset(answer))
+            return TryAgain(seconds_until(answer, *_RESETS))
         total, success = answer.at("total_count"), answer.at("success_count")
         if answer.ok and request.url.endswith("/users") and total != success:
             return TryAgain()
@@ -230,15 +231,3 @@ def _operation(members: Sequence[Member]) -> bytes:
         "params": {"users": [user]},
     }
     return orjson.dumps(content)
-
-
-def _until_reset(answer: Answer) -> float | None:
-    """Seconds until the rate's window ends, by the partner's own clock."""
-    reset = answer.headers.get("x-account-rate-limit-reset") or answer.headers.get(
-        "x-rate-limit-reset", ""
-    )
-    try:
-        now = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-        return max(0.0, int(reset) - now)
-    except (ValueError, TypeError, OverflowError):
-        return None

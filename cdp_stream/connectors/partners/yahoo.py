@@ -18,12 +18,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar, Final
-from urllib.parse import urlencode
 
 import orjson
 from pydantic import Field
 
-from cdp_stream.connectors.calls import Sent, in_parts, refreshed
+from cdp_stream.connectors.calls import Sent, form_request, in_parts, json_request, refreshed
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching, HttpConnector
 from cdp_stream.connectors.exchange import (
@@ -112,12 +111,8 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
             "scope": "audience",
             "realm": "dataxonline",
         }
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        body = urlencode(form).encode()
         cure = f"check client_id and client_secret of output {self.output}, then resume it"
-        return refreshed(
-            "Yahoo", Request("POST", self.settings.token_url, body, headers), now, cure
-        )
+        return refreshed("Yahoo", form_request(self.settings.token_url, form), now, cure)
 
     def list_of(self, settings: YahooConnection) -> str | None:
         """The segment."""
@@ -147,8 +142,7 @@ class Yahoo(HttpConnector[YahooSettings, YahooConnection]):
         if settings.gdpr_euconsent:
             content["gdpr_euconsent"] = settings.gdpr_euconsent
         host = (settings.api_url or "https://dataxonline.yahoo.com").rstrip("/")
-        headers = {"content-type": "application/json"}
-        return Request("POST", f"{host}/online/audience/", orjson.dumps(content), headers)
+        return json_request("POST", f"{host}/online/audience/", content)
 
     def _refused(self, answer: Answer, rows: Sequence[Member]) -> Mapping[int, str] | str:
         """Place -> why, of the rows that were not accepted; or words, where Yahoo names none.

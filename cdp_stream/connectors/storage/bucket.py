@@ -55,7 +55,7 @@ class BucketConnector(HttpConnector[B, C]):
 
     @property
     def gathering(self) -> Batching:
-        """As the settings say."""
+        """As the settings have it."""
         return self._gathering
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:

@@ -16,7 +16,7 @@ Decimal = tuple[int, int]
 """`(units, scale)`; scale is from 0 to `PLACES`, and no greater than it needs to be."""
 
 PLACES: Final = 400
-"""Digits after this decimal place are passed over: no double has as many, and text like
+"""Digits after this decimal place are ignored: no double has as many, and text like
 `1e-99999999` must not take the memory of its zeros.
 """
 
@@ -112,7 +112,7 @@ def unpack(packed: int | bytes) -> int:
 
 
 def packed_size(packed: int | bytes) -> int:
-    """At most the bytes that a packed integer takes."""
+    """At most the bytes that a packed integer needs."""
     return _NARROW_SIZE if isinstance(packed, int) else len(packed) + _WIDE_HEADER
 
 

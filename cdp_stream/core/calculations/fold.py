@@ -23,11 +23,11 @@ class Fold(Protocol):
     """One calculation over values with times."""
 
     def item(self, value: Any) -> Any | None:
-        """What the calculation takes of a value of an event, None for what it passes over."""
+        """The value that the calculation uses of an event's value, None if it ignores it."""
         ...
 
     def need(self, items: Sequence[Any]) -> int:
-        """At most what `add` says that these items make a state grow, which there may be not yet;
+        """At most what `add` returns as the growth by these items, which there may be not yet;
         bytes.
         """
         ...

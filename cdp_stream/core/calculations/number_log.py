@@ -80,5 +80,5 @@ class NumberLog:
 
 
 def need_of(number: Decimal) -> int:
-    """At most the bytes that a number takes in a log."""
+    """At most the bytes that a number needs in a log."""
     return WIDTH + _WIDE_SIZE + growth_of(number)

@@ -20,7 +20,7 @@ LABEL_SIZE: Final = 14
 """Characters of a label."""
 
 SHORT_SIZE: Final = 4 * LABEL_SIZE + 5
-"""At most the bytes that a short key takes in MessagePack."""
+"""At most the bytes that a short key needs in MessagePack."""
 
 
 def key_of(value: Any) -> str | None:
@@ -62,7 +62,7 @@ def label_of(name: bytes | bytearray) -> str:
 
 
 def key_size(key: str) -> int:
-    """At most the bytes that a key takes in MessagePack."""
+    """At most the bytes that a key needs in MessagePack."""
     return (len(key) if key.isascii() else 4 * len(key)) + 5
 
 

@@ -96,7 +96,7 @@ class CalculatedMemory:
         return FOREVER if leaving is None else min(leaving + self._oldest + 1, FOREVER)
 
     def _items(self, event: Event, batch: Batch) -> list[Any]:
-        """What the calculation takes of an event."""
+        """The value of an event for the calculation."""
         if self._values is None:
             # The event itself is what is counted, or dated.
             return [True]

@@ -4,7 +4,7 @@ A line is an added (above 0) or removed (below) quantity of one product. Lines a
 leaves the lookback, and may be overtaken by a late closing action, by itself; sums are kept beside
 them so that no verdict has to go through the lines.
 
-A line takes 12 bytes: its time, the number of its product and the number of its quantity. Products
+A line needs 12 bytes: its time, the number of its product and the number of its quantity. Products
 and quantities are stored once. They are given out anew when most of those stored have no line left,
 so that state is bounded by the lines that are kept.
 

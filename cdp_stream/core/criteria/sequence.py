@@ -265,7 +265,7 @@ def _merged(steps: tuple[Times, ...]) -> Times:
 
 
 def _insert(state: list[Any], place: int, time: int) -> int:
-    """Enter a time unless it is there; gives the bytes that it takes."""
+    """Enter a time unless it exists; return the bytes that it needs."""
     times = state[place] = writable(state[place])
     if _TIMES.time_from(times, time) == time:
         return 0

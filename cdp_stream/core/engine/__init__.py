@@ -1,4 +1,4 @@
-"""What a batch, or passing time, does to a profile, and what a change of definitions does to it.
+"""How a batch, passing time and a change of definitions change a profile.
 
 Start reading at `evaluation.py`.
 """

@@ -7,7 +7,7 @@ arguments: no clock, no I/O.
 The rules, in the order in which they act (docs/semantics.md):
 * Due instants up to an event's time fire first, in order, each with the clock at it.
 * Everything of a batch that has the same time takes effect together, and the profile is evaluated
-  once after it, at the clock; a late event at the clock as it stands.
+  once after it, at the clock; a late event at the present clock.
 * One evaluation emits the deletes, then the adds, each in the order of the definition files.
 
 Invariants: the clock never moves back; `row.due` is never later than the first instant at which a
@@ -82,7 +82,7 @@ class Engine:
             if past >= len(events):
                 return refused
             self._skip_ended_lives(row, batch, past)
-            # What the batch says of the profile, and its id, went with its first life.
+            # The profile part of the batch, and its id, belonged to the first life.
             events, part, digest = events[past:], None, None
         if digest is not None and not self._is_new(row, batch, digest, changes):
             return refused

@@ -36,12 +36,12 @@ class Touch:
     before: Before | None = None
 
     def verdicts(self, leaves: Sequence[Leaf]) -> list[bool]:
-        """What each leaf says at the row's clock."""
+        """The value of each leaf at the row's clock."""
         at = self.row.clock
         return [leaf.holds(self.row, at) for leaf in leaves]
 
     def note(self, leaves: Sequence[Leaf], before: list[bool]) -> None:
-        """Note the leaves that say something else than `before`, and when each is due."""
+        """Note the leaves whose value is not the one in `before`, and when each is due."""
         row = self.row
         at = row.clock
         for leaf, before_flip in zip(leaves, before, strict=True):

@@ -1,7 +1,7 @@
 """Migrates rows from one version of the definitions to another.
 
-A partition counts its definitions in epochs, and each row says under which it was settled last. A
-row of an earlier epoch is migrated when it is next needed, or when its turn comes. Migration is a
+A partition counts its definitions in epochs, and each row has the one in which it was settled last.
+A row of an earlier epoch is migrated when it is next needed, or when its turn comes. Migration is a
 function of the row, of the two definitions and of the partition's time at the switch; so it makes
 the same of a row whenever, and however often, it is done.
 
@@ -94,7 +94,7 @@ class Transition:
         epoch: that of the plan.
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
-        gone: places in the order of emission of audiences that are not defined any more, by id.
+        gone: places in the order of emission of audiences that are no longer defined, by id.
         started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
     """

@@ -30,7 +30,7 @@ from cdp_stream.core.model.row import (
 from cdp_stream.core.plan.plan import Plan
 
 PROFILE_PART: Final = -1
-"""Stands for the profile part among the refused events of a batch."""
+"""Represents the profile part among the refused events of a batch."""
 
 NO_SPACE: Final = Space(0, 0, {})
 """Where nothing is written: identities belong to no workspace."""
@@ -52,7 +52,7 @@ def write_profile(plan: Plan, touch: Touch, part: ProfilePart | None) -> tuple[i
 
     Args:
         touch: its space is `NO_SPACE` where the profile does not live in the input's workspace.
-        part: None where the batch says nothing of the profile, and only spellings are brought up to
+        part: None where the batch has no profile part, and only spellings are brought up to
             date.
 
     Returns:
@@ -120,19 +120,19 @@ def write_identities(plan: Plan, touch: Touch, identities: dict[str, str | None]
 def _respell_identities(plan: Plan, touch: Touch) -> None:
     """Write what an earlier release kept under other spellings of a type under the one in use.
 
-    It is written as though a batch had said it, so that criteria and outputs take notice. An
+    It is written as though a batch had it, so that criteria and outputs see the change. An
     identity that is there under the spelling in use stays what it is.
     """
     row = touch.row
-    said: dict[str, str | None] = {}
+    written: dict[str, str | None] = {}
     for kind in sorted(OTHER_SPELLINGS.keys() & row.identities.keys()):
         spelling = OTHER_SPELLINGS[kind]
-        said[kind] = None
+        written[kind] = None
         if spelling not in row.identities:
-            said[spelling] = row.identities[kind]
+            written[spelling] = row.identities[kind]
             row.weight += size_of(spelling)
     row.warm()
-    write_identities(plan, touch, said)
+    write_identities(plan, touch, written)
 
 
 def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
@@ -159,7 +159,7 @@ def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
 
 
 def write_facts(plan: Plan, touch: Touch, facts: Facts) -> None:
-    """Take over what a batch says of device, consent, location and attribution."""
+    """Write what a batch has about device, consent, location and attribution."""
     known = touch.space.facts
     if facts.device is not None:
         leaves = plan.profile_leaves.get((touch.workspace, Facet.DEVICE), ())
@@ -180,13 +180,13 @@ def write_facts(plan: Plan, touch: Touch, facts: Facts) -> None:
         write_newest(plan, touch, INSTALL, facts.attribution)
 
 
-def write_newest(plan: Plan, touch: Touch, name: str, said: dict[str, Any]) -> None:
+def write_newest(plan: Plan, touch: Touch, name: str, written: dict[str, Any]) -> None:
     """Take over a location or an attribution unless a newer one is known; of equal times the later
     read counts.
 
     Args:
         name: `LOCATION`, `INSTALL` or `UNINSTALL`.
-        touch: the time of its occasion is that of what was said.
+        touch: the time of its occasion is that of the value.
     """
     facts = touch.space.facts
     time = touch.occasion[2] or 0
@@ -195,7 +195,7 @@ def write_newest(plan: Plan, touch: Touch, name: str, said: dict[str, Any]) -> N
         return
     leaves = plan.profile_leaves.get((touch.workspace, _FACETS[name]), ())
     before = touch.verdicts(leaves)
-    facts[name] = [time, said]
+    facts[name] = [time, written]
     touch.note(leaves, before)
 
 

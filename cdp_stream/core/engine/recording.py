@@ -1,5 +1,5 @@
 """What an event does besides being counted: the state of calculated attributes, carts, sequences
-and counts over several workspaces, and what the event says of the profile itself.
+and counts over several workspaces, and what the event has about the profile itself.
 
 Few events do any of it, so the engine comes here only for those.
 

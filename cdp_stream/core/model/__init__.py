@@ -1,4 +1,4 @@
-"""What things are: events, rows, criteria and definitions as the engine sees them.
+"""The types of the domain: events, rows, criteria and definitions as the engine sees them.
 
 Start reading at `definition.py`, then `row.py`.
 """

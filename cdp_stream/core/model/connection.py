@@ -36,7 +36,7 @@ class Connection:
         audience: the id of the audience or milestone.
         output: the id of the output.
         variant: None is the whole audience, Control included.
-        active: False tells the output nothing.
+        active: False sends nothing to the output.
         settings: as written, plain JSON; `${NAME}` is filled in by the sink alone.
         user_attributes: the shared attributes: ids of calculated attributes, else keys of user
             attributes.

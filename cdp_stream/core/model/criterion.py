@@ -61,7 +61,7 @@ class EventCriterion:
         minimum, maximum: the counts that satisfy it, both included; maximum None is no bound. Never
             [0, None].
         text: a short human form, for causes and explanations (`event: Play Video`).
-        path: where it stands in its definition (`criteria.all[0]`).
+        path: its place in its definition (`criteria.all[0]`).
     """
 
     reaches: tuple[Reach, ...]

@@ -52,7 +52,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a batch says of a profile's device, consent, location and attribution.
+    """What a batch has about a profile's device, consent, location and attribution.
 
     Attributes:
         device: what identifies the device, and its `device_info`; None when absent.
@@ -69,7 +69,7 @@ class Facts:
 
 
 class ProfilePart:
-    """What a batch says of the profile itself; empty members say nothing.
+    """What a batch has about the profile itself; empty members change nothing.
 
     Attributes:
         attributes: user attributes to write; keys that begin with `$` are case-folded; null is a
@@ -77,7 +77,7 @@ class ProfilePart:
         deleted: keys to remove after that; `$` keys folded.
         identities: identity type -> text, None to remove.
         size: bytes it may add to the row at most.
-        facts: what else it says of the profile within the workspace, None when nothing.
+        facts: what else it has about the profile within the workspace, None when nothing.
     """
 
     __slots__ = ("attributes", "deleted", "facts", "identities", "size")
@@ -105,7 +105,7 @@ class Batch:
         input: the id of the input it came from, one of the plan's.
         arrival: epoch ms.
         events: in order of `occurred_at`, ties in array order.
-        profile: None when the batch says nothing of the profile.
+        profile: None when the batch has no profile part.
         digest: 64-bit signed digest of `source_request_id`, None when absent.
         device: `device_info` as decoded JSON, empty when absent; what `where: device` reads.
         application: `application_info`, likewise for `where: app`.

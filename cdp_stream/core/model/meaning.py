@@ -49,7 +49,7 @@ def expression_digest(
 
     Args:
         needs: the digests of the audiences that it refers to, by id.
-        identity_of: what stands for a criterion; default: its meaning alone.
+        identity_of: the text used for a criterion; default: its meaning alone.
     """
 
     def digest(node: Expression) -> str:

@@ -36,7 +36,7 @@ _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 _LONGEST_INTEGER = 4_300
 _FAR = 2**62
-"""Stands for every instant beyond it: no clock comes near it, and a due instant made from it still
+"""Represents every instant beyond it: no clock comes near it, and a due instant made from it still
 fits in 64 bits.
 """
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: offsets are subtracted by hand, so no year overflows

@@ -23,16 +23,16 @@ SIZE_LIMIT: Final = 512 * 1024
 """
 
 TIME_SIZE: Final = 14
-"""Bytes that one more time takes in a row."""
+"""Bytes that one more time needs in a row."""
 
 SLOT_SIZE: Final = 26
-"""Bytes that a criterion's first time takes in a row."""
+"""Bytes that a criterion's first time needs in a row."""
 
 ID_SIZE: Final = 16
-"""Bytes that a remembered event or batch id takes in a row."""
+"""Bytes that a remembered event or batch id needs in a row."""
 
 SENT_SIZE: Final = 20
-"""Bytes that the number of a connection's messages takes in a row."""
+"""Bytes that the number of a connection's messages needs in a row."""
 
 # Of CPython's objects, as measured with some room.
 _ROW_MEMORY = 1_000
@@ -64,7 +64,7 @@ class Space:
         first_seen: the smallest instant of activity, epoch ms.
         last_seen: the greatest.
         attributes: user attributes as decoded JSON; null is a tag.
-        facts: what else batches said, only what is known:
+        facts: what else batches had, only what is known:
             `DEVICES`: device id -> its newest `device_info`;
             `CONSENT`: `gdpr:PURPOSE` or `ccpa` -> `consented`;
             `LOCATION`: [epoch ms, the newest location];
@@ -97,12 +97,12 @@ class Row:
         due: no criterion changes by itself before this instant, epoch ms; it may be early, never
             late.
         position: the offset of the newest input record applied, -1 for none (offline always).
-        weight: at least the bytes that the row takes; see `measure`.
+        weight: at least the bytes that the row needs; see `measure`.
         identities: type -> value, account-wide.
         spaces: workspace id -> what it knows; only workspaces in which the profile is active.
         slots: criterion slot -> its state: plain data that MessagePack can hold.
         cold: what of the row was not changed since it was encoded last, as formats/rows.py left it
-            there; `warm` is called by whoever changes it.
+            there; the code that changes it calls `warm`.
         members: audience id -> the instant since when, epoch ms; drafts too, which only others
             refer to.
         variants: audience id -> the variant with which the profile was added, of A/B tests only.
@@ -202,14 +202,14 @@ def remember(ids: bytearray, digest: int, arrival: int) -> bool:
 
 
 def size_of(value: Any) -> int:
-    """At least the bytes that decoded JSON takes when encoded again, escapes and the comma after it
+    """At least the bytes that decoded JSON needs when encoded again, escapes and the comma after it
     included.
     """
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 1
 
 
 def measure(row: Row) -> int:
-    """At least the bytes that the row takes when encoded."""
+    """At least the bytes that the row needs when encoded."""
     size = (
         _ROW_SIZE + len(row.event_ids) + len(row.batch_ids) + sum(map(sent_size, row.sent.values()))
     )
@@ -226,7 +226,7 @@ def measure(row: Row) -> int:
 
 
 def memory_of(row: Row) -> int:
-    """About the bytes of memory that a row takes; seldom less than it does.
+    """About the bytes of memory that a row needs; seldom less than it does.
 
     The keys of slots and memberships are of the definitions: all rows share them.
     """
@@ -274,7 +274,7 @@ def sent_size(sent: dict[str, int]) -> int:
 
 
 def state_size(state: Any) -> int:
-    """At least the bytes that a memory's state takes when encoded.
+    """At least the bytes that a memory's state needs when encoded.
 
     A list of more than a few items is one of times: it is not walked, for a full row is measured
     at every batch.

@@ -1,4 +1,4 @@
-"""Which membership changes an output gets, and with what: messages, shared attributes, identities.
+"""The messages that an output receives: membership changes, shared attributes, identities.
 
 Start reading at `forwarding.py`.
 """

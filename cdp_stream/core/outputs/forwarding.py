@@ -2,7 +2,7 @@
 identities and shared attributes.
 
 This is decided where a change is made, because a connection shares what holds at that very instant.
-The messages of one evaluation are, in this order: identities that are gone, deletes and adds as
+The messages of one evaluation are, in this order: removed identities, deletes and adds as
 they were emitted, identities that are new, shared attributes that changed; each in the order of the
 definition files.
 
@@ -276,7 +276,7 @@ def _rejoined(made: list[Change]) -> set[str]:
 
 
 def _identities(row: Row, before: Before) -> tuple[list[Identity], list[Identity], Cause]:
-    """The identities that are gone, those that are new, and what made it so."""
+    """The removed identities, the new ones, and the cause."""
     new = row.identities
     old, (_kind, _event_id, time) = before.get(None, (new, ("profile", None, None)))
     gone = sorted(identity for identity in old.items() if new.get(identity[0]) != identity[1])

@@ -70,7 +70,7 @@ class SharedCalculation:
 
     @property
     def read_in(self) -> tuple[str, ...]:
-        """The slot of its state, which says what it means."""
+        """The slot of its state, which follows from its meaning."""
         return ("", self.memory.slot)
 
     def reads(self, workspace: str) -> bool:

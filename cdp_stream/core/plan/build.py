@@ -203,7 +203,7 @@ def calculated_audiences(audiences: tuple[Audience, ...]) -> set[str]:
     """Those that have members: the ones that emit, and drafts that these refer to, however far.
 
     A draft that none of them refers to is followed silently, so that it is at once itself when it
-    becomes active; nothing is said of it.
+    becomes active; nothing is emitted for it.
     """
     computed = {audience.id for audience in audiences if audience.computed}
     return computed & _with_references(audiences, [one.id for one in audiences if one.emits])

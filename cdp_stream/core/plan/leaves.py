@@ -1,7 +1,7 @@
 """The run-time leaves of a plan: one for each distinct criterion, which reads what reaches it and
 keeps its state in a slot of its own.
 
-Equal criteria have equal identities (scope.py), so that whoever uses one shares it.
+Equal criteria have equal identities (scope.py), so that all their users share one.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Leaves:
         return leaf
 
     def memory_of(self, attribute: CalculatedAttribute) -> CalculatedMemory:
-        """Where the state of a calculated attribute is kept: one place, whoever reads it."""
+        """The slot of a calculated attribute's state: one, whichever criteria read it."""
         identity = identity_of(attribute, self.plan.workspaces)
         memory = self.calculated.get(identity)
         if memory is None:

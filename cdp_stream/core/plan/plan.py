@@ -39,7 +39,7 @@ class Readings:
     Attributes:
         leaves: the criteria that count it, with the conditions that it must meet.
         memories: other state that it enters, likewise.
-        is_plain: whether that is `leaves` alone; else `memories`, or what the event says of the
+        is_plain: whether that is `leaves` alone; else `memories`, or what the event has about the
             profile itself, come besides. A location in it is looked for in any case.
         is_personalized: whether its tier lets it be evaluated.
     """
@@ -105,7 +105,7 @@ class Stage:
 
     An audience that uses a missing slot, itself or through others, is pending: one that was there
     before is frozen as it was, with its members; a new one is not there yet. What the pending ones
-    keep of events in other slots goes on.
+    keep of events in other slots continues.
 
     Attributes:
         missing: slots whose history is not in.

@@ -1,4 +1,4 @@
-"""Records, workspaces, inputs and event tiers: what an account has beside its audiences.
+"""The other parts of an account: records, workspaces, inputs and event tiers.
 
 Start reading at `records.py`; `schema.py` has the keys of every record.
 """

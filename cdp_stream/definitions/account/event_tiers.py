@@ -30,7 +30,7 @@ from cdp_stream.definitions.source.problems import Problems
 TIERS: Final = tuple(tier.value for tier in Tier)
 _OWN_KEYS: Final = ("input", "tier")
 _OTHER = "\x00"
-"""Stands for every name that no entry mentions."""
+"""Represents every name that no entry mentions."""
 
 
 def read_event_tiers(
@@ -136,7 +136,7 @@ def _may_be_read_in(subject: Subject, source: Input, entries: tuple[EventTier, .
 
 
 def _samples(subject: Subject, entries: tuple[EventTier, ...]) -> Iterator[tuple[str, str, str]]:
-    """Events of the subject, as kind, name and type, that stand for all of them."""
+    """Events of the subject, as kind, name and type, that represent all of them."""
     names = {_OTHER} | {entry.subject.name for entry in entries if entry.subject.name is not None}
     types = {_OTHER, ATTRIBUTION, subject.custom_event_type or _OTHER}
     types |= {
@@ -157,7 +157,7 @@ def _samples(subject: Subject, entries: tuple[EventTier, ...]) -> Iterator[tuple
 
 
 def _rank(entry: EventTier) -> tuple[bool, int]:
-    """How strongly an entry speaks: by its input first, then by how much its subject says."""
+    """The priority of an entry: by its input first, then by how specific its subject is."""
     subject = entry.subject
     typed = subject.custom_event_type is not None or subject.kind == ATTRIBUTION
     return entry.input is not None, 2 * (subject.name is not None) + typed

@@ -33,7 +33,7 @@ class Read(Generic[R]):
     """A record, with stand-ins for what was wrong, so that the rest of it can still be checked.
 
     Attributes:
-        wrong: the keys that are missing or wrong; what the record says for them means nothing.
+        wrong: the keys that are missing or wrong; the record's values for them mean nothing.
     """
 
     record: R

@@ -7,7 +7,7 @@ here, so that one wrong record hides nothing of the others.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, LiteralString
 
 from pydantic import (
     AfterValidator,
@@ -49,24 +49,14 @@ def _checked_id(value: str) -> str:
     )
 
 
-def _checked_name(value: str) -> str:
-    if len(value) <= MAX_NAME:
-        return value
-    raise PydanticCustomError(
-        "name-too-long",
-        "the name has {length} characters",
-        {"length": len(value), "advice": f"at most {MAX_NAME}"},
-    )
+def _at_most(limit: int, code: LiteralString, message: LiteralString) -> AfterValidator:
+    def check(value: str) -> str:
+        if len(value) <= limit:
+            return value
+        context = {"length": len(value), "advice": f"at most {limit}"}
+        raise PydanticCustomError(code, message, context)
 
-
-def _checked_tag(value: str) -> str:
-    if len(value) <= MAX_TAG:
-        return value
-    raise PydanticCustomError(
-        "tag-too-long",
-        "the tag has {length} characters",
-        {"length": len(value), "advice": f"at most {MAX_TAG}"},
-    )
+    return AfterValidator(check)
 
 
 def _checked_span(value: object) -> str:
@@ -91,20 +81,13 @@ def checked_version(value: object) -> int:
     )
 
 
-def _not_empty(value: list[str]) -> list[str]:
-    if value:
-        return value
-    raise PydanticCustomError(
-        "empty-list", "the list is empty", {"advice": "leave the key out, which means all"}
-    )
+def _not_empty(advice: str) -> AfterValidator:
+    def check(value: list[str]) -> list[str]:
+        if value:
+            return value
+        raise PydanticCustomError("empty-list", "the list is empty", {"advice": advice})
 
-
-def _says_something(value: list[str]) -> list[str]:
-    if value:
-        return value
-    raise PydanticCustomError(
-        "empty-list", "the list is empty", {"advice": "name at least one, or leave the key out"}
-    )
+    return AfterValidator(check)
 
 
 def _checked_reason(value: str) -> str:
@@ -133,21 +116,22 @@ Id = Annotated[
 ]
 Name = Annotated[
     str,
-    AfterValidator(_checked_name),
+    _at_most(MAX_NAME, "name-too-long", "the name has {length} characters"),
     WithJsonSchema({"type": "string", "maxLength": MAX_NAME}),
 ]
-Tag = Annotated[str, AfterValidator(_checked_tag)]
+Tag = Annotated[str, _at_most(MAX_TAG, "tag-too-long", "the tag has {length} characters")]
 Span = Annotated[str, PlainValidator(_checked_span), WithJsonSchema(_SPAN)]
-Ids = Annotated[list[str], AfterValidator(_not_empty), WithJsonSchema(_TEXTS)]
-Listed = Annotated[list[str], AfterValidator(_says_something), WithJsonSchema(_TEXTS)]
+_AT_LEAST_ONE: Final = _not_empty("name at least one, or leave the key out")
+Ids = Annotated[list[str], _not_empty("leave the key out, which means all"), WithJsonSchema(_TEXTS)]
+Listed = Annotated[list[str], _AT_LEAST_ONE, WithJsonSchema(_TEXTS)]
 Tags = Annotated[
     list[Tag],
-    AfterValidator(_says_something),
+    _AT_LEAST_ONE,
     WithJsonSchema(_TEXTS | {"items": {"type": "string", "maxLength": MAX_TAG}}),
 ]
 Nodes = Annotated[InstanceOf[Sequence], WithJsonSchema({"type": "array"})]
 AnyNode = Any
-"""Its own reader says what is wrong with it, whatever kind of node it is."""
+"""Its own reader reports what is wrong with it, whatever kind of node it is."""
 
 
 Version = Annotated[int, PlainValidator(checked_version), WithJsonSchema({"const": 1})]
@@ -262,7 +246,7 @@ class VariantRecord(Record):
 
 
 class AudienceRecord(Record):
-    """An audience; None stands for the default that other records decide."""
+    """An audience; None means the default that other records decide."""
 
     NODES = frozenset({"criteria", "ab_test", "accept"})
 
@@ -310,7 +294,7 @@ class MilestoneRecord(Record):
 
 
 class OutputRecord(Record):
-    """An output; what its settings may be, the connector says."""
+    """An output; the connector defines its settings."""
 
     NODES = frozenset({"settings"})
 

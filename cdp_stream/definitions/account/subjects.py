@@ -1,6 +1,6 @@
 """Reads which events a criterion, or an entry of `event_tiers`, is about.
 
-Names are case-folded, and two ways to say the same subject give the same `Subject`.
+Names are case-folded, and two ways to write the same subject give the same `Subject`.
 
 Source: docs/definitions.md, criteria.
 """

@@ -1,4 +1,4 @@
-"""Reads criteria: every kind of criterion as it is written becomes one that the core has.
+"""Reads criteria: each kind of written criterion becomes a criterion of the core.
 
 Start reading at `criteria.py`.
 """

@@ -18,7 +18,7 @@ from cdp_stream.definitions.criteria.event_parts import (
     read_required_duration,
 )
 from cdp_stream.definitions.criteria.scope import Place, reaches_of
-from cdp_stream.definitions.criteria.windows import ALL_TIME, spoken_length
+from cdp_stream.definitions.criteria.windows import ALL_TIME, length_text
 from cdp_stream.definitions.criteria.written import Written, read_places
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, Scalar, Sequence, shown
 from cdp_stream.definitions.source.problems import Problems
@@ -73,7 +73,7 @@ def _may_end(wait_ms: int, mark: Mark, criterion: Written, places: tuple[Place, 
     if len(limits) < len(places) or wait_ms <= max(limits):
         return True
     message = "the wait is longer than the lookback, so no cart is ever abandoned"
-    advice = f"the lookback is {spoken_length(max(limits))}"
+    advice = f"the lookback is {length_text(max(limits))}"
     criterion.problems.error("bad-window", mark, f"{criterion.at()}.{_WAIT}", message, advice)
     return False
 

@@ -1,4 +1,4 @@
-"""Reads consent criteria: what the profile last said to a regulation and purpose.
+"""Reads consent criteria: the newest answer of the profile to a regulation and purpose.
 
 Source: docs/definitions.md, consent.
 """
@@ -21,7 +21,7 @@ STATES: Final[dict[str, dict[str, Test]]] = {
     GDPR: {"given": Test("is", True), "rejected": Test("is", False), "unset": _UNSET},
     CCPA: {"opted_out": Test("is", True), "not_opted_out": Test("is", False), "unset": _UNSET},
 }
-"""The states of each regulation, and what they say of `consented`: under CCPA that is opted out."""
+"""The states of each regulation, as tests of `consented`; under CCPA that means opted out."""
 _KEYS: Final = ("regulation", "purpose")
 
 

@@ -1,4 +1,4 @@
-"""Reads `count` of an event criterion: how many events it takes.
+"""Reads `count` of an event criterion: the number of events.
 
 Source: docs/definitions.md, counts.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from cdp_stream.core.model.subject import SUBJECTS, WORKSPACE_WIDE
-from cdp_stream.definitions.criteria.scope import Scope, spoken
+from cdp_stream.definitions.criteria.scope import Scope, or_list
 from cdp_stream.definitions.criteria.tests_on_values import NAME_OPERATORS, VALUE_OPERATORS
 from cdp_stream.definitions.criteria.windows import DATE_OPERATORS
 from cdp_stream.definitions.criteria.written import INPUTS, WORKSPACE, Written
@@ -67,7 +67,7 @@ _WORDS: Final = frozenset((*EVENT_KEYS, *OTHER_KEYS, *VALUE_OPERATORS))
 def takes_only(criterion: Written, allowed: tuple[str, ...] | None = None) -> bool:
     """Note every key that the criterion does not take; whether there was none.
 
-    `allowed` is what its subject takes, unless said. Of several heads nothing is noted.
+    `allowed` is by default what its subject accepts. Of several heads nothing is noted.
     """
     head, problems = criterion.head, criterion.problems
     if allowed is None:
@@ -110,7 +110,7 @@ def _advice_for(key: str, head: str, allowed: tuple[str, ...]) -> str:
     if key in VALUE_OPERATORS and (advice := _advice_for_operator(head, allowed)) is not None:
         return advice
     if INPUTS in allowed:
-        return f"it accepts {spoken(allowed)}"
+        return f"it accepts {or_list(allowed)}"
     if key in (STATE, WITHIN, WORKSPACE, *VALUE_OPERATORS):
         return "leave it out"
     return "only event criteria count events"
@@ -120,7 +120,7 @@ def _advice_for_operator(head: str, allowed: tuple[str, ...]) -> str | None:
     if head in SUBJECTS:
         return "test a value of the event in `where`, the number of events in `count`"
     if "exists" in allowed:
-        return f"it is compared as text: {spoken(NAME_OPERATORS)}"
+        return f"it is compared as text: {or_list(NAME_OPERATORS)}"
     if head in SEEN:
         return f"the test is inside, as `{head}: {{last: 7d}}`"
     return "give the state with `state`" if head == CONSENT else None

@@ -96,7 +96,7 @@ class Gazetteer:
         return f"there is `{elsewhere.name}, {elsewhere.country}`"
 
     def like(self, text: str) -> tuple[str, set[str], str]:
-        """What of the text stands for a name, the names that begin with the same letter, and what
+        """The part of the text that is a name, the names that begin with the same letter, and what
         must follow them: of `Pariss, FR` the names are those of France, and `, FR` follows.
         """
         *front, last = (part.strip() for part in text.split(","))

@@ -89,12 +89,12 @@ def read_consent(criterion: Written) -> Expression | None:
     fine = takes_only(criterion)
     key = read_consent_key(criterion)
     test = read_consent_state(criterion, key)
-    spoken = None
+    shown_as = None
     if key is not None:
         regulation, _, purpose = key.partition(":")
         written = criterion.value.text("purpose") if isinstance(criterion.value, Mapping) else None
-        spoken = f"{regulation} ({written})" if purpose else regulation
-    return _profile_criterion(criterion, key, test if fine else None, spoken)
+        shown_as = f"{regulation} ({written})" if purpose else regulation
+    return _profile_criterion(criterion, key, test if fine else None, shown_as)
 
 
 def read_first_or_last_seen(criterion: Written) -> Expression | None:
@@ -178,11 +178,11 @@ def _read_test(criterion: Written) -> Test | None:
 
 
 def _profile_criterion(
-    criterion: Written, key: str | None, test: Test | None, said: str | None
+    criterion: Written, key: str | None, test: Test | None, shown_as: str | None
 ) -> Expression | None:
-    """The criterion in its workspace; `said` is what the subject says, for its short form."""
+    """The criterion in its workspace; `shown_as` is what the subject says, for its short form."""
     workspace = read_profile_workspace(criterion)
     if key is None or test is None or workspace is None:
         return None
-    text = f"{criterion.head}: {said}" if said is not None else criterion.head
+    text = f"{criterion.head}: {shown_as}" if shown_as is not None else criterion.head
     return ProfileCriterion(Facet(criterion.head), workspace, key, test, text, criterion.path)

@@ -29,7 +29,7 @@ class CalculatedAttributes:
     """The calculated attributes that were read.
 
     Attributes:
-        by_id: None stands for one with something wrong in it.
+        by_id: None is one with something wrong in it.
         complete: whether every one is known; otherwise a reference to an unknown one is no problem.
     """
 
@@ -124,8 +124,8 @@ class Scope:
         return tuple(found)
 
 
-def spoken(names: Iterable[str]) -> str:
-    """Names as they stand in a message: `a`, `b` or `c`."""
+def or_list(names: Iterable[str]) -> str:
+    """Names in a message: `a`, `b` or `c`."""
     quoted = [f"`{name}`" for name in names]
     if len(quoted) > 1:
         return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
@@ -147,7 +147,7 @@ def read_inputs(
             continue
         advice = problems.near_or_list(name, inputs)
         if name in everywhere:
-            whose = spoken(workspace.id for workspace in workspaces)
+            whose = or_list(workspace.id for workspace in workspaces)
             message = f"the input `{name}` is of workspace `{everywhere[name]}`, not of {whose}"
             problems.error("input-outside-workspaces", mark, path, message, advice)
         else:

@@ -80,7 +80,7 @@ def read_when(
     limits = [lookback for lookback in lookbacks_ms if lookback is not None]
     if limits and len(limits) == len(lookbacks_ms) and bounds.newer_ms > max(limits):
         message = "the newer bound is before the lookback, so no event can ever count"
-        advice = f"the lookback is {spoken_length(max(limits))}"
+        advice = f"the lookback is {length_text(max(limits))}"
         problems.error("bad-window", value.mark, at, message, advice)
         return None
     return Window(oldest=bounds.older_ms, newest=bounds.newer_ms)
@@ -95,7 +95,7 @@ def read_seen(node: Node, path: str, problems: Problems) -> Window | None:
 def _read_form(
     node: Node, path: str, forms: tuple[str, ...], problems: Problems
 ) -> tuple[str, Node, str] | None:
-    """The one date operator of a mapping, what it says, and its path."""
+    """The one date operator of a mapping, its value, and its path."""
     advice = _ADVICE if ANY_TIME in forms else _DATE_TEST_ADVICE
     if not isinstance(node, Mapping):
         problems.error(
@@ -223,7 +223,7 @@ def read_day(node: Node, path: str, problems: Problems) -> int | None:
     return day
 
 
-def spoken_length(length_ms: int) -> str:
+def length_text(length_ms: int) -> str:
     """A duration as it would be written, in the greatest unit up to days that is exact."""
     unit = next(unit for unit in ("d", "h", "m", "s", "ms") if length_ms % UNITS_MS[unit] == 0)
     return f"{length_ms // UNITS_MS[unit]}{unit}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdp_stream.core.model.definition import Workspace
-from cdp_stream.definitions.criteria.scope import Place, Scope, read_input_list, spoken
+from cdp_stream.definitions.criteria.scope import Place, Scope, or_list, read_input_list
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, shown
 from cdp_stream.definitions.source.problems import Problems
 
@@ -36,12 +36,12 @@ class Written:
 
     @property
     def value(self) -> Node:
-        """What the subject key says."""
+        """The value of the subject key."""
         return self.node.entries[self.head].value
 
     @property
     def mark(self) -> Mark:
-        """Where the subject key stands."""
+        """The place of the subject key."""
         return self.node.mark_of(self.head)
 
     def at(self, key: str | None = None) -> str:
@@ -49,7 +49,7 @@ class Written:
         return f"{self.scope.prefix}{self.path}.{self.head if key is None else key}"
 
     def text(self, expected: str) -> str | None:
-        """What the subject key says, where that is text; else the problem is noted."""
+        """The value of the subject key, where it is text; else the problem is noted."""
         return self.problems.text_of(self.value, self.at(), expected)
 
 
@@ -87,7 +87,7 @@ def read_workspace(criterion: Written) -> Workspace | None:
         return own.get(name)
     if name in scope.around.workspaces.by_id:
         message = f"the audience is not over the workspace `{name}`"
-        advice = f"write {spoken(own)}, or add it to the audience's `workspaces`"
+        advice = f"write {or_list(own)}, or add it to the audience's `workspaces`"
         problems.error("workspace-outside-audience", node.mark, path, message, advice)
     else:
         message, advice = f"there is no workspace `{shown(name)}`", problems.near_or_list(name, own)
@@ -105,7 +105,7 @@ def read_profile_workspace(criterion: Written) -> str | None:
         return scope.workspaces[0].id
     if scope.workspaces:
         message = "the key `workspace` is missing: the audience is over several"
-        names = spoken(workspace.id for workspace in scope.workspaces)
+        names = or_list(workspace.id for workspace in scope.workspaces)
         advice = f"name the one whose profile is read, {names}"
         criterion.problems.error(
             "missing-key", criterion.node.mark, criterion.at(WORKSPACE), message, advice

@@ -20,7 +20,7 @@ from cdp_stream.definitions.source.nodes import Node, shown
 
 @dataclass(frozen=True, slots=True)
 class AudienceRead:
-    """An audience as written, with its meaning so far; without `has_id` its id is a stand-in.
+    """An audience as written, with its meaning so far; without `has_id` its id is a placeholder.
 
     Attributes:
         workspaces: their ids, in the order of the account.

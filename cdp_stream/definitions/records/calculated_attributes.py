@@ -19,7 +19,7 @@ from cdp_stream.definitions.account.subjects import read_subject, subject_text
 from cdp_stream.definitions.account.workspaces import Workspaces
 from cdp_stream.definitions.criteria.conditions import SOURCES, read_key, read_where
 from cdp_stream.definitions.criteria.criterion_keys import WHERE
-from cdp_stream.definitions.criteria.scope import CalculatedAttributes, Place, spoken
+from cdp_stream.definitions.criteria.scope import CalculatedAttributes, Place, or_list
 from cdp_stream.definitions.criteria.windows import ALL_TIME, read_day, read_duration
 from cdp_stream.definitions.source.nodes import Mapping, Mark, Node, shown
 from cdp_stream.definitions.source.problems import Problems
@@ -31,7 +31,7 @@ NEED_NO_VALUE: Final = frozenset(
         Calculation.LAST_OCCURRENCE_TIMESTAMP,
     }
 )
-"""Calculations that say something of the events themselves."""
+"""Calculations on the events themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class CalculatedAttributeReader:
             return known.by_id.get(name)
         if len(known.by_id) > 1:
             message = "the key `workspace` is missing: the account has several"
-            advice = f"name the one whose events it reads, {spoken(known.by_id)}"
+            advice = f"name the one whose events it reads, {or_list(known.by_id)}"
             self._problems.error("missing-key", read.node.mark, path, message, advice)
             return None
         return next(iter(known.by_id.values()), None)

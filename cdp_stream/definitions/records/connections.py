@@ -1,6 +1,6 @@
 """Reads connections: which audience, milestone or variant goes to which output.
 
-A bulk entry (`tags`, `audiences`) stands for one connection per audience. A single entry wins over
+A bulk entry (`tags`, `audiences`) is one connection per audience. A single entry wins over
 the bulk entries that would make the same connection; bulk entries that make the same one must
 agree.
 
@@ -18,7 +18,7 @@ from cdp_stream.core.model.definition import AbTest
 from cdp_stream.definitions.account.records import Read, read_record
 from cdp_stream.definitions.account.schema import ConnectionRecord
 from cdp_stream.definitions.criteria.conditions import folded_key
-from cdp_stream.definitions.criteria.scope import CalculatedAttributes, spoken
+from cdp_stream.definitions.criteria.scope import CalculatedAttributes, or_list
 from cdp_stream.definitions.records.connector_settings import read_settings
 from cdp_stream.definitions.records.outputs import OutputRead, Outputs
 from cdp_stream.definitions.source.nodes import Mark, Node, shown
@@ -177,7 +177,7 @@ class ConnectionReader:
                 problems.error("unknown-reference", item.mark, at, message, advice)
         found = [target for target in everything if tags <= target.tags]
         if not found and tags <= known:
-            message = f"no audience has all of the tags {spoken(sorted(tags))}".replace(
+            message = f"no audience has all of the tags {or_list(sorted(tags))}".replace(
                 " or ", " and "
             )
             mark, at = read.mark("tags"), f"{read.path}.tags"
@@ -200,7 +200,7 @@ class ConnectionReader:
         problems.error("unknown-reference", mark, at, message, advice)
         return False
 
-    # what it says
+    # its parts
 
     def _output(self, read: Read[ConnectionRecord]) -> OutputRead | None:
         if "output" in read.wrong:

@@ -1,6 +1,6 @@
 """Checks the settings of an output or a connection against what the connector declares.
 
-`${NAME}` is not filled in here: what has one stands for a value that is not known yet, so its type
+`${NAME}` is not filled in here: what has one is a value that is not known yet, so its type
 is no problem. A secret must be written so, and what is there instead is never printed.
 
 Source: docs/definitions.md, outputs.
@@ -44,7 +44,7 @@ def read_settings(
     """The settings as written; what is wrong with them is noted.
 
     Args:
-        node: what stands under `settings`; None where there is no such key.
+        node: the value of `settings`; None where there is no such key.
         at: where the record is that lacks the key.
         path: of the settings.
     """
@@ -110,7 +110,7 @@ def _check_names(scalar: Scalar, path: str, secret_names: SecretNames, problems:
 
 
 def plain(node: Node) -> Any:
-    """What a node says, as JSON data."""
+    """A node as JSON data."""
     if isinstance(node, Mapping):
         return {key: plain(entry.value) for key, entry in node.entries.items()}
     if isinstance(node, Sequence):
@@ -127,8 +127,8 @@ def _one_of_each_place(findings: list[Any]) -> list[Any]:
 
 
 def _check_secret(node: Node, path: str, name: str, problems: Problems) -> bool:
-    """Whether nothing stands in clear. A secret is the name of an environment variable; inside a
-    mapping or a list text may stand around it, as in `Bearer ${TOKEN}`.
+    """Whether nothing is in clear. A secret is the name of an environment variable; inside a
+    mapping or a list text may be around it, as in `Bearer ${TOKEN}`.
     """
     before, pending = len(problems.found), [(node, True)]
     while pending:
@@ -206,7 +206,7 @@ def _note_value(
 
 
 def _said(finding: Any) -> str:
-    """What pydantic, or a connector's own check, says; without the value."""
+    """The message of pydantic, or of a connector's own check; without the value."""
     text = str(finding["msg"]).removeprefix("Value error, ")
     return shown(text[:1].lower() + text[1:], limit=200)
 

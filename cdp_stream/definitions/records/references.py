@@ -76,13 +76,13 @@ def check_cycles(definitions: dict[str, Definition], problems: Problems) -> None
         if len(component) == 1 and first not in definition.needs():
             continue
         way = _way_round(first, members, definitions)
-        spoken = " -> ".join((*way, first))
+        circle = " -> ".join((*way, first))
         at, path = definition.mark, definition.path
         for reference in definition.references:
             if reference.target == (way[1] if len(way) > 1 else first):
                 at, path = reference.mark, reference.path
                 break
-        message = f"these refer to each other in a circle: {spoken}"
+        message = f"these refer to each other in a circle: {circle}"
         problems.error("cycle", at, path, message, "break it at one of them", sorted(members))
 
 

@@ -98,7 +98,7 @@ def describe(node: Node) -> str:
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """Text from a file as it may stand in a message: one line, harmless, not too long."""
+    """Text from a file as messages show it: one line, harmless, not too long."""
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     return "".join(

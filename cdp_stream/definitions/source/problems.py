@@ -17,7 +17,7 @@ from cdp_stream.definitions.synonyms import advice_on, is_negative, meanings_of
 MAX_WORD: Final = 100
 SHORT_WORD: Final = 4
 MAX_COMPARED: Final = 500_000
-"""So many words are compared for near misses: it takes time, and a file may be full of misses."""
+"""The number of words that are compared for near misses: a file may be full of misses."""
 
 
 class Severity(StrEnum):
@@ -61,7 +61,7 @@ class Problem:
         line, column: from 1.
         path: from the top of the document, as `audiences[0].criteria.all[1].when`; `document` for
             the whole.
-        suggestion: what to write instead; None where the message says it all.
+        suggestion: what to write instead; None where the message is enough.
         related: ids of the audiences that it is about, of a containment the containing one first.
         accepted: of a warning that a definition accepts, the reason that it gives; else None.
     """

@@ -139,7 +139,7 @@ class _Builder:
                         "several-documents",
                         event,
                         "a second document begins here",
-                        "make it its own file",
+                        "move it to a separate file",
                     )
             node = self._node(event)
             if node is not None and not self._stack:
@@ -197,7 +197,7 @@ class _Builder:
             return Scalar(mark, 0, raw)
         except ValueError as error:
             self._problems.error(
-                "bad-yaml", mark, "", f"the tag does not fit: {shown(str(error))}", "leave it out"
+                "bad-yaml", mark, "", f"the tag does not match: {shown(str(error))}", "leave it out"
             )
             return Scalar(mark, raw, raw)
 
@@ -267,7 +267,7 @@ class _Builder:
         )
 
     def _path(self) -> str:
-        """Where in the document the innermost open key stands."""
+        """The path of the innermost open key."""
         path = ""
         for (parent, _), key in zip(self._stack, self._keys, strict=True):
             if isinstance(parent, Sequence):

@@ -1,7 +1,7 @@
 """What a YAML scalar means by the core schema of YAML 1.2.2 (section 10.3.2).
 
 Only `true` and `false` are booleans, `010` is ten, and a date or `12:30` is text: YAML 1.1, which
-PyYAML's own resolver follows, says otherwise for each.
+PyYAML's own resolver follows, differs for each.
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 __all__ = ["NextEpoch", "OffsetsOfMember"]
 
 
+_TEXT = CompactString("utf-8")
+_TAGS = ("tags", TaggedFields)
+
+
 class TxnOffsetCommitResponse_v3(Response):  # noqa: N801 - named as in aiokafka
     """The answer: an error code per partition."""
 
@@ -38,21 +42,15 @@ class TxnOffsetCommitResponse_v3(Response):  # noqa: N801 - named as in aiokafka
     API_VERSION = 3
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "errors",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partition_errors",
-                    CompactArray(
-                        ("partition", Int32), ("error_code", Int16), ("tags", TaggedFields)
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
+        ("errors", CompactArray(
+            ("topic", _TEXT),
+            ("partition_errors", CompactArray(
+                ("partition", Int32), ("error_code", Int16), _TAGS,
+            )),
+            _TAGS,
+        )),
+        _TAGS,
+    )  # fmt: skip
 
 
 class TxnOffsetCommitRequest_v3(RequestStruct):  # noqa: N801 - named as in aiokafka
@@ -63,32 +61,19 @@ class TxnOffsetCommitRequest_v3(RequestStruct):  # noqa: N801 - named as in aiok
     API_VERSION = 3
     RESPONSE_TYPE = TxnOffsetCommitResponse_v3
     SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
-        ("group_id", CompactString("utf-8")),
-        ("producer_id", Int64),
-        ("producer_epoch", Int16),
-        ("generation_id", Int32),
-        ("member_id", CompactString("utf-8")),
-        ("group_instance_id", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", CompactString("utf-8")),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
+        ("transactional_id", _TEXT), ("group_id", _TEXT),
+        ("producer_id", Int64), ("producer_epoch", Int16),
+        ("generation_id", Int32), ("member_id", _TEXT), ("group_instance_id", _TEXT),
+        ("topics", CompactArray(
+            ("topic", _TEXT),
+            ("partitions", CompactArray(
+                ("partition", Int32), ("offset", Int64), ("leader_epoch", Int32),
+                ("metadata", _TEXT), _TAGS,
+            )),
+            _TAGS,
+        )),
+        _TAGS,
+    )  # fmt: skip
 
 
 class OffsetsOfMember(Request[TxnOffsetCommitRequest_v0 | TxnOffsetCommitRequest_v3]):
@@ -136,12 +121,9 @@ class InitProducerIdResponse_v3(Response):  # noqa: N801 - named as in aiokafka
     API_KEY = 22
     API_VERSION = 3
     SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        ("error_code", Int16),
-        ("producer_id", Int64),
-        ("producer_epoch", Int16),
-        ("tags", TaggedFields),
-    )
+        ("throttle_time_ms", Int32), ("error_code", Int16),
+        ("producer_id", Int64), ("producer_epoch", Int16), _TAGS,
+    )  # fmt: skip
 
 
 class InitProducerIdRequest_v3(RequestStruct):  # noqa: N801 - named as in aiokafka
@@ -152,12 +134,9 @@ class InitProducerIdRequest_v3(RequestStruct):  # noqa: N801 - named as in aioka
     API_VERSION = 3
     RESPONSE_TYPE = InitProducerIdResponse_v3
     SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
-        ("transaction_timeout_ms", Int32),
-        ("producer_id", Int64),
-        ("producer_epoch", Int16),
-        ("tags", TaggedFields),
-    )
+        ("transactional_id", _TEXT), ("transaction_timeout_ms", Int32),
+        ("producer_id", Int64), ("producer_epoch", Int16), _TAGS,
+    )  # fmt: skip
 
 
 class NextEpoch(Request[InitProducerIdRequest_v0 | InitProducerIdRequest_v3]):

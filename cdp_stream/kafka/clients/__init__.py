@@ -1,4 +1,4 @@
-"""How clients connect to Kafka and ask it about topics, and why one could not.
+"""How clients connect to Kafka and read its topics, and why a connection failed.
 
 Start reading at ``client_settings.py``.
 """

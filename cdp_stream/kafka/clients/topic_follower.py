@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
 from cdp_stream.wall_clock import wall_ms
 
 __all__ = ["TopicFollower"]

@@ -1,4 +1,4 @@
-"""How outputs, rows and the input position of a partition become durable.
+"""How outputs, rows and the input offset of a partition become durable.
 
 Start reading at ``committer.py``.
 """

@@ -54,16 +54,31 @@ class ExactlyOnceWriter:
         self.close = producer.close
 
     async def write(self, effects: Effects, next_offset: int | None) -> int:
-        """Write one transaction; twice, where the broker refuses a record as too large."""
-        transaction = _Transaction(self._topics, self._partition, effects)
+        """Write one transaction; again, without its value, where the broker refuses a reject."""
+        alone: list[tuple[Rejected, asyncio.Future[Any]]] = []
+        batches: list[asyncio.Future[Any]] = []
+
+        async def send(producer: AIOKafkaProducer) -> list[asyncio.Future[Any]]:
+            nonlocal alone, batches
+            topics, partition = self._topics, self._partition
+            futures, alone = await send_effects(producer, topics, partition, effects)
+            rows = effects.rows.items()
+            batches = await send_pairs(producer, topics.changelog, partition, rows)
+            return [*futures, *(future for _, future in alone), *batches]
+
         try:
             while True:
                 try:
-                    await self._producer.transact(transaction.send, next_offset)
+                    await self._producer.transact(send, next_offset)
                     break
                 except MessageSizeTooLargeError:
-                    if not transaction.drop_refused_values():
+                    refused = {id(record) for record, future in alone if _is_too_large(future)}
+                    if not refused:
                         raise
+                    effects.rejected = [
+                        without_value(record) if id(record) in refused else record
+                        for record in effects.rejected
+                    ]
                     await self._producer.reopen("a record was too large")
         except FencedError:
             raise
@@ -72,41 +87,8 @@ class ExactlyOnceWriter:
             raise
         if next_offset is not None:
             self._moved(next_offset)
-        return transaction.reached()
+        return reached(batches, len(effects.rows))
 
 
-class _Transaction:
-    """What one transaction writes."""
-
-    def __init__(self, topics: OutputTopics, partition: int, effects: Effects) -> None:
-        self._topics = topics
-        self._partition = partition
-        self._effects = effects
-        self._alone: list[tuple[Rejected, asyncio.Future[Any]]] = []
-        self._batches: list[asyncio.Future[Any]] = []
-
-    async def send(self, producer: AIOKafkaProducer) -> list[asyncio.Future[Any]]:
-        """Enqueue everything; returns what to wait for."""
-        effects, partition = self._effects, self._partition
-        futures, self._alone = await send_effects(producer, self._topics, partition, effects)
-        futures += [future for _, future in self._alone]
-        rows = effects.rows.items()
-        self._batches = await send_pairs(producer, self._topics.changelog, partition, rows)
-        return futures + self._batches
-
-    def reached(self) -> int:
-        """An offset up to which the changelog holds nothing newer, once it is committed."""
-        return reached(self._batches, len(self._effects.rows))
-
-    def drop_refused_values(self) -> bool:
-        """Leave out the values of rejected records that were refused; False when none was."""
-        refused = {
-            id(record)
-            for record, future in self._alone
-            if future.done() and isinstance(future.exception(), MessageSizeTooLargeError)
-        }
-        self._effects.rejected = [
-            without_value(record) if id(record) in refused else record
-            for record in self._effects.rejected
-        ]
-        return bool(refused)
+def _is_too_large(future: asyncio.Future[Any]) -> bool:
+    return future.done() and isinstance(future.exception(), MessageSizeTooLargeError)

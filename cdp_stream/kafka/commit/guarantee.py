@@ -25,7 +25,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.aiokafka_patches.broker_metadata import known_requests
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.settings import Settings
 
 __all__ = ["settle_guarantee", "why_no_transactions"]

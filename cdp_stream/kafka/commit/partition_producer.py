@@ -30,10 +30,10 @@ from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
 from cdp_stream.kafka.aiokafka_patches.transactional_producer import TransactionalProducer
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.metrics import Metrics
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
+from cdp_stream.observability.metrics import Metrics
 
 __all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
 
@@ -189,7 +189,7 @@ class PartitionProducer:
             raise NotEndedError(
                 f"the broker did not end a transaction of {self._source.topic} partition "
                 f"{self._source.partition} in {_LONGEST_S:.0f} s",
-                "nothing is lost: see the broker's log, then start the worker again",
+                "nothing is lost: read the broker's log, then restart the worker",
             ) from error
         except (KafkaError, AssertionError) as error:
             reason = producer.cause_of(error)

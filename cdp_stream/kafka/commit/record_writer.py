@@ -193,12 +193,11 @@ def explained(error: BaseException) -> BaseException:
     if isinstance(error, InvalidTimestampError):
         return BrokerError(
             "the broker refused a write because its timestamp is too far from the broker's clock",
-            "nothing is lost: set this machine's clock, and the broker's, then start the worker "
-            "again",
+            "nothing is lost: set this machine's clock, and the broker's, then restart the worker",
         )
     if isinstance(error, KafkaError):
         return BrokerError(
             f"the broker refused a write: {str(error) or type(error).__name__}",
-            "nothing is lost: see the broker's log, then start the worker again",
+            "nothing is lost: read the broker's log, then restart the worker",
         )
     return error

@@ -22,7 +22,7 @@ from cdp_stream.formats.definitions_row import (
 from cdp_stream.kafka.clients.admin import partition_count
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.clients.log_reader import log_reader
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["Progress", "Rollout", "Step", "step_of"]

@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.kafka.clients.admin import partition_count
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["COUNTED", "members_of"]

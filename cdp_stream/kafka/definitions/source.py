@@ -1,7 +1,7 @@
 """Where a worker has its definitions from: files, or the topic of applied ones, which it follows.
 
-A version that cannot be used (a damaged record, a language that this release does not know) is told
-in the log and counted, and the one before stays in force. So it does while a version's outputs have
+A version that cannot be used (a damaged record, a language that this release does not know) is
+logged and counted, and the one before stays in force. So it does while a version's outputs have
 no topics yet; whether they ever get them or not, later versions are read.
 """
 
@@ -19,9 +19,9 @@ from cdp_stream.errors import CdpError
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.clients.topic_follower import TopicFollower
 from cdp_stream.kafka.definitions.topic import Applied, applied_of, read_applied, skips
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import DEFINITIONS
 from cdp_stream.kafka.topics.ensure import ensure_definitions_topic, ensure_topics
+from cdp_stream.observability.log import log
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.settings import Settings
 

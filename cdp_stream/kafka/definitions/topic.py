@@ -29,8 +29,8 @@ from cdp_stream.formats.definitions_record import (
 )
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.commit.guarantee import why_no_transactions
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import read_to_end
+from cdp_stream.observability.log import log
 from cdp_stream.settings import Settings
 
 __all__ = [
@@ -71,7 +71,7 @@ class Applied:
 def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
     """The versions in records of the topic, in order, each the one after the last.
 
-    A record that holds none, or another than the next, is told in the log and passed over.
+    A record that holds none, or another than the next, is logged and passed over.
 
     Args:
         records: As aiokafka decoded them.

@@ -14,7 +14,7 @@ from cdp_stream.kafka.clients.client_settings import sasl_password, tls_context
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES
 from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema, ChunkTransport
 from cdp_stream.kafka.faust_adapter.table import ChangelogTables
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.settings import Settings
 
 __all__ = ["AssignedPartitions", "ChunkApp"]
@@ -123,8 +123,7 @@ class ChunkApp(faust.App):
             name: Of the agent.
             partitions: How many partitions the topic has.
         """
-        schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
-        source = self.topic(topic, schema=schema, partitions=partitions)
+        source = self.topic(topic, schema=_chunks(), partitions=partitions)
 
         # Stock Faust restarts an agent that failed, behind the event it failed on.
         @self.agent(source, name=name, supervisor_strategy=CrashingSupervisor)
@@ -132,11 +131,31 @@ class ChunkApp(faust.App):
             async for event in chunks.events():
                 self.assignment.accept(event.message.partition, event.value)
 
+    def join_changelog(self, topic: str, *, name: str, partitions: int) -> None:
+        """Make a changelog a topic of the group, assigned together with the input.
+
+        Args:
+            topic: The changelog.
+            name: Of the table that it is to Faust, which neither keeps nor restores its rows.
+            partitions: How many partitions the topic has.
+        """
+        changelog = self.topic(
+            topic, schema=_chunks(), partitions=partitions, compacting=True, acks=False
+        )
+        self.Table(
+            name, changelog_topic=changelog, partitions=partitions,
+            key_type=bytes, value_type=bytes,
+        )  # fmt: skip
+
     def _new_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_consumer, self)
 
     def _new_producer_transport(self) -> Any:
         return ChunkTransport(self.conf.broker_producer, self)
+
+
+def _chunks() -> ChunkSchema:
+    return ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
 
 
 def _credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:

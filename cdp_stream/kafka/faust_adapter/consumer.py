@@ -41,8 +41,8 @@ from cdp_stream.kafka.aiokafka_patches.group_member import (
     membership_of,
 )
 from cdp_stream.kafka.clients.chunk import FETCH_BYTES, LEAST_FETCHED, MOST_FETCHED, Chunk
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
 
 __all__ = ["ChunkConsumer", "ChunkSchema", "ChunkTransport"]
 
@@ -98,7 +98,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._arriving_bytes = FETCH_BYTES
+        self.arriving_bytes = FETCH_BYTES
         self._wanted_at: dict[TP, float] = {}
         self._reported_at: dict[TP, float] = {}
 
@@ -125,7 +125,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         async def pump() -> None:
             try:
                 while True:
-                    if arrivals.on_their_way_bytes > self._arriving_bytes:
+                    if arrivals.on_their_way_bytes > self.arriving_bytes:
                         await asyncio.sleep(_IDLE_S)
                     elif chunks := await self._fetch_chunks():
                         arrivals.send(chunks)
@@ -147,39 +147,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         epochs, observer = self.consumer.epochs, self.consumer.observer
         chunks = {}
         for tp, records in fetched.items():
-            partition = (tp.topic, tp.partition)
-            observer.handed_over(partition, records[-1].offset)
-            chunks[tp] = Chunk(records, epochs.get(partition, 0))
+            observer.handed_over(tp, records[-1].offset)
+            chunks[tp] = Chunk(records, epochs.get(tp, 0))
         return chunks
-
-    async def fetch_at_most(self, size: int, partitions: int) -> None:
-        """Ask for no more than so many bytes of a partition, and of all together, at a time."""
-        of_one = max(LEAST_FETCHED, min(size, MOST_FETCHED))
-        of_all = self._arriving_bytes = min(of_one * max(1, partitions), FETCH_BYTES)
-        await self.call_thread(self._fetch_at_most, of_one, of_all)
-
-    async def _fetch_at_most(self, of_one: int, of_all: int) -> None:
-        limit_fetches(self._ensure_consumer(), of_one, of_all)
-
-    async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
-        """Seek, and tag with ``epoch`` whatever is fetched from there."""
-        await self.call_thread(self._start_at, offsets, epoch)
-
-    async def _start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
-        consumer = self._ensure_consumer()
-        for tp, offset in offsets.items():
-            self.consumer.observer.forget((tp.topic, tp.partition))
-            consumer.seek(TopicPartition(tp.topic, tp.partition), offset)
-            self.consumer.epochs[tp.topic, tp.partition] = epoch
-
-    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
-        """The group's committed offset of each partition, ``None`` where there is none."""
-        answer: dict[TP, int | None] = await self.call_thread(self._committed, list(tps))
-        return answer
-
-    async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
-        consumer = self._ensure_consumer()
-        return {tp: await consumer.committed(TopicPartition(tp.topic, tp.partition)) for tp in tps}
 
     def set_fetching(self, tps: Iterable[TP], *, on: bool) -> None:
         """Pause or resume partitions in aiokafka itself; from any thread."""
@@ -210,7 +180,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         if tp in self.consumer._paused_partitions:
             return False  # too much waits: whether that moves is looked at next
         longest_s = self.tp_fetch_request_timeout_secs
-        answered_at = self.consumer.observer.answered_at.get((topic, number))
+        answered_at = self.consumer.observer.answered_at.get(tp)
         wanted_at = self._wanted_at.get(tp)
         silent_s = now - max(answered_at or 0.0, wanted_at or self.time_started)
         if silent_s < longest_s:
@@ -220,7 +190,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             self._reported_at[tp] = now
             log("input_stuck", level=logging.ERROR, topic=topic, partition=number,
                 silent_s=round(silent_s),
-                next="see that the leader of the partition is up and may be reached")  # fmt: skip
+                next="check that the leader of the partition is up and can be reached")  # fmt: skip
         return True
 
 
@@ -240,12 +210,14 @@ class ChunkConsumer(driver.Consumer):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    async def fetch_at_most(self, size: int, partitions: int) -> None:
+    def fetch_at_most(self, size: int, partitions: int) -> None:
         """Ask for no more than so many bytes of each of these partitions at a time; within bounds.
 
         So much may be on its way from the thread, too.
         """
-        await self._thread.fetch_at_most(size, partitions)
+        of_one = max(LEAST_FETCHED, min(size, MOST_FETCHED))
+        of_all = self._thread.arriving_bytes = min(of_one * max(1, partitions), FETCH_BYTES)
+        limit_fetches(self._thread._ensure_consumer(), of_one, of_all)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         arrivals = Arrivals()
@@ -277,15 +249,25 @@ class ChunkConsumer(driver.Consumer):
 
     async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
         """Go on reading partitions at these offsets; their chunks carry ``epoch``."""
-        await self._thread.start_at(offsets, epoch)
+        await self._thread.call_thread(self._seek_in_thread, offsets, epoch)
+        self._read_offset.update(offsets)
+
+    async def _seek_in_thread(self, offsets: Mapping[TP, int], epoch: int) -> None:
+        consumer = self._thread._ensure_consumer()
         for tp, offset in offsets.items():
-            self._read_offset[tp] = offset
+            self.observer.forget(tp)
+            consumer.seek(tp, offset)
+            self.epochs[tp] = epoch
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """The group's committed offset of each partition, ``None`` where there is none."""
-        answer = await self._thread.committed(tps)
+        answer: dict[TP, int | None] = await self._thread.call_thread(self._ask_committed, tps)
         self._committed_offset.update(answer)
         return answer
+
+    async def _ask_committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        consumer = self._thread._ensure_consumer()
+        return {tp: await consumer.committed(tp) for tp in tps}
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
         """Stop fetching from partitions, long polls included."""

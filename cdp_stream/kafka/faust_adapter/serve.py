@@ -68,5 +68,5 @@ def explained(error: BaseException) -> BaseException:
         return error
     return BrokerError(
         f"Kafka: {str(error) or type(error).__name__}",
-        "nothing is lost: check the broker, then start the worker again",
+        "nothing is lost: check the broker, then restart the worker",
     )

@@ -1,44 +1,16 @@
-"""What Faust knows of the profiles' rows: a table with a changelog topic, and when to restore it.
+"""Faust's recovery of tables, which waits for our own before records flow.
 
-To Faust the rows are a table, so that it assigns their changelog together with the input, and
-waits for its recovery before records flow. It neither keeps nor restores a row: the recovery asks
-the assignment to (``kafka/recovery/profile_rows.py``).
+To Faust the rows of profiles are a table (:meth:`ChunkApp.join_changelog`). It neither keeps nor
+restores a row: the recovery asks the assignment to (``kafka/recovery/profile_rows.py``).
 """
 
 import asyncio
 from typing import Any
 
-import faust
-from faust.stores import memory
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 
-from cdp_stream.kafka.faust_adapter.consumer import ChunkSchema
-
-__all__ = ["ChangelogTable", "ChangelogTables"]
-
-
-class ChangelogTable(faust.Table):
-    """A table without rows: it makes its changelog a topic of the group."""
-
-    def __init__(self, app: Any, *, name: str, changelog: str, partitions: int) -> None:
-        schema = ChunkSchema(key_type=bytes, value_type=bytes, allow_empty=True)
-        topic = app.topic(
-            changelog, schema=schema, partitions=partitions, compacting=True, acks=False
-        )
-        super().__init__(
-            app, name=name, changelog_topic=topic, partitions=partitions,
-            key_type=bytes, value_type=bytes,
-        )  # fmt: skip
-        app.tables.add(self)
-
-    def _new_store(self) -> Any:
-        # Faust wants a store; it stays empty, as no per-key call reaches it.
-        return memory.Store(
-            "memory://", self.app, self, table_name=self.name,
-            key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
-            loop=self.loop,
-        )  # fmt: skip
+__all__ = ["ChangelogTables"]
 
 
 class BulkRecovery(Recovery):
@@ -52,14 +24,10 @@ class BulkRecovery(Recovery):
         """Never by Faust's count; :meth:`on_recovery_completed` reads the changelog."""
         return False
 
-    async def _build_highwaters(self, *_args: Any, **_options: Any) -> None:
+    async def _skip(self, *_args: Any, **_options: Any) -> None:
         return
 
-    async def _build_offsets(self, *_args: Any, **_options: Any) -> None:
-        return
-
-    async def _seek_offsets(self, *_args: Any, **_options: Any) -> None:
-        return
+    _build_highwaters = _build_offsets = _seek_offsets = _skip
 
     async def _resume_streams(self, generation_id: int = 0) -> None:
         """An app without tables restores its partitions too."""

@@ -1,4 +1,4 @@
-"""The past of a partition's input, read beside its live records.
+"""The history of a partition's input, read beside its live records.
 
 Start reading at ``reader.py``.
 """

@@ -24,13 +24,13 @@ from cdp_stream.formats.backfill_rows import OPEN, Source
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.chunk import LEAST_FETCHED, memory_of
 from cdp_stream.kafka.clients.log_reader import log_reader
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
 from cdp_stream.partition.effects import Record
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.sources import JoinedLog
 
-__all__ = ["HistoryReader", "Start", "Taken", "Wanted"]
+__all__ = ["HistoryRange", "HistoryReader", "HistorySlice", "Start"]
 
 _AHEAD_BYTES = 4 * 1024 * 1024
 """No more is read ahead, however much memory is free."""
@@ -43,7 +43,7 @@ _CUT_OFF_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HistoryRange:
     """What is to be read.
 
     Attributes:
@@ -72,13 +72,13 @@ class Start:
     log_is_shorter: bool
 
 
-class Taken(NamedTuple):
-    """Some more records.
+class HistorySlice(NamedTuple):
+    """Some more records of a partition's history.
 
     Attributes:
         records: of one source, with the offsets of their partition.
-        through: the offset up to which all has now been taken; -1 while nothing is known.
-        source: which of the sources they are of.
+        through: the offset up to which all has now been returned; -1 while nothing is known.
+        source: the source of the records.
     """
 
     records: list[Record]
@@ -93,7 +93,7 @@ class HistoryReader:
         client: Connection settings of the aiokafka client.
         topic: The log.
         wanted: What to read of it.
-        wake: Called when there is something to take.
+        wake: Called when there are more records.
         budget: Memory for records that wait.
         cut_off_s: How long an end that is too early is not believed.
 
@@ -106,7 +106,7 @@ class HistoryReader:
         self,
         client: Mapping[str, Any],
         topic: str,
-        wanted: Wanted,
+        wanted: HistoryRange,
         *,
         wake: Callable[[], None],
         budget: MemoryBudget | None = None,
@@ -122,43 +122,43 @@ class HistoryReader:
         self._budget.join(self)
         self._chunks: deque[tuple[int, list[Any], int]] = deque()
         self._cursor = 0
-        self._held = 0
-        self._has_room = asyncio.Event()
+        self._waiting_bytes = 0
+        self._may_read = asyncio.Event()
         self.history = JoinedLog(wanted.sources)
         self.start: Start | None = None
         self._task = asyncio.create_task(self._run())
 
-    def take(self, limit: int, through: int) -> Taken:
+    def next_slice(self, limit: int, through: int) -> HistorySlice:
         """The next records up to an offset, at most so many."""
-        taken: list[Record] = []
+        records: list[Record] = []
         index = self._chunks[0][0] if self._chunks else 0
         shift = self.history.shift(index)
-        while self._chunks and len(taken) < limit:
+        while self._chunks and len(records) < limit:
             of, chunk, size = self._chunks[0]
             if of != index:
                 break
-            part = chunk[self._cursor : self._cursor + limit - len(taken)]
+            part = chunk[self._cursor : self._cursor + limit - len(records)]
             if part[-1].offset + shift > through:
                 part = [record for record in part if record.offset + shift <= through]
                 if not part:
                     break
-            taken += part
+            records += part
             self._cursor += len(part)
             if self._cursor == len(chunk):
                 self._chunks.popleft()
-                self._held -= size
+                self._waiting_bytes -= size
                 self._cursor = 0
-        if self._held < self._most():
-            self._has_room.set()
-        last = taken[-1].offset + shift if taken else -1
-        if len(taken) == limit:
-            return Taken(taken, last, index)
+        if self._waiting_bytes < self._most():
+            self._may_read.set()
+        last = records[-1].offset + shift if records else -1
+        if len(records) == limit:
+            return HistorySlice(records, last, index)
         if self._chunks:
             of, chunk, _size = self._chunks[0]
             before = chunk[self._cursor].offset + self.history.shift(of) - 1
-            return Taken(taken, min(through, before), index)
+            return HistorySlice(records, min(through, before), index)
         known = -1 if self._next is None or self.start is None else self._next - 1
-        return Taken(taken, max(last, min(through, known)), index)
+        return HistorySlice(records, max(last, min(through, known)), index)
 
     def _most(self) -> int:
         return min(self._budget.share(), _AHEAD_BYTES)
@@ -211,9 +211,9 @@ class HistoryReader:
         cut_off_at: float | None = None
         loop = asyncio.get_running_loop()
         while True:
-            if self._held >= self._most():
-                self._has_room.clear()
-                await self._has_room.wait()
+            if self._waiting_bytes >= self._most():
+                self._may_read.clear()
+                await self._may_read.wait()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
             if tp in observer.out_of_range:
                 # Retention was faster than we are; aiokafka goes on at the beginning.
@@ -246,7 +246,7 @@ class HistoryReader:
         if records:
             size = memory_of(records)
             self._chunks.append((index, records, size))
-            self._held += size
+            self._waiting_bytes += size
 
     def _note_gap(self) -> None:
         assert self.start is not None
@@ -254,7 +254,7 @@ class HistoryReader:
 
 
 async def _find_start(
-    consumer: AIOKafkaConsumer, topic: str, wanted: Wanted
+    consumer: AIOKafkaConsumer, topic: str, wanted: HistoryRange
 ) -> tuple[JoinedLog, Start]:
     """Find out what there is to read of a log: what is left of the sources, and where it begins."""
     sources, since = wanted.sources, wanted.since

@@ -1,4 +1,4 @@
-"""How a partition's rows are restored, and which topics are no longer what they were.
+"""How a partition's rows are restored, and how a replaced topic is recognised.
 
 Start reading at ``restore.py``.
 """

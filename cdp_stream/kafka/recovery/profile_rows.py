@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.errors import BrokerError, DiskError
 from cdp_stream.formats.rows import VERSION
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.restore import RecoveryProgress, find_lost_positions, read_to_end
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
+from cdp_stream.observability.log import log
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.store.damage import StoreDamagedError
 from cdp_stream.store.rows import LogIdentity, RowStore

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.recovery.topic_identity import read_topic_identity
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 
 __all__ = [
     "ReplacedError",

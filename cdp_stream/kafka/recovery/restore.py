@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.log_reader import log_reader
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
 
 __all__ = ["RecoveryProgress", "find_lost_positions", "read_to_end"]
 

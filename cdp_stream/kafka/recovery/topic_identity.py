@@ -42,6 +42,10 @@ class _Uuid(AbstractType[bytes]):
         return data.read(16)
 
 
+_TEXT = CompactString("utf-8")
+_TAGS = ("tags", TaggedFields)
+
+
 class MetadataResponse_v10(Response):  # noqa: N801 - named as in aiokafka
     """The answer: brokers, the cluster's id, topics with theirs."""
 
@@ -49,45 +53,24 @@ class MetadataResponse_v10(Response):  # noqa: N801 - named as in aiokafka
     API_VERSION = 10
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
+        ("brokers", CompactArray(
+            ("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT), _TAGS,
+        )),
+        ("cluster_id", _TEXT),
         ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("topic", CompactString("utf-8")),
-                ("topic_id", _Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
+        ("topics", CompactArray(
+            ("error_code", Int16), ("topic", _TEXT), ("topic_id", _Uuid), ("is_internal", Boolean),
+            ("partitions", CompactArray(
+                ("error_code", Int16), ("partition", Int32), ("leader", Int32),
+                ("leader_epoch", Int32), ("replicas", CompactArray(Int32)),
+                ("isr", CompactArray(Int32)), ("offline_replicas", CompactArray(Int32)), _TAGS,
+            )),
+            ("authorized_operations", Int32),
+            _TAGS,
+        )),
         ("authorized_operations", Int32),
-        ("tags", TaggedFields),
-    )
+        _TAGS,
+    )  # fmt: skip
 
 
 class MetadataRequest_v10(RequestStruct):  # noqa: N801 - named as in aiokafka
@@ -98,17 +81,12 @@ class MetadataRequest_v10(RequestStruct):  # noqa: N801 - named as in aiokafka
     API_VERSION = 10
     RESPONSE_TYPE = MetadataResponse_v10
     SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("topic_id", _Uuid), ("topic", CompactString("utf-8")), ("tags", TaggedFields)
-            ),
-        ),
+        ("topics", CompactArray(("topic_id", _Uuid), ("topic", _TEXT), _TAGS)),
         ("allow_auto_topic_creation", Boolean),
         ("include_cluster_authorized_operations", Boolean),
         ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
+        _TAGS,
+    )  # fmt: skip
 
 
 class _Identity(Request[MetadataRequest_v2 | MetadataRequest_v10]):

@@ -18,11 +18,11 @@ from cdp_stream.formats.rows import (
     encode_partition,
 )
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import note_unanswered
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.replaced_topics import check_applied
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.repartition.stopped_system import Rows, StoppedSystem
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.partition.relocation import Marker, own_rows
 
 __all__ = ["by_place", "forward", "positions", "starts_after"]
@@ -82,7 +82,7 @@ async def forward(
     system: StoppedSystem,
     own: Mapping[int, Rows],
     marker: Marker,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     transactional: bool,
 ) -> int:
@@ -97,7 +97,7 @@ async def forward(
         system: Its topics.
         own: The partitions' own rows.
         marker: It knows where to end.
-        tell: Told how far it is.
+        report: Called with how far it is.
         transactional: Whether there are transactions.
 
     Returns:
@@ -107,7 +107,7 @@ async def forward(
     while await _waiting(system, own, marker):
         async for count in _forward(system, own, marker, transactional=transactional):
             forwarded += count
-            tell(f"forwarding what came by the old number: {forwarded:,} so far")
+            report(f"forwarding what came by the old number: {forwarded:,} so far")
     return forwarded
 
 
@@ -127,7 +127,7 @@ async def _forward(
         # Asked again, for that has ended what was under way: whoever was at it may be alive.
         waiting = await _waiting(system, own, marker)
         for number, (start, end) in waiting.items():
-            # A position of the group without one in the rows would tell of a lost changelog.
+            # A position of the group without one in the rows would look like a lost changelog.
             state = decode_partition(rows[number].get(PARTITION_KEY, _NEVER))
             async with aclosing(system.pieces(events, number, start, end)) as pieces:
                 async for records in pieces:

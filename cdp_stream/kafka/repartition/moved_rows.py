@@ -56,7 +56,7 @@ class MovedRows:
             await system.send(producer, system.state, place, pairs)
 
     async def remove(self, producer: AIOKafkaProducer, number: int) -> Moving:
-        """Remove what belongs elsewhere, and tell how much that was."""
+        """Remove what belongs elsewhere; returns how much that was."""
         system = self._system
         removed = []
         for topic in (system.changelog, system.state):

@@ -13,7 +13,7 @@ have another place. The order of the steps makes each of them safe to be interru
 5. All copies are there, which the marker says now: they are *removed* from where they were.
 6. The input gets its partitions. What a producer has published meanwhile by the old number is
    forwarded, in its order: up to where, the marker says first, then it goes piece by piece.
-7. All partitions are told where the log was cut: what was applied before the move, and what after
+7. All partitions learn where the log was cut: what was applied before the move, and what after
    it, of each old partition. Backfills read by that.
 8. The marker goes.
 """
@@ -87,7 +87,7 @@ async def repartition(
     partitions: int,
     *,
     dry_run: bool = False,
-    tell: Callable[[str], None] = lambda _line: None,
+    report: Callable[[str], None] = lambda _line: None,
 ) -> Repartitioned:
     """Give all topics of a system so many partitions, and move its state with them.
 
@@ -95,7 +95,7 @@ async def repartition(
         settings: Which broker, which prefix.
         partitions: How many there are to be; more than there are.
         dry_run: Check and count, and change nothing.
-        tell: Told what is begun.
+        report: Called with what begins.
 
     Returns:
         What was done; nothing was if ``before`` and ``after`` are the same.
@@ -107,7 +107,7 @@ async def repartition(
     async with AsyncExitStack() as stack:
         admin = await started_admin(settings)
         stack.push_async_callback(admin.close)
-        move = _Move(settings, admin, partitions, tell)
+        move = _Move(settings, admin, partitions, report)
         try:
             return await move.run(dry_run=dry_run)
         except (KafkaError, TimeoutError) as error:
@@ -125,12 +125,12 @@ class _Move:
         settings: Settings,
         admin: AIOKafkaAdminClient,
         partitions: int,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._admin = admin
         self._to = partitions
-        self._tell = tell
+        self._report = report
         self._system = StoppedSystem(settings, admin)
         self._rows = MovedRows(self._system, partitions)
         self._done = Repartitioned(partitions, partitions)
@@ -180,7 +180,7 @@ class _Move:
             The partitions' own rows, and the marker that is in all of them.
         """
         system = self._system
-        self._tell("keeping workers from starting")
+        self._report("keeping workers from starting")
         async with system.producer() as producer:
             try:
                 await self._mark(producer, marker, marker.before)
@@ -208,7 +208,7 @@ class _Move:
         if marker.phase == COPY:
             topics = system.topics(counts, (marker.before, self._to))
             others = [name for name in topics if name != system.events]
-            await system.grow(others, self._to, self._tell)
+            await system.grow(others, self._to, self._report)
         grown = (system.changelog, system.state)
         async with system.producer(*grown, partitions=self._to) as producer:
             if marker.phase == COPY:
@@ -218,14 +218,14 @@ class _Move:
                 await self._mark(producer, marker, marker.after)
             if marker.phase == REMOVE:
                 await self._remove(producer, marker)
-                await system.grow([system.events], self._to, self._tell)
+                await system.grow([system.events], self._to, self._report)
                 # What comes to an old partition from here on is applied in it: see `Move`.
                 starts = await starts_after(system, own, marker)
                 marker = marker._replace(phase=FORWARD, starts=starts)
                 await self._mark(producer, marker, marker.after)
             if marker.phase == FORWARD:
                 self._done.forwarded = await forward(
-                    system, own, marker, self._tell, transactional=transactional
+                    system, own, marker, self._report, transactional=transactional
                 )
                 marker = marker._replace(phase=SETTLE)
                 await self._mark(producer, marker, marker.after)
@@ -304,7 +304,7 @@ class _Move:
         self, producer: AIOKafkaProducer, own: Mapping[int, Rows], marker: Marker
     ) -> None:
         for number in range(marker.before):
-            self._tell(f"copying the profiles of partition {number}")
+            self._report(f"copying the profiles of partition {number}")
             await self._rows.copy(producer, number)
         rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
         for number, pairs in rows.items():
@@ -312,7 +312,7 @@ class _Move:
 
     async def _remove(self, producer: AIOKafkaProducer, marker: Marker) -> None:
         for number in range(marker.before):
-            self._tell(f"removing from partition {number} what was copied")
+            self._report(f"removing from partition {number} what was copied")
             removed = await self._rows.remove(producer, number)
             self._done.profiles += removed.profiles
             self._done.memberships += removed.memberships

@@ -11,10 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from cdp_stream.errors import counted
 from cdp_stream.kafka.clients.admin import partition_counts
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.record_writer import MAX_BATCH_BYTES, send_pairs
 from cdp_stream.kafka.recovery.restore import read_to_end
 from cdp_stream.kafka.topics.catalog import TOPICS
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 
 __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]
@@ -84,19 +84,19 @@ class StoppedSystem:
         await self.admin.create_partitions(wanted, validate_only=True)
 
     async def grow(
-        self, names: Collection[str], partitions: int, tell: Callable[[str], None]
+        self, names: Collection[str], partitions: int, report: Callable[[str], None]
     ) -> None:
         """Give topics so many partitions, and wait until they have them.
 
         Args:
             names: of the topics.
             partitions: how many.
-            tell: told of it where some have fewer.
+            report: called where some have fewer.
         """
         counts = await partition_counts(self.admin)
         growing = {name: NewPartitions(partitions) for name in names if counts[name] < partitions}
         if growing:
-            tell(f"giving {counted(partitions, 'partition')} to {', '.join(sorted(growing))}")
+            report(f"giving {counted(partitions, 'partition')} to {', '.join(sorted(growing))}")
             await self.admin.create_partitions(growing)
         async with asyncio.timeout(WAIT_S):
             while True:

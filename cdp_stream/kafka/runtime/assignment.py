@@ -13,21 +13,21 @@ from cdp_stream.kafka.aiokafka_patches.fetch_observer import BELIEVED_AFTER_S
 from cdp_stream.kafka.aiokafka_patches.group_member import GroupMembership
 from cdp_stream.kafka.aiokafka_patches.transaction_sender import NotAMemberError
 from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.at_least_once import AtLeastOnceWriter
 from cdp_stream.kafka.commit.committer import Committer, Writer
 from cdp_stream.kafka.commit.exactly_once import ExactlyOnceWriter
 from cdp_stream.kafka.commit.partition_producer import PartitionProducer
 from cdp_stream.kafka.commit.record_writer import MOST_DELIVERING, OutputTopics
 from cdp_stream.kafka.definitions.source import DefinitionsSource
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.recovery.profile_rows import ProfileRows
 from cdp_stream.kafka.recovery.replaced_topics import TopicWatch, check_applied, input_was_replaced
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.partition_task import PartitionTask
 from cdp_stream.kafka.runtime.scheduler import Scheduler
 from cdp_stream.kafka.runtime.task_context import TaskContext
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.settings import Settings
@@ -139,7 +139,7 @@ class Assignment:
         self._context.metrics.recovered(records, seconds)
         log("partitions_assigned", kept=sorted(kept), restored=new, changelog_records=records,
             seconds=round(seconds, 3))  # fmt: skip
-        await self._app.consumer.fetch_at_most(
+        self._app.consumer.fetch_at_most(
             self._context.waiting.share() // FETCHES_WAITING, len(self._tasks)
         )
         await self._seek()

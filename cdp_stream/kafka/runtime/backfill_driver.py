@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdp_stream.formats.backfill_rows import Source
-from cdp_stream.kafka.history.reader import HistoryReader, Wanted
-from cdp_stream.kafka.log import log
-from cdp_stream.kafka.runtime.backfill_progress import Reading
+from cdp_stream.kafka.history.reader import HistoryRange, HistoryReader
 from cdp_stream.kafka.runtime.partition_time import latest_time
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.observability.backfill_progress import Reading
+from cdp_stream.observability.log import log
 from cdp_stream.partition.backfill import Backfill
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor
@@ -30,9 +30,9 @@ from cdp_stream.wall_clock import wall_ms
 __all__ = ["BackfillDriver"]
 
 SLICE_S: Final = 0.0075
-"""How long live records may have to wait for a backfill, for each request of their transaction."""
+"""How long a backfill may delay live records, for each request of their transaction."""
 BACKLOG_SLICE_S: Final = 0.02
-"""The same where they wait by the slice anyway: about as long as such a slice takes."""
+"""The same where whole slices of them wait: about as long as such a slice takes."""
 _RECORDS = 100
 """Read between two looks at the clock."""
 _FEW_RECORDS = 10
@@ -137,7 +137,7 @@ class BackfillDriver:
         return True
 
     def next_rows(self, position: int) -> Effects | None:
-        """The next rows to be written; ``None`` where there are none now."""
+        """The next rows to write; ``None`` where there are none now."""
         run, backfill = self._run, self._processor.rollout.backfill
         if run is None or backfill is not run.backfill or backfill.is_complete:
             return None
@@ -167,7 +167,7 @@ class BackfillDriver:
         until = time.perf_counter() + (BACKLOG_SLICE_S if is_behind else SLICE_S)
         while not backfill.is_full and time.perf_counter() < until:
             most = _FEW_RECORDS if backfill.is_near_full else _RECORDS
-            records, through, source = reader.take(most, backfill.history.live(position))
+            records, through, source = reader.next_slice(most, backfill.history.live(position))
             if through <= backfill.position:
                 break
             history = backfill.history
@@ -239,7 +239,7 @@ class BackfillDriver:
     def _new_run(self, backfill: Backfill) -> _Run:
         processor, lookback = self._processor, backfill.lookback_ms
         since = None if lookback is None else processor.time - lookback - _MARGIN_MS
-        wanted = Wanted(
+        wanted = HistoryRange(
             self._sources(backfill),
             live=processor.position + 1,
             since=since,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 
 __all__ = ["BrokerContact"]
 

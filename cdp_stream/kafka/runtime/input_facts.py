@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.partition.effects import Effects
 
 __all__ = ["InputFacts"]
@@ -41,7 +41,7 @@ class InputFacts:
             "records_in_the_future", "records", "partitions",
             reason="their times are more than an hour ahead of this worker's clock; they do not "
                    "advance time",
-            next="look at the clocks of producers and of this machine; set "
+            next="check the clocks of producers and of this machine; set "
                  "message.timestamp.after.max.ms on the topic, and brokers refuse such records",
         )  # fmt: skip
         self._implausible = self._counter(

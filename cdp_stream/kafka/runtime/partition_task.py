@@ -23,15 +23,15 @@ from collections.abc import Mapping
 
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.clients.chunk import Chunk
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.committer import Committer
 from cdp_stream.kafka.commit.partition_producer import FencedError
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.runtime.backfill_driver import BackfillDriver
 from cdp_stream.kafka.runtime.partition_time import latest_time, time_limit
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
 from cdp_stream.kafka.runtime.rollout_driver import RolloutDriver
 from cdp_stream.kafka.runtime.task_context import TaskContext
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects, Record
 from cdp_stream.partition.processor import ProfileProcessor
@@ -336,7 +336,7 @@ class PartitionTask:
             raise BrokerError(
                 f"{self._context.topic} partition {self.number} was taken from this worker, and in "
                 f"{patience_s:.0f} s the group has assigned no partitions",
-                "nothing is lost: start the worker again",
+                "nothing is lost: restart the worker",
             )
 
     # -- life ------------------------------------------------------------------------------------

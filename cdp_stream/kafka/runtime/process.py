@@ -22,11 +22,11 @@ from cdp_stream.kafka.commit.guarantee import settle_guarantee
 from cdp_stream.kafka.definitions.source import DefinitionsSource, started
 from cdp_stream.kafka.faust_adapter.app import ChunkApp
 from cdp_stream.kafka.faust_adapter.serve import DRAIN_S, serve_app, stop_app
-from cdp_stream.kafka.health import Health, serve
-from cdp_stream.kafka.log import log, set_up_logging
-from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.kafka.runtime.broker_contact import BrokerContact
 from cdp_stream.kafka.topics.ensure import ensure_topics, warn_of_future_records
+from cdp_stream.observability.health import Health, serve
+from cdp_stream.observability.log import log, set_up_logging
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.settings import Settings
 from cdp_stream.store.data_directory import hold_data_directory
 

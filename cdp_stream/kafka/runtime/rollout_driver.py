@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cdp_stream.core.model.definition import Account
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.recovery.replaced_topics import definitions_were_replaced
 from cdp_stream.kafka.runtime.task_context import TaskContext
+from cdp_stream.observability.log import log
 from cdp_stream.partition.definitions import Definitions
 from cdp_stream.partition.effects import Effects
 from cdp_stream.partition.processor import ProfileProcessor
@@ -26,10 +26,10 @@ FIRST_MIGRATED: Final = 5
 MIGRATED_AT_ONCE: Final = 250
 """Rows that a slice looks at, at most."""
 _MIGRATE_S: Final = 0.005
-"""How long that should take, roughly; fewer rows are looked at where many audiences changed."""
+"""How long such a slice should take; it has fewer rows where many audiences changed."""
 _BEHIND_S = 30.0
-"""So long a partition waits for definitions that another worker has read already; and so often it
-logs that it waits for some that this worker has read and cannot use.
+"""How long a partition waits for definitions that another worker has read; and how often it logs
+that it waits for some that this worker has read and cannot use.
 """
 
 
@@ -81,7 +81,7 @@ class RolloutDriver:
         return None if goes_on and not self.is_prepared(latest) else latest
 
     def is_prepared(self, definitions: Definitions | None) -> bool:
-        """Whether a switch would be quick; if not, that is seen to.
+        """Whether a switch would be quick; if not, its preparation begins.
 
         Args:
             definitions: To which; ``None`` is for the end of the backfill.
@@ -110,7 +110,7 @@ class RolloutDriver:
         return rollout.prepare(definitions, self._skipped)
 
     def _look_up(self, span: tuple[str, str]) -> None:
-        """The versions in between may have to be compiled."""
+        """Find the versions in between, which may have to be compiled."""
         assert self._source is not None
         self._span, self._skipped = span, self._source.between(*span)
 
@@ -133,10 +133,10 @@ class RolloutDriver:
         return not self.is_prepared(wanted)
 
     def _wait_for(self, version: str, latest: Definitions) -> None:
-        """Another worker has read more of the topic; so shall we in a moment, if it is the same.
+        """Wait for a version that another worker has read; this one reads it in a moment, too.
 
-        A version that was read and is not in force here is still being made ready, or a newer
-        release has applied it. To go back would publish all its changes again, and backwards.
+        A version that was read and is not in force here is still being prepared, or a newer release
+        has applied it. A switch back would publish all its changes again, reversed.
         """
         assert self._source is not None
         now = self._context.now()

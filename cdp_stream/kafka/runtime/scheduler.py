@@ -66,8 +66,8 @@ class Scheduler:
             self._sample()
 
     async def round(self) -> bool:
-        """Give each task that is ready a step, and backfills what is theirs; returns whether there
-        was anything to do.
+        """Give each task that is ready a step, and one backfill a slice, or more where tasks are
+        behind; returns whether there was anything to do.
         """
         worked = False
         for task in self._from_next(self._stepped_last):
@@ -88,8 +88,8 @@ class Scheduler:
         return self._is_running and self._context.app.holds_lease
 
     async def _read_history(self) -> bool:
-        """One slice of one partition's backfill: of one that live records wait for, if there is
-        any, else of the next that has something to read.
+        """Read a slice of one backfill: of one that live records wait for, if there is any, else of
+        the next that has something to read.
         """
         waiting = [task for task in self._tasks.values() if task.waits_for_history]
         for task in waiting or self._from_next(self._read_last):
@@ -104,7 +104,7 @@ class Scheduler:
         return False
 
     def _from_next(self, last: int) -> list[PartitionTask]:
-        """All tasks, from the one behind the last that had what not all may have at once."""
+        """All tasks, beginning with the one behind the task that was served last."""
         return sorted(self._tasks.values(), key=lambda task: (task.number <= last, task.number))
 
     def _sample(self) -> None:

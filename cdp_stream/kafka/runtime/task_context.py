@@ -7,9 +7,9 @@ from typing import Any
 
 from cdp_stream.kafka.clients.client_settings import client_settings
 from cdp_stream.kafka.definitions.source import DefinitionsSource
-from cdp_stream.kafka.history.reader import HistoryReader, Wanted
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.kafka.history.reader import HistoryRange, HistoryReader
 from cdp_stream.kafka.runtime.input_facts import InputFacts
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.partition.placement import Placement
 from cdp_stream.settings import Settings
@@ -65,7 +65,7 @@ class TaskContext:
         self.preparation = asyncio.Lock()
         self.position_doubted = asyncio.Event()
 
-    def history_reader(self, wanted: Wanted) -> HistoryReader:
+    def history_reader(self, wanted: HistoryRange) -> HistoryReader:
         """Read the history of a partition, beside its live records, from now on."""
         return HistoryReader(
             self.client, self.topic, wanted, wake=self.work.set, budget=self.waiting
@@ -75,6 +75,6 @@ class TaskContext:
         """Log, and count, what is due of the worker as a whole; called about once a second."""
         self.metrics.backfill.log_now_and_then()
         self.input_facts.log_now_and_then()
-        self.metrics.tell_rejects()
+        self.metrics.log_rejects()
         if self.definitions is not None:
             self.metrics.definitions_invalid(self.definitions.invalid)

@@ -1,4 +1,4 @@
-"""Which topics there are, and that they are as they must be.
+"""Which topics exist, and the check that their settings are as required.
 
 Start reading at ``catalog.py``.
 """

@@ -26,7 +26,6 @@ from cdp_stream.kafka.clients.admin import (
     partition_counts,
     topic_settings,
 )
-from cdp_stream.kafka.log import log
 from cdp_stream.kafka.topics.catalog import (
     DEFINITIONS,
     MOST_AHEAD,
@@ -36,6 +35,7 @@ from cdp_stream.kafka.topics.catalog import (
     output_topic,
     rejected_topic,
 )
+from cdp_stream.observability.log import log
 from cdp_stream.settings import Settings
 
 __all__ = [
@@ -163,7 +163,7 @@ async def check_prefix(settings: Settings) -> None:
             raise UsageError(
                 f"there is no topic {name} on {settings.broker}: nothing has run with the prefix "
                 f"`{settings.prefix}`",
-                "name the prefix that you mean with --prefix; or make its topics with --create, or "
+                "name the right prefix with --prefix; or create its topics with --create, or "
                 "by starting a worker",
             )
 
@@ -275,7 +275,7 @@ async def _not_created(
         if code and error is not TopicAlreadyExistsError:  # another worker was quicker
             reason = next((text for text in detail if text), error.__name__)
             wrong[name] = BrokerError(
-                f"{name} cannot be made: {reason}", "make it by hand, or as allowed"
+                f"{name} cannot be created: {reason}", "create it by hand, or as allowed"
             )
     made = {settings.topic(plan.suffix): plan for plan in missing}
     for name in wrong:
@@ -363,5 +363,5 @@ def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int)
         f"{name} has {own}, but {events} has {wanted}",
         f"kafka-topics --alter --topic {name} --partitions {wanted}"
         if has < wanted
-        else f"see that nothing in {name} is needed any more, delete it (it is created again)",
+        else f"check that nothing in {name} is needed any more, delete it (it is created again)",
     )

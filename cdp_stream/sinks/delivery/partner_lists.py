@@ -15,36 +15,34 @@ import orjson
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
+from cdp_stream.sinks.delivery.record_reader import UndefinedError, UnreadableError
 from cdp_stream.sinks.http.cancellation import AbandonedError, Cancellation
 from cdp_stream.sinks.http.sender import Sender
-from cdp_stream.sinks.state.sink_state import SinkState
+from cdp_stream.sinks.offsets.assignment import Assignment
+from cdp_stream.sinks.output.context import OutputContext
 
 __all__ = ["PartnerLists"]
 
 _POLL_S: Final = 0.1
 
+OnFault = Callable[[Fault, str, Mapping[str, Any]], object]
+
 
 class PartnerLists:
-    """The lists of one output's connections.
+    """The lists of one output's connections, made by its sender."""
 
-    Args:
-        output: Its id.
-        sender: Makes them.
-        state: Where their ids are.
-        is_maker: Whether this worker makes them now.
-    """
-
-    def __init__(
-        self, output: str, sender: Sender, state: SinkState, is_maker: Callable[[], bool]
-    ) -> None:
-        self._output = output
+    def __init__(self, context: OutputContext, assignment: Assignment, sender: Sender) -> None:
+        self._context = context
+        self._state = context.state
+        self._assignment = assignment
         self._sender = sender
-        self._state = state
-        self._is_maker = is_maker
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancellation = Cancellation()
+
+    @property
+    def _is_maker(self) -> bool:
+        return 0 in self._assignment.partitions
 
     async def list_for(self, change: OutputChange[Any], cancellation: Cancellation) -> str:
         """The id of the list of a change's connection, made if there is none.
@@ -57,9 +55,9 @@ class PartnerLists:
             known = self._state.list_of(change.connection)
             if known is not None:
                 return known
-            if self._is_maker():
+            if self._is_maker:
                 return await self._make(change, cancellation)
-            await self._state.want_list(self._output, change.connection, change.message)
+            await self._state.want_list(self._context.output, change.connection, change.message)
             await cancellation.unless(asyncio.sleep(_POLL_S))
 
     async def forget(self, change: OutputChange[Any]) -> None:
@@ -72,20 +70,16 @@ class PartnerLists:
         if made is not None and is_for_it:
             await self._state.note_list(change.connection, None)
 
-    def make_wanted(
-        self,
-        reader: RecordReader,
-        fault: Callable[[Fault, str, Mapping[str, Any]], object],
-    ) -> None:
+    def make_wanted(self, fault: OnFault) -> None:
         """Start to make the lists that other workers wait for, if this worker makes them.
 
         Args:
             fault: Called with what has to stop, the connection and the message that it was about.
         """
-        if not self._is_maker() or self._tasks:
+        if not self._is_maker or self._tasks:
             return
-        for message in self._state.lists_wanted(self._output):
-            task = asyncio.create_task(self._make_one(message, reader, fault, self._cancellation))
+        for message in self._state.lists_wanted(self._context.output):
+            task = asyncio.create_task(self._make_one(message, fault, self._cancellation))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -104,22 +98,18 @@ class PartnerLists:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _make_one(
-        self,
-        message: Mapping[str, Any],
-        reader: RecordReader,
-        fault: Callable[[Fault, str, Mapping[str, Any]], object],
-        cancellation: Cancellation,
+        self, message: Mapping[str, Any], fault: OnFault, cancellation: Cancellation
     ) -> None:
         connection = str(message["connection"])
         try:
-            await self._make(reader.read(orjson.dumps(message)), cancellation)
+            await self._make(self._context.reader.read(orjson.dumps(message)), cancellation)
         except Fault as error:
             if cancellation.is_set:  # another worker may make it by now, with settings that fit
                 return
-            await self._state.list_made(self._output, connection)
+            await self._state.list_made(self._context.output, connection)
             fault(error, connection, message)
         except UnreadableError:  # the worker with the next change asks again
-            await self._state.list_made(self._output, connection)
+            await self._state.list_made(self._context.output, connection)
         except (AbandonedError, UndefinedError):  # it is still wanted, and tried again
             return
 
@@ -130,5 +120,5 @@ class PartnerLists:
             if known is None:
                 known = await self._sender.create_list(change, cancellation)
                 await self._state.note_list(connection, known)
-            await self._state.list_made(self._output, connection)
+            await self._state.list_made(self._context.output, connection)
             return known

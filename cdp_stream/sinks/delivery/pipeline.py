@@ -65,7 +65,7 @@ class Pipeline:
         self._cancellations: dict[Cancellation, frozenset[str]] = {}
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether more may be added."""
         memory = self._dispatch.memory + self._batcher.memory
         return self._dispatch.count < self._most and memory < self._context.sending.share()
@@ -79,7 +79,7 @@ class Pipeline:
         """Batch a change, and dispatch what is complete."""
         self._submit(self._batcher.add(item, now))
         if 2 * self._batcher.memory > self._context.sending.share():
-            # It would leave no room for more, and only wait until it is due.
+            # It would leave no capacity for more, and only wait until it is due.
             self._submit(self._batcher.flush_largest())
 
     def add_alone(self, item: InFlight) -> None:

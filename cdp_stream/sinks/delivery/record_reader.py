@@ -92,6 +92,10 @@ class RecordReader:
         except (KeyError, TypeError, AttributeError) as error:
             raise UnreadableError(f"it lacks {error}, or has it in another form") from error
 
+    async def refuse(self, message: Mapping[str, Any]) -> None:
+        """Note that a connection's fault was about the settings of a record."""
+        await self._delivery_settings.refuse(message)
+
     def _undefined(self, message: Mapping[str, Any]) -> UnreadableError | Fault:
         """What becomes of a record whose settings no definitions gave its connection."""
         connection = message["connection"]
@@ -130,7 +134,7 @@ class RecordReader:
         if lacking := self._secrets.lacking(raw):
             raise Fault(
                 "connection",
-                f"{'; '.join(lacking)}; correct that, and start the worker again",
+                f"{'; '.join(lacking)}; correct that, and restart the worker",
                 "settings",
             )
         for secret in self._secrets.used_by(raw):
@@ -138,7 +142,7 @@ class RecordReader:
         try:
             return self._connector.connection_settings.model_validate(self._secrets.filled(raw))
         except ValidationError as error:
-            why = f"the settings of connection {connection} do not fit: {settings_problems(error)}"
+            why = f"the settings of connection {connection} are invalid: {settings_problems(error)}"
             if action == AUDIENCE_DELETE:  # about a list that this connector knows nothing of
                 raise UnreadableError(self._redaction(why)) from None
             raise Fault(

@@ -1,4 +1,4 @@
-"""How a request is made: its pace, retries, tokens, secrets, and what becomes a fault.
+"""How a request is sent: its rate, retries, tokens, secrets, and which errors are faults.
 
 Start reading at `sender.py`.
 """

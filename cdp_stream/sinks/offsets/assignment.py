@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaError
 
 from cdp_stream.kafka.clients.chunk import FETCHES_WAITING, Chunk
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.log import log
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.recovery.restore import find_lost_positions
 from cdp_stream.kafka.runtime.record_queue import RecordQueue
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.observability.log import log
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.offsets.progress import Progress
@@ -267,9 +267,7 @@ class Assignment:
             saved = context.state.kept(context.output, number)
             progress = Progress(position, saved, self.stopped_connections)
             self.partitions[number] = AssignedPartition(number, progress, saved, context.waiting)
-        await self.consumer.fetch_at_most(
-            context.waiting.share() // FETCHES_WAITING, len(positions)
-        )
+        self.consumer.fetch_at_most(context.waiting.share() // FETCHES_WAITING, len(positions))
         await self._seek(self.partitions.values())
 
     async def waiting(self) -> tuple[int, int | None] | None:

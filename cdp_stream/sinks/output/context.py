@@ -13,6 +13,7 @@ from cdp_stream.connectors.connector import AnyConnector
 from cdp_stream.partition.memory_budget import MemoryBudget
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.delivery.destination import Destination
+from cdp_stream.sinks.delivery.record_reader import RecordReader
 from cdp_stream.sinks.reporting.metrics import OutputMetrics
 from cdp_stream.sinks.state.faults import Faults
 from cdp_stream.sinks.state.sink_state import SinkState
@@ -85,6 +86,7 @@ class OutputContext:
         output: The output's id.
         partitions: How many its topic has.
         connector: What the partner wants to be sent.
+        reader: Reads records of the output's topic.
         destination: Takes batches; opened.
         faults: What is stopped, of all outputs.
         state: What sinks remember, of all outputs.
@@ -98,6 +100,7 @@ class OutputContext:
     output: str
     partitions: int
     connector: AnyConnector
+    reader: RecordReader
     destination: Destination
     faults: Faults
     state: SinkState

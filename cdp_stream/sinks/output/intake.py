@@ -12,7 +12,7 @@ import orjson
 from cdp_stream.connectors.change import AUDIENCE_DELETE
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.sinks.delivery.pipeline import Pipeline
-from cdp_stream.sinks.delivery.record_reader import RecordReader, UndefinedError, UnreadableError
+from cdp_stream.sinks.delivery.record_reader import UndefinedError, UnreadableError
 from cdp_stream.sinks.offsets.assignment import AssignedPartition, Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
 from cdp_stream.sinks.output.audience_deletions import AudienceDeletions
@@ -30,20 +30,18 @@ have read a new version earlier than we do.
 
 
 class Intake:
-    """Reads what was fetched while the pipeline has room."""
+    """Reads what was fetched while the pipeline has capacity."""
 
     def __init__(
         self,
         context: OutputContext,
         assignment: Assignment,
-        reader: RecordReader,
         pipeline: Pipeline,
         deletions: AudienceDeletions,
         pause_resume: PauseResume,
     ) -> None:
         self._context = context
         self._assignment = assignment
-        self._reader = reader
         self._pipeline = pipeline
         self._deletions = deletions
         self._pause_resume = pause_resume
@@ -59,7 +57,7 @@ class Intake:
     async def _round(self) -> bool:
         worked, assignment = False, self._assignment
         for partition in self._in_turn():
-            if not (assignment.is_running and self._pipeline.has_room):
+            if not (assignment.is_running and self._pipeline.has_capacity):
                 break
             records = partition.take_slice()
             if records:
@@ -90,7 +88,7 @@ class Intake:
         now, progress = time.monotonic(), partition.progress
         for place, record in enumerate(records):
             try:
-                change = self._reader.read(record.value)
+                change = self._context.reader.read(record.value)
             except UndefinedError as error:
                 if self._has_to_wait(partition, record, error):
                     partition.put_back(records[place:])

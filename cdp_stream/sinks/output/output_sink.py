@@ -15,11 +15,9 @@ from typing import Any, Final
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.exchange import Fault
 from cdp_stream.kafka.clients.chunk import Chunk
-from cdp_stream.kafka.log import log
-from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.delivery.partner_lists import PartnerLists
 from cdp_stream.sinks.delivery.pipeline import Pipeline
-from cdp_stream.sinks.delivery.record_reader import RecordReader
 from cdp_stream.sinks.http.sender import Sender
 from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
@@ -38,36 +36,24 @@ _COMMIT_GAP_S: Final = 0.02
 
 
 class OutputSink:
-    """One output's sink.
+    """One output's sink."""
 
-    Args:
-        reader: Reads records.
-        delivery_settings: Which settings a change is delivered with.
-    """
-
-    def __init__(
-        self, context: OutputContext, reader: RecordReader, delivery_settings: DeliverySettings
-    ) -> None:
+    def __init__(self, context: OutputContext) -> None:
         self._context = context
-        self._reader = reader
         self._assignment = assignment = Assignment(context)
         self._lists: PartnerLists | None = None
         destination = context.destination
         if isinstance(destination, Sender) and destination.connector.creates_lists:
-            self._lists = PartnerLists(
-                context.output, destination, context.state, lambda: 0 in assignment.partitions
-            )
+            self._lists = PartnerLists(context, assignment, destination)
         pipeline = Pipeline(context, assignment, self._lists, self)
         self._deletions = AudienceDeletions(
             context.state, context.partitions, send=pipeline.add_alone, over=self._deletion_over
         )
         self._committer = Committer(context, assignment)
         self._pause_resume = PauseResume(
-            context, assignment, delivery_settings, pipeline, self._deletions, self._committer
+            context, assignment, pipeline, self._deletions, self._committer
         )
-        self._intake = Intake(
-            context, assignment, reader, pipeline, self._deletions, self._pause_resume
-        )
+        self._intake = Intake(context, assignment, pipeline, self._deletions, self._pause_resume)
         self._releases = 0
         self._unlisten: list[Any] = []
         self.failed = context.tasks.failed
@@ -168,7 +154,7 @@ class OutputSink:
             assignment.confirmed.set()
             await self._pause_resume.check_destination()
             if self._lists is not None and assignment.is_running:
-                self._lists.make_wanted(self._reader, self._pause_resume.fault)
+                self._lists.make_wanted(self._pause_resume.fault)
             if assignment.is_open and time.monotonic() - sampled >= _SAMPLE_S:
                 sampled = time.monotonic()
                 if (waiting := await assignment.waiting()) is not None:

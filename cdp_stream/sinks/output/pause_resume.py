@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cdp_stream.connectors.exchange import Fault
-from cdp_stream.kafka.log import log
-from cdp_stream.sinks.delivery.delivery_settings import DeliverySettings
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.delivery.pipeline import Pipeline
 from cdp_stream.sinks.offsets.assignment import Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
@@ -39,14 +38,12 @@ class PauseResume:
         self,
         context: OutputContext,
         assignment: Assignment,
-        delivery_settings: DeliverySettings,
         pipeline: Pipeline,
         deletions: AudienceDeletions,
         committer: Committer,
     ) -> None:
         self._context = context
         self._assignment = assignment
-        self._delivery_settings = delivery_settings
         self._pipeline = pipeline
         self._deletions = deletions
         self._committer = committer
@@ -90,7 +87,7 @@ class PauseResume:
             assignment.stop_output()
         else:
             if message is not None:
-                context.tasks.write(self._delivery_settings.refuse(message))
+                context.tasks.write(context.reader.refuse(message))
             self._stop_connection(connection)
         context.metrics.faulted(fault.scope)
         output, stopped = context.output, None if whole else connection

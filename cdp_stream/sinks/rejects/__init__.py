@@ -1,4 +1,4 @@
-"""Which rejected records there are, and which of them are sent again.
+"""Which records were rejected, and which of them are sent again.
 
 Start reading at `rejected_topic.py`.
 """

@@ -23,10 +23,10 @@ from cdp_stream.core.model.definition import Input
 from cdp_stream.formats.envelope import ERASE
 from cdp_stream.formats.events import BatchDecoder
 from cdp_stream.kafka.clients.client_settings import client_settings
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.commit.record_writer import send_records
 from cdp_stream.kafka.produce import Routing
 from cdp_stream.kafka.recovery.restore import read_to_end
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.rejects.rejected_topic import Headers, Rejected, RejectedTopic, Selection
 from cdp_stream.wall_clock import wall_ms

@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from cdp_stream.kafka.log import Tallied
+from cdp_stream.observability.log import Tallied
 from cdp_stream.sinks.state.faults import FAULTED, PAUSED, Faults
 from cdp_stream.wall_clock import wall_ms
 
@@ -123,7 +123,7 @@ class OutputMetrics:
         """Set how many records wait, and when the oldest was written, epoch ms; called every few
         seconds.
         """
-        self._rejects.tell()
+        self._rejects.log_due()
         self._metrics.lag.labels(self._output).set(lag)
         age_s = 0.0 if oldest is None else max(0, wall_ms() - oldest) / 1000
         self._metrics.oldest.labels(self._output).set(age_s)

@@ -13,7 +13,7 @@ from cdp_stream.kafka.aiokafka_patches.broker_metadata import partitions_of
 from cdp_stream.kafka.aiokafka_patches.fetch_observer import FetchObserver
 from cdp_stream.kafka.clients.admin import started_admin
 from cdp_stream.kafka.clients.client_settings import client_settings
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 from cdp_stream.sinks.state.faults import Faults, resume
 from cdp_stream.sinks.state.sink_state import SinkState

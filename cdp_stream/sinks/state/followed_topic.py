@@ -16,7 +16,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.kafka.clients.topic_follower import TopicFollower
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 from cdp_stream.sinks.state.records import Check, decoded
 
 __all__ = ["FollowedTopic"]

@@ -25,7 +25,7 @@ async def test_nothing_more_is_fetched_while_as_much_is_on_its_way_as_may_be():
         return {"events-0": fetched[-1]}
 
     thread = SimpleNamespace(
-        thread_loop=asyncio.get_running_loop(), _fetch_chunks=fetch, _arriving_bytes=5_000
+        thread_loop=asyncio.get_running_loop(), _fetch_chunks=fetch, arriving_bytes=5_000
     )
     arrivals = Arrivals()
     pump = ChunkConsumerThread.start_pump(thread, arrivals)
@@ -49,7 +49,7 @@ async def test_what_ends_the_fetching_arrives_too():
         raise OSError("gone")
 
     thread = SimpleNamespace(
-        thread_loop=asyncio.get_running_loop(), _fetch_chunks=fetch, _arriving_bytes=5_000
+        thread_loop=asyncio.get_running_loop(), _fetch_chunks=fetch, arriving_bytes=5_000
     )
     arrivals = Arrivals()
     ChunkConsumerThread.start_pump(thread, arrivals)

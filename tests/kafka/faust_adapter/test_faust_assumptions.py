@@ -19,13 +19,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
+from cdp_stream.kafka.clients.topic_partition import TopicPartition
 from cdp_stream.kafka.faust_adapter.consumer import (
     ChunkConsumer,
     ChunkConsumerThread,
     ChunkTransport,
 )
 from cdp_stream.kafka.faust_adapter.table import BulkRecovery, ChangelogTables
-from cdp_stream.kafka.topics.topic_partition import TopicPartition
 from cdp_stream.settings import Settings
 from tests.kafka.counting import CountingProcessor
 from topologies.profiles import create_app
@@ -188,7 +188,7 @@ async def test_every_private_name_that_we_override_exists_in_faust():
     ):
         for name in ("_drain_messages", "_new_offset", "_filter_tps_with_pending_acks", "ack",
                      "_new_consumer_thread", "_create_worker_consumer", "_build_highwaters",
-                     "_build_offsets", "_seek_offsets", "on_recovery_completed",
+                     "_build_offsets", "_seek_offsets", "_resume_streams", "on_recovery_completed",
                      "recovery"):  # fmt: skip
             if name in vars(ours):
                 assert hasattr(theirs, name), name

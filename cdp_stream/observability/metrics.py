@@ -18,9 +18,9 @@ from prometheus_client import (
 )
 
 from cdp_stream.formats.rejects import Reason
-from cdp_stream.kafka.audience_metrics import AudienceMetrics
-from cdp_stream.kafka.log import Tallied
-from cdp_stream.kafka.runtime.backfill_progress import BackfillProgress
+from cdp_stream.observability.audience_metrics import AudienceMetrics
+from cdp_stream.observability.backfill_progress import BackfillProgress
+from cdp_stream.observability.log import Tallied
 from cdp_stream.partition.effects import Effects, Headers
 from cdp_stream.partition.processor import ProfileProcessor
 from cdp_stream.wall_clock import wall_ms
@@ -229,10 +229,10 @@ class Metrics:
         self._audiences.sample(partition, true_until, processor.audience_sizes())
         self._sampled.add(partition)
 
-    def tell_rejects(self) -> None:
+    def log_rejects(self) -> None:
         """Write to the log what was rejected, or too large, since it was written a minute ago."""
-        self._rejects.tell()
-        self._oversized_outputs.tell()
+        self._rejects.log_due()
+        self._oversized_outputs.log_due()
 
     def definitions_invalid(self, versions: int) -> None:
         """Note how many applied versions could not be used."""

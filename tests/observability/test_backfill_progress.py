@@ -5,7 +5,7 @@ import json
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cdp_stream.kafka.runtime.backfill_progress import BackfillProgress, Reading
+from cdp_stream.observability.backfill_progress import BackfillProgress, Reading
 
 
 class Clock:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cdp_stream.kafka.audience_metrics import NAMED_AUDIENCES, OTHER, AudienceMetrics
-from cdp_stream.kafka.log import set_up_logging
-from cdp_stream.kafka.metrics import Metrics
+from cdp_stream.observability.audience_metrics import NAMED_AUDIENCES, OTHER, AudienceMetrics
+from cdp_stream.observability.log import set_up_logging
+from cdp_stream.observability.metrics import Metrics
 from cdp_stream.partition.effects import Effects
 
 NOW = 1_000_000

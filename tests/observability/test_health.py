@@ -10,9 +10,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from cdp_stream.errors import UsageError
-from cdp_stream.kafka import health
 from cdp_stream.kafka.clients.probe import free_port
-from cdp_stream.kafka.health import MOST_BYTES, MOST_CONNECTIONS, STUCK_AFTER_S, Health, serve
+from cdp_stream.observability import health
+from cdp_stream.observability.health import (
+    MOST_BYTES,
+    MOST_CONNECTIONS,
+    STUCK_AFTER_S,
+    Health,
+    serve,
+)
 
 NOT_READY = {"ready": False, "stopping": False, "broker": True}
 

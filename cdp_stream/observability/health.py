@@ -190,8 +190,8 @@ def serve(
     Args:
         host: The address to answer on.
         port: Which port; 0 is any that is free.
-        registry: What ``/metrics`` tells.
-        health: What the paths of health tell.
+        registry: What ``/metrics`` answers.
+        health: Answers the paths of health.
         reports: Further paths, and what gives the JSON that each answers.
 
     Raises:

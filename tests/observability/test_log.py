@@ -12,7 +12,7 @@ import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError
 
 from cdp_stream.errors import BrokerError
-from cdp_stream.kafka.log import Tallied, log, set_up_logging
+from cdp_stream.observability.log import Tallied, log, set_up_logging
 
 
 def lines(capsys):
@@ -184,7 +184,7 @@ async def test_what_asyncio_says_of_a_task_is_written_without_what_it_held(capsy
 def test_a_command_shows_facts_from_warnings_on_and_what_they_say():
     code = """
 import logging
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.log import log
 log("seen")
 log("state_record_invalid", level=logging.ERROR, offset=3, reason="no key")
 """
@@ -202,10 +202,10 @@ def test_a_fact_that_comes_by_the_thousand_is_told_once_a_minute_with_its_count(
         tallied.note("not_json")
         tallied.note("bad_key", 2)
     now[0] += 59
-    tallied.tell()
+    tallied.log_due()
     now[0] += 1
-    tallied.tell()
-    tallied.tell()
+    tallied.log_due()
+    tallied.log_due()
     told = [json.loads(line) for line in lines(capsys)]
     assert [(one["fact"], one["reason"], one["count"]) for one in told] == [
         ("records_rejected", "not_json", 3),

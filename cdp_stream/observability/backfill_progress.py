@@ -13,8 +13,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 
-from cdp_stream.kafka.audience_metrics import AskedGauge
-from cdp_stream.kafka.log import log
+from cdp_stream.observability.audience_metrics import AskedGauge
+from cdp_stream.observability.log import log
 
 __all__ = ["BackfillProgress", "Reading"]
 

@@ -1,4 +1,4 @@
-"""What is told of audiences, one by one: how many members, and how far behind now they are true.
+"""Metrics of each audience: how many members it has, and how far behind now they are true.
 
 An audience is in every partition, so both are put together from all that this worker holds, and
 only when somebody asks. There may be ten thousand audiences; so that a monitoring system is not
@@ -24,7 +24,7 @@ class AudienceMetrics:
     """The audiences of the partitions that this worker holds.
 
     Args:
-        registry: Where they are told.
+        registry: Where they are registered.
         now_ms: The wall clock, epoch ms.
     """
 
@@ -56,7 +56,7 @@ class AudienceMetrics:
             registry.register(AskedGauge(name, text, label, read))
 
     def label(self, audience: str) -> str:
-        """The name under which an audience is told."""
+        """The label of an audience."""
         if audience in self._named:
             return audience
         if len(self._named) < NAMED_AUDIENCES:

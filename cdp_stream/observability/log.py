@@ -44,24 +44,24 @@ class _Collapsed(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, int, str], tuple[float, float, int]] = {}
+        self._seen: dict[tuple[str, int, str], tuple[float, float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written; facts of our own always are."""
         if hasattr(record, "facts"):
             return True
         kind = _kind(record)
-        since, pause, untold = self._said.get(kind, (-_LONGEST_SAME_S, 0.0, 0))
+        since, pause, repeated = self._seen.get(kind, (-_LONGEST_SAME_S, 0.0, 0))
         passed = record.created - since
         if 0 <= passed < pause:
-            self._said[kind] = (since, pause, untold + 1)
+            self._seen[kind] = (since, pause, repeated + 1)
             return False
-        if len(self._said) >= _KINDS:
-            self._said.clear()
-        goes_on = untold and 0 <= passed < 2 * pause
+        if len(self._seen) >= _KINDS:
+            self._seen.clear()
+        goes_on = repeated and 0 <= passed < 2 * pause
         pause = min(2 * pause, _LONGEST_SAME_S) if goes_on else _SAME_S
-        self._said[kind] = (record.created, pause, 0)
-        record.untold = untold
+        self._seen[kind] = (record.created, pause, 0)
+        record.repeated = repeated
         return True
 
 
@@ -94,8 +94,8 @@ class _FactLines(logging.Formatter):
         facts = getattr(record, "facts", None)
         if facts is None:
             line |= {"fact": "library", "logger": record.name, "message": _message(record)}
-            if untold := getattr(record, "untold", 0):
-                line["more_like_it"] = untold
+            if repeated := getattr(record, "repeated", 0):
+                line["more_like_it"] = repeated
             if record.exc_info and record.exc_info[1] is not None:
                 line["error"] = _without_input(record.exc_info[1])
         else:
@@ -157,13 +157,13 @@ def _terminal_line(line: dict[str, Any]) -> str:
     """
     values = {k: v for k, v in line.items() if k not in {"at", "level", "fact", "next"}}
     level = "" if line["level"] == "info" else f"{line['level'].upper()} "
-    told = f"{line['at'][11:19]}Z {level}{line['fact']}"
+    text = f"{line['at'][11:19]}Z {level}{line['fact']}"
     if values:
-        told += f"  {_logfmt_line(values)}"
+        text += f"  {_logfmt_line(values)}"
     if "next" in line:
-        told += f"  -> {line['next']}"
+        text += f"  -> {line['next']}"
     code = None if os.environ.get("NO_COLOR") else _COLOURS.get(line["level"])
-    return f"\x1b[{code}m{told}\x1b[0m" if code else told
+    return f"\x1b[{code}m{text}\x1b[0m" if code else text
 
 
 if logging.lastResort is not None:
@@ -220,23 +220,23 @@ class Tallied:
         self._level = level
         self._now = now
         self._facts = facts
-        self._told_at: dict[str, float] = {}
-        self._untold: dict[str, int] = {}
+        self._logged_at: dict[str, float] = {}
+        self._unlogged: dict[str, int] = {}
 
     def note(self, kind: str, count: int = 1) -> None:
         """Count some of a kind; a kind is one of a few, and nothing of input."""
-        self._untold[kind] = self._untold.get(kind, 0) + count
-        self.tell()
+        self._unlogged[kind] = self._unlogged.get(kind, 0) + count
+        self.log_due()
 
-    def tell(self) -> None:
-        """Write what is due; called now and then, so that the last ones are not left untold."""
-        if not self._untold:
+    def log_due(self) -> None:
+        """Log what is due; called now and then, so that the last ones are logged too."""
+        if not self._unlogged:
             return
         now = self._now()
-        for kind, count in list(self._untold.items()):
-            told_at = self._told_at.get(kind)
-            if told_at is None or now - told_at >= _TALLIED_S:
-                self._told_at[kind] = now
-                del self._untold[kind]
+        for kind, count in list(self._unlogged.items()):
+            logged_at = self._logged_at.get(kind)
+            if logged_at is None or now - logged_at >= _TALLIED_S:
+                self._logged_at[kind] = now
+                del self._unlogged[kind]
                 said = {self._kind: kind, "count": count, **self._facts}
                 log(self._fact, level=self._level, **said)
