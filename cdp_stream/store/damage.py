@@ -7,11 +7,13 @@ not help.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from struct import Struct
 
 from cdp_stream.errors import DiskError
 
-__all__ = ["StoreDamagedError", "disk_error", "translated"]
+__all__ = ["StoreDamagedError", "check_logs", "disk_error", "translated"]
 
 _FILES_ARE_INTACT = (
     "No space left on device",
@@ -25,6 +27,12 @@ _FILES_ARE_INTACT = (
     "lock hold by current process",
     "Resource temporarily unavailable",
 )
+
+
+_BLOCK = 32 * 1024
+_HEADER = Struct("<IHB")
+"""Checksum, length and type of a record in RocksDB's logs; no record crosses the end of a block."""
+_LAST_TYPE = 4
 
 
 class StoreDamagedError(Exception):
@@ -65,3 +73,29 @@ def translated(path: Path, partition: int) -> Iterator[None]:
         if any(text in reason for text in _FILES_ARE_INTACT):
             raise disk_error(path, reason) from error
         raise StoreDamagedError(partition, reason) from error
+
+
+def check_logs(path: Path, partition: int) -> None:
+    """Check that RocksDB can read its own logs, the MANIFEST above all, to their end.
+
+    RocksDB never returns from opening, and cannot be interrupted, where a damaged header has the
+    type of a recycled log (5 to 8). The logs here are never recycled. RocksDB checks the checksums.
+
+    Raises:
+        StoreDamagedError: A record has a type that these logs do not have.
+        OSError: A log cannot be read.
+    """
+    for log in sorted(chain(path.glob("MANIFEST-*"), path.glob("*.log"))):
+        if log.is_file() and not _has_known_types(log.read_bytes()):
+            raise StoreDamagedError(partition, f"{log.name} is damaged: a record of unknown type")
+
+
+def _has_known_types(content: bytes) -> bool:
+    for block in range(0, len(content), _BLOCK):
+        place, end = block, min(block + _BLOCK, len(content))
+        while place + _HEADER.size <= end:
+            _checksum, length, kind = _HEADER.unpack_from(content, place)
+            if kind > _LAST_TYPE:
+                return False
+            place += _HEADER.size + length
+    return True

@@ -16,7 +16,7 @@ from typing import Any
 
 from rocksdict import Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
-from cdp_stream.store.damage import StoreDamagedError, translated
+from cdp_stream.store.damage import StoreDamagedError, check_logs, disk_error, translated
 from cdp_stream.store.rows import Rows
 
 __all__ = ["RocksPartition"]
@@ -57,6 +57,10 @@ class RocksPartition(Mapping[bytes, bytes]):
         self._unflushed = False
         self._no_log = WriteOptions()
         self._no_log.disable_wal = True  # type: ignore[method-assign, assignment]
+        try:
+            check_logs(path, number)
+        except OSError as error:
+            raise disk_error(path, error.strerror or str(error)) from error
         with translated(path, number):
             self._db = Rdict(str(path), options)
             self._db.set_options(_REWRITTEN)

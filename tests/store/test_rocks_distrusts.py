@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import shutil
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,22 @@ def test_a_file_that_is_damaged_gives_no_wrong_row(healthy, tmp_path_factory, se
         victim.write_bytes(bytes(content[:place]) + draw.randbytes(100) + bytes(content[place:]))
     survives(copy, model)
     shutil.rmtree(copy.parent)
+
+
+@pytest.mark.parametrize("kind", [5, 6, 7, 8])
+@pytest.mark.parametrize("length", [0, 90, 6004, 65535])
+@pytest.mark.parametrize("place", [0, -346, None])
+def test_a_manifest_that_rocksdb_would_read_without_end_is_damage(
+    healthy, tmp_path, kind, length, place
+):
+    folder, model = healthy
+    shutil.copytree(folder, tmp_path / "copy")
+    (manifest,) = (tmp_path / "copy/0").glob("MANIFEST-*")
+    content = manifest.read_bytes()
+    place = len(content) if place is None else place % len(content)
+    header = struct.pack("<IHB", 1, length, kind)
+    manifest.write_bytes(content[:place] + header + content[place:])
+    survives(tmp_path / "copy", model)
 
 
 @pytest.mark.parametrize(
