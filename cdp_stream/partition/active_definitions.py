@@ -128,7 +128,7 @@ class ActiveDefinitions:
         if earlier is None:
             return False
         leads_here = self._transitions[earlier]
-        history = backfills.take(row, max(row.clock, leads_here.at))
+        history = backfills.merge(row, max(row.clock, leads_here.at))
         migrate(self.engine, row, leads_here, changes, history)
         return True
 

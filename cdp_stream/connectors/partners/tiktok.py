@@ -167,8 +167,8 @@ class TikTok(ListConnector[TikTokSettings, ListConnection]):
         }
         answer = yield json_request("POST", f"{self._url}/dmp/custom_audience/delete/", body)
         words = answer.words().lower()
-        gone = _code(answer) == _NO_SUCH_THING or "not exist" in words or "not found" in words
-        if gone or not _refused(answer):
+        is_missing = _code(answer) == _NO_SUCH_THING or "not exist" in words or "not found" in words
+        if is_missing or not _refused(answer):
             return Outcome()
         raise Fault(
             "connection",
