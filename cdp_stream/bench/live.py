@@ -39,7 +39,7 @@ def percentile(figures: list[float], percent: int) -> float:
 
 
 class LiveTraffic:
-    """Publishes from entering to leaving, or until there are no more records.
+    """Publishes while the context is open, or until there are no more records.
 
     Args:
         settings: which topics.

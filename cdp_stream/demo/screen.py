@@ -1,4 +1,4 @@
-"""The demo's two faces: a live table on a terminal, a line every few seconds elsewhere."""
+"""The demo's two displays: a live table on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class PlainScreen:
         self._progress.print(line, highlight=False, soft_wrap=True)
 
     def show(self, tally: Tally) -> None:
-        """Print a line if the last is a while ago."""
+        """Print a line if the last one is old enough."""
         rate = self._rate.after(tally.published)
         if tally.finished:
             self._results.print(*tables(tally, self._results.width), sep="\n")
@@ -107,8 +107,8 @@ class PlainScreen:
 
 
 def tables(tally: Tally, width: int = 100) -> list[Table]:
-    """The audiences, and the milestones of each journey as a funnel, whose bars get what so wide a
-    screen leaves.
+    """The audiences, and the milestones of each journey as a funnel, whose bars fill the rest of
+    the width.
     """
     bar = min(_BAR_WIDTH, width - _WITHOUT_BAR)
     audiences = _table("audience")

@@ -38,7 +38,7 @@ class AudienceCount:
 
 @dataclass(slots=True)
 class Tally:
-    """The stream at a moment.
+    """The counts of the stream at a moment.
 
     Attributes:
         counts: By audience id, in the order of the definitions; drafts are not in it.

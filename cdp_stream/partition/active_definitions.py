@@ -26,7 +26,7 @@ from cdp_stream.partition.definitions import Definitions, stage_of
 __all__ = ["ActiveDefinitions", "Known"]
 
 Known = Callable[[str], Definitions | None]
-"""Finds the definitions of a version; None when they cannot be had any more."""
+"""Finds the definitions of a version; None when they are not available any more."""
 
 
 class ActiveDefinitions:

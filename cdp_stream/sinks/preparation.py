@@ -112,7 +112,7 @@ def prepare(
 
     Args:
         find: The connector's class by its name.
-        outputs_dir: Where all files lie that its settings name; anywhere without.
+        outputs_dir: The folder of all files that its settings name; None allows any.
 
     Raises:
         UsageError: The connector is unknown or lacks its extra, a variable is not available, or the
@@ -200,7 +200,7 @@ class Preparation:
         secrets: Fill in `${NAME}`.
         find: A connector's class by its name.
         make_topics: Called with outputs that are new, or were changed.
-        outputs_dir: Where all files lie that settings name; anywhere without.
+        outputs_dir: The folder of all files that settings name; None allows any.
 
     Attributes:
         resumed: Set when one that cannot run is resumed: it has to be prepared again.

@@ -284,7 +284,7 @@ def _is_local(host: str | None) -> bool:
 
 
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:
-    """Rows as a list for each column, as `unnest` takes them."""
+    """Rows as a list for each column, as `unnest` reads them."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     return columns or [[] for _ in range(count)]
 

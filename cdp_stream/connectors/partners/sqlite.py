@@ -90,7 +90,7 @@ class Sqlite(LocalConnector[SqliteSettings, ConnectionSettings]):
         return Outcome()
 
     async def close(self) -> None:
-        """Leave the database."""
+        """Close the database."""
         if self._database is not None:
             await in_thread(self._database.close)
             self._database = None

@@ -69,7 +69,7 @@ _THEIR_FAULT: Final = range(50000, 60000)
 
 
 def _email(email: str) -> str:
-    """TikTok takes `+` and what follows it for no part of the address."""
+    """TikTok counts `+` and what follows it as no part of the address."""
     local, at, domain = normal_email(email).rpartition("@")
     text = f"{local.partition('+')[0]}{at}{domain}"
     return text and sha256_hex(text)
@@ -95,7 +95,7 @@ Change = OutputChange[ListConnection]
 
 
 class TikTok(ListConnector[TikTokSettings, ListConnection]):
-    """Maps hashed identities to a custom audience, and takes them from it."""
+    """Adds hashed identities to a custom audience and removes them."""
 
     name = "tiktok"
     title = "TikTok"

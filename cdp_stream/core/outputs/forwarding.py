@@ -200,7 +200,7 @@ class Forwarding:
         if not shift.started and not shift.reshared:
             return
         joined = {change.audience_id for change in made if change.action == ADD}
-        # Whom the end of an A/B test took nowhere, as connections of the whole audience see it.
+        # Members who stay after the end of an A/B test, for connections of the whole audience.
         for route, variant in self._staying(row, joined - _rejoined(made)):
             if route.connection.id in shift.started:
                 writer.activation(route, variant, _BY_DEFINITION)
