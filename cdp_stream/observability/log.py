@@ -95,7 +95,7 @@ class _FactLines(logging.Formatter):
         if facts is None:
             line |= {"fact": "library", "logger": record.name, "message": _message(record)}
             if repeated := getattr(record, "repeated", 0):
-                line["more_like_it"] = repeated
+                line["suppressed"] = repeated
             if record.exc_info and record.exc_info[1] is not None:
                 line["error"] = _without_input(record.exc_info[1])
         else:

@@ -114,7 +114,7 @@ class SinksChild:
                 return _MISTAKES[code](words or "the sinks could not start")
             if loop.time() - started > _STEADY_S:
                 pause = _FIRST_PAUSE_S
-            log("sinks_ended", level=logging.ERROR, exit_code=code, again_in_s=pause,
+            log("sinks_exited", level=logging.ERROR, exit_code=code, again_in_s=pause,
                 reason=words or None, next="nothing: they are started again")  # fmt: skip
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_S, 2 * pause)

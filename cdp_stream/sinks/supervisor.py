@@ -257,11 +257,11 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - it concerns this output alone
             why = type(error).__name__
         if why is not None:
-            log("output_not_closed", level=logging.ERROR, output=output, reason=why,
+            log("output_close_failed", level=logging.ERROR, output=output, reason=why,
                 next="check the reason: the output's last changes may be missing there",
                 )  # fmt: skip
         running.metrics.forget()
-        log("output_ended", output=output)
+        log("output_closed", output=output)
         return ended
 
 

@@ -174,7 +174,7 @@ class HistoryReader:
             try:
                 await self._read()
             except (KafkaError, OSError) as error:
-                log("backfill_waits", level=logging.WARNING,
+                log("backfill_waiting", level=logging.WARNING,
                     partition=self.history.sources[-1].partition,
                     error=str(error) or type(error).__name__,
                     next="nothing: it continues by itself when the broker answers")  # fmt: skip

@@ -133,7 +133,7 @@ class Assignment:
         try:
             records = await self._restore(new, generation)
         except NotAMemberError:
-            log("assignment_overtaken", level=logging.WARNING, partitions=new)
+            log("assignment_superseded", level=logging.WARNING, partitions=new)
             return False
         seconds = time.monotonic() - started
         self._context.metrics.recovered(records, seconds)

@@ -199,7 +199,7 @@ class BackfillDriver:
             run.paused_since = now
         if behind == 0 and not backfill.is_saving and run.is_little and is_at_rest:
             effects = self._processor.rollout.complete_backfill()
-            log("backfill_read", partition=self._number, position=backfill.position,
+            log("backfill_history_read", partition=self._number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
                 held_s=round(now - run.paused_since, 3))  # fmt: skip
             self._drop_run()
@@ -273,12 +273,12 @@ class BackfillDriver:
             log_is_shorter=start.log_is_shorter or is_elsewhere,
             sources=history.sources if history.sources[-1].partitions else (),
         )
-        log("backfill_begins", partition=self._number, offset=offset, sources=len(history.sources),
+        log("backfill_started", partition=self._number, offset=offset, sources=len(history.sources),
             records=max(0, live + 1 - offset), slots=len(backfill.slots))  # fmt: skip
         if start.log_is_shorter:
             self._warn()
         if is_elsewhere:
-            log("backfill_log_is_elsewhere", level=logging.WARNING, partition=self._number,
+            log("backfill_log_place_unknown", level=logging.WARNING, partition=self._number,
                 reason="profiles were moved here within the lookback, by a release that did not "
                 "keep where their events are in the log",
                 next="nothing; or publish the events again to another --prefix, with as many "
@@ -286,6 +286,6 @@ class BackfillDriver:
         return effects
 
     def _warn(self) -> None:
-        log("backfill_log_is_shorter", level=logging.WARNING, partition=self._number,
+        log("backfill_log_too_short", level=logging.WARNING, partition=self._number,
             reason="the log does not reach back as far as the new criteria",
             next="nothing; or keep the log longer, and publish the lost events again")  # fmt: skip

@@ -65,7 +65,9 @@ class BrokerContact:
                 )  # fmt: skip
         elif all(app.holds_lease for app in apps):
             self.is_lost = False
-            self._log("broker_back", logging.INFO, seconds=round(self._now() - self._lost_at, 1))
+            self._log(
+                "broker_recovered", logging.INFO, seconds=round(self._now() - self._lost_at, 1)
+            )
 
     def _log(self, fact: str, level: int, **facts: object) -> None:
         if self._logs:

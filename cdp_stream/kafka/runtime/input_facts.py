@@ -32,7 +32,7 @@ class InputFacts:
         self._kinds: dict[str, tuple[str, str, Counter[Any], dict[str, str]]] = {}
         self._logged_at: dict[str, float] = {}
         self._misplaced = self._counter(
-            "records_misplaced", "records", "partitions",
+            "records_in_wrong_partition", "records", "partitions",
             reason="a producer places keys otherwise than murmur2 does; they are rejected",
             next="set its partitioner (docs/events.md, producers), then publish what was rejected "
                  "again",

@@ -151,7 +151,7 @@ class RolloutDriver:
                 f"{latest.version}",
             )
         self._behind_since = now
-        log("partition_waits_for_definitions", level=logging.ERROR, partition=self._number,
+        log("partition_waiting_for_definitions", level=logging.ERROR, partition=self._number,
             version=version, newest_usable=latest.version,
             next="see why they cannot be used (definitions_invalid, outputs_without_topics); "
             "run the release that applied them, or apply others that this one can use",
@@ -166,7 +166,7 @@ class RolloutDriver:
         seconds = time.perf_counter() - started
         self._migrate_rows = FIRST_MIGRATED
         log("definitions_in_force", partition=self._number, version=wanted.version,
-            before=version, rows_to_sweep=rollout.rows_to_migrate(),
+            before=version, rows_to_migrate=rollout.rows_to_migrate(),
             waiting_for_history=len(rollout.missing), seconds=round(seconds, 3))  # fmt: skip
         if effects.started or effects.stopped:
             log("connections_changed", partition=self._number, started=effects.started,
@@ -191,7 +191,7 @@ class RolloutDriver:
             self._migrate_rows = min(MIGRATED_AT_ONCE, 2 * self._migrate_rows)
         self._context.metrics.swept(seconds, effects)
         if not self.must_migrate:
-            log("definitions_swept", partition=self._number, version=rollout.version)
+            log("definitions_migrated", partition=self._number, version=rollout.version)
         return effects
 
     def log_unfinished(self) -> None:
@@ -200,11 +200,11 @@ class RolloutDriver:
         if not self.has_definitions:
             return
         if rows := rollout.rows_to_migrate():
-            log("definitions_sweep_goes_on", partition=self._number, version=rollout.version,
-                rows_to_sweep=rows)  # fmt: skip
+            log("definitions_migration_resumed", partition=self._number, version=rollout.version,
+                rows_to_migrate=rows)  # fmt: skip
         backfill = rollout.backfill
         if backfill is not None and backfill.state is not None and not backfill.is_complete:
-            log("backfill_goes_on", partition=self._number, start=backfill.state.start,
+            log("backfill_resumed", partition=self._number, start=backfill.state.start,
                 position=backfill.position)  # fmt: skip
 
     def close(self) -> None:

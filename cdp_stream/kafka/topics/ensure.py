@@ -349,7 +349,7 @@ async def warn_of_future_records(settings: Settings) -> None:
     most = has.get(MOST_AHEAD)
     takes_any = most is not None and int(most) > CLOCK_SKEW_MS
     if takes_any and has.get("message.timestamp.type") != "LogAppendTime":
-        log("topic_takes_future_records", level=logging.WARNING, topic=name,
+        log("topic_accepts_future_records", level=logging.WARNING, topic=name,
             reason=f"{MOST_AHEAD} is {most}: a producer's wrong clock moves its profiles into the "
                    "future",
             next=f"kafka-configs --alter --topic {name} --add-config {MOST_AHEAD}={CLOCK_SKEW_MS}",
