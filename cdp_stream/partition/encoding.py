@@ -36,10 +36,10 @@ class EffectsEncoder:
         counts, account_id = effects.changes, self._active.engine.plan.account_id
         self._sizes.change(changes)
         for change in changes:
-            message = encode_change(change, account_id)
-            effects.memberships.append((mpid_key(change.mpid), message))
+            value = encode_change(change, account_id)
+            effects.memberships.append((mpid_key(change.mpid), value))
             state[state_key(change.audience_id, change.mpid)] = (
-                message if change.action == ADD else None
+                value if change.action == ADD else None
             )
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
