@@ -42,7 +42,7 @@ def run(events: int, runs: int, profiles: int, broker: str | None) -> list[Resul
         broker: Kafka's address; None starts Apache Kafka from its jars.
 
     Raises:
-        BrokerError: there is no Kafka to be had, or the worker ended.
+        BrokerError: no Kafka is available, or the worker ended.
     """
     with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(events, runs, profiles, address))

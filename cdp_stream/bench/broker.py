@@ -26,7 +26,7 @@ def kafka_at(broker: str | None, *, warm: bool = False) -> Iterator[str]:
         warm: whether one that is started works for a while first; one that is named has worked.
 
     Raises:
-        BrokerError: there is no Kafka to be had.
+        BrokerError: no Kafka is available.
     """
     if broker is not None:
         yield broker

@@ -63,7 +63,7 @@ class LiveTraffic:
         self._rate = rate
         self._watch = watch
         self._sent_at: dict[str, float] = {}
-        self._taken: list[float] = []
+        self._latencies: list[float] = []
         self._consumer = AIOKafkaConsumer(
             settings.topic("memberships"),
             **client_settings(settings),
@@ -106,12 +106,12 @@ class LiveTraffic:
         Raises:
             BrokerError: hardly any change came back.
         """
-        if len(self._taken) < _FEWEST:
+        if len(self._latencies) < _FEWEST:
             raise BrokerError(
-                f"only {len(self._taken)} changes came back for the latency",
+                f"only {len(self._latencies)} changes came back for the latency",
                 "measure with more events, or more profiles",
             )
-        return percentile(self._taken, 50), percentile(self._taken, 99)
+        return percentile(self._latencies, 50), percentile(self._latencies, 99)
 
     async def _consume(self) -> None:
         async for record in self._consumer:
@@ -120,8 +120,8 @@ class LiveTraffic:
             event_id = change["cause"]["event_id"]
             if event_id in self._sent_at:
                 sent_at = self._sent_at.pop(event_id)
-                self._taken.append((time.perf_counter() - sent_at) * 1000)
-                if len(self._taken) == _FEWEST:
+                self._latencies.append((time.perf_counter() - sent_at) * 1000)
+                if len(self._latencies) == _FEWEST:
                     self._has_enough.set()
 
     async def _publish(self) -> None:

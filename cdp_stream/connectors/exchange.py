@@ -98,7 +98,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a delivery that went through.
+    """The outcome of a delivery that went through.
 
     Attributes:
         rejected: index in the delivered changes -> why the partner will never take this one. All

@@ -2,7 +2,7 @@
 
 Nothing is waited for by sleeping: the worker is ready when its first change can be read, it is done
 when it has committed the time marker of every partition, and a topic has been read when the broker
-says that nothing lies beyond. Whatever ends the run, the worker is stopped before the broker.
+reports that nothing lies beyond. Whatever ends the run, the worker is stopped before the broker.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ async def _all_applied(settings: Settings, ends: dict[int, int]) -> None:
     await consumer.start()
     try:
         waiting = {TopicPartition(topic, number): end for number, end in ends.items()}
-        async with _patience("the worker did not come to the end of the stream") as deadline:
+        async with _patience("the worker did not reach the end of the stream") as deadline:
             loop = asyncio.get_running_loop()
             seen: dict[TopicPartition, int] = {}
             while waiting:

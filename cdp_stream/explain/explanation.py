@@ -56,7 +56,7 @@ class Explanation:
 
 
 def explain(history: History) -> Explanation:
-    """Explain what the history, fed to its end, comes to."""
+    """Explain the result of a history that was read to its end."""
     row = history.finish()
     part, at = history.part, history.at
     tree = tree_of(part, row, at)

@@ -255,7 +255,7 @@ class _Watched(dict[ReadingKey, Readings]):
         watched = Readings(
             tuple((leaf, self._watched(leaf.slot, where)) for leaf, where in found.leaves),
             tuple((memory, self._watched(memory.slot, where)) for memory, where in found.memories),
-            says_more=not found.is_plain and not found.memories,
+            has_more=not found.is_plain and not found.memories,
             is_personalized=found.is_personalized,
         )
         watched.is_plain = found.is_plain

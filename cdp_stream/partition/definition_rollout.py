@@ -19,7 +19,7 @@ CLEARING      No row has to be migrated. Rows of a backfill that    `~backfill`,
 DONE          All rows are of the definitions in force, in full.    `~definitions`
 ============  ====================================================  ===========================
 
-`TRANSITIONS` says which verbs are legal in a state, and which states they may lead to. `prepare`
+`TRANSITIONS` lists the verbs that are legal in a state, and the states they may lead to. `prepare`
 is legal in all of them and changes none. A verb's effects must be durable before any later effects
 of the partition are sent; after a crash the partition goes on from what is durable.
 """

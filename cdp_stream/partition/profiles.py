@@ -40,7 +40,7 @@ class Profiles:
             profiles were moved to it.
         position: offset of the last record applied; -1 before the first.
         is_here: as above.
-        decoded: those that were touched lately, by profile; the oldest first. Between two calls
+        decoded: those that were touched recently, by profile; the oldest first. Between two calls
             they are as in the store, and all of profiles that are placed here.
         store: all of them, encoded.
         due: the instants at which rows may change by themselves.

@@ -213,7 +213,7 @@ async def test_what_a_destination_lost_between_deliveries_is_a_fault_of_the_outp
         assert made.assignment.output_stopped
 
 
-async def test_what_is_lost_while_it_stands_still_is_told_as_it_goes_on() -> None:
+async def test_a_loss_while_the_output_is_stopped_is_a_fault_as_it_resumes() -> None:
     async with sink() as made:
         assert await tended(made, "no rights") == "no rights"
         assert await tended(made, "no rights") == "no rights"

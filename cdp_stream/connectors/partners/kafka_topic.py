@@ -101,13 +101,13 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         if not failed:
             return Outcome()
         if not any(map(_is_too_large, failed.values())):
-            raise self._told(next(iter(failed.values())))
+            raise self._error_of(next(iter(failed.values())))
         # The limit is on what is sent together: the rest are sent one by one.
         rejected: dict[int, str] = {}
         for place in failed:
             for error in (await self._sent(changes, [place])).values():
                 if not _is_too_large(error):
-                    raise self._told(error)
+                    raise self._error_of(error)
                 rejected[place] = f"the broker accepts no record this large: {error}"
         return Outcome(rejected)
 
@@ -160,7 +160,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             except (errors.UnknownError, errors.UnsupportedVersionError):
                 self._producer = await self._new_producer(connection, idempotent=False)
         except (errors.KafkaError, OSError, ValueError) as error:  # also an address that is none
-            raise self._told(error) from error
+            raise self._error_of(error) from error
         return self._producer
 
     async def _new_producer(
@@ -186,7 +186,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             raise
         return producer
 
-    def _told(self, error: BaseException) -> Exception:
+    def _error_of(self, error: BaseException) -> Exception:
         """What went wrong, as an error that may pass, or as a fault."""
         from aiokafka import errors
 

@@ -217,7 +217,7 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         names = [self._named(suffix).as_string(None) for suffix in ("", "_changes")]
         found = await database.execute("SELECT to_regclass(%s), to_regclass(%s)", names)
         if None not in (await found.fetchone() or ()):
-            return  # perhaps made by somebody whose rights we have not
+            return  # perhaps made by another user, whose rights we lack
         async with database.transaction():
             # Two workers that make the same table at once would fail each other.
             await database.execute("SELECT pg_advisory_xact_lock(hashtext('cdp-stream'))")

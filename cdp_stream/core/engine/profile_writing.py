@@ -88,8 +88,8 @@ def seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
 
 def _has_room_for(row: Row, part: ProfilePart, most: int) -> bool:
     """Whether a profile part fits; one that only deletes always does."""
-    says_more = part.attributes or part.identities or part.facts is not None
-    return not says_more or row.has_room(part.size, most)
+    has_content = part.attributes or part.identities or part.facts is not None
+    return not has_content or row.has_room(part.size, most)
 
 
 def write_seen(touch: Touch, seen: tuple[ProfileValue, ...]) -> None:

@@ -114,7 +114,7 @@ class Forwarding:
         return shared
 
     def note_time(self, before: Before, row: Row, at: int) -> None:
-        """Passing time has come to a due instant; the clock may be behind it."""
+        """Time has reached a due instant; the clock may be behind it."""
         for shared in self._calculations_of(row):
             old = shared.value(row, at - 1)
             if not is_same(old, shared.value(row, at)):

@@ -42,7 +42,7 @@ _TOKEN_END: Final = re.compile(r"[\s\"'<>,;]|$")
 _NO_DIGITS: Final = re.compile(r"\D+")
 _PHONE_DIGITS: Final = 7
 _REQUESTS: Final = 8
-"""Of a long conversation, the last: an answer is about what came shortly before it."""
+"""So many last requests of a delivery are remembered: an answer is about a recent one."""
 
 
 class PersonalData:

@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Progress", "says_more"]
+__all__ = ["Progress", "has_other_positions"]
 
 _PRUNED_ABOVE = 2_000
 
@@ -329,7 +329,7 @@ class Progress:
         return kept or None
 
 
-def says_more(kept: Mapping[str, Any] | None, written: Mapping[str, Any] | None) -> bool:
+def has_other_positions(kept: Mapping[str, Any] | None, written: Mapping[str, Any] | None) -> bool:
     """Whether what is to be kept has other positions than what was written, not counts alone."""
     return _positions(kept) != _positions(written)
 

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from cdp_stream.observability.log import log
 from cdp_stream.sinks.offsets.assignment import AssignedPartition, Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
-from cdp_stream.sinks.offsets.progress import says_more
+from cdp_stream.sinks.offsets.progress import has_other_positions
 from cdp_stream.sinks.output.context import OutputContext
 
 __all__ = ["Committer"]
@@ -70,7 +70,9 @@ class Committer:
             return True
         waited = time.monotonic() - partition.saved_at
         # Counts alone are not worth a record each time.
-        if is_there and not (at_rest or says_more(kept, partition.saved) or waited >= _COUNTS_S):
+        if is_there and not (
+            at_rest or has_other_positions(kept, partition.saved) or waited >= _COUNTS_S
+        ):
             return True
         # Another worker may own the partition. Kafka itself guards the group's position alone.
         if not self._context.app.holds_lease:

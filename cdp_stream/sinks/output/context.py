@@ -36,7 +36,7 @@ class SinkTasks:
         self._writes: set[asyncio.Task[None]] = set()
 
     def fail(self, error: BaseException) -> None:
-        """End the sink: nothing more is started, and the position stays where it is."""
+        """End the sink: nothing more is started, and the committed position does not move."""
         self.failure = self.failure or error
         self.failed.set()
 

@@ -93,7 +93,7 @@ class OutputMetrics:
         self._retried.inc()
 
     def delivered(self, sent: int, rejected: int) -> None:
-        """Count what came of a delivery."""
+        """Count the outcome of a delivery."""
         self._sent.inc(sent)
         self._rejected.inc(rejected)
         if rejected:
