@@ -31,7 +31,7 @@ _LAST_INSTANT: Final = 253_402_300_799_999
 
 @dataclass(frozen=True, slots=True)
 class WrittenWindow:
-    """A `when` as it was written, and what the lookbacks left of it.
+    """A `when` as it was written, and the parts that the lookbacks leave.
 
     Attributes:
         reaches: for each workspace that is read, with what its lookback left.

@@ -112,7 +112,7 @@ class ActiveDefinitions:
         return self._emitting.union(*self._emitting_before.values())
 
     def end_migration(self) -> None:
-        """No row is of an earlier epoch any more, or what is in it is as if it were of this one."""
+        """Drop the earlier epochs: no row is of one, or its content is the same in this one."""
         assert self.record is not None
         self.record = self.record._replace(swept=self.record.epoch, past={})
         self._transitions = {}

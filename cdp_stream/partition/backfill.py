@@ -1,4 +1,4 @@
-"""The history of criteria that are new, one partition's: records of the log in, rows out.
+"""Reads the history of new criteria in one partition: records of the log in, rows out.
 
 A backfill is a processor that keeps only the state of the missing slots, and what decides on it:
 ids for duplicates, activity for the profile's end. The engine and the loop over records are those
@@ -122,7 +122,7 @@ class Backfill:
 
     @property
     def position(self) -> int:
-        """Every record up to this offset has been read; -1 before it begins."""
+        """All records up to this offset were read; -1 before the backfill begins."""
         return -1 if self.state is None else self.state.position
 
     def begin(
@@ -218,7 +218,7 @@ class Backfill:
         return mpid in self.decoded or self._store.get(backfill_key(mpid)) is not None
 
     def set_timer(self, due: int, mpid: int) -> None:
-        """Nothing to do: what is due fires before the next record of its profile, or at the end."""
+        """Do nothing: due instants fire before the next record of the profile, or at the end."""
 
     def load_for_record(
         self, mpid: int, reached: int, changes: list[Change], touched: Touched

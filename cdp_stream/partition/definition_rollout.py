@@ -1,4 +1,4 @@
-"""How one partition comes under other definitions, step by step.
+"""How one partition changes to other definitions, step by step.
 
 ============  ====================================================  ===========================
 state         what it means                                         what is durable
@@ -188,9 +188,10 @@ class DefinitionRollout:
     def prepare(
         self, definitions: Definitions | None, skipped: Sequence[Account] = ()
     ) -> Callable[[], object] | None:
-        """What is to be worked out before a `switch` to definitions is quick (None: before
-        `complete_backfill` is). It may be called in another thread while everything else goes on.
-        A `switch` that is not prepared does the same itself.
+        """The work that makes a later `switch` to definitions quick (None: `complete_backfill`).
+
+        It may be called in another thread while everything else goes on. A `switch` that is not
+        prepared does the same itself.
 
         Args:
             definitions: those to be switched to; None: those in force, with their history.
@@ -318,7 +319,7 @@ class DefinitionRollout:
     def _found(
         self, before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
     ) -> DefinitionSwitch | None:
-        """What was prepared for this very switch."""
+        """The work prepared for this switch."""
         prepared, key = self._prepared, DefinitionSwitch.key_of(before, definitions, complete)
         return prepared if prepared is not None and prepared.key == key else None
 

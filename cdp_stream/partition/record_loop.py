@@ -28,7 +28,7 @@ Touched = dict[int, Row | None]
 """Rows that a call changed, by profile; None, or `NEVER` as its clock: the profile is forgotten."""
 Decode = Callable[[bytes | None, bytes | None, Headers, int], Decoded]
 _ERASURE_BYTES: Final = SLICE_BYTES // 16
-"""What an erasure counts for: it may delete many memberships."""
+"""The bytes that an erasure counts as: it may delete many memberships."""
 
 
 class RecordRows(Protocol):
@@ -174,7 +174,8 @@ class RecordLoop:
             size += 0 if mpid in touched else row.weight
             touched[mpid], due = row, row.due
             if due <= reached:
-                # Before this record, though ticks lag behind: or a crash would change the order.
+                # Due instants fire before this record even if ticks lag; else a crash would change
+                # the order.
                 wake(row, reached, changes)
             refused = apply(row, batch, changes, reached)
             if row.clock == NEVER:

@@ -50,7 +50,7 @@ class ChildMetrics(Collector):
         return f"http://127.0.0.1:{self.port}{path}"
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: what there is depends on the child."""
+        """No names in advance: they depend on the child."""
         return ()
 
     def collect(self) -> Iterator[Metric]:

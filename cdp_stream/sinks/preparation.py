@@ -247,8 +247,8 @@ class Preparation:
                 found.append(prepared)
                 self._faulted.pop(output.id, None)
                 if not self._has_started:
-                    # As a process starts, which may have what another lacked; of many that are
-                    # running none does, so that they do not contradict each other all the time.
+                    # Only as a process starts: it may have what another lacked. Processes that run
+                    # do not end such faults, or they would contradict each other all the time.
                     for key in await self._faults.end_lacks(output.id):
                         log("output_fault_ended", output=output.id, id=key)
         self._has_started = True

@@ -78,7 +78,7 @@ class LiveRamp(BucketConnector[BucketSettings, LiveRampConnection]):
     identities = frozenset(_FORMS)
 
     def deliver(self, changes: Sequence[OutputChange[LiveRampConnection]]) -> Delivery:
-        """A file of each kind that there is something for; of each identity the last word alone.
+        """A file of each kind that has rows; of each identity only its last change.
 
         A row is an identity, and its own key: a profile that loses one of two is still in by the
         other.

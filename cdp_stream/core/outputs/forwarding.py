@@ -1,5 +1,5 @@
-"""What outputs get of a profile: its changes, and, while it is a member, every change of its
-identities and shared attributes.
+"""Which messages outputs receive about a profile: its changes, and, while it is a member, every
+change of its identities and shared attributes.
 
 This is decided where a change is made, because a connection shares what holds at that very instant.
 The messages of one evaluation are, in this order: removed identities, deletes and adds as

@@ -34,7 +34,7 @@ _LONGEST_KEY_KEPT = 1_024
 
 
 class Readings:
-    """What becomes of an event.
+    """How an event is applied.
 
     Attributes:
         leaves: the criteria that count it, with the conditions that it must meet.

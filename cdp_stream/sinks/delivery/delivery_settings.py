@@ -1,16 +1,16 @@
 """With which settings a change is delivered: those that its connection had as it was written.
 
-So a change goes to the list that it is about, however long it waits. But a record proves nothing:
-settings in it count only where definitions gave them to its connection, now or in an earlier
+So a change goes to the list that it is about, however long it waits. But a record alone is not
+trusted: its settings count only if definitions gave them to its connection, now or in an earlier
 version. Otherwise anyone who can write to the output's topic could redirect changes, and secrets.
-Known are the settings defined now, those that sinks remember, and those of earlier versions that
-the topic of definitions still has. A record without settings has nothing to be believed.
+These settings are known: those defined now, those that sinks remember, and those of earlier
+versions that the topic of definitions still has. A record without settings needs no check.
 
 Once a fault was about settings (their list was deleted, they do not fit, a variable is not set, no
-definitions have them), what waits could never be delivered with them. From then on changes that
-were written with them get the settings that the connection has in the definitions now, if it is
-still defined. Every member is sent again when settings change, so the new list ends with the right
-members.
+definitions have them), waiting changes could never be delivered with them. From then on changes
+that were written with them get the settings that the connection has in the definitions now, if it
+is still defined. Every member is sent again when settings change, so the new list ends with the
+right members.
 
 The deletion of an audience always has the settings that it was written with: it is about that list.
 """

@@ -32,7 +32,7 @@ __all__ = ["Destination", "LocalDestination", "destination_of"]
 T = TypeVar("T")
 
 _CLOSE_S: Final = 1.5
-"""Part of what is left of the time that a process has to end."""
+"""How long a close may last: part of the time that a process has to end."""
 
 
 class Destination(Protocol):

@@ -188,7 +188,7 @@ class Pipeline:
         self._results.delivered(items)
 
     async def _perform_apart(self, items: list[InFlight]) -> None:
-        """Deliver each connection on its own, to find out whose fault it was."""
+        """Deliver each connection separately, to find the one at fault."""
         by_connection: dict[str, list[InFlight]] = {}
         for item in items:
             by_connection.setdefault(item.change.connection, []).append(item)

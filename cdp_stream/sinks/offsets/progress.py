@@ -9,12 +9,12 @@ The last two are kept in `cdp.sink-state` (:meth:`Progress.kept`), written befor
 position passes the changes that they are about. So after a crash at any instant each change is
 either below a position, or known as confirmed, or delivered (again).
 
-A connection that has caught up goes with the others again. Where it is *ahead* of them by then, as
-something of theirs still waits, that is remembered until they are as far: what it has delivered,
-such as the deletion of its audience, is not done again whatever happens.
+A connection that has caught up goes with the others again. If it is then *ahead* of them, because
+some of their changes still wait, its position is remembered until they reach it: what it has
+delivered, such as the deletion of its audience, is never delivered again.
 
-A connection that goes on makes the partition be read again from its own position; of what is read
-twice, the others' changes are passed over, being not new to them.
+When a connection resumes, the partition is read again from the connection's own position; the
+others' changes that are read twice are passed over.
 
 A connection may also be *blocked* behind one record, in this partition alone, as behind the
 deletion of its audience: what follows is passed over until it is unblocked.

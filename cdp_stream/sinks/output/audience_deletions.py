@@ -1,5 +1,5 @@
-"""Deletions of audiences: sent to the partner once nothing of the audience is left to be delivered,
-and before anything is that comes after.
+"""Deletions of audiences: sent to the partner after all earlier changes of the audience, and before
+all later ones.
 
 A deletion's message is in every partition of the output's topic. Each partition blocks the
 connection behind it, and notes in `cdp.sink-state` once all before it is delivered and that is
@@ -9,9 +9,10 @@ the same name is sent afterwards, because the audience was defined again, never 
 deletion.
 
 Where definitions are files, a partition may lack a deletion that others have: it was assigned again
-to a worker with an older file, for example. Then they wait for something that does not come. After
-a while that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion
-is done without those that lack it still, or passed over where partition 0 is the one.
+to a worker with an older file, for example. Then the others would wait for ever. After a while that
+is a fault of the connection (`AudienceDeletions.look`). When the connection is resumed, the
+deletion is done without the partitions that still lack it, or passed over if partition 0 is one of
+them.
 
 A partition's messages need not have the same id: definitions from files are applied at each
 partition's own time. A deletion is known by its place and its id.

@@ -82,11 +82,11 @@ class Committer:
         return True
 
     def _note_end(self, partition: AssignedPartition) -> None:
-        """Pass over what lies behind the last record and is no record: ends of transactions."""
+        """Pass over the transaction markers behind the last record."""
         ends = self._assignment.consumer.observer.ends
         end = ends.get((self._context.topic, partition.number))
-        # An answer to a question from before a seek may come behind it; it speaks of the same only
-        # where a record that has been read since is the last.
+        # An end offset requested before a seek may arrive after it. It is valid only if its last
+        # record was read since the seek.
         if end is None or partition.count or self._assignment.output_stopped or partition.last < 0:
             return
         if end.after == partition.last and end.end > partition.last + 1:

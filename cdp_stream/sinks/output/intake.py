@@ -141,8 +141,8 @@ class Intake:
         if isinstance(why, Fault):
             message = orjson.loads(record.value)
             connection = message["connection"]
-            progress.read(record.offset)  # so that it goes on right here
-            # Not if it has been delivered before.
+            progress.read(record.offset)  # so that it resumes at this record
+            # It is not admitted if it was delivered before.
             if progress.admit(record.offset, connection, record.timestamp):
                 self._pause_resume.fault(why, connection, message)
         elif progress.admit(record.offset, "", record.timestamp):

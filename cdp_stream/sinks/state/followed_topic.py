@@ -119,7 +119,7 @@ class FollowedTopic:
         if sent.offset > self._offsets.get(key, -1):
             self._offsets[key] = sent.offset
             self._set(key, value)
-        else:  # somebody wrote later, and that has been read already
+        else:  # a later write of another process was read already
             self._set(key, self._read.get(key))
 
     def _set(self, key: str, value: Value | None) -> None:
@@ -149,7 +149,8 @@ class FollowedTopic:
                 continue
             self._offsets[key] = record.offset
             self._read[key] = value
-            # What we are just writing comes after whatever has been read, or is sorted in by `put`.
+            # While `put` writes a value of the key, that value counts; `put` then compares the
+            # offsets.
             if not self._unsure.get(key):
                 self._set(key, value)
 
