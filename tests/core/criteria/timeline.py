@@ -14,7 +14,7 @@ from cdp_stream.core.model.event import Batch, Event
 from cdp_stream.core.model.row import FOREVER, Row
 from tests.core.accounts import batch
 
-Told = tuple[str, Event]
+Entered = tuple[str, Event]
 """The workspace, and the event."""
 
 
@@ -24,15 +24,15 @@ class Timeline:
 
     Attributes:
         leaf: with `memories`, as planning.py makes it.
-        truth: what it should say of all events told, at an instant.
+        truth: the expected result for all events entered, at an instant.
         at: the clock.
     """
 
     leaf: Any
-    truth: Callable[[list[Told], int], bool]
+    truth: Callable[[list[Entered], int], bool]
     at: int
     row: Row = field(default_factory=lambda: Row(1))
-    told: list[Told] = field(default_factory=list)
+    entered: list[Entered] = field(default_factory=list)
 
     def enter(self, workspace: str, event: Event, source: str = "ios") -> None:
         """An event comes, at the clock or late."""
