@@ -30,7 +30,7 @@ RATE_BUDGET = 50_000.0
 LATENCY_BUDGET_MS = 150.0
 _POLL_S = 0.25
 _SLOWEST = 2_000
-"""Events a second below which it is given up."""
+"""Events a second below which the benchmark is abandoned."""
 _LEAST_PATIENCE_S = 300.0
 _MOST_LIVE_EVENTS = 100_000_000
 

@@ -1,5 +1,5 @@
-"""Live traffic: events at a steady rate, and how long each takes to become a membership change in a
-consumer's hands.
+"""Live traffic: events at a steady rate, and the time from each to its membership change at a
+consumer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def percentile(figures: list[float], percent: int) -> float:
 
 
 class LiveTraffic:
-    """Publishes from entering to leaving, or until there are no more records.
+    """Publishes while the context is open, or until there are no more records.
 
     Args:
         settings: which topics.
@@ -139,7 +139,8 @@ class LiveTraffic:
 async def latency(
     settings: Settings, to: Publisher, *, seconds: int, profiles: int, first: int
 ) -> tuple[float, float]:
-    """p50 and p99, ms, from the send of an event to its membership change in a consumer's hands.
+    """p50 and p99, ms, from the send of an event to the arrival of its membership change at a
+    consumer.
 
     Args:
         to: where to publish.

@@ -55,7 +55,7 @@ def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 
 
 
 def form_request(url: str, form: Mapping[str, str | None], **headers: str) -> Request:
-    """A POST of a form, as token endpoints take it."""
+    """A POST of a form, as token endpoints expect it."""
     kind = {"content-type": "application/x-www-form-urlencoded"}
     return Request("POST", url, urlencode(form).encode(), {**kind, **headers})
 
@@ -80,7 +80,7 @@ def in_parts(
     """Send rows in parts of at most `size`; returns those that were refused, and why.
 
     A part that is refused as a whole is sent again in halves, down to the row that is to blame, so
-    that one bad row holds up no other. So sending a row twice must do no harm.
+    that one bad row delays no other. So sending a row twice must do no harm.
 
     Raises:
         Fault: of many rows, the first are all refused: it is not they who are to blame.

@@ -16,7 +16,7 @@ class Explained:
     """A node, its verdict, and what is behind it.
 
     Attributes:
-        asked: what its criterion asks for, in words.
+        asked: what its criterion requires, in words.
         values: the values behind the verdict.
         events: the newest of the events behind it, oldest first.
         total: how many events there are in all.

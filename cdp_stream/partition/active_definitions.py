@@ -26,7 +26,7 @@ from cdp_stream.partition.definitions import Definitions, stage_of
 __all__ = ["ActiveDefinitions", "Known"]
 
 Known = Callable[[str], Definitions | None]
-"""Finds the definitions of a version; None when they cannot be had any more."""
+"""Finds the definitions of a version; None when they are not available any more."""
 
 
 class ActiveDefinitions:
@@ -128,7 +128,7 @@ class ActiveDefinitions:
         if earlier is None:
             return False
         leads_here = self._transitions[earlier]
-        history = backfills.take(row, max(row.clock, leads_here.at))
+        history = backfills.merge(row, max(row.clock, leads_here.at))
         migrate(self.engine, row, leads_here, changes, history)
         return True
 

@@ -156,7 +156,7 @@ class DefinitionRollout:
 
     @property
     def is_available(self) -> bool:
-        """Whether the definitions in force can be had; if not, `recall` or `switch` comes first."""
+        """Whether the definitions in force are available; else `recall` or `switch` comes first."""
         return self._active.is_available
 
     @property
@@ -178,7 +178,7 @@ class DefinitionRollout:
 
     def rows_to_migrate(self) -> int:
         """How many rows are known that may have to be migrated; at least 1 while `migrate` has
-        anything to do, or will have once the definitions can be had.
+        anything to do, or will have once the definitions are available.
         """
         waits = self._active.is_migrating or self.state in (State.UNAVAILABLE, State.CLEARING)
         return max(1, len(self._queue)) if waits else 0
@@ -216,7 +216,7 @@ class DefinitionRollout:
         return partial(self._work_out, before, definitions, complete)
 
     def recall(self) -> bool:
-        """Ask again for the definitions in force; whether they can be had now."""
+        """Look again for the definitions in force; returns whether they are available now."""
         self._require("recall")
         active = self._active
         active.restore(active.record)

@@ -145,7 +145,7 @@ class RecordLoop:
         """
         where, engine, touched, changes = self._rows, self._engine, self.touched, self.changes
         rows, load, decode = where.decoded, where.load_for_record, self._decode
-        apply, wake, told, latest = engine.apply, engine.wake, changes.messages, self._latest
+        apply, wake, messages, latest = engine.apply, engine.wake, changes.messages, self._latest
         most_made, most_used = where.most_made, rows.used + where.most_loaded
         before, effects, size, made = time, self.effects, 0, 0
         for record in records:
@@ -187,7 +187,7 @@ class RecordLoop:
                 size += self._reject(record, self._too_large(value, refused))
             effects.events += len(events)
             # Each message has identities of the row, or attributes: less than all of it.
-            counted, made = made, len(changes) + len(told)
+            counted, made = made, len(changes) + len(messages)
             size += (made - counted) * row.weight
         return time, position
 

@@ -1,9 +1,9 @@
 """The sinks of a worker that runs profiles too: a child process, which the worker supervises.
 
-So a partner that hangs, or the encoding of millions of changes, costs the profiles nothing but a
-share of the machine. The child is started again when it ends, a little later each time. A mistake
-of the user's ends the worker instead, as it would come back. The worker serves the child's metrics
-with its own.
+So a partner that does not answer, or the encoding of millions of changes, costs the profiles
+nothing but a share of the machine. The child is started again when it ends, a little later each
+time. A mistake of the user's ends the worker instead: a restart would meet it again. The worker
+serves the child's metrics with its own.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SinksChild:
     Args:
         command: Starts it.
         metrics: Reads the child's, whose port it gets from here.
-        again: Further arguments of the command, each time but the first.
+        again: Arguments added to the command at each restart.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class SinksChild:
             self.metrics.restarts += 1
 
     async def stop(self) -> None:
-        """End it as we end: it drains, and is killed when that takes too long."""
+        """End the child: it drains, and is killed when that takes too long."""
         process = self._process
         if process is None or process.returncode is not None:
             return

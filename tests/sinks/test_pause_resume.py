@@ -101,7 +101,7 @@ class Sink:
         return self.assignment.partitions[0].progress
 
     def take(self, offset: int, connection: str) -> None:
-        assert self.progress.take(offset, connection)
+        assert self.progress.admit(offset, connection)
         item = InFlight(change(offset, connection=connection), 0, offset, b"7", b"{}")
         self.pipeline.add(item, 0.0)
         self.progress.read(offset + 1)
@@ -183,7 +183,7 @@ async def test_an_output_that_faults_while_a_connection_is_resumed_stays_stopped
         await until(lambda: made.progress.position == 2)
         await made.faults.put(paused("out", "a@out", 1))
         await until(lambda: "a@out" in made.assignment.stopped_connections)
-        assert not made.progress.take(2, "a@out")
+        assert not made.progress.admit(2, "a@out")
         made.progress.read(3)
         made.app.seeking = lambda: made.pause_resume.fault(Fault("output", "no more"), "b@out")
         await made.faults.put(running("out", "a@out", 2))

@@ -10,7 +10,7 @@ from cdp_stream.sinks.offsets.progress import Progress, says_more
 
 def taken(progress: Progress, *records: tuple[int, str]) -> list[int]:
     """The offsets that are to be delivered of these records, read in order."""
-    offsets = [offset for offset, name in records if progress.take(offset, name)]
+    offsets = [offset for offset, name in records if progress.admit(offset, name)]
     progress.read(records[-1][0] + 1)
     return offsets
 
@@ -95,7 +95,7 @@ def test_what_was_not_confirmed_is_taken_again_after_stepping_back() -> None:
 def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
     progress = Progress(0, None, {"a"})
     for offset, name in enumerate("babba"):
-        assert progress.take(offset, name, dated=100 + offset) == (name == "b")
+        assert progress.admit(offset, name, dated=100 + offset) == (name == "b")
         progress.read(offset + 1)
         progress.confirm(offset, name)
     assert (progress.position, progress.owed, progress.owed_since) == (5, 2, 101)
@@ -118,9 +118,9 @@ def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
 
 def test_a_blocked_connection_goes_on_behind_what_blocked_it() -> None:
     progress = Progress(0, None, ())
-    assert progress.take(0, "a")
-    assert progress.take(1, "b")
-    assert progress.take(2, "a")
+    assert progress.admit(0, "a")
+    assert progress.admit(1, "b")
+    assert progress.admit(2, "a")
     progress.block("a", 2)
     assert taken(progress, (3, "a"), (4, "b")) == [4]
     for offset, name in ((0, "a"), (1, "b"), (4, "b")):
@@ -136,14 +136,14 @@ def test_a_blocked_connection_goes_on_behind_what_blocked_it() -> None:
 
 def test_one_that_was_stopped_while_it_was_blocked_is_not_unblocked() -> None:
     progress = Progress(0, None, ())
-    progress.take(0, "a")
+    progress.admit(0, "a")
     progress.block("a", 0)
     progress.stop("a")
     assert not progress.unblock("a")
     progress.step_back()
-    assert not progress.take(0, "a")
+    assert not progress.admit(0, "a")
     assert progress.resume("a")
-    assert progress.take(0, "a")
+    assert progress.admit(0, "a")
 
 
 def test_what_one_confirmed_before_a_restart_is_not_sent_again_after_a_stop() -> None:
@@ -225,7 +225,7 @@ class Simulated:
             name = self.names[self.cursor]
             if place == faulty:
                 self.progress.read(self.cursor)
-            if self.progress.take(self.cursor, name):
+            if self.progress.admit(self.cursor, name):
                 assert self.cursor not in self.delivered or self.cursor in self.crashed_with
                 if place == faulty:
                     self.stop(name)

@@ -112,7 +112,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         return Outcome(rejected)
 
     async def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect from the cluster."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
@@ -235,7 +235,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             if settings.tls_certificate is not None:
                 secret = settings.tls_key_password
-                # A text, if empty: without one OpenSSL asks for it on the terminal.
+                # An empty text if there is none: without it OpenSSL prompts on the terminal.
                 password = "" if secret is None else secret.get_secret_value()
                 context.load_cert_chain(settings.tls_certificate, settings.tls_key, password)
         except (OSError, ValueError) as error:
@@ -249,7 +249,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
 
 def _has_counted_far(producer: AIOKafkaProducer) -> bool:
     """Whether a partition has got a billion records: at 2**31 Kafka counts on from 0 and aiokafka
-    from -2**31, which no broker takes.
+    from -2**31, which no broker accepts.
     """
     manager = producer._txn_manager
     return manager is not None and max(manager._sequence_numbers.values(), default=0) > 2**30

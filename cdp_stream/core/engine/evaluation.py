@@ -364,8 +364,8 @@ class Engine:
         changes: list[Change],
         before: Before | None,
     ) -> None:
-        """Re-evaluate the audiences that the flips, or a first activity, can change, and tell the
-        outputs.
+        """Re-evaluate the audiences that the flips, or a first activity, can change, and write the
+        messages of outputs.
         """
         places: set[int] = set()
         for leaf in flips:

@@ -136,7 +136,7 @@ def _respell_identities(plan: Plan, touch: Touch) -> None:
 
 
 def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
-    """Set attributes, then delete. Only the tests of what is written are asked, by value."""
+    """Set attributes, then delete. Only the tests of what is written are evaluated, by value."""
     row, attributes = touch.row, touch.space.attributes
     before: dict[str, Any] = {}
     if touch.before is not None and plan.forwarding is not None:

@@ -166,17 +166,17 @@ class Forwarding:
         if not before:
             self._write_changes(writer, row, connected)
             return
-        gone, fresh, cause = _identities(row, before)
+        removed, fresh, cause = _identities(row, before)
         changed = _changed(row, before)
-        if not gone and not fresh and not changed:
+        if not removed and not fresh and not changed:
             self._write_changes(writer, row, connected)
             return
         joined = {change.audience_id for change in made if change.action == ADD}
         staying = list(self._staying(row, joined))
-        if gone:
+        if removed:
             left = list(self._leaving(connected))
             for route, variant in sorted((*staying, *left), key=_order):
-                writer.identities(DELETE, route, variant, gone, cause)
+                writer.identities(DELETE, route, variant, removed, cause)
         self._write_changes(writer, row, connected)
         for route, variant in staying if fresh else ():
             writer.identities(ADD, route, variant, fresh, cause)
@@ -200,7 +200,7 @@ class Forwarding:
         if not shift.started and not shift.reshared:
             return
         joined = {change.audience_id for change in made if change.action == ADD}
-        # Whom the end of an A/B test took nowhere, as connections of the whole audience see it.
+        # Members who stay after the end of an A/B test, for connections of the whole audience.
         for route, variant in self._staying(row, joined - _rejoined(made)):
             if route.connection.id in shift.started:
                 writer.activation(route, variant, _BY_DEFINITION)
@@ -279,9 +279,9 @@ def _identities(row: Row, before: Before) -> tuple[list[Identity], list[Identity
     """The removed identities, the new ones, and the cause."""
     new = row.identities
     old, (_kind, _event_id, time) = before.get(None, (new, ("profile", None, None)))
-    gone = sorted(identity for identity in old.items() if new.get(identity[0]) != identity[1])
+    removed = sorted(identity for identity in old.items() if new.get(identity[0]) != identity[1])
     fresh = sorted(identity for identity in new.items() if old.get(identity[0]) != identity[1])
-    return gone, fresh, Cause("profile", None, None, time)
+    return removed, fresh, Cause("profile", None, None, time)
 
 
 def _changed(row: Row, before: Before) -> dict[Shared, Occasion]:

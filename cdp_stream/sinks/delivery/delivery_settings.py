@@ -6,7 +6,7 @@ version. Otherwise anyone who can write to the output's topic could redirect cha
 Known are the settings defined now, those that sinks remember, and those of earlier versions that
 the topic of definitions still has. A record without settings has nothing to be believed.
 
-Once a fault was about settings (their list is gone, they do not fit, a variable is not set, no
+Once a fault was about settings (their list was deleted, they do not fit, a variable is not set, no
 definitions have them), what waits could never be delivered with them. From then on changes that
 were written with them get the settings that the connection has in the definitions now, if it is
 still defined. Every member is sent again when settings change, so the new list ends with the right
@@ -38,8 +38,8 @@ class DeliverySettings:
 
     Args:
         state: Knows which settings connections have had, and which faults were about.
-        earlier: The connections of earlier versions of the definitions, as far as they are to be
-            had; called in a thread, once it is needed.
+        earlier: The connections of earlier versions of the definitions, as far as they can be read;
+            called in a thread, when first needed.
     """
 
     def __init__(
@@ -125,5 +125,5 @@ class DeliverySettings:
 
 
 def _digest(settings: Settings) -> str:
-    """Names settings without showing them."""
+    """A digest of settings, which reveals none of them."""
     return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()

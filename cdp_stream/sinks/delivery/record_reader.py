@@ -1,4 +1,4 @@
-"""A record of `cdp.output.<id>` as its connector is given it."""
+"""Decodes a record of `cdp.output.<id>` into the change that its connector delivers."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ partition ends; without those that cannot be asked now."""
 
 
 class AudienceDeletions:
-    """The deletions that one output's sink has come to; their connections are blocked behind them.
+    """The deletions that one output's sink has reached; their connections are blocked behind them.
 
     Args:
         state: Has what partitions noted of them.
@@ -78,13 +78,13 @@ class AudienceDeletions:
             self._resumed.append(item)
 
     def acted(self, items: Collection[InFlight]) -> list[InFlight]:
-        """Note which deletions the partner has taken; returns the rest."""
+        """Note which deletions the partner has done; returns the other changes."""
         rest: list[InFlight] = []
         for item in items:
             (self._acted if item.change.action == AUDIENCE_DELETE else rest).append(item)
         return rest
 
-    # Neither forgets what the partner has taken: that is noted whatever has stopped meanwhile, as
+    # Neither forgets what the partner has done: that is noted whatever has stopped meanwhile, as
     # every partition waits for it.
 
     def drop(self, connection: str) -> None:
@@ -99,7 +99,7 @@ class AudienceDeletions:
         self._lacking.clear()
 
     async def advance(self, is_durable: Callable[[InFlight], bool]) -> None:
-        """Go as far as what has been delivered now allows.
+        """Do the steps that the deliveries so far allow.
 
         Args:
             is_durable: Whether everything of a deletion's connection before it has been delivered,
@@ -124,7 +124,7 @@ class AudienceDeletions:
                 await self._state.note_waits(connection, partition, _name(item))
 
     async def note_acted(self) -> None:
-        """Write which deletions the partner has taken, and go on with their connections."""
+        """Write which deletions the partner has done, and go on with their connections."""
         async with self._noting:
             while self._acted:
                 item = self._acted[0]

@@ -54,7 +54,7 @@ class Committer:
                     reason=type(error).__name__, next="nothing: it is tried again")  # fmt: skip
 
     def is_next(self, item: InFlight) -> bool:
-        """Whether it is durable that a connection has come to this item."""
+        """Whether the progress of a connection up to this item is durable."""
         partition = self._assignment.partitions.get(item.partition)
         saved = {} if partition is None or partition.saved is None else partition.saved
         entry = saved.get("connections", {}).get(item.change.connection)
@@ -64,7 +64,7 @@ class Committer:
         """Write what must be saved; returns whether the group's position may pass it."""
         state, output, number = self._context.state, self._context.output, partition.number
         kept = partition.progress.kept(all_confirmed=at_rest)
-        # The partition's owner before us may have been slow, and have written over what is ours.
+        # A slow earlier owner of the partition may have overwritten our record.
         is_there = state.kept(output, number) == partition.saved
         if is_there and kept == partition.saved:
             return True

@@ -69,8 +69,8 @@ class Selection:
     since: int | None = None
     places: frozenset[tuple[int, int]] = frozenset()
 
-    def takes(self, one: Rejected, *, in_words: bool) -> bool:
-        """Whether one is meant; `in_words` where reasons are a partner's."""
+    def matches(self, one: Rejected, *, in_words: bool) -> bool:
+        """Whether it selects a record; `in_words` where reasons are a partner's."""
         if self.places and (one.partition, one.offset) not in self.places:
             return False
         if self.since is not None and one.time < self.since:
@@ -134,7 +134,7 @@ class RejectedTopic:
                 one = Rejected(
                     number, record.offset, at, record.key, record.value, tuple(record.headers)
                 )
-                if selection.takes(one, in_words=in_words):
+                if selection.matches(one, in_words=in_words):
                     take(one)
 
         starts = None if start is None else {number: start}

@@ -150,7 +150,7 @@ async def _waiting(
     observer.attach(consumer)
     await consumer.start()
     try:
-        # Before any is assigned, for that would disturb the question for the group's positions.
+        # Before any is assigned: an assignment would disturb the request for the group's positions.
         rejected = await _rejected(consumer, f"{topic}.rejected", state)
         tps = [TopicPartition(topic, number) for number in await partitions_of(consumer, topic)]
         if not tps:

@@ -106,7 +106,7 @@ class FollowedTopic:
         try:
             earlier = None
             if first is not None:
-                # Not waited for: what somebody answers to it must not come before the value.
+                # Not waited for: a record that reacts to it must not come before the value.
                 earlier = await self._producer.send(self._topic, orjson.dumps(first), **into)
             sent = await self._producer.send_and_wait(self._topic, written, **into)
             if earlier is not None:
