@@ -305,7 +305,7 @@ async def test_a_failure_to_commit_ends_the_work_and_a_lost_partition_only_when_
         driven.context.now.now += driven.context.settings.session_timeout
     assert caplog.messages.count("partition_lost") == 1
     driven.context.now.now += 1
-    with pytest.raises(BrokerError, match="partition 0 was taken from this worker"):
+    with pytest.raises(BrokerError, match="partition 0 was lost to another worker"):
         driven.task.check_committer()
     driven.committer.failure = BrokerError("no", "look")
     with pytest.raises(BrokerError, match="no"):
