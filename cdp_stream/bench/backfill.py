@@ -30,7 +30,7 @@ RATE_BUDGET = 50_000.0
 LATENCY_BUDGET_MS = 150.0
 _POLL_S = 0.25
 _SLOWEST = 2_000
-"""Events a second below which it is given up."""
+"""Events a second below which the benchmark is abandoned."""
 _LEAST_PATIENCE_S = 300.0
 _MOST_LIVE_EVENTS = 100_000_000
 
@@ -42,7 +42,7 @@ def run(events: int, runs: int, profiles: int, broker: str | None) -> list[Resul
         broker: Kafka's address; None starts Apache Kafka from its jars.
 
     Raises:
-        BrokerError: there is no Kafka to be had, or the worker ended.
+        BrokerError: no Kafka is available, or the worker ended.
     """
     with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(events, runs, profiles, address))

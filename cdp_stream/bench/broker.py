@@ -13,7 +13,7 @@ from cdp_stream.settings import Settings
 
 _WARM_S = 90
 """How long a broker from its jars works before it is measured. In its first minute at the reference
-load it spends three quarters of its CPU on compiling itself, and takes that from the worker."""
+load it spends three quarters of its CPU on compiling itself, which the worker lacks."""
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def kafka_at(broker: str | None, *, warm: bool = False) -> Iterator[str]:
         warm: whether one that is started works for a while first; one that is named has worked.
 
     Raises:
-        BrokerError: there is no Kafka to be had.
+        BrokerError: no Kafka is available.
     """
     if broker is not None:
         yield broker

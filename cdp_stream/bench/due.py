@@ -52,7 +52,7 @@ def run(profiles: int, broker: str | None, seconds: int = SECONDS) -> list[Resul
         broker: Kafka's address; None starts Apache Kafka from its jars.
 
     Raises:
-        BrokerError: there is no Kafka to be had, the worker ended, or the machine is too slow.
+        BrokerError: no Kafka is available, the worker ended, or the machine is too slow.
     """
     with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(profiles, address, seconds))

@@ -1,5 +1,5 @@
-"""Live traffic: events at a steady rate, and how long each takes to become a membership change in a
-consumer's hands.
+"""Live traffic: events at a steady rate, and the time from each to its membership change at a
+consumer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def percentile(figures: list[float], percent: int) -> float:
 
 
 class LiveTraffic:
-    """Publishes from entering to leaving, or until there are no more records.
+    """Publishes while the context is open, or until there are no more records.
 
     Args:
         settings: which topics.
@@ -63,7 +63,7 @@ class LiveTraffic:
         self._rate = rate
         self._watch = watch
         self._sent_at: dict[str, float] = {}
-        self._taken: list[float] = []
+        self._latencies: list[float] = []
         self._consumer = AIOKafkaConsumer(
             settings.topic("memberships"),
             **client_settings(settings),
@@ -106,12 +106,12 @@ class LiveTraffic:
         Raises:
             BrokerError: hardly any change came back.
         """
-        if len(self._taken) < _FEWEST:
+        if len(self._latencies) < _FEWEST:
             raise BrokerError(
-                f"only {len(self._taken)} changes came back for the latency",
+                f"only {len(self._latencies)} changes came back for the latency",
                 "measure with more events, or more profiles",
             )
-        return percentile(self._taken, 50), percentile(self._taken, 99)
+        return percentile(self._latencies, 50), percentile(self._latencies, 99)
 
     async def _consume(self) -> None:
         async for record in self._consumer:
@@ -120,8 +120,8 @@ class LiveTraffic:
             event_id = change["cause"]["event_id"]
             if event_id in self._sent_at:
                 sent_at = self._sent_at.pop(event_id)
-                self._taken.append((time.perf_counter() - sent_at) * 1000)
-                if len(self._taken) == _FEWEST:
+                self._latencies.append((time.perf_counter() - sent_at) * 1000)
+                if len(self._latencies) == _FEWEST:
                     self._has_enough.set()
 
     async def _publish(self) -> None:
@@ -139,7 +139,8 @@ class LiveTraffic:
 async def latency(
     settings: Settings, to: Publisher, *, seconds: int, profiles: int, first: int
 ) -> tuple[float, float]:
-    """p50 and p99, ms, from the send of an event to its membership change in a consumer's hands.
+    """p50 and p99, ms, from the send of an event to the arrival of its membership change at a
+    consumer.
 
     Args:
         to: where to publish.

@@ -36,7 +36,7 @@ def run(profiles: int, broker: str | None) -> list[Result]:
         broker: Kafka's address; None starts Apache Kafka from its jars.
 
     Raises:
-        BrokerError: there is no Kafka to be had, or the worker ended.
+        BrokerError: no Kafka is available, or the worker ended.
     """
     with kafka_at(broker) as address:
         return asyncio.run(_measure(profiles, address))

@@ -101,7 +101,7 @@ def run(load: Load, broker: str | None) -> list[Result]:
         broker: Kafka's address; None starts Apache Kafka from its jars.
 
     Raises:
-        OutsideError: there is no Kafka to be had, or a process ended.
+        OutsideError: no Kafka is available, or a process ended.
     """
     with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(load, address))
@@ -253,7 +253,7 @@ async def _profiles(settings: Settings, url: str, load: Load, only: str, figures
 
 
 async def _until(worker: WorkerProcess, name: str, count: float) -> _Look:
-    """The first look at which a counter has come so far."""
+    """The first reading with a counter of so much."""
     metrics = await worker.until(
         lambda metrics: _sum(metrics, name) >= count, _PATIENCE_S, poll_s=_POLL_S
     )

@@ -82,7 +82,7 @@ async def running_worker(
 
     Args:
         settings: its broker, prefix, guarantee and store.
-        data: its data directory; None is one that goes with it.
+        data: its data directory; None is one that is removed at the end.
         definitions: their text; None is the reference load's.
         clock: by which time passes.
         flags: more of them.

@@ -1,6 +1,6 @@
 """A partner for benchmarks: `python -m cdp_stream.bench.receiver [hang]` prints its port.
 
-It answers every POST with 200, or none at all.
+It answers every POST with 200, or, with `hang`, none at all.
 
 It reads no more of a request than where it ends, so that it costs next to nothing beside the sink.
 """

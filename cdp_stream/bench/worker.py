@@ -65,7 +65,7 @@ def run(load: Load, broker: str | None, peer: str | None = None) -> list[Result]
         peer: a Python that has Quix Streams; it then counts the same topics per key, run by run.
 
     Raises:
-        BrokerError: there is no Kafka to be had, or the worker ended.
+        BrokerError: no Kafka is available, or the worker ended.
     """
     with kafka_at(broker, warm=True) as address:
         return asyncio.run(_measure(load, address, peer))

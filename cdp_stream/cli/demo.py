@@ -66,7 +66,7 @@ def _run(seconds: float) -> None:
         verdict = run_demo(seconds, screen)
     except KeyboardInterrupt:
         screen.close()
-        screen.say("stopped")
+        screen.report("stopped")
         raise
     finally:
         screen.close()

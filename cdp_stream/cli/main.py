@@ -88,7 +88,7 @@ class _Verbs(click.Group):
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.version_option(package_name="cdp-stream", prog_name="cdp")
 def cli(debug: bool) -> None:
-    """Hold the flags that every verb shares; ``main`` reads ``--debug`` by itself."""
+    """Define the flags that every verb shares; ``main`` reads ``--debug`` by itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A verb may return its exit code; anything else that it returns counts as 0.
 
     Returns:
-        The exit code; the console script hands it to the shell.
+        The exit code; the console script returns it to the shell.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words

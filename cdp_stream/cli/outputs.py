@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     help="Show the state of outputs, pause them, and resume them after a fault.",
 )
 def command() -> None:
-    """Hold the verbs."""
+    """Group the verbs."""
 
 
 _shared = together(

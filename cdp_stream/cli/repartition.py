@@ -41,10 +41,10 @@ def command(partitions: int, dry_run: bool, as_json: bool, **flags: str | None) 
     if as_json:
         click.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
     else:
-        click.echo(_said(done, settings.topic("events"), dry_run=dry_run))
+        click.echo(_summary(done, settings.topic("events"), dry_run=dry_run))
 
 
-def _said(done: Repartitioned, events: str, *, dry_run: bool) -> str:
+def _summary(done: Repartitioned, events: str, *, dry_run: bool) -> str:
     if done.before == done.after:
         return f"{events} has {counted(done.after, 'partition')} already: nothing to do"
     what = f"{counted(done.profiles, 'profile')} and {counted(done.memberships, 'membership')}"

@@ -31,7 +31,7 @@ __all__ = [
     "seconds_until", "text_of", "unknown_list",
 ]  # fmt: skip
 
-_GONE: Final = frozenset({404, 410})
+_NOT_THERE: Final = frozenset({404, 410})
 _TOKEN_LASTS_S: Final = 1_800
 _MANY, _PROOF = 100, 32
 _REFUSED_ALL: Final = (
@@ -55,7 +55,7 @@ def json_request(method: str, url: str, value: Any) -> Request:  # noqa: ANN401 
 
 
 def form_request(url: str, form: Mapping[str, str | None], **headers: str) -> Request:
-    """A POST of a form, as token endpoints take it."""
+    """A POST of a form, as token endpoints expect it."""
     kind = {"content-type": "application/x-www-form-urlencoded"}
     return Request("POST", url, urlencode(form).encode(), {**kind, **headers})
 
@@ -80,25 +80,25 @@ def in_parts(
     """Send rows in parts of at most `size`; returns those that were refused, and why.
 
     A part that is refused as a whole is sent again in halves, down to the row that is to blame, so
-    that one bad row holds up no other. So sending a row twice must do no harm.
+    that one bad row delays no other. So sending a row twice must do no harm.
 
     Raises:
         Fault: of many rows, the first are all refused: it is not they who are to blame.
     """
     refused: list[tuple[R, str]] = []
-    some_taken = len(rows) < _MANY
+    some_accepted = len(rows) < _MANY
     waiting = [rows[start : start + size] for start in range(0, len(rows), size)]
     waiting.reverse()
     while waiting:
         part = waiting.pop()
         answered = yield from send(part)
         if not isinstance(answered, str):
-            some_taken = True
+            some_accepted = True
             refused += [(part[index], why) for index, why in answered.items() if index < len(part)]
         elif len(part) > 1:
             middle = len(part) // 2
             waiting += [part[middle:], part[:middle]]
-        elif not some_taken and len(refused) >= _PROOF:
+        elif not some_accepted and len(refused) >= _PROOF:
             raise Fault("connection", _REFUSED_ALL.format(answered))
         else:
             refused.append((part[0], answered))
@@ -198,7 +198,7 @@ def not_made(title: str, name: str, answer: Answer) -> Fault:
 def dropped(title: str, url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Delivery:
     """Delete the list at this address. One that is not there counts as deleted."""
     answer = yield Request("DELETE", url, b"", headers)
-    if answer.ok or answer.status in _GONE:
+    if answer.ok or answer.status in _NOT_THERE:
         return Outcome()
     raise Fault(
         "connection",

@@ -137,8 +137,8 @@ class HttpConnector(Connector[H, C]):
     def deliver(self, changes: Sequence[OutputChange[C]]) -> Delivery:
         """Deliver changes: in order per profile; of one connection unless `batching` mixes them.
 
-        Yields requests, is sent their answers, returns what came of it. May raise `Fault`. It is
-        begun anew when the process dies in the middle, so doing it twice must do no harm. An
+        Yields requests, receives their answers, returns the outcome. May raise `Fault`. It is begun
+        anew when the process dies in the middle, so doing it twice must do no harm. An
         `AUDIENCE_DELETE` comes alone.
         """
 
@@ -216,7 +216,7 @@ class LocalConnector(Connector[S, C]):
         """Write changes durably, in order; writing some of them twice must do no harm.
 
         Raises:
-            Fault: nothing more can be written until somebody has seen to it.
+            Fault: nothing more can be written until an operator has acted.
             OSError, TimeoutError: it may pass; the sink tries again with the same changes.
         """
 
@@ -227,7 +227,7 @@ class LocalConnector(Connector[S, C]):
         """Called about once a second while nothing arrives: for files that rotate by time.
 
         Raises:
-            Fault: nothing more can be written until somebody has seen to it, or something is lost.
+            Fault: nothing more can be written until an operator has acted, or something is lost.
             OSError, TimeoutError: it may pass; it is called again.
         """
 

@@ -54,8 +54,8 @@ class Setting:
 
 
 def settings_of(model: type[BaseModel]) -> list[Setting]:
-    """Every setting of a model, those of the connector itself before those that all have; not those
-    that it takes no value for.
+    """Every setting of a model, those of the connector itself before those that all have; without
+    those that accept no value.
     """
     secrets = secret_fields(model)
     shared = {name for base in model.__mro__[1:] for name in getattr(base, "__annotations__", ())}

@@ -1,7 +1,7 @@
 """What a connector and the sender exchange: requests, answers, and the outcome of deliveries.
 
 A connector is written as if the partner answered at once: it yields a `Request` and is sent the
-`Answer` (a generator). It never meets a partner that does not answer, nor one that asks to be tried
+`Answer` (a generator). It never meets a partner that does not answer, nor one that is to be tried
 later: the sender retries those. So a connector is tested without a network.
 """
 
@@ -48,7 +48,7 @@ class Answer:
     Attributes:
         headers: names in lower case.
         body: up to the size limit; what is beyond it was not read.
-        redact: takes secrets out of a text, of which the end may have been cut off; the sender's,
+        redact: removes secrets from a text, of which the end may have been cut off; the sender's,
             which alone knows them.
     """
 
@@ -98,7 +98,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a delivery that went through.
+    """The outcome of a delivery that went through.
 
     Attributes:
         rejected: index in the delivered changes -> why the partner will never take this one. All

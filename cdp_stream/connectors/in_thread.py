@@ -13,8 +13,8 @@ __all__ = ["in_thread"]
 async def in_thread(work: Callable[..., object], *arguments: Any) -> None:  # noqa: ANN401 - the work's own
     """Run work in a thread.
 
-    Nothing ends a thread: when this is cancelled it ends as the thread has ended, so that whoever
-    comes next never works beside it.
+    Nothing ends a thread: when this is cancelled it returns once the thread has ended, so that the
+    next work never runs beside it.
     """
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:

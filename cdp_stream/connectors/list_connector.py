@@ -48,7 +48,7 @@ class ListConnector(HttpConnector[H, L]):
 
     @property
     def creates_lists(self) -> bool:
-        """Always, unless a subclass knows better."""
+        """True, unless a subclass overrides it."""
         return True
 
     def list_of(self, settings: L) -> str | None:

@@ -85,13 +85,13 @@ class ConnectionSettings(_Settings):
 
 
 class OutputSettings(_Settings):
-    """What every output takes."""
+    """The settings of every output."""
 
     retry_for: Duration = Field("10m", description="How long a change is retried, as a duration.")
 
 
 class HttpSettings(OutputSettings):
-    """What every output over HTTP takes besides."""
+    """The settings of every output over HTTP, besides."""
 
     api_url: WebAddress | None = Field(
         None, description="The partner's address, if it is not the default."

@@ -1,8 +1,8 @@
 """The due instants of one partition, in order, in few bytes: 16 per profile.
 
-Entries are only hints. A profile's true next due instant is in its row; an entry whose row has
-otherwise is passed over by the caller. So nothing is ever removed or moved, and a due instant that
-became later costs nothing until the old one comes.
+Entries are only hints. A profile's true next due instant is in its row; the caller passes over an
+entry that differs from it. So nothing is ever removed or moved, and a due instant that became later
+costs nothing until the old one comes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DueInstants:
         self._size = 0
 
     def __len__(self) -> int:
-        """Entries waiting, those included that their rows will disown."""
+        """Entries waiting, those included that are out of date."""
         return self._size
 
     def add(self, due: int, mpid: int) -> None:
@@ -58,8 +58,8 @@ class DueInstants:
         return self._earliest[self._order[0]] if self._order else None
 
     def pop(self, until: int) -> tuple[int, int] | None:
-        """Take the earliest (instant, mpid) that is not later than `until`; None when there is
-        none.
+        """Remove and return the earliest (instant, mpid) that is not later than `until`; None when
+        there is none.
         """
         first = self.first()
         if first is None or first > until:

@@ -32,12 +32,12 @@ class Found:
     rejected: int = 0
 
     def take_changes(self, records: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take records (key, value) of ``cdp.memberships``."""
+        """Add records (key, value) of ``cdp.memberships``."""
         for key, value in records:
             self.memberships[key].append(value)
 
     def take_state(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Take records (key, value) of ``cdp.membership-state``."""
+        """Add records (key, value) of ``cdp.membership-state``."""
         for key, value in records:
             if value is None:
                 self.state.pop(key, None)

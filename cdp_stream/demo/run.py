@@ -2,7 +2,7 @@
 
 Nothing is waited for by sleeping: the worker is ready when its first change can be read, it is done
 when it has committed the time marker of every partition, and a topic has been read when the broker
-says that nothing lies beyond. Whatever ends the run, the worker is stopped before the broker.
+reports that nothing lies beyond. Whatever ends the run, the worker is stopped before the broker.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def run_demo(seconds: float, screen: Screen) -> Verdict:
     purchases = read_purchases(example_file("cdnow_sample.txt"))
     tally = empty_tally(loaded.account, len(purchases))
     with tempfile.TemporaryDirectory(prefix="cdp-demo-") as folder, EmbeddedBroker() as broker:
-        screen.say(f"embedded broker on {broker.bootstrap}")
+        screen.report(f"embedded broker on {broker.bootstrap}")
         settings = Settings(broker=broker.bootstrap, data_dir=Path(folder), clock="stream")
         found = asyncio.run(
             _stream(settings, definitions, purchases, seconds=seconds, tally=tally, screen=screen)
         )
-    screen.say("replaying the same purchases without Kafka, to compare")
+    screen.report("replaying the same purchases without Kafka, to compare")
     return compare(found, replayed(build_plan(loaded.account), map(encode_batch, purchases)))
 
 
@@ -90,7 +90,7 @@ async def _stream(
     """Publish everything, show it, and return what the topics hold after that."""
     async with publisher(settings) as to, _reader(settings, to.partitions) as reader:
         with _worker(settings, definitions) as worker:
-            screen.say(
+            screen.report(
                 "worker: cdp worker --clock stream --definitions examples/cdnow/definitions.yaml; "
                 "its partitions are assigned in a few seconds"
             )
@@ -119,11 +119,11 @@ async def _stream(
 
 def _settle(tally: Tally, found: Found) -> None:
     """The last picture: counted from the topics as they were read in the end."""
-    for standing in tally.standings.values():
-        standing.adds = standing.deletes = 0
+    for count in tally.counts.values():
+        count.adds = count.deletes = 0
     tally.changes = 0
     for messages in found.memberships.values():
-        tally.take(dict.fromkeys(messages))
+        tally.add(dict.fromkeys(messages))
     tally.finished = True
 
 
@@ -186,7 +186,7 @@ async def _all_applied(settings: Settings, ends: dict[int, int]) -> None:
     await consumer.start()
     try:
         waiting = {TopicPartition(topic, number): end for number, end in ends.items()}
-        async with _patience("the worker did not come to the end of the stream") as deadline:
+        async with _patience("the worker did not reach the end of the stream") as deadline:
             loop = asyncio.get_running_loop()
             seen: dict[TopicPartition, int] = {}
             while waiting:
@@ -254,7 +254,7 @@ async def _reader(settings: Settings, partitions: int) -> AsyncIterator[AIOKafka
 async def _count(reader: AIOKafkaConsumer, tally: Tally, at_work: asyncio.Event) -> None:
     while True:
         for records in (await reader.getmany(timeout_ms=int(_REFRESH_S * 1000))).values():
-            tally.take(record.value for record in records)
+            tally.add(record.value for record in records)
             at_work.set()
             await asyncio.sleep(0)
 

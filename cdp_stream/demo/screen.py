@@ -1,4 +1,4 @@
-"""The demo's two faces: a live table on a terminal, a line every few seconds elsewhere."""
+"""The demo's two displays: a live table on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cdp_stream.demo.tally import Standing, Tally
+from cdp_stream.demo.tally import AudienceCount, Tally
 from cdp_stream.errors import counted
 
 __all__ = ["LiveScreen", "PlainScreen", "Screen", "tables"]
@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 class Screen(Protocol):
     """Where the demo shows what it does."""
 
-    def say(self, line: str) -> None:
+    def report(self, line: str) -> None:
         """Report a step."""
         ...
 
@@ -53,7 +53,7 @@ class LiveScreen:
         self._live: Live | None = None
         self._rate = _Rate(clock)
 
-    def say(self, line: str) -> None:
+    def report(self, line: str) -> None:
         """Print a line above the tables."""
         self._console.print(line, highlight=False)
 
@@ -84,45 +84,45 @@ class PlainScreen:
         self._shown_at = clock()
         self._rate = _Rate(clock)
 
-    def say(self, line: str) -> None:
+    def report(self, line: str) -> None:
         """Print a line."""
         self._progress.print(line, highlight=False, soft_wrap=True)
 
     def show(self, tally: Tally) -> None:
-        """Print a line if the last is a while ago."""
+        """Print a line if the last one is old enough."""
         rate = self._rate.after(tally.published)
         if tally.finished:
             self._results.print(*tables(tally, self._results.width), sep="\n")
         elif self._clock() - self._shown_at >= _LINE_EVERY_S:
             self._shown_at = self._clock()
             sizes = ", ".join(
-                f"{standing.audience_id} {standing.members:,}"
-                for standing in tally.standings.values()
-                if standing.depth is None
+                f"{count.audience_id} {count.members:,}"
+                for count in tally.counts.values()
+                if count.depth is None
             )
-            self.say(f"{_headline(tally, rate)}; {sizes}")
+            self.report(f"{_headline(tally, rate)}; {sizes}")
 
     def close(self) -> None:
         """Nothing to do."""
 
 
 def tables(tally: Tally, width: int = 100) -> list[Table]:
-    """The audiences, and the milestones of each journey as a funnel, whose bars get what so wide a
-    screen leaves.
+    """The audiences, and the milestones of each journey as a funnel, whose bars fill the rest of
+    the width.
     """
     bar = min(_BAR_WIDTH, width - _WITHOUT_BAR)
     audiences = _table("audience")
     journeys: dict[str, Table] = {}
-    most = max((s.members for s in tally.standings.values() if s.depth is not None), default=0)
-    for standing in tally.standings.values():
-        cells = (f"{standing.members:,}", f"{standing.adds:,}", f"{standing.deletes:,}")
-        if standing.depth is None:
-            audiences.add_row(standing.name, *cells)
+    most = max((s.members for s in tally.counts.values() if s.depth is not None), default=0)
+    for count in tally.counts.values():
+        cells = (f"{count.members:,}", f"{count.adds:,}", f"{count.deletes:,}")
+        if count.depth is None:
+            audiences.add_row(count.name, *cells)
         else:
-            journey = standing.audience_id.partition("/")[0]
+            journey = count.audience_id.partition("/")[0]
             table = journeys.setdefault(journey, _table(f"journey {journey}", bar))
-            bars = (_bar(standing, most, bar),) if bar > 0 else ()
-            table.add_row("  " * standing.depth + standing.name, *cells, *bars)
+            bars = (_bar(count, most, bar),) if bar > 0 else ()
+            table.add_row("  " * count.depth + count.name, *cells, *bars)
     return [audiences, *journeys.values()]
 
 
@@ -136,8 +136,8 @@ def _table(title: str, bar: int = 0) -> Table:
     return table
 
 
-def _bar(standing: Standing, most: int, width: int) -> Text:
-    return Text("█" * round(width * standing.members / most) if most else "", style="cyan")
+def _bar(count: AudienceCount, most: int, width: int) -> Text:
+    return Text("█" * round(width * count.members / most) if most else "", style="cyan")
 
 
 def _picture(tally: Tally, rate: float, width: int) -> Group:

@@ -13,7 +13,7 @@ from cdp_stream.core.model.definition import Account, Audience
 
 
 @dataclass(slots=True)
-class Standing:
+class AudienceCount:
     """One audience or milestone at a moment of the stream.
 
     Attributes:
@@ -38,10 +38,10 @@ class Standing:
 
 @dataclass(slots=True)
 class Tally:
-    """The stream at a moment.
+    """The counts of the stream at a moment.
 
     Attributes:
-        standings: By audience id, in the order of the definitions; drafts are not in it.
+        counts: By audience id, in the order of the definitions; drafts are not in it.
         purchases: How many there are to publish.
         published: How many have been published.
         changes: How many membership changes have been read.
@@ -49,41 +49,41 @@ class Tally:
         finished: Everything has been published and applied.
     """
 
-    standings: dict[str, Standing]
+    counts: dict[str, AudienceCount]
     purchases: int
     published: int = 0
     changes: int = 0
     stream_time: int = 0
     finished: bool = False
 
-    def take(self, messages: Iterable[bytes]) -> None:
+    def add(self, messages: Iterable[bytes]) -> None:
         """Count membership changes."""
         for message in messages:
             change = orjson.loads(message)
-            standing = self.standings[change["audience_id"]]
+            count = self.counts[change["audience_id"]]
             if change["action"] == ADD:
-                standing.adds += 1
+                count.adds += 1
             else:
-                standing.deletes += 1
+                count.deletes += 1
             self.changes += 1
 
 
 def empty_tally(account: Account, purchases: int) -> Tally:
     """The tally of an account before its first event."""
     depths: dict[str, int] = {}
-    standings = {}
+    counts = {}
     for audience in account.audiences:
         depth = None
         if "/" in audience.id:
             parent = _parent_of(audience)
             depth = depths[audience.id] = 0 if parent is None else depths[parent] + 1
         if audience.emits:
-            standings[audience.id] = Standing(audience.id, audience.name, depth)
-    return Tally(standings, purchases)
+            counts[audience.id] = AudienceCount(audience.id, audience.name, depth)
+    return Tally(counts, purchases)
 
 
 def _parent_of(milestone: Audience) -> str | None:
-    """The milestone above: the first thing its expression asks for, unless it is at the root."""
+    """The milestone above: the first condition of its expression, unless it is at the root."""
     expression = milestone.expression
     if isinstance(expression, All) and expression.children:
         first = expression.children[0]

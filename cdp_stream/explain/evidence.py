@@ -137,7 +137,7 @@ def _values(
         Reason(
             None,
             None if value is MISSING else time,
-            f"{name} {_is(said_of(written, value), value)}",
+            f"{name} {_is(facet_words(written, value), value)}",
         )
         for value in values
     )
@@ -154,7 +154,7 @@ def name_of(written: ProfileCriterion) -> str:
             return printable(written.key)
 
 
-def said_of(written: ProfileCriterion, value: Any) -> str:
+def facet_words(written: ProfileCriterion, value: Any) -> str:
     """A value of a facet in words."""
     match written.facet:
         case Facet.CONSENT:

@@ -16,7 +16,7 @@ class Explained:
     """A node, its verdict, and what is behind it.
 
     Attributes:
-        asked: what its criterion asks for, in words.
+        asked: what its criterion requires, in words.
         values: the values behind the verdict.
         events: the newest of the events behind it, oldest first.
         total: how many events there are in all.
@@ -56,7 +56,7 @@ class Explanation:
 
 
 def explain(history: History) -> Explanation:
-    """Explain what the history, fed to its end, comes to."""
+    """Explain the result of a history that was read to its end."""
     row = history.finish()
     part, at = history.part, history.at
     tree = tree_of(part, row, at)

@@ -1,4 +1,4 @@
-"""What a criterion asks for, and what a verdict lacks to become the other one, in words."""
+"""What a criterion requires, and what a verdict lacks to become the other one, in words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _GROUPS: Final = {
 
 
 def asked_words(node: Node) -> str | None:
-    """What a criterion asks for beside its subject; None for what has nothing to add."""
+    """What a criterion requires beside its subject; None for what has nothing to add."""
     written = node.written
     match written:
         case EventCriterion():
@@ -72,7 +72,7 @@ def asked_words(node: Node) -> str | None:
 
 def hint_of(node: Node, holds: bool, evidence: Evidence, at: int) -> str | None:
     """What would flip a verdict, passing time apart; None where the node's values, or its children,
-    say it.
+    show it.
     """
     written = node.written
     match written:

@@ -1,8 +1,8 @@
 """One profile's history, run through the engine up to an instant, and watched on the way.
 
 The engine itself reports which events each criterion counts: duplicates, events of another
-tier or input, and what did not fit are passed over because it passes them over. A profile that
-ended takes what was noted of it along, as it takes its state.
+tier or input, and what did not fit are passed over because it passes them over. What was noted of a
+profile is forgotten at its end, as its state is.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Counted:
         total: how many there are.
         oldest: the time of the oldest, epoch ms; None when there is none.
         newest: the newest of them, `EVENTS_SHOWN` at most, oldest first.
-        kept_until: when the profile's end would take some of them, epoch ms; None for never.
+        kept_until: when the profile's end would remove some of them, epoch ms; None for never.
     """
 
     total: int
@@ -89,7 +89,7 @@ class _Tally:
 
 
 class _Watch:
-    """Takes the events of one criterion that count at the instant."""
+    """Records the events of one criterion that count at the instant."""
 
     def __init__(self, criterion: Criterion, describe: Describe, at: int) -> None:
         self._windows = windows_of(criterion)
@@ -169,7 +169,7 @@ class History:
         whole = build_plan(plan.account)
         whole.readings = _Watched(whole.readings, self)
         self._workspace_of = {entry.id: entry.workspace for entry in whole.inputs.values()}
-        self._taken: list[Batch] = []
+        self._batches: list[Batch] = []
         self._events = 0
         self._replay = Replay(
             whole, until=at, input_id=input_id, on_reject=on_reject, keep=self._is_asked_for
@@ -180,9 +180,9 @@ class History:
         """Apply one line of an event file."""
         self._replay.feed(line, self._changes)
         self._changes.clear()
-        for batch in self._taken:
+        for batch in self._batches:
             self._note_values(batch)
-        self._taken.clear()
+        self._batches.clear()
 
     def finish(self) -> Row:
         """Move the profile to the instant; its row, an empty one when it is not known then."""
@@ -208,7 +208,7 @@ class History:
         return self._by_slot.get(slot, [])
 
     def note(self, watches: list[_Watch], event: Event, batch: Batch) -> None:
-        """Tell them of an event that the engine is about to take."""
+        """Report to them an event that the engine is about to apply."""
         workspace = self._workspace_of[batch.input]
         space = self._replay.rows[self.mpid].spaces[workspace]
         self._events += 1
@@ -229,7 +229,7 @@ class History:
     def _is_asked_for(self, batch: Batch) -> bool:
         if batch.mpid != self.mpid:
             return False
-        self._taken.append(batch)
+        self._batches.append(batch)
         return True
 
     def _note_values(self, batch: Batch) -> None:
@@ -243,7 +243,7 @@ class History:
 
 
 class _Watched(dict[ReadingKey, Readings]):
-    """What becomes of an event, with a word to the history before it is entered."""
+    """What becomes of an event; the history learns of each before it is entered."""
 
     def __init__(self, readings: dict[ReadingKey, Readings], history: History) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ class _Watched(dict[ReadingKey, Readings]):
         watched = Readings(
             tuple((leaf, self._watched(leaf.slot, where)) for leaf, where in found.leaves),
             tuple((memory, self._watched(memory.slot, where)) for memory, where in found.memories),
-            says_more=not found.is_plain and not found.memories,
+            has_more=not found.is_plain and not found.memories,
             is_personalized=found.is_personalized,
         )
         watched.is_plain = found.is_plain
@@ -271,7 +271,7 @@ class _Watched(dict[ReadingKey, Readings]):
             return where
 
         def matches(event: Event, batch: Batch) -> bool:
-            # Asked once the event is known to be new, and to fit.
+            # Called once the event is known to be new, and to fit.
             if where is not None and not where(event, batch):
                 return False
             history.note(watches, event, batch)

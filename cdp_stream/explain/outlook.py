@@ -48,12 +48,12 @@ def outlook_of(
     """When each node next changes; the root changes when the membership does.
 
     Args:
-        row: standing at `at`; it is not changed.
+        row: evaluated up to `at`; it is not changed.
         work_limit: see `WORK_LIMIT`.
     """
     later = deepcopy(row)
     engine = Engine(part.plan)
-    now = _standing(part, tree, later, at)
+    now = _verdicts(part, tree, later, at)
     found: list[int | None] = [None] * len(tree)
     pending = set(range(len(tree)))
     ignored: list[Change] = []
@@ -66,7 +66,7 @@ def outlook_of(
         looked = later.due
         engine.wake(later, looked, ignored)
         ignored.clear()
-        then = _standing(part, tree, later, looked)
+        then = _verdicts(part, tree, later, looked)
         changed = {place for place in pending if then[place] != now[place]}
         for place in changed:
             found[place] = looked
@@ -88,6 +88,6 @@ def _work(part: Part, tree: tuple[Node, ...], row: Row) -> int:
     return len(tree) + size // _BYTES_LOOKED_AT
 
 
-def _standing(part: Part, tree: tuple[Node, ...], row: Row, at: int) -> list[bool]:
+def _verdicts(part: Part, tree: tuple[Node, ...], row: Row, at: int) -> list[bool]:
     """The verdicts, the root's being the membership: the end of the profile is in no criterion."""
     return [part.audience_id in row.members, *verdicts(tree, row, at)[1:]]

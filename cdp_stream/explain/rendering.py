@@ -70,12 +70,12 @@ def _tree(nodes: tuple[Explained, ...]) -> str:
 
 
 def _headline(explanation: Explanation) -> str:
-    standing = "a member" if explanation.member else "not a member"
+    verdict = "a member" if explanation.member else "not a member"
     change = explanation.nodes[0].next_change_at
     until = "" if change is None else f", until {instant_words(change)}"
     return (
         f"{explanation.audience_id}, profile {explanation.mpid}, at "
-        f"{instant_words(explanation.at)}: {standing}{until}"
+        f"{instant_words(explanation.at)}: {verdict}{until}"
     )
 
 

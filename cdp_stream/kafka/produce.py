@@ -37,7 +37,7 @@ from cdp_stream.wall_clock import wall_ms
 __all__ = ["LONGEST_VALUE", "Published", "Publisher", "Routing", "publish_lines", "publisher"]
 
 LONGEST_VALUE: Final = 1_000_000
-"""Bytes of a line; a longer one would pass what brokers take in one record (1,048,588)."""
+"""Bytes of a line; a longer one would exceed what brokers accept in a record (1,048,588)."""
 
 _SLICE = 2_000
 _SLICES_IN_FLIGHT = 4
@@ -80,7 +80,7 @@ class Routing:
         self._next = 0
 
     def partition_of(self, key: bytes | None) -> int:
-        """The partition of a key, as Kafka's default partitioner has it; without one: in turn."""
+        """The partition of a key, by Kafka's default partitioner; round robin without a key."""
         if key is None:
             self._next += 1
             return self._next % self._partitions
@@ -128,7 +128,7 @@ class Publisher:
     async def send(self, records: Iterable[Keyed]) -> list[asyncio.Future[Any]]:
         """Enqueue records; each future resolves when a batch of them has been delivered.
 
-        One call at a time: what two calls enqueue to a partition would mix.
+        One call at a time: the records of two calls to a partition would mix.
         """
         by_partition: dict[int, list[tuple[bytes | None, bytes, Any]]] = {}
         headers, place = self._headers, self._routing.partition_of
@@ -142,7 +142,8 @@ class Publisher:
     async def mark_time(self, at: int) -> dict[int, int]:
         """Write a time marker to every partition, and wait until all are delivered.
 
-        A worker holds a marker to its record's timestamp, so that of one in the future is too.
+        A worker checks a marker against its record's timestamp, so a marker in the future has a
+        timestamp in the future.
 
         Args:
             at: The instant, epoch ms.
@@ -187,11 +188,11 @@ async def publisher(
     Args:
         settings: Which broker, which prefix.
         input_id: The value of the header ``input``; None sends none.
-        make_topics: Whether topics that are missing are made, as a worker makes them.
+        make_topics: Whether missing topics are created, as a worker creates them.
 
     Raises:
         BrokerError: The broker cannot be reached, refuses a record, or has topics that do not fit,
-            or none where none is made.
+            or none if none is created.
     """
     partitions = await ensure_topics(settings, make=make_topics)
     producer = await _started_producer(settings)
@@ -204,7 +205,7 @@ async def publisher(
 
 
 async def _started_producer(settings: Settings) -> AIOKafkaProducer:
-    """A producer whose retries publish nothing twice, where the broker can do that."""
+    """A producer whose retries publish nothing twice, if the broker supports that."""
     for idempotent in (True, False):
         producer = AIOKafkaProducer(
             **client_settings(settings),
@@ -228,7 +229,7 @@ async def _started_producer(settings: Settings) -> AIOKafkaProducer:
 
 @contextmanager
 def _quiet_aiokafka() -> Iterator[None]:
-    """It logs as errors what is raised besides, and what was only tried."""
+    """Silence aiokafka, which logs as errors what it also raises, and what was only an attempt."""
     logger = logging.getLogger("aiokafka")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -265,11 +266,11 @@ async def publish_lines(
 
     Args:
         to: Where to.
-        lines: Without their ends; read in a thread, so that a slow pipe holds nothing up.
-        rate: Records a second at most; None as fast as the broker accepts them.
-        until: Batches that arrive later are left out, epoch ms; None takes all.
+        lines: Without their ends; read in a thread, so that a slow pipe blocks nothing.
+        rate: Records a second at most; None: as fast as the broker accepts them.
+        until: Batches that arrive later are left out, epoch ms; None: all are published.
         mark: Whether to write a time marker: ``until``, or the greatest arrival without it.
-        progress: Told after each slice.
+        progress: Called after each slice.
 
     Raises:
         KafkaError: The broker refused or did not answer; see ``publisher``.
@@ -297,7 +298,7 @@ async def publish_lines(
 
 
 class _Preparation:
-    """From lines to records, with the count of both."""
+    """Makes records of lines, and counts both."""
 
     def __init__(self, until: int | None, latest: int, *, judge: bool) -> None:
         self.published = Published()
@@ -307,7 +308,7 @@ class _Preparation:
         self._number = 0
 
     def take(self, lines: Iterable[bytes]) -> list[Keyed]:
-        """The records of some lines: blank ones, late ones and overlong ones left out."""
+        """The records of some lines, without blank, late and overlong ones."""
         published, records = self.published, []
         for value in lines:
             self._number += 1
@@ -328,8 +329,8 @@ class _Preparation:
     def _is_late(self, value: bytes) -> bool:
         """Whether a batch arrives after `until`; notes its arrival if not.
 
-        What cannot be used, or claims to come from the future, is for the worker to reject; it
-        must not move time.
+        The worker rejects batches that cannot be used, or have a time in the future; they must not
+        move time.
         """
         assert self._decoder is not None
         batch, _ = self._decoder.decode_line(value)

@@ -1,4 +1,4 @@
-"""What the conditions of a `where` come to, and what they imply for those of another.
+"""What the conditions of a `where` mean together, and what they imply for those of another.
 
 A custom attribute of an event has one value: its conditions are brought together, so that wheres
 which mean the same mostly are the same. Whatever else a condition reads may be a list; two of its
@@ -36,7 +36,7 @@ _MOST_ALTERNATIVES: Final = 300
 
 
 def where_of(kind: str, conditions: Iterable[Condition]) -> Where | None:
-    """What all the conditions come to, None when no event of the kind meets them all."""
+    """What all the conditions mean together, None when no event of the kind meets them all."""
     places: dict[tuple[Source, str], dict[Form, None]] = {}
     for condition in conditions:
         forms = places.setdefault((condition.source, condition.key), {})

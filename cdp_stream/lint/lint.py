@@ -30,7 +30,7 @@ from cdp_stream.lint.written_windows import (
 
 def warnings_of(loaded: Loaded) -> list[Problem]:
     """Every warning about definitions, accepted ones too, by file, line and column; where some have
-    errors, those about the rest that no mending of them changes.
+    errors, those about the rest that no correction changes.
     """
     account = sound_part(loaded)
     if account is None:

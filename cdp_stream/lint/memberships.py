@@ -68,7 +68,7 @@ class Memberships:
         self.always.sort(key=order.__getitem__)
 
     def close(self) -> None:
-        """Give the solvers' memory back; nothing may be asked afterwards."""
+        """Free the solvers' memory; nothing may be called afterwards."""
         for solver in set(self._solvers.values()):
             solver.close()
 

@@ -15,7 +15,7 @@ from typing import Final
 from cdp_stream.lint.solver import Solver
 
 _FEW: Final = 3
-"""For so few candidates, itself among them, no cases are looked for: they are asked about."""
+"""For so few candidates, itself among them, no cases are searched: the solver decides each."""
 _MIXTURES: Final = 2
 """Mixed patterns of preferred truths with which cases are looked for, besides all and none."""
 _DIGITS: Final = bytes.maketrans(b"\0\1", b"01")
@@ -83,7 +83,7 @@ class _Containment:
         return answer is False
 
     def _learn(self, flags: list[bool]) -> None:
-        """Take a case in; most are like one before."""
+        """Add a case; most are like one before."""
         case = int(bytes(flags)[::-1].translate(_DIGITS), 2)
         if case in self._known:
             return

@@ -1,4 +1,4 @@
-"""Asks whether some profile could be so: truths that may hold together, decided exactly.
+"""Decides exactly which truths may hold together for some profile.
 
 Source: N. Een and N. Sorensson, "An Extensible SAT-solver", 2003 (MiniSat, by way of PySAT).
 """
@@ -42,7 +42,7 @@ class Solver:
         return number if literal > 0 else -number
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Free its memory."""
         self._solver.delete()
 
     def prefer(self, pattern: int) -> None:
@@ -73,13 +73,13 @@ class Solver:
         """A function that returns whether a literal is true in the case found last."""
         numbers = [self._number(literal) for literal in literals]
         for number in numbers:
-            # It has a value only for variables of which it has heard.
+            # It has a value only for variables that its clauses or questions contain.
             self._solver.add_clause([number, -number])
         # Twice the first: with one place alone it would give no tuple.
         read = itemgetter(*(abs(number) - 1 for number in (numbers[0], *numbers)))
 
         def row() -> list[bool]:
-            # All in C: it is asked for thousands of times.
+            # All in C: it is called thousands of times.
             return list(map(eq, read(self._solver.get_model())[1:], numbers))
 
         return row

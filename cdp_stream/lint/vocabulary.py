@@ -60,7 +60,7 @@ _SEEN: Final = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
 
 class Vocabulary:
-    """The truths that an account's criteria ask for.
+    """The truths that an account's criteria need.
 
     Attributes:
         circuit: its clauses are complete once `state_facts` was called.

@@ -31,7 +31,7 @@ _LAST_INSTANT: Final = 253_402_300_799_999
 
 @dataclass(frozen=True, slots=True)
 class WrittenWindow:
-    """A `when` as it was written, and what the lookbacks left of it.
+    """A `when` as it was written, and the parts that the lookbacks leave.
 
     Attributes:
         reaches: for each workspace that is read, with what its lookback left.
@@ -168,8 +168,8 @@ def fading_windows(
     fading.sort(key=itemgetter(0))
     empty_from = None
     for number, (since, one) in enumerate(fading, start=1):
-        gone = [faded.criterion for _, faded in fading[:number]]
-        if empty_from is None and is_empty_without(one.audience, gone):
+        without = [faded.criterion for _, faded in fading[:number]]
+        if empty_from is None and is_empty_without(one.audience, without):
             empty_from = since
     for since, one in fading:
         yield _fading(one, since, empty_from)

@@ -1,8 +1,8 @@
-"""Metrics of each audience: how many members it has, and how far behind now they are true.
+"""Metrics of each audience: how many members it has, and how old that state is.
 
-An audience is in every partition, so both are put together from all that this worker holds, and
-only when somebody asks. There may be ten thousand audiences; so that a monitoring system is not
-flooded, the first thousand have a name of their own and the rest share one.
+An audience is in every partition, so both are computed over all partitions of this worker, and only
+on request. There may be ten thousand audiences; to protect the monitoring system, the first
+thousand have a label of their own and the rest share one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ OTHER = "(other)"
 
 
 class AudienceMetrics:
-    """The audiences of the partitions that this worker holds.
+    """The audiences of the partitions of this worker.
 
     Args:
         registry: Where they are registered.
@@ -42,7 +42,7 @@ class AudienceMetrics:
             ),
             (
                 "cdp_audience_freshness_seconds",
-                "How far behind now an audience's members are true, in this worker's partitions",
+                "Age of the state of an audience's members, in this worker's partitions",
                 "audience",
                 self._audience_freshness,
             ),
@@ -65,7 +65,7 @@ class AudienceMetrics:
         return OTHER
 
     def sample(self, partition: int, true_until: int, sizes: Mapping[str, int] | None) -> None:
-        """Take in what a partition says now.
+        """Note the present state of a partition.
 
         Args:
             partition: Its number.
@@ -76,18 +76,18 @@ class AudienceMetrics:
         self._sizes[partition] = sizes
 
     def forget(self, partition: int) -> None:
-        """Forget a partition that went to another worker."""
+        """Forget a partition that belongs to another worker now."""
         self._until.pop(partition, None)
         self._sizes.pop(partition, None)
 
-    # What follows runs in the thread that answers: it copies before it walks.
+    # These methods run in the thread that answers: they copy before they iterate.
 
     def _members(self) -> Mapping[str, float]:
         parts = list(self._sizes.values())
         members: dict[str, float] = {}
         for sizes in parts:
             if sizes is None:
-                return {}  # less than all would look like a loss
+                return {}  # a part of all would look like a loss
             for audience, size in dict(sizes).items():
                 label = self.label(audience)
                 members[label] = members.get(label, 0) + size
@@ -109,7 +109,7 @@ class AudienceMetrics:
 
 
 class AskedGauge(Collector):
-    """A gauge with one label whose values are worked out when they are asked for."""
+    """A gauge with one label whose values are computed on request."""
 
     def __init__(
         self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]

@@ -1,7 +1,7 @@
 """How far backfills are, by audience: in the log, for Prometheus and as JSON.
 
-An audience waits until every partition has read its history. A worker knows of those that are
-assigned to it. It puts them together when it is asked, in whatever thread that is.
+An audience waits until every partition has read its history. A worker knows the partitions that are
+assigned to it, and combines their progress on request, in the thread of the request.
 """
 
 import logging
@@ -25,7 +25,7 @@ _AUDIENCES_IN_LOG = 20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far one partition is.
+    """The progress of one partition.
 
     Attributes:
         audiences: ids of those that wait.
@@ -62,7 +62,7 @@ class _Partition:
     samples: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def rates(self) -> tuple[float, float]:
-        """Records and events per second, of late."""
+        """Recent records and events per second."""
         samples = list(self.samples)
         if len(samples) < 2 or samples[-1][0] <= samples[0][0]:  # noqa: PLR2004 - from, to
             return 0.0, 0.0
@@ -106,7 +106,7 @@ class BackfillProgress:
             registry.register(AskedGauge(name, text, label_name, read))
 
     def note(self, partition: int, reading: Reading) -> None:
-        """Note how far a partition is."""
+        """Note the progress of a partition."""
         now = self._now()
         known = self._partitions.get(partition)
         if known is None or known.reading.start != reading.start:
@@ -121,7 +121,7 @@ class BackfillProgress:
         self._events.inc(events)
 
     def forget(self, partition: int) -> None:
-        """A partition's backfill has ended, or is another worker's."""
+        """Forget a partition: its backfill has ended, or belongs to another worker."""
         self._partitions.pop(partition, None)
 
     def log_now_and_then(self) -> None:
@@ -196,7 +196,7 @@ def _ratio(partitions: Mapping[int, _Partition]) -> float:
 
 
 def _left_s(partitions: Mapping[int, _Partition]) -> float | None:
-    """Partitions are read side by side: the longest counts; ``None`` while one has no rate yet."""
+    """Partitions are read in parallel: the longest counts; ``None`` while one has no rate yet."""
     longest = 0.0
     for one in partitions.values():
         if one.reading.left:

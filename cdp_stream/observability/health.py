@@ -1,11 +1,11 @@
 """What a worker answers over HTTP: ``/metrics``, ``/healthz``, ``/readyz``, and reports.
 
-A thread of its own answers, so that a worker whose loop hangs can still say so. Live means that the
-loop turns: a process that is not ought to be ended and started anew. Ready means that the group has
-given the worker its partitions (or none, when there are more workers than partitions), that their
-rows are recovered, and that the broker is not lost; while they change hands it is not. Where the
-sinks are a process beside it, ready means that this runs too; that it does not is no reason to end
-the worker, which starts it again by itself.
+A separate thread answers, so that a worker whose loop is blocked can still report that. Live means
+that the loop runs: a process that is not live should be restarted. Ready means that the group has
+assigned the worker its partitions (or none, when there are more workers than partitions), that
+their rows are recovered, and that the broker is not lost; during a rebalance a worker is not ready.
+Where the sinks are a process beside it, ready means that this runs too; if it does not, that is no
+reason to restart the worker, which restarts it by itself.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from cdp_stream.errors import UsageError
 __all__ = ["Health", "HealthServer", "serve"]
 
 STUCK_AFTER_S = 60.0
-"""A loop that has not turned for so long hangs: no slice of work takes a tenth of it."""
+"""A loop that has not run for so long is blocked: no slice of work takes a tenth of it."""
 _BEAT_S = 1.0
 PATIENCE_S = 5.0
-"""How long a client may take to send its request, and as long again to take the answer."""
+"""How long a client may take to send its request, and as long again to read the answer."""
 MOST_BYTES = 8 * 1024
 """Of a request, its headers included."""
 MOST_CONNECTIONS = 32
 
 
 class Health:
-    """Whether the worker is live and ready; asked by another thread than the worker's.
+    """Whether the worker is live and ready; called from another thread than the worker's.
 
     Args:
         recovered: Whether partitions are assigned and recovered now.
@@ -63,18 +63,18 @@ class Health:
         self._stopping = False
 
     async def beat(self) -> None:
-        """Show, until cancelled, that the loop turns."""
+        """Note, until cancelled, that the loop runs."""
         while True:
             self._beat_at = self._now()
             await asyncio.sleep(_BEAT_S)
 
     def stopping(self) -> None:
-        """Be ready no more: the worker drains."""
+        """Note that the worker drains, and is not ready any more."""
         self._stopping = True
 
     @property
     def is_live(self) -> bool:
-        """Whether the loop has turned lately."""
+        """Whether the loop has run recently."""
         return self._now() - self._beat_at < STUCK_AFTER_S
 
     @property
@@ -99,10 +99,10 @@ class Health:
 
 
 class HealthServer(ThreadingHTTPServer):
-    """Answers each connection in a thread; there are only so many, and none for long.
+    """Answers each connection in a thread; their number and their duration are limited.
 
-    One too many takes the place of the one that has waited longest to send its request: whoever
-    sends nothing keeps nobody out.
+    One too many replaces the one that has waited longest to send its request, so that clients
+    which send nothing do not keep others out.
     """
 
     daemon_threads = True
@@ -152,11 +152,11 @@ class HealthServer(ThreadingHTTPServer):
         self._silent.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is the client's affair."""
+        """Ignore a connection that broke: that concerns the client alone."""
 
 
 class _Request(io.RawIOBase):
-    """What a client sends: so much, within so many seconds, or an exception."""
+    """A client's request, limited in bytes and seconds; more is an exception."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -192,7 +192,7 @@ def serve(
         port: Which port; 0 is any that is free.
         registry: What ``/metrics`` answers.
         health: Answers the paths of health.
-        reports: Further paths, and what gives the JSON that each answers.
+        reports: Further paths, and what returns the JSON that each answers.
 
     Raises:
         UsageError: The address cannot be used.

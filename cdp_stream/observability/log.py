@@ -1,9 +1,9 @@
 """Structured logs: one line per fact, on standard error, never with personal data or secrets.
 
 A fact is a name and values that an operator acts on: counts, topics, partitions, offsets,
-durations. Keys and values of records never go in, nor does text from input. Libraries are not as
-strict, so of theirs nothing below a warning is written (aiokafka's debug lines hold records, and
-passwords), and of an exception or of bytes in a warning only what they are, not what is in them.
+durations. It never contains keys and values of records, nor text from input. Libraries are not as
+strict, so of theirs nothing below a warning is written (aiokafka's debug lines contain records, and
+passwords), and an exception or bytes in a warning are replaced by their kind.
 """
 
 import json
@@ -31,15 +31,15 @@ _TALLIED_S = 60.0
 _KINDS = 1_000
 _KIND_CHARS = 80
 _NO_CONNECTION = (KafkaConnectionError, NodeNotReadyError, ConnectionError)
-_TELL_NO_INPUT = (CdpError, KafkaError, OSError, TimeoutError)
+_FREE_OF_INPUT = (CdpError, KafkaError, OSError, TimeoutError)
 """Exceptions whose text is of brokers, files and settings."""
 
 
 class _Collapsed(logging.Filter):
-    """Lets a library say the same thing once in so many seconds, and then how often it did.
+    """Lets a library log each kind of line once in so many seconds, with the number suppressed.
 
-    A broker that is away makes aiokafka write more than a hundred lines a second, of ten kinds. Of
-    a kind that goes on and on each pause is twice as long as the one before.
+    Without its broker aiokafka writes more than a hundred lines a second, of ten kinds. For a kind
+    that continues, each pause is twice as long as the one before.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class _Collapsed(logging.Filter):
 
 
 def _kind(record: logging.LogRecord) -> tuple[str, int, str]:
-    """Lines of one kind say the same. That a node cannot be reached is said in many words."""
+    """The kind of a line. All messages that a node cannot be reached are one kind."""
     args = record.args if isinstance(record.args, tuple) else ()
     if any(isinstance(arg, _NO_CONNECTION) for arg in args):
         return (record.name.partition(".")[0], record.levelno, "no connection")
@@ -77,7 +77,7 @@ class _FactLines(logging.Formatter):
     """A line per record: ``at`` (UTC), ``level``, ``fact``, and then its values.
 
     Args:
-        written: Makes text of a line.
+        written: Formats a line as text.
     """
 
     converter = staticmethod(time.gmtime)
@@ -95,7 +95,7 @@ class _FactLines(logging.Formatter):
         if facts is None:
             line |= {"fact": "library", "logger": record.name, "message": _message(record)}
             if repeated := getattr(record, "repeated", 0):
-                line["more_like_it"] = repeated
+                line["suppressed"] = repeated
             if record.exc_info and record.exc_info[1] is not None:
                 line["error"] = _without_input(record.exc_info[1])
         else:
@@ -129,7 +129,7 @@ def _logfmt(value: Any) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     if record.name == _ASYNCIO:
-        # Behind the first line stands what a task or a callback was about, exceptions with values.
+        # The lines after the first describe a task or a callback, and exceptions with values.
         return str(record.msg).partition("\n")[0]
     args = record.args
     if isinstance(args, tuple):
@@ -139,21 +139,21 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return str(record.msg) % args if args else str(record.msg)
     except (TypeError, ValueError):
-        return str(record.msg)  # it wanted a number where we give a name
+        return str(record.msg)  # the format needs a number, and the argument is a name
 
 
 def _without_input(arg: object) -> object:
     if isinstance(arg, BaseException):
         name = type(arg).__name__
-        return f"{name}: {arg}" if isinstance(arg, _TELL_NO_INPUT) else name
+        return f"{name}: {arg}" if isinstance(arg, _FREE_OF_INPUT) else name
     if isinstance(arg, bytes | bytearray | memoryview):
         return f"{len(arg)} bytes"
     return arg
 
 
 def _terminal_line(line: dict[str, Any]) -> str:
-    """For people: the time of day (UTC), the level where it is not the usual one, the fact, its
-    values; what to do next last.
+    """For people: the time of day (UTC), the level unless it is the usual one, the fact, its
+    values, and what to do next.
     """
     values = {k: v for k, v in line.items() if k not in {"at", "level", "fact", "next"}}
     level = "" if line["level"] == "info" else f"{line['level'].upper()} "
@@ -190,20 +190,20 @@ def set_up_logging(level: str = "info", log_format: LogFormat | None = None) -> 
 
 
 def log(fact: str, *, level: int = logging.INFO, **facts: Any) -> None:
-    """Write one fact, if its level is wanted."""
+    """Write one fact, if its level is enabled."""
     if _LOGGER.isEnabledFor(level):
         _LOGGER.log(level, fact, extra={"facts": facts})
 
 
 class Tallied:
-    """A fact that may come by the thousand: of each kind one line a minute, with how many it was.
+    """A fact that may occur by the thousand: one line a minute for each kind, with its count.
 
     Args:
         fact: Its name.
-        kind: Name of the value that says of which kind.
+        kind: Name of the value that has the kind.
         level: Its level.
         now: A monotonic clock, seconds.
-        facts: What each line says beside the kind and the count.
+        facts: Values of each line besides the kind and the count.
     """
 
     def __init__(
@@ -224,12 +224,12 @@ class Tallied:
         self._unlogged: dict[str, int] = {}
 
     def note(self, kind: str, count: int = 1) -> None:
-        """Count some of a kind; a kind is one of a few, and nothing of input."""
+        """Count some of a kind; kinds are few, and contain nothing of input."""
         self._unlogged[kind] = self._unlogged.get(kind, 0) + count
         self.log_due()
 
     def log_due(self) -> None:
-        """Log what is due; called now and then, so that the last ones are logged too."""
+        """Log what is due; called regularly, so that the last ones are logged too."""
         if not self._unlogged:
             return
         now = self._now()
@@ -238,5 +238,5 @@ class Tallied:
             if logged_at is None or now - logged_at >= _TALLIED_S:
                 self._logged_at[kind] = now
                 del self._unlogged[kind]
-                said = {self._kind: kind, "count": count, **self._facts}
-                log(self._fact, level=self._level, **said)
+                values = {self._kind: kind, "count": count, **self._facts}
+                log(self._fact, level=self._level, **values)

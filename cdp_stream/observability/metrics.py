@@ -1,6 +1,6 @@
-"""What the worker counts, for Prometheus; ``docs/metrics.md`` says what each means.
+"""What the worker counts, for Prometheus; ``docs/metrics.md`` explains each.
 
-Labels never hold a profile, an event name or any other text from input: partitions, reasons,
+Labels never contain a profile, an event name or any other text from input: partitions, reasons,
 audiences and actions only.
 """
 
@@ -45,10 +45,10 @@ _OF_PARTITION = {
         "Version of the definitions in force, by partition; 0 where they are from files"
     ),
     "cdp_definitions_rows_waiting": (
-        "Rows that the definitions in force have yet to reach, by partition"
+        "Rows not migrated yet to the definitions in force, by partition"
     ),
     "cdp_definitions_histories_waiting": (
-        "Criteria in force whose event history is not in yet, by partition"
+        "Criteria in force whose event history has not been read yet, by partition"
     ),
 }
 
@@ -58,7 +58,7 @@ class Metrics:
 
     Attributes:
         registry: Where they are.
-        backfill: How far backfills are.
+        backfill: The progress of backfills.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Metrics:
             ["reason"],
         )  # fmt: skip
         for reason in Reason:
-            # A counter that is there at 0 can be watched; one that appears cannot have risen.
+            # A counter that exists at 0 can be monitored; one that appears later shows no rise.
             self._rejected.labels(reason.value)
         self._rejects = Tallied(
             "records_rejected", next="cdp rejected shows them; docs/events.md has the reasons"
@@ -156,7 +156,7 @@ class Metrics:
             "cdp_definitions_invalid", "Applied versions that this worker could not use"
         )
         self._ready = gauge("cdp_ready", "1 while /readyz answers 200")
-        held = gauge("cdp_partitions_held", "Partitions of the input that this worker holds")
+        held = gauge("cdp_partitions_held", "Partitions of the input assigned to this worker")
         held.set_function(lambda: len(self._sampled))
         self._input_partitions = gauge("cdp_input_partitions", "Partitions that the input has")
         self._worker = gauge(
@@ -167,7 +167,7 @@ class Metrics:
     def describe_worker(
         self, *, version: str, guarantee: str, partitions: int, ready: Callable[[], bool]
     ) -> None:
-        """Say what stays as it is while the worker runs, and how to ask whether it is ready."""
+        """Set what does not change while the worker runs, and how to find out if it is ready."""
         self._worker.labels(version, guarantee).set(1)
         self._input_partitions.set(partitions)
         self._ready.set_function(ready)
@@ -189,8 +189,8 @@ class Metrics:
         self._slice_seconds.labels("due_instants").observe(seconds)
         self._count_outputs(effects)
 
-    def swept(self, seconds: float, effects: Effects) -> None:
-        """Count a slice of rows that other definitions have reached."""
+    def migrated(self, seconds: float, effects: Effects) -> None:
+        """Count a slice of rows that were migrated to other definitions."""
         self._slice_seconds.labels("sweep").observe(seconds)
         self._count_outputs(effects)
 
@@ -203,7 +203,7 @@ class Metrics:
             self._transaction_seconds.observe(seconds)
 
     def sample(self, partition: int, *, lag: int, limit: int, processor: ProfileProcessor) -> None:
-        """Set what a partition's gauges show.
+        """Set the gauges of a partition.
 
         Args:
             partition: Its number.
@@ -230,7 +230,7 @@ class Metrics:
         self._sampled.add(partition)
 
     def log_rejects(self) -> None:
-        """Write to the log what was rejected, or too large, since it was written a minute ago."""
+        """Log what was rejected, or too large, at most once a minute."""
         self._rejects.log_due()
         self._oversized_outputs.log_due()
 
@@ -239,7 +239,7 @@ class Metrics:
         self._invalid.set(versions)
 
     def forget(self, partition: int) -> None:
-        """Drop the gauges of a partition that went to another worker."""
+        """Drop the gauges of a partition that belongs to another worker now."""
         if partition in self._sampled:
             self._sampled.discard(partition)
             self._audiences.forget(partition)

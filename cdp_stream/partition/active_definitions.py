@@ -26,7 +26,7 @@ from cdp_stream.partition.definitions import Definitions, stage_of
 __all__ = ["ActiveDefinitions", "Known"]
 
 Known = Callable[[str], Definitions | None]
-"""Finds the definitions of a version; None when they cannot be had any more."""
+"""Finds the definitions of a version; None when they are not available any more."""
 
 
 class ActiveDefinitions:
@@ -112,7 +112,7 @@ class ActiveDefinitions:
         return self._emitting.union(*self._emitting_before.values())
 
     def end_migration(self) -> None:
-        """No row is of an earlier epoch any more, or what is in it is as if it were of this one."""
+        """Drop the earlier epochs: no row is of one, or its content is the same in this one."""
         assert self.record is not None
         self.record = self.record._replace(swept=self.record.epoch, past={})
         self._transitions = {}
@@ -128,7 +128,7 @@ class ActiveDefinitions:
         if earlier is None:
             return False
         leads_here = self._transitions[earlier]
-        history = backfills.take(row, max(row.clock, leads_here.at))
+        history = backfills.merge(row, max(row.clock, leads_here.at))
         migrate(self.engine, row, leads_here, changes, history)
         return True
 

@@ -1,4 +1,4 @@
-"""The history of criteria that are new, one partition's: records of the log in, rows out.
+"""Reads the history of new criteria in one partition: records of the log in, rows out.
 
 A backfill is a processor that keeps only the state of the missing slots, and what decides on it:
 ids for duplicates, activity for the profile's end. The engine and the loop over records are those
@@ -12,7 +12,7 @@ behind that position are read again, and a row passes over those that it has alr
 Offsets are those of its sources joined end to end (sources.py). Time begins anew with each of them,
 as it was there: a later one may begin before another's end.
 
-When the live position is reached, `take` merges each profile's slots into its live row.
+When the live position is reached, `merge` moves each profile's slots into its live row.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = ["Backfill", "can_go_on"]
 _EVENTS_BETWEEN_SAVES: Final = 1_000_000
 """So much reading is lost by a crash, at most."""
 _OWN_LOG: Final = JoinedLog((Source(0, 0),))
-"""Where nothing was moved; of whichever partition."""
+"""No moves; the same for every partition."""
 
 
 class Backfill:
@@ -100,7 +100,7 @@ class Backfill:
     def restore(
         self, store: Mapping[bytes, bytes], stored: array[int], state: BackfillState | None
     ) -> None:
-        """Go on from what the partition's rows know.
+        """Go on from the partition's rows.
 
         Args:
             store: the live store of the partition.
@@ -122,7 +122,7 @@ class Backfill:
 
     @property
     def position(self) -> int:
-        """Every record up to this offset has been read; -1 before it begins."""
+        """All records up to this offset were read; -1 before the backfill begins."""
         return -1 if self.state is None else self.state.position
 
     def begin(
@@ -132,7 +132,7 @@ class Backfill:
 
         Args:
             start: in the sources joined end to end.
-            log_is_shorter: whether records that would count are gone.
+            log_is_shorter: whether records that would count were deleted.
             sources: what is read, where profiles were moved; without, the partition's own log.
         """
         slots = tuple(sorted(self.slots))
@@ -144,7 +144,7 @@ class Backfill:
         return Effects(rows={BACKFILL_KEY: encode_backfill(self.state)})
 
     def note_gap(self) -> bool:
-        """The log has lost records before they were read; whether that is new."""
+        """Note that the log lost records before they were read; returns whether that is new."""
         assert self.state is not None
         if self.state.log_is_shorter:
             return False
@@ -218,7 +218,7 @@ class Backfill:
         return mpid in self.decoded or self._store.get(backfill_key(mpid)) is not None
 
     def set_timer(self, due: int, mpid: int) -> None:
-        """Nothing to do: what is due fires before the next record of its profile, or at the end."""
+        """Do nothing: due instants fire before the next record of the profile, or at the end."""
 
     def load_for_record(
         self, mpid: int, reached: int, changes: list[Change], touched: Touched
@@ -266,7 +266,7 @@ class Backfill:
 
     @property
     def unsaved_bytes(self) -> int:
-        """About the memory that they take: as much as as many others."""
+        """About the memory of those rows: their share of that of all decoded rows."""
         return self.decoded.used * len(self._unsaved) // max(1, len(self.decoded))
 
     def save(self, limit: int, size: int) -> Effects:
@@ -321,7 +321,7 @@ class Backfill:
 
     # Merging
 
-    def take(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
+    def merge(self, mpid: int, epoch: int, until: int) -> Mapping[str, Any]:
         """The state of a profile's slots at an instant, by slot; its row is removed (`merged`).
 
         Args:
@@ -343,8 +343,8 @@ class Backfill:
         return {slot: state for slot, state in row.slots.items() if slot in self.slots}
 
     def merged(self) -> dict[bytes, None]:
-        """Removes the rows that were taken since the last call; to be written behind the live rows
-        that have their content now.
+        """Tombstones of the rows that were merged since the last call; to be written behind the
+        live rows that have their content now.
         """
         rows = {backfill_key(mpid): None for mpid in self._merged}
         self._merged.clear()

@@ -80,16 +80,16 @@ class BackfillStore:
         self.current = Backfill(definitions.account, slots, self._budget, history, self._is_here)
         self.current.restore(self._store, self._stored, state)
 
-    def take(self, row: Row, until: int) -> Mapping[str, Any]:
+    def merge(self, row: Row, until: int) -> Mapping[str, Any]:
         """The history that was read for a live row of an earlier epoch, by slot."""
         current = self.current
         if current is None or not current.is_complete:
             return {}
-        return current.take(row.mpid, row.epoch, until)
+        return current.merge(row.mpid, row.epoch, until)
 
     def merged(self) -> Mapping[bytes, None]:
-        """Removes the rows that were taken since the last call; to be written behind the live rows
-        that have their content now.
+        """Tombstones of the rows that were merged since the last call; to be written behind the
+        live rows that have their content now.
         """
         return {} if self.current is None else self.current.merged()
 
@@ -102,7 +102,7 @@ class BackfillStore:
         """Removes some more of those rows; the state goes with the last of them.
 
         Args:
-            limit: how many are looked at, at most: most were taken, and are gone already.
+            limit: how many are examined, at most: most were merged and removed already.
         """
         looked_at = self._stored[-limit:]
         del self._stored[-limit:]

@@ -1,4 +1,4 @@
-"""How one partition comes under other definitions, step by step.
+"""How one partition changes to other definitions, step by step.
 
 ============  ====================================================  ===========================
 state         what it means                                         what is durable
@@ -19,7 +19,7 @@ CLEARING      No row has to be migrated. Rows of a backfill that    `~backfill`,
 DONE          All rows are of the definitions in force, in full.    `~definitions`
 ============  ====================================================  ===========================
 
-`TRANSITIONS` says which verbs are legal in a state, and which states they may lead to. `prepare`
+`TRANSITIONS` lists the verbs that are legal in a state, and the states they may lead to. `prepare`
 is legal in all of them and changes none. A verb's effects must be durable before any later effects
 of the partition are sent; after a crash the partition goes on from what is durable.
 """
@@ -156,7 +156,7 @@ class DefinitionRollout:
 
     @property
     def is_available(self) -> bool:
-        """Whether the definitions in force can be had; if not, `recall` or `switch` comes first."""
+        """Whether the definitions in force are available; else `recall` or `switch` comes first."""
         return self._active.is_available
 
     @property
@@ -178,7 +178,7 @@ class DefinitionRollout:
 
     def rows_to_migrate(self) -> int:
         """How many rows are known that may have to be migrated; at least 1 while `migrate` has
-        anything to do, or will have once the definitions can be had.
+        anything to do, or will have once the definitions are available.
         """
         waits = self._active.is_migrating or self.state in (State.UNAVAILABLE, State.CLEARING)
         return max(1, len(self._queue)) if waits else 0
@@ -188,9 +188,10 @@ class DefinitionRollout:
     def prepare(
         self, definitions: Definitions | None, skipped: Sequence[Account] = ()
     ) -> Callable[[], object] | None:
-        """What is to be worked out before a `switch` to definitions is quick (None: before
-        `complete_backfill` is). It may be called in another thread while everything else goes on.
-        A `switch` that is not prepared does the same itself.
+        """The work that makes a later `switch` to definitions quick (None: `complete_backfill`).
+
+        It may be called in another thread while everything else goes on. A `switch` that is not
+        prepared does the same itself.
 
         Args:
             definitions: those to be switched to; None: those in force, with their history.
@@ -216,7 +217,7 @@ class DefinitionRollout:
         return partial(self._work_out, before, definitions, complete)
 
     def recall(self) -> bool:
-        """Ask again for the definitions in force; whether they can be had now."""
+        """Look again for the definitions in force; returns whether they are available now."""
         self._require("recall")
         active = self._active
         active.restore(active.record)
@@ -318,7 +319,7 @@ class DefinitionRollout:
     def _found(
         self, before: PartitionDefinitions, definitions: Definitions, complete: frozenset[str]
     ) -> DefinitionSwitch | None:
-        """What was prepared for this very switch."""
+        """The work prepared for this switch."""
         prepared, key = self._prepared, DefinitionSwitch.key_of(before, definitions, complete)
         return prepared if prepared is not None and prepared.key == key else None
 

@@ -1,6 +1,6 @@
-"""All of a switch to other definitions that takes long to work out: with a thousand audiences a
-good part of a second. It does not depend on when the switch comes, so it is worked out beforehand,
-in another thread, while the partition goes on.
+"""The slow part of a switch to other definitions: a good part of a second with a thousand
+audiences. It does not depend on the instant of the switch, so another thread works it out
+beforehand, while the partition goes on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class DefinitionSwitch:
     """A switch, worked out.
 
     Attributes:
-        key: tells it from other switches (`key_of`).
+        key: identifies the switch (`key_of`).
         version: of the definitions that take effect.
         time: that of the definitions, epoch ms; 0 for files.
         plan: what will be in force.

@@ -1,4 +1,4 @@
-"""Definitions as a partition is given them, and what of them can be in force in it."""
+"""The definitions that a partition receives, and which part of them can be in force in it."""
 
 from __future__ import annotations
 

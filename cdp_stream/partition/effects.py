@@ -25,7 +25,7 @@ Rejected = tuple[bytes | None, bytes | None, Headers]
 
 
 class Record(Protocol):
-    """One Kafka record as the consumer hands it over; ``timestamp`` is epoch ms."""
+    """One Kafka record, as the consumer returns it; ``timestamp`` is epoch ms."""
 
     @property
     def key(self) -> bytes | None:

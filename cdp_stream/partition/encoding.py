@@ -36,34 +36,34 @@ class EffectsEncoder:
         counts, account_id = effects.changes, self._active.engine.plan.account_id
         self._sizes.change(changes)
         for change in changes:
-            message = encode_change(change, account_id)
-            effects.memberships.append((mpid_key(change.mpid), message))
+            value = encode_change(change, account_id)
+            effects.memberships.append((mpid_key(change.mpid), value))
             state[state_key(change.audience_id, change.mpid)] = (
-                message if change.action == ADD else None
+                value if change.action == ADD else None
             )
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
-        for told in changes.messages:
-            output, encoded = told.connection.output, self._active.encoder.encode(told)
+        for message in changes.messages:
+            output, encoded = message.connection.output, self._active.encoder.encode(message)
             if len(encoded) <= MESSAGE_BYTES:
-                effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
+                effects.outputs.append((output, mpid_key(message.change.mpid), encoded))
             else:
-                self._without_attributes(told, effects)
+                self._without_attributes(message, effects)
         effects.unidentified = changes.unidentified
 
-    def _without_attributes(self, told: OutputMessage, effects: Effects) -> None:
+    def _without_attributes(self, message: OutputMessage, effects: Effects) -> None:
         """Send a message that is too large without the attributes that it shares.
 
         An attribute update is not sent then, nor a message whose settings alone are too large.
         """
-        output = told.connection.output
+        output = message.connection.output
         effects.oversized[output] = effects.oversized.get(output, 0) + 1
-        if told.change.action == ATTRIBUTE_UPDATE:
+        if message.change.action == ATTRIBUTE_UPDATE:
             return
-        encoded = self._active.encoder.encode(told._replace(attributes={}))
+        encoded = self._active.encoder.encode(message._replace(attributes={}))
         if len(encoded) <= MESSAGE_BYTES:
-            effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
+            effects.outputs.append((output, mpid_key(message.change.mpid), encoded))
 
     def connections(
         self,

@@ -25,8 +25,8 @@ class Holder(Protocol):
 class MemoryBudget:
     """So many bytes of memory, for one kind of thing.
 
-    Every object that has joined has an equal share until it is gone: a worker that is assigned more
-    partitions keeps less of each.
+    Every object that has joined has an equal share until it is freed: a worker that is assigned
+    more partitions keeps less of each.
 
     Attributes:
         size: how many bytes.
@@ -61,7 +61,7 @@ class MemoryBudget:
 
 
 class RowCache(dict[int, Row]):
-    """Decoded rows by profile, the oldest first, and what memory they take.
+    """Decoded rows by profile, the oldest first, and the memory that they use.
 
     Attributes:
         used: bytes, of the rows as they were counted last.
@@ -101,16 +101,16 @@ class RowCache(dict[int, Row]):
         """
         if self.used <= most:
             return []
-        gone, least = [], self.used - (most - (most >> 4))
+        evicted, least = [], self.used - (most - (most >> 4))
         for mpid, row in self.items():
             if least <= 0:
                 break
             if mpid not in keep:
-                gone.append(mpid)
+                evicted.append(mpid)
                 least -= row.counted_bytes
-        for mpid in gone:
+        for mpid in evicted:
             self.forget(mpid)
-        return gone
+        return evicted
 
     def evict_some(self) -> None:
         """Remove some rows, whatever they take."""

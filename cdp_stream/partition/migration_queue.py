@@ -53,15 +53,15 @@ class MigrationQueue:
         self._gather()
 
     def take(self, limit: int) -> list[int]:
-        """Take at most so many profiles; none only once `is_done`, or while keys that are not of
-        profiles are passed over.
+        """Remove and return at most so many profiles; none only once `is_done`, or while keys that
+        are not of profiles are passed over.
         """
         self._gather()
         mpids = self._mpids
         return [mpids.pop() for _ in range(min(limit, len(mpids)))]
 
     def put_back(self, mpids: Collection[int]) -> None:
-        """Let profiles that were taken wait again."""
+        """Put profiles back into the queue."""
         self._mpids.extend(mpids)
 
     def _gather(self) -> None:

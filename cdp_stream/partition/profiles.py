@@ -40,7 +40,7 @@ class Profiles:
             profiles were moved to it.
         position: offset of the last record applied; -1 before the first.
         is_here: as above.
-        decoded: those that were touched lately, by profile; the oldest first. Between two calls
+        decoded: those that were touched recently, by profile; the oldest first. Between two calls
             they are as in the store, and all of profiles that are placed here.
         store: all of them, encoded.
         due: the instants at which rows may change by themselves.
@@ -103,7 +103,7 @@ class Profiles:
             touched: the row is put there if it has to be written for that.
         """
         if not self.is_here(mpid):
-            # An earlier release made it. It lives as long as it does, and takes no records.
+            # An earlier release made it. It stays until its end; records do not change it.
             self._misplaced.append(mpid)
         return self._read(mpid, changes, touched)
 
@@ -112,8 +112,8 @@ class Profiles:
     ) -> Row | None:
         """As `load`; None where the profile's records belong in another partition.
 
-        A row whose wake was too early was not written: its entry for that instant is gone, and the
-        event may keep the row from getting another.
+        A row whose wake was too early was not written: its entry for that instant was removed, and
+        the event may keep the row from getting another.
 
         Args:
             reached: the partition's time.

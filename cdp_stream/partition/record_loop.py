@@ -28,7 +28,7 @@ Touched = dict[int, Row | None]
 """Rows that a call changed, by profile; None, or `NEVER` as its clock: the profile is forgotten."""
 Decode = Callable[[bytes | None, bytes | None, Headers, int], Decoded]
 _ERASURE_BYTES: Final = SLICE_BYTES // 16
-"""What an erasure counts for: it may delete many memberships."""
+"""The bytes that an erasure counts as: it may delete many memberships."""
 
 
 class RecordRows(Protocol):
@@ -145,7 +145,7 @@ class RecordLoop:
         """
         where, engine, touched, changes = self._rows, self._engine, self.touched, self.changes
         rows, load, decode = where.decoded, where.load_for_record, self._decode
-        apply, wake, told, latest = engine.apply, engine.wake, changes.messages, self._latest
+        apply, wake, messages, latest = engine.apply, engine.wake, changes.messages, self._latest
         most_made, most_used = where.most_made, rows.used + where.most_loaded
         before, effects, size, made = time, self.effects, 0, 0
         for record in records:
@@ -174,7 +174,8 @@ class RecordLoop:
             size += 0 if mpid in touched else row.weight
             touched[mpid], due = row, row.due
             if due <= reached:
-                # Before this record, though ticks lag behind: or a crash would change the order.
+                # Due instants fire before this record even if ticks lag; else a crash would change
+                # the order.
                 wake(row, reached, changes)
             refused = apply(row, batch, changes, reached)
             if row.clock == NEVER:
@@ -187,7 +188,7 @@ class RecordLoop:
                 size += self._reject(record, self._too_large(value, refused))
             effects.events += len(events)
             # Each message has identities of the row, or attributes: less than all of it.
-            counted, made = made, len(changes) + len(told)
+            counted, made = made, len(changes) + len(messages)
             size += (made - counted) * row.weight
         return time, position
 

@@ -49,7 +49,7 @@ BEGIN, COPY, REMOVE, FORWARD, SETTLE = "begin", "copy", "remove", "forward", "se
 
 
 class Marker(NamedTuple):
-    """How far a move has come; it is in every partition until the move is done.
+    """The progress of a move; it is in every partition until the move is done.
 
     Attributes:
         before: How many partitions there were.

@@ -1,4 +1,4 @@
-"""What is read from the rows of a partition when it is restored."""
+"""What a restore reads from the rows of a partition."""
 
 from __future__ import annotations
 

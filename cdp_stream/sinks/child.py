@@ -1,9 +1,9 @@
 """The sinks of a worker that runs profiles too: a child process, which the worker supervises.
 
-So a partner that hangs, or the encoding of millions of changes, costs the profiles nothing but a
-share of the machine. The child is started again when it ends, a little later each time. A mistake
-of the user's ends the worker instead, as it would come back. The worker serves the child's metrics
-with its own.
+So a partner that does not answer, or the encoding of millions of changes, costs the profiles
+nothing but a share of the machine. The child is started again when it ends, a little later each
+time. A mistake of the user's ends the worker instead: a restart would meet it again. The worker
+serves the child's metrics with its own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ChildMetrics(Collector):
         return f"http://127.0.0.1:{self.port}{path}"
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: what there is depends on the child."""
+        """No names in advance: they depend on the child."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -75,7 +75,7 @@ class SinksChild:
     Args:
         command: Starts it.
         metrics: Reads the child's, whose port it gets from here.
-        again: Further arguments of the command, each time but the first.
+        again: Arguments added to the command at each restart.
     """
 
     def __init__(
@@ -114,14 +114,14 @@ class SinksChild:
                 return _MISTAKES[code](words or "the sinks could not start")
             if loop.time() - started > _STEADY_S:
                 pause = _FIRST_PAUSE_S
-            log("sinks_ended", level=logging.ERROR, exit_code=code, again_in_s=pause,
+            log("sinks_exited", level=logging.ERROR, exit_code=code, again_in_s=pause,
                 reason=words or None, next="nothing: they are started again")  # fmt: skip
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_S, 2 * pause)
             self.metrics.restarts += 1
 
     async def stop(self) -> None:
-        """End it as we end: it drains, and is killed when that takes too long."""
+        """End the child: it drains, and is killed when that takes too long."""
         process = self._process
         if process is None or process.returncode is not None:
             return

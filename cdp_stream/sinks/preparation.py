@@ -74,7 +74,7 @@ def selected(outputs: Sequence[Output], only: Collection[str]) -> list[Output]:
 def check_environment(
     outputs: Sequence[Output], connections: Sequence[Connection], secrets: Secrets
 ) -> None:
-    """Check that every variable that these outputs and their connections ask for is to be had.
+    """Check that every variable that these outputs and their connections name is available.
 
     Raises:
         UsageError: Some are not; all are named.
@@ -108,14 +108,14 @@ def prepare(
     find: Callable[[str], type[Any]] = connector_class,
     outputs_dir: Path | None = None,
 ) -> PreparedOutput:
-    """Make an output ready.
+    """Prepare an output.
 
     Args:
         find: The connector's class by its name.
-        outputs_dir: Where all files lie that its settings name; anywhere without.
+        outputs_dir: The folder of all files that its settings name; None allows any.
 
     Raises:
-        UsageError: The connector is unknown or lacks its extra, a variable is not to be had, or the
+        UsageError: The connector is unknown or lacks its extra, a variable is not available, or the
             settings do not fit, or name a file elsewhere.
     """
     kind = _class_of(output, find)
@@ -200,7 +200,7 @@ class Preparation:
         secrets: Fill in `${NAME}`.
         find: A connector's class by its name.
         make_topics: Called with outputs that are new, or were changed.
-        outputs_dir: Where all files lie that settings name; anywhere without.
+        outputs_dir: The folder of all files that settings name; None allows any.
 
     Attributes:
         resumed: Set when one that cannot run is resumed: it has to be prepared again.
@@ -232,8 +232,8 @@ class Preparation:
     async def prepare(self, outputs: Sequence[Output]) -> list[PreparedOutput]:
         """Those that can run; the others have a fault, in all places where faults are."""
         found: list[PreparedOutput] = []
-        for gone in self._faulted.keys() - {output.id for output in outputs}:
-            self._faulted.pop(gone).forget()
+        for removed in self._faulted.keys() - {output.id for output in outputs}:
+            self._faulted.pop(removed).forget()
         new = [output.id for output in outputs if self._prepared.get(output.id) != output]
         without_topics = await self._make_topics(new) if new else {}
         for output in outputs:
@@ -247,8 +247,8 @@ class Preparation:
                 found.append(prepared)
                 self._faulted.pop(output.id, None)
                 if not self._has_started:
-                    # As a process starts, which may have what another lacked; of many that are
-                    # running none does, so that they do not contradict each other all the time.
+                    # Only as a process starts: it may have what another lacked. Processes that run
+                    # do not end such faults, or they would contradict each other all the time.
                     for key in await self._faults.end_lacks(output.id):
                         log("output_fault_ended", output=output.id, id=key)
         self._has_started = True

@@ -68,7 +68,7 @@ async def serve_sinks(job: SinkJob, definitions: DefinitionsSource, stopping: as
         CdpError: What ended them.
     """
     metrics = SinkMetrics(of_process=not job.is_child)
-    # In a list, for it is asked before there is one.
+    # In a list: health and contact read it before there is a supervisor.
     found: list[Supervisor] = []
     contact = BrokerContact(
         lambda: [app for one in found for app in one.apps], logs=not job.is_child
@@ -114,7 +114,7 @@ async def serve_sinks(job: SinkJob, definitions: DefinitionsSource, stopping: as
 
 
 def _earlier_connections(definitions: DefinitionsSource) -> list[Sequence[Connection]]:
-    """Those of all versions before the latest."""
+    """The connections of all versions before the latest."""
     accounts = definitions.between("0", definitions.latest.version)
     return [account.connections for account in accounts]
 

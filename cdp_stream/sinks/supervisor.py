@@ -125,7 +125,7 @@ class Supervisor:
         self._running: dict[str, _Running] = {}
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
-        # Without these no output hears of faults and resumptions any more.
+        # Without these no output learns of faults and resumptions any more.
         for topic in (faults.topic, state.topic):
             topic.watch(self._fail)
 
@@ -173,13 +173,13 @@ class Supervisor:
         """
         await self._delivery_settings.define(connections)
         wanted = {prepared.definition.id: prepared for prepared in outputs}
-        gone = [
+        ended = [
             output
             for output, running in self._running.items()
             if output not in wanted or wanted[output].definition != running.prepared.definition
         ]
-        if not await self._stop_all(gone):
-            # It is a member of its group still, and would go on beside the one that came after it.
+        if not await self._stop_all(ended):
+            # It is still a member of its group, and would run beside its successor.
             self._fail(cut_short())
             return
         new = [output for output in wanted if output not in self._running]
@@ -257,11 +257,11 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - it concerns this output alone
             why = type(error).__name__
         if why is not None:
-            log("output_not_closed", level=logging.ERROR, output=output, reason=why,
+            log("output_close_failed", level=logging.ERROR, output=output, reason=why,
                 next="check the reason: the output's last changes may be missing there",
                 )  # fmt: skip
         running.metrics.forget()
-        log("output_ended", output=output)
+        log("output_closed", output=output)
         return ended
 
 

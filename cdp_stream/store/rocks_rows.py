@@ -224,7 +224,7 @@ class RocksRows:
         blocks = BlockBasedOptions()
         blocks.set_block_cache(self._cache)
         blocks.set_cache_index_and_filter_blocks(True)  # within the bounds too
-        blocks.set_bloom_filter(10, False)  # a new profile is not looked for on disk
+        blocks.set_bloom_filter(10, False)  # a new profile is not searched for on disk
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_paranoid_checks(True)

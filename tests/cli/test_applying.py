@@ -82,7 +82,7 @@ def test_with_a_detailed_exitcode_every_error_is_1(words, tmp_path, capsys):
     assert main([*words, "--broker", "nowhere.invalid:9", "--detailed-exitcode"]) == 1
 
 
-def test_nothing_to_change_is_said():
+def test_no_change_is_reported():
     assert text() == "Account acme: version 3 is applied.\nNothing to change."
     assert text(version=0).startswith("Account acme: nothing is applied yet.")
 
@@ -97,7 +97,7 @@ def test_all_problems_come_before_anything_is_asked_of_kafka(command, tmp_path, 
     assert "the definitions have 2 problems" in told
 
 
-def test_without_a_terminal_apply_wants_to_be_told(tmp_path, capsys, monkeypatch):
+def test_without_a_terminal_apply_requires_the_flag(tmp_path, capsys, monkeypatch):
     (file := tmp_path / "a.yaml").write_text(WRONG)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert main(["apply", str(file)]) == 2

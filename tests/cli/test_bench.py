@@ -24,7 +24,7 @@ def test_one_benchmark_prints_its_figures_and_the_machine() -> None:
     assert min(cpu["runs"]) <= cpu["value"] <= max(cpu["runs"])
 
 
-def test_what_cannot_be_measured_is_said_and_the_rest_goes_on() -> None:
+def test_what_cannot_be_measured_is_reported_and_the_rest_goes_on() -> None:
     ran = cdp_bench(*SMALL, "--broker", f"127.0.0.1:{free_port()}")
     assert ran.returncode == 3
     assert names_of(json.loads(ran.stdout)) >= {"engine: CPU per event"}

@@ -25,7 +25,7 @@ async def topics(settings: Settings) -> dict[str, int]:
 
 
 @pytest.mark.embedded
-def test_produce_makes_topics_of_a_new_prefix_only_when_it_is_told_to(
+def test_produce_makes_topics_of_a_new_prefix_only_with_the_flag(
     embedded_broker: str, topic_prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (events := tmp_path / "one.ndjson").write_bytes(batch(0))

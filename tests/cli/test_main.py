@@ -110,7 +110,7 @@ def test_debug_prints_the_traceback_too(capsys):
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_the_broker_runs_until_it_is_told_to_stop(stop):
+def test_the_broker_runs_until_a_signal(stop):
     """Also where it was started as shells without job control start a job in the background: with
     SIGINT ignored.
     """

@@ -117,7 +117,7 @@ def test_what_is_not_there_is_refused_with_what_is(
     assert "connection buyers@seen is paused" in CliRunner().invoke(cli, right).output
 
 
-def test_without_definitions_the_connections_are_those_that_sinks_told_of(
+def test_without_definitions_the_connections_are_those_that_sinks_recorded(
     embedded_broker: str, topic_prefix: str
 ) -> None:
     settings = Settings(broker=embedded_broker, prefix=topic_prefix)
@@ -140,7 +140,7 @@ def test_without_definitions_the_connections_are_those_that_sinks_told_of(
     assert pause("new", "b@new").startswith("connection b@new is paused")
 
 
-def test_an_output_that_no_worker_runs_is_not_said_to_run_whatever_is_in_the_topics(
+def test_an_output_that_no_worker_runs_is_not_running_whatever_is_in_topics(
     embedded_broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     flags = ("--broker", embedded_broker, "--prefix", topic_prefix)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cdp_stream.cli.main import main
-from tests.offline.streams import DEFINITIONS, START, batch, told
+from tests.offline.streams import DEFINITIONS, START, batch, changes_of
 
 BUYS = [batch(0), batch(3, -9), batch(5), batch(20, 8)]
 CHANGES = [
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def changes_in(text: str) -> list[tuple[str, str, str, int]]:
-    return told([json.loads(line) for line in text.splitlines()])
+    return changes_of([json.loads(line) for line in text.splitlines()])
 
 
 def test_changes_go_to_standard_output_and_what_matched_nothing_to_standard_error(

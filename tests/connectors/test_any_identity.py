@@ -43,7 +43,7 @@ ODD = st.one_of(
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.connector.name)
 @given(data=st.data())
-def test_odd_identities_and_attributes_are_taken_or_refused(case, data):
+def test_odd_identities_and_attributes_are_accepted_or_refused(case, data):
     partner, exchange = case.partner(), case.exchange()
     changes = []
     for place, mpid in enumerate(MPIDS[:3]):

@@ -42,7 +42,7 @@ def test_users_may_be_known_by_phone_and_the_attribute_be_named():
     assert partner.users == {"+447946000001": {"is_vip": True}}
 
 
-def test_when_to_try_again_is_told_by_the_end_of_the_window():
+def test_the_retry_waits_for_the_end_of_the_window():
     connector = CASE.exchange().connector
     request = next(connector.deliver([CASE.filled(BOB)]))
     date = "Fri, 01 Aug 2025 12:00:00 GMT"
@@ -70,6 +70,6 @@ def test_the_instance_names_the_address(instance, url):
     assert [request.url for request in exchange.sent] == [url]
 
 
-def test_an_output_without_an_instance_is_told_at_once():
+def test_an_output_without_an_instance_is_reported_at_once():
     with pytest.raises(UsageError, match="no instance of Braze"):
         CASE.delivered(BOB, partner=Partner(KEY, "external_id", USERS), settings={"instance": None})

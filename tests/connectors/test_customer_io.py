@@ -40,7 +40,7 @@ def test_people_may_be_known_by_email_and_the_attribute_be_named():
     assert partner.people == {"ann@example.com": {"vip": True}}
 
 
-def test_by_email_nobody_could_be_taken_out_of_a_segment():
+def test_by_email_nobody_could_be_removed_from_a_segment():
     with pytest.raises(Fault, match="only by `id`") as fault:
         SEGMENT.delivered(BOB, partner=Partner(SITE, KEY, [], 7), settings={"identify_by": "email"})
     assert fault.value.scope == "connection"

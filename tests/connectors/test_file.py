@@ -238,6 +238,6 @@ async def test_a_part_that_somebody_removed_is_a_fault_and_then_it_goes_on(tmp_p
     assert [message["mpid"] for message in messages(tmp_path)] == ["1"]
 
 
-def test_a_wrong_duration_is_told():
+def test_a_wrong_duration_is_reported():
     with pytest.raises(ValidationError, match="this is not a duration above 0"):
         File.output_settings.model_validate({"directory": "x", "rotate_after": "soon"})

@@ -71,7 +71,7 @@ def test_a_list_that_cannot_be_made_is_a_fault_of_the_connection():
     assert raised.value.scope == "connection"
 
 
-def test_consent_and_the_manager_account_are_said():
+def test_consent_and_the_manager_account_are_sent():
     partner = DataManager()
     add = change(ADD, identities={"email": "a@b.example"}, settings=of("contact"), list_id="777")
     given = {"ad_user_data": "CONSENT_GRANTED", "login_account_id": "5550001111"}
@@ -82,7 +82,7 @@ def test_consent_and_the_manager_account_are_said():
     assert said["destinations"][0]["loginAccount"] == account
 
 
-def test_a_person_of_more_than_ten_identifiers_is_told_in_parts():
+def test_a_person_of_more_than_ten_identifiers_is_sent_in_parts():
     partner = DataManager()
     emails = [("email", f"a{n}@b.example") for n in range(12)]
     add = change(ADD, identities=emails, settings=of("contact"), list_id="777")
@@ -107,7 +107,7 @@ def test_a_token_endpoint_that_says_nonsense_is_a_fault():
         converse(exchange(), [add], partner.answer)
 
 
-def test_no_credentials_is_said_at_once():
+def test_missing_credentials_are_reported_at_once():
     with pytest.raises(UsageError, match="set service_account, or client_id"):
         GoogleAds("out", GoogleAdsSettings(account_id="1"))
 

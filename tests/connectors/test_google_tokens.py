@@ -40,7 +40,7 @@ def made(**account):
     return Exchange(PubSub("out", settings), NOW)
 
 
-def test_the_assertion_is_taken():
+def test_the_assertion_is_accepted():
     partner = Topic()
     partner.public_key = PUBLIC
     exchange = made()
@@ -59,7 +59,7 @@ def test_the_key_itself_says_where_tokens_are():
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"private_key": "x"}'])
-def test_what_is_no_key_is_said_without_showing_it(text):
+def test_an_invalid_key_is_reported_without_its_text(text):
     settings = PubSubSettings(project="acme", topic="audiences", service_account=text or "nothing")
     with pytest.raises(UsageError, match="output out: service_account is not the key") as raised:
         PubSub("out", settings)

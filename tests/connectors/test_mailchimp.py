@@ -104,7 +104,7 @@ def test_a_connection_may_have_the_audience_deleted():
     assert partner.lists == {}
 
 
-def test_a_key_without_a_data_centre_is_told_at_once():
+def test_a_key_without_a_data_centre_is_reported_at_once():
     with pytest.raises(UsageError, match="names no data centre"):
         CASE.delivered(
             ann(),

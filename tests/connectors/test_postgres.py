@@ -78,7 +78,7 @@ async def test_only_the_deleted_audience_goes(tmp_path, settings):
 @pytest.mark.parametrize(
     "odd", ["a\x00b", "a\\u0000b", "half \ud800 of one", "\\\x00", "\U0001f600"]
 )
-async def test_text_that_postgresql_cannot_hold_is_told_as_nearly_as_it_can(
+async def test_text_that_postgresql_cannot_hold_is_written_as_nearly_as_it_can(
     tmp_path, settings, odd
 ):
     async with opened(Postgres, settings, tmp_path) as made:

@@ -117,6 +117,6 @@ def test_another_store_of_the_kind_is_addressed_by_path():
     assert sent.url.startswith("https://minio.acme.example/acme-audiences/cdp/vip/")
 
 
-def test_a_duration_that_is_none_is_said():
+def test_an_invalid_duration_is_reported():
     with pytest.raises(ValidationError, match="this is not a duration above 0"):
         CASE.exchange(rotate_after="soon")

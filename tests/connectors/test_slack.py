@@ -17,7 +17,7 @@ URL = "https://hooks.slack.com" + PATH
 ANN = {"email": "ann@example.com"}
 
 
-def says(text):
+def posts(text):
     return Expected("POST", URL, {"text": text}, {"content-type": "application/json"})
 
 
@@ -32,17 +32,17 @@ CASE = Case(
         Golden(
             "joins",
             [change(ADD, identities=ANN)],
-            [says("*VIP customers*: 1 joined\n+ 101 (ann@example.com)")],
+            [posts("*VIP customers*: 1 joined\n+ 101 (ann@example.com)")],
         ),
         Golden(
             "leaves",
             [change(DELETE, identities=ANN)],
-            [says("*VIP customers*: 1 left\n- 101 (ann@example.com)")],
+            [posts("*VIP customers*: 1 left\n- 101 (ann@example.com)")],
         ),
         Golden(
             "both",
             [change(ADD, identities={"other": "x"}, name="a<b> & c"), change(DELETE, mpid="9")],
-            [says("*a&lt;b&gt; &amp; c*: 1 joined, 1 left\n+ 101\n- 9")],
+            [posts("*a&lt;b&gt; &amp; c*: 1 joined, 1 left\n+ 101\n- 9")],
         ),
         Golden("an attribute is nothing to people", [change(ATTRIBUTE_UPDATE, identities=ANN)], []),
         Golden(
@@ -79,7 +79,7 @@ def test_who_is_not_named_is_counted():
     assert channel.messages == ["*VIP customers*: 5 joined\n+ 1\n+ 2\nand 3 more"]
 
 
-def test_an_address_that_is_none_is_told_without_it():
+def test_an_invalid_address_is_reported_without_its_text():
     with pytest.raises(UsageError, match="is not the address of a web server") as caught:
         Slack("out", Slack.output_settings.model_validate({"webhook_url": "secret"}))
     assert "secret;" not in str(caught.value)

@@ -118,7 +118,7 @@ def test_the_signature_of_a_known_body():
     assert signature == "Vb6oHRaQ5D1sFWvQ912LgBtlIcY="
 
 
-def test_the_rest_is_taken():
+def test_the_other_items_are_accepted():
     partner = CASE.partner()
     partner.banned = {IDFA}
     outcome = converse(CASE.exchange(), [CASE.filled(one) for one in TWO], partner.answer)

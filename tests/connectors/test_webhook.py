@@ -92,7 +92,7 @@ def test_the_batch_is_what_the_settings_say():
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_not base64!", "whsec_A"])
-def test_a_secret_that_is_none_is_told_without_it(secret):
+def test_an_invalid_secret_is_reported_without_its_text(secret):
     with pytest.raises(UsageError, match="its secret is empty, or no base64") as caught:
         made(secret=secret)
     assert "not base64!" not in str(caught.value)

@@ -143,7 +143,7 @@ def test_rows_that_are_not_named_are_found():
     assert len(partner.members("vip-9")) == 45
 
 
-def test_consent_is_said_where_the_gdpr_applies():
+def test_consent_is_sent_where_the_gdpr_applies():
     partner = CASE.partner()
     exchange = CASE.exchange(gdpr=True, gdpr_euconsent="CPXxRfAPXxRfAAfKABENB")
     settings = YahooConnection(segment_id="b", expires_days=7)

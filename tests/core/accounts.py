@@ -106,7 +106,7 @@ def part(
     return ProfilePart(attributes or {}, list(deleted), identities or {}, size)
 
 
-def said(changes: list[Change], since: int = AT) -> list[str]:
+def texts_of(changes: list[Change], since: int = AT) -> list[str]:
     """Each change as `+audience@offset#ordinal`, offsets in ms from `since`."""
     return [
         f"{'+' if change.action == 'add' else '-'}{change.audience_id}"
@@ -124,20 +124,22 @@ class Profile:
         self.refused: list[int] = []
         self.changes: list[Change] = []
 
-    def takes(self, taken: Batch) -> list[str]:
+    def applies(self, one: Batch) -> list[str]:
         """Apply a batch."""
         self.changes = []
-        self.refused = self.engine.apply(self.row, taken, self.changes)
-        return said(self.changes)
+        self.refused = self.engine.apply(self.row, one, self.changes)
+        return texts_of(self.changes)
 
     def does(self, name: str, at: int, **data: Any) -> list[str]:
         """Apply a batch of one event, `at` ms after AT."""
         source = data.pop("source", "ios")
         arrival = data.pop("arrival", at)
-        return self.takes(batch(event(name, AT + at, **data), arrival=AT + arrival, source=source))
+        return self.applies(
+            batch(event(name, AT + at, **data), arrival=AT + arrival, source=source)
+        )
 
     def waits(self, until: int) -> list[str]:
         """Let time pass until `until` ms after AT."""
         self.changes = []
         self.engine.wake(self.row, AT + until, self.changes)
-        return said(self.changes)
+        return texts_of(self.changes)

@@ -34,7 +34,7 @@ def test_the_earliest_comes_first_and_of_equal_instants_the_smaller_profile():
     assert len(queue) == 0
 
 
-def test_an_instant_before_those_already_sorted_is_taken_before_them():
+def test_an_instant_before_those_already_sorted_comes_before_them():
     queue = DueInstants()
     queue.add(3 * BUCKET_MS + 7, 1)
     queue.add(3 * BUCKET_MS + 9, 2)

@@ -35,7 +35,9 @@ def erased(profile, at):
 def test_an_erasure_leaves_all_audiences_of_all_workspaces_and_keeps_nothing():
     plan = plan_of(PLAYED, NEVER, RICH, SHORTLY, workspaces=(TRAVEL, SHORT))
     profile = Profile(plan)
-    profile.takes(batch(event(id="m"), part=part({"rich": 1}, identities={"email": "a"}), digest=7))
+    profile.applies(
+        batch(event(id="m"), part=part({"rich": 1}, identities={"email": "a"}), digest=7)
+    )
     profile.does("play", 1, source="shop")
     assert erased(profile, 5) == [
         "delete played@5#0", "delete never@5#1", "delete rich@5#2", "delete shortly@5#3"
@@ -67,7 +69,7 @@ def test_an_erasure_older_than_the_clock_takes_effect_at_the_clock():
 
 def test_within_its_instant_ordinals_go_on_and_after_it_a_new_profile_starts():
     profile = Profile(plan_of(PLAYED, RICH))
-    profile.takes(batch(event(id="m"), part=part({"rich": 1})))
+    profile.applies(batch(event(id="m"), part=part({"rich": 1})))
     erased(profile, 5)
     assert profile.does("play", 5, id="m") == ["+played@5#2"]
     erased(profile, 6)

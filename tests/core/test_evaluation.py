@@ -115,36 +115,36 @@ def test_a_first_batch_joins_what_holds_by_default():
 def test_a_first_batch_that_breaks_a_default_never_joins_for_an_instant():
     profile = Profile(plan_of(NEVER_BOUGHT, audience("untagged", has("tag", "exists", False))))
     first = batch(event("buy"), event("other"), part=part({"tag": None}))
-    assert profile.takes(first) == []
+    assert profile.applies(first) == []
 
 
 def test_within_a_batch_each_time_is_evaluated_by_itself():
     profile = Profile(plan_of(NEVER_BOUGHT, PLAYED))
     taken = batch(event("other", AT - 5), event("buy", AT), event("play", AT))
-    assert profile.takes(taken) == ["+never-bought@-5#0", "-never-bought@0#0", "+played@0#1"]
+    assert profile.applies(taken) == ["+never-bought@-5#0", "-never-bought@0#0", "+played@0#1"]
 
 
 def test_the_profile_part_takes_effect_at_the_smallest_time_of_its_batch():
     profile = Profile(plan_of(audience("premium", has("status", "equals", "premium"))))
     taken = batch(event(at=AT - 5), event(at=AT), part=part({"status": "Premium"}), arrival=AT + 9)
-    assert profile.takes(taken) == ["+premium@-5#0"]
+    assert profile.applies(taken) == ["+premium@-5#0"]
     space = profile.row.spaces["travel"]
     assert (space.first_seen, space.last_seen) == (AT - 5, AT)
 
 
 def test_a_batch_without_events_takes_effect_at_its_arrival():
     profile = Profile(plan_of(audience("premium", has("status", "equals", "premium"))))
-    assert profile.takes(batch(arrival=AT + 7, part=part({"status": "premium"}))) == [
+    assert profile.applies(batch(arrival=AT + 7, part=part({"status": "premium"}))) == [
         "+premium@7#0"
     ]
     assert profile.row.spaces["travel"].last_seen == AT + 7
-    assert profile.takes(batch(arrival=AT + 8)) == []
+    assert profile.applies(batch(arrival=AT + 8)) == []
 
 
 # late events
 
 
-def test_a_late_event_is_evaluated_at_the_clock_as_it_stands():
+def test_a_late_event_is_evaluated_at_the_present_clock():
     profile = Profile(plan_of(PLAYED, NEVER_BOUGHT))
     assert profile.does("other", DAY) == [f"+never-bought@{DAY}#0"]
     assert profile.does("play", 0, arrival=DAY) == [f"+played@{DAY}#1"]
@@ -165,7 +165,7 @@ def test_two_events_of_one_instant_may_flip_a_criterion_and_flip_it_back():
     once = replace(did(minimum=1, maximum=1), text="once")
     either = audience("either", AnyOf((once, did(minimum=2))))
     profile = Profile(plan_of(either))
-    assert profile.takes(batch(event(index=0, id="a"), event(index=1, id="b"))) == ["+either@0#0"]
+    assert profile.applies(batch(event(index=0, id="a"), event(index=1, id="b"))) == ["+either@0#0"]
     assert profile.changes[0].cause == Cause("event", "event: play", "b", AT)
 
 
@@ -183,7 +183,7 @@ def test_a_duplicate_event_enters_no_history_but_is_activity():
 
 def test_of_two_equal_ids_in_a_batch_the_earlier_counts():
     profile = Profile(plan_of(audience("at-5", did(window=Window(start=AT + 5)))))
-    assert profile.takes(batch(event(at=AT, id="m"), event(at=AT + 5, id="m"))) == []
+    assert profile.applies(batch(event(at=AT, id="m"), event(at=AT + 5, id="m"))) == []
 
 
 def test_an_id_counts_again_24_hours_of_arrival_later():
@@ -205,33 +205,33 @@ def test_an_id_counts_again_after_a_thousand_others():
 
 def test_a_duplicate_batch_does_nothing_at_all():
     profile = Profile(plan_of(audience("twice", did(minimum=2))))
-    profile.takes(batch(event(), digest=5))
-    assert profile.takes(batch(event(at=AT + DAY), digest=5)) == []
+    profile.applies(batch(event(), digest=5))
+    assert profile.applies(batch(event(at=AT + DAY), digest=5)) == []
     assert profile.row.clock == AT
     assert profile.row.spaces["travel"].last_seen == AT
-    assert profile.takes(batch(event(at=AT + DAY), digest=6)) == [f"+twice@{DAY}#0"]
+    assert profile.applies(batch(event(at=AT + DAY), digest=6)) == [f"+twice@{DAY}#0"]
 
 
 def test_a_duplicate_batch_after_the_end_of_the_profile_starts_a_new_one():
     profile = short(audience("ever", in_short()))
     taken = batch(event(), digest=5, source="shop")
-    assert profile.takes(taken) == ["+ever@0#0"]
+    assert profile.applies(taken) == ["+ever@0#0"]
     again = batch(event(at=AT + 2), arrival=AT + 2, digest=5, source="shop")
-    assert profile.takes(again) == []
+    assert profile.applies(again) == []
     late = batch(event(at=AT + 20 * DAY), digest=5, source="shop")
-    assert profile.takes(late) == [f"-ever@{10 * DAY + 1}#0", f"+ever@{20 * DAY}#0"]
+    assert profile.applies(late) == [f"-ever@{10 * DAY + 1}#0", f"+ever@{20 * DAY}#0"]
     empty = batch(arrival=AT + 20 * DAY, digest=5, source="shop")
-    assert profile.takes(empty) == []
+    assert profile.applies(empty) == []
 
 
 def test_a_batch_id_is_forgotten_with_its_profile_even_within_24_hours():
     hasty = Workspace("short", None, HOUR, (Input("shop", "short"),))
     ever = audience("ever", in_short(), workspace="short")
     profile = Profile(plan_of(ever, workspaces=(hasty,)))
-    assert profile.takes(batch(event(), digest=5, source="shop")) == ["+ever@0#0"]
+    assert profile.applies(batch(event(), digest=5, source="shop")) == ["+ever@0#0"]
     end = HOUR + 1
-    assert profile.takes(batch(event(at=AT + end - 1), digest=5, source="shop")) == []
-    assert profile.takes(batch(event(at=AT + end), digest=5, source="shop")) == [
+    assert profile.applies(batch(event(at=AT + end - 1), digest=5, source="shop")) == []
+    assert profile.applies(batch(event(at=AT + end), digest=5, source="shop")) == [
         f"-ever@{end}#0",
         f"+ever@{end}#1",
     ]
@@ -242,16 +242,16 @@ def test_a_batch_id_is_forgotten_with_its_profile_even_within_24_hours():
 
 def test_attributes_are_set_first_and_then_deleted():
     profile = Profile(plan_of(audience("tagged", has("tag", "exists", True))))
-    assert profile.takes(batch(event(), part=part({"tag": None}, ("tag", "other")))) == []
-    assert profile.takes(batch(event(), part=part({"tag": None}))) == ["+tagged@0#0"]
-    assert profile.takes(batch(event(at=AT + 1), part=part({}, ("tag",)))) == ["-tagged@1#0"]
+    assert profile.applies(batch(event(), part=part({"tag": None}, ("tag", "other")))) == []
+    assert profile.applies(batch(event(), part=part({"tag": None}))) == ["+tagged@0#0"]
+    assert profile.applies(batch(event(at=AT + 1), part=part({}, ("tag",)))) == ["-tagged@1#0"]
     assert profile.row.spaces["travel"].attributes == {}
 
 
 def test_a_date_attribute_changes_by_passing_time():
     born = has("born", DATED, Window(oldest=DAY, newest=0))
     profile = Profile(plan_of(audience("fresh", born), audience("other", did("stop"))))
-    profile.takes(batch(event(), part=part({"born": AT + 5, "x": 1})))
+    profile.applies(batch(event(), part=part({"born": AT + 5, "x": 1})))
     assert profile.does("stop", 2) == ["+other@2#0"]
     assert profile.waits(5) == ["+fresh@5#0"]
     assert profile.changes[0].cause == Cause("time", "user_attribute: born", None, AT + 5)
@@ -259,11 +259,11 @@ def test_a_date_attribute_changes_by_passing_time():
     assert profile.waits(6 + DAY) == [f"-fresh@{6 + DAY}#0"]
 
 
-def test_identities_are_written_replaced_and_removed_and_stand_in_changes_in_order():
+def test_identities_are_written_replaced_removed_and_in_order_in_changes():
     profile = Profile(plan_of(NEVER_BOUGHT))
-    profile.takes(batch(event(), part=part(identities={"other": "o", "email": "a@b.c"})))
+    profile.applies(batch(event(), part=part(identities={"other": "o", "email": "a@b.c"})))
     assert profile.changes[0].identities == (("email", "a@b.c"), ("other", "o"))
-    profile.takes(batch(event("buy"), part=part(identities={"other": None, "email": "x"})))
+    profile.applies(batch(event("buy"), part=part(identities={"other": None, "email": "x"})))
     assert profile.changes[0].identities == (("email", "x"),)
 
 
@@ -272,7 +272,7 @@ def test_identities_are_written_replaced_and_removed_and_stand_in_changes_in_ord
 
 def test_the_cause_is_the_first_criterion_of_the_audience_that_flipped():
     profile = Profile(plan_of(audience("both", All((did("b"), did("a"))))))
-    profile.takes(batch(event("a", AT, id="m1"), event("b", AT, id="m2")))
+    profile.applies(batch(event("a", AT, id="m1"), event("b", AT, id="m2")))
     assert profile.changes[0].cause == Cause("event", "event: b", "m2", AT)
     assert profile.changes[0].message_id == f"both:1:{AT}:0"
     assert (profile.changes[0].audience_name, profile.changes[0].definition) == ("BOTH", "d1")
@@ -304,13 +304,13 @@ def test_joining_by_a_first_activity_is_caused_by_it():
     profile.does("other", 0, id="m")
     assert profile.changes[0].cause == Cause("event", "activity", "m", AT)
     silent = Profile(plan_of(NEVER_BOUGHT))
-    silent.takes(batch(arrival=AT))
+    silent.applies(batch(arrival=AT))
     assert silent.changes[0].cause == Cause("profile", "activity", None, AT)
 
 
 def test_a_profile_parts_cause_is_the_profile():
     profile = Profile(plan_of(audience("tagged", has("tag", "exists", True))))
-    profile.takes(batch(event(id="m"), part=part({"tag": None})))
+    profile.applies(batch(event(id="m"), part=part({"tag": None})))
     assert profile.changes[0].cause == Cause("profile", "user_attribute: tag", None, AT)
 
 
@@ -321,7 +321,7 @@ def test_a_profile_ends_a_millisecond_after_its_lifetime_and_is_forgotten_after_
     profile = short(
         audience("ever", in_short()), audience("never", in_short("x", minimum=0, maximum=0))
     )
-    profile.takes(batch(event(id="m"), source="shop", part=part({"a": 1}, identities={"e": "f"})))
+    profile.applies(batch(event(id="m"), source="shop", part=part({"a": 1}, identities={"e": "f"})))
     assert profile.waits(10 * DAY) == []
     end = 10 * DAY + 1
     assert profile.waits(end) == [f"-ever@{end}#0", f"-never@{end}#1"]
@@ -393,7 +393,7 @@ def test_an_event_of_a_life_that_ended_before_the_clock_is_only_remembered():
         source="shop",
         part=part({"tag": 1}, identities={"e": "f"}),
     )
-    assert profile.takes(taken) == []
+    assert profile.applies(taken) == []
     assert list(profile.row.spaces) == ["travel"]
     assert profile.row.identities == {"e": "f"}
     assert profile.does("play", 30 * DAY, id="m") == []
@@ -406,7 +406,7 @@ def test_a_late_event_of_a_forgotten_profile_is_no_new_one():
     end = 10 * DAY + 1
     profile.waits(end)
     dead = batch(event(id="m"), source="shop", arrival=AT + end, part=part({"a": 1}))
-    assert profile.takes(dead) == []
+    assert profile.applies(dead) == []
     assert (profile.row.spaces, profile.row.identities) == ({}, {})
 
 
@@ -417,8 +417,8 @@ def test_a_batch_that_was_too_late_to_begin_a_life_was_seen_by_nobody():
     profile.does("play", 0, source="shop")
     end = 10 * DAY + 1
     profile.waits(end)
-    assert profile.takes(batch(event(), digest=5, source="shop")) == []
-    assert profile.takes(batch(event(), digest=5)) == [f"+ever@{end}#1"]
+    assert profile.applies(batch(event(), digest=5, source="shop")) == []
+    assert profile.applies(batch(event(), digest=5)) == [f"+ever@{end}#1"]
 
 
 def test_a_profile_without_a_lifetime_never_ends():
@@ -440,7 +440,7 @@ def test_what_the_definitions_have_no_more_is_dropped_or_left_alone():
     assert now.row.slots == {}
 
 
-def test_the_end_of_one_workspace_passes_over_audiences_that_are_gone():
+def test_the_end_of_one_workspace_passes_over_audiences_that_were_removed():
     profile = Profile(plan_of(PLAYED, audience("gone", did(window=Window()))))
     profile.does("play", 0)
     living = Profile(plan_of(audience("ever", in_short(), workspace="short"), workspaces=(SHORT,)))
@@ -459,7 +459,7 @@ def test_a_flip_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
         )
     )
     profile.does("play", 0, source="shop")
-    profile.takes(batch(event(), part=part({"a": 1, "b": 2})))
+    profile.applies(batch(event(), part=part({"a": 1, "b": 2})))
     end = 10 * DAY + 1
     assert profile.waits(end) == [f"-shop@{end}#0", f"-lately@{end}#1"]
     kinds = [change.cause.kind for change in profile.changes]
@@ -469,7 +469,7 @@ def test_a_flip_at_the_end_of_another_workspace_counts_in_the_same_evaluation():
 def test_a_dated_attribute_that_the_profile_lacks_is_never_due():
     born = has("born", DATED, Window(oldest=DAY, newest=0))
     profile = Profile(plan_of(audience("fresh", born), PLAYED))
-    profile.takes(batch(event(), part=part({"a": 1, "b": 2})))
+    profile.applies(batch(event(), part=part({"a": 1, "b": 2})))
     assert profile.waits(9 * DAY) == [f"-played@{3 * DAY + 1}#0"]
 
 
@@ -478,7 +478,7 @@ def test_a_dated_attribute_that_the_profile_lacks_is_never_due():
 
 def full_profile():
     profile = Profile(plan_of(PLAYED, audience("tagged", has("tag", "exists", True))))
-    profile.takes(
+    profile.applies(
         batch(event("other"), part=part({"notes": "x" * SIZE_LIMIT}, size=SIZE_LIMIT - 200))
     )
     return profile
@@ -492,7 +492,7 @@ def test_a_full_profile_refuses_events_and_attributes_and_says_which():
         event("play", AT + 1, index=2),
         part=part({"tag": 1}, size=100),
     )
-    assert profile.takes(taken) == []
+    assert profile.applies(taken) == []
     assert profile.refused == [PROFILE_PART, 0, 1, 2]
     assert profile.row.clock == AT + 1
     assert "tag" not in profile.row.spaces["travel"].attributes
@@ -500,7 +500,7 @@ def test_a_full_profile_refuses_events_and_attributes_and_says_which():
 
 def test_a_full_profile_may_give_attributes_up_and_has_room_again():
     profile = full_profile()
-    assert profile.takes(batch(event("play"), part=part({}, ("notes",)))) == ["+played@0#0"]
+    assert profile.applies(batch(event("play"), part=part({}, ("notes",)))) == ["+played@0#0"]
     assert profile.refused == []
 
 
@@ -508,18 +508,20 @@ def test_an_account_may_have_another_limit():
     account = replace(plan_of(PLAYED).account, row_limit=20_000)
     small = Profile(build_plan(account))
     taken = batch(event("play"), part=part({"notes": "x" * 19_000}, size=19_000))
-    assert small.takes(taken) == ["+played@0#0"]
+    assert small.applies(taken) == ["+played@0#0"]
     assert small.refused == []
-    small.takes(batch(event("other", index=0), part=part({"more": "x" * 900}, size=900)))
+    small.applies(batch(event("other", index=0), part=part({"more": "x" * 900}, size=900)))
     assert small.refused == [PROFILE_PART]
-    small.takes(batch(*(event("other", index=n, id=f"{n}") for n in range(80))))
+    small.applies(batch(*(event("other", index=n, id=f"{n}") for n in range(80))))
     assert small.refused == list(range(small.refused[0], 80))
 
 
 def test_time_goes_on_for_a_full_profile():
     profile = Profile(plan_of(PLAYED))
     profile.does("play", 0)
-    profile.takes(batch(event("other"), part=part({"a": "x" * SIZE_LIMIT}, size=SIZE_LIMIT - 999)))
+    profile.applies(
+        batch(event("other"), part=part({"a": "x" * SIZE_LIMIT}, size=SIZE_LIMIT - 999))
+    )
     assert profile.waits(4 * DAY) == [f"-played@{3 * DAY + 1}#0"]
 
 

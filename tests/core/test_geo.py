@@ -58,7 +58,7 @@ def test_poles_the_date_line_and_places_opposite_each_other(one, other, quarters
     assert distance_m(*one, *other) == pytest.approx(QUARTER_M * quarters, abs=1)
 
 
-def test_a_metre_is_told_apart():
+def test_distances_are_exact_to_a_metre():
     # A degree of latitude is 111,195.08 m.
     assert distance_m(0, 0, 1 / 111_195.08, 0) == pytest.approx(1, abs=1e-6)
 

@@ -89,7 +89,7 @@ def test_an_operator_holds_for_these_values_and_not_for_those(operator, operand,
     assert [value for value in no if holds(value)] == []
 
 
-def test_every_operator_stands_in_the_table():
+def test_every_operator_is_in_the_table():
     assert {row[0] for row in TABLE} == set(OPERATORS)
 
 

@@ -59,7 +59,7 @@ def test_out_and_in_at_one_instant_is_nothing():
     profile = Profile(plan_of(PLAYED))
     profile.does("play", 0)
     both = batch(event("out", AT + 1, kind="opt_out"), event("in", AT + 1, 1, kind="opt_out"))
-    assert profile.takes(both) == []
+    assert profile.applies(both) == []
 
 
 def test_an_opt_out_counts_in_a_workspace_where_the_profile_has_ended():

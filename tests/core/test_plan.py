@@ -30,7 +30,7 @@ def test_equal_criteria_are_one_leaf_that_knows_all_its_audiences():
     assert [plan.audiences[place].id for place in leaf.audiences] == ["a", "b"]
 
 
-def test_criteria_are_equal_by_what_they_mean_not_by_where_they_stand():
+def test_criteria_are_equal_by_what_they_mean_not_by_where_they_are_written():
     one = Condition(Source.ATTRIBUTE, "a", Operator("equals", 1))
     other = Condition(Source.FIELD, "b", Operator(DATED, Window(start=5)))
     same = meaning_text(did(where=(one, other)))

@@ -37,7 +37,7 @@ def test_operators_may_allow_others_by_name_or_pattern():
     assert [name for name in allowed + others if names.allows(name)] == allowed
 
 
-def test_what_is_allowed_is_told_with_a_name_that_would_be():
+def test_a_refused_name_is_reported_with_one_that_is_allowed():
     assert (
         USUAL.refusal("CRM_KEY") == "operators do not allow `CRM_KEY` (secret_names: CDP_SECRET_*)"
     )

@@ -44,7 +44,7 @@ def changed(*replacements, base=BASE):
     return changes_between(load_text(BASE), loaded)
 
 
-def said(changes):
+def described(changes):
     signs = {"add": "+", "change": "~", "remove": "-"}
     return [
         f"{signs[one.action]}{one.kind} {one.id}"
@@ -55,7 +55,7 @@ def said(changes):
 
 
 def test_everything_is_new_where_nothing_is_defined():
-    found = said(changes_between(None, load_text(BASE)))
+    found = described(changes_between(None, load_text(BASE)))
     assert found == [
         "+workspace shop", "+input web", "+input crm", "+calculated_attribute plays anew",
         "+audience players anew", "+audience fans anew", "+audience buyers anew",
@@ -71,15 +71,15 @@ def test_another_way_of_writing_the_same_is_no_change():
 
 
 def test_a_name_is_a_change_that_calculates_nothing():
-    assert said(changed(("name: Players", "name: Watchers"))) == ["~audience players (name)"]
+    assert described(changed(("name: Players", "name: Watchers"))) == ["~audience players (name)"]
 
 
 def test_the_same_criteria_written_otherwise_calculate_nothing():
-    assert said(changed(("{last: 3d}", "{last: 72h}"))) == ["~audience players (criteria)"]
+    assert described(changed(("{last: 3d}", "{last: 72h}"))) == ["~audience players (criteria)"]
 
 
 def test_what_refers_to_an_edited_audience_is_calculated_anew_too():
-    assert said(changed(("{last: 3d}", "{last: 4d}"))) == [
+    assert described(changed(("{last: 3d}", "{last: 4d}"))) == [
         "~audience players (criteria) anew", "~audience fans anew",
         "~milestone trial/played anew", "~milestone trial/bought anew",
         "~milestone trial/rest anew",
@@ -87,7 +87,7 @@ def test_what_refers_to_an_edited_audience_is_calculated_anew_too():
 
 
 def test_an_edited_milestone_takes_its_siblings_to_the_right_and_all_below_with_it():
-    assert said(changed(("{event: Sign Up}", "{event: Sign In}"))) == [
+    assert described(changed(("{event: Sign Up}", "{event: Sign In}"))) == [
         "~milestone trial/signed-up (criteria) anew", "~milestone trial/played anew",
         "~milestone trial/bought anew", "~milestone trial/rest anew",
         "~milestone trial/other anew",
@@ -97,7 +97,7 @@ def test_an_edited_milestone_takes_its_siblings_to_the_right_and_all_below_with_
 def test_a_moved_milestone_says_so():
     played = "          - {id: played, criteria: {audience: players}}\n"
     bought = "          - {id: bought, criteria: {commerce: purchase}}\n"
-    found = said(changed((played + bought, bought + played)))
+    found = described(changed((played + bought, bought + played)))
     assert "~milestone trial/played (position) anew" in found
     assert "~milestone trial/bought (position) anew" in found
     assert not any("signed-up" in one for one in found)
@@ -133,7 +133,7 @@ def test_a_milestone_is_not_removed_while_it_has_children(old, new, orphaned):
 
 
 def test_a_removed_audience_and_milestone_stand_where_they_stood():
-    found = said(
+    found = described(
         changed(
             ("  - id: buyers\n    criteria: {commerce: purchase}\n", ""),
             ("      - {id: other, criteria: {event: Open}}\n", ""),
@@ -166,19 +166,19 @@ def test_a_removed_audience_and_milestone_stand_where_they_stood():
     ],
 )  # fmt: skip
 def test_fields_that_differ_are_named(old, new, expected):
-    assert expected in said(changed((old, new)))
+    assert expected in described(changed((old, new)))
 
 
 def test_a_draft_is_calculated_from_when_it_becomes_active():
     draft = "  - {id: idea, status: draft, criteria: {event: Play}}\n"
     text = BASE.replace("audiences:\n", "audiences:\n" + draft, 1)
-    assert said(changed(base=text)) == ["+audience idea"]
+    assert described(changed(base=text)) == ["+audience idea"]
     edited = text.replace("draft, criteria: {event: Play}", "draft, criteria: {event: Look}")
-    assert said(changes_between(load_text(text), load_text(edited))) == [
+    assert described(changes_between(load_text(text), load_text(edited))) == [
         "~audience idea (criteria)"
     ]
     active = text.replace("status: draft, ", "")
-    assert said(changes_between(load_text(text), load_text(active))) == [
+    assert described(changes_between(load_text(text), load_text(active))) == [
         "~audience idea (status) anew"
     ]
     (back,) = changes_between(load_text(active), load_text(text))
@@ -231,17 +231,17 @@ def reconnected(*replacements):
 
 def test_a_bulk_connection_is_one_for_each_audience():
     found = changes_between(load_text(BASE), load_text(CONNECTED))
-    assert said(found) == [
+    assert described(found) == [
         "+output audit", "+connection players@audit", "+connection fans@audit",
         "+connection trial/played@audit",
     ]  # fmt: skip
-    assert said(reconnected(("[players, fans]", "[fans]"))) == ["-connection players@audit"]
+    assert described(reconnected(("[players, fans]", "[fans]"))) == ["-connection players@audit"]
 
 
 def test_a_connection_that_is_made_inactive_stops():
     active = "trial/played, output: audit"
     found = reconnected((active, f"{active}, status: inactive"))
-    assert said(found) == ["~connection trial/played@audit (status)"]
+    assert described(found) == ["~connection trial/played@audit (status)"]
     assert found[0].stops
     inactive = load_text(CONNECTED.replace(active, f"{active}, status: inactive"))
     (back,) = changes_between(inactive, load_text(CONNECTED))
@@ -253,7 +253,7 @@ BY_CONNECTION = ("  - id: trial\n", "  - id: trial\n    activation: by_connectio
 
 def test_milestones_that_no_connection_needs_stop():
     found = reconnected(BY_CONNECTION)
-    assert said(found) == [
+    assert described(found) == [
         "~journey trial (activation)", "~milestone trial/bought", "~milestone trial/rest",
         "~milestone trial/other",
     ]  # fmt: skip
@@ -263,7 +263,7 @@ def test_milestones_that_no_connection_needs_stop():
 def test_a_milestone_that_a_connection_starts_is_calculated():
     text = CONNECTED.replace(*BY_CONNECTION)
     moved = text.replace("{audience: trial/played,", "{audience: trial/bought,")
-    assert said(changes_between(load_text(text), load_text(moved))) == [
+    assert described(changes_between(load_text(text), load_text(moved))) == [
         "~milestone trial/played", "~milestone trial/bought anew",
         "-connection trial/played@audit",
         "+connection trial/bought@audit",

@@ -44,7 +44,7 @@ def tally_of(*changes: tuple[str, str]) -> Tally:
     account = load_text(DEFINITIONS).account
     assert account is not None
     tally = empty_tally(account, purchases=10)
-    tally.take(orjson.dumps({"audience_id": a, "action": action}) for a, action in changes)
+    tally.add(orjson.dumps({"audience_id": a, "action": action}) for a, action in changes)
     return tally
 
 
@@ -56,12 +56,12 @@ def text_of(*parts: object) -> str:
 
 def test_members_are_adds_less_deletes() -> None:
     tally = tally_of(("buyers", "add"), ("buyers", "add"), ("buyers", "delete"))
-    standing = tally.standings["buyers"]
-    assert (standing.members, standing.adds, standing.deletes, tally.changes) == (1, 2, 1, 3)
+    count = tally.counts["buyers"]
+    assert (count.members, count.adds, count.deletes, tally.changes) == (1, 2, 1, 3)
 
 
 def test_milestones_know_their_depth_and_drafts_are_left_out() -> None:
-    depths = {standing.audience_id: standing.depth for standing in tally_of().standings.values()}
+    depths = {count.audience_id: count.depth for count in tally_of().counts.values()}
     assert depths == {
         "buyers": None,
         "life/came": 0,
@@ -123,7 +123,7 @@ def test_a_terminal_is_left_as_it_was() -> None:
     out = StringIO()
     screen = LiveScreen(Console(file=out, width=100, force_terminal=True), Clock())
     tally = tally_of(("buyers", "add"))
-    screen.say("started")
+    screen.report("started")
     screen.show(tally)
     screen.close()
     shown = out.getvalue()

@@ -20,7 +20,7 @@ from tests.explain.profiles import (
 PLAYS = {"event": "Play", "count": {"at_least": 2}, "when": {"last": "3d"}}
 
 
-def test_an_event_is_told_of_with_its_id_its_time_and_the_values_tested() -> None:
+def test_an_event_is_shown_with_its_id_its_time_and_the_values_tested() -> None:
     criteria = {"event": "play", "where": [{"attribute": "genre", "starts_with": "dra"}]}
     events = (custom("Play", 0, "m1", genre="Drama", year=1999), custom("Play", 1, genre="Comedy"))
     found = root(explained(defined(criteria), batch(*events), at=2))
@@ -36,7 +36,7 @@ def test_an_event_is_told_of_with_its_id_its_time_and_the_values_tested() -> Non
     }
 
 
-def test_a_duplicate_and_an_event_outside_the_window_are_not_told_of() -> None:
+def test_a_duplicate_and_an_event_outside_the_window_are_not_shown() -> None:
     first = batch(custom("Play", -3 * DAY, "old"), custom("Play", 5, "m1"))
     found = explained(defined(PLAYS), first, batch(custom("Play", 6, "m1")), at=7)
     assert [reason.event_id for reason in found.nodes[0].events] == ["m1"]
@@ -56,7 +56,7 @@ def test_an_event_of_another_input_or_tier_does_not_count() -> None:
     assert [reason.event_id for reason in found.nodes[0].events] == ["crm"]
 
 
-def test_a_late_event_that_counts_stands_at_its_own_time() -> None:
+def test_a_late_event_that_counts_is_shown_at_its_own_time() -> None:
     late = batch(custom("Play", -10, "late"), at=5)
     found = explained(defined(PLAYS), batch(custom("Play", 0, "m1")), late, at=5)
     assert [(one.event_id, one.detail) for one in found.nodes[0].events] == [
@@ -233,7 +233,7 @@ def test_events_of_several_workspaces_are_counted_together_each_in_its_own_windo
     assert found.nodes[0].asked == "at least 2, at any time (in w), in the last 1d (in v)"
 
 
-def test_last_seen_is_told_with_the_instant_that_it_is() -> None:
+def test_last_seen_is_shown_with_its_instant() -> None:
     several = batch(custom("Play", -2), custom("Play", -1), custom("Play", 0))
     (reason,) = root(explained(defined({"last_seen": {"last": "7d"}}), several, at=5))["because"]
     assert reason["time"] == NOON

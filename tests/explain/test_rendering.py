@@ -33,7 +33,7 @@ def test_the_text_is_an_indented_tree() -> None:
     ]
 
 
-def test_a_member_is_told_until_when() -> None:
+def test_a_member_is_shown_until_when() -> None:
     text = as_text(explained(defined({"event": "A"}), batch(custom("A", 0)), at=1))
     head, *_, last = text.splitlines()
     assert head.endswith(": a member, until 2024-02-14T12:00:00.001Z")

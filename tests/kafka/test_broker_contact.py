@@ -35,7 +35,7 @@ def test_it_is_told_once_that_it_is_lost_and_once_that_it_is_back(told):
     apps[1].holds_lease = True
     for _ in range(3):
         contact.look()
-    assert (contact.is_lost, told()[1:]) == (False, [("broker_back", 30.0)])
+    assert (contact.is_lost, told()[1:]) == (False, [("broker_recovered", 30.0)])
 
 
 def test_who_waits_for_the_group_has_not_lost_it(told):

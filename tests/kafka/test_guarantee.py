@@ -36,7 +36,7 @@ async def test_where_it_was_asked_for_it_is_insisted_on(embedded_broker):
     with pytest.raises(BrokerError) as caught:
         await settle_guarantee(settings, may_fall_back=False)
     assert str(caught.value) == (
-        f"the broker at {embedded_broker} cannot give --guarantee exactly-once: it refuses a "
+        f"the broker at {embedded_broker} cannot provide --guarantee exactly-once: it refuses a "
         "transactional producer (UnknownError); use Apache Kafka, or --guarantee at-least-once"
     )
 

@@ -42,7 +42,7 @@ def test_misplaced_records_are_logged_at_once_and_then_once_a_minute(capsys):
     facts.applied(1, rejected(b"wrong_partition"))
     facts.log_now_and_then()
     (fact,) = logged(capsys)
-    assert (fact["fact"], fact["level"]) == ("records_misplaced", "warning")
+    assert (fact["fact"], fact["level"]) == ("records_in_wrong_partition", "warning")
     assert (fact["records"], fact["partitions"]) == (3, [1, 3])
     facts.applied(2, rejected(b"wrong_partition"))
     time[0] = 59.9

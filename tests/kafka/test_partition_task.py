@@ -230,7 +230,7 @@ async def test_nobody_goes_back_from_a_version_that_this_release_cannot_use(driv
         assert await older.steps() == []
         older.context.now.now += 60
     assert await older.steps() == []
-    assert caplog.messages.count("partition_waits_for_definitions") == 2
+    assert caplog.messages.count("partition_waiting_for_definitions") == 2
     # Until others are applied that it can use.
     older.source.latest = version(6, RED)
     assert "add played:7:0:0" in said(await older.steps())
@@ -305,7 +305,7 @@ async def test_a_failure_to_commit_ends_the_work_and_a_lost_partition_only_when_
         driven.context.now.now += driven.context.settings.session_timeout
     assert caplog.messages.count("partition_lost") == 1
     driven.context.now.now += 1
-    with pytest.raises(BrokerError, match="partition 0 was taken from this worker"):
+    with pytest.raises(BrokerError, match="partition 0 was lost to another worker"):
         driven.task.check_committer()
     driven.committer.failure = BrokerError("no", "look")
     with pytest.raises(BrokerError, match="no"):

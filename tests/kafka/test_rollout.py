@@ -13,7 +13,7 @@ from cdp_stream.kafka.definitions.in_force import Step, step_of
         ("6", {"a", "b"}, 3, Step.WAITING),
         ("files-0123", {"a", "b"}, 3, Step.WAITING),
         ("7", {"a"}, 2, Step.READING),
-        ("7", {"a", "b"}, 2, Step.SWEEPING),
+        ("7", {"a", "b"}, 2, Step.MIGRATING),
         ("7", {"a", "b", "more"}, 3, Step.IN_FORCE),
         ("8", set(), 2, Step.IN_FORCE),
     ],

@@ -94,7 +94,7 @@ async def test_the_input_takes_no_records_that_are_far_ahead_of_the_clock(settin
     set_up_logging("info", "json")
     await ensure_topics(settings)
     await warn_of_future_records(settings)
-    assert "topic_takes_future_records" not in capsys.readouterr().err
+    assert "topic_accepts_future_records" not in capsys.readouterr().err
     producer = AIOKafkaProducer(bootstrap_servers=settings.brokers)
     await producer.start()
     try:
@@ -115,7 +115,7 @@ async def test_an_input_that_takes_them_is_a_fact_in_the_log(settings, capsys):
     *_made, line = capsys.readouterr().err.splitlines()
     fact, name = json.loads(line), f"{settings.prefix}.events"
     assert (fact["fact"], fact["level"], fact["topic"]) == (
-        "topic_takes_future_records", "warning", name,
+        "topic_accepts_future_records", "warning", name,
     )  # fmt: skip
     assert fact["next"] == (
         f"kafka-configs --alter --topic {name} --add-config message.timestamp.after.max.ms=3600000"

@@ -170,7 +170,7 @@ def test_what_only_looks_related_is_not_reported(first: str, second: str) -> Non
     assert about(first, second) == []
 
 
-def test_what_holds_one_way_is_not_taken_for_equal() -> None:
+def test_what_holds_one_way_is_not_reported_as_equal() -> None:
     assert about("{user_attribute: k, equals: 42}", '{user_attribute: k, equals: "42"}') == CONTAINS
     separate = (
         "{all: [{commerce: purchase, where: [{product: id, equals: a}]},"

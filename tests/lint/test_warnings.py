@@ -204,7 +204,7 @@ audiences:
     ]  # fmt: skip
 
 
-def test_a_sequence_that_may_take_longer_than_the_lookback_is_told() -> None:
+def test_a_sequence_that_may_last_longer_than_the_lookback_is_a_warning() -> None:
     steps = "sequence: [{event: A}, {event: B}]"
     body = f"""audiences:
   - {{id: a, criteria: {{{steps}, within: 60d}}}}
@@ -258,7 +258,7 @@ def test_the_window_of_a_calculated_attribute_may_lie_beyond_the_lookback() -> N
     ]
 
 
-def test_unconnected_audiences_are_told_with_outputs_and_without() -> None:
+def test_unconnected_audiences_are_reported_with_outputs_and_without() -> None:
     body = """audiences:
   - {id: a, criteria: {event: A}}
   - {id: b, criteria: {event: B}}

@@ -116,7 +116,7 @@ def said_by_aiokafka(at, text="Unable to connect to node %s", *args):
 
 def told_of(capsys):
     told = [json.loads(line) for line in lines(capsys)]
-    return [(line["message"], line.get("more_like_it")) for line in told]
+    return [(line["message"], line.get("suppressed")) for line in told]
 
 
 def test_what_a_library_says_again_and_again_is_written_ever_more_rarely(capsys):

@@ -171,7 +171,7 @@ def test_messages_too_large_are_counted_and_logged_by_output(capsys):
     set_up_logging("info", "json")
     metrics = Metrics()
     metrics.applied(0, 1, 0.0, Effects(oversized={"crm": 2, "ads": 1}))
-    metrics.swept(0.0, Effects(oversized={"crm": 5}))
+    metrics.migrated(0.0, Effects(oversized={"crm": 5}))
     assert values(metrics.registry, "cdp_output_oversized_total", "output") == {
         "crm": 7.0,
         "ads": 1.0,

@@ -37,7 +37,7 @@ def batch(at: int, mpid: Any = 7, name: str | None = "Buy", **parts: Any) -> byt
     return json.dumps(found).encode()
 
 
-def told(lines: list[dict[str, Any]]) -> list[tuple[str, str, str, int]]:
+def changes_of(lines: list[dict[str, Any]]) -> list[tuple[str, str, str, int]]:
     """(action, audience, mpid, instant after START) of each change."""
     return [
         (line["action"], line["audience_id"], line["mpid"], line["effective_at"] - START)

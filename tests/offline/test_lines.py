@@ -74,7 +74,7 @@ def test_a_truncated_gzip_file_gives_its_lines_and_then_says_so(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b'{"mpid":1}\n', b"\x1f\x8b\x08rubbish", b"\x1f"])
-def test_what_is_no_gzip_file_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_gzip_file_is_reported(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "named.gz"
     path.write_bytes(content)
     with pytest.raises(DiskError, match="check that the file is whole"):
@@ -88,7 +88,7 @@ def test_a_missing_file_and_a_folder_are_wrong_input(tmp_path: Path) -> None:
         LineFile(str(tmp_path))
 
 
-def test_progress_is_told_of_the_bytes_on_disk(tmp_path: Path) -> None:
+def test_progress_is_counted_in_bytes_on_disk(tmp_path: Path) -> None:
     path = tmp_path / "packed.gz"
     path.write_bytes(gzip.compress(b"a\n" * 100_000))
     with LineFile(str(path)) as file:

@@ -9,7 +9,7 @@ from cdp_stream.errors import InputError
 from cdp_stream.formats.rejects import Reason, Reject
 from cdp_stream.offline.replay import Replay
 from tests.offline.replaying import replay_batches
-from tests.offline.streams import DEFINITIONS, START, batch, told
+from tests.offline.streams import DEFINITIONS, START, batch, changes_of
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def plan() -> Plan:
 
 def changes(*lines: bytes, until: int | None = None, input_id: str | None = None):
     end = None if until is None else START + until
-    return told(list(replay_batches(DEFINITIONS, lines, end, input_id)))
+    return changes_of(list(replay_batches(DEFINITIONS, lines, end, input_id)))
 
 
 def test_changes_come_sorted_by_instant_then_profile_as_a_number() -> None:
@@ -117,7 +117,7 @@ def test_a_profile_that_is_forgotten_leaves_no_row(plan: Plan) -> None:
     assert replay.rows == {}
 
 
-def test_a_replay_of_nothing_stands_nowhere(plan: Plan) -> None:
+def test_a_replay_of_nothing_has_no_instant(plan: Plan) -> None:
     assert Replay(plan).finish(lambda _changes: None) is None
     assert Replay(plan, until=5).finish(lambda _changes: None) == 5
 

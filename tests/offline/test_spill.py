@@ -46,7 +46,7 @@ def test_instant_then_profile_as_a_number_then_ordinal() -> None:
     ]
 
 
-def test_a_disk_that_cannot_be_written_is_said_to_be_so(
+def test_a_disk_that_cannot_be_written_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))

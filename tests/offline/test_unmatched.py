@@ -85,7 +85,7 @@ def audience(criteria: str) -> str:
         ),
     ],
 )  # fmt: skip
-def test_what_matched_nothing_is_told_with_what_is_almost_the_same(
+def test_what_matched_nothing_is_reported_with_what_is_almost_the_same(
     criteria: str, line: str
 ) -> None:
     played = event("Play Video", category="Intro")
@@ -106,7 +106,7 @@ def test_what_matched_nothing_is_told_with_what_is_almost_the_same(
         "{user_attribute: status, equals: Other}",
     ],
 )
-def test_what_matched_something_is_not_told(criteria: str) -> None:
+def test_what_matched_something_is_not_reported(criteria: str) -> None:
     played = event("Play Video", category="Intro", **{"$amount": 3})
     assert lines_for(audience(criteria), event("X"), played, attributes={"status": "P"}) == []
 

@@ -14,7 +14,7 @@ ALL = range(25)
 
 
 @pytest.mark.parametrize("left", [ALL, (3, 14), ()], ids=["all", "some", "none"])
-def test_so_many_rows_are_looked_at_whether_they_were_taken_or_not(left):
+def test_so_many_rows_are_examined_whether_they_were_merged_or_not(left):
     store = {backfill_key(mpid): b"" for mpid in left}
     backfills = BackfillStore(MemoryBudget())
     backfills.restore(store, array("q", ALL))

@@ -59,7 +59,7 @@ def processor(found: Account, rows: Rows) -> ProfileProcessor:
     return made
 
 
-def told(effects: Effects, output: str | None = None) -> list[dict[str, Any]]:
+def messages_of(effects: Effects, output: str | None = None) -> list[dict[str, Any]]:
     """The messages to an output, or to all."""
     return [
         json.loads(value) | {"output": name}
@@ -76,7 +76,7 @@ def short(effects: Effects, output: str | None = None) -> list[tuple[Any, ...]]:
             one["message_id"].replace(f":{T}", ":T").partition(":T")[2],
             "".join(entry["identity"][0] for entry in one["user_identities"]),
         )
-        for one in told(effects, output)
+        for one in messages_of(effects, output)
     ]
 
 
@@ -110,14 +110,14 @@ def test_a_message_too_large_for_kafka_goes_without_its_attributes() -> None:
         made.apply([sent(number, 7, 0, user_identities=MAIL, user_attributes=large)])
     effects = made.apply([sent(10, 7, 0, "play")])
     assert short(effects) == [("add", ":0", "a"), ("add", ":0", "ca")]
-    assert [one["user_attributes"] for one in told(effects)] == [{}, {}]
+    assert [one["user_attributes"] for one in messages_of(effects)] == [{}, {}]
     assert effects.oversized == {"log": 1, "deaf": 1}
     # An update that says nothing would say that the profile has no attributes any more.
     effects = made.apply([sent(11, 7, 0, user_attributes={"a0": ["y" * 500] * 240})])
     assert (short(effects), effects.oversized) == ([], {"log": 1})
     effects = made.apply([sent(12, 7, 0, user_attributes={"a0": 1})])
     ((action, _, _),) = short(effects, "log")
-    (update,) = told(effects, "log")
+    (update,) = messages_of(effects, "log")
     assert (action, set(update["user_attributes"])) == ("attribute_update", set(names))
     assert effects.oversized == {}
 
@@ -132,7 +132,7 @@ def test_identities_come_and_go_while_the_profile_is_a_member() -> None:
         ("delete", ":played@list:identity:1", "x"),
         ("add", ":played@list:identity:2", "y"),
     ]
-    (gone,) = told(made.apply([sent(3, 7, 5, user_identities={"email": None})]))
+    (gone,) = messages_of(made.apply([sent(3, 7, 5, user_identities={"email": None})]))
     assert gone["message_id"] == f"played:7:{T + 5}:played@list:identity:0"
     assert gone["cause"] == {
         "kind": "profile",
@@ -156,23 +156,23 @@ def test_numbers_go_on_after_a_crash() -> None:
     ]
 
 
-def test_shared_attributes_are_told_as_they_change_by_event_profile_and_time() -> None:
+def test_shared_attributes_are_sent_as_events_profile_and_time_change_them() -> None:
     made = processor(account(LOG), {})
     paid = {
         "event_type": "custom_event",
         "data": {"event_name": "pay", "source_message_id": "m1", "custom_attributes": {"price": 5}},
     }
     made.apply([sent(0, 7, 0, "play", user_identities=MAIL)])
-    (update,) = told(made.apply([sent(1, 7, 1, events=[paid])]))
+    (update,) = messages_of(made.apply([sent(1, 7, 1, events=[paid])]))
     assert (update["action"], update["user_attributes"]) == ("attribute_update", {"spent": 5})
     assert update["message_id"] == f"played:7:{T + 1}:played@log:attributes:0"
     assert (update["cause"]["kind"], update["cause"]["event_id"]) == ("event", "m1")
     assert len(update["user_identities"]) == 2
-    (update,) = told(made.apply([sent(2, 7, 2, user_attributes={"tier": 2})]))
+    (update,) = messages_of(made.apply([sent(2, 7, 2, user_attributes={"tier": 2})]))
     assert update["user_attributes"] == {"spent": 5, "tier": 2}
-    assert told(made.apply([sent(3, 7, 3, user_attributes={"tier": 2, "other": 1})])) == []
+    assert messages_of(made.apply([sent(3, 7, 3, user_attributes={"tier": 2, "other": 1})])) == []
     assert made.next_due() == T + DAY + 2
-    (update,) = told(made.tick(T + 2 * DAY, 10))
+    (update,) = messages_of(made.tick(T + 2 * DAY, 10))
     assert (update["effective_at"], update["cause"]["kind"]) == (T + DAY + 2, "time")
     assert update["user_attributes"] == {"spent": 0, "tier": 2}
 
@@ -189,7 +189,7 @@ def test_sums_of_any_size_stay_exact() -> None:
     data = {"event_name": "pay", "custom_attributes": {"price": "1e25"}}
     pay = {"event_type": "custom_event", "data": data}
     play = {"event_type": "custom_event", "data": {"event_name": "play"}}
-    (add,) = told(made.apply([sent(0, 7, 0, events=[pay, play], user_identities=MAIL)]))
+    (add,) = messages_of(made.apply([sent(0, 7, 0, events=[pay, play], user_identities=MAIL)]))
     assert add["user_attributes"] == {"spent": "10000000000000000000000000"}
 
 
@@ -199,24 +199,24 @@ def test_a_variant_has_connections_of_its_own() -> None:
     control = replace(LOG, id="played#Control@log", variant="Control")
     made = processor(account(blue, control, replace(LOG, output="all"), audiences=(split,)), {})
     effects = made.apply([sent(0, 7, 0, "play", user_identities=MAIL)])
-    assert [one["output"] for one in told(effects)] == ["list", "all"]
-    assert {one["audience_name"] for one in told(effects)} == {"PLAYED - Blue"}
+    assert [one["output"] for one in messages_of(effects)] == ["list", "all"]
+    assert {one["audience_name"] for one in messages_of(effects)} == {"PLAYED - Blue"}
 
 
-def test_an_opt_out_is_told_as_deletes_and_then_nothing() -> None:
+def test_an_opt_out_sends_deletes_and_then_nothing() -> None:
     made = processor(account(LIST), {})
     made.apply([sent(0, 7, 0, "play", user_identities=MAIL)])
     out = {"event_type": "opt_out", "data": {"is_opted_out": True}}
-    (gone,) = told(made.apply([sent(1, 7, 1, events=[out])]))
+    (gone,) = messages_of(made.apply([sent(1, 7, 1, events=[out])]))
     assert (gone["action"], gone["cause"]["kind"]) == ("delete", "opt_out")
     effects = made.apply([sent(2, 7, 2, "play", user_identities={"email": "z"})])
-    assert told(effects) == []
+    assert messages_of(effects) == []
 
 
-def test_the_end_of_a_profile_is_told() -> None:
+def test_the_end_of_a_profile_sends_deletes() -> None:
     made = processor(account(LIST), {})
     made.apply([sent(0, 7, 0, "play", user_identities=MAIL), sent(1, 7, DAY, "play")])
-    ended = [one for one in told(made.tick(T + 30 * DAY, 10)) if one["action"] == "delete"]
+    ended = [one for one in messages_of(made.tick(T + 30 * DAY, 10)) if one["action"] == "delete"]
     assert [one["user_identities"][0]["identity"] for one in ended] == ["a@b.c"]
 
 
@@ -232,7 +232,7 @@ def test_a_connection_made_active_hears_of_every_member() -> None:
     assert (switched.started, switched.stopped, switched.outputs) == (["played@log"], [], [])
     deliver(rows, switched)
     effects = made.rollout.migrate(10)
-    (add,) = told(effects)
+    (add,) = messages_of(effects)
     assert add["message_id"] == f"played:7:{T + 9}:played@log:activation:0"
     assert (add["action"], add["cause"]["kind"]) == ("add", "definition")
     assert add["user_attributes"] == {}
@@ -251,7 +251,7 @@ def test_a_calculated_attribute_is_shared_once_its_history_is_in() -> None:
     assert made.rollout.migrate(10).outputs == []
     deliver(rows, made.rollout.switch(shared, made.rollout.missing))
     effects = made.rollout.migrate(10)
-    (update,) = told(effects)
+    (update,) = messages_of(effects)
     assert (update["action"], update["user_attributes"]) == ("attribute_update", {"spent": 0})
     assert update["cause"]["kind"] == "definition"
 
@@ -282,7 +282,7 @@ def test_one_that_pauses_between_two_sweeps_hears_of_every_member_again() -> Non
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     deliver(rows, made.rollout.switch(definitions(account(), 2)))
     deliver(rows, made.rollout.switch(definitions(account(LOG), 3)))
-    assert [one["action"] for one in told(made.rollout.migrate(10))] == ["add"]
+    assert [one["action"] for one in messages_of(made.rollout.migrate(10))] == ["add"]
 
 
 def test_other_settings_name_another_list_which_hears_of_every_member() -> None:
@@ -292,22 +292,22 @@ def test_other_settings_name_another_list_which_hears_of_every_member() -> None:
     deliver(
         rows, made.rollout.switch(definitions(account(replace(LOG, settings={"list": "b2"})), 2))
     )
-    (add,) = told(made.rollout.migrate(10))
+    (add,) = messages_of(made.rollout.migrate(10))
     assert (add["action"], add["settings"]) == ("add", {"list": "b2"})
 
 
-def test_other_shared_attributes_are_told_of_every_member() -> None:
+def test_other_shared_attributes_are_sent_of_every_member() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     deliver(
         rows, made.rollout.switch(definitions(account(replace(LOG, user_attributes=("tier",))), 2))
     )
-    (update,) = told(made.rollout.migrate(10))
+    (update,) = messages_of(made.rollout.migrate(10))
     assert (update["action"], update["user_attributes"]) == ("attribute_update", {})
 
 
-def test_deleting_an_audience_is_told_once_and_no_member_is() -> None:
+def test_deleting_an_audience_sends_one_message_and_none_of_a_member() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
@@ -325,24 +325,24 @@ def test_deleting_an_audience_is_told_once_and_no_member_is() -> None:
     assert effects.outputs == []
 
 
-def test_a_deletion_between_two_switches_is_told_and_every_member_is_told_again() -> None:
+def test_a_deletion_between_two_switches_is_sent_and_every_member_again() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     switched = made.rollout.switch(
         definitions(account(LOG), 3, at=9), skipped=[account(audiences=())]
     )
-    (message,) = told(switched)
+    (message,) = messages_of(switched)
     assert (message["action"], switched.started) == ("audience_delete", ["played@log"])
     deliver(rows, switched)
     again = ProfileProcessor(definitions(account(LOG), 3, at=9), "cdp.events", 0)
     again.restore(rows)
     effects = again.rollout.migrate(10)
-    assert [one["action"] for one in told(effects)] == ["add"]
+    assert [one["action"] for one in messages_of(effects)] == ["add"]
     assert effects.memberships == []
 
 
-def test_nobody_is_told_where_the_output_goes_too_or_the_connection_was_inactive() -> None:
+def test_nothing_is_sent_where_the_output_goes_too_or_was_not_connected() -> None:
     gone = account(audiences=())
     without = replace(gone, outputs=())
     for before, after in ((account(LOG), without), (account(replace(LOG, active=False)), gone)):
@@ -352,14 +352,14 @@ def test_nobody_is_told_where_the_output_goes_too_or_the_connection_was_inactive
         assert made.rollout.switch(definitions(after, 2, at=9)).outputs == []
 
 
-def test_the_end_of_a_test_is_told_to_its_variants_alone() -> None:
+def test_the_end_of_a_test_is_sent_to_its_variants_alone() -> None:
     rows: Rows = {}
     split = replace(PLAYED, ab_test=TEST)
     blue = replace(LIST, id="played#Blue@list", variant="Blue", on_audience_delete="delete")
     made = processor(account(blue, LOG, audiences=(split,)), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     switched = made.rollout.switch(definitions(account(LOG), 2, at=9))
-    (message,) = told(switched)
+    (message,) = messages_of(switched)
     assert (message["output"], message["audience_name"]) == ("list", "PLAYED - Blue")
     assert message["on_audience_delete"] == "delete"
     deliver(rows, switched)
@@ -369,17 +369,17 @@ def test_the_end_of_a_test_is_told_to_its_variants_alone() -> None:
     deliver(rows, effects)
     again = ProfileProcessor(definitions(account(LOG), 2, at=9), "cdp.events", 0)
     again.restore(rows)
-    assert [one["output"] for one in told(again.tick(T + 5 * DAY, 10))] == ["log"]
+    assert [one["output"] for one in messages_of(again.tick(T + 5 * DAY, 10))] == ["log"]
 
 
-def test_a_draft_is_told_of_no_more_once_its_members_are_deleted() -> None:
+def test_a_draft_sends_nothing_more_once_its_members_are_deleted() -> None:
     rows: Rows = {}
     made = processor(account(LOG), rows)
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL)]))
     draft = account(LOG, audiences=(replace(PLAYED, emits=False),))
     deliver(rows, made.rollout.switch(definitions(draft, 2)))
     effects = made.rollout.migrate(10)
-    assert [one["action"] for one in told(effects)] == ["delete"]
+    assert [one["action"] for one in messages_of(effects)] == ["delete"]
     deliver(rows, effects)
     assert made.apply([sent(1, 7, 1, user_identities={"email": "x"})]).outputs == []
 
@@ -395,7 +395,7 @@ def switched(
     deliver(rows, made.apply([sent(0, 7, 0, "play", user_identities=MAIL, **(batch or {}))]))
     for number, other in enumerate(others, start=2):
         deliver(rows, made.rollout.switch(definitions(other, number)))
-    return told(made.rollout.migrate(10))
+    return messages_of(made.rollout.migrate(10))
 
 
 def test_as_a_test_ends_a_connection_of_all_hears_what_else_has_changed() -> None:

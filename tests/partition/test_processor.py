@@ -260,7 +260,7 @@ def test_a_profile_that_is_forgotten_by_the_late_batch_itself_leaves_its_row():
     assert b"7" not in rows
 
 
-def test_of_a_late_batch_with_a_newer_event_only_what_outlives_live_time_is_told():
+def test_of_a_late_batch_only_what_outlives_live_time_is_emitted():
     rows, said = {}, []
     made, do = processor(rows), delivering(rows, said)
     do(made.apply([sent(0, 7, 0, "play"), sent(1, 7, 100), sent(2, 8, END + 101)]))
@@ -289,7 +289,7 @@ def test_of_a_late_batch_with_a_newer_event_only_what_outlives_live_time_is_told
         ((0, 15 * DAY), 15 * DAY),
     ],
 )
-def test_a_life_that_outlives_live_time_is_told_from_its_first_event(times, told_from):
+def test_a_life_that_outlives_live_time_is_emitted_from_its_first_event(times, told_from):
     made = processor({})
     made.apply([sent(0, 8, 25 * DAY)])
     changes = ids(made.apply([late(1, 7, 25 * DAY + 1, *times)]))
@@ -297,7 +297,7 @@ def test_a_life_that_outlives_live_time_is_told_from_its_first_event(times, told
     assert len(changes) == len(set(changes))
 
 
-def test_ordinals_go_on_in_the_instant_at_which_a_life_that_is_not_told_ended():
+def test_ordinals_go_on_in_the_instant_at_which_a_silent_life_ended():
     made = processor({})
     made.apply([sent(0, 8, 11 * DAY)])
     changes = ids(made.apply([late(1, 7, 11 * DAY + 1, 0, END)]))
@@ -344,7 +344,7 @@ def test_a_damaged_row_is_found_at_once():
         processor({b"7": b"\x01"})
 
 
-def test_rows_taken_over_again_leave_nothing_of_those_before():
+def test_rows_restored_again_leave_nothing_of_those_before():
     made = processor({})
     made.apply([sent(5, 7, 0, "play")])
     made.restore({})

@@ -50,7 +50,7 @@ SETTLED = Marker(2, 4, SETTLE, 90, (8, 4), (8, 6))
 MOVED = Move(90, 2, 4, (8, 4), (8, 6))
 
 
-def test_all_partitions_are_told_of_all_moves_where_the_log_was_cut():
+def test_all_partitions_record_all_moves_where_the_log_was_cut():
     first = Move(20, 1, 2, (3,), (3,))
     own = {0: {MOVED_KEY: encode_moves((first,))}, 1: {MOVED_KEY: encode_moves((first,))}, 2: {}}
     moves = moves_after(own, SETTLED)

@@ -70,7 +70,7 @@ def swept(rows, made, limit=1):
     return said
 
 
-def told(rows, made):
+def message_ids(rows, made):
     """The message ids of a sweep as `action audience:mpid@effective_at:ordinal`, from FAR."""
     return [
         f"{one.rsplit(':', 2)[0]}@{int(one.rsplit(':', 2)[1]) + T - FAR}:{one.rsplit(':', 1)[1]}"
@@ -109,7 +109,7 @@ def test_an_edit_emits_only_the_differences_deletes_first_at_the_time_of_the_rec
     deliver(rows, effects := made.rollout.switch(version(2, edited, blue, PLAYED)))
     assert effects.memberships == []
     assert made.rollout.missing == frozenset()
-    assert told(rows, made) == ["delete twice:8@2:0", "delete red:7@2:0", "add blue:7@2:1"]
+    assert message_ids(rows, made) == ["delete twice:8@2:0", "delete red:7@2:0", "add blue:7@2:1"]
     assert sizes(made) == {"played": 2, "blue": 1}
     assert "twice" not in made.audience_sizes()
     assert decode_row(7, rows[b"7"]).members.keys() == {"played", "blue"}
@@ -160,10 +160,10 @@ def test_a_draft_that_becomes_active_and_back_is_a_difference():
     made = begun(rows, version(1, draft), sent(0, 7, 0, "play"))
     assert sizes(made) == {}
     deliver(rows, made.rollout.switch(version(2, PLAYED)))
-    assert told(rows, made) == ["add played:7@2:0"]
+    assert message_ids(rows, made) == ["add played:7@2:0"]
     assert sizes(made) == {"played": 1}
     deliver(rows, made.rollout.switch(version(3, draft)))
-    assert told(rows, made) == ["delete played:7@3:0"]
+    assert message_ids(rows, made) == ["delete played:7@3:0"]
     assert made.audience_sizes() == {}
 
 
@@ -222,10 +222,10 @@ def test_an_event_migrates_its_row_before_anything_else():
         "add played:7:5:0",
     ]
     assert epoch_of(rows[b"7"]) == 1
-    assert told(rows, made) == ["delete played:8@2:0"]
+    assert message_ids(rows, made) == ["delete played:8@2:0"]
 
 
-def test_files_are_told_at_the_partitions_time_and_ordinals_go_on_there():
+def test_files_take_effect_at_the_partitions_time_and_ordinals_go_on_there():
     rows = {}
     made = begun(rows, version(1, PLAYED, time=0), sent(0, 7, 0, "play"), sent(1, 8, 50, "play"))
     red = entry("played", has("color", "equals", "red", "short"))
@@ -240,7 +240,7 @@ def test_due_instants_are_those_of_the_new_definitions():
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"), sent(1, 8, 2 * DAY, "play"))
     gone = version(2, PLAYED, home=replace(HOME, lifetime_ms=DAY))
     deliver(rows, made.rollout.switch(gone))
-    assert told(rows, made) == ["delete played:7@2:0"]
+    assert message_ids(rows, made) == ["delete played:7@2:0"]
     deliver(rows, effects := made.tick(T + 4 * DAY, 10))
     assert ids(effects) == [f"delete played:8:{3 * DAY + 1}:0"]
     assert rows.keys() == {b"~partition", b"~definitions"}
@@ -258,7 +258,7 @@ def test_a_shorter_lifetime_ends_who_is_past_it_and_cuts_up_no_life_that_goes_on
     made = begun(rows, version(1, often), *stream)
     deliver(rows, made.rollout.switch(version(2, often, home=short)))
     # The one past the new lifetime leaves; the other keeps what it did before a gap of four days.
-    assert told(rows, made) == ["delete often:8@2:0"]
+    assert message_ids(rows, made) == ["delete often:8@2:0"]
     assert decode_row(7, rows[b"7"]).members.keys() == {"often"}
     replay = begun({}, version(1, often, home=short), *stream)
     assert sizes(replay) == {"often": 1}
@@ -280,7 +280,7 @@ def test_a_workspace_that_goes_takes_what_it_knew_with_it():
     assert decode_row(7, rows[b"7"]).spaces.keys() == {"short"}
     again = replace(wide, workspaces=("travel",))
     deliver(rows, made.rollout.switch(Definitions("2", FAR, Account("acme", (TRAVEL,), (again,)))))
-    assert told(rows, made) == ["delete played:7@0:0", "delete wide:7@0:1"]
+    assert message_ids(rows, made) == ["delete played:7@0:0", "delete wide:7@0:1"]
     deliver(rows, made.tick(T + 1, 10))
     assert b"7" not in rows
 
@@ -303,7 +303,7 @@ def test_an_audience_without_its_history_waits_frozen_and_the_rest_goes_on():
     deliver(rows, made.rollout.switch(v2))
     assert len(made.rollout.missing) == 2
     # `played` is gone, `twice` stays as it was, with its own old digest.
-    assert sorted(told(rows, made)) == ["delete played:7@2:0", "delete played:8@2:0"]
+    assert sorted(message_ids(rows, made)) == ["delete played:7@2:0", "delete played:8@2:0"]
     deliver(rows, effects := made.apply([sent(2, 8, 1, "buy", "open", "play")]))
     assert ids(effects) == []
     deliver(rows, effects := made.tick(T + 20 * DAY, 10))
@@ -327,7 +327,7 @@ def test_when_the_history_is_in_the_frozen_audiences_are_worked_out():
     deliver(rows, made.apply([sent(2, 8, 1, "play")]))
     deliver(rows, made.rollout.switch(v2, made.rollout.missing))
     assert made.rollout.missing == frozenset()
-    assert sorted(told(rows, made)) == ["delete twice:7@2:0"]
+    assert sorted(message_ids(rows, made)) == ["delete twice:7@2:0"]
     # What the frozen audience shared with its new definition was kept up meanwhile.
     deliver(rows, effects := made.apply([sent(3, 8, 2, "buy")]))
     assert "add twice:8:2:0" in ids(effects)
@@ -337,7 +337,7 @@ def test_a_slot_that_was_let_go_is_missing_when_it_comes_back():
     rows = {}
     made = begun(rows, version(1, PLAYED), sent(0, 7, 0, "play"))
     deliver(rows, made.rollout.switch(version(2, RED)))
-    assert sorted(told(rows, made)) == ["delete played:7@2:0"]
+    assert sorted(message_ids(rows, made)) == ["delete played:7@2:0"]
     deliver(rows, made.rollout.switch(version(3, PLAYED)))
     assert len(made.rollout.missing) == 1
     assert swept(rows, made) == []
@@ -391,10 +391,10 @@ def test_definitions_that_are_not_to_be_had_any_more_are_left_by_a_switch():
     assert made.rollout.rows_to_migrate() == 1
     deliver(rows, made.rollout.switch(version(5, RED)))
     assert made.rollout.is_available
-    assert told(rows, made) == ["delete played:7@5:0"]
+    assert message_ids(rows, made) == ["delete played:7@5:0"]
 
 
-def test_the_row_of_definitions_comes_back_as_it_was_and_damage_is_told():
+def test_the_row_of_definitions_is_read_as_written_and_damage_is_an_error():
     rows = {}
     red = {"user_attributes": {"color": "red"}}
     made = begun(rows, version(1, replace(PLAYED, ab_test=SPLIT)), sent(0, 7, 0, "play", **red))
@@ -499,7 +499,7 @@ def test_definitions_that_come_to_be_known_after_the_restore_are_recalled():
     known["2"] = v2
     assert late.rollout.recall()
     assert sizes(late) == {"red": 2}
-    assert sorted(told(rows, late)) == ["delete red:7@2:0", "delete red:8@2:0"]
+    assert sorted(message_ids(rows, late)) == ["delete red:7@2:0", "delete red:8@2:0"]
     assert sizes(late) == {}
 
 

@@ -9,7 +9,7 @@ from cdp_stream.connectors.exchange import Answer
 from tests.partners.partner import Partner, Served, demand, json_answer
 
 
-def said(code: str, msg: str = "") -> dict[str, Any]:
+def reply(code: str, msg: str = "") -> dict[str, Any]:
     """What Iterable says of an error."""
     return {"code": code, "msg": msg, "params": None}
 
@@ -34,26 +34,26 @@ class Iterable(Partner):
     def authorize(self, request: Served) -> None:
         """A header of Iterable's own."""
         right = request.headers.get("api-key") == self.api_key
-        demand(right, 401, said("BadApiKey", "Invalid API key"))
+        demand(right, 401, reply("BadApiKey", "Invalid API key"))
 
     def handle(self, request: Served) -> Answer:
         """The calls that the connector makes."""
         if request.path == "/api/lists":
             return self.of_lists(request)
         if found := re.fullmatch(r"/api/lists/(\d+)", request.path):
-            demand(request.method == "DELETE", 405, said("BadParams"))
-            demand(int(found[1]) in self.lists, 404, said("NotFound", "no such list"))
+            demand(request.method == "DELETE", 405, reply("BadParams"))
+            demand(int(found[1]) in self.lists, 404, reply("NotFound", "no such list"))
             del self.lists[int(found[1])]
-            return json_answer(200, said("Success"))
-        demand(request.method == "POST", 405, said("BadParams"))
+            return json_answer(200, reply("Success"))
+        demand(request.method == "POST", 405, reply("BadParams"))
         body = request.json()
         members = self.lists.get(body["listId"])
-        demand(members is not None, 400, said("BadParams", "List not found: 1"))
+        demand(members is not None, 400, reply("BadParams", "List not found: 1"))
         assert members is not None
-        demand(len(body["subscribers"]) <= 1000, 400, said("BatchTooLarge"))
+        demand(len(body["subscribers"]) <= 1000, 400, reply("BatchTooLarge"))
         is_in = request.path == "/api/lists/subscribe"
-        demand(is_in or request.path == "/api/lists/unsubscribe", 404, said("NotFound"))
-        demand(is_in or body["channelUnsubscribe"] is False, 400, said("BadParams"))
+        demand(is_in or request.path == "/api/lists/unsubscribe", 404, reply("NotFound"))
+        demand(is_in or body["channelUnsubscribe"] is False, 400, reply("BadParams"))
         failed: dict[str, list[str]] = {}
         for one in body["subscribers"]:
             self.subscriber(one, is_in, body, members, failed)

@@ -11,7 +11,7 @@ from tests.partners.partner import Partner, Served, demand, json_answer
 SCHEMA = {"EMAIL_SHA256", "PHONE_SHA256", "IDFA_SHA256", "AAID_SHA256"}
 
 
-def said(code: int, message: str = "", data: Any = None) -> dict[str, Any]:
+def reply(code: int, message: str = "", data: Any = None) -> dict[str, Any]:
     """What TikTok says, always."""
     return {"code": code, "message": message, "request_id": "2026", "data": data or {}}
 
@@ -35,11 +35,11 @@ class TikTok(Partner):
     def authorize(self, request: Served) -> None:
         """A header of TikTok's own."""
         right = request.headers.get("access-token") == self.token
-        demand(right, 200, said(40105, "Access token is incorrect or has been revoked."))
+        demand(right, 200, reply(40105, "Access token is incorrect or has been revoked."))
 
     def too_many(self, wait: float) -> Answer:
         """With a status of 200."""
-        return json_answer(200, said(40100, "Requests made too frequently"))
+        return json_answer(200, reply(40100, "Requests made too frequently"))
 
     def handle(self, request: Served) -> Answer:
         """The calls that the connector makes."""
@@ -49,41 +49,41 @@ class TikTok(Partner):
         body = request.json()
         if path == "/segment/mapping/":
             return self.mapping(body)
-        demand(body["advertiser_id"] == self.advertiser, 200, said(40001, "No permission"))
+        demand(body["advertiser_id"] == self.advertiser, 200, reply(40001, "No permission"))
         if path == "/segment/audience/":
             made = str(170_000 + len(self.audiences))
             self.audiences[made], self.names[made] = set(), body["custom_audience_name"]
-            demand(body["action"] == "create", 200, said(40002, "action"))
-            return json_answer(200, said(0, "OK", {"audience_id": made}))
-        demand(path == "/dmp/custom_audience/delete/", 404, said(40006))
+            demand(body["action"] == "create", 200, reply(40002, "action"))
+            return json_answer(200, reply(0, "OK", {"audience_id": made}))
+        demand(path == "/dmp/custom_audience/delete/", 404, reply(40006))
         for one in body["custom_audience_ids"]:
-            demand(one in self.audiences, 200, said(40002, "Custom audience does not exist"))
-            demand(one not in self.in_use, 200, said(40002, "Audience is used by ad groups"))
+            demand(one in self.audiences, 200, reply(40002, "Custom audience does not exist"))
+            demand(one not in self.in_use, 200, reply(40002, "Audience is used by ad groups"))
             del self.audiences[one]
-        return json_answer(200, said(0, "OK"))
+        return json_answer(200, reply(0, "OK"))
 
     def mapping(self, body: Any) -> Answer:
-        demand(body["advertiser_ids"] == [self.advertiser], 200, said(40001, "No permission"))
-        demand(set(body["id_schema"]) <= SCHEMA, 200, said(40002, "id_schema"))
-        demand(0 < len(body["batch_data"]) <= 10_000, 200, said(40002, "batch_data"))
+        demand(body["advertiser_ids"] == [self.advertiser], 200, reply(40001, "No permission"))
+        demand(set(body["id_schema"]) <= SCHEMA, 200, reply(40002, "id_schema"))
+        demand(0 < len(body["batch_data"]) <= 10_000, 200, reply(40002, "batch_data"))
         cells = [cell for row in body["batch_data"] for cell in row if cell]
         for cell in cells:
-            demand(re.fullmatch(r"[0-9a-f]{64}", cell["id"]), 200, said(40002, "id"))
+            demand(re.fullmatch(r"[0-9a-f]{64}", cell["id"]), 200, reply(40002, "id"))
             known = set(cell["audience_ids"]) <= self.audiences.keys()
-            demand(known, 200, said(40007, "The audience does not exist"))
+            demand(known, 200, reply(40007, "The audience does not exist"))
         for cell in cells:
             for one in cell["audience_ids"]:
                 held = self.audiences[one]
                 (held.add if body["action"] == "add" else held.discard)(cell["id"])
-        return json_answer(200, said(0, "OK"))
+        return json_answer(200, reply(0, "OK"))
 
     def page(self, request: Served) -> Answer:
         query = request.query
-        demand(query["advertiser_id"] == self.advertiser, 200, said(40001, "No permission"))
+        demand(query["advertiser_id"] == self.advertiser, 200, reply(40001, "No permission"))
         size, page = int(query["page_size"]), int(query["page"])
         rows = [{"audience_id": key, "name": name} for key, name in self.names.items()]
         found = rows[(page - 1) * size : page * size]
-        return json_answer(200, said(0, "OK", {"list": found}))
+        return json_answer(200, reply(0, "OK", {"list": found}))
 
     def members(self, list_id: str | None) -> set[str]:
         """As they were sent."""

@@ -58,7 +58,7 @@ def profile_only(at: int, **parts: Json) -> Json:
     return {"mpid": 7, "timestamp_unixtime_ms": NOON + at, **parts}
 
 
-def told(
+def recounted(
     definitions: Json, *batches: Json, until: int | None = None
 ) -> list[tuple[str, str, int, int]]:
     """(action, audience, instant after NOON, ordinal) of each change."""

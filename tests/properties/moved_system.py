@@ -73,13 +73,13 @@ class System:
     def __init__(self, *versions: Definitions, partitions: int, rows_kept: int) -> None:
         self.versions = versions
         self.rows_kept = rows_kept
-        self.told: dict[str, set[str]] = {}
+        self.announced: dict[str, set[str]] = {}
         self.logs: Logs = [[] for _ in range(partitions)]
         self.parts = [self.part(number, {}) for number in range(partitions)]
 
     def part(self, number: int, rows: Rows) -> Placed:
         made = Placed(*self.versions, rows_kept=self.rows_kept)
-        made.number, made.told = number, self.told
+        made.number, made.announced = number, self.announced
         if rows:
             made.rows = rows
             made.crash()

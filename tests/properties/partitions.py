@@ -60,7 +60,7 @@ class Partition:
 
     def __init__(self, first: Definitions, *others: Definitions, rows_kept: int = 100) -> None:
         self.rows: Rows = {}
-        self.told: dict[str, set[str]] = {}
+        self.announced: dict[str, set[str]] = {}
         self._first = first
         self._known = {one.version: one for one in (first, *others)}
         self._rows_kept = rows_kept
@@ -84,7 +84,7 @@ class Partition:
                 self.rows[key] = value
         for key, value in effects.memberships:
             change = json.loads(value)
-            members = self.told.setdefault(change["audience_id"], set())
+            members = self.announced.setdefault(change["audience_id"], set())
             if change["action"] == "add":
                 assert key.decode() not in members
                 assert change["audience_id"] not in pending

@@ -70,7 +70,7 @@ def test_history_read_beside_live_traffic_is_the_history_of_live_traffic(
         compare(after.plan, found.rows, whole.rows, end + later)
     emitting = {audience.id for audience in account.audiences if audience.emits}
     now = members_by_audience(profiles(found.rows, after.plan, end))
-    assert {name: told for name, told in found.told.items() if told} == {
+    assert {name: members for name, members in found.announced.items() if members} == {
         name: held for name, held in now.items() if name in emitting
     }
     if is_in_order(stream):

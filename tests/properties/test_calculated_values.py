@@ -103,12 +103,12 @@ def test_every_calculation_has_the_value_of_the_recount(
     }
     lines = [json.dumps(batch).encode() for batch in batches]
     found = replay_batches(json.dumps(rules, ensure_ascii=False), lines, until)
-    assert [told(change) for change in found] == [
-        told(change) for change in recount(rules, batches, until)
+    assert [flip_of(change) for change in found] == [
+        flip_of(change) for change in recount(rules, batches, until)
     ]
 
 
-def told(change: Json) -> tuple[str, str, int]:
+def flip_of(change: Json) -> tuple[str, str, int]:
     """What a change says of the value: when some test began or ceased to hold."""
     return change["action"], change["audience_id"], change["effective_at"] - NOON
 

@@ -64,7 +64,7 @@ def test_history_is_read_where_profiles_were(
         compare(after.plan, found.rows, whole.rows, end + later)
     now = members_by_audience(profiles(found.rows, after.plan, end))
     emitting = {audience.id for audience in account.audiences if audience.emits}
-    assert {name: told for name, told in found.told.items() if told} == {
+    assert {name: members for name, members in found.announced.items() if members} == {
         name: held for name, held in now.items() if name in emitting
     }
     if is_in_order(stream):

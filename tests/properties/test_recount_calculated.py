@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.properties.builders import batch, custom, defined, purchase, told
+from tests.properties.builders import batch, custom, defined, purchase, recounted
 from tests.properties.recount_calculated import calculate
 from tests.properties.recount_values import MISSING
 
@@ -86,7 +86,7 @@ def test_each_product_that_meets_the_product_conditions_is_a_value() -> None:
         *({"brand": "ACME", "price": 10}, {"brand": "b", "price": 1}),
         {"brand": "acme", "price": 20},
     ]
-    assert told(rules, batch(purchase(0, *products))) == [("add", "x", 0, 0)]
+    assert recounted(rules, batch(purchase(0, *products))) == [("add", "x", 0, 0)]
 
 
 def test_of_values_at_one_instant_the_one_read_first_is_the_first() -> None:
@@ -97,8 +97,8 @@ def test_of_values_at_one_instant_the_one_read_first_is_the_first() -> None:
     ]
     first = with_attribute({"equals": "b"}, calculation="first_occurrence", of=of)
     last = with_attribute({"equals": "a"}, calculation="last_occurrence", of=of)
-    assert told(first, *stream) == [("add", "x", 5, 0)]
-    assert told(last, *stream) == [("add", "x", 5, 0)]
+    assert recounted(first, *stream) == [("add", "x", 5, 0)]
+    assert recounted(last, *stream) == [("add", "x", 5, 0)]
 
 
 def test_a_value_that_reads_as_a_date_enters_and_leaves_its_window_by_time() -> None:
@@ -107,4 +107,4 @@ def test_a_value_that_reads_as_a_date_enters_and_leaves_its_window_by_time() -> 
     )
     noon = 1_705_320_000_000
     stream = batch(custom("E", 0, custom_attributes={"k": noon + 500}))
-    assert told(rules, stream, until=5_000) == [("add", "x", 500, 0), ("delete", "x", 511, 0)]
+    assert recounted(rules, stream, until=5_000) == [("add", "x", 500, 0), ("delete", "x", 511, 0)]

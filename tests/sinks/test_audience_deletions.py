@@ -53,7 +53,7 @@ class Worker:
         await self.deletions.look(now, reached, fault)
 
 
-async def test_the_partner_is_told_once_every_partition_has_come_to_it() -> None:
+async def test_a_deletion_is_sent_once_every_partition_has_reached_it() -> None:
     known = sink_state()
     first, second = Worker(known, 3), Worker(known, 3)
     await first.advance(deletion(0), deletion(1))

@@ -33,7 +33,7 @@ def child(program: str) -> tuple[SinksChild, ChildMetrics]:
     return SinksChild([sys.executable, "-c", program], metrics), metrics
 
 
-def told(metrics: ChildMetrics) -> dict[str, float]:
+def samples(metrics: ChildMetrics) -> dict[str, float]:
     return {sample.name: sample.value for metric in metrics.collect() for sample in metric.samples}
 
 
@@ -45,7 +45,7 @@ async def test_a_mistake_of_the_user_is_passed_on(code: int, kind: type[Exceptio
     assert str(error) == "NAME is not set; set it"
 
 
-async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None:
+async def test_a_child_that_ends_is_started_again_and_its_metrics_are_served() -> None:
     sinks, metrics = child(SERVING)
     running = asyncio.create_task(sinks.run())
     try:
@@ -53,7 +53,7 @@ async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None
             while metrics.port is None:  # noqa: ASYNC110 - another process is waited for
                 await asyncio.sleep(0.02)
             assert sinks.is_up
-            values = await asyncio.to_thread(told, metrics)
+            values = await asyncio.to_thread(samples, metrics)
             assert values == {"cdp_sinks_restarts_total": 0, "cdp_output_sent_total": 3.0}
             report = await asyncio.to_thread(sinks.report)
             assert report == {"sinks": {"up": True, "restarts": 0}, "outputs": [{"id": "x"}]}
@@ -68,7 +68,7 @@ async def test_one_that_ends_is_started_again_and_its_metrics_are_told() -> None
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await sinks.stop()
-    assert told(metrics)["cdp_sinks_restarts_total"] == 1
+    assert samples(metrics)["cdp_sinks_restarts_total"] == 1
 
 
 async def test_what_it_is_started_with_again() -> None:

@@ -28,8 +28,8 @@ class Owner:
         made.app = of.app
         made.assignment = await assignment(of, progress)
         made.committer = Committer(of, made.assignment)
-        assert not progress.take(0, "a@out", dated=5)
-        assert progress.take(1, "b@out", dated=5)
+        assert not progress.admit(0, "a@out", dated=5)
+        assert progress.admit(1, "b@out", dated=5)
         progress.read(2)
         progress.confirm(1, "b@out")
         return made
@@ -78,7 +78,7 @@ async def test_who_was_slow_writes_nothing_over_what_its_successor_keeps(state: 
     slow.app.holds_lease = False
     progress = slow.assignment.partitions[0].progress
     progress.resume("a@out")
-    assert progress.take(0, "a@out", dated=5)
+    assert progress.admit(0, "a@out", dated=5)
     progress.read(2)
     progress.confirm(0, "a@out")
     await successor.committer.commit()

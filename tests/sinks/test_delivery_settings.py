@@ -43,7 +43,7 @@ class Reading:
         return self.read(settings, action).list_id
 
 
-def told(settings: dict[str, Any], action: str = "add") -> dict[str, Any]:
+def sent(settings: dict[str, Any], action: str = "add") -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(message(1, mpid=7, action=action, settings=settings))
     return found
 
@@ -61,18 +61,18 @@ async def test_after_a_fault_about_its_list_what_waits_goes_to_the_one_that_is_d
     log = Producer()
     reading = Reading(sink_state(log))
     await reading.define(OLD)
-    await reading.delivery_settings.refuse(told(OLD))
+    await reading.delivery_settings.refuse(sent(OLD))
     assert reading.list_of(OLD) == "old"
     await reading.define(NEW)
     assert reading.list_of(OLD) == "new"
     assert "'old'" not in str([value for _topic, _key, value in log.written])
     # That one is gone too.
-    await reading.delivery_settings.refuse(told(OLD))
+    await reading.delivery_settings.refuse(sent(OLD))
     await reading.define(NEWER)
     assert (reading.list_of(OLD), reading.list_of(NEW)) == ("newer", "newer")
     written = len(log.written)
-    await reading.delivery_settings.refuse(told(NEW))
-    await reading.delivery_settings.refuse(told(NEW))
+    await reading.delivery_settings.refuse(sent(NEW))
+    await reading.delivery_settings.refuse(sent(NEW))
     assert len(log.written) == written + 1
 
 
@@ -80,9 +80,9 @@ async def test_the_deletion_of_an_audience_is_about_the_list_that_it_had() -> No
     reading = Reading(sink_state())
     await reading.define(OLD)
     await reading.define(NEW)
-    await reading.delivery_settings.refuse(told(OLD))
+    await reading.delivery_settings.refuse(sent(OLD))
     assert reading.list_of(OLD, "audience_delete") == "old"
-    await reading.delivery_settings.refuse(told(NEW, "audience_delete"))
+    await reading.delivery_settings.refuse(sent(NEW, "audience_delete"))
     await reading.define(NEWER)
     assert reading.list_of(NEW) == "new"
 
@@ -90,7 +90,7 @@ async def test_the_deletion_of_an_audience_is_about_the_list_that_it_had() -> No
 async def test_a_connection_that_is_not_defined_any_more_keeps_its_settings() -> None:
     reading = Reading(sink_state())
     await reading.define(OLD)
-    await reading.delivery_settings.refuse(told(OLD))
+    await reading.delivery_settings.refuse(sent(OLD))
     await reading.define(None)
     assert reading.list_of(OLD) == "old"
 
@@ -101,7 +101,7 @@ async def test_settings_of_another_connector_are_a_fault_that_can_be_resumed() -
     await reading.define(NEW)
     with pytest.raises(Fault, match="segment"):
         reading.read(other)
-    await reading.delivery_settings.refuse(told(other))
+    await reading.delivery_settings.refuse(sent(other))
     assert reading.list_of(other) == "new"
     with pytest.raises(UnreadableError, match="are invalid: segment"):
         reading.read(other, "audience_delete")
@@ -135,7 +135,7 @@ async def test_settings_that_no_definitions_gave_are_a_fault_that_can_be_resumed
     assert fault.scope == "connection"
     assert "no definitions gave connection a@out the settings in its record" in fault.message
     assert "OTHER" not in fault.message
-    await reading.delivery_settings.refuse(told(FORGED))
+    await reading.delivery_settings.refuse(sent(FORGED))
     assert reading.list_of(FORGED) == "new"
 
 

@@ -8,7 +8,7 @@ from cdp_stream.sinks.state.faults import faulted, paused, running
 from tests.sinks.without_kafka import Producer, state_topics
 
 
-async def test_the_connections_of_an_output_that_stand_still() -> None:
+async def test_the_connections_of_an_output_that_are_stopped() -> None:
     faults, _ = state_topics(Producer())
     for record in (
         paused("out", None, 1),

@@ -111,7 +111,7 @@ async def test_it_is_followed_on_after_it_could_not_be_read(
     assert log.consumers == [4, 4]
 
 
-async def test_one_that_cannot_be_read_at_the_start_is_told() -> None:
+async def test_a_topic_that_cannot_be_read_at_the_start_is_an_error() -> None:
     log = Log()
     log.troubles = [TopicAuthorizationFailedError("faults")]
     topic = log.topic()
@@ -138,7 +138,7 @@ async def test_what_ends_it_ends_those_who_wait_for_it_too() -> None:
     await topic.stop()
 
 
-async def test_to_stop_it_is_told_to_nobody() -> None:
+async def test_no_watcher_is_called_when_it_is_stopped() -> None:
     topic = Log().topic()
     await topic.start()
     told: list[BaseException] = []
@@ -243,7 +243,7 @@ async def test_a_member_that_a_later_release_wrote_is_left_alone() -> None:
     assert await read(log, fault_problem) == {"vip@mail": later}
 
 
-async def test_of_many_the_first_are_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_of_many_bad_records_the_first_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     log = Log()
     log.records = [("mail", b"no")] * 1_000 + [("more", paused("more", None, 1))]
     assert list(await read(log, fault_problem)) == ["more"]

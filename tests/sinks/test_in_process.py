@@ -124,7 +124,7 @@ def output(url: str, name: str = "out", **more: Any) -> Output:
     return Output(name, "post", settings)
 
 
-async def taken(there: Lists, count: int) -> None:
+async def until_received(there: Lists, count: int) -> None:
     async def enough() -> bool:
         return len(set(there.taken)) >= count
 
@@ -143,13 +143,13 @@ async def test_one_list_is_made_for_a_connection_by_two_workers(
             serving(ran.settings, both[1], Listed, tmp_path / "1"),
         ):
             await ran.produce(message(1, mpid=mpid) for mpid in range(1, 41))
-            await taken(there, 40)
+            await until_received(there, 40)
         assert there.made == 1
         assert there.members == {"list-1": {str(mpid) for mpid in range(1, 41)}}
         # It is remembered.
         await ran.produce(message(2, mpid=mpid, action="delete") for mpid in range(1, 41))
         async with serving(ran.settings, both[0], Listed, tmp_path / "0"):
-            await taken(there, 80)
+            await until_received(there, 80)
         assert there.made == 1
         assert there.members == {"list-1": set()}
 
@@ -167,7 +167,7 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             for number in (1, 2) for mpid in range(1, 21) for audience in "ab"
         )  # fmt: skip
         async with serving(ran.settings, definitions, Listed, tmp_path):
-            await taken(there, 40)
+            await until_received(there, 40)
             assert {connection for _, connection in there.taken} == {"b@out"}
             await eventually(lambda: ran.state_is("a@out", "faulted"))
             assert await ran.fault_record("out") is None
@@ -185,7 +185,7 @@ async def test_a_fault_of_one_connection_leaves_the_others_going(
             another = Connection("a@out", "a", "out", settings={"list_id": "another"})
             definitions.define(output(there.url), connections=[another])
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
-            await taken(there, 80)
+            await until_received(there, 80)
             await eventually(lambda: _lag_is(ran, 0))
         everybody = {str(mpid) for mpid in range(1, 21)}
         assert there.members == {there.lists["B"]: everybody, "another": everybody}
@@ -224,10 +224,10 @@ async def test_a_forged_record_sends_nothing_to_a_place_of_its_own(
                 at=minute_ago,
             )
             await eventually(lambda: ran.state_is("a@out", "faulted"))
-            await taken(there, 2)
+            await until_received(there, 2)
             assert await ran.fault_record("out") is None
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
-            await taken(there, 4)
+            await until_received(there, 4)
             await eventually(lambda: _has_rejected(ran, PARTITIONS + 1))
             rejected = await ran.read("output.out.rejected")
         assert there.members == {"mine": {"1"}, there.lists["B"]: {"1"}, "old": {"1"}}
@@ -273,7 +273,7 @@ async def test_a_deletion_that_partitions_lack_goes_on_when_it_is_resumed(
             assert "partitions 1, 3 of the output's topic did not get that" in record["message"]
             assert "a:0:50:0" not in {i for i, _ in there.taken}
             await ran.cdp("outputs", "resume", "out", "--connection", "a@out")
-            await taken(there, 17)
+            await until_received(there, 17)
             await eventually(ran.all_committed)
         assert max(Counter(there.taken).values()) == 1
 
@@ -287,13 +287,13 @@ async def test_outputs_come_and_go_with_the_definitions(
         definitions = Changing(output(there.url))
         async with serving(ran.settings, definitions, Post, tmp_path):
             await ran.produce([message(1, mpid=1)])
-            await taken(there, 1)
+            await until_received(there, 1)
             definitions.define(output(there.url), output(there.url, "other"))
             await ran.produce([message(1, mpid=2, output="other")], "other")
-            await taken(there, 2)
+            await until_received(there, 2)
             definitions.define(output(elsewhere.url))
             await ran.produce([message(1, mpid=3)])
-            await taken(elsewhere, 1)
+            await until_received(elsewhere, 1)
             assert len(there.taken) == 2
             # One that cannot run has a fault; the others go on.
             broken = Output("other", "post", {"url": there.url, "key": "${CDP_SECRET_MISSING}"})
@@ -317,7 +317,7 @@ async def test_outputs_come_and_go_with_the_definitions(
 
             await eventually(again)
             await ran.produce([message(1, mpid=4)])
-            await taken(elsewhere, 2)
+            await until_received(elsewhere, 2)
 
 
 async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
@@ -331,7 +331,7 @@ async def test_one_that_cannot_run_at_the_start_stops_nobody_else(
         definitions = Changing(output(there.url), unset, wrong)
         await ran.produce([message(1, mpid=1)])
         async with serving(ran.settings, definitions, Post, tmp_path):
-            await taken(there, 1)
+            await until_received(there, 1)
             record = await ran.fault_record("third")
             assert record is not None
             assert record["state"] == "faulted"
@@ -353,7 +353,7 @@ async def test_one_whose_topic_somebody_else_made_stops_nobody_else(
             definitions = Changing(output(there.url), output(there.url, "other"))
             async with serving(ran.settings, definitions, Post, tmp_path):
                 await ran.produce([message(1, mpid=1)])
-                await taken(there, 1)
+                await until_received(there, 1)
                 record = await ran.fault_record("other")
                 assert record is not None
                 assert f"kafka-topics --alter --topic {name}" in record["message"]
@@ -361,6 +361,6 @@ async def test_one_whose_topic_somebody_else_made_stops_nobody_else(
                 await admin.create_partitions({name: NewPartitions(PARTITIONS)})
                 await ran.cdp("outputs", "resume", "other")
                 await ran.produce([message(1, mpid=2, output="other")], "other")
-                await taken(there, 2)
+                await until_received(there, 2)
     finally:
         await admin.close()

@@ -82,7 +82,7 @@ async def test_so_many_at_a_time() -> None:
         await recorder.end(number)
 
 
-async def test_what_hangs_is_cancelled_when_patience_ends() -> None:
+async def test_a_delivery_without_an_end_is_cancelled_at_the_time_out() -> None:
     recorder = Recorder()
     recorder.dispatch.submit(batch(0, 1))
     await recorder.dispatch.drain(0.01)

@@ -156,7 +156,7 @@ async def test_coming_to_rest_ends_it_without_a_fault(answers_in_time: bool) -> 
         assert len(made.state.lists_wanted("out")) == 1, "it is made by whoever comes next"
 
 
-async def test_a_list_that_is_gone_is_forgotten_by_what_was_for_it() -> None:
+async def test_a_deleted_list_is_forgotten_by_the_changes_that_were_for_it() -> None:
     known = sink_state()
     of = context(state=known)
     connector = Listed("out", PostSettings(url="https://partner.example"))

@@ -101,7 +101,7 @@ class Sink:
         return self.assignment.partitions[0].progress
 
     def take(self, offset: int, connection: str) -> None:
-        assert self.progress.take(offset, connection)
+        assert self.progress.admit(offset, connection)
         item = InFlight(change(offset, connection=connection), 0, offset, b"7", b"{}")
         self.pipeline.add(item, 0.0)
         self.progress.read(offset + 1)
@@ -183,7 +183,7 @@ async def test_an_output_that_faults_while_a_connection_is_resumed_stays_stopped
         await until(lambda: made.progress.position == 2)
         await made.faults.put(paused("out", "a@out", 1))
         await until(lambda: "a@out" in made.assignment.stopped_connections)
-        assert not made.progress.take(2, "a@out")
+        assert not made.progress.admit(2, "a@out")
         made.progress.read(3)
         made.app.seeking = lambda: made.pause_resume.fault(Fault("output", "no more"), "b@out")
         await made.faults.put(running("out", "a@out", 2))
@@ -213,7 +213,7 @@ async def test_what_a_destination_lost_between_deliveries_is_a_fault_of_the_outp
         assert made.assignment.output_stopped
 
 
-async def test_what_is_lost_while_it_stands_still_is_told_as_it_goes_on() -> None:
+async def test_a_loss_while_the_output_is_stopped_is_a_fault_as_it_resumes() -> None:
     async with sink() as made:
         assert await tended(made, "no rights") == "no rights"
         assert await tended(made, "no rights") == "no rights"

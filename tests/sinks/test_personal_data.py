@@ -68,7 +68,7 @@ EMAIL, CUSTOMER = "Jane.Doe+shop@Mail.Example", 'c/ä"1"'
         "404 jane.doe+shop@Mail.Exa... (cut)",
     ],
 )
-def test_what_is_known_of_people_is_taken_out(said: str) -> None:
+def test_personal_data_is_removed(said: str) -> None:
     shown = PersonalData([change(), JANE])(said)
     assert shown.startswith("404 ")
     assert "***" in shown
@@ -77,7 +77,7 @@ def test_what_is_known_of_people_is_taken_out(said: str) -> None:
         assert part not in shown.lower()
 
 
-def test_what_tells_nobody_who_it_is_stays() -> None:
+def test_what_identifies_nobody_stays() -> None:
     said = "400 at most 1 of goldfish; resume connection a@out.eu of output out, true"
     assert PersonalData([JANE])(said) == said
 
@@ -97,7 +97,7 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="*"), min_size=6
 
 
 @given(st.lists(_TEXT, min_size=1, max_size=5), _TEXT, _TEXT)
-def test_no_value_is_left_whatever_stands_around_it(
+def test_no_value_is_left_whatever_surrounds_it(
     values: list[str], before: str, behind: str
 ) -> None:
     personal = PersonalData([change(("other", value)) for value in values])

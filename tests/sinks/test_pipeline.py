@@ -87,7 +87,7 @@ async def until_idle(pipeline: Pipeline) -> None:
             await asyncio.sleep(0)
 
 
-async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them() -> None:
+async def test_few_large_changes_fill_the_memory_until_the_partner_has_accepted_them() -> None:
     partner, results = Partner(), Results()
     connector = SimpleNamespace(gathering=Batching(count=1_000))
     of = context(partner, connector=connector, sending=MemoryBudget(4_000_000))

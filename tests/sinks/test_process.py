@@ -28,7 +28,7 @@ def test_those_that_are_named_run_or_all(at_start: bool) -> None:
     assert wanted(at_start=at_start) == ["crm", "web"]
 
 
-def test_one_that_is_not_defined_is_told_as_the_worker_starts() -> None:
+def test_an_undefined_output_is_reported_as_the_worker_starts() -> None:
     with pytest.raises(UsageError, match="there is no output `mail`; defined are: crm, web"):
         wanted("mail", "web", at_start=True)
 

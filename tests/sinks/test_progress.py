@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_stream.sinks.offsets.progress import Progress, says_more
+from cdp_stream.sinks.offsets.progress import Progress, has_other_positions
 
 
-def taken(progress: Progress, *records: tuple[int, str]) -> list[int]:
+def admitted(progress: Progress, *records: tuple[int, str]) -> list[int]:
     """The offsets that are to be delivered of these records, read in order."""
-    offsets = [offset for offset, name in records if progress.take(offset, name)]
+    offsets = [offset for offset, name in records if progress.admit(offset, name)]
     progress.read(records[-1][0] + 1)
     return offsets
 
@@ -18,7 +18,7 @@ def taken(progress: Progress, *records: tuple[int, str]) -> list[int]:
 def test_the_position_is_the_first_that_waits() -> None:
     progress = Progress(10, None, ())
     assert progress.start == 10
-    assert taken(progress, (10, "a"), (11, "b"), (13, "a")) == [10, 11, 13]
+    assert admitted(progress, (10, "a"), (11, "b"), (13, "a")) == [10, 11, 13]
     assert progress.position == 10
     progress.confirm(11, "b")
     assert progress.position == 10
@@ -31,7 +31,7 @@ def test_the_position_is_the_first_that_waits() -> None:
 
 def test_a_stopped_connection_is_kept_and_the_others_go_on() -> None:
     progress = Progress(0, None, ())
-    taken(progress, (0, "a"), (1, "b"), (2, "a"), (3, "b"))
+    admitted(progress, (0, "a"), (1, "b"), (2, "a"), (3, "b"))
     progress.confirm(2, "a")
     progress.stop("a")
     assert progress.position == 1
@@ -41,20 +41,20 @@ def test_a_stopped_connection_is_kept_and_the_others_go_on() -> None:
     assert progress.kept() == {
         "connections": {"a": {"offset": 0, "seen": 4, "owed": 1, "since": 0, "confirmed": [[2, 2]]}}
     }
-    assert taken(progress, (4, "a"), (5, "b")) == [5]
+    assert admitted(progress, (4, "a"), (5, "b")) == [5]
     assert progress.owed == 2
 
 
 def test_a_resumed_connection_is_read_again_and_only_it() -> None:
     progress = Progress(0, None, ())
-    taken(progress, (0, "a"), (1, "b"), (2, "a"))
+    admitted(progress, (0, "a"), (1, "b"), (2, "a"))
     progress.confirm(2, "a")
     progress.stop("a")
     progress.confirm(1, "b")
-    assert taken(progress, (3, "a"), (4, "b")) == [4]
+    assert admitted(progress, (3, "a"), (4, "b")) == [4]
     assert progress.resume("a")
     assert progress.start == 0
-    assert taken(progress, (0, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "b")) == [0, 3]
+    assert admitted(progress, (0, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "b")) == [0, 3]
     progress.settle()
     assert progress.kept() == {
         "connections": {"a": {"offset": 0, "seen": 5, "owed": 2, "since": 0, "confirmed": [[2, 2]]}}
@@ -68,11 +68,11 @@ def test_a_resumed_connection_is_read_again_and_only_it() -> None:
 
 def test_a_connection_of_which_nothing_came_needs_no_second_reading() -> None:
     progress = Progress(7, None, {"a"})
-    taken(progress, (7, "b"))
+    admitted(progress, (7, "b"))
     progress.confirm(7, "b")
     assert progress.kept() is None
     assert not progress.resume("a")
-    assert taken(progress, (8, "a")) == [8]
+    assert admitted(progress, (8, "a")) == [8]
 
 
 def test_what_was_kept_goes_on_after_a_restart() -> None:
@@ -80,22 +80,22 @@ def test_what_was_kept_goes_on_after_a_restart() -> None:
     progress = Progress(10, kept, ())
     assert progress.start == 3
     records = [(offset, "a" if offset < 9 else "b") for offset in range(3, 14)]
-    assert taken(progress, *records) == [3, 4, 7, 8, 10, 13]
+    assert admitted(progress, *records) == [3, 4, 7, 8, 10, 13]
 
 
-def test_what_was_not_confirmed_is_taken_again_after_stepping_back() -> None:
+def test_what_was_not_confirmed_is_admitted_again_after_stepping_back() -> None:
     progress = Progress(0, None, ())
-    taken(progress, (0, "a"), (1, "a"), (2, "a"))
+    admitted(progress, (0, "a"), (1, "a"), (2, "a"))
     progress.confirm(1, "a")
     progress.step_back()
     assert progress.kept(all_confirmed=True) == {"confirmed": [[1, 1]]}
-    assert taken(progress, (0, "a"), (1, "a"), (2, "a"), (3, "a")) == [0, 2, 3]
+    assert admitted(progress, (0, "a"), (1, "a"), (2, "a"), (3, "a")) == [0, 2, 3]
 
 
 def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
     progress = Progress(0, None, {"a"})
     for offset, name in enumerate("babba"):
-        assert progress.take(offset, name, dated=100 + offset) == (name == "b")
+        assert progress.admit(offset, name, dated=100 + offset) == (name == "b")
         progress.read(offset + 1)
         progress.confirm(offset, name)
     assert (progress.position, progress.owed, progress.owed_since) == (5, 2, 101)
@@ -104,12 +104,12 @@ def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
     # What was read since the counts were kept is read again, and counted once.
     again = Progress(7, kept, {"a"})
     assert again.start == 5
-    assert taken(again, (5, "a"), (6, "b"), (7, "a")) == []
+    assert admitted(again, (5, "a"), (6, "b"), (7, "a")) == []
     assert (again.owed, again.owed_since) == (4, 101)
-    assert not says_more(again.kept(), kept)
+    assert not has_other_positions(again.kept(), kept)
     assert again.resume("a")
     assert again.start == 1
-    assert taken(again, (1, "a"), (2, "b"), (4, "a"), (5, "a"), (7, "a")) == [1, 4, 5, 7]
+    assert admitted(again, (1, "a"), (2, "b"), (4, "a"), (5, "a"), (7, "a")) == [1, 4, 5, 7]
     for offset in (1, 4, 5, 7):
         assert again.owed
         again.confirm(offset, "a")
@@ -118,11 +118,11 @@ def test_what_waits_for_a_stopped_connection_is_counted_and_dated() -> None:
 
 def test_a_blocked_connection_goes_on_behind_what_blocked_it() -> None:
     progress = Progress(0, None, ())
-    assert progress.take(0, "a")
-    assert progress.take(1, "b")
-    assert progress.take(2, "a")
+    assert progress.admit(0, "a")
+    assert progress.admit(1, "b")
+    assert progress.admit(2, "a")
     progress.block("a", 2)
-    assert taken(progress, (3, "a"), (4, "b")) == [4]
+    assert admitted(progress, (3, "a"), (4, "b")) == [4]
     for offset, name in ((0, "a"), (1, "b"), (4, "b")):
         progress.confirm(offset, name)
     assert progress.position == 5
@@ -131,36 +131,36 @@ def test_a_blocked_connection_goes_on_behind_what_blocked_it() -> None:
     assert progress.unblock("a")
     assert not progress.unblock("a")
     assert progress.start == 3
-    assert taken(progress, (3, "a"), (4, "b")) == [3]
+    assert admitted(progress, (3, "a"), (4, "b")) == [3]
 
 
 def test_one_that_was_stopped_while_it_was_blocked_is_not_unblocked() -> None:
     progress = Progress(0, None, ())
-    progress.take(0, "a")
+    progress.admit(0, "a")
     progress.block("a", 0)
     progress.stop("a")
     assert not progress.unblock("a")
     progress.step_back()
-    assert not progress.take(0, "a")
+    assert not progress.admit(0, "a")
     assert progress.resume("a")
-    assert progress.take(0, "a")
+    assert progress.admit(0, "a")
 
 
 def test_what_one_confirmed_before_a_restart_is_not_sent_again_after_a_stop() -> None:
     progress = Progress(0, {"confirmed": [[1, 1], [3, 3]]}, ())
     progress.stop("a")
-    assert taken(progress, (0, "b"), (1, "a"), (2, "a"), (3, "b")) == [0]
+    assert admitted(progress, (0, "b"), (1, "a"), (2, "a"), (3, "b")) == [0]
     assert progress.owed == 1
     progress.resume("a")
-    assert taken(progress, (1, "a"), (2, "a"), (3, "b"), (4, "a")) == [2, 4]
+    assert admitted(progress, (1, "a"), (2, "a"), (3, "b"), (4, "a")) == [2, 4]
 
 
 def test_what_one_delivered_ahead_of_the_others_stays_delivered() -> None:
     progress = Progress(0, None, ())
-    taken(progress, (0, "b"), (1, "a"), (2, "a"))
+    admitted(progress, (0, "b"), (1, "a"), (2, "a"))
     progress.stop("a")
     progress.resume("a")
-    assert taken(progress, (1, "a"), (2, "a"), (3, "a")) == [1, 2, 3]
+    assert admitted(progress, (1, "a"), (2, "a"), (3, "a")) == [1, 2, 3]
     for offset in (1, 2):
         progress.confirm(offset, "a")
     progress.settle()
@@ -169,15 +169,15 @@ def test_what_one_delivered_ahead_of_the_others_stays_delivered() -> None:
     # Neither after a crash,
     again = Progress(0, kept, ())
     again.settle()
-    assert taken(again, (0, "b"), (1, "a"), (2, "a"), (3, "a"), (4, "b")) == [0, 3, 4]
+    assert admitted(again, (0, "b"), (1, "a"), (2, "a"), (3, "a"), (4, "b")) == [0, 3, 4]
     # nor after the output was stopped, nor after the connection was.
     progress.step_back()
-    assert taken(progress, (0, "b"), (1, "a")) == [0]
+    assert admitted(progress, (0, "b"), (1, "a")) == [0]
     progress.stop("a")
-    assert taken(progress, (2, "a"), (3, "a")) == []
+    assert admitted(progress, (2, "a"), (3, "a")) == []
     assert progress.owed == 1
     progress.resume("a")
-    assert taken(progress, (1, "a"), (2, "a"), (3, "a")) == [3]
+    assert admitted(progress, (1, "a"), (2, "a"), (3, "a")) == [3]
     for offset, name in ((0, "b"), (3, "a")):
         progress.confirm(offset, name)
     progress.settle()
@@ -225,7 +225,7 @@ class Simulated:
             name = self.names[self.cursor]
             if place == faulty:
                 self.progress.read(self.cursor)
-            if self.progress.take(self.cursor, name):
+            if self.progress.admit(self.cursor, name):
                 assert self.cursor not in self.delivered or self.cursor in self.crashed_with
                 if place == faulty:
                     self.stop(name)

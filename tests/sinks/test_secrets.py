@@ -48,7 +48,7 @@ def test_all_that_are_not_set_are_named_at_once() -> None:
     check_environment(outputs, connections, secrets)
 
 
-def test_names_that_operators_do_not_allow_are_told_apart() -> None:
+def test_each_name_that_operators_do_not_allow_has_its_reason() -> None:
     outputs = [Output("one", "post", {"key": "${CDP_SASL_PASSWORD}", "url": "${CDP_SECRET_ONE}"})]
     connections = [Connection("a@one", "a", "one", settings={"list": "${HOME}"})]
     environment = {"CDP_SASL_PASSWORD": "kafka-password", "HOME": "/root"}
@@ -107,7 +107,7 @@ class Strict(Post):
         key: str = Field(max_length=3)
 
 
-def test_settings_that_do_not_fit_are_told_without_their_values() -> None:
+def test_settings_that_do_not_fit_are_reported_without_their_values() -> None:
     output = Output("out", "post", {"url": "${URL}", "key": "${KEY}", "surplus": 1})
     secrets = Secrets({"URL": "http-secret", "KEY": "key-secret"}, ANY)
     with pytest.raises(UsageError) as raised:
@@ -119,7 +119,7 @@ def test_settings_that_do_not_fit_are_told_without_their_values() -> None:
     assert "secret" not in said
 
 
-def test_an_unknown_connector_is_told_with_those_there_are() -> None:
+def test_an_unknown_connector_is_reported_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="no connector `mail`; there are: kafka, webhook"):
         prepare(Output("out", "mail"), Secrets({}))
 
@@ -143,7 +143,7 @@ def test_only_outputs_that_are_defined_can_be_chosen() -> None:
         selected(outputs, ["tow"])
 
 
-def test_secrets_are_taken_out_in_every_form() -> None:
+def test_secrets_are_removed_in_every_form() -> None:
     redaction = Redaction(["s3cret/key=", "s3cret/key=long", "abc"])
     encoded = base64.b64encode(b"s3cret/key=").decode()
     said = redaction(f"s3cret/key=long s3cret/key= s3cret%2Fkey%3D {encoded} abc")
@@ -152,12 +152,12 @@ def test_secrets_are_taken_out_in_every_form() -> None:
     assert said.endswith("abc"), "short ones are in too many words"
 
 
-def test_a_secret_is_taken_out_without_the_line_end_that_its_variable_had() -> None:
+def test_a_secret_is_removed_without_the_line_end_that_its_variable_had() -> None:
     assert Redaction(["s3cret-key\n"])("bad key s3cret-key") == "bad key ***"
 
 
 @pytest.mark.parametrize("secret", ['pa"ss', "zwei\nZeilen", "pa\\ss", "schl\u00fcssel", "a/b/c/d"])
-def test_a_secret_is_taken_out_as_json_has_it(secret: str) -> None:
+def test_a_secret_is_removed_as_json_has_it(secret: str) -> None:
     redaction = Redaction([secret])
     redaction.add_passing(f"signature {secret}")
     for ascii_only in (True, False):
@@ -168,7 +168,7 @@ def test_a_secret_is_taken_out_as_json_has_it(secret: str) -> None:
         assert json.loads(redaction(said.replace("/", "\\/"))) == {"sent": "***", "signed": "***"}
 
 
-def test_what_a_key_file_holds_is_taken_out_in_every_form() -> None:
+def test_the_texts_of_a_key_file_are_removed_in_every_form() -> None:
     key = {
         "type": "service_account",
         "private_key": "-----BEGIN PRIVATE KEY-----\nMIIE/abc\n-----END PRIVATE KEY-----\n",
@@ -187,7 +187,7 @@ def test_what_a_key_file_holds_is_taken_out_in_every_form() -> None:
     assert redaction(words) == words
 
 
-def test_of_a_text_that_was_cut_the_beginning_of_a_secret_is_taken_out_too() -> None:
+def test_the_beginning_of_a_secret_is_removed_where_the_text_was_cut() -> None:
     secret = "s3cret-k\u00e9y"
     redaction = Redaction([secret, "s3"])
     for size in range(len(secret) + 1):
@@ -197,7 +197,7 @@ def test_of_a_text_that_was_cut_the_beginning_of_a_secret_is_taken_out_too() -> 
     assert redaction("these keys") == "these keys", "nothing was cut"
 
 
-def test_what_goes_with_a_request_is_taken_out_for_a_while() -> None:
+def test_the_secret_of_one_request_is_removed_for_a_while() -> None:
     redaction = Redaction()
     redaction.add_passing("signature")
     assert redaction("bad signature") == "bad ***"

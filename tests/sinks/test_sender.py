@@ -366,7 +366,7 @@ async def test_what_is_no_address_is_a_fault(url: str) -> None:
             await deliver(to)
 
 
-async def test_an_expired_certificate_is_told_as_such() -> None:
+async def test_the_fault_of_an_expired_certificate_names_it() -> None:
     authority = trustme.CA()
     now = datetime.now(UTC)
     old = authority.issue_cert(
@@ -385,7 +385,7 @@ async def test_an_expired_certificate_is_told_as_such() -> None:
     assert asked == []
 
 
-async def test_an_unknown_authority_is_told_as_such() -> None:
+async def test_the_fault_of_an_unknown_authority_names_it() -> None:
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(serving)
     handler, _ = answers(web.Response())
@@ -456,7 +456,7 @@ async def test_a_list_is_made() -> None:
     assert json.loads(asked[0]["body"]) == {"name": "A"}
 
 
-async def test_a_delivery_that_is_told_to_stop_tries_nothing_again() -> None:
+async def test_a_cancelled_delivery_tries_nothing_again() -> None:
     handler, asked = answers(web.Response(status=503, headers={"retry-after": "60"}))
     cancellation = Cancellation()
     async with server(handler) as port, sender(f"http://127.0.0.1:{port}") as to:

@@ -105,7 +105,7 @@ async def test_one_that_cannot_be_closed_stops_nobody_else(
     assert bad.is_closed
     assert good.is_closed
     assert sinks.failure is None
-    facts: list[Any] = [one for one in caplog.records if one.msg == "output_not_closed"]
+    facts: list[Any] = [one for one in caplog.records if one.msg == "output_close_failed"]
     assert [fact.facts["output"] for fact in facts] == ["bad"]
     assert facts[0].facts["reason"] == says
 

@@ -136,7 +136,7 @@ def test_a_variable_that_is_not_set_ends_it_before_anything_starts(
     assert result.exception.exit_code == 2  # type: ignore[attr-defined]
 
 
-def test_settings_that_do_not_fit_once_filled_in_are_told_and_end_nothing(
+def test_settings_that_do_not_fit_once_filled_in_are_reported_and_end_nothing(
     definitions: str, tmp_path: Path
 ) -> None:
     file = Path(definitions)

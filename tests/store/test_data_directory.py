@@ -43,7 +43,7 @@ def test_another_process_with_the_same_directory_is_refused_until_the_first_is_d
         pass
 
 
-def test_a_place_where_no_directory_can_be_is_told(tmp_path):
+def test_a_place_where_no_directory_can_be_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="choose another --data-dir"), (
         hold_data_directory(tmp_path / "file")

@@ -105,7 +105,7 @@ def test_a_manifest_that_rocksdb_would_read_without_end_is_damage(
         {"row_version": 2},
     ],
 )
-def test_rows_of_another_log_or_format_are_not_taken(healthy, tmp_path, wrong):
+def test_rows_of_another_log_or_format_are_not_used(healthy, tmp_path, wrong):
     shutil.copytree(healthy[0], tmp_path / "copy")
     store, found = opened(tmp_path / "copy", log=replace(LOG, **wrong))
     assert found.position == 0
@@ -114,7 +114,7 @@ def test_rows_of_another_log_or_format_are_not_taken(healthy, tmp_path, wrong):
     store.close()
 
 
-def test_rows_of_another_partition_are_not_taken(healthy, tmp_path):
+def test_rows_of_another_partition_are_not_used(healthy, tmp_path):
     shutil.copytree(healthy[0] / "0", tmp_path / "3")
     store, found = opened(tmp_path, partition=3)
     assert found.discarded == "foreign: partition 0 instead of 3"
@@ -208,7 +208,7 @@ def test_partitions_that_went_elsewhere_are_removed_after_an_hour(tmp_path):
     store.close()
 
 
-def test_what_was_not_confirmed_is_gone_after_a_reopening(tmp_path):
+def test_what_was_not_confirmed_is_lost_after_a_reopening(tmp_path):
     store, _ = opened(tmp_path)
     store.load(0, {b"1": b"a"}, 1)
     store.write(0, {b"1": b"b", b"2": b"c"})
@@ -225,7 +225,7 @@ def confirm_each(store, batches):
         store.confirm(0, 1, number)
 
 
-def test_a_disk_that_takes_no_more_is_told_and_what_is_on_it_stays_right(tmp_path):
+def test_a_full_disk_is_an_error_and_what_is_on_it_stays_right(tmp_path):
     store, _ = opened(tmp_path)
     log = [{b"%d" % (n * 300 + i): os.urandom(300) for i in range(300)} for n in range(200)]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -242,7 +242,7 @@ def test_a_disk_that_takes_no_more_is_told_and_what_is_on_it_stays_right(tmp_pat
     store.close()
 
 
-def test_a_place_that_cannot_be_written_is_told_with_what_to_do(tmp_path):
+def test_a_place_that_cannot_be_written_is_reported_with_what_to_do(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(DiskError, match="see to the disk"):

@@ -78,11 +78,11 @@ async def test_a_new_audience_joins_when_its_history_is_in_whatever_is_killed(ra
     sent += more
     await eventually(lambda: ran.is_through(worker, other), within=180)
     # Reading went on behind what was kept, and began anew nowhere.
-    went_on = [line for one in (worker, other) for line in ran.facts(one, "backfill_goes_on")]
+    went_on = [line for one in (worker, other) for line in ran.facts(one, "backfill_resumed")]
     for number, position in saved.items():
         positions = [line["position"] for line in went_on if line["partition"] == number]
         assert min(positions) == position
-    began = [line for one in (worker, other) for line in ran.facts(one, "backfill_begins")]
+    began = [line for one in (worker, other) for line in ran.facts(one, "backfill_started")]
     assert not saved.keys() & {line["partition"] for line in began}
     last = visits(2_000, first=61_000)
     until = T + 64_000 * SECOND
@@ -169,7 +169,7 @@ async def test_it_says_when_the_log_is_shorter_than_the_lookback(ran, tmp_path):
     await eventually(lambda: ran.is_through(worker), within=120)
     await stop(worker)
     facts = ran.log_of(worker)
-    assert facts.count("backfill_log_is_shorter") == PARTITIONS
+    assert facts.count("backfill_log_too_short") == PARTITIONS
     left = [
         record.value
         for number, found in records.items()

@@ -136,7 +136,7 @@ async def test_a_worker_that_is_killed_in_the_middle_of_its_rows_goes_on_with_th
 
         async def is_through() -> bool:
             assert second.poll() is None, ran.log_of(second)
-            return half <= reported("definitions_swept") and not await unswept()
+            return half <= reported("definitions_migrated") and not await unswept()
 
         async def unswept() -> set[int]:
             states = [rows[DEFINITIONS_KEY] for rows in (await ran.own_rows()).values()]
@@ -146,7 +146,7 @@ async def test_a_worker_that_is_killed_in_the_middle_of_its_rows_goes_on_with_th
 
         await eventually(is_through, within=180)
         # It went on under the definitions that were in force, and did not take them over again.
-        assert half <= reported("definitions_sweep_goes_on")
+        assert half <= reported("definitions_migration_resumed")
         assert not half & reported("definitions_in_force")
 
         state = await ran.published_state()

@@ -56,4 +56,4 @@ async def test_a_worker_that_was_not_told_falls_back_and_one_that_was_refuses(ra
     assert starting["guarantee"] == "at-least-once"
     refuses = ran.start_worker(guarantee="exactly-once")
     assert await ended(refuses) == 3
-    assert "cannot give --guarantee exactly-once" in ran.log_of(refuses)
+    assert "cannot provide --guarantee exactly-once" in ran.log_of(refuses)

@@ -68,7 +68,7 @@ async def test_records_from_the_future_make_nobody_else_late(ran, tmp_path):
 
     await eventually(is_told)
     assert '"records": 2' in ran.log_of(worker)
-    assert "topic_takes_future_records" in ran.log_of(worker)
+    assert "topic_accepts_future_records" in ran.log_of(worker)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         told = (await client.get("/metrics")).text
     assert f'cdp_partition_ahead_seconds{{partition="{PLACE}"}} 0.0' in told

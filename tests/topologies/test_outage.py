@@ -71,7 +71,7 @@ async def test_a_broker_that_is_away_is_one_fact_and_its_return_another(own_kafk
                 come_back()
                 await eventually(lambda: answers(200, True))
                 both = [fact for fact in reported()[before:] if fact.startswith("broker_")]
-                assert both == ["broker_lost", "broker_back"]
+                assert both == ["broker_lost", "broker_recovered"]
                 assert len(reported()) - before < 2 * MOST_LINES
 
             await goes_away(

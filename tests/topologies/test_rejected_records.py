@@ -123,10 +123,10 @@ async def test_misplaced_records_are_a_fact_in_the_log(ran):
     await rejected(ran, [(b"2", batch(mpid=2), []), (b"7", batch(), []), (b"2", b"", [ERASE])])
 
     async def is_logged():
-        return ran.facts(ran.workers[0], "records_misplaced")
+        return ran.facts(ran.workers[0], "records_in_wrong_partition")
 
     await eventually(is_logged)
-    (fact,) = ran.facts(ran.workers[0], "records_misplaced")
+    (fact,) = ran.facts(ran.workers[0], "records_in_wrong_partition")
     assert (fact["partitions"], fact["level"]) == ([PLACE], "warning")
     assert 1 <= fact["records"] <= 2
 

@@ -218,7 +218,7 @@ async def history_after_two_moves(ran, directory):
     expected = members_of_a_replay(after, sent, until)
     assert min(map(len, (expected[name] for name in ("keen", "buyer", "lapsed", "often")))) > 50
     assert await ran.members() == expected
-    begins = ran.facts(worker, "backfill_begins")
+    begins = ran.facts(worker, "backfill_started")
     # All of a stretch, as no two of the counts divide each other; and the own log.
     assert {fact["sources"] for fact in begins} == {PARTITIONS + MORE + 1}
     assert "backfill_log_is" not in ran.log_of(worker)

@@ -54,7 +54,7 @@ class GoogleConnector(HttpConnector[G, C]):
     """Fetches tokens and sends them as bearer tokens.
 
     Attributes:
-        scope: what the token is asked for.
+        scope: what the token is requested for.
     """
 
     scope: ClassVar[str]

@@ -28,7 +28,8 @@ def normal_email(email: str, *, gmail_dots: bool = True) -> str:
     """Trimmed, in lower case.
 
     Args:
-        gmail_dots: False removes dots, and what follows a `+`, before `@gmail.com`, as Google asks.
+        gmail_dots: False removes dots, and what follows a `+`, before `@gmail.com`, as Google
+            requires.
     """
     text = email.strip().lower()
     if gmail_dots:
@@ -48,9 +49,8 @@ def normal_phone(phone: str, *, plus: bool = False) -> str:
 
 
 def normal_device_id(device_id: str) -> str:
-    """An advertising id in lower case with dashes; empty when it is none.
-
-    All zeros is what a device gives whose owner forbids tracking: it is nobody's.
+    """An advertising id in lower case with dashes; empty when it is none. A device whose owner
+    forbids tracking gives zeros alone: they identify nobody.
     """
     text = device_id.strip().lower()
     return text if _DEVICE_ID.fullmatch(text) and text != _NO_DEVICE else ""
@@ -62,12 +62,12 @@ def sha256_hex(text: str) -> str:
 
 
 def sha1_hex(text: str) -> str:
-    """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
+    """SHA-1 of the UTF-8 bytes, lower-case hexadecimal; for partners that require it."""
     return hashlib.sha1(_utf8(text), usedforsecurity=False).hexdigest()
 
 
 def md5_hex(text: str) -> str:
-    """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that ask for it."""
+    """MD5 of the UTF-8 bytes, lower-case hexadecimal; for partners that require it."""
     return hashlib.md5(_utf8(text), usedforsecurity=False).hexdigest()
 
 

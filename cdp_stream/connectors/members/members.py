@@ -1,4 +1,4 @@
-"""What a batch of changes comes to for a partner's list: each identity in, or out, once.
+"""The net effect of a batch of changes on a partner's list: each identity in, or out, once.
 
 Bulk calls of partners have no order, so of several changes of one identity the last alone is sent:
 the list ends as if all had been sent one by one.
@@ -41,7 +41,7 @@ class Member(NamedTuple):
 def last_of_each(
     changes: Sequence[OutputChange[Any]], types: Collection[str] | None = None
 ) -> list[Member]:
-    """The last word on every (connection, identity), in the order of those words.
+    """The last change of every (connection, identity), in the order of those changes.
 
     Args:
         types: only identities of these types; None is all.

@@ -1,4 +1,4 @@
-"""What changes make of the rows of a membership table: one row for each member of a connection.
+"""How changes update the rows of a membership table: one row for each member of a connection.
 
 Two tables hold it. In `TABLE` there is a row as long as the profile is a member; `TABLE_changes`
 has every change that was applied. A change that is in there already is passed over, so repetition

@@ -149,7 +149,7 @@ class BigQuery(GoogleConnector[BigQuerySettings, BigQueryConnection]):
         return Request("POST", url, body + b",".join(rows) + b"]}", _JSON)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """A table that was just made takes no rows for some minutes; rows may fail in passing."""
+        """A new table accepts no rows for some minutes; a row may fail for a moment."""
         if request.url.endswith("/insertAll"):
             if answer.status == _MISSING:
                 return TryAgain()

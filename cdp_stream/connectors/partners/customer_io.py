@@ -118,7 +118,7 @@ class CustomerIo(HttpConnector[CustomerIoSettings, CustomerIoConnection]):
         return settings.list_id
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:
-        """The Track API takes a user and a password, the App API a bearer."""
+        """The Track API expects a user and a password, the App API a bearer token."""
         key = self._key
         if request.url == self._segments and self.settings.app_api_key is not None:
             key = f"Bearer {self.settings.app_api_key.get_secret_value()}"

@@ -1,10 +1,10 @@
 """Files of changes, NDJSON or CSV: complete ones appear under their name at once, by a rename.
 
 Lines go to a part file (`.OUTPUT-....part`), which is finished when it is large or old enough, or
-at the end. While it is written its owner holds a lock on it; a part that nobody holds is what a
-crash left behind: its torn last line is cut off, and it is finished like any other. The ids in it,
-and in the newest finished files, are remembered, so that changes which are delivered again after
-the crash are not written again.
+at the end. While it is written its owner holds a lock on it; a part without a lock is what a crash
+left behind: its torn last line is cut off, and it is finished like any other. The ids in it, and in
+the newest finished files, are remembered, so that changes which are delivered again after the crash
+are not written again.
 
 Source: docs/connectors/file.md.
 """
@@ -237,7 +237,7 @@ class File(LocalConnector[FileSettings, ConnectionSettings]):
         return part
 
     def _append(self, part: _Part, lines: bytes) -> None:
-        """All of the lines, or none: what a full disk took of them is cut off again."""
+        """Write all of the lines, or none: those that a full disk accepted are cut off again."""
         rest = memoryview(lines)
         try:
             os.lseek(part.descriptor, part.size, os.SEEK_SET)
@@ -299,7 +299,7 @@ def csv_row(message: Mapping[str, Any], formulas: CsvFormulas = "escape") -> byt
 
 
 def _harmless(cell: str) -> str:
-    """A text that no spreadsheet takes for a formula; whoever reads it takes one `'` away.
+    """A text that no spreadsheet reads as a formula; a reader removes one `'`.
 
     A number with its sign is none: phone numbers and mpids stay as they are.
     """
@@ -317,7 +317,7 @@ def csv_line(cells: Iterable[str]) -> bytes:
 
 
 def _ids_in(file: Path, written: str) -> list[Ids]:
-    """The ids in a finished file; none when whoever reads the files took it away or changed it."""
+    """The ids in a finished file; none when a reader of the files removed or changed it."""
     try:
         text = file.read_text(encoding="utf-8")
         if written == "csv":

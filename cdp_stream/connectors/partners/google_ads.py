@@ -1,7 +1,7 @@
 """Google Ads: members of a Customer Match list, by the Data Manager API.
 
-One request adds, another removes; each answers for all its members at once, and names those that
-it will not take by their place. They are left out, and the rest is sent again.
+One request adds, another removes; each answers for all its members at once, and names those that it
+refuses by their place. They are left out, and the rest is sent again.
 
 Sources: developers.google.com/data-manager/api/reference/rest/v1/audienceMembers/ingest, `remove`,
 accountTypes.accounts.userLists, ErrorReason, and .../devguides/limits. Gmail addresses lose their
@@ -75,7 +75,7 @@ class GoogleAdsSettings(GoogleSettings):
 
 
 class GoogleAdsConnection(ConnectionSettings):
-    """Which list, and what its members are known by: a list takes one kind."""
+    """Which list, and what its members are known by: a list has one kind."""
 
     list_id: str | None = Field(
         None, description="The Customer Match list; default: one is created."
@@ -124,7 +124,7 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
         return Outcome(refused)
 
     def _delete(self, change: OutputChange[GoogleAdsConnection]) -> Delivery:
-        """Delete the list, where the connection asks for it."""
+        """Delete the list, where the connection is set to."""
         if change.list_id is None:
             return Outcome()
         url = f"{self._lists}/{quote(change.list_id, safe='')}"
@@ -244,7 +244,7 @@ class GoogleAds(GoogleConnector[GoogleAdsSettings, GoogleAdsConnection]):
 
 
 def _people(members: Sequence[Member]) -> list[list[Member]]:
-    """Members that one change spoke of are one person, of at most ten identifiers."""
+    """Members of one change are one person, of at most ten identifiers."""
     people: dict[int, list[list[Member]]] = {}
     for member in members:
         parts = people.setdefault(member.place, [[]])

@@ -101,18 +101,18 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
         if not failed:
             return Outcome()
         if not any(map(_is_too_large, failed.values())):
-            raise self._told(next(iter(failed.values())))
+            raise self._error_of(next(iter(failed.values())))
         # The limit is on what is sent together: the rest are sent one by one.
         rejected: dict[int, str] = {}
         for place in failed:
             for error in (await self._sent(changes, [place])).values():
                 if not _is_too_large(error):
-                    raise self._told(error)
+                    raise self._error_of(error)
                 rejected[place] = f"the broker accepts no record this large: {error}"
         return Outcome(rejected)
 
     async def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect from the cluster."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
@@ -160,7 +160,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             except (errors.UnknownError, errors.UnsupportedVersionError):
                 self._producer = await self._new_producer(connection, idempotent=False)
         except (errors.KafkaError, OSError, ValueError) as error:  # also an address that is none
-            raise self._told(error) from error
+            raise self._error_of(error) from error
         return self._producer
 
     async def _new_producer(
@@ -186,7 +186,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             raise
         return producer
 
-    def _told(self, error: BaseException) -> Exception:
+    def _error_of(self, error: BaseException) -> Exception:
         """What went wrong, as an error that may pass, or as a fault."""
         from aiokafka import errors
 
@@ -235,7 +235,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             if settings.tls_certificate is not None:
                 secret = settings.tls_key_password
-                # A text, if empty: without one OpenSSL asks for it on the terminal.
+                # An empty text if there is none: without it OpenSSL prompts on the terminal.
                 password = "" if secret is None else secret.get_secret_value()
                 context.load_cert_chain(settings.tls_certificate, settings.tls_key, password)
         except (OSError, ValueError) as error:
@@ -249,7 +249,7 @@ class KafkaConnector(LocalConnector[KafkaSettings, ConnectionSettings]):
 
 def _has_counted_far(producer: AIOKafkaProducer) -> bool:
     """Whether a partition has got a billion records: at 2**31 Kafka counts on from 0 and aiokafka
-    from -2**31, which no broker takes.
+    from -2**31, which no broker accepts.
     """
     manager = producer._txn_manager
     return manager is not None and max(manager._sequence_numbers.values(), default=0) > 2**30

@@ -88,7 +88,7 @@ Change = OutputChange[ListConnection]
 
 
 class Klaviyo(ListConnector[KlaviyoSettings, ListConnection]):
-    """Adds profiles to a list, making those that are missing, and takes them off it."""
+    """Adds profiles to a list, making those that are missing, and removes them from it."""
 
     name = "klaviyo"
     title = "Klaviyo"
@@ -118,7 +118,7 @@ class Klaviyo(ListConnector[KlaviyoSettings, ListConnection]):
         return request.with_headers(**headers, revision=_REVISION)
 
     def classify(self, request: Request, answer: Answer) -> TryAgain | Fault | None:
-        """An import that is under way is asked after again."""
+        """While an import is under way, its status is requested again."""
         if request.method == "GET" and _JOB in request.url and answer.ok:
             status = answer.at("data", "attributes", "status")
             if isinstance(status, str) and status in _UNDER_WAY:

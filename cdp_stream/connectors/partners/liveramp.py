@@ -1,6 +1,6 @@
 """LiveRamp: files in a bucket that LiveRamp reads, a column saying who is in.
 
-LiveRamp takes no removals: an upload extends and changes what it knows of a row's key (its
+LiveRamp accepts no removals: an upload extends and changes what it knows of a row's key (its
 "incremental update", the usual one). So each row has `1` or `0` for its audience, and the segment
 to distribute is the value `1`. Known and device identifiers must not share a file.
 
@@ -78,7 +78,7 @@ class LiveRamp(BucketConnector[BucketSettings, LiveRampConnection]):
     identities = frozenset(_FORMS)
 
     def deliver(self, changes: Sequence[OutputChange[LiveRampConnection]]) -> Delivery:
-        """A file of each kind that there is something for; of each identity the last word alone.
+        """A file of each kind that has rows; of each identity only its last change.
 
         A row is an identity, and its own key: a profile that loses one of two is still in by the
         other.

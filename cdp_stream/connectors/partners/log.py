@@ -1,4 +1,4 @@
-"""The worker's own log: a line for each change, to see what would go out."""
+"""The worker's own log: a line for each change, to see what would be sent."""
 
 from __future__ import annotations
 

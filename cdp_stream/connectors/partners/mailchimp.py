@@ -139,7 +139,7 @@ class Mailchimp(ListConnector[MailchimpSettings, MailchimpConnection]):
 
     @property
     def creates_lists(self) -> bool:
-        """With `new_list` alone: Mailchimp wants an address for the foot of each mail."""
+        """With `new_list` alone: Mailchimp needs an address for the foot of each mail."""
         return self.settings.new_list is not None
 
     def authorized(self, request: Request, now: int, token: Token | None) -> Request:

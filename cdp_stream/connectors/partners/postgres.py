@@ -217,7 +217,7 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         names = [self._named(suffix).as_string(None) for suffix in ("", "_changes")]
         found = await database.execute("SELECT to_regclass(%s), to_regclass(%s)", names)
         if None not in (await found.fetchone() or ()):
-            return  # perhaps made by somebody whose rights we have not
+            return  # perhaps made by another user, whose rights we lack
         async with database.transaction():
             # Two workers that make the same table at once would fail each other.
             await database.execute("SELECT pg_advisory_xact_lock(hashtext('cdp-stream'))")
@@ -241,11 +241,11 @@ class Postgres(LocalConnector[PostgresSettings, ConnectionSettings]):
         rows: dict[Key, MemberRow] = dict(map(row_of, await found.fetchall()))
         after = applied(rows, fresh)
         put = [row_values(key, row) for key, row in after.items() if row is not None]
-        gone = [key for key, row in after.items() if row is None]
+        deleted = [key for key, row in after.items() if row is None]
         if put:
             await database.execute(self._sql(_PUT), _columns(map(_storable, put), len(COLUMNS)))
-        if gone:
-            await database.execute(self._sql(_DROP), _columns(gone, 2))
+        if deleted:
+            await database.execute(self._sql(_DROP), _columns(deleted, 2))
 
     def _sql(self, text: str) -> Composed:
         from psycopg import sql
@@ -284,7 +284,7 @@ def _is_local(host: str | None) -> bool:
 
 
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:
-    """Rows as a list for each column, as `unnest` takes them."""
+    """Rows as a list for each column, as `unnest` reads them."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     return columns or [[] for _ in range(count)]
 

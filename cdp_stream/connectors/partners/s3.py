@@ -1,7 +1,7 @@
 """Amazon S3: objects of changes, as JSON lines or CSV.
 
 Objects hold what changed, not who is in. An object's key follows from the changes in it: written
-again after a crash, it takes the place of itself.
+again after a crash, it replaces itself.
 
 Source: docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html.
 """

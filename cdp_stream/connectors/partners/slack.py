@@ -29,7 +29,7 @@ from cdp_stream.errors import UsageError
 __all__ = ["Slack", "SlackConnection", "SlackSettings"]
 
 _PLACE: Final = "https://hooks.slack.com/services/"
-"""Stands for the address in what is logged: the address is the secret."""
+"""Replaces the address in what is logged: the address is the secret."""
 
 _BAD_REQUEST: Final = 400
 _LINES: Final = {ADD: "+", DELETE: "-"}
@@ -119,6 +119,6 @@ def _line(change: OutputChange[SlackConnection]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As Slack asks, and on one line."""
+    """Escaped as Slack requires, and on one line."""
     plain = " ".join(text.split())
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

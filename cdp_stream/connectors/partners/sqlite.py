@@ -90,7 +90,7 @@ class Sqlite(LocalConnector[SqliteSettings, ConnectionSettings]):
         return Outcome()
 
     async def close(self) -> None:
-        """Leave the database."""
+        """Close the database."""
         if self._database is not None:
             await in_thread(self._database.close)
             self._database = None
@@ -152,8 +152,8 @@ class Sqlite(LocalConnector[SqliteSettings, ConnectionSettings]):
         values = [row_values(key, row) for key, row in after.items() if row is not None]
         marks = ", ".join("?" * len(COLUMNS))
         database.executemany(f"REPLACE INTO {self._table} VALUES ({marks})", values)
-        gone = [key for key, row in after.items() if row is None]
-        self._delete(database, "connection = ? AND mpid = ?", gone)
+        deleted = [key for key, row in after.items() if row is None]
+        self._delete(database, "connection = ? AND mpid = ?", deleted)
 
     def _rows(self, database: sqlite3.Connection, keys: set[Key]) -> dict[Key, MemberRow]:
         columns = ", ".join(COLUMNS)

@@ -1,7 +1,7 @@
 """The Trade Desk: first-party data of an advertiser, by device.
 
-An item is a device and a segment with the minutes that it stays there; 0 takes it out. Items that
-are not accepted are named in `FailedLines`; the others are accepted.
+An item is a device and a segment with the minutes that it stays there; 0 removes it. Items that are
+not accepted are named in `FailedLines`; the others are accepted.
 
 Source: partner.thetradedesk.com/v3/portal/data/doc/post-data-advertiser-firstparty (for partners
 only), as mParticle's page and RudderStack's and InfoSum's published connectors have it: the

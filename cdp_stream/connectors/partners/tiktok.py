@@ -69,7 +69,7 @@ _THEIR_FAULT: Final = range(50000, 60000)
 
 
 def _email(email: str) -> str:
-    """TikTok takes `+` and what follows it for no part of the address."""
+    """TikTok counts `+` and what follows it as no part of the address."""
     local, at, domain = normal_email(email).rpartition("@")
     text = f"{local.partition('+')[0]}{at}{domain}"
     return text and sha256_hex(text)
@@ -95,7 +95,7 @@ Change = OutputChange[ListConnection]
 
 
 class TikTok(ListConnector[TikTokSettings, ListConnection]):
-    """Maps hashed identities to a custom audience, and takes them from it."""
+    """Adds hashed identities to a custom audience and removes them."""
 
     name = "tiktok"
     title = "TikTok"
@@ -167,8 +167,8 @@ class TikTok(ListConnector[TikTokSettings, ListConnection]):
         }
         answer = yield json_request("POST", f"{self._url}/dmp/custom_audience/delete/", body)
         words = answer.words().lower()
-        gone = _code(answer) == _NO_SUCH_THING or "not exist" in words or "not found" in words
-        if gone or not _refused(answer):
+        is_missing = _code(answer) == _NO_SUCH_THING or "not exist" in words or "not found" in words
+        if is_missing or not _refused(answer):
             return Outcome()
         raise Fault(
             "connection",

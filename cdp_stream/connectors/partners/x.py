@@ -179,7 +179,7 @@ class X(HttpConnector[XSettings, XConnection]):
         return str(made)
 
     def _delete(self, change: OutputChange[XConnection]) -> Delivery:
-        """Delete the custom audience; one that is gone is as good as deleted."""
+        """Delete the custom audience; one that does not exist counts as deleted."""
         if change.list_id is None:
             return Outcome()
         answer = yield Request("DELETE", f"{self._audiences}/{change.list_id}")

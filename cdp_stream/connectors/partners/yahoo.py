@@ -1,9 +1,9 @@
 """Yahoo DSP: segments of the DataX taxonomy, by the DataX Real-Time API.
 
-A row is one identifier and its qualification for a segment, until an instant: 0 takes it out. The
+A row is one identifier and its qualification for a segment, until an instant: 0 removes it. The
 segment must be in the taxonomy (Yahoo's own interface or its taxonomy API, about half an hour
-before it takes users), so none is made here. Of rows that it will not take, Yahoo names some; where
-it does not name all, the rows are sent again in halves: the same row twice does no harm.
+before it accepts users), so none is made here. Of rows that it refuses, Yahoo names some; where it
+does not name all, the rows are sent again in halves: the same row twice does no harm.
 
 Sources: help.yahooinc.com/datax/docs/user-and-audience-data, .../datax/docs/post-audience (`ts`,
 `exp`), .../dsp-api/docs/setup-access-guide (the token). Not documented there, and as

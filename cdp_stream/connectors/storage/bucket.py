@@ -1,4 +1,4 @@
-"""A bucket of Amazon S3, or of a store that speaks its language: objects are put there.
+"""A bucket of Amazon S3, or of a store with the same interface: objects are put there.
 
 Source: docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and ErrorResponses.html.
 """
@@ -63,7 +63,7 @@ class BucketConnector(HttpConnector[B, C]):
         return signed(request, now, "s3", self.settings)
 
     def put(self, key: str, body: bytes, headers: dict[str, str]) -> Delivery:
-        """Put one object in the place of what has its key.
+        """Put one object; it replaces the one with its key.
 
         Raises:
             Fault: it was refused.

@@ -1,7 +1,7 @@
 """Objects in a store: what a batch's object is called, and how changes gather for one.
 
-The name follows from the changes in it: an object that is written again after a crash takes the
-place of the first.
+The name follows from the changes in it: an object that is written again after a crash replaces the
+first.
 
 Source: docs/connectors (s3, google-cloud-storage, liveramp).
 """
@@ -40,7 +40,7 @@ class ObjectGathering(BaseModel):
 
 
 def gathering(settings: ObjectGathering, size: int) -> Batching:
-    """The gathering that an output's settings ask for; `size` in bytes of messages."""
+    """The gathering that an output's settings choose; `size` in bytes of messages."""
     return Batching(settings.rotate_changes, size, duration_ms(settings.rotate_after) or 0)
 
 

@@ -127,7 +127,7 @@ def total_size(total: Decimal) -> int:
 
 def growth_of(number: Decimal) -> int:
     """At most the bytes by which a total grows when this number is added to it, or which the number
-    takes by itself when packed.
+    needs by itself when packed.
     """
     units, scale = number
     return (units.bit_length() + 4 * scale) // 8 + _NARROW_SIZE + _WIDE_HEADER

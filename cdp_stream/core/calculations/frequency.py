@@ -110,7 +110,7 @@ class FrequencyWithin(OfAnyValue):
         return state if state[0] else None
 
     def _drop(self, state: Any, floor: int) -> None:
-        """Take out what is older than the floor; who is the most frequent is known after it."""
+        """Remove what is older than the floor; the most frequent value is known after it."""
         log, table, best = state
         state[0] = log = writable(log)
         start = _NAMES.start(log, floor)

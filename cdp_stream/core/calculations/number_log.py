@@ -67,7 +67,7 @@ class NumberLog:
         _NUMBERS.insert(self.log, time, payload)
 
     def cut(self, begin: int, end: int) -> None:
-        """Take the numbers between two offsets out."""
+        """Remove the numbers between two offsets."""
         if begin == end:
             return
         self.log = writable(self.log)

@@ -1,4 +1,4 @@
-"""Values as text that tells them apart: their JSON, save that text has a quote before it, and
+"""Values as distinct texts: their JSON, save that text has a quote before it, and
 neither a quote after it nor escapes.
 
 `1`, `1.0`, `"1"` and `true` are four values; null is none.

@@ -70,7 +70,7 @@ class TotalEver(NeverForgets, _Total):
 
 class TotalWithin(_Total):
     """Over the values of a moving window. State: `[log, wide, packed units, scale]`: every number
-    of the window, and their total, from which those that leave are taken.
+    of the window, and their total, from which those that leave are subtracted.
     """
 
     __slots__ = ()
@@ -118,7 +118,7 @@ class TotalWithin(_Total):
         return state
 
     def _dropped(self, state: Any, numbers: NumberLog, floor: int) -> Decimal:
-        """Take what is older than the floor out of the log: the total of the rest."""
+        """Remove what is older than the floor from the log; returns the total of the rest."""
         start = numbers.start(floor)
         total = _without(state, numbers, start)
         numbers.cut(0, start)

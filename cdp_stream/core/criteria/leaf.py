@@ -69,7 +69,7 @@ class EventLeaf(Leaf, Memory, Protocol):
 class EventMemory(Memory, Protocol):
     """State that several leaves may read, or that needs more of an event than its time.
 
-    The engine asks its leaves before and after an event whether they hold, and when they are due.
+    Before and after an event the engine reads whether its leaves hold, and when they are due.
     """
 
     def need(self, event: Event, batch: Batch) -> int:

@@ -48,7 +48,7 @@ class ProfileValue:
     that.
 
     Attributes:
-        facet: what it reads; a write of it asks this leaf before and after.
+        facet: what it reads; a write of it evaluates this leaf before and after.
         key: of the value within the facet.
         is_dated: whether its value can change by itself.
     """

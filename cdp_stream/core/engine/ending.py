@@ -1,4 +1,5 @@
-"""The end of a profile, in some of its workspaces or in all: what it leaves, and what is forgotten.
+"""The end of a profile, in some of its workspaces or in all: which audiences it leaves, and what is
+forgotten.
 
 Source: docs/semantics.md, end of a profile.
 """

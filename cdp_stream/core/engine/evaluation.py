@@ -1,7 +1,6 @@
-"""The engine: what a batch, or passing time, does to one profile, and which memberships that
-changes.
+"""The engine: how a batch, or passing time, changes one profile and its memberships.
 
-Live worker, replay, backfill, tests and explain all come through here. Nothing is read but the
+Live worker, replay, backfill, tests and explain all use this module. Nothing is read but the
 arguments: no clock, no I/O.
 
 The rules, in the order in which they act (docs/semantics.md):
@@ -364,8 +363,8 @@ class Engine:
         changes: list[Change],
         before: Before | None,
     ) -> None:
-        """Re-evaluate the audiences that the flips, or a first activity, can change, and tell the
-        outputs.
+        """Re-evaluate the audiences that the flips, or a first activity, can change, and write the
+        messages of outputs.
         """
         places: set[int] = set()
         for leaf in flips:

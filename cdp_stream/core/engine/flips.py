@@ -18,7 +18,7 @@ Flips = dict[Leaf, Occasion]
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One thing that happens to a row, and who is asked before and after it.
+    """One thing that happens to a row, and the leaves that are evaluated before and after it.
 
     Attributes:
         workspace: the id of the workspace in which it happens.

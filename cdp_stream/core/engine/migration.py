@@ -94,7 +94,7 @@ class Transition:
         epoch: that of the plan.
         places: places in `plan.audiences` of those whose members are worked out anew.
         is_felt: whether any row may have to change.
-        gone: places in the order of emission of audiences that are no longer defined, by id.
+        removed: places in the order of emission of audiences that are no longer defined, by id.
         started: ids of the connections that were not active before, or were to another list.
         reshared: ids of those that shared other attributes.
     """
@@ -105,7 +105,7 @@ class Transition:
     epoch: int
     places: tuple[int, ...]
     is_felt: bool
-    gone: Mapping[str, int] = field(default_factory=dict)
+    removed: Mapping[str, int] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
     reshared: frozenset[str] = frozenset()
 
@@ -134,8 +134,10 @@ def transition(
         or {entry.id: _emission_of(entry) for entry in before.audiences.values()}
         != {entry.id: _emission_of(entry) for entry in after.audiences.values()}
     )
-    gone = {name: order for order, name in enumerate(before.audiences) if name not in plan.places}
-    return Transition(before, at, time, epoch, places, is_felt, gone, started, reshared)
+    removed = {
+        name: order for order, name in enumerate(before.audiences) if name not in plan.places
+    }
+    return Transition(before, at, time, epoch, places, is_felt, removed, started, reshared)
 
 
 def _connected(before: Catalog, after: Catalog) -> tuple[frozenset[str], frozenset[str]]:
@@ -165,8 +167,8 @@ def ended_connections(before: Catalog, accounts: Sequence[Account]) -> list[tupl
     found: list[tuple[Wired, InForce]] = []
     for wired in before.connections.values():
         was = before.audiences.get(wired.audience)
-        is_gone = any((wired.audience, wired.variant) not in there for there in still)
-        if is_gone and was is not None and connectors.get(wired.output) == wired.connector:
+        is_removed = any((wired.audience, wired.variant) not in there for there in still)
+        if is_removed and was is not None and connectors.get(wired.output) == wired.connector:
             found.append((wired, was))
     return found
 
@@ -180,9 +182,9 @@ def _variants_of(account: Account) -> set[tuple[str, str | None]]:
     return found
 
 
-def without_connections(catalog: Catalog, gone: Collection[str]) -> Catalog:
+def without_connections(catalog: Catalog, ended: Collection[str]) -> Catalog:
     """A catalog as if these connections had got no message."""
-    left = {name: one for name, one in catalog.connections.items() if name not in gone}
+    left = {name: one for name, one in catalog.connections.items() if name not in ended}
     return replace(catalog, connections=left)
 
 
@@ -236,8 +238,8 @@ def migrate(
 
 def _migrate_slots(plan: Plan, row: Row, kept: frozenset[str], history: Mapping[str, Any]) -> bool:
     """Drop slots whose history has a gap, and set those that were read again."""
-    gone = [slot for slot in row.slots if slot not in plan.memories or slot not in kept]
-    for slot in gone:
+    dropped = [slot for slot in row.slots if slot not in plan.memories or slot not in kept]
+    for slot in dropped:
         del row.slots[slot]
     restored = False
     for slot, state in history.items():
@@ -245,7 +247,7 @@ def _migrate_slots(plan: Plan, row: Row, kept: frozenset[str], history: Mapping[
         if memory is not None and memory.workspace in row.spaces:
             row.slots[slot] = state
             restored = True
-    return bool(gone) or restored
+    return bool(dropped) or restored
 
 
 def _migrate_members(plan: Plan, row: Row, places: tuple[int, ...]) -> bool:
@@ -322,8 +324,10 @@ def narrowed(catalog: Catalog, newest: Catalog) -> Catalog:
 
 
 def _in_order(plan: Plan, shift: Transition, names: set[str]) -> Iterator[InForce]:
-    gone = sorted((name for name in names if name in shift.gone), key=shift.gone.__getitem__)
-    yield from (shift.before.audiences[name] for name in gone)
+    removed = sorted(
+        (name for name in names if name in shift.removed), key=shift.removed.__getitem__
+    )
+    yield from (shift.before.audiences[name] for name in removed)
     defined = [_planned(plan, name) for name in names if name in plan.places]
     yield from map(_in_force, sorted(defined, key=_order))
 

@@ -26,13 +26,13 @@ class PassingTime:
         self._forwarding = plan.forwarding
 
     def end_of(self, workspace: str, space: Space) -> int:
-        """The first instant at which the profile is no more alive in a workspace."""
+        """The first instant at which the profile no longer lives in a workspace."""
         # A row may know a workspace that the definitions have no more.
         lifetime = self.lifetimes.get(workspace)
         return FOREVER if lifetime is None else space.last_seen + lifetime + 1
 
     def ends_by(self, row: Row, time: int) -> bool:
-        """Whether the profile is alive nowhere any more by then."""
+        """Whether the profile lives in no workspace by then."""
         return all(self.end_of(workspace, space) <= time for workspace, space in row.spaces.items())
 
     def next_due(self, row: Row, after: int) -> int:
@@ -48,7 +48,7 @@ class PassingTime:
         return due
 
     def prune(self, row: Row, at: int) -> None:
-        """Forget what can count no more."""
+        """Forget what can no longer count."""
         by_slot = self.plan.memories
         for slot in list(row.slots):
             leaf = by_slot.get(slot)

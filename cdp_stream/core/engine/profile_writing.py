@@ -88,8 +88,8 @@ def seen_leaves(plan: Plan, workspace: str) -> tuple[ProfileValue, ...]:
 
 def _has_room_for(row: Row, part: ProfilePart, most: int) -> bool:
     """Whether a profile part fits; one that only deletes always does."""
-    says_more = part.attributes or part.identities or part.facts is not None
-    return not says_more or row.has_room(part.size, most)
+    has_content = part.attributes or part.identities or part.facts is not None
+    return not has_content or row.has_room(part.size, most)
 
 
 def write_seen(touch: Touch, seen: tuple[ProfileValue, ...]) -> None:
@@ -136,7 +136,7 @@ def _respell_identities(plan: Plan, touch: Touch) -> None:
 
 
 def write_attributes(plan: Plan, touch: Touch, part: ProfilePart) -> None:
-    """Set attributes, then delete. Only the tests of what is written are asked, by value."""
+    """Set attributes, then delete. Only the tests of what is written are evaluated, by value."""
     row, attributes = touch.row, touch.space.attributes
     before: dict[str, Any] = {}
     if touch.before is not None and plan.forwarding is not None:

@@ -1,4 +1,4 @@
-"""Distances on the Earth, taken as a sphere of 6,371,008.8 m (the mean radius, IUGG).
+"""Distances on the Earth, as a sphere of 6,371,008.8 m (the mean radius, IUGG).
 
 Source: docs/definitions.md, location; R. W. Sinnott, "Virtues of the Haversine", 1984.
 """

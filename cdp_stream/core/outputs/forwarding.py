@@ -1,5 +1,5 @@
-"""What outputs get of a profile: its changes, and, while it is a member, every change of its
-identities and shared attributes.
+"""Which messages outputs receive about a profile: its changes, and, while it is a member, every
+change of its identities and shared attributes.
 
 This is decided where a change is made, because a connection shares what holds at that very instant.
 The messages of one evaluation are, in this order: removed identities, deletes and adds as
@@ -114,7 +114,7 @@ class Forwarding:
         return shared
 
     def note_time(self, before: Before, row: Row, at: int) -> None:
-        """Passing time has come to a due instant; the clock may be behind it."""
+        """Time has reached a due instant; the clock may be behind it."""
         for shared in self._calculations_of(row):
             old = shared.value(row, at - 1)
             if not is_same(old, shared.value(row, at)):
@@ -166,17 +166,17 @@ class Forwarding:
         if not before:
             self._write_changes(writer, row, connected)
             return
-        gone, fresh, cause = _identities(row, before)
+        removed, fresh, cause = _identities(row, before)
         changed = _changed(row, before)
-        if not gone and not fresh and not changed:
+        if not removed and not fresh and not changed:
             self._write_changes(writer, row, connected)
             return
         joined = {change.audience_id for change in made if change.action == ADD}
         staying = list(self._staying(row, joined))
-        if gone:
+        if removed:
             left = list(self._leaving(connected))
             for route, variant in sorted((*staying, *left), key=_order):
-                writer.identities(DELETE, route, variant, gone, cause)
+                writer.identities(DELETE, route, variant, removed, cause)
         self._write_changes(writer, row, connected)
         for route, variant in staying if fresh else ():
             writer.identities(ADD, route, variant, fresh, cause)
@@ -200,7 +200,7 @@ class Forwarding:
         if not shift.started and not shift.reshared:
             return
         joined = {change.audience_id for change in made if change.action == ADD}
-        # Whom the end of an A/B test took nowhere, as connections of the whole audience see it.
+        # Members who stay after the end of an A/B test, for connections of the whole audience.
         for route, variant in self._staying(row, joined - _rejoined(made)):
             if route.connection.id in shift.started:
                 writer.activation(route, variant, _BY_DEFINITION)
@@ -279,9 +279,9 @@ def _identities(row: Row, before: Before) -> tuple[list[Identity], list[Identity
     """The removed identities, the new ones, and the cause."""
     new = row.identities
     old, (_kind, _event_id, time) = before.get(None, (new, ("profile", None, None)))
-    gone = sorted(identity for identity in old.items() if new.get(identity[0]) != identity[1])
+    removed = sorted(identity for identity in old.items() if new.get(identity[0]) != identity[1])
     fresh = sorted(identity for identity in new.items() if old.get(identity[0]) != identity[1])
-    return gone, fresh, Cause("profile", None, None, time)
+    return removed, fresh, Cause("profile", None, None, time)
 
 
 def _changed(row: Row, before: Before) -> dict[Shared, Occasion]:

@@ -85,8 +85,8 @@ class SharedCalculation:
 Shared = SharedAttribute | SharedCalculation
 
 Before = dict[Shared | None, tuple[Any, Occasion]]
-"""What held before the instant that is being evaluated, of what is written in it, and what writes
-it: shared attributes that may have changed, and under None the identities.
+"""The values before the instant that is being evaluated, of what is written in it, and the cause:
+shared attributes that may have changed, and under None the identities.
 """
 
 

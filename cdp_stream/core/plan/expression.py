@@ -1,9 +1,9 @@
-"""An audience's expression as a flat decision list: which leaf to ask next, and when the answer is
+"""An audience's expression as a flat decision list: which leaf to test next, and when the result is
 known.
 
 `all`, `any` and `not` are compiled away: each entry names a leaf and where to go when it holds and
-when it does not, so an evaluation asks no leaf that cannot matter, allocates nothing, and any depth
-of nesting costs no stack.
+when it does not, so an evaluation tests no leaf that cannot matter, allocates nothing, and any
+depth of nesting costs no stack.
 """
 
 from __future__ import annotations

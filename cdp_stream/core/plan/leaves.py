@@ -55,7 +55,7 @@ class Leaves:
         self.calculated: dict[str, CalculatedMemory] = {}
 
     def identity_of(self, criterion: Criterion) -> str:
-        """Asked of each criterion several times, which lives as long as the account."""
+        """The identity of a criterion, worked out once for the life of the account."""
         identities = self.plan.identities
         known = identities.get(id(criterion))
         if known is None:

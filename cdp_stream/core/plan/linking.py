@@ -1,5 +1,5 @@
 """Which audiences each leaf can flip, and which a profile's first activity in a workspace can, or
-its end there: so that an evaluation asks those alone.
+its end there: an evaluation tests those alone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _SEEN = frozenset({Facet.FIRST_SEEN, Facet.LAST_SEEN})
 
 
 def link(plan: Plan, leaves: Leaves) -> None:
-    """Tell each leaf the audiences it can flip, and each workspace those that activity and its end
-    can flip.
+    """Set for each leaf the audiences it can flip, and for each workspace those that activity and
+    its end can flip.
     """
     direct: dict[int, set[int]] = defaultdict(set)
     referrers: dict[str, set[int]] = defaultdict(set)
@@ -70,7 +70,7 @@ def _index_profile_values(plan: Plan, leaves: Iterable[Leaf]) -> None:
 
 
 def _link_activity(plan: Plan, workspace: str, reach: dict[int, set[int]]) -> None:
-    """What a profile's first activity in a workspace can make true, without asking every audience
+    """What a profile's first activity in a workspace can make true, without testing every audience
     each time.
 
     Criteria start at their default and flip by themselves, so of the workspace's own audiences only

@@ -34,7 +34,7 @@ _LONGEST_KEY_KEPT = 1_024
 
 
 class Readings:
-    """What becomes of an event.
+    """How an event is applied.
 
     Attributes:
         leaves: the criteria that count it, with the conditions that it must meet.
@@ -51,12 +51,12 @@ class Readings:
         leaves: tuple[tuple[EventLeaf, Where | None], ...],
         memories: tuple[tuple[EventMemory, Where | None], ...],
         *,
-        says_more: bool,
+        has_more: bool,
         is_personalized: bool,
     ) -> None:
         self.leaves = leaves
         self.memories = memories
-        self.is_plain = not memories and not says_more
+        self.is_plain = not memories and not has_more
         self.is_personalized = is_personalized
 
 
@@ -211,7 +211,7 @@ class Plan:
     def _resolve(self, input_id: str, kind: str, name: str, custom_event_type: str) -> Readings:
         folded, folded_type = name.casefold(), custom_event_type.casefold()
         if self.tier_of(input_id, kind, folded, folded_type) is not Tier.PERSONALIZE:
-            return Readings((), (), says_more=kind == OPT_OUT, is_personalized=False)
+            return Readings((), (), has_more=kind == OPT_OUT, is_personalized=False)
         workspace = self.inputs[input_id].workspace
         readers = [
             reader
@@ -226,14 +226,13 @@ class Plan:
         return Readings(
             tuple((one.leaf, one.where) for one in readers if one.leaf),
             tuple(memories.values()),
-            says_more=kind in (OPT_OUT, UNINSTALL)
-            or (kind == EVENT and folded_type == ATTRIBUTION),
+            has_more=kind in (OPT_OUT, UNINSTALL) or (kind == EVENT and folded_type == ATTRIBUTION),
             is_personalized=True,
         )
 
 
 class _Readings(dict[ReadingKey, Readings]):
-    """What was asked for lately, found without a call; the rest is worked out."""
+    """Recent results, found without a call; others are worked out."""
 
     __slots__ = ("_resolve",)
 

@@ -22,10 +22,10 @@ __all__ = ["WholeBatches", "decode_whole_batches"]
 class WholeBatches:
     """The records of one partition's answer to a fetch, unpacked all at once.
 
-    Takes the place of aiokafka's ``PartitionRecords`` where everything is drained in one call.
+    Replaces aiokafka's ``PartitionRecords`` where everything is drained in one call.
 
     Attributes:
-        next_fetch_offset: Where the next fetch goes on.
+        next_fetch_offset: Where the next fetch starts.
     """
 
     __slots__ = ("_batches", "_stock", "next_fetch_offset")
@@ -42,7 +42,7 @@ class WholeBatches:
 
         Raises:
             CorruptRecordException: A checksum is wrong, or a record cannot be read. Nothing more
-                comes then, so that the fetch is sent again.
+                is returned then, so that the fetch is sent again.
         """
         batches, self._batches = self._batches, MemoryRecords(b"")
         decoded: list[Any] = []
@@ -57,7 +57,7 @@ class WholeBatches:
         return iter(decoded)
 
     def _from_position(self, records: list[Any]) -> list[Any]:
-        """Leave out what comes before the position: brokers answer with whole batches."""
+        """Leave out records before the position: brokers answer with whole batches."""
         position = self.next_fetch_offset
         if records and records[0].offset < position:
             return [record for record in records if record.offset >= position]
@@ -88,6 +88,6 @@ class _Results(OrderedDict[Any, Any]):
 def decode_whole_batches(consumer: AIOKafkaConsumer) -> None:
     """Let a consumer unpack whole batches; call when it was started and reads nothing yet.
 
-    It must be drained by ``getmany`` without ``max_records``: each drain takes all there is.
+    It must be drained by ``getmany`` without ``max_records``: each drain returns all there is.
     """
     consumer._fetcher._records = _Results()

@@ -2,7 +2,7 @@
 
 For aiokafka 0.14.0, whose ``BatchBuilder`` makes keyword arguments, serialises and counts for each
 record. Here records are appended to the compiled builder that it wraps, and counted once a batch.
-Unnecessary once ``BatchBuilder`` takes many records in one call.
+Unnecessary once ``BatchBuilder`` accepts many records in one call.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ def filled_batches(
     """Closed batches of keys and values without headers; a pair larger than a batch is alone.
 
     Args:
-        producer: Says how large a batch may be, and of which producer it is.
+        producer: It determines the largest batch, and whose batch it is.
         pairs: In the order in which they are to be written.
         timestamp: Of each record, epoch ms.
     """

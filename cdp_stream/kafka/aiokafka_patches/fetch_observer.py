@@ -1,17 +1,17 @@
 """Observes the answers of a consumer's brokers: where partitions end, and the group's lease.
 
-For aiokafka 0.14.0. It keeps a partition's last highwater, but not *when* the fetch that brought it
-was sent, and it forgets an out-of-range answer by starting again at the beginning. Both matter here
-(``runtime/partition_time.py``; a topic that was deleted and made anew), so every request of a
+For aiokafka 0.14.0. It keeps a partition's last highwater, but not *when* its fetch was sent, and
+after an out-of-range answer it silently starts again at the beginning. Both matter here
+(``runtime/partition_time.py``; a topic that was deleted and created again), so every request of a
 consumer passes through a :class:`FetchObserver`. Unnecessary once a consumer reports each fetch
 with the time at which it was sent, and each answer of its coordinator.
 
 A highwater alone proves no end. A broker that has just become leader does not know yet how far its
 log was acknowledged, and until its followers have fetched from it, it answers a fetch with an end
 before acknowledged records. Asked by ListOffsets it answers that it does not know (KIP-207). So
-each end that a fetch shows is confirmed by ListOffsets before it counts. That answer alone would
-not do either: some brokers give an end before the last records. An end before an earlier one is not
-believed for half a minute.
+each end that a fetch shows is confirmed by ListOffsets before it counts. That answer alone is not
+enough either: some brokers return an end before the last records. An end before an earlier one is
+not believed for half a minute.
 
 The consumer's thread writes, the worker's loop reads. Each entry is replaced whole, never changed,
 so a reader sees the old one or the new one.
@@ -39,8 +39,8 @@ Partition = tuple[str, int]
 Send = Callable[[int, Any], Awaitable[Any]]
 _OFFSET_OUT_OF_RANGE = 1
 BELIEVED_AFTER_S = 30.0
-"""For so long a log must seem to end before what was read of it until that is believed: whatever a
-change of leaders brings about is over by then."""
+"""How long a log must seem to end before records that were read, until that is believed: a change
+of leaders is over by then."""
 _PAUSE_S = 0.05
 """Under load fetches follow one another much faster, and most of them show some end."""
 
@@ -54,7 +54,7 @@ class EndSeen:
         after: Offset of the last record that was handed over by then; -1 when none was. Offsets of
             transaction markers and of compacted records are never handed over, so this is
             compared, and not the partition's end offset.
-        end: That end offset; whatever lies between `after` and it is handed over to nobody.
+        end: That end offset; nothing between `after` and it is ever handed over.
     """
 
     asked_at: int
@@ -68,15 +68,15 @@ class FetchObserver:
     Args:
         now_ms: The wall clock, epoch ms.
         clock: Seconds of a steady clock.
-        pause_s: How long after a question for ends the next one is sent to a broker.
+        pause_s: Least time between two requests for ends to one broker, seconds.
 
     Attributes:
         ends: Newest proof, per partition, that it was read to its end.
-        highwaters: Greatest end offset that a broker gave for each partition.
+        highwaters: Greatest end offset that a broker returned for each partition.
         out_of_range: Offset that was asked for and does not exist (any more).
         answered_at: ``time.monotonic()`` of each partition's newest answer without an error.
         lease_at: ``time.monotonic()`` just before the newest request that the group's coordinator
-            answered as to a member in good standing; 0 before the first.
+            answered as to a valid member; 0 before the first.
         lease_ms: The same moment by the wall clock, epoch ms.
     """
 
@@ -131,7 +131,7 @@ class FetchObserver:
             for task in confirming:
                 task.cancel()
             await asyncio.gather(*confirming, return_exceptions=True)
-            # One that was cancelled before it began has cleared up nothing.
+            # One that was cancelled before it began has not removed itself.
             self._confirming.clear()
             self._unconfirmed.clear()
             await close()
@@ -143,7 +143,7 @@ class FetchObserver:
         self._handed[partition] = offset
 
     def forget(self, partition: Partition) -> None:
-        """Forget a partition, as its position is set anew."""
+        """Forget a partition, as its position is set again."""
         self._seeks[partition] += 1
         for known in (self.ends, self.out_of_range, self._handed):
             known.pop(partition, None)
@@ -161,7 +161,7 @@ class FetchObserver:
                     self.answered_at[partition] = self._clock()
                     self._note_highwater(partition, highwater)
                 if seeks[partition] != self._seeks[partition]:
-                    continue  # its position was set anew meanwhile
+                    continue  # its position was set again meanwhile
                 if error == _OFFSET_OUT_OF_RANGE:
                     self.out_of_range[partition] = asked[partition]
                 elif error == 0 and highwater <= asked[partition]:
@@ -176,8 +176,8 @@ class FetchObserver:
     def _have_confirmed(
         self, send: Send, node_id: int, seen: Mapping[Partition, tuple[EndSeen, int]]
     ) -> None:
-        """Ask the broker that showed these ends once more: at once, as the next fetch may be a long
-        one, or with what is seen until the next question may be sent.
+        """Ask the broker to confirm these ends: at once, as the next fetch may be a long one, or
+        together with later ends once the next request may be sent.
         """
         self._unconfirmed.setdefault(node_id, {}).update(seen)
         if node_id not in self._confirming:
@@ -193,7 +193,7 @@ class FetchObserver:
                             self._confirmed((topic, number), offset, *seen[topic, number])
                 await asyncio.sleep(self._pause_s)
         except (KafkaError, OSError):
-            self._unconfirmed.pop(node_id, None)  # the next fetch asks anew, or another leader
+            self._unconfirmed.pop(node_id, None)  # the next fetch asks again, or another leader
         finally:
             self._confirming.pop(node_id, None)
 
@@ -211,7 +211,7 @@ class FetchObserver:
 
 
 def _ends_of(partitions: Mapping[Partition, Any]) -> OffsetRequest:
-    """Asks for the ends of partitions, those of open transactions included."""
+    """The request for the ends of partitions, those of open transactions included."""
     topics: dict[str, list[tuple[int, int]]] = {}
     for topic, number in partitions:
         topics.setdefault(topic, []).append((number, OffsetResetStrategy.LATEST))

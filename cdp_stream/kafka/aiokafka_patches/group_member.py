@@ -33,7 +33,7 @@ _NO_COORDINATOR = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class GroupMembership:
-    """As which member of which generation a worker holds its partitions."""
+    """The member and the generation by which a worker owns its partitions."""
 
     group_id: str
     generation: int
@@ -41,7 +41,7 @@ class GroupMembership:
 
 
 def membership_of(consumer: AIOKafkaConsumer, group_id: str) -> GroupMembership:
-    """As which member the consumer's coordinator knows it now."""
+    """The membership by which the consumer's coordinator knows it now."""
     coordinator = consumer._coordinator
     return GroupMembership(group_id, coordinator.generation, coordinator.member_id)
 

@@ -1,12 +1,12 @@
 """Two requests of transactions in versions that aiokafka does not have.
 
 For aiokafka 0.14.0, which has version 0 of both. Its request for offsets names the group alone, so
-that a worker which the group has put out may still move its positions. Version 3 also names member
+that a worker which the group has removed may still commit positions. Version 3 also names member
 and generation, and the coordinator refuses any but the present one.
 
-Its request for a producer id takes the transactional id over from whoever has it. Version 3 also
-names the producer id and the epoch that it succeeds, and the coordinator refuses it where another
-producer has taken the id over since.
+Its request for a producer id replaces any producer that has the transactional id. Version 3 also
+names the producer id and the epoch that it succeeds, and the coordinator refuses it if another
+producer has replaced that one since.
 
 Every broker since Apache Kafka 2.5 knows both; an older one gets version 0. Unnecessary once
 aiokafka sends version 3 of them, with a consumer's group metadata.
@@ -82,7 +82,7 @@ class OffsetsOfMember(Request[TxnOffsetCommitRequest_v0 | TxnOffsetCommitRequest
     Args:
         transactional_id: Of the transaction.
         producer: Producer id and epoch.
-        member: As whom.
+        member: The member that commits them.
         offsets: Topic, partition and next offset of each position.
     """
 

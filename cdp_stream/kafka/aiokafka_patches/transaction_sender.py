@@ -3,15 +3,15 @@
 For aiokafka 0.14.0. What differs:
 
 * offsets wait until the batches are written: a broker checks with its coordinator that both belong
-  to a transaction, and of two such questions about one at a time it drops the first, which costs
+  to a transaction, and of two checks of one transaction at a time it drops the first, which costs
   a retry after 100 ms;
 * a new transaction that finds the coordinator still writing the last one's markers asks again
   after 2 ms; stock waits 20 ms;
 * offsets are sent as a member of the group, and refused from an earlier generation;
-* ``NETWORK_EXCEPTION`` and ``CONCURRENT_TRANSACTIONS`` in the answer to offsets are asked again;
-  stock takes the first for something else and ends (aiokafka issue 1004);
-* a connection that breaks while the coordinator is looked for is made anew; stock ends;
-* a producer that follows one of the same transactional id begins only where no other has come
+* after ``NETWORK_EXCEPTION`` and ``CONCURRENT_TRANSACTIONS`` offsets are sent again; stock mistakes
+  the first for another error and ends (aiokafka issue 1004);
+* a connection that breaks during the search for the coordinator is opened again; stock ends;
+* a producer that succeeds one of the same transactional id starts only if no other has started
   between them;
 * a request that was sent and not answered is noted. It may still be on its way, in a buffer or a
   proxy, when its repetition has been answered, and take effect in a later transaction of the same
@@ -80,16 +80,16 @@ _NOT_SENT = (NodeNotReadyError, IncompatibleBrokerVersion)
 
 
 class NotAMemberError(Exception):
-    """The group has gone on to a generation without this worker."""
+    """The group has started a generation without this worker."""
 
 
 class QuickSender(Sender):
-    """Takes the place of the sender of one producer, before that is started.
+    """Replaces the sender of one producer, before that is started.
 
     Args:
         producer: It still has aiokafka's sender.
-        membership: As which group member offsets are sent; asked at each commit.
-        succeeded: Producer id and epoch that the producer follows, if it must follow just these.
+        membership: The group member that sends offsets; called at each commit.
+        succeeded: Producer id and epoch that the producer succeeds, if it must succeed just these.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class QuickSender(Sender):
     def _maybe_do_transactional_request(self) -> Any:
         offsets_wait = self._txn_manager.offsets_to_commit() is not None
         if offsets_wait and not self._txn_manager.partitions_to_add() and self._is_writing():
-            return None  # asked again as each write is answered
+            return None  # called again as each write is answered
         return super()._maybe_do_transactional_request()
 
     def _is_writing(self) -> bool:
@@ -204,7 +204,7 @@ def note_unanswered(producer: AIOKafkaProducer) -> asyncio.Event:
             return await send(node_id, request, **options)
         except _NOT_SENT:
             raise
-        except BaseException:  # also where it was not waited for any longer
+        except BaseException:  # also if nobody waits for it any longer
             if isinstance(request, _OF_A_TRANSACTION):
                 unanswered.set()
             raise

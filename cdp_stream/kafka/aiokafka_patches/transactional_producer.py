@@ -1,8 +1,8 @@
-"""A transactional producer that shows how far it is, and why it failed.
+"""A transactional producer that shows its progress, and why it failed.
 
 For aiokafka 0.14.0, which keeps producer id, epoch and sequence numbers to itself, wraps what ended
-its sender in other errors, and leaves futures behind that asyncio reports when nobody looked at
-them. Unnecessary once aiokafka shows them, raises the cause, and looks at its own futures.
+its sender in other errors, and leaves futures behind that asyncio reports when nobody awaits them.
+Unnecessary once aiokafka shows these values, raises the cause, and awaits its own futures.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ class TransactionalProducer(AIOKafkaProducer):
 
     Args:
         client: Connection settings of the aiokafka client.
-        transactional_id: Which producer it is; who starts later fences who started before.
-        membership: As which group member offsets are sent; asked at each commit.
-        succeeded: Producer id and epoch that it follows, and that nobody else may have followed:
-            it fails to start with ``ProducerFenced`` then. ``None``: it follows whoever is there.
+        transactional_id: Identifies the producer; a later start fences an earlier one.
+        membership: The group member that sends offsets; called at each commit.
+        succeeded: Producer id and epoch that it succeeds; if another producer has succeeded them,
+            it fails to start with ``ProducerFenced``. ``None``: it succeeds any producer.
         options: Further arguments of aiokafka's producer.
 
     Attributes:
@@ -72,7 +72,7 @@ class TransactionalProducer(AIOKafkaProducer):
         return error
 
     def ignore_failures(self) -> None:
-        """Keep asyncio from reporting futures that nobody looks at: what has failed, and what will
+        """Keep asyncio from reporting futures that nobody awaits: what has failed, and what will
         when the producer ends.
         """
         manager, written = self._txn_manager, self._message_accumulator
@@ -86,14 +86,14 @@ class TransactionalProducer(AIOKafkaProducer):
 
 
 def ignore_failure(future: asyncio.Future[Any]) -> None:
-    """Keep asyncio from reporting the failure of a future that nobody looked at."""
+    """Keep asyncio from reporting the failure of a future that nobody awaits."""
     if not future.cancelled():
         future.exception()
 
 
 def count_as_kafka_does(producer: AIOKafkaProducer) -> None:
-    """Let an idempotent producer go on from 0 behind the 2**31st record to a partition, as brokers
-    want it; aiokafka goes on from -2**31 (KAFKA-7693).
+    """Let an idempotent producer continue from 0 after the 2**31st record to a partition, as
+    brokers expect; aiokafka continues from -2**31 (KAFKA-7693).
     """
     manager = producer._txn_manager
     sequences = manager._sequence_numbers

@@ -1,4 +1,4 @@
-"""Questions to a broker about its topics."""
+"""Requests to a broker about its topics."""
 
 import asyncio
 import logging
@@ -74,7 +74,7 @@ def _silent(_record: logging.LogRecord) -> bool:
 
 
 async def check_broker(settings: Settings) -> None:
-    """See that the broker answers.
+    """Check that the broker answers.
 
     Raises:
         BrokerError: It does not.
@@ -106,7 +106,7 @@ async def topic_settings(
 ) -> dict[str, dict[str, str]]:
     """The settings of topics, as far as they may be seen."""
     responses = await admin.describe_configs(
-        # All of a topic's settings: the embedded broker does not know how to be asked for one.
+        # All of a topic's settings: the embedded broker cannot return a single one.
         [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     )
     return {

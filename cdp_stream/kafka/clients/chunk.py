@@ -13,14 +13,14 @@ __all__ = [
 ]
 
 _RECORD_BYTES = 250
-"""What a record takes beside its contents."""
+"""Memory of a record besides its contents."""
 FETCH_BYTES = 16 * 1024 * 1024
 """The most that one broker answers at a time, a batch that is larger by itself aside."""
 FETCHES_WAITING = 4
-"""So many answers of a broker may wait of a partition, before it is not fetched for a while."""
+"""How many answers may wait of one partition before its fetching is paused."""
 MOST_FETCHED = 1024 * 1024
 LEAST_FETCHED = 16 * 1024
-"""Bounds of what is asked for of one partition; a broker answers with a whole batch at least."""
+"""Bounds of the bytes requested of one partition; a broker returns a whole batch at least."""
 
 
 class Chunk:
@@ -29,7 +29,7 @@ class Chunk:
     Attributes:
         records: As aiokafka decoded them, at least one.
         epoch: Which seek of the partition they follow.
-        size: About the bytes of memory that they take.
+        size: Approximate bytes of memory that they use.
     """
 
     __slots__ = ("epoch", "records", "size")
@@ -47,7 +47,7 @@ class Chunk:
 
 
 def memory_of(records: Collection[Any]) -> int:
-    """About the bytes of memory that records take: hostile ones may be all key, or all headers."""
+    """Approximate bytes of memory of records: hostile ones may be all key, or all headers."""
     size = _RECORD_BYTES * len(records)
     for record in records:
         size += len(record.value or b"") + len(record.key or b"")

@@ -21,7 +21,7 @@ def client_settings(settings: Settings) -> Mapping[str, Any]:
 
     Raises:
         DiskError: A file of certificates, or that of the password, cannot be read.
-        UsageError: It can, but it does not hold what it should.
+        UsageError: A file does not contain what it should.
     """
     login: dict[str, Any] = {}
     if settings.sasl_mechanism is not None:
@@ -40,11 +40,11 @@ def client_settings(settings: Settings) -> Mapping[str, Any]:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Whom we trust, and who we are; ``None`` without TLS.
+    """Trusted authorities and our own certificate; ``None`` without TLS.
 
     Raises:
         DiskError: A file cannot be read.
-        UsageError: A file holds no certificate, or a key that does not belong to it.
+        UsageError: A file has no certificate, or a key that does not belong to it.
     """
     if not settings.tls:
         return None
@@ -94,7 +94,7 @@ def _present(context: ssl.SSLContext, settings: Settings, certificate: Path) -> 
     if settings.tls_key is not None:
         _text_of("tls_key", settings.tls_key)
     secret = settings.tls_key_password
-    # A text, if empty: without one OpenSSL asks on the terminal for that of an encrypted key.
+    # Never None: then OpenSSL would ask on the terminal for the password of an encrypted key.
     password = "" if secret is None else secret.reveal()
     try:
         context.load_cert_chain(certificate, settings.tls_key, password)

@@ -1,8 +1,8 @@
 """Why a broker could not be connected to, and what to change.
 
-aiokafka reports only that no address of the list worked. So then one address is asked again, step
-by step as a connection is made: reach it, agree on TLS, be accepted with a certificate, log in. The
-first step that fails is the answer.
+aiokafka reports only that no address of the list worked. So the addresses are tried again one by
+one, in the steps of a connection: reach it, agree on TLS, be accepted with a certificate, log in.
+The first step that fails is the reason.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def explain_no_connection(settings: Settings) -> BrokerError:
     """The error for a user whose broker could not be connected to.
 
     Args:
-        settings: With which it was tried.
+        settings: The settings that were used.
 
     Returns:
         The error to raise: the first address with a clear reason decides.

@@ -22,7 +22,7 @@ async def log_reader(
     max_wait_ms: int = 100,
     partition_bytes: int = 4 * 1024 * 1024,
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer that is to be assigned partitions, and stopped on leaving.
+    """A started consumer, to which the caller assigns partitions; stopped on leaving.
 
     It must be drained by ``getmany`` without ``max_records``.
 
@@ -31,7 +31,7 @@ async def log_reader(
         observer: Observes what brokers answer.
         auto_offset_reset: What to do about an offset that does not exist (any more).
         max_wait_ms: How long a broker may wait for records.
-        partition_bytes: The most that is asked for of one partition at a time.
+        partition_bytes: The most bytes requested of one partition at a time.
 
     Raises:
         KafkaError: No broker can be connected to.

@@ -1,4 +1,4 @@
-"""Ask a broker whether it is there, and give it its first topics, from code that is not async.
+"""Check that a broker answers, and create its first topics, from code that is not async.
 
 Every call works on its own event loop in its own thread, so that it may be used inside a running
 loop too (it blocks that loop: for start-up and tests only).
@@ -44,10 +44,10 @@ def parse_address(address: str) -> tuple[str, int]:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port on which nothing listens at this moment; another process may take it next.
+    """A TCP port on which nothing listens at this moment; another process may bind it next.
 
     It is below the range from which systems choose the ports of outgoing connections: a client that
-    keeps trying a stopped broker could otherwise end up connected to itself, and hold its port.
+    keeps trying a stopped broker could otherwise end up connected to itself, and occupy its port.
 
     Raises:
         BrokerError: None was found.
@@ -78,11 +78,11 @@ def wait_until_ready(
 
     Args:
         bootstrap: Where to ask.
-        timeout_s: How long to go on asking, in seconds.
+        timeout_s: How long to keep asking, in seconds.
         is_alive: Whether asking still makes sense; False when the process has ended.
 
     Raises:
-        BrokerError: The time is over, or the process has ended.
+        BrokerError: The time-out has passed, or the process has ended.
     """
     give_up_at = time.monotonic() + timeout_s
     while is_alive():
@@ -105,7 +105,7 @@ def create_topics(
     Args:
         bootstrap: The broker, ``host:port``.
         partitions: Partition count by topic name.
-        config: Settings of each topic made, such as ``cleanup.policy``.
+        config: Settings of each topic created, such as ``cleanup.policy``.
 
     Raises:
         BrokerError: The broker cannot be reached or refuses a topic.

@@ -1,7 +1,7 @@
-"""Following a topic of one partition: read from an offset to its end, and on for good.
+"""Following a topic of one partition: read from an offset to its end, and then what is added.
 
-While a broker refuses, as its rights are changed say, the topic is asked for again until that is
-granted. Whoever waits for what is in it waits as long.
+While a broker refuses, for example during a change of rights, the follower asks again until the
+broker grants it. Who waits for the topic's contents waits as long.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ _PAUSE_S = 0.5
 
 
 class TopicFollower:
-    """Passes on the records of a topic, also those that are yet to come.
+    """Passes on the records of a topic, also future ones.
 
     Args:
         client: Connection settings of the aiokafka client.
         topic: Its name; it has one partition.
         take: Called with the records of each fetch, in order.
-        consume: Makes a consumer.
+        consume: Creates a consumer.
         pause_s: How long after a failure the topic is asked for again.
     """
 
@@ -87,7 +87,7 @@ class TopicFollower:
             await self._notify()
 
     async def caught_up(self) -> None:
-        """Return when everything that was in the topic as this was called has been passed on.
+        """Return when all records that the topic had at the call have been passed on.
 
         Raises:
             BaseException: What ended `follow`.

@@ -1,10 +1,10 @@
 """Batches of a partition, made durable at least once.
 
 Outputs, rows and position become durable one after the other. After a crash in between, the same
-records make the same outputs again, with the same ids. No record makes the outputs of a tick again:
-so the partition's time is durable, in an earlier batch, before they are sent.
+records produce the same outputs again, with the same ids. No record produces the outputs of a tick
+again, so the partition's time is durable, in an earlier batch, before they are sent.
 
-A write that fails ends the worker, and the position stays where it is.
+A write that fails ends the worker, and the position does not move.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class AtLeastOnceWriter:
     """Writes for one partition, as :class:`~cdp_stream.kafka.commit.committer.Writer`.
 
     Args:
-        producer: Gives the worker's running producer.
+        producer: Returns the worker's running producer.
         topics: Where effects go.
         partition: The partition number, the same in all of them.
         advance: Called with the next input offset once all below it is durable.
@@ -77,7 +77,7 @@ class AtLeastOnceWriter:
         return self._reached(batches, len(rows))
 
     async def settle(self) -> None:
-        """Nothing to do: a message that comes twice has the same id."""
+        """Nothing to do: a message that is sent twice has the same id."""
 
     async def abort(self) -> None:
         """Nothing to do: what was sent stays."""
@@ -86,9 +86,9 @@ class AtLeastOnceWriter:
         """Nothing to do: the worker's producer stays."""
 
     def _reached(self, batches: list[asyncio.Future[Any]], rows: int) -> int:
-        """How far these rows reach, -1 as soon as the changelog holds others in between.
+        """How far these rows reach; -1 as soon as the changelog has others in between.
 
-        Nothing fences a worker that lost the partition and whose write was long on its way.
+        Nothing fences a worker that lost the partition and whose write arrives late.
         """
         if not batches:
             return -1

@@ -29,7 +29,7 @@ class Writer(Protocol):
     is_atomic: bool
 
     async def open(self) -> None:
-        """Make ready to write; before the partition's position and rows are read.
+        """Prepare to write; called before the partition's position and rows are read.
 
         Raises:
             BrokerError: The broker refuses, or does not answer.
@@ -40,7 +40,7 @@ class Writer(Protocol):
         """Make a batch durable: outputs, then rows, then the input position.
 
         Returns:
-            The offset up to which the changelog holds nothing newer than these rows; -1 where that
+            The offset up to which the changelog has nothing newer than these rows; -1 where that
             is not known.
 
         Raises:
@@ -50,7 +50,7 @@ class Writer(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Make sure, behind a batch, that no request of it takes effect later on."""
+        """Make sure, after a batch, that no request of it takes effect later."""
         ...
 
     async def abort(self) -> None:
@@ -73,7 +73,7 @@ class Committer:
     """Commits the effects of one partition in the order in which they come.
 
     Args:
-        writer: Makes batches durable; not yet open.
+        writer: Makes batches durable; not open yet.
         store: The rows of all partitions.
         partition: The partition's number.
         budget: Memory for what is on its way, of all partitions together.
@@ -106,9 +106,9 @@ class Committer:
 
     @property
     def is_atomic(self) -> bool:
-        """Whether the outputs of a piece show with its rows or not at all.
+        """Whether the outputs of a piece become visible with its rows or not at all.
 
-        Where they may show before, time must be durable before a tick's outputs are sent.
+        If they may be visible before, time must be durable before a tick's outputs are sent.
         """
         return self._writer.is_atomic
 
@@ -128,7 +128,7 @@ class Committer:
         return not self.failed and len(self._waiting) < MAX_WAITING and not self._budget.is_full
 
     async def open(self) -> None:
-        """Make ready to commit; see :meth:`Writer.open`."""
+        """Prepare to commit; see :meth:`Writer.open`."""
         await self._writer.open()
 
     def commit(
@@ -136,7 +136,7 @@ class Committer:
     ) -> None:
         """Commit a piece of work, and return at once.
 
-        The order of what is done:
+        The steps, in order:
 
         1. Its rows are in the local store, and the partition's next step reads them there.
         2. It waits while the batch before it is written. What waits then is written as one batch,
@@ -145,13 +145,13 @@ class Committer:
         4. Its rows are sent to the changelog, the partition's own row last.
         5. The input position moves. At least once, each of 3 to 5 is durable before the next
            begins; exactly once, they are one transaction.
-        6. The store learns that the rows are durable, memory is given back, the next batch begins.
+        6. The store notes that the rows are durable, memory is released, the next batch begins.
 
         Args:
             effects: What to commit; it may be empty.
             next_offset: Offset of the first record that is not in it; ``None`` moves nothing.
-            barrier: It is a batch of its own, which nothing else may share: a tick, whose outputs
-                no record would make again, and a switch of definitions.
+            barrier: Whether it is a batch of its own: a tick, whose outputs no record would
+                produce again, or a switch of definitions.
         """
         self._store.write(self._partition, effects.rows)
         size = effects.size
@@ -193,7 +193,7 @@ class Committer:
             self._give_back(sum(piece.size for piece in batch))
 
     def _batch_length(self) -> int:
-        """How many of the pieces that wait are the next batch."""
+        """How many of the waiting pieces form the next batch."""
         for number, piece in enumerate(self._waiting):
             if piece.is_barrier:
                 return max(1, number)

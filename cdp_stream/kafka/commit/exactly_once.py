@@ -1,7 +1,7 @@
 """Batches of a partition, made durable exactly once.
 
 A batch is one Kafka transaction: outputs, rows and the input position take effect together or not
-at all. Being fenced is no failure of the worker: another one goes on from what was committed.
+at all. Being fenced is no failure of the worker: another one continues from what was committed.
 """
 
 import asyncio
@@ -47,14 +47,14 @@ class ExactlyOnceWriter:
         self._topics = topics
         self._partition = partition
         self._moved = moved
-        # Everything but the writing is the producer's.
+        # The producer does everything but the writing.
         self.open = producer.open
         self.settle = producer.settle
         self.abort = producer.abort
         self.close = producer.close
 
     async def write(self, effects: Effects, next_offset: int | None) -> int:
-        """Write one transaction; again, without its value, where the broker refuses a reject."""
+        """Write one transaction; if the broker refuses a reject, once more without its value."""
         alone: list[tuple[Rejected, asyncio.Future[Any]]] = []
         batches: list[asyncio.Future[Any]] = []
 

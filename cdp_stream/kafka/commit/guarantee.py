@@ -1,7 +1,7 @@
-"""Which guarantee a broker can give, asked before anything is written.
+"""Which guarantee a broker can provide, checked before anything is written.
 
 The list of requests that a broker knows is not enough: the embedded broker lists those of
-transactions, and then refuses the first. So a producer id is asked for too, for a transactional id
+transactions, and then refuses the first. So we also request a producer id, for a transactional id
 that nobody writes with.
 """
 
@@ -48,14 +48,14 @@ _LATER = (
 
 
 async def settle_guarantee(settings: Settings, *, may_fall_back: bool) -> Settings:
-    """The settings with the guarantee that this broker can give.
+    """The settings with the guarantee that this broker can provide.
 
     Args:
-        settings: As they were asked for.
-        may_fall_back: Whether at-least-once will do where there are no transactions.
+        settings: As they were requested.
+        may_fall_back: Whether at-least-once is acceptable without transactions.
 
     Raises:
-        BrokerError: Exactly-once was asked for and cannot be had, or the client may not use it.
+        BrokerError: Exactly-once was requested and is not available, or the client may not use it.
     """
     if settings.guarantee != "exactly-once":
         return settings
@@ -64,12 +64,12 @@ async def settle_guarantee(settings: Settings, *, may_fall_back: bool) -> Settin
         return settings
     if not may_fall_back:
         raise BrokerError(
-            f"the broker at {settings.broker} cannot give --guarantee exactly-once: {reason}",
+            f"the broker at {settings.broker} cannot provide --guarantee exactly-once: {reason}",
             "use Apache Kafka, or --guarantee at-least-once",
         )
     log(
         "fell_back_to_at_least_once", level=logging.WARNING, reason=reason,
-        next="use Apache Kafka, or --guarantee at-least-once if it is meant so",
+        next="use Apache Kafka, or --guarantee at-least-once if that is intended",
     )  # fmt: skip
     return replace(settings, guarantee="at-least-once")
 
@@ -92,7 +92,7 @@ async def why_no_transactions(settings: Settings) -> str:
         raise BrokerError(
             f"the broker at {settings.broker} does not let this client write in transactions as "
             f"{settings.group_id}-*",
-            "give it the right to these transactional ids, or use --guarantee at-least-once",
+            "grant it these transactional ids, or use --guarantee at-least-once",
         ) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(
@@ -113,7 +113,7 @@ async def _try_producer_id(client: AIOKafkaClient, transactional_id: str) -> str
                 raise GroupCoordinatorNotAvailableError
             answer: Any = await client.send(node, request, group=ConnectionGroup.COORDINATION)
         except _LATER:
-            # The topic of transactions is made as the first asks for it.
+            # The broker creates the topic of transactions at the first request.
             await asyncio.sleep(_AGAIN_S)
             continue
         error = for_code(answer.error_code)

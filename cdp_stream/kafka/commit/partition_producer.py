@@ -4,8 +4,8 @@ Its transactional id is bound to the partition, so that one producer at a time c
 opening one fences the producer that had the id before, and ends the transaction that it left open.
 After that nothing changes the partition's position and rows until this producer writes.
 
-It is opened anew, in the next epoch of that id, before a transaction that an old request could
-still spoil (``PartitionProducer.settle``). The broker refuses that once another worker has opened
+The producer is reopened, in the next epoch of that id, before a transaction that a late request
+could spoil (``PartitionProducer.settle``). The broker refuses that once another worker has opened
 the partition.
 """
 
@@ -38,17 +38,17 @@ from cdp_stream.observability.metrics import Metrics
 __all__ = ["TRANSACTION_TIMEOUT_MS", "FencedError", "NotEndedError", "PartitionProducer"]
 
 TRANSACTION_TIMEOUT_MS = 60_000
-"""After this the broker aborts a transaction that nobody ends: longer than any transaction takes
-while its broker answers, short for readers that wait behind one whose worker is gone for good."""
+"""After this the broker aborts a transaction that nobody ends: longer than any transaction lasts
+while its broker answers, short for readers that wait behind one whose worker has died."""
 
 _LONGEST_S = 90.0
-"""After this a transaction is given up: a broker that answers has ended or aborted it by then."""
+"""After this a worker abandons a transaction: a broker that answers has ended it by then."""
 _OPEN_S = 60.0
 _CLOSE_S = 3.0
 _AGAIN_S = 0.1
 _SEQUENCES = 2**30
-"""Records to a partition in one epoch. At 2**31 Kafka counts on from 0 and aiokafka from -2**31
-(KAFKA-7693); no transaction has as many as lie between."""
+"""Records to a partition in one epoch. At 2**31 Kafka continues from 0 and aiokafka from -2**31
+(KAFKA-7693); no transaction has as many as the difference."""
 _LOST = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, NotAMemberError)
 _FORGOTTEN = (InvalidProducerIdMapping, UnknownProducerId)
 """The broker does not know the producer: it was idle for longer than the broker remembers, or
@@ -64,7 +64,7 @@ class FencedError(Exception):
 class NotEndedError(BrokerError):
     """The broker has not ended a transaction in time.
 
-    What becomes of it is open: who opens the partition next reads that from its position.
+    Its outcome is unknown: the next owner of the partition finds it in the position.
     """
 
 
@@ -74,9 +74,9 @@ class PartitionProducer:
     Args:
         client: Connection settings of the aiokafka client.
         transactional_id: Bound to the partition.
-        source: The input partition, whose position is moved.
+        source: The input partition, whose position is committed.
         targets: Topics that are written to.
-        membership: As which group member positions are moved; asked at each commit.
+        membership: The group member that commits positions; called at each commit.
         metrics: Where transactions are counted.
     """
 
@@ -102,7 +102,7 @@ class PartitionProducer:
         """Fence the last owner, and settle its last transaction.
 
         Raises:
-            BrokerError: The broker refuses, or is not done with it in a minute.
+            BrokerError: The broker refuses, or needs more than a minute.
         """
         await self._open(None)
 
@@ -135,19 +135,19 @@ class PartitionProducer:
             raise
 
     async def transact(self, send: Send, next_offset: int | None) -> None:
-        """Let what ``send`` enqueues and the input position take effect together.
+        """Commit what ``send`` enqueues and the input position in one transaction.
 
-        When a batch was refused, nothing of it has taken effect or ever will. When this partition
-        was lost, the position shows whether it has, as soon as the next owner's producer is open.
+        If a batch was refused, nothing of it has taken effect or ever will. If this partition was
+        lost, the position shows whether it has, as soon as the next owner's producer is open.
 
         Args:
-            send: Enqueues to the producer it is given, and returns what to wait for.
-            next_offset: The input position; ``None`` leaves it where it is.
+            send: Enqueues to the producer, and returns what to wait for.
+            next_offset: The input position; ``None`` does not move it.
 
         Raises:
             FencedError: This worker does not own the partition any more.
-            NotEndedError: The broker took too long. It may be open still: see ``abort``.
-            KafkaError: A batch was refused. The transaction is open still: see ``abort``.
+            NotEndedError: The broker was too slow. It may still be open: see ``abort``.
+            KafkaError: A batch was refused. The transaction is still open: see ``abort``.
         """
         await self.settle()
         try:
@@ -158,14 +158,13 @@ class PartitionProducer:
             await self._attempt(send, next_offset)
 
     async def settle(self) -> None:
-        """Begin a new epoch, in which nothing can have its effect that was sent in this one, where
-        something still may: a request was not answered, and its repetition was. Also where records
-        were counted far enough. Best called as a transaction has ended, as what comes late may
-        begin an empty one.
+        """Begin a new epoch if a request of this one may still take effect: it was not answered,
+        and its repetition was. In the new epoch it cannot. Also begin one after very many records.
+        Call this when a transaction has ended, as a late request may begin an empty one.
 
         Raises:
             FencedError: Another worker owns the partition now.
-            BrokerError: The broker refuses, or is not done with it in a minute.
+            BrokerError: The broker refuses, or needs more than a minute.
         """
         if self._opened.unanswered.is_set():
             await self.reopen("a request was not answered")
@@ -204,13 +203,13 @@ class PartitionProducer:
         await producer.begin_transaction()
         waits: list[asyncio.Future[Any]] = []
         if next_offset is not None:
-            # A task, which begins as `send` first waits: both join the transaction at once.
+            # A task, which starts when `send` first waits: both join the transaction at once.
             waits.append(asyncio.ensure_future(self._move(producer, next_offset)))
         moving = waits[:]
         try:
             waits += await send(producer)
             if waits:
-                # Unlike `gather` it cancels none of them: aiokafka goes on with its batches.
+                # Unlike `gather` it cancels none of them: aiokafka continues with its batches.
                 await asyncio.wait(waits)
         except BaseException:
             producer.ignore_failures()
@@ -223,7 +222,7 @@ class PartitionProducer:
     async def abort(self, within_s: float = _CLOSE_S) -> None:
         """End the transaction under way, so that no reader has to wait for its time-out.
 
-        It may fail: the broker, or the next ``open``, does it then.
+        It may fail: then the broker, or the next ``open``, ends the transaction.
         """
         producer = self._producer
         if producer is not None:
@@ -240,11 +239,11 @@ class PartitionProducer:
 
         Raises:
             FencedError: Another worker owns the partition now.
-            BrokerError: The broker refuses, or is not done with it in a minute.
+            BrokerError: The broker refuses, or needs more than a minute.
         """
         producer = self._opened
         if producer.is_in_transaction:
-            await self.abort(_OPEN_S)  # or opening it anew is refused, and the partition given up
+            await self.abort(_OPEN_S)  # otherwise the broker refuses to reopen it
         await self.close()
         await self._open(producer.identity)
         log("producer_reopened", partition=self._source.partition, reason=reason)
@@ -286,7 +285,7 @@ async def _start(producer: TransactionalProducer) -> None:
 
 
 def _first_refusal(waits: Sequence[asyncio.Future[Any]]) -> BaseException | None:
-    """What went wrong: a batch behind one that was too large is refused for its sequence alone."""
+    """The first error: a batch after one that was too large is refused for its sequence alone."""
     refusals = [refusal for one in waits if (refusal := one.exception()) is not None]
     too_large = (one for one in refusals if isinstance(one, MessageSizeTooLargeError))
     return next(too_large, refusals[0] if refusals else None)

@@ -31,12 +31,12 @@ __all__ = [
 ]
 
 MAX_BATCH_BYTES = 900_000
-"""Below what a Kafka topic takes at its defaults (1,048,588), compression aside."""
+"""Below what a Kafka topic accepts by default (1,048,588), compression aside."""
 MOST_DELIVERING = 64 * 1024 * 1024
 """Bytes on their way at a time: a broker refuses a request above 100 MiB
 (`socket.request.max.bytes`), and aiokafka puts a batch of every partition into one."""
 LARGE_RECORD_BYTES = 800_000
-"""A rejected record above this travels alone, as the broker may refuse it."""
+"""A rejected record above this is sent alone, as the broker may refuse it."""
 
 Item = tuple[bytes | None, bytes | None, Headers]
 
@@ -57,7 +57,7 @@ class OutputTopics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All but those of outputs, which come and go with the definitions."""
+        """All but those of outputs, which depend on the definitions."""
         return (self.memberships, self.state, self.rejected, self.changelog)
 
 
@@ -71,7 +71,7 @@ async def send_records(
 ) -> list[asyncio.Future[Any]]:
     """Enqueue records to one partition as ready-made batches; returns a future per batch.
 
-    A record larger than a batch travels alone. Only one coroutine at a time may enqueue to a
+    A record larger than a batch is sent alone. Only one coroutine at a time may enqueue to a
     partition, or batches of two mix. Their timestamp is the time of writing unless given.
     """
     now, futures = wall_ms() if timestamp is None else timestamp, []
@@ -117,21 +117,21 @@ async def _send_batch(
     producer: AIOKafkaProducer, topic: str, partition: int, batch: Any
 ) -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
-    # Who was to look at it may have given up by then.
+    # By then nobody may wait for it any more.
     future.add_done_callback(ignore_failure)
     return future
 
 
 def reached(batches: Sequence[asyncio.Future[Any]], rows: int) -> int:
-    """An offset up to which a changelog holds nothing newer than these rows.
+    """An offset up to which a changelog has nothing newer than these rows.
 
     Args:
         batches: The batches of the rows, delivered.
         rows: How many rows are in them.
 
     Returns:
-        The offset behind the last row; behind the first of the last batch, when there are several;
-        -1 when the broker did not give any.
+        The offset after the last row; after the first of the last batch, if there are several;
+        -1 if the broker returned none.
     """
     offset: int = batches[-1].result().offset if batches else -1
     return offset if offset < 0 else offset + (rows if len(batches) == 1 else 1)
@@ -143,7 +143,7 @@ async def send_effects(
     """Enqueue everything but the rows.
 
     Returns:
-        A future per batch, and apart from them the rejected records that travel alone, each with
+        A future per batch, and apart from them the rejected records that are sent alone, each with
         its own: the broker may refuse those as too large.
     """
     futures: list[asyncio.Future[Any]] = []
@@ -174,9 +174,9 @@ def _by_output(
 
 
 def without_value(record: Rejected) -> Rejected:
-    """A rejected record that the broker refused as too large, as it goes out instead.
+    """A rejected record that the broker refused as too large, without its value.
 
-    The input topic took it, compressed or under a higher limit; its headers have its place there.
+    The input topic accepted it, compressed or under a higher limit; headers have its place there.
     """
     key, value, headers = record
     return key, None, [*headers, ("value_bytes", str(len(value or b"")).encode())]
@@ -189,7 +189,7 @@ def _is_large(record: Rejected) -> bool:
 
 
 def explained(error: BaseException) -> BaseException:
-    """A broker's refusal in words that help; other errors as they are."""
+    """Turn a broker's refusal into an error with a next step; others are unchanged."""
     if isinstance(error, InvalidTimestampError):
         return BrokerError(
             "the broker refused a write because its timestamp is too far from the broker's clock",

@@ -2,7 +2,7 @@
 
 Each partition writes which definitions are in force in it to the changelog (its row
 `~definitions`), so no worker has to be asked, or found. Rows from before the definitions were
-applied are of no use: reading begins behind them.
+applied are of no use: reading begins after them.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Step(StrEnum):
     """How far a partition is."""
 
     WAITING = "not in force yet"
-    SWEEPING = "being brought to the profiles"
+    MIGRATING = "migrating profiles"
     READING = "reading history"
     IN_FORCE = "in force"
 
@@ -48,8 +48,8 @@ def step_of(row: PartitionDefinitions, version: int, memories: Collection[str]) 
 
     Args:
         row: As decoded.
-        version: Which was applied; a later one that is in force counts as this one.
-        memories: The slots of its criteria: their history is in once the row has them all.
+        version: The one that was applied; a later one in force counts as this one.
+        memories: The slots of its criteria; their history has been read once the row has them all.
     """
     if not row.version.isdecimal() or int(row.version) < version:
         return Step.WAITING
@@ -57,7 +57,7 @@ def step_of(row: PartitionDefinitions, version: int, memories: Collection[str]) 
         return Step.IN_FORCE
     if not row.catalog.slots.issuperset(memories):
         return Step.READING
-    return Step.IN_FORCE if row.swept == row.epoch else Step.SWEEPING
+    return Step.IN_FORCE if row.swept == row.epoch else Step.MIGRATING
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Rollout:
 
     Args:
         settings: Where, and how to connect.
-        starts: From which offset of each partition of the changelog on there may be rows about
-            them; those of others are read from the beginning.
+        starts: The offset of each changelog partition from which on rows may be about them; other
+            partitions are read from the beginning.
     """
 
     settings: Settings
@@ -99,16 +99,16 @@ class Rollout:
         """Return once a version is in force in all partitions.
 
         Args:
-            version: Which was applied.
+            version: The one that was applied.
             memories: The slots of its criteria.
             timeout_s: The longest time to wait.
-            progress: Called with the step of every partition whenever one has come further.
+            progress: Called with the step of every partition whenever one has changed.
 
         Returns:
             How many partitions there are.
 
         Raises:
-            OutsideError: The time is over.
+            OutsideError: The time-out has passed.
         """
         steps: dict[int, Step] = {}
         try:

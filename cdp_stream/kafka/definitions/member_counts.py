@@ -1,4 +1,4 @@
-"""How many members audiences have, by the memberships that `cdp.membership-state` holds."""
+"""How many members audiences have, by the memberships in `cdp.membership-state`."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ from cdp_stream.settings import Settings
 __all__ = ["COUNTED", "members_of"]
 
 COUNTED: Final = 250_000
-"""So many records are read to know it without being asked to: some seconds."""
+"""The most records that are read for a count that nobody asked for: some seconds."""
 
 
 async def members_of(

@@ -1,8 +1,8 @@
-"""Where a worker has its definitions from: files, or the topic of applied ones, which it follows.
+"""Where a worker gets its definitions: from files, or from the topic of applied ones, followed.
 
 A version that cannot be used (a damaged record, a language that this release does not know) is
-logged and counted, and the one before stays in force. So it does while a version's outputs have
-no topics yet; whether they ever get them or not, later versions are read.
+logged and counted, and the one before stays in force. It also does while a version's outputs have
+no topics yet; later versions are read in any case.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ __all__ = ["AppliedDefinitions", "DefinitionsSource", "FileDefinitions", "starte
 
 _AGAIN_S = 5.0
 _KEPT = 20
-"""Versions whose files are kept, for partitions that were left under them."""
+"""Versions whose files are kept, for partitions whose rows are still under them."""
 
 
 class DefinitionsSource(Protocol):
-    """Gives a worker its definitions.
+    """Supplies the definitions of a worker.
 
     Attributes:
-        topic: Which it follows, ``None`` for none.
+        topic: The one that it follows, ``None`` for none.
     """
 
     topic: str | None
@@ -52,11 +52,11 @@ class DefinitionsSource(Protocol):
         ...
 
     def known(self, version: str) -> Definitions | None:
-        """The definitions of a version, ``None`` when they are not to be had any more."""
+        """The definitions of a version, ``None`` if they are not available any more."""
         ...
 
     def is_newer(self, version: str) -> bool:
-        """Whether a version comes after the latest: nobody may go back from it to that."""
+        """Whether a version comes after the latest: no partition may switch back from it."""
         ...
 
     def has_read(self, version: str) -> bool:
@@ -64,7 +64,7 @@ class DefinitionsSource(Protocol):
         ...
 
     def between(self, version: str | None, later: str) -> list[Account]:
-        """What the versions between two defined, in order, as far as they are to be had."""
+        """What the versions between two defined, in order, as far as they are available."""
         ...
 
     async def start(self, changed: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class DefinitionsSource(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Stop following."""
         ...
 
 
@@ -87,11 +87,11 @@ class FileDefinitions:
         self.invalid = 0
 
     def known(self, version: str) -> Definitions | None:
-        """Those alone."""
+        """The definitions of the files, if the version is theirs."""
         return self.latest if version == self.latest.version else None
 
     def is_newer(self, version: str) -> bool:
-        """Never: what the files say is what counts."""
+        """Never: the files alone count."""
         return False
 
     def has_read(self, version: str) -> bool:
@@ -99,11 +99,11 @@ class FileDefinitions:
         return False
 
     def between(self, version: str | None, later: str) -> list[Account]:
-        """Nothing is known of files that were not run."""
+        """Nothing is known of other files."""
         return []
 
     async def start(self, changed: Callable[[], None]) -> None:
-        """Make the topics of outputs that are missing."""
+        """Create the missing topics of outputs."""
         await _ensure_outputs(self._settings, self.latest)
 
     async def stop(self) -> None:
@@ -141,10 +141,10 @@ class AppliedDefinitions:
         return self._latest
 
     def known(self, version: str) -> Definitions | None:
-        """Those of a version that the topic still had as it was read."""
+        """The definitions of a version that the topic still had when it was read."""
         if self._latest is not None and version == self._latest.version:
             return self._latest
-        # It may be called in another thread, while the oldest are let go.
+        # Another thread may call this while the oldest versions are dropped.
         applied = self._applied.get(version)
         if version not in self._compiled and applied is not None:
             self._compiled[version] = _compiled(applied, self._settings.row_limit)
@@ -155,11 +155,11 @@ class AppliedDefinitions:
         return version.isdecimal() and int(version) > int(self.latest.version)
 
     def has_read(self, version: str) -> bool:
-        """Whether the topic had it: it is being made ready, or this release cannot use it."""
+        """Whether the topic had it: it is being prepared, or this release cannot use it."""
         return version.isdecimal() and int(version) <= self._newest
 
     def between(self, version: str | None, later: str) -> list[Account]:
-        """Those that the topic still had, and that can be used; may be asked in another thread, as
+        """Those that the topic still had, and that can be used; another thread may call this, as
         each may have to be compiled.
         """
         if version is None or not version.isdecimal():
@@ -174,7 +174,7 @@ class AppliedDefinitions:
         return found
 
     async def start(self, changed: Callable[[], None]) -> None:
-        """Read the topic to its end, wait if it holds nothing to work by, and go on following."""
+        """Read the topic to its end, wait until it has usable definitions, and follow it."""
         await ensure_definitions_topic(self._settings)
         there = asyncio.Event()
 
@@ -191,7 +191,7 @@ class AppliedDefinitions:
         await there.wait()
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Stop following."""
         self._has_stopped = True
         await _end(self._following)
         await _end(self._preparing)
@@ -207,26 +207,26 @@ class AppliedDefinitions:
         return [one for one in found if one.record.version > self._newest]
 
     async def _take(self, applied: Iterable[Applied]) -> None:
-        """Take over versions in their order; the newest that can be used is made ready."""
+        """Note versions in their order, and prepare the newest that can be used."""
         found = list(applied)
         for one in found:
             self._applied[str(one.record.version)] = one
             self._newest = one.record.version
             self._next = one.offset + 1
-        # Only the newest is wanted now, and compiling takes its time.
+        # Only the newest is needed now, and compiling is slow.
         for one in reversed(found):
             version = str(one.record.version)
             definitions = await asyncio.to_thread(_compiled, one, self._settings.row_limit)
             self._compiled[version] = definitions
             if definitions is not None:
-                # One that is not ready by now is of no use any more, and may never be.
+                # A version that is still in preparation is replaced; it might never be ready.
                 await _end(self._preparing)
                 self._preparing = asyncio.create_task(self._prepare(definitions, one))
                 break
             self.invalid += 1
         for version in list(self._applied)[:-_KEPT]:
             del self._applied[version]
-        # Those too that `known` has compiled while they were let go.
+        # Also those that `known` has compiled while they were dropped.
         for version in set(self._compiled) - set(self._applied):
             del self._compiled[version]
 
@@ -239,7 +239,8 @@ class AppliedDefinitions:
             except (CdpError, KafkaError, OSError) as error:
                 log("outputs_without_topics", level=logging.ERROR, version=definitions.version,
                     reason=str(error) or repr(error),
-                    next="see to that, and it is tried again; or apply others")  # fmt: skip
+                    next="correct that, and the worker tries again; or apply other definitions",
+                )  # fmt: skip
                 await asyncio.sleep(_AGAIN_S)
         self._latest = definitions
         log("definitions_read", version=definitions.version, digest=applied.record.digest,
@@ -250,7 +251,7 @@ class AppliedDefinitions:
 async def started(
     definitions: DefinitionsSource, changed: Callable[[], None], stopping: asyncio.Event
 ) -> bool:
-    """Start them, and return as there are some, or as `stopping` is set; whether there are."""
+    """Start the source, and wait for definitions or `stopping`; returns whether there are any."""
     starting = asyncio.ensure_future(definitions.start(changed))
     stopped = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -263,14 +264,14 @@ async def started(
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:
-    """Let a task end now, and wait until it has."""
+    """Cancel a task, and wait until it has ended."""
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
 
 
 async def _ensure_outputs(settings: Settings, definitions: Definitions) -> None:
-    """Make the topics of outputs that are missing; definitions are of no use before."""
+    """Create the missing topics of outputs; definitions are of no use before."""
     outputs = [output.id for output in definitions.account.outputs]
     if outputs:
         await ensure_topics(settings, outputs)
@@ -283,7 +284,7 @@ def _compiled(applied: Applied, row_limit: int) -> Definitions | None:
     if account is not None and account.id == applied.account:
         account = replace(account, row_limit=row_limit)
         return Definitions(str(record.version), applied.time, account)
-    # Without their words, which may repeat an address that a criterion tests.
+    # Without their texts, which may repeat an address that a criterion tests.
     problems = [f"{one.file}:{one.line}:{one.column} [{one.code}]" for one in loaded.errors[:5]]
     log("definitions_invalid", level=logging.ERROR, version=record.version, problems=problems,
         next="run `cdp check` of this release on them, and apply definitions that it can read; "

@@ -1,14 +1,14 @@
-"""The topic of applied definitions: what is in it, and how another version gets there.
+"""The topic of applied definitions: what it contains, and how a version is published.
 
-It has one partition, and a record for each version, whose number is one more than the last one's.
-The first record that the topic still has of an account may have any number, as compaction takes the
-older ones away; from there on a reader takes a record only if its number is the next one. So of two
-with the same number the first counts, and one that skips numbers, which `cdp apply` never writes,
-counts for nobody.
+It has one partition, and a record for each version, whose number is one above that of the last one.
+The first record that the topic still has of an account may have any number, as compaction removes
+older ones; after it a reader accepts a record only if its number is the next one. So of two with
+the same number the first counts, and one that skips numbers, which `cdp apply` never writes, is
+ignored.
 
-Publishing is a transaction where the broker has them: its producer is started before the topic is
-read, which ends the transaction of whoever did the same earlier, so of two at once only one comes
-through. Elsewhere the topic is read again afterwards.
+Publishing is a transaction where the broker has them: its producer starts before the topic is read,
+which ends the transaction of an earlier publisher, so only one of two at a time succeeds. Elsewhere
+the topic is read again afterwards.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 15 * 1024 * 1024
-"""What one version may take; the topic is made for a little more."""
+"""The most bytes of one version; the topic accepts a little more."""
 
 
 class AppliedElsewhereError(BrokerError):
@@ -57,7 +57,7 @@ class Applied:
 
     Attributes:
         account: The account's id, which is the record's key.
-        record: What it holds.
+        record: Its contents.
         time: Of the record, epoch ms.
         offset: Of the record.
     """
@@ -71,7 +71,7 @@ class Applied:
 def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
     """The versions in records of the topic, in order, each the one after the last.
 
-    A record that holds none, or another than the next, is logged and passed over.
+    A record that has no version, or not the next one, is logged and skipped.
 
     Args:
         records: As aiokafka decoded them.
@@ -96,7 +96,7 @@ def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
         else:
             log("definitions_version_refused", level=logging.ERROR, offset=record.offset,
                 version=version, wanted=newest + 1,
-                next="nothing, if two applied at once; else see who writes to the topic",
+                next="nothing, if two applied at once; else check who writes to the topic",
             )  # fmt: skip
     return found
 
@@ -104,7 +104,7 @@ def applied_of(records: Sequence[Any], newest: int) -> list[Applied]:
 def skips(records: Sequence[Any], newest: int) -> bool:
     """Whether versions are missing between these records and the newest that was read.
 
-    Compaction may have taken them away while nobody read; what the topic begins with now says so.
+    Compaction may have removed them before they were read; the topic's first record shows that.
     """
     for record in records:
         with contextlib.suppress(ValueError):

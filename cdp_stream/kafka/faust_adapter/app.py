@@ -50,7 +50,7 @@ class AssignedPartitions(Protocol):
         """Look again whether there is something to do."""
 
     def is_paused(self, partition: int) -> bool:
-        """Whether a partition is paused for good reason, so that its silence is no fault."""
+        """Whether a partition is paused on purpose, so that its silence is no fault."""
 
     async def stop(self) -> None:
         """Release everything, for good."""
@@ -125,7 +125,7 @@ class ChunkApp(faust.App):
         """
         source = self.topic(topic, schema=_chunks(), partitions=partitions)
 
-        # Stock Faust restarts an agent that failed, behind the event it failed on.
+        # Stock Faust restarts an agent that failed, after the event it failed on.
         @self.agent(source, name=name, supervisor_strategy=CrashingSupervisor)
         async def accept(chunks: Any) -> None:
             async for event in chunks.events():
@@ -136,7 +136,7 @@ class ChunkApp(faust.App):
 
         Args:
             topic: The changelog.
-            name: Of the table that it is to Faust, which neither keeps nor restores its rows.
+            name: Of the table that Faust sees; Faust neither stores nor restores its rows.
             partitions: How many partitions the topic has.
         """
         changelog = self.topic(

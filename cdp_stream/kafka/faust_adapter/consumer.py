@@ -5,15 +5,15 @@ cost. Here nothing is done per record before the processor sees it. What differs
 
 * a chunk passes through the schema unchanged (:class:`ChunkSchema`);
 * the drain loop hands over one message per partition and fetch, tagged with the *epoch* of the
-  partition's last seek, so that records fetched before a seek are told apart from those after it;
+  partition's last seek, which separates records fetched before a seek from those after it;
 * offsets are committed up to what is *durable* (:meth:`ChunkConsumer.advance`), never by Faust's
   acks: Faust acks what an agent failed on, and what it skipped in a rebalance;
 * pausing a partition reaches aiokafka, which otherwise keeps polling it;
-* a partition is reported as stuck when the broker has not answered for it, and never where its
+* a partition is reported as stuck when the broker has not answered for it, and never while its
   records are not wanted;
-* revocation first lets the partitions finish and commits, and only then gives them up.
+* before partitions are revoked, they finish what is in flight and commit it.
 
-``tests/kafka/faust_adapter/test_faust_assumptions.py`` holds what this relies on inside Faust.
+``tests/kafka/faust_adapter/test_faust_assumptions.py`` tests what this relies on inside Faust.
 """
 
 import asyncio
@@ -63,10 +63,10 @@ class ChunkSchema(Schema):
 
 
 class Arrivals:
-    """What the consumer's thread has fetched, on its way to the loop that it was made in.
+    """What the consumer's thread has fetched, on its way to the loop that created this object.
 
     Attributes:
-        passed_bytes: Of what was got, how much was passed on; set by whoever gets it.
+        passed_bytes: How much of what was received was passed on; set by the receiver.
     """
 
     def __init__(self) -> None:
@@ -77,17 +77,17 @@ class Arrivals:
 
     @property
     def on_their_way_bytes(self) -> int:
-        """About the memory of what was sent and not passed on yet."""
+        """Approximate memory of what was sent and not passed on yet."""
         return self._sent_bytes - self.passed_bytes
 
     def send(self, fetched: dict[Any, Chunk] | Exception) -> None:
-        """Let chunks of partitions arrive, or what ended the fetching; in the consumer's thread."""
+        """Send chunks, or the error that ended fetching; called in the consumer's thread."""
         if not isinstance(fetched, Exception):
             self._sent_bytes += sum(chunk.size for chunk in fetched.values())
         self._loop.call_soon_threadsafe(self._queue.put_nowait, fetched)
 
     async def get(self) -> dict[Any, Chunk] | Exception:
-        """What arrives next."""
+        """Receive what was sent next."""
         return await self._queue.get()
 
 
@@ -116,9 +116,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         leave_in_any_generation(consumer)
 
     def start_pump(self, arrivals: "Arrivals") -> Future[None]:
-        """Fetch on and on in this thread; what was fetched, or ended it, arrives in another's loop.
+        """Fetch without end in this thread; chunks, or an error, arrive in another thread's loop.
 
-        Stock Faust asks this thread for every fetch anew, and then sleeps until something else
+        Stock Faust asks this thread for each single fetch, and then sleeps until something else
         wakes its loop.
         """
 
@@ -131,13 +131,13 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
                         arrivals.send(chunks)
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - raised again where it is taken
+            except Exception as error:  # noqa: BLE001 - raised again by the receiver
                 arrivals.send(error)
 
         return asyncio.run_coroutine_threadsafe(pump(), self.thread_loop)
 
     async def _fetch_chunks(self) -> dict[Any, Chunk]:
-        """Drain what was fetched; no await lies between the draining and the notes on it."""
+        """Drain what was fetched, and note it with no await in between."""
         # The live set: a partition that is resumed meanwhile is drained by the call under way.
         active = self.consumer._get_active_partitions()
         if not (active and self.consumer.flow_active):
@@ -168,17 +168,17 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         self.thread_loop.call_soon_threadsafe(change)
 
     def _verify_aiokafka_event_path(self, now: float, tp: TP) -> bool:
-        """Report an input partition that should be fetched and is not; whether that is all there is
-        to look at.
+        """Report an input partition that should be fetched and is not; returns whether Faust has
+        nothing more to check.
 
-        Stock Faust reports partitions that are paused, as those of the changelog are for good, and
-        never one that is fetched no more: it takes aiokafka's wall clock for a steady one.
+        Stock Faust reports partitions that are paused, as those of the changelog always are, and
+        never one whose fetching has stopped: it mistakes aiokafka's wall clock for a steady one.
         """
         app, topic, number = self.consumer.app, tp.topic, tp.partition
         if topic in app.tables.changelog_topics or app.assignment.is_paused(number):
             return True
         if tp in self.consumer._paused_partitions:
-            return False  # too much waits: whether that moves is looked at next
+            return False  # too much waits: Faust checks next whether that moves
         longest_s = self.tp_fetch_request_timeout_secs
         answered_at = self.consumer.observer.answered_at.get(tp)
         wanted_at = self._wanted_at.get(tp)
@@ -211,9 +211,9 @@ class ChunkConsumer(driver.Consumer):
     # -- reading ---------------------------------------------------------------------------------
 
     def fetch_at_most(self, size: int, partitions: int) -> None:
-        """Ask for no more than so many bytes of each of these partitions at a time; within bounds.
+        """Limit a fetch to so many bytes of each of these partitions, within bounds.
 
-        So much may be on its way from the thread, too.
+        The sum also limits what is on its way from the thread.
         """
         of_one = max(LEAST_FETCHED, min(size, MOST_FETCHED))
         of_all = self._thread.arriving_bytes = min(of_one * max(1, partitions), FETCH_BYTES)
@@ -248,7 +248,7 @@ class ChunkConsumer(driver.Consumer):
         )  # fmt: skip
 
     async def start_at(self, offsets: Mapping[TP, int], epoch: int) -> None:
-        """Go on reading partitions at these offsets; their chunks carry ``epoch``."""
+        """Continue reading partitions at these offsets; their chunks carry ``epoch``."""
         await self._thread.call_thread(self._seek_in_thread, offsets, epoch)
         self._read_offset.update(offsets)
 
@@ -284,7 +284,7 @@ class ChunkConsumer(driver.Consumer):
     # -- committing ------------------------------------------------------------------------------
 
     def advance(self, tp: TP, offset: int) -> None:
-        """Let the group's position of ``tp`` be ``offset`` at the next commit.
+        """Commit ``offset`` as the group's position of ``tp``, at the next commit.
 
         Everything below it has been delivered; offsets come in order.
         """
@@ -293,13 +293,13 @@ class ChunkConsumer(driver.Consumer):
     def moved(self, tp: TP, offset: int) -> None:
         """Note that a transaction has moved the group's position of ``tp``; nothing is committed.
 
-        Otherwise Faust would report in its log that commits have come to a halt.
+        Otherwise Faust would log that commits have stopped.
         """
         self._committed_offset[tp] = offset
         self._thread.tp_last_committed_at[tp] = time.monotonic()
 
     def membership(self, group_id: str) -> GroupMembership:
-        """As which member the group knows this worker now."""
+        """This worker's present membership of the group."""
         return membership_of(self._thread._ensure_consumer(), group_id)
 
     async def is_member(self, member: GroupMembership) -> bool | None:
@@ -321,12 +321,12 @@ class ChunkConsumer(driver.Consumer):
         return self._progress.get(tp)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Let partitions finish what is in flight, commit it, then give them up."""
+        """Finish what is in flight and commit it, before partitions are revoked."""
         try:
             await self.app.assignment.release()
             await self.commit()
         except (KafkaError, OSError, TimeoutError) as error:
-            # A rebalance must go on, and nothing is lost: what was not committed is read again.
+            # The rebalance must continue. Nothing is lost: what was not committed is read again.
             self.log.warning("commit before revocation: %r", error)
         await super().on_partitions_revoked(revoked)
         for tp in revoked:

@@ -1,6 +1,6 @@
 """Runs a Faust app from its start to its end, without Faust's own ``Worker``.
 
-That one takes over logging, signals and standard output, and ends with 0 after some crashes.
+That one replaces logging, signal handlers and standard output, and exits with 0 after some crashes.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from cdp_stream.kafka.faust_adapter.app import ChunkApp
 __all__ = ["DRAIN_S", "explained", "serve_app", "stop_app"]
 
 DRAIN_S = 8.0
-"""Of the 10 s that SIGTERM grants; the rest is for the interpreter to end."""
+"""Of the 10 s that SIGTERM grants; the rest is for the interpreter's exit."""
 
 
 async def serve_app(
@@ -24,7 +24,7 @@ async def serve_app(
     Args:
         app: The app.
         stopping: Set when it has to stop.
-        beside: What runs beside it; its end is the app's, and its result what failed.
+        beside: A task that runs beside it; when it ends, the app stops with its result as error.
     """
     crashed = app._crashed
     start = asyncio.ensure_future(app.start())
@@ -63,7 +63,7 @@ async def stop_app(app: ChunkApp, *, commit: bool) -> bool:
 
 
 def explained(error: BaseException) -> BaseException:
-    """An error of aiokafka as one with a next step; others as they are."""
+    """Turn an error of aiokafka into one with a next step; others are unchanged."""
     if isinstance(error, CdpError) or not type(error).__module__.startswith("aiokafka"):
         return error
     return BrokerError(

@@ -1,7 +1,7 @@
 """Faust's recovery of tables, which waits for our own before records flow.
 
-To Faust the rows of profiles are a table (:meth:`ChunkApp.join_changelog`). It neither keeps nor
-restores a row: the recovery asks the assignment to (``kafka/recovery/profile_rows.py``).
+For Faust the rows of profiles are a table (:meth:`ChunkApp.join_changelog`). Faust neither stores
+nor restores a row: its recovery asks the assignment to (``kafka/recovery/profile_rows.py``).
 """
 
 import asyncio
@@ -16,8 +16,8 @@ __all__ = ["ChangelogTables"]
 class BulkRecovery(Recovery):
     """Faust's recovery service, with the reading done by the assignment.
 
-    Its state machine stays: started by each assignment, given up when another one comes, streams
-    resumed at the end. What it would count and seek is skipped (``recovery/restore.py`` says why).
+    Its state machine stays: each assignment starts it, the next one ends it, and at its end it
+    resumes streams. It counts and seeks nothing (``recovery/restore.py`` has the reason).
     """
 
     def need_recovery(self) -> bool:
@@ -62,7 +62,7 @@ class ChangelogTables(TableManager):
 
     @property
     def recovery(self) -> Recovery:
-        """The recovery service, made at first use."""
+        """The recovery service, created at first use."""
         if self._recovery is None:
             self._recovery = BulkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

@@ -5,8 +5,8 @@ without a group reads ahead: what waits is bounded by its share of the memory fo
 and one fetch. A broker that does not answer is asked again: live records do not depend on it, and
 what was read is kept.
 
-Records that are too old to count are left out of each source by their times, and a source of which
-nothing is left goes. Where the log begins later than that, something that counts is gone.
+The reader skips records that are too old to count, by their timestamps, and sources that have no
+others. If the log begins later than the oldest record that counts, records that count are lost.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _FETCH_BYTES = 512 * 1024
 _POLL_MS = 500
 _RETRY_S = 2.0
 _CUT_OFF_S = 30.0
-"""For so long a partition must end before an end that it had; with a new leader it may, briefly."""
+"""How long an end before an earlier end is not believed: a new leader may briefly report one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class HistoryRange:
 
     Attributes:
         sources: in order; the last is the partition's own log.
-        live: the offset in that at which live records are to go on: reading begins no later.
+        live: the offset in that log at which live records continue: reading begins no later.
         since: no record of an earlier timestamp is needed, epoch ms; None needs all there is.
-        resume: the offset to go on at instead, in just these sources; None begins.
+        resume: the offset to resume at instead, in exactly these sources; None starts afresh.
     """
 
     sources: Sequence[Source]
@@ -65,7 +65,7 @@ class Start:
 
     Attributes:
         offset: of the first record, in the sources joined end to end.
-        log_is_shorter: whether the log began later than asked for; what was before is gone.
+        log_is_shorter: whether the log began later than asked for, and records before it are lost.
     """
 
     offset: int
@@ -98,8 +98,8 @@ class HistoryReader:
         cut_off_s: How long an end that is too early is not believed.
 
     Attributes:
-        history: What is read; what is too old left out, once that is known.
-        start: Where it began, or went on; ``None`` until that is known.
+        history: The sources to read, without what is too old once that is known.
+        start: Where reading began, or resumed; ``None`` until that is known.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class HistoryReader:
             try:
                 await self._read()
             except (KafkaError, OSError) as error:
-                log("backfill_waits", level=logging.WARNING,
+                log("backfill_waiting", level=logging.WARNING,
                     partition=self.history.sources[-1].partition,
                     error=str(error) or type(error).__name__,
                     next="nothing: it continues by itself when the broker answers")  # fmt: skip
@@ -201,7 +201,7 @@ class HistoryReader:
     async def _read_source(
         self, consumer: AIOKafkaConsumer, observer: FetchObserver, index: int
     ) -> None:
-        """Read on in a source, to its end; the last has none."""
+        """Read a source to its end; the last source has none."""
         source, shift = self.history.sources[index], self.history.shift(index)
         tp = TopicPartition(self._topic, source.partition)
         assert self._next is not None
@@ -216,7 +216,7 @@ class HistoryReader:
                 await self._may_read.wait()
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
             if tp in observer.out_of_range:
-                # Retention was faster than we are; aiokafka goes on at the beginning.
+                # Retention has deleted the next record; aiokafka continues at the log's beginning.
                 observer.forget(tp)
                 self._note_gap()
             for records in fetched.values():
@@ -256,7 +256,7 @@ class HistoryReader:
 async def _find_start(
     consumer: AIOKafkaConsumer, topic: str, wanted: HistoryRange
 ) -> tuple[JoinedLog, Start]:
-    """Find out what there is to read of a log: what is left of the sources, and where it begins."""
+    """Find what can be read of a log: the rest of its sources, and where reading begins."""
     sources, since = wanted.sources, wanted.since
     tps = [TopicPartition(topic, source.partition) for source in sources]
     beginnings = await consumer.beginning_offsets(list(set(tps)))
@@ -287,7 +287,7 @@ async def _find_start(
 async def _go_on_at(
     consumer: AIOKafkaConsumer, topic: str, history: JoinedLog, offset: int
 ) -> Start:
-    """Where to go on: at an offset, or at the next that there is of its source."""
+    """Where to resume: at an offset, or at the next one that its source still has."""
     index = history.index(offset)
     tp = TopicPartition(topic, history.sources[index].partition)
     beginning: int = (await consumer.beginning_offsets([tp]))[tp] + history.shift(index)

@@ -1,7 +1,7 @@
 """The rows of profiles: restored from the changelog at assignment, and kept from growing too old.
 
-The store is a cache of the changelog: what it has counts if it is certain to be the changelog's,
-and is read anew if not.
+The store is a cache of the changelog: its rows are used if they are certainly those of the
+changelog, and are read again if not.
 """
 
 import logging
@@ -39,11 +39,11 @@ class ProfileRows:
     async def restore(self, partitions: Collection[int]) -> int:
         """Bring the rows of these partitions up to the end of the changelog.
 
-        What the store has of them counts, if it is certain to be the changelog's; damaged rows are
-        read anew.
+        Rows in the store are used if they are certainly those of the changelog; damaged rows are
+        read again.
 
         Returns:
-            How many records that took.
+            How many records were read.
 
         Raises:
             DiskError: The local store cannot be used.
@@ -61,7 +61,7 @@ class ProfileRows:
 
             def take(partition: int, records: list[Any], done: RecoveryProgress = progress) -> None:
                 done.count(len(records))
-                # A later record of the same key takes the place of the earlier.
+                # A later record replaces an earlier one of the same key.
                 rows = {record.key: record.value for record in records}
                 self.store.load(partition, rows, records[-1].offset + 1)
 
@@ -85,7 +85,7 @@ class ProfileRows:
     ) -> ProfileProcessor:
         """A partition's processor, restored from its rows.
 
-        It reads them all, and damage that shows only now is mended too.
+        It reads all rows, and also repairs damage that shows only now.
 
         Raises:
             DiskError: The local store cannot be used.
@@ -107,14 +107,14 @@ class ProfileRows:
         return processor
 
     async def refresh(self, held_ms: int | None) -> None:
-        """Let rows that have not changed for an hour count as fresh, if they are the changelog's.
+        """Mark rows that have not changed for an hour as fresh, if they are the changelog's.
 
-        Whoever took a partition over, unnoticed by a worker that is cut off, may have deleted rows.
-        Compaction forgets that in time; rows that look fresh would come back then. So such a worker
-        refreshes none, and others are as fresh as the last answer of the group's coordinator.
+        A new owner, unnoticed by a worker that is cut off, may have deleted rows. Compaction
+        removes the tombstones in time, and rows that look fresh would return. So such a worker
+        refreshes none; in others, rows are as fresh as the coordinator's last answer.
 
         Args:
-            held_ms: When that answer was asked for, epoch ms; ``None`` where the worker is cut off.
+            held_ms: When that answer was requested, epoch ms; ``None`` where the worker is cut off.
         """
         if held_ms is None:
             return
@@ -126,13 +126,13 @@ class ProfileRows:
                 lambda partition, _records: behind.add(partition), starts=aging,
             )  # fmt: skip
         except (BrokerError, KafkaError, OSError):
-            return  # in a minute again; rows that grow too old are read anew
+            return  # tried again in a minute; rows that grow too old are read again
         for partition, position in aging.items():
             if partition not in behind:
                 self.store.refresh(partition, position, held_ms)
 
     async def _open(self, identity: LogIdentity, partitions: Collection[int]) -> dict[int, int]:
-        """Open the store of partitions; returns where to read on, of those that have rows."""
+        """Open the store of partitions; returns the next offset to read of those that have rows."""
         starts = {partition: self._opened(partition, identity) for partition in partitions}
         starts = {partition: position for partition, position in starts.items() if position}
         lost = await find_lost_positions(self._client, identity.topic, starts)

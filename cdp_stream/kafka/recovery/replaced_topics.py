@@ -1,10 +1,10 @@
-"""Topics that were deleted and made anew: noticed by their ids, and never skipped over in silence.
+"""Topics that were deleted and created again: recognised by their ids, and never silently used.
 
-Offsets of a topic that was made anew begin again. Where they have come as far as they were, nothing
-but the topic's id tells; so each partition keeps, in its changelog, the id of the input that its
-rows were made from. Rows without that note beside a position were written by a worker whose
-changelog was replaced while it ran: those from before are gone. A position of the group without any
-rows says the same of a changelog that was replaced while nobody ran.
+Offsets of a topic that was created again restart at 0. Once they have reached their former values,
+only the topic's id shows the change; so each partition stores, in its changelog, the id of the
+input from which its rows were computed. Rows that have a position and no such note were written by
+a worker whose changelog was replaced while it ran: earlier rows are lost. If the group has a
+position and there are no rows, the changelog was replaced while no worker ran.
 
 Source: docs/architecture.md, recovery.
 """
@@ -32,7 +32,7 @@ _NO_ID = b"-"
 
 
 class ReplacedError(BrokerError):
-    """A topic is another than it was, under the same name."""
+    """A topic was replaced by another of the same name."""
 
 
 class TopicWatch:
@@ -59,10 +59,10 @@ class TopicWatch:
         self._ids: dict[str, str] = {}
 
     async def learn(self) -> None:
-        """Ask for the ids; those that are known already must still be true.
+        """Ask for the ids; those that are known already must not have changed.
 
         Raises:
-            ReplacedError: A topic was made anew since.
+            ReplacedError: A topic was created again since.
             BrokerError: The broker does not answer.
         """
         for topic in (self._events, self._changelog, self._definitions):
@@ -80,7 +80,7 @@ class TopicWatch:
             raise changelog_is_gone(topic, "while this worker wrote it")
 
     def note(self, partition: int, noted: bytes | None, position: int) -> bytes | None:
-        """Compare what a partition's rows say of the input.
+        """Compare the input with the note in a partition's rows.
 
         Args:
             partition: Its number.
@@ -88,10 +88,10 @@ class TopicWatch:
             position: Offset of the last record applied; -1 before the first.
 
         Returns:
-            The note to write; None where it is there.
+            The note to write; None if the changelog has it.
 
         Raises:
-            ReplacedError: The rows are of another input, or some of them are gone.
+            ReplacedError: The rows are of another input, or some of them are lost.
         """
         known = self._ids.get(self._events, "").encode() or _NO_ID
         if noted == known or (noted is not None and known == _NO_ID):
@@ -107,10 +107,10 @@ class TopicWatch:
         return known
 
     async def watch(self) -> None:
-        """Ask again and again.
+        """Ask repeatedly.
 
         Raises:
-            ReplacedError: A topic was made anew.
+            ReplacedError: A topic was created again.
         """
         while True:
             await asyncio.sleep(_WATCH_S)
@@ -119,11 +119,11 @@ class TopicWatch:
             except ReplacedError:
                 raise
             except BrokerError:
-                continue  # it does not answer: whatever reads and writes there says so
+                continue  # it does not answer: the clients that read and write there report that
 
 
 def input_was_replaced(topic: str, when: str) -> ReplacedError:
-    """The input is another than the one that rows were made from."""
+    """The error for an input that is not the one from which rows were computed."""
     return ReplacedError(
         f"{topic} was deleted and created again, or truncated, {when}",
         "restore the topic, or start afresh with another --prefix",
@@ -131,7 +131,7 @@ def input_was_replaced(topic: str, when: str) -> ReplacedError:
 
 
 def changelog_is_gone(topic: str, what: str) -> ReplacedError:
-    """Rows that were made from the input are not in the changelog."""
+    """The error for rows that are not in the changelog any more."""
     return ReplacedError(
         f"{topic} was deleted and created again, {what}: the state of profiles is lost",
         "restore the topic, or stop all workers, start afresh with another --prefix, and publish "
@@ -142,7 +142,7 @@ def changelog_is_gone(topic: str, what: str) -> ReplacedError:
 def check_applied(
     group: str, tp: TopicPartition, changelog: str, committed: int, applied: int
 ) -> None:
-    """Check that rows were made of all that the group has committed: what lies between would be
+    """Check that the rows cover all that the group has committed: records in between would be
     skipped.
 
     Args:
@@ -150,10 +150,10 @@ def check_applied(
         tp: A partition of the input.
         changelog: Name of the changelog.
         committed: The group's position; 0 for none.
-        applied: Offset of the last record that rows were made of; -1 for none.
+        applied: Offset of the last record that the rows cover; -1 for none.
 
     Raises:
-        ReplacedError: They were not.
+        ReplacedError: They do not.
     """
     if committed <= applied + 1:
         return
@@ -172,7 +172,7 @@ def check_applied(
 
 
 def definitions_were_replaced(topic: str, what: str) -> ReplacedError:
-    """Versions that partitions are under are not in the topic of definitions."""
+    """The error for versions that partitions use and the topic of definitions does not have."""
     return ReplacedError(
         f"{topic} was deleted and created again, {what}",
         "restore the topic; or apply the definitions to it, run all workers once with "

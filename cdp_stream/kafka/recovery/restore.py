@@ -1,8 +1,8 @@
 """Reads partitions from their beginning to their end, in bulk: recovery.
 
-Faust's own recovery counts records up to an end offset that it asked for beforehand. That hangs on
-a changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on a
-broker that gives a wrong one. Here a partition has been read when a fetch, sent after we
+Faust's own recovery counts records up to an end offset that it requested beforehand. It never ends
+on a changelog that ends in a transaction marker or whose tail was compacted away, and loses rows on
+a broker that returns a wrong one. Here a partition has been read when a fetch, sent after we
 began, is answered with "nothing beyond what you have", and that is confirmed
 (aiokafka_patches/fetch_observer.py): no offset is counted.
 """
@@ -44,17 +44,17 @@ async def read_to_end(
 ) -> None:
     """Pass every record of these partitions to ``take(partition, records)``, in order.
 
-    Aborted transactions are left out. Returns when all that the partitions held as this was called
-    has been passed on.
+    Aborted transactions are left out. Returns when all records that the partitions had at the call
+    have been passed on.
 
     Args:
         client: Connection settings of the aiokafka client.
         topic: The topic to read.
         partitions: Which of its partitions.
-        take: Gets lists of records as aiokafka decoded them.
+        take: Called with lists of records as aiokafka decoded them.
         starts: The offset to begin at, of partitions that are not read from their beginning.
-        progress: Called now and then with the next offset and the end of each partition, as far as
-            they are known.
+        progress: Called from time to time with the next offset and the end of each partition, as
+            far as they are known.
 
     Raises:
         BrokerError: The broker sent nothing for two minutes.
@@ -107,8 +107,8 @@ async def find_lost_positions(
         client: Connection settings of the aiokafka client.
         topic: The topic.
         positions: Next offset to read, per partition.
-        believed_after_s: For so long a partition is asked again whether it is longer after all.
-        answers_within_s: How long the broker may take to answer, beside that.
+        believed_after_s: How long an end before the position is not believed, and asked for again.
+        answers_within_s: How long the broker may take to answer, besides that.
 
     Returns:
         The end offset of each partition that ends before its position: the topic was deleted and
@@ -151,7 +151,7 @@ async def _find_lost(
     loop = asyncio.get_running_loop()
     believed_at = loop.time() + believed_after_s
     while True:
-        # Asked first: most of the time that is all.
+        # The ends first: most of the time they suffice.
         ends = await _ends(consumer, list(waiting))
         for tp, offset in list(waiting.items()):
             end = max(ends.get(tp, 0), observer.highwaters.get(tp, 0))
@@ -164,7 +164,7 @@ async def _find_lost(
             del waiting[tp]
         if not waiting:
             return lost
-        # Some brokers give an end before the last records: a fetch at the position knows better.
+        # Some brokers return an end before the last records; a fetch at the position does not.
         try:
             await consumer.getmany(timeout_ms=_POLL_MS)
         except OffsetOutOfRangeError:
@@ -174,7 +174,7 @@ async def _find_lost(
 async def _ends(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Ends as the broker gives them; none while it does not know them."""
+    """Ends as the broker returns them; none while it does not know them."""
     try:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
     except KafkaTimeoutError:
@@ -213,10 +213,10 @@ class RecoveryProgress:
         self.records += records
 
     def note(self, read_to: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Log how far it is, every few seconds.
+        """Log the progress, every few seconds.
 
-        The share is one of offsets, of which compaction has left gaps: a changelog has no cheap
-        count of what is in it.
+        The share is one of offsets, in which compaction has left gaps: a changelog has no cheap
+        count of its records.
 
         Args:
             read_to: The next offset of each partition of which something was read.

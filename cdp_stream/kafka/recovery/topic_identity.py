@@ -1,6 +1,6 @@
 """Which topic of which cluster this is, beyond its name.
 
-A topic that was deleted and made anew has another id, and the same name in another cluster is
+A topic that was deleted and created again has another id, and the same name in another cluster is
 another topic. Version 10 of the metadata request returns the id (Apache Kafka since 2.8); for
 an older broker the cluster's id has to do, and for one without that the name.
 """

@@ -1,5 +1,5 @@
-"""The input at a change of its number of partitions: how far it was applied, and what a producer
-has published meanwhile by the old number, which is published again where it belongs.
+"""The input when its number of partitions changes: how far it was applied, and what a producer has
+published meanwhile by the old number, which is published again where it belongs.
 
 Source: docs/operations.md, more partitions.
 """
@@ -61,8 +61,8 @@ async def positions(
 async def starts_after(
     system: StoppedSystem, own: Mapping[int, Rows], marker: Marker
 ) -> tuple[int, ...]:
-    """The next offset that each old partition has to apply once all before it was forwarded: behind
-    what is there now where some of that belongs elsewhere; otherwise all of it stays.
+    """The next offset that each old partition applies after the move: its end, if some waiting
+    records belong elsewhere and all are forwarded; otherwise its position.
     """
     starts = await positions(system, own, marker.before)
     routing = Routing(marker.after)
@@ -89,15 +89,15 @@ async def forward(
     """Publish again, where they belong now, the records that came in by the old number: all that
     no partition has applied before `marker.starts`.
 
-    It goes piece by piece. A piece and the group's position behind it are one transaction, where
-    there are transactions; so it is gone on with where it was interrupted. Without them the piece
-    that was under way then is published again, whole.
+    Records are published piece by piece. A piece and the group's position after it are one
+    transaction, where there are transactions; so an interrupted run resumes where it was. Without
+    transactions the piece that was under way is published again, whole.
 
     Args:
         system: Its topics.
         own: The partitions' own rows.
-        marker: It knows where to end.
-        report: Called with how far it is.
+        marker: It has the offsets to end at.
+        report: Called with the progress.
         transactional: Whether there are transactions.
 
     Returns:
@@ -114,17 +114,17 @@ async def forward(
 async def _forward(
     system: StoppedSystem, own: Mapping[int, Rows], marker: Marker, *, transactional: bool
 ) -> AsyncGenerator[int]:
-    """Forward with one producer; how many records were in each piece.
+    """Forward with one producer; yields how many records were in each piece.
 
-    It ends before all is done where a request was not answered: in the epoch of the next producer
-    that can have no effect any more.
+    It ends early if a request was not answered: in the epoch of the next producer that request can
+    have no effect any more.
     """
     events, routing = system.events, Routing(marker.after)
     rows = own_rows({number: own[number] for number in range(marker.before)}, marker)
     options = {"transactional_id": f"{system.group}-repartition"} if transactional else {}
     async with system.producer(events, partitions=marker.after, **options) as producer:
         unanswered = note_unanswered(producer)
-        # Asked again, for that has ended what was under way: whoever was at it may be alive.
+        # Read again, as the start has ended what another, perhaps alive, had under way.
         waiting = await _waiting(system, own, marker)
         for number, (start, end) in waiting.items():
             # A position of the group without one in the rows would look like a lost changelog.
@@ -149,18 +149,18 @@ async def _forward(
 async def _waiting(
     system: StoppedSystem, own: Mapping[int, Rows], marker: Marker
 ) -> dict[int, tuple[int, int]]:
-    """From where to where old partitions have records to forward, where they have any."""
+    """The range of offsets to forward from each old partition that has any."""
     starts = await positions(system, own, marker.before)
     ends = enumerate(marker.starts)
     return {number: (starts[number], end) for number, end in ends if starts[number] < end}
 
 
 def by_place(records: Iterable[Any], number: int, routing: Routing) -> dict[int, list[Any]]:
-    """Records of a partition by where they belong, in their order each.
+    """Records of a partition by where they belong, each in order.
 
     Args:
         records: Of the input.
-        number: The partition. What has no key is meant for it, as a time marker is.
+        number: The partition. Records without a key, such as time markers, belong to it.
         routing: By the new number.
     """
     places: dict[int, list[Any]] = {}

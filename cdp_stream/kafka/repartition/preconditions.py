@@ -1,5 +1,5 @@
-"""Whether a system stands still: no worker is a member of a group, and nothing waits to be applied
-or to be sent.
+"""Whether a system has stopped: no worker is a member of a group, and nothing waits to be applied
+or sent.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ async def check_nobody_works(system: StoppedSystem) -> None:
 async def check_outputs_are_sent(
     system: StoppedSystem, own: Mapping[int, Rows], counts: Mapping[str, int]
 ) -> None:
-    """Check that all there was for outputs has been sent.
+    """Check that all messages for outputs have been sent.
 
     Args:
         system: Its topics.
@@ -39,7 +39,7 @@ async def check_outputs_are_sent(
         counts: How many partitions each topic has.
 
     Raises:
-        BrokerError: Some of it waits.
+        BrokerError: Some of them wait.
     """
     connected = connected_outputs(own)
     groups = await system.groups()
@@ -60,12 +60,12 @@ async def check_outputs_are_sent(
 
 
 def unsent_from(sent: Mapping[int, int], partitions: int, *, is_connected: bool) -> dict[int, int]:
-    """Where what an output has yet to be sent begins, in the partitions that count.
+    """The offset of the first unsent message of an output, in the partitions that count.
 
     Args:
-        sent: The positions that its group has.
+        sent: The positions of its group.
         partitions: How many its topic has.
-        is_connected: Whether changes go there now. Otherwise nobody sends what no group knows of.
+        is_connected: Whether changes go there now. Otherwise only partitions in ``sent`` count.
     """
     known = {number: max(0, at) for number, at in sent.items() if number < partitions}
     return dict.fromkeys(range(partitions), 0) | known if is_connected else known
@@ -77,10 +77,10 @@ async def check_input_is_read(
     """Check that all of the input is applied.
 
     Returns:
-        The offset behind the last record that is, of each partition.
+        The offset after the last applied record, of each partition.
 
     Raises:
-        BrokerError: Some of it waits, or rows are gone.
+        BrokerError: Some of it waits, or rows are lost.
     """
     ends = await positions(system, own, before, is_begin=True)
     if count := await system.count(system.events, ends):

@@ -1,21 +1,21 @@
-"""Giving a system more partitions: its state is moved through the log.
+"""Gives a system more partitions: its state moves through the log.
 
 Kafka places a profile by its id and the number of partitions, so with another number most profiles
-have another place. The order of the steps makes each of them safe to be interrupted and done again:
+have another place. The order of the steps makes each of them safe to interrupt and repeat:
 
 1. A marker is written to every partition of the changelog. No worker starts on one.
-2. From here on nobody works: the groups have no members, old owners are fenced. So what is read now
-   stays as it is: no definitions are on their way, the input is read to its end. Else, or when the
-   broker refuses to say so, the marker is taken back.
+2. From here on no worker writes: the groups have no members, old owners are fenced. So what is read
+   now does not change: no definitions are on their way, the input is read to its end. If that is
+   not so, or the broker does not confirm it, the marker is removed.
 3. All topics but the input get their partitions. From here on the counts differ, which no worker
    starts on either.
 4. Rows and memberships that move are *copied* to where they go.
-5. All copies are there, which the marker says now: they are *removed* from where they were.
+5. The marker records that all copies exist, and what was copied is *removed* from its old place.
 6. The input gets its partitions. What a producer has published meanwhile by the old number is
-   forwarded, in its order: up to where, the marker says first, then it goes piece by piece.
-7. All partitions learn where the log was cut: what was applied before the move, and what after
-   it, of each old partition. Backfills read by that.
-8. The marker goes.
+   forwarded in order, piece by piece; before that, the marker records up to which offsets.
+7. A row in every partition records where the log was cut: what was applied before the move, and
+   what after it, of each old partition. Backfills read by that.
+8. The marker is removed.
 """
 
 import asyncio
@@ -70,8 +70,8 @@ class Repartitioned:
         after: How many there are.
         profiles: Rows that moved.
         memberships: Records of the state topic that moved.
-        forwarded: Records of the input that came in meanwhile, and were published again.
-        resumed: Whether it went on with a move that was interrupted.
+        forwarded: Records of the input that arrived meanwhile, and were published again.
+        resumed: Whether it resumed a move that was interrupted.
     """
 
     before: int
@@ -95,14 +95,14 @@ async def repartition(
         settings: Which broker, which prefix.
         partitions: How many there are to be; more than there are.
         dry_run: Check and count, and change nothing.
-        report: Called with what begins.
+        report: Called with each step that begins.
 
     Returns:
         What was done; nothing was if ``before`` and ``after`` are the same.
 
     Raises:
         UsageError: It cannot be so many.
-        BrokerError: Somebody is at work, input waits, or the broker refuses.
+        BrokerError: A worker runs, input waits, or the broker refuses.
     """
     async with AsyncExitStack() as stack:
         admin = await started_admin(settings)
@@ -160,7 +160,7 @@ class _Move:
             await system.ask_to_grow(topics, self._to)
         if dry_run:
             if not done.resumed:
-                await self._standing_still(counts, marker)
+                await self._check_stopped(counts, marker)
             await self._count(marker)
             return done
         transactional = not await why_no_transactions(self._settings)
@@ -174,7 +174,7 @@ class _Move:
     async def _begin(
         self, counts: Mapping[str, int], marker: Marker, *, transactional: bool
     ) -> tuple[dict[int, Rows], Marker]:
-        """Keep workers from starting, and see that all is as it has to be for a move.
+        """Keep workers from starting, and check all preconditions of a move.
 
         Returns:
             The partitions' own rows, and the marker that is in all of them.
@@ -184,15 +184,15 @@ class _Move:
         async with system.producer() as producer:
             try:
                 await self._mark(producer, marker, marker.before)
-                # One may have begun since this was asked, on rows that it read before the marker.
+                # One may have started since the check, with rows that it read before the marker.
                 await check_nobody_works(system)
                 if transactional:
                     await system.fence(marker.before)
-                own, marker = await self._standing_still(counts, marker)
+                own, marker = await self._check_stopped(counts, marker)
                 await self._mark(producer, marker, marker.before)
             except (CdpError, KafkaError, TimeoutError):
-                # Else no worker would start any more, whatever it was that was refused.
-                await self._take_back(producer, marker.before)
+                # Otherwise no worker could start any more, whatever was refused.
+                await self._remove_marker(producer, marker.before)
                 raise
         return own, marker
 
@@ -219,7 +219,7 @@ class _Move:
             if marker.phase == REMOVE:
                 await self._remove(producer, marker)
                 await system.grow([system.events], self._to, self._report)
-                # What comes to an old partition from here on is applied in it: see `Move`.
+                # What arrives in an old partition from here on is applied in it: see `Move`.
                 starts = await starts_after(system, own, marker)
                 marker = marker._replace(phase=FORWARD, starts=starts)
                 await self._mark(producer, marker, marker.after)
@@ -259,10 +259,10 @@ class _Move:
                 )
         return Marker(there, self._to, BEGIN)
 
-    async def _standing_still(
+    async def _check_stopped(
         self, counts: Mapping[str, int], marker: Marker
     ) -> tuple[dict[int, Rows], Marker]:
-        """The partitions' own rows as the last worker left them, and the marker that says so."""
+        """The partitions' own rows as the last worker left them, and the marker with that."""
         own = await self._own_rows(marker.before)
         check_ready(own)
         await check_outputs_are_sent(self._system, own, counts)
@@ -287,8 +287,8 @@ class _Move:
     async def _mark(self, producer: AIOKafkaProducer, marker: Marker, partitions: int) -> None:
         await self._write(producer, partitions, REPARTITION_KEY, marker.encode())
 
-    async def _take_back(self, producer: AIOKafkaProducer, partitions: int) -> None:
-        """Let workers start again, if that can be written."""
+    async def _remove_marker(self, producer: AIOKafkaProducer, partitions: int) -> None:
+        """Let workers start again, if the broker accepts that."""
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(WAIT_S):
                 await self._write(producer, partitions, REPARTITION_KEY, None)

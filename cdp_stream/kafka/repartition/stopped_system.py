@@ -1,4 +1,4 @@
-"""The topics of a system at which nobody works: read whole, written to by partition, and grown."""
+"""The topics of a stopped system: read whole, written by partition, and given more partitions."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -20,10 +20,10 @@ from cdp_stream.settings import Settings
 __all__ = ["WAIT_S", "Pair", "Rows", "StoppedSystem"]
 
 WAIT_S: Final = 30.0
-"""So long the broker is given for a step."""
+"""How long the broker may need for a step."""
 _PIECE = 5_000
 _RECORDS = 1_000
-"""In one transaction, which then takes far less time than a broker lets it."""
+"""Records in one transaction, which then takes far less time than the broker allows."""
 Rows = dict[bytes, bytes]
 """The rows of a partition that are live, by key."""
 Pair = tuple[bytes, bytes | None]
@@ -70,7 +70,7 @@ class StoppedSystem:
         return {name.removeprefix(prefix): name for name in names}
 
     def topics(self, counts: Mapping[str, int], either: tuple[int, int]) -> list[str]:
-        """All topics that have as many partitions as the input: so many, or so many."""
+        """All topics that have as many partitions as the input, which has either of two counts."""
         outputs = [name for name in self.outputs(counts).values() if counts[name] in either]
         return [*(self._settings.topic(plan.suffix) for plan in TOPICS), *outputs]
 
@@ -89,9 +89,9 @@ class StoppedSystem:
         """Give topics so many partitions, and wait until they have them.
 
         Args:
-            names: of the topics.
-            partitions: how many.
-            report: called where some have fewer.
+            names: Of the topics.
+            partitions: How many.
+            report: Called if some have fewer.
         """
         counts = await partition_counts(self.admin)
         growing = {name: NewPartitions(partitions) for name in names if counts[name] < partitions}
@@ -148,7 +148,7 @@ class StoppedSystem:
         """The records of a partition between two offsets, some at a time.
 
         Raises:
-            TimeoutError: There is an end to what the broker sends before that.
+            TimeoutError: The broker stops sending before the end.
         """
         tp = TopicPartition(topic, number)
         consumer = AIOKafkaConsumer(
@@ -176,7 +176,7 @@ class StoppedSystem:
     async def producer(
         self, *grown: str, partitions: int = 0, **options: Any
     ) -> AsyncIterator[AIOKafkaProducer]:
-        """A running producer that knows of so many partitions of topics that were given some."""
+        """A running producer that knows the new number of partitions of topics that have grown."""
         producer = AIOKafkaProducer(
             **self.client, acks="all", max_batch_size=MAX_BATCH_BYTES, **options
         )
@@ -190,14 +190,14 @@ class StoppedSystem:
     async def send(
         self, producer: AIOKafkaProducer, topic: str, number: int, pairs: Iterable[Pair]
     ) -> None:
-        """Write rows, and wait until they are there."""
+        """Write rows, and wait until the broker has them."""
         pairs = list(pairs)
         for start in range(0, len(pairs), _PIECE):
             piece = pairs[start : start + _PIECE]
             await asyncio.gather(*await send_pairs(producer, topic, number, piece))
 
     async def fence(self, before: int) -> None:
-        """Keep whoever held a partition, and does not know that it was lost, from writing."""
+        """Fence the former owner of each partition, which may not know that it has lost it."""
         for number in range(before):
             producer = AIOKafkaProducer(**self.client, transactional_id=f"{self.group}-{number}")
             async with asyncio.timeout(WAIT_S), producer:

@@ -48,7 +48,7 @@ class Assignment:
         settings: The worker's.
         store: Keeps the rows of profiles.
         metrics: Where to count.
-        definitions: What the partitions are evaluated by; ``None`` where processors know that.
+        definitions: Source of the definitions; ``None`` if processors have their own.
 
     Attributes:
         failure: What ended the work of all partitions; ``None`` as long as nothing has.
@@ -109,23 +109,23 @@ class Assignment:
     async def restore(self, assigned: Collection[int], generation: int) -> bool:
         """Have a restored task for just these partitions, and the consumer at their next records.
 
-        The task of a partition that stays goes on as it was. Where this worker missed a generation
+        A partition that this worker keeps also keeps its task. If this worker missed a generation,
         the partition may have had another owner in between, and is restored.
 
         Returns:
-            Whether their tasks run now; not if they were released again meanwhile, or if the group
-            has gone on without this worker.
+            Whether their tasks run now: not if a rebalance has released them meanwhile, or if the
+            group has started a generation without this worker.
 
         Raises:
-            BrokerError: The input no longer reaches up to what was applied of it.
+            BrokerError: The input ends before the last record that was applied.
         """
         releases = self._releases
         kept = {p for p, task in self._tasks.items() if not task.committer.failed} & set(assigned)
         if generation != self._generation + 1:
             kept = set()
         self._generation = generation
-        # Positions move as of a member of this generation. A member of an older one must not
-        # commit, so this is asked at assignment alone.
+        # Positions are committed as a member of this generation. A member of an older one must not
+        # commit, so the membership is read here alone, at assignment.
         self._membership = self._app.consumer.membership(self._settings.group_id)
         await self._give_up(set(self._tasks) - kept)
         new = sorted(set(assigned) - kept)
@@ -133,7 +133,7 @@ class Assignment:
         try:
             records = await self._restore(new, generation)
         except NotAMemberError:
-            log("assignment_overtaken", level=logging.WARNING, partitions=new)
+            log("assignment_superseded", level=logging.WARNING, partitions=new)
             return False
         seconds = time.monotonic() - started
         self._context.metrics.recovered(records, seconds)
@@ -172,7 +172,7 @@ class Assignment:
         return False
 
     def fail(self, error: BaseException) -> None:
-        """End the worker: nothing more is started, and the position stays where it is."""
+        """End the worker: no work starts any more, and no committed position moves."""
         self.ready = False
         self._scheduler.pause()
         self.failure = self.failure or error
@@ -194,22 +194,23 @@ class Assignment:
     # -- assigning and giving up -----------------------------------------------------------------
 
     async def _give_up(self, numbers: Collection[int]) -> None:
-        """Close the tasks of partitions; one that comes back is restored like any other."""
-        gone = [self._tasks.pop(number) for number in numbers]
-        for task in gone:
+        """Close the tasks of partitions; one that is assigned again is restored like any other."""
+        closing = [self._tasks.pop(number) for number in numbers]
+        for task in closing:
             self._rows.store.let_go(task.number)
             self._context.metrics.forget(task.number)
-        await asyncio.gather(*(task.close() for task in gone))
+        await asyncio.gather(*(task.close() for task in closing))
 
     async def _restore(self, numbers: Collection[int], generation: int) -> int:
-        """Make the tasks of partitions, restored; returns how many changelog records that took.
+        """Restore partitions and create their tasks; returns how many changelog records were read.
 
-        The committers first: under exactly-once that ends what the last owners were writing, and
-        what is read after it stays as it is. Whoever opens one must be its rightful owner, for it
-        fences the present one; a worker that the group has left behind meanwhile must not go on.
+        Committers open first: under exactly-once this ends the transactions of the last owners, so
+        that rows and positions which are read afterwards do not change. It also fences the present
+        owner, so a worker that is not in the group's present generation must not open one.
 
         Raises:
-            NotAMemberError: The group has gone on without this worker. None is assigned.
+            NotAMemberError: The group has started a generation without this worker. No partition
+                is assigned.
         """
         context = self._context
         committers = {number: self._new_committer(number) for number in numbers}
@@ -228,7 +229,7 @@ class Assignment:
                 task.log_unfinished()
                 if note is not None:
                     task.write({INPUT_KEY: note})
-                await asyncio.sleep(0)  # a big partition's rows take a moment to read
+                await asyncio.sleep(0)  # reading a big partition's rows blocks the loop
         except BaseException:
             unused = [one for number, one in committers.items() if number not in self._tasks]
             await asyncio.gather(*(committer.close() for committer in unused))
@@ -257,10 +258,10 @@ class Assignment:
         )  # fmt: skip
 
     async def _check_membership(self, generation: int) -> None:
-        """Ask the group's coordinator whether it counts this worker among a generation.
+        """Ask the group's coordinator whether this worker is a member of a generation.
 
         Raises:
-            NotAMemberError: It does not any more.
+            NotAMemberError: It is not any more.
         """
         releases, consumer = self._releases, self._app.consumer
         while self._releases == releases:
@@ -314,11 +315,10 @@ class Assignment:
             raise input_was_replaced(topic, read)
 
     async def _check_positions(self) -> None:
-        """Whenever a broker says that there is nothing at a task's position: read on there, if it
-        exists after all.
+        """Check each position that a broker reports as missing; read on if it exists after all.
 
         Raises:
-            ReplacedError: It does not.
+            ReplacedError: A position does not exist.
         """
         doubted = self._context.position_doubted
         while True:

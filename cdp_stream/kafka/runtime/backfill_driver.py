@@ -1,11 +1,11 @@
 """When one partition's backfill reads, writes and ends, beside its live records.
 
 A partition whose definitions have slots without history has a backfill, which reads the log from as
-far back as those slots reach. It is read between slices of live records, a few ms at a time
-(``scheduler.py``). What it writes is delivered like all else that the partition writes, in pieces.
+far back as those slots reach. It reads between slices of live records, a few ms at a time
+(``scheduler.py``). Its rows are written in pieces, like everything else that the partition writes.
 
-When it has come near the live position, its rows are written once more. Then live records wait, for
-some tens of ms, while it reads up to the last one applied; the definitions take effect in full.
+Near the live position, the backfill writes its rows once more. Then live records wait for some tens
+of ms, while it reads up to the last record applied, and the definitions take effect in full.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ __all__ = ["BackfillDriver"]
 SLICE_S: Final = 0.0075
 """How long a backfill may delay live records, for each request of their transaction."""
 BACKLOG_SLICE_S: Final = 0.02
-"""The same where whole slices of them wait: about as long as such a slice takes."""
+"""The same while whole slices of live records wait: about the time of one such slice."""
 _RECORDS = 100
-"""Read between two looks at the clock."""
+"""Records read between two checks of the clock."""
 _FEW_RECORDS = 10
-"""The same where rows take much of their memory: the last of them may pass it."""
+"""The same while rows use much of their memory: the last record may exceed the limit."""
 _PIECE_ROWS = 500
 _PIECE_BYTES = 256 * 1024
 _NEAR = 1_000
-"""So few records behind, live records may be made to wait for the rest: some 30 ms."""
+"""With at most so many records left, live records may wait for the rest: some 30 ms."""
 _FEW_ROWS = 1_000
-"""So few rows are written in the transaction that live records wait for."""
+"""At most so many rows are written in the transaction that live records wait for."""
 _FEW_BYTES = 8 * 1024 * 1024
-"""And no more than this of memory."""
+"""And at most so many bytes of them."""
 _SAVES_AT_THE_END = 2
 _LONGEST_PAUSE_S = 5.0
 _AFTER_A_PAUSE_S = 10.0
@@ -62,7 +62,7 @@ class _Run:
         since: No older record is needed, epoch ms; ``None``: all are.
         saves: How often its rows were written near the live position.
         paused_since: Since when live records wait, by the steady clock; ``None``: they do not.
-        not_before: Until when they are not made to wait again.
+        not_before: Live records do not wait again before this, by the steady clock.
     """
 
     backfill: Backfill
@@ -77,7 +77,7 @@ class _Run:
         return self.backfill.history.live(position) - self.backfill.position
 
     def must_save(self, position: int) -> bool:
-        """Whether rows that are written later would make live records wait."""
+        """Whether to write rows now, because live records would wait if they were written later."""
         if self.is_little:
             return False
         behind = self.behind(position)
@@ -87,7 +87,7 @@ class _Run:
 
     @property
     def is_little(self) -> bool:
-        """Whether what is not written yet may be in the transaction that live records wait for."""
+        """Whether the unwritten rows may be in the transaction that live records wait for."""
         backfill = self.backfill
         return backfill.unsaved_rows <= _FEW_ROWS and backfill.unsaved_bytes <= _FEW_BYTES
 
@@ -95,7 +95,7 @@ class _Run:
 class BackfillDriver:
     """The backfills of one partition, one after the other.
 
-    Whoever drives it writes the effects that it returns. Positions are offsets of the last live
+    The caller writes the effects that it returns. Positions are offsets of the last live
     record that was applied.
 
     Args:
@@ -119,13 +119,13 @@ class BackfillDriver:
 
     @property
     def writes_alone(self) -> bool:
-        """Whether its rows are not written beside live ones, but as soon as they are there."""
+        """Whether its rows are written as soon as they exist, and not beside live rows."""
         return self._run is not None and (
             self._run.paused_since is not None or self._run.backfill.state is None
         )
 
     def open(self) -> bool:
-        """Begin to fetch for the backfill that there is, if there is any."""
+        """Start to fetch for the partition's backfill, if there is one."""
         backfill = self._processor.rollout.backfill
         if self._run is not None and self._run.backfill is not backfill:
             self._drop_run()
@@ -155,7 +155,7 @@ class BackfillDriver:
 
         Args:
             position: Nothing beyond it is read.
-            is_behind: Whether live records wait by the slice.
+            is_behind: Whether whole slices of live records wait.
         """
         run, context = self._run, self._context
         if run is None or run.backfill.state is None:
@@ -181,11 +181,11 @@ class BackfillDriver:
         return worked
 
     def finish(self, position: int, *, is_at_rest: bool) -> Effects | None:
-        """Make live records wait once little is left; when nothing is, the switch that puts the
-        definitions in force in full.
+        """Pause live records once little is left; once nothing is left, return the switch that puts
+        the definitions in force in full.
 
         Args:
-            position: Up to which it is to be read.
+            position: The last offset to read.
             is_at_rest: Whether nothing of the partition is in flight, and nothing due.
         """
         run, now = self._run, self._context.now()
@@ -199,7 +199,7 @@ class BackfillDriver:
             run.paused_since = now
         if behind == 0 and not backfill.is_saving and run.is_little and is_at_rest:
             effects = self._processor.rollout.complete_backfill()
-            log("backfill_read", partition=self._number, position=backfill.position,
+            log("backfill_history_read", partition=self._number, position=backfill.position,
                 events=backfill.state.events if backfill.state else 0,
                 held_s=round(now - run.paused_since, 3))  # fmt: skip
             self._drop_run()
@@ -231,7 +231,7 @@ class BackfillDriver:
         )
 
     async def close(self) -> None:
-        """Stop reading; what is written of the backfill stays."""
+        """Stop reading; the rows that the backfill has written stay."""
         self._drop_run()
         self._context.metrics.backfill.forget(self._number)
         await asyncio.gather(*self._closing, return_exceptions=True)
@@ -248,7 +248,7 @@ class BackfillDriver:
         return _Run(backfill, self._context.history_reader(wanted), since)
 
     def _sources(self, backfill: Backfill) -> tuple[Source, ...]:
-        """What is to be read; of a backfill that is under way what it reads."""
+        """The sources to read; for a backfill that has begun, those that it reads already."""
         if backfill.state is None:
             return sources_of(backfill.moves(), self._number)
         return backfill.state.sources or (Source(self._number, 0),)
@@ -265,7 +265,7 @@ class BackfillDriver:
         if start is None:
             return None
         live = history.live(position)
-        # Live records go on from behind the last one applied: nothing beyond it is read here.
+        # Live records continue after the last one applied: the backfill reads nothing beyond it.
         offset = min(start.offset, live + 1)
         is_elsewhere = reaches_over_unknown(backfill.moves(), run.since)
         effects = backfill.begin(
@@ -273,12 +273,12 @@ class BackfillDriver:
             log_is_shorter=start.log_is_shorter or is_elsewhere,
             sources=history.sources if history.sources[-1].partitions else (),
         )
-        log("backfill_begins", partition=self._number, offset=offset, sources=len(history.sources),
+        log("backfill_started", partition=self._number, offset=offset, sources=len(history.sources),
             records=max(0, live + 1 - offset), slots=len(backfill.slots))  # fmt: skip
         if start.log_is_shorter:
             self._warn()
         if is_elsewhere:
-            log("backfill_log_is_elsewhere", level=logging.WARNING, partition=self._number,
+            log("backfill_log_place_unknown", level=logging.WARNING, partition=self._number,
                 reason="profiles were moved here within the lookback, by a release that did not "
                 "keep where their events are in the log",
                 next="nothing; or publish the events again to another --prefix, with as many "
@@ -286,6 +286,6 @@ class BackfillDriver:
         return effects
 
     def _warn(self) -> None:
-        log("backfill_log_is_shorter", level=logging.WARNING, partition=self._number,
+        log("backfill_log_too_short", level=logging.WARNING, partition=self._number,
             reason="the log does not reach back as far as the new criteria",
             next="nothing; or keep the log longer, and publish the lost events again")  # fmt: skip

@@ -19,15 +19,15 @@ _LOOK_S = 1.0
 
 
 class BrokerContact:
-    """Looks every second, and logs what has changed.
+    """Checks every second, and logs each change.
 
     Args:
-        apps: Those of this process, which have the same brokers.
-        logs: Whether it logs. Of a worker and the process of its sinks, the worker does.
+        apps: The apps of this process; they have the same brokers.
+        logs: Whether it logs: a worker does, the process of its sinks does not.
         now: Seconds of a steady clock.
 
     Attributes:
-        is_lost: Whether it is lost now; asked by another thread.
+        is_lost: Whether the broker is lost now; read by another thread.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BrokerContact:
         self.is_lost = False
 
     async def watch(self) -> None:
-        """Look every second until cancelled."""
+        """Check every second until cancelled."""
         while True:
             looked_at = self._now()
             await asyncio.sleep(_LOOK_S)
@@ -53,7 +53,7 @@ class BrokerContact:
                 self.look()
 
     def look(self) -> None:
-        """Log whether the broker was lost, or is back, since the last look."""
+        """Log if the broker was lost, or has recovered, since the last check."""
         apps = list(self._apps())
         if not self.is_lost:
             if any(app.assignment.ready and not app.holds_lease for app in apps):
@@ -65,7 +65,9 @@ class BrokerContact:
                 )  # fmt: skip
         elif all(app.holds_lease for app in apps):
             self.is_lost = False
-            self._log("broker_back", logging.INFO, seconds=round(self._now() - self._lost_at, 1))
+            self._log(
+                "broker_recovered", logging.INFO, seconds=round(self._now() - self._lost_at, 1)
+            )
 
     def _log(self, fact: str, level: int, **facts: object) -> None:
         if self._logs:

@@ -1,8 +1,8 @@
 """What is wrong with the input as a whole, as opposed to one record of it: a producer's settings,
 or its clock.
 
-Each is a fact in the log when it is first seen, and then at most once a minute while it goes on,
-however many records it is about.
+Each is logged when it first occurs, and then at most once a minute while it continues, however many
+records it concerns.
 """
 
 import logging
@@ -32,8 +32,8 @@ class InputFacts:
         self._kinds: dict[str, tuple[str, str, Counter[Any], dict[str, str]]] = {}
         self._logged_at: dict[str, float] = {}
         self._misplaced = self._counter(
-            "records_misplaced", "records", "partitions",
-            reason="a producer places keys otherwise than murmur2 does; they are rejected",
+            "records_in_wrong_partition", "records", "partitions",
+            reason="a producer does not place keys by murmur2; these records are rejected",
             next="set its partitioner (docs/events.md, producers), then publish what was rejected "
                  "again",
         )  # fmt: skip
@@ -62,7 +62,7 @@ class InputFacts:
             self._implausible.update(effects.implausible)
 
     def log_now_and_then(self) -> None:
-        """Log what was seen since it was logged last, a minute ago at least."""
+        """Log what has occurred since the last line, at most once a minute."""
         now = self._now()
         for fact, (counted, places, seen, texts) in self._kinds.items():
             where = sorted(+seen)
@@ -72,7 +72,7 @@ class InputFacts:
                 seen.clear()
 
     def _counter(self, fact: str, counted: str, places: str, **texts: str) -> Counter[Any]:
-        """A counter by place, of which a fact is logged."""
+        """A counter by place, logged as a fact."""
         seen: Counter[Any] = Counter()
         self._kinds[fact] = counted, places, seen, texts
         return seen

@@ -1,18 +1,17 @@
 """One assigned partition and its work: records, due instants, definitions and history, in steps.
 
-A step takes one slice of records if they may be applied, then one slice of due instants if any is
-due, then one of rows that new definitions have not reached yet. So ticks and events never mix
-within a slice, and neither starves the other. What may be in a step follows from semantics.md
-(Instants):
+A step applies one slice of records if it may, then fires one slice of due instants if any is due,
+then migrates one slice of rows to new definitions. So ticks and events never mix within a slice,
+and neither starves the other. What a step may do follows from semantics.md (Instants):
 
 * after a restart the instants that are due by the durable time fire first, before any record;
-* a time marker ends a slice. Records behind it wait until every instant up to it has fired; then
+* a time marker ends a slice. Records after it wait until every instant up to it has fired; then
   its offset is committed;
 * time goes no further than :func:`time_limit` allows, and that limit is durable no later than the
   outputs of its tick are visible;
 * a switch of definitions comes between two slices, when nothing of the partition is in flight and
-  nothing is due by its time. Nothing else is done before the switch is durable. Rows follow in
-  slices of their own, and a time marker waits for all of them.
+  nothing is due by its time. The task does nothing else before the switch is durable. Rows are
+  migrated in slices of their own, and a time marker waits for all of them.
 """
 
 import asyncio
@@ -43,7 +42,7 @@ SLICE = 500
 """Records, or due instants, in one step: a few ms of blocked loop."""
 BACKLOG_SLICE = 1_000
 """Records in one step of a backlog, where rate counts more than latency: each slice costs requests
-and tasks. Slices of twice that size gained nothing more."""
+and tasks. Slices of twice that size are no faster."""
 _BACKLOG = 5_000
 
 
@@ -61,8 +60,8 @@ class PartitionTask:
 
     Args:
         number: The partition's number.
-        processor: Decides; restored.
-        committer: Delivers and commits; open.
+        processor: The partition's, restored.
+        committer: The partition's, open.
         context: What all tasks of the worker share.
 
     Attributes:
@@ -102,26 +101,26 @@ class PartitionTask:
 
         Args:
             epoch: Its number.
-            committed: The group's position, where the partition was assigned anew.
+            committed: The group's position, if the partition is newly assigned.
         """
         self.queue.epoch = epoch
         if committed is not None and self._fire_to is not None and committed < self.next_offset:
-            # The last owner ended between a time marker, or a write, and the commit behind it.
+            # The last owner ended after a time marker, or a write, and before its commit.
             self._marker_end = self.next_offset
 
     @property
     def next_offset(self) -> int:
-        """Offset of the first record that was not applied; 0 where none was."""
+        """Offset of the next record to apply; 0 before the first."""
         return self.processor.position + 1
 
     @property
     def is_position_doubted(self) -> bool:
-        """Whether a broker said that there is nothing where the partition was read up to."""
+        """Whether a broker reported that the partition's position does not exist."""
         return self._tp in self._consumer.observer.out_of_range and self.processor.position >= 0
 
     def _must_check_position(self) -> bool:
-        """Whether the position is to be checked first; what is fetched meanwhile is from elsewhere
-        in the partition.
+        """Whether the position must be checked first; records that are fetched meanwhile are from
+        another place in the partition.
         """
         if self.is_position_doubted:
             self._context.position_doubted.set()
@@ -137,10 +136,10 @@ class PartitionTask:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a step may be taken.
+        """Whether the task may do a step.
 
-        Under low load, and around a switch of definitions, one piece is in flight at a time. So
-        records gather instead of making batches of one.
+        Under low load, and around a switch of definitions, one piece is in flight at a time, so
+        that records gather instead of forming batches of one.
         """
         committer = self.committer
         if self.is_behind and not self._is_switching and self._rollout.wanted() is None:
@@ -176,7 +175,7 @@ class PartitionTask:
         if self._rollout.must_wait(wanted):
             return False
         if self._rollout.has_definitions and self._has_due:
-            # A marker waits for the rows that the definitions before have yet to reach.
+            # A time marker waits until all rows are migrated to the definitions before.
             return self._tick() or self._migrate()
         self._write_switch(self._rollout.switch(wanted))
         return True
@@ -228,10 +227,10 @@ class PartitionTask:
         return True
 
     def _end_firing(self) -> bool:
-        """Every instant up to a time marker, or the durable time, has fired: records may follow."""
+        """Allow records again once all instants up to the marker or the durable time have fired."""
         if self._marker_end is not None:
             if self._rollout.must_migrate:
-                return False  # what is due in rows that are not migrated yet fires before
+                return False  # instants of rows that are not migrated yet fire first
             self.committer.commit(Effects(), self._marker_end)
         self._fire_to = self._marker_end = None
         return True
@@ -270,7 +269,7 @@ class PartitionTask:
         return self._backfill.pauses_records
 
     def read_history(self) -> bool:
-        """Go on with the partition's backfill for a few ms; returns whether there was work."""
+        """Continue the partition's backfill for a few ms; returns whether there was work."""
         backfill, position = self._backfill, self.processor.position
         if not (self._may_backfill() and backfill.open()):
             return False
@@ -293,10 +292,10 @@ class PartitionTask:
         return True
 
     def _may_backfill(self) -> bool:
-        """Whether a backfill may go on: not around a switch.
+        """Whether the backfill may continue: not around a switch of definitions.
 
-        Its end is a switch too, which is prepared before. Once live records wait for that, it waits
-        for nothing.
+        The end of a backfill is a switch too, and is prepared like one. Once live records wait for
+        that end, the backfill waits for nothing.
         """
         if self._is_switching or self.committer.failed or self._rollout.wanted() is not None:
             return False
@@ -305,22 +304,22 @@ class PartitionTask:
     # -- writing ---------------------------------------------------------------------------------
 
     def write(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """Write rows that no record or instant has made."""
+        """Write rows that come from no record and no instant."""
         self.committer.commit(Effects(rows=dict(rows)))
 
     def _write_switch(self, effects: Effects) -> None:
-        """Nothing else is done before it is durable."""
+        """Commit a switch; the task does nothing else before it is durable."""
         self._is_switching = True
         self.committer.commit(effects, barrier=True)
 
     def check_committer(self) -> None:
-        """Check that effects are being delivered.
+        """Check that the committer still delivers.
 
-        A partition that another worker has taken over takes no more steps; the others go on.
+        The task of a partition that another worker owns now does no more steps; others continue.
 
         Raises:
-            CdpError: They cannot be delivered; or the partition was lost, and the group has not
-                given out partitions anew for a session time-out.
+            CdpError: Effects cannot be delivered; or the partition was lost, and the group has not
+                assigned partitions again within a session time-out.
         """
         failure = self.committer.failure
         if failure is None:
@@ -334,15 +333,15 @@ class PartitionTask:
                 reason=str(failure))  # fmt: skip
         elif now - self._lost_at > patience_s:
             raise BrokerError(
-                f"{self._context.topic} partition {self.number} was taken from this worker, and in "
-                f"{patience_s:.0f} s the group has assigned no partitions",
+                f"{self._context.topic} partition {self.number} was lost to another worker, and "
+                f"the group has assigned no partitions within {patience_s:.0f} s",
                 "nothing is lost: restart the worker",
             )
 
     # -- life ------------------------------------------------------------------------------------
 
     def log_unfinished(self) -> None:
-        """Log what is left to do of a rollout, as the partition is assigned to this worker."""
+        """Log what remains to do of a rollout, when the partition is assigned to this worker."""
         self._rollout.log_unfinished()
 
     def sample(self) -> None:

@@ -36,7 +36,7 @@ CreateApp = Callable[[Settings, int, Metrics], ChunkApp]
 
 
 class Companion(Protocol):
-    """A process that a worker keeps beside it."""
+    """A process that runs beside a worker."""
 
     @property
     def metrics(self) -> Collector:
@@ -45,11 +45,11 @@ class Companion(Protocol):
 
     @property
     def is_up(self) -> bool:
-        """Whether it runs now; asked by another thread."""
+        """Whether it runs now; called from another thread."""
         ...
 
     def report(self) -> Mapping[str, Any]:
-        """The state of what it runs; asked by another thread."""
+        """The state of what it runs; called from another thread."""
         ...
 
     async def run(self) -> BaseException:
@@ -73,18 +73,18 @@ def run_worker(
 
     Args:
         settings: The worker's settings.
-        create_app: Makes the Faust app, given the settings in force and the number of partitions
-            of the input, once topics are there, and where to count; called on the running loop.
+        create_app: Creates the Faust app from the settings in force, the input's number of
+            partitions and the metrics; called on the running loop once the topics exist.
         companion: Runs beside it, and ends with it.
-        may_fall_back: Whether at-least-once will do on a broker that has no transactions.
-        definitions: Where they come from; the app is made as soon as there are some. ``None``: it
+        may_fall_back: Whether at-least-once is acceptable on a broker without transactions.
+        definitions: Their source; the app is created as soon as it has some. ``None``: the app
             needs none.
 
     Returns:
         0 after SIGTERM or SIGINT; otherwise never.
 
     Raises:
-        CdpError: What ended the worker, as one line that says what to do next.
+        CdpError: What ended the worker, in one line with the next step.
     """
     set_up_logging(settings.log_level, settings.log_format)
     calm_collector()
@@ -110,7 +110,7 @@ async def _run(
     partitions = await ensure_topics(settings)
     await warn_of_future_records(settings)
     settings = await settle_guarantee(settings, may_fall_back=may_fall_back)
-    # In a list, for it is asked before there is one: a worker may wait for its first definitions.
+    # A list, as other threads ask before there is an app: a worker may wait for definitions.
     apps: list[ChunkApp] = []
     metrics = Metrics()
     contact = BrokerContact(lambda: apps)
@@ -190,7 +190,7 @@ def _cut_short() -> BrokerError:
 
 
 def _exit_at_once(error: BaseException) -> None:
-    """End the process though threads still hang; they would keep it alive, and it must not be."""
+    """End the process even if threads are blocked, which would keep it alive."""
     sys.stderr.write(f"{str(error) or type(error).__name__}\n")
     sys.stderr.flush()
     os._exit(error.exit_code if isinstance(error, CdpError) else 3)

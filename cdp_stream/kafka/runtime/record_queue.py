@@ -13,17 +13,17 @@ __all__ = ["RecordQueue"]
 class RecordQueue:
     """The records of one partition that were fetched and wait, within a share of memory.
 
-    Fetching is paused while they take more than the share, and resumed when they take half of it.
-    Both are up to the caller, who knows the consumer.
+    Fetching is paused while they use more than the share, and resumed when they use half of it.
+    The caller does both, as it has the consumer.
 
     Args:
         budget: Memory for what waits, shared with other partitions; joined.
 
     Attributes:
-        epoch: Which seek the chunks must follow: others are stale. -1: all are.
+        epoch: The seek that chunks must follow; others are stale. -1: all are.
         count: How many records wait.
         size: About the bytes of the chunks in which they wait.
-        paused: Whether fetching is paused, as too much waits.
+        paused: Whether fetching is paused, because too much waits.
     """
 
     def __init__(self, budget: MemoryBudget) -> None:
@@ -58,10 +58,10 @@ class RecordQueue:
     ) -> list[Any]:
         """Remove and return the next records, at most so many.
 
-        What was put back is returned by itself.
+        Records that were put back are returned alone.
 
         Args:
-            above: Records up to this offset are passed over.
+            above: Records up to this offset are skipped.
             ends: Whether a record without a key has to be the last that is returned.
         """
         if self._rest:
@@ -92,12 +92,12 @@ class RecordQueue:
         return taken
 
     def put_back(self, rest: list[Any]) -> None:
-        """Put back the last of the records taken last; their bytes are not counted again."""
+        """Put back the last of the records that `take` returned; their bytes count no more."""
         self._rest = rest
         self.count += len(rest)
 
     def clear(self) -> None:
-        """Drop every record, also those still on their way here; they will be fetched again."""
+        """Drop all records, also those that are still to arrive; they will be fetched again."""
         self._chunks.clear()
         self._rest.clear()
         self._cursor = self.count = self.size = 0

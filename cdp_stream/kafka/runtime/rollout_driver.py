@@ -1,8 +1,7 @@
-"""When one partition takes up new definitions: it prepares, switches, and brings its rows along.
+"""When one partition prepares a switch to new definitions, switches, and migrates its rows.
 
-What a switch needs is worked out beforehand, in another thread and for one partition at a time.
-Meanwhile the partition goes on under the definitions that it has. The switch itself then takes some
-ms.
+A switch is prepared in another thread, for one partition at a time. Meanwhile the partition
+continues under its present definitions. The switch itself then takes some ms.
 """
 
 import asyncio
@@ -22,11 +21,11 @@ from cdp_stream.partition.processor import ProfileProcessor
 __all__ = ["RolloutDriver"]
 
 FIRST_MIGRATED: Final = 5
-"""Rows that the first slice after a switch looks at."""
+"""Rows in the first slice after a switch."""
 MIGRATED_AT_ONCE: Final = 250
-"""Rows that a slice looks at, at most."""
+"""The most rows in a slice."""
 _MIGRATE_S: Final = 0.005
-"""How long such a slice should take; it has fewer rows where many audiences changed."""
+"""How long a slice should take; it has fewer rows if many audiences changed."""
 _BEHIND_S = 30.0
 """How long a partition waits for definitions that another worker has read; and how often it logs
 that it waits for some that this worker has read and cannot use.
@@ -36,7 +35,7 @@ that it waits for some that this worker has read and cannot use.
 class RolloutDriver:
     """The rollouts of definitions in one partition, one after the other.
 
-    Whoever drives it writes the effects that it returns.
+    The caller writes the effects that it returns.
 
     Args:
         number: The partition's number.
@@ -57,18 +56,18 @@ class RolloutDriver:
 
     @property
     def has_definitions(self) -> bool:
-        """Whether definitions are in force, and can be had here."""
+        """Whether definitions are in force, and this worker has them."""
         return self._rollout.version is not None and self._rollout.is_available
 
     def can_evaluate(self) -> bool:
-        """Whether the definitions in force can be had; the partition may have been restored before
-        they were read.
+        """Whether this worker has the definitions in force; it may have restored the partition
+        before it read them.
         """
         return self._rollout.is_available or self._rollout.recall()
 
     def wanted(self) -> Definitions | None:
-        """The definitions to switch to now; ``None`` for none, or as long as the partition goes on
-        under those that it has while the switch is prepared.
+        """The definitions to switch to now; ``None`` if there are none, or while the partition
+        continues under its present ones and the switch is prepared.
         """
         if self._source is None:
             return None
@@ -81,13 +80,13 @@ class RolloutDriver:
         return None if goes_on and not self.is_prepared(latest) else latest
 
     def is_prepared(self, definitions: Definitions | None) -> bool:
-        """Whether a switch would be quick; if not, its preparation begins.
+        """Whether a switch is prepared; if not, its preparation starts.
 
         Args:
-            definitions: To which; ``None`` is for the end of the backfill.
+            definitions: The ones to switch to; ``None`` for the end of the backfill.
 
         Raises:
-            Exception: What went wrong while it was prepared.
+            Exception: The preparation failed.
         """
         if self._preparing is not None:
             if not self._preparing.done():
@@ -122,7 +121,7 @@ class RolloutDriver:
         """Whether the definitions that are wanted cannot be put in force yet.
 
         Raises:
-            ReplacedError: The partition waits for a version that does not come.
+            ReplacedError: The partition waits for a version that the topic does not have.
         """
         version = self._rollout.version
         assert self._source is not None
@@ -133,7 +132,7 @@ class RolloutDriver:
         return not self.is_prepared(wanted)
 
     def _wait_for(self, version: str, latest: Definitions) -> None:
-        """Wait for a version that another worker has read; this one reads it in a moment, too.
+        """Wait for a version that another worker has read, and this one reads soon.
 
         A version that was read and is not in force here is still being prepared, or a newer release
         has applied it. A switch back would publish all its changes again, reversed.
@@ -151,7 +150,7 @@ class RolloutDriver:
                 f"{latest.version}",
             )
         self._behind_since = now
-        log("partition_waits_for_definitions", level=logging.ERROR, partition=self._number,
+        log("partition_waiting_for_definitions", level=logging.ERROR, partition=self._number,
             version=version, newest_usable=latest.version,
             next="see why they cannot be used (definitions_invalid, outputs_without_topics); "
             "run the release that applied them, or apply others that this one can use",
@@ -166,7 +165,7 @@ class RolloutDriver:
         seconds = time.perf_counter() - started
         self._migrate_rows = FIRST_MIGRATED
         log("definitions_in_force", partition=self._number, version=wanted.version,
-            before=version, rows_to_sweep=rollout.rows_to_migrate(),
+            before=version, rows_to_migrate=rollout.rows_to_migrate(),
             waiting_for_history=len(rollout.missing), seconds=round(seconds, 3))  # fmt: skip
         if effects.started or effects.stopped:
             log("connections_changed", partition=self._number, started=effects.started,
@@ -179,35 +178,35 @@ class RolloutDriver:
         return self._rollout.rows_to_migrate() > 0
 
     def migrate(self) -> Effects:
-        """Bring some more rows under the definitions in force."""
+        """Migrate one more slice of rows to the definitions in force."""
         rollout = self._rollout
         started, cpu = time.perf_counter(), time.thread_time()
         effects = rollout.migrate(self._migrate_rows)
         seconds, cpu = time.perf_counter() - started, time.thread_time() - cpu
-        # By CPU time: on a machine that is busy with other things fewer rows would gain nothing.
+        # By CPU time: while other processes use the CPU, fewer rows would gain nothing.
         if cpu > 2 * _MIGRATE_S:
             self._migrate_rows = max(1, self._migrate_rows // 2)
         elif cpu < _MIGRATE_S / 2:
             self._migrate_rows = min(MIGRATED_AT_ONCE, 2 * self._migrate_rows)
-        self._context.metrics.swept(seconds, effects)
+        self._context.metrics.migrated(seconds, effects)
         if not self.must_migrate:
-            log("definitions_swept", partition=self._number, version=rollout.version)
+            log("definitions_migrated", partition=self._number, version=rollout.version)
         return effects
 
     def log_unfinished(self) -> None:
-        """Log what is left to do of a rollout, as the partition comes to this worker."""
+        """Log what remains to do of a rollout, when the partition is assigned to this worker."""
         rollout = self._rollout
         if not self.has_definitions:
             return
         if rows := rollout.rows_to_migrate():
-            log("definitions_sweep_goes_on", partition=self._number, version=rollout.version,
-                rows_to_sweep=rows)  # fmt: skip
+            log("definitions_migration_resumed", partition=self._number, version=rollout.version,
+                rows_to_migrate=rows)  # fmt: skip
         backfill = rollout.backfill
         if backfill is not None and backfill.state is not None and not backfill.is_complete:
-            log("backfill_goes_on", partition=self._number, start=backfill.state.start,
+            log("backfill_resumed", partition=self._number, start=backfill.state.start,
                 position=backfill.position)  # fmt: skip
 
     def close(self) -> None:
-        """Wait for nothing that is being prepared."""
+        """Cancel a preparation that is under way."""
         if self._preparing is not None:
             self._preparing.cancel()

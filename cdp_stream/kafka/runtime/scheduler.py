@@ -1,8 +1,8 @@
-"""Which partition's task takes the next step.
+"""Which partition's task runs the next step.
 
-One loop goes round: a step of each task that is ready, and after each the event loop's other work.
-So no partition starves another. A slice of one partition's backfill comes after each round, and
-after each step of a task that is behind.
+One loop runs rounds: a step of each task that is ready, and after each step the event loop's other
+work. So no partition starves another. A slice of one partition's backfill follows each round, and
+each step of a task that is behind.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ __all__ = ["Scheduler"]
 
 _SAMPLE_S = 1.0
 _POLL_S = 0.05
-"""How often an idle loop looks whether the clock may go on."""
+"""How often an idle loop checks whether time may move."""
 _STEPS_BETWEEN_SLICES = 8
-"""So many callbacks, one after the other, make the broker's answer to one request of a transaction
-the next request. With a slice of a backfill between any two of them a transaction takes as long as
-some forty slices; with one only while the broker is waited for, as long as five."""
+"""So many callbacks run between the broker's answer to one request of a transaction and the next
+request. With a slice of a backfill between any two of them, a transaction takes as long as some
+forty slices; with one slice only while the broker answers, as long as five."""
 
 
 class Scheduler:
-    """Gives tasks their steps.
+    """Runs the steps of tasks, one task after the other.
 
     Args:
         tasks: Those of the assigned partitions, by number; live.
@@ -39,23 +39,23 @@ class Scheduler:
         self._read_last = self._stepped_last = -1
 
     def resume(self) -> None:
-        """Let tasks take steps."""
+        """Start the steps of tasks, or resume them."""
         self._is_running = True
         self._context.work.set()
 
     def pause(self) -> None:
-        """Let no task take a step before the next :meth:`resume`."""
+        """Stop the steps of all tasks until the next :meth:`resume`."""
         self._is_running = False
 
     async def run(self) -> None:
-        """Go round until cancelled.
+        """Run rounds until cancelled.
 
         Raises:
-            CdpError: What a task cannot go on after.
+            CdpError: A task cannot continue.
         """
         work = self._context.work
         while True:
-            # Before the round: what comes during it is not slept over.
+            # Before the round, so that no work which arrives during it is missed.
             work.clear()
             for task in self._tasks.values():
                 task.check_committer()
@@ -66,8 +66,8 @@ class Scheduler:
             self._sample()
 
     async def round(self) -> bool:
-        """Give each task that is ready a step, and one backfill a slice, or more where tasks are
-        behind; returns whether there was anything to do.
+        """Run a step of each task that is ready and a slice of one backfill, or more slices where
+        tasks are behind; returns whether there was anything to do.
         """
         worked = False
         for task in self._from_next(self._stepped_last):
@@ -84,7 +84,7 @@ class Scheduler:
         return await self._read_history() or worked
 
     def _may_step(self) -> bool:
-        """Whether this worker is certain to hold its partitions."""
+        """Whether this worker is certain to own its partitions."""
         return self._is_running and self._context.app.holds_lease
 
     async def _read_history(self) -> bool:
@@ -104,7 +104,7 @@ class Scheduler:
         return False
 
     def _from_next(self, last: int) -> list[PartitionTask]:
-        """All tasks, beginning with the one behind the task that was served last."""
+        """All tasks, starting with the one after the task that was served last."""
         return sorted(self._tasks.values(), key=lambda task: (task.number <= last, task.number))
 
     def _sample(self) -> None:

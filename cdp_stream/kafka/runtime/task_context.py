@@ -26,7 +26,7 @@ class TaskContext:
         settings: The worker's.
         store: The rows of all partitions.
         metrics: Where to count.
-        definitions: What the partitions are evaluated by; ``None`` where processors know that.
+        definitions: Source of the definitions; ``None`` if processors have their own.
         now: Seconds of a steady clock.
 
     Attributes:
@@ -36,9 +36,9 @@ class TaskContext:
         placement: Which profiles are placed in which partition.
         input_facts: What is wrong with the input as a whole.
         work: Set when a task may have something to do.
-        preparation: Held while a switch of definitions is prepared: what is worked out for one
+        preparation: Locked while a switch of definitions is prepared, as the result for one
             partition serves the next.
-        position_doubted: Set when a broker has said that there is nothing at a task's position.
+        position_doubted: Set when a broker has reported that a task's position does not exist.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TaskContext:
         )
 
     def report(self) -> None:
-        """Log, and count, what is due of the worker as a whole; called about once a second."""
+        """Log, and count, what concerns the whole worker; called about once a second."""
         self.metrics.backfill.log_now_and_then()
         self.input_facts.log_now_and_then()
         self.metrics.log_rejects()

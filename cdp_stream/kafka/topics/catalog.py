@@ -21,7 +21,7 @@ def _days(number: int) -> dict[str, str]:
 
 
 _COMPACTED = {"max.compaction.lag.ms": str(86_400_000)}
-"""What was erased or overwritten is off the broker's disks a day later, however little comes in."""
+"""The broker deletes what was erased or overwritten within a day, however little is written."""
 
 
 MOST_AHEAD = "message.timestamp.after.max.ms"
@@ -30,13 +30,13 @@ MOST_AHEAD = "message.timestamp.after.max.ms"
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """How one topic has to be.
+    """What one topic must be like.
 
     Attributes:
         suffix: What follows the prefix in its name.
         cleanup: Kafka's cleanup policy.
-        settings: Further topic settings it is made with; they are not checked.
-        where_known: The same, of which older brokers know nothing.
+        settings: Further settings that it is created with; they are not checked.
+        where_known: The same, for brokers that know them; older ones do not.
         partitions: How many it has; ``None``: as many as ``events``.
     """
 
@@ -51,7 +51,7 @@ TOPICS = (
     TopicPlan("events", "delete", _days(90), where_known={MOST_AHEAD: str(CLOCK_SKEW_MS)}),
     TopicPlan("memberships", "delete", _days(365)),
     TopicPlan("membership-state", "compact", _COMPACTED),
-    # What the input took, compressed maybe, this must take with some headers more.
+    # It must accept what the input accepted, compressed maybe, with some headers more.
     TopicPlan("rejected", "delete", {**_days(30), "max.message.bytes": str(16 * 1024 * 1024)}),
     # The row of a partition's definitions grows with them.
     TopicPlan(
@@ -63,8 +63,8 @@ TOPICS = (
 DEFINITIONS = TopicPlan(
     "definitions",
     "compact",
-    # All files of an account are one record. Versions that were replaced stay for a while: a
-    # partition that was left in mid-write goes on by those it was written under.
+    # All files of an account are one record. Replaced versions stay for a while: a partition that
+    # was left in the middle of a write continues under the version of its rows.
     {"max.message.bytes": str(16 * 1024 * 1024), "min.compaction.lag.ms": str(7 * 86_400_000)},
     partitions=1,
 )

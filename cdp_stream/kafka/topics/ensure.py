@@ -1,8 +1,8 @@
-"""Makes the topics that are missing, and checks those that are there.
+"""Creates missing topics, and checks existing ones.
 
-A topic with another partition count would send a profile's rows and changes where its events are
-not, and a cleanup policy of another kind loses rows or changes in silence. So both are checked at
-every start, and a worker does not run on what it cannot repair.
+In a topic with another partition count, a profile's rows and changes would not be in the partition
+of its events; another cleanup policy would silently lose rows or changes. So both are checked at
+every start, and a worker does not run with what it cannot repair.
 """
 
 import asyncio
@@ -58,19 +58,19 @@ async def ensure_topics(
     make: bool = True,
     sinks: bool = False,
 ) -> int:
-    """Make the topics that are missing, check those that are there.
+    """Create missing topics, and check existing ones.
 
     Args:
         settings: Which broker, which prefix.
-        outputs: Ids of the outputs whose topics belong to them.
-        make: Whether to make any; without it, one that is missing is an error.
-        sinks: Whether the topics of sinks are wanted too.
+        outputs: Ids of the outputs whose topics are included.
+        make: Whether to create any; otherwise a missing one is an error.
+        sinks: Whether the topics of sinks are included.
 
     Returns:
         How many partitions they have.
 
     Raises:
-        BrokerError: The broker does not answer, refuses, or holds a topic that does not fit.
+        BrokerError: The broker does not answer, refuses, or has a topic that does not fit.
     """
     async with admin_client(settings) as admin:
         further = tuple(map(output_topic, outputs))
@@ -82,16 +82,16 @@ async def ensure_topics(
 async def ensure_output_topics(
     settings: Settings, outputs: Collection[str]
 ) -> dict[str, BrokerError]:
-    """Make the topics of outputs that are missing, check those that are there.
+    """Create missing topics of outputs, and check existing ones.
 
-    What is wrong with one output's is no trouble of another's, so it is returned.
+    An error of one output must not affect another, so errors are returned.
 
     Args:
         settings: Which broker, which prefix; it has the topics of the profiles topology.
         outputs: Their ids.
 
     Returns:
-        What is wrong with an output's own topics, by its id; nothing of those that are right.
+        The error of each output whose own topics are wrong, by its id.
 
     Raises:
         BrokerError: The broker does not answer, or refuses to show topics at all.
@@ -123,10 +123,10 @@ async def ensure_output_topics(
 
 
 async def ensure_definitions_topic(settings: Settings) -> None:
-    """Make the topic of definitions if it is missing, check it if it is there.
+    """Create the topic of definitions if it is missing, check it if it exists.
 
     Raises:
-        BrokerError: The broker does not answer, refuses, or holds one that does not fit.
+        BrokerError: The broker does not answer, refuses, or has one that does not fit.
     """
     async with admin_client(settings) as admin:
         name = settings.topic(DEFINITIONS.suffix)
@@ -140,7 +140,7 @@ async def ensure_definitions_topic(settings: Settings) -> None:
 
 
 async def definitions_topic_is_there(settings: Settings) -> bool:
-    """Whether anything can have been applied.
+    """Whether the topic of definitions exists; otherwise nothing can have been applied.
 
     Raises:
         BrokerError: The broker does not answer, or refuses.
@@ -150,8 +150,8 @@ async def definitions_topic_is_there(settings: Settings) -> bool:
 
 
 async def check_prefix(settings: Settings) -> None:
-    """See that there is an input topic to publish to: a prefix that is misspelt must not become a
-    system of its own.
+    """Check that there is an input topic to publish to: a misspelt prefix must not become a system
+    of its own.
 
     Raises:
         UsageError: There is none.
@@ -169,7 +169,7 @@ async def check_prefix(settings: Settings) -> None:
 
 
 async def ensure_sink_topics(settings: Settings) -> list[str]:
-    """Make what the sinks share, if it is missing, and nothing else; not where nothing has run.
+    """Create the missing topics that sinks share, and no others; not where nothing has run.
 
     Returns:
         The ids of the outputs that have a topic.
@@ -203,8 +203,8 @@ async def _ensure(
     there = await partition_counts(admin)
     events = settings.topic("events")
     partitions = there.get(events, settings.partitions)
-    # The input first: it may have been made a moment ago by somebody else, with another number of
-    # partitions, and the others get as many as it turns out to have.
+    # The input first: another worker may just have created it with another number of partitions,
+    # and the other topics get as many as it has.
     for group in (_INPUT, (*_OUTPUTS, *outputs)):
         if not make and (missing := _missing(settings, group, there)):
             raise BrokerError(
@@ -238,10 +238,10 @@ def _missing(
 async def _create_missing(
     admin: AIOKafkaAdminClient, settings: Settings, plans: Sequence[TopicPlan], partitions: int
 ) -> dict[str, int]:
-    """Make the topics that are missing; returns the partition count of every topic there is.
+    """Create missing topics; returns the partition count of every topic that exists.
 
     Raises:
-        BrokerError: One cannot be made.
+        BrokerError: One cannot be created.
     """
     there = await partition_counts(admin)
     missing = _missing(settings, plans, there)
@@ -259,7 +259,7 @@ def _refuse(wrong: Mapping[str, BrokerError]) -> None:
 async def _not_created(
     admin: AIOKafkaAdminClient, settings: Settings, missing: list[TopicPlan], partitions: int
 ) -> dict[str, BrokerError]:
-    """Make topics; why some cannot be, by their names."""
+    """Create topics; returns the error of each that cannot be created, by its name."""
     errors = await _create(admin, settings, missing, partitions)
     again = [
         replace(plan, where_known={})
@@ -291,7 +291,7 @@ async def _not_created(
 async def _create(
     admin: AIOKafkaAdminClient, settings: Settings, plans: list[TopicPlan], partitions: int
 ) -> dict[str, list[Any]]:
-    """The error codes, and words to them, by the topics' names."""
+    """Create topics; returns the error code and message of each, by its name."""
     response = await admin.create_topics(
         [
             NewTopic(
@@ -309,7 +309,7 @@ async def _create(
 
 
 async def _wait_for(admin: AIOKafkaAdminClient, names: set[str]) -> dict[str, int]:
-    """Wait until all of a broker's answers know topics that were just made."""
+    """Wait until all of a broker's answers include topics that were just created."""
     async with asyncio.timeout(CONNECT_S):
         while True:
             there = await partition_counts(admin)
@@ -336,9 +336,9 @@ async def _wrong_cleanups(
 
 
 async def warn_of_future_records(settings: Settings) -> None:
-    """Log a warning if brokers take records into the input that are far ahead of their clock.
+    """Log a warning if brokers accept input records that are far ahead of their clock.
 
-    A broker that does not know the setting gets none.
+    There is none about a broker that does not know the setting.
 
     Raises:
         BrokerError: The broker does not answer, or refuses.
@@ -349,7 +349,7 @@ async def warn_of_future_records(settings: Settings) -> None:
     most = has.get(MOST_AHEAD)
     takes_any = most is not None and int(most) > CLOCK_SKEW_MS
     if takes_any and has.get("message.timestamp.type") != "LogAppendTime":
-        log("topic_takes_future_records", level=logging.WARNING, topic=name,
+        log("topic_accepts_future_records", level=logging.WARNING, topic=name,
             reason=f"{MOST_AHEAD} is {most}: a producer's wrong clock moves its profiles into the "
                    "future",
             next=f"kafka-configs --alter --topic {name} --add-config {MOST_AHEAD}={CLOCK_SKEW_MS}",
@@ -357,7 +357,7 @@ async def warn_of_future_records(settings: Settings) -> None:
 
 
 def _wrong_count_of_output(settings: Settings, name: str, has: int, wanted: int) -> BrokerError:
-    """Somebody else made the topic, most likely: profiles write to none that does not fit."""
+    """The error for an output's topic with a wrong count, which somebody else has created."""
     own, events = counted(has, "partition"), settings.topic(_INPUT[0].suffix)
     return BrokerError(
         f"{name} has {own}, but {events} has {wanted}",

@@ -1,16 +1,16 @@
 """With which settings a change is delivered: those that its connection had as it was written.
 
-So a change goes to the list that it is about, however long it waits. But a record proves nothing:
-settings in it count only where definitions gave them to its connection, now or in an earlier
+So a change goes to the list that it is about, however long it waits. But a record alone is not
+trusted: its settings count only if definitions gave them to its connection, now or in an earlier
 version. Otherwise anyone who can write to the output's topic could redirect changes, and secrets.
-Known are the settings defined now, those that sinks remember, and those of earlier versions that
-the topic of definitions still has. A record without settings has nothing to be believed.
+These settings are known: those defined now, those that sinks remember, and those of earlier
+versions that the topic of definitions still has. A record without settings needs no check.
 
-Once a fault was about settings (their list is gone, they do not fit, a variable is not set, no
-definitions have them), what waits could never be delivered with them. From then on changes that
-were written with them get the settings that the connection has in the definitions now, if it is
-still defined. Every member is sent again when settings change, so the new list ends with the right
-members.
+Once a fault was about settings (their list was deleted, they do not fit, a variable is not set, no
+definitions have them), waiting changes could never be delivered with them. From then on changes
+that were written with them get the settings that the connection has in the definitions now, if it
+is still defined. Every member is sent again when settings change, so the new list ends with the
+right members.
 
 The deletion of an audience always has the settings that it was written with: it is about that list.
 """
@@ -38,8 +38,8 @@ class DeliverySettings:
 
     Args:
         state: Knows which settings connections have had, and which faults were about.
-        earlier: The connections of earlier versions of the definitions, as far as they are to be
-            had; called in a thread, once it is needed.
+        earlier: The connections of earlier versions of the definitions, as far as they can be read;
+            called in a thread, when first needed.
     """
 
     def __init__(
@@ -125,5 +125,5 @@ class DeliverySettings:
 
 
 def _digest(settings: Settings) -> str:
-    """Names settings without showing them."""
+    """A digest of settings, which reveals none of them."""
     return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -32,11 +32,11 @@ __all__ = ["Destination", "LocalDestination", "destination_of"]
 T = TypeVar("T")
 
 _CLOSE_S: Final = 1.5
-"""Part of what is left of the time that a process has to end."""
+"""How long a close may last: part of the time that a process has to end."""
 
 
 class Destination(Protocol):
-    """Takes batches; `most` at a time."""
+    """Delivers batches, `most` at a time."""
 
     most: int
 
@@ -52,7 +52,7 @@ class Destination(Protocol):
         """Called about once a second; raises Fault."""
 
     async def close(self) -> None:
-        """End; what was confirmed is durable."""
+        """Close; what was confirmed is durable."""
 
 
 def destination_of(
@@ -165,10 +165,10 @@ class LocalDestination:
             await cancellation.unless(asyncio.sleep(pause_s(attempt, random.uniform)))
 
     async def idle(self) -> None:
-        """Let it rotate files, for example; what may pass is tried again next time.
+        """Let the connector rotate files, for example; the next call retries after a passing error.
 
         Raises:
-            Fault: It will not, or something is lost.
+            Fault: The error will not pass, or something is lost.
         """
         if self._is_open and not self._lock.locked():
             try:
@@ -179,11 +179,11 @@ class LocalDestination:
                 return
 
     async def close(self) -> None:
-        """End, once what is being written is.
+        """Close, once the write under way has ended.
 
         Raises:
             Fault: Something is lost, or not as it should be.
-            TimeoutError: That takes too long; it is closed as soon as that is over.
+            TimeoutError: The write takes too long; the destination is closed as soon as it ends.
         """
         closing = asyncio.ensure_future(self._alone(self._close))
         await asyncio.wait({closing}, timeout=self._close_s)
@@ -230,10 +230,10 @@ class LocalDestination:
             await self.connector.close()
 
     async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do something while nothing else is done.
+        """Run one piece of work at a time.
 
-        When this is cancelled, nothing else is done until the work has ended. A thread ends when it
-        is done, not before.
+        After a cancellation too, the next work waits until this has ended: a thread cannot be
+        interrupted.
         """
         await self._lock.acquire()
         working = asyncio.create_task(work())

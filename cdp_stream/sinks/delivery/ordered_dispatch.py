@@ -37,7 +37,7 @@ class OrderedDispatch:
 
     Attributes:
         count: how many changes are in flight or wait.
-        memory: about the bytes that they take.
+        memory: about the bytes of these changes.
     """
 
     def __init__(

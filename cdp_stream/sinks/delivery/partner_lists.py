@@ -84,7 +84,7 @@ class PartnerLists:
             task.add_done_callback(self._tasks.discard)
 
     async def drain(self, timeout_s: float) -> None:
-        """Leave the making of what others wait for to the next maker; return as it has ended.
+        """Make no more lists for other workers; return once no request is under way.
 
         Args:
             timeout_s: How long a partner may take to answer a request under way.
@@ -108,7 +108,7 @@ class PartnerLists:
                 return
             await self._state.list_made(self._context.output, connection)
             fault(error, connection, message)
-        except UnreadableError:  # the worker with the next change asks again
+        except UnreadableError:  # the worker with the next change requests it again
             await self._state.list_made(self._context.output, connection)
         except (AbandonedError, UndefinedError):  # it is still wanted, and tried again
             return

@@ -28,10 +28,10 @@ _MOST_IN_FLIGHT: Final = 50_000
 
 
 class Results(Protocol):
-    """Takes what came of deliveries."""
+    """Receives the outcomes of deliveries."""
 
     def delivered(self, items: Collection[InFlight]) -> None:
-        """The partner has taken these changes, or never will."""
+        """The partner has accepted these changes, or never will."""
 
     def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
         """A fault ended the delivery of a batch whose first change is given."""
@@ -96,14 +96,14 @@ class Pipeline:
         self._submit(self._batcher.due(now))
 
     def stop_connection(self, connection: str) -> None:
-        """Try nothing of a connection again, and forget what is batched of it."""
+        """Cancel the retries of a connection, and forget its batched changes."""
         for cancellation, connections in self._cancellations.items():
             if connections == {connection}:
                 cancellation.set()
         self._batcher.drop(connection)
 
     def in_flight(self, connections: Collection[str]) -> set[str]:
-        """Those of these connections of which something is in flight, or waits behind that."""
+        """Those of these connections that have changes in flight, or waiting behind those."""
         return {
             item.change.connection
             for batch in (self._dispatch.batches if connections else ())
@@ -112,9 +112,8 @@ class Pipeline:
         }
 
     async def drain(self, timeout_s: float) -> None:
-        """Let requests under way be answered, within reason, and forget the rest.
-
-        The assignment has to deliver nothing by now.
+        """Wait a while for requests under way, and forget the rest. The assignment must deliver
+        nothing by now.
         """
         for cancellation in self._cancellations:
             cancellation.set()
@@ -125,7 +124,7 @@ class Pipeline:
         self._batcher.clear()
 
     async def reject(self, records: Iterable[tuple[int, Any, str]]) -> None:
-        """Write records to the topic of what the partner will never take.
+        """Write records to the topic of changes that the partner will never accept.
 
         Args:
             records: Of each the partition; itself as aiokafka decoded it, or in flight; the reason.
@@ -149,7 +148,7 @@ class Pipeline:
         return sent
 
     async def _have_written(self, partition: int, record: Rejected, sent: Awaitable[Any]) -> None:
-        """Wait until a record is written; without its value where the topic takes none so large."""
+        """Wait until a record is written; without its value if that is too large for the topic."""
         try:
             await sent
         except MessageSizeTooLargeError:
@@ -189,7 +188,7 @@ class Pipeline:
         self._results.delivered(items)
 
     async def _perform_apart(self, items: list[InFlight]) -> None:
-        """Deliver each connection on its own, to find out whose fault it was."""
+        """Deliver each connection separately, to find the one at fault."""
         by_connection: dict[str, list[InFlight]] = {}
         for item in items:
             by_connection.setdefault(item.change.connection, []).append(item)
@@ -213,7 +212,8 @@ class Pipeline:
     async def _list_for(self, change: OutputChange[Any], cancellation: Cancellation) -> str | None:
         """The list of a change that names none; None where an audience goes that never had one.
 
-        For a deletion none is made or searched for: one of that name may be somebody's own.
+        For a deletion none is made or searched for: a list of that name may belong to somebody
+        else.
         """
         assert self._lists is not None
         if change.action == AUDIENCE_DELETE:

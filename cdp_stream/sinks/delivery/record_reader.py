@@ -1,4 +1,4 @@
-"""A record of `cdp.output.<id>` as its connector is given it."""
+"""Decodes a record of `cdp.output.<id>` into the change that its connector delivers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class RecordReader:
         await self._delivery_settings.refuse(message)
 
     def _undefined(self, message: Mapping[str, Any]) -> UnreadableError | Fault:
-        """What becomes of a record whose settings no definitions gave its connection."""
+        """The outcome of a record whose settings no definitions gave its connection."""
         connection = message["connection"]
         why = f"no definitions gave connection {connection} the settings in its record"
         if message["action"] == AUDIENCE_DELETE or not self._delivery_settings.is_defined(

@@ -1,4 +1,4 @@
-"""When a request may go: at most so many in so much time, and how long after one that failed.
+"""When a request may be sent: at most so many in so much time, and how long after one that failed.
 
 Source: docs/memberships.md, delivery.
 """
@@ -23,9 +23,9 @@ _BURST_S: Final = 0.1
 
 
 class Pace:
-    """Lets the requests of one output of one worker go one after the other.
+    """Limits the rate of the requests that one worker sends for one output.
 
-    They are spread evenly, but for a tenth of a second's worth that may go at once.
+    Requests are spread evenly; those of a tenth of a second may be sent at once.
 
     Args:
         per_second: The most requests; None is no limit.
@@ -47,16 +47,16 @@ class Pace:
         self._not_before = 0.0
 
     def hold(self, seconds: float) -> None:
-        """Let nothing go for so long: the partner has asked us to wait."""
+        """Send nothing for so long, as the partner requested."""
         self._not_before = max(self._not_before, self._now() + seconds)
 
     @property
     def is_free(self) -> bool:
-        """Whether a request may go at once, and counts for nothing."""
+        """Whether there is neither a limit nor a wait: `turn` would return at once."""
         return not self._step and self._not_before <= self._now()
 
     async def turn(self) -> None:
-        """Return when a request may go."""
+        """Return when a request may be sent."""
         while True:
             now = self._now()
             at = self._not_before
@@ -67,7 +67,7 @@ class Pace:
                 await self._sleep(at - now)
             if at >= self._not_before:
                 return
-            # Loop, so that requests held meanwhile do not all go when the hold ends.
+            # Loop, so that requests held meanwhile are not all sent when the hold ends.
 
 
 def pause_s(attempt: int, draw: Callable[[float, float], float]) -> float:
@@ -82,7 +82,7 @@ def pause_s(attempt: int, draw: Callable[[float, float], float]) -> float:
 
 
 def retry_after_s(header: str | None, now_ms: int) -> float | None:
-    """What a `Retry-After` asks for, in seconds from now; None where it asks for nothing readable.
+    """The wait that a `Retry-After` requests, in seconds from now; None where it cannot be read.
 
     Source: RFC 9110, 10.2.3: seconds, or an HTTP date.
     """
@@ -100,5 +100,5 @@ def retry_after_s(header: str | None, now_ms: int) -> float | None:
 
 
 def asked_s(seconds: float) -> float | None:
-    """The wait that a partner's number asks for, within what it may; None where it is no number."""
+    """A partner's number of seconds to wait, capped; None where it is no number."""
     return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_ASKED_S)

@@ -1,13 +1,13 @@
-"""Removes people from a partner's words: whatever the batch contains of them.
+"""Removes from a partner's message the personal data of the batch that was sent.
 
 A fault is read by operators, kept in `cdp.faults` and shown by commands, and partners repeat what
 they were sent: an address that they do not like, a row that does not fit. So identities, attributes
-and mpids of the changes that were being delivered are taken out: in whatever letters, as a URL,
-JSON or HTML has them, in base64, hashed as they were sent, and begun but cut off. So is everything
-else that looks like an email address.
+and mpids of the changes that were being delivered are removed: in upper and lower case, as a URL,
+JSON or HTML has them, in base64, hashed as they were sent, and cut off at their end. So is
+everything else that looks like an email address.
 
-A value of one or two characters identifies nobody, and taking it out would blank the message; one
-of up to five is taken out where it is a word of its own.
+A value of one or two characters identifies nobody, and removing it would blank the message; one of
+up to five is removed where it is a word of its own.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = ["PersonalData"]
 _SHOWN: Final = "***"
 _SHORTEST: Final = 3
 _WHOLE_WORD: Final = 5
-"""Up to so many characters are taken out as a word of their own alone."""
+"""A value of up to so many characters is removed only where it is a word of its own."""
 _BEGUN: Final = 8
-"""So much of a longer value is enough to know that it was begun."""
+"""So many first characters of a longer value identify it where it is cut off."""
 _HASHES: Final = re.compile(r"[0-9A-Fa-f]{32,128}|[A-Za-z0-9+/_-]{43,88}={0,2}")
 """An identity in a request may be hashed: MD5, SHA-1 or SHA-2, in hexadecimal or base64."""
 _TOKEN: Final = re.compile(r"[^\s\"'<>(){}\[\],;:=|]+")
@@ -42,11 +42,11 @@ _TOKEN_END: Final = re.compile(r"[\s\"'<>,;]|$")
 _NO_DIGITS: Final = re.compile(r"\D+")
 _PHONE_DIGITS: Final = 7
 _REQUESTS: Final = 8
-"""Of a long conversation, the last: an answer is about what came shortly before it."""
+"""So many last requests of a delivery are remembered: an answer is about a recent one."""
 
 
 class PersonalData:
-    """The people in the changes of one delivery; called with a text, it returns that without them.
+    """The personal data in the changes of one delivery; a call returns a text without it.
 
     Args:
         changes: What is delivered.
@@ -59,12 +59,12 @@ class PersonalData:
         self._begun: set[str] = set()
 
     def note(self, request: Request) -> None:
-        """Know what is sent: identities are hashed in it."""
+        """Remember what is sent: identities are hashed in it."""
         self._sent.append(request)
         self._known = None
 
     def __call__(self, text: str) -> str:
-        """The text without what is known of people."""
+        """The text without the personal data."""
         ours = {change.connection for change in self._changes}  # they have an @ in them, too
         text = _without(text, self._places(_lowered(text)))
         return _TOKEN.sub(
@@ -72,7 +72,7 @@ class PersonalData:
         )
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
-        """From where to where something of them is in the text, by where it begins."""
+        """Start and end of each piece of personal data in the text, in order."""
         known = self._index()
         cuts = [found.start() for found in _CUT.finditer(text)]
         for start in range(len(text) - _SHORTEST + 1):
@@ -80,7 +80,7 @@ class PersonalData:
                 continue
             lengths, values = known[text[start : start + _SHORTEST]]
             for length in lengths:
-                if text[start : start + length] in values and _may_stand(text, start, length):
+                if text[start : start + length] in values and _counts_at(text, start, length):
                     yield start, start + length
                     break
             else:
@@ -93,7 +93,7 @@ class PersonalData:
                     yield start, end.start() if end else len(text)
 
     def _index(self) -> dict[str, tuple[list[int], set[str]]]:
-        """Every form of every value in small letters, by how it begins; the longest first."""
+        """Every form of every value in lower case, by its first characters; the longest first."""
         if self._known is None:
             by_start: dict[str, set[str]] = {}
             for form in self._forms():
@@ -119,7 +119,7 @@ class PersonalData:
 
 
 def _values(change: OutputChange[Any]) -> Iterator[str]:
-    """What a change contains of its person."""
+    """The personal data in a change."""
     yield change.mpid
     for _, identity in change.identities:
         yield identity
@@ -175,7 +175,7 @@ def _is_email(token: str) -> bool:
     return at is not None and _DOMAIN.search(token, at.end() + 1) is not None
 
 
-def _may_stand(text: str, start: int, length: int) -> bool:
+def _counts_at(text: str, start: int, length: int) -> bool:
     """Whether a value counts there: a short one does where no word goes on beside it."""
     if length > _WHOLE_WORD:
         return True

@@ -69,7 +69,7 @@ class Secrets:
 
 
 class Redaction:
-    """Takes secrets out of a text before it is shown: partners quote what they were sent."""
+    """Removes secrets from a text before it is shown: partners quote what they were sent."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
@@ -94,7 +94,7 @@ class Redaction:
             self.add(inside)
 
     def add_passing(self, secret: str) -> None:
-        """Do not show this for a while: it goes with one request, as a signature does."""
+        """Do not show this for a while: one request contains it, such as a signature."""
         if len(secret) >= _SHORTEST and secret not in self._secrets:
             self._passing.extend(_in_json(secret))
 

@@ -59,7 +59,7 @@ class Sender:
         transport: Connections to the partner; opened and closed here.
         pace: When requests may go.
         retry_for_s: How long a request is tried again, at least.
-        redaction: Takes secrets out of what is shown.
+        redaction: Removes secrets from what is shown.
         metrics: Counts attempts.
         forbids_private: Whether operators let no output call addresses inside our own network.
         wall_ms: The wall clock, epoch ms.
@@ -117,7 +117,7 @@ class Sender:
         """Deliver changes.
 
         Raises:
-            Fault: Nothing more can be delivered; its words have no secret and no person in them.
+            Fault: Nothing more can be delivered; its message has no secret and no personal data.
             AbandonedError: It was cancelled before it went through.
         """
         personal = PersonalData(changes)
@@ -138,7 +138,7 @@ class Sender:
         return created
 
     async def _with_clean_faults(self, work: Any, personal: PersonalData) -> Any:
-        """Take secrets and people out of the words of a fault."""
+        """Remove secrets and personal data from a fault's message."""
         try:
             return await work
         except Fault as fault:
@@ -165,7 +165,7 @@ class Sender:
         *,
         token: bool = False,
     ) -> R:
-        """Carry a conversation on to its end."""
+        """Run a connector's exchange to its end."""
         status: int | None = None
         try:
             request = next(conversation)
@@ -186,13 +186,13 @@ class Sender:
     async def _ask(
         self, request: Request, cancellation: Cancellation, *, fetching_token: bool = False
     ) -> Answer:
-        """The answer to a request, tried as often as it takes."""
+        """The answer to a request, which is retried as often as needed."""
         started, attempt, renewed = 0.0, 0, False
         while True:
             attempt += 1
             token = None if fetching_token else await self._valid_token(cancellation)
             await self._turn(cancellation)
-            if attempt == 1:  # a token and a turn may have taken long, and are no attempts
+            if attempt == 1:  # the waits for a token and a turn are no attempts
                 started = self._now()
             try:
                 answer = await self._attempt(request, token, bare=fetching_token)

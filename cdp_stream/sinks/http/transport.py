@@ -43,7 +43,7 @@ virtual network, in the middle of a public range.
 _TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 """Addresses of IPv4 behind a NAT64. Source: RFC 6052."""
 _UNICAST: Final = IPv6Network("2000::/3")
-"""All of IPv6 that is given out. Older forms of IPv4, site-local addresses and the NAT64 of one's
+"""All of IPv6 that is assigned. Older forms of IPv4, site-local addresses and the NAT64 of one's
 own network lie beyond. Source: RFC 4291, 2.4; RFC 8215."""
 
 
@@ -104,7 +104,7 @@ class Transport:
         Raises:
             InsideAddressError: The partner's address is inside, and that is not allowed.
             UntrustedError: Its certificate cannot be trusted.
-            httpx.TransportError, OSError, TimeoutError: It could not be asked, or did not answer.
+            httpx.TransportError, OSError, TimeoutError: It could not be reached, or did not answer.
         """
         assert self._transport is not None, "opened"
         # With a stream httpx adds no headers of its own; those of host and length are aiohttp's.

@@ -216,7 +216,7 @@ class Assignment:
             self.readable.set()
 
     def confirm(self, items: Collection[InFlight]) -> None:
-        """Note what the partner has taken, or never will."""
+        """Note what the partner has accepted, or never will."""
         self.confirm_offsets(
             (item.partition, item.offset, item.change.connection) for item in items
         )

@@ -9,12 +9,12 @@ The last two are kept in `cdp.sink-state` (:meth:`Progress.kept`), written befor
 position passes the changes that they are about. So after a crash at any instant each change is
 either below a position, or known as confirmed, or delivered (again).
 
-A connection that has caught up goes with the others again. Where it is *ahead* of them by then, as
-something of theirs still waits, that is remembered until they are as far: what it has delivered,
-such as the deletion of its audience, is not done again whatever happens.
+A connection that has caught up goes with the others again. If it is then *ahead* of them, because
+some of their changes still wait, its position is remembered until they reach it: what it has
+delivered, such as the deletion of its audience, is never delivered again.
 
-A connection that goes on makes the partition be read again from its own position; of what is read
-twice, the others' changes are passed over, being not new to them.
+When a connection resumes, the partition is read again from the connection's own position; the
+others' changes that are read twice are passed over.
 
 A connection may also be *blocked* behind one record, in this partition alone, as behind the
 deletion of its audience: what follows is passed over until it is unblocked.
@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Progress", "says_more"]
+__all__ = ["Progress", "has_other_positions"]
 
 _PRUNED_ABOVE = 2_000
 
@@ -37,8 +37,8 @@ class _Course:
     """What one reader of the partition (the others together, or one connection) has done.
 
     Attributes:
-        handed: the offset from which on records are new to it.
-        waiting: offsets taken and not confirmed, in order; with their connection, and when the
+        next_offset: records from this offset on are new to it.
+        waiting: offsets admitted and not confirmed, in order; with their connection, and when the
             record was written, epoch ms.
         confirmed: offsets confirmed above one that waits, with their connection.
         seen: of a connection of its own: the offset below which its records have been counted.
@@ -46,7 +46,7 @@ class _Course:
         since: when the first of them was written, epoch ms.
     """
 
-    handed: int
+    next_offset: int
     waiting: OrderedDict[int, tuple[str, int]] = field(default_factory=OrderedDict)
     confirmed: dict[int, str] = field(default_factory=dict)
     seen: int = 0
@@ -56,7 +56,7 @@ class _Course:
     @property
     def position(self) -> int:
         """Everything below it is confirmed."""
-        return next(iter(self.waiting), self.handed)
+        return next(iter(self.waiting), self.next_offset)
 
     def count(self, offset: int, dated: int) -> None:
         """Count one of its records that is read, if it has not been before."""
@@ -66,27 +66,27 @@ class _Course:
             self.owed += 1
 
     def confirm(self, offset: int) -> None:
-        taken = self.waiting.pop(offset, None)
-        if taken is None:
+        entry = self.waiting.pop(offset, None)
+        if entry is None:
             return
         self.owed -= 1
         if self.owed <= 0:
             self.owed, self.since = 0, None
         if self.waiting and next(iter(self.waiting)) < offset:
-            self.confirmed[offset] = taken[0]
+            self.confirmed[offset] = entry[0]
         if len(self.confirmed) > _PRUNED_ABOVE:
             self.prune()
 
     def prune(self) -> None:
-        """Forget what lies below the position and will not be handed out again."""
+        """Forget what lies below the position and will not be delivered again."""
         if self.confirmed:
-            least = min(self.position, self.handed)
+            least = min(self.position, self.next_offset)
             self.confirmed = {o: c for o, c in self.confirmed.items() if o >= least}
 
     def step_back(self) -> None:
-        """Take nothing as handed out that was not confirmed."""
+        """Forget everything that was admitted and not confirmed."""
         self.prune()
-        self.handed = self.position
+        self.next_offset = self.position
         self.waiting.clear()
 
 
@@ -132,13 +132,13 @@ class Progress:
     def start(self) -> int:
         """Where to begin to read."""
         own = (
-            course.seen if name in self._stopped else course.handed
+            course.seen if name in self._stopped else course.next_offset
             for name, course in self._own.items()
         )  # fmt: skip
-        return min([self._others.handed, *own])
+        return min([self._others.next_offset, *own])
 
-    def take(self, offset: int, connection: str, dated: int = 0) -> bool:
-        """Whether a record is to be delivered now; if so it waits for :meth:`confirm`.
+    def admit(self, offset: int, connection: str, dated: int = 0) -> bool:
+        """Admit a record if it is to be delivered now: it then waits for :meth:`confirm`.
 
         Args:
             dated: When it was written, epoch ms.
@@ -155,10 +155,10 @@ class Progress:
                 return False
             self._implied.discard(connection)
             if not course.owed and offset >= course.seen:
-                course.handed = max(course.handed, offset)  # the first that it misses
+                course.next_offset = max(course.next_offset, offset)  # the first that it misses
             course.count(offset, dated)
             return False
-        if offset < course.handed or (course.confirmed and offset in course.confirmed):
+        if offset < course.next_offset or (course.confirmed and offset in course.confirmed):
             return False
         course.waiting[offset] = connection, dated
         if course is not self._others:
@@ -169,14 +169,14 @@ class Progress:
         """Note that every record below `end` has been read."""
         for name, course in self._own.items():
             course.seen = max(course.seen, end)
-            if name not in self._stopped and course.handed < end:
-                course.handed = end
-        self._others.handed = max(self._others.handed, end)
+            if name not in self._stopped and course.next_offset < end:
+                course.next_offset = end
+        self._others.next_offset = max(self._others.next_offset, end)
 
     # -- delivering --------------------------------------------------------------------------------
 
     def confirm(self, offset: int, connection: str) -> None:
-        """Note that the partner has taken a record, or never will."""
+        """Note that the partner has accepted a record, or never will."""
         course = self._own.get(connection) if self._own else None
         (course or self._others).confirm(offset)
 
@@ -187,7 +187,7 @@ class Progress:
 
     @property
     def oldest(self) -> int | None:
-        """When the oldest record was written that the others have taken and not confirmed."""
+        """When the oldest record was written that the others admitted and have not confirmed."""
         return next((dated for _, dated in self._others.waiting.values()), None)
 
     @property
@@ -207,7 +207,7 @@ class Progress:
         if course is not None:
             return course.position
         waiting = (o for o, (name, _) in self._others.waiting.items() if name == connection)
-        return next(waiting, self._others.handed)
+        return next(waiting, self._others.next_offset)
 
     # -- stopping and going on ---------------------------------------------------------------------
 
@@ -220,8 +220,8 @@ class Progress:
         if connection in self._own:
             return
         self._others.prune()
-        handed = max(self._others.handed, self._ahead.pop(connection, 0))
-        course = _Course(handed, seen=handed)
+        next_offset = max(self._others.next_offset, self._ahead.pop(connection, 0))
+        course = _Course(next_offset, seen=next_offset)
         waiting, confirmed = self._others.waiting, self._others.confirmed
         for offset in [o for o, (name, _) in waiting.items() if name == connection]:
             course.waiting[offset] = waiting.pop(offset)
@@ -245,12 +245,12 @@ class Progress:
         self._stopped.discard(connection)
         self._blocked.discard(connection)
         course = self._own[connection]
-        if not course.owed and course.seen >= self._others.handed:
+        if not course.owed and course.seen >= self._others.next_offset:
             # Nothing of it was passed over, so it has missed nothing.
-            course.handed = max(course.handed, self._others.handed)
+            course.next_offset = max(course.next_offset, self._others.next_offset)
         self._implied.discard(connection)
         course.step_back()
-        return course.handed < self._others.handed
+        return course.next_offset < self._others.next_offset
 
     def block(self, connection: str, offset: int) -> None:
         """Deliver nothing of a running connection behind the record at `offset`."""
@@ -267,8 +267,8 @@ class Progress:
         return connection in self._blocked and self.resume(connection)
 
     def step_back(self) -> None:
-        """Take everything that is not confirmed as not handed out: it will be read again, and
-        whatever blocked a connection will block it again.
+        """Forget everything that is not confirmed: it will be read again, and whatever blocked a
+        connection will block it again.
         """
         self._stopped -= self._blocked
         self._blocked.clear()
@@ -279,7 +279,10 @@ class Progress:
         """Let connections that have caught up go with the others again."""
         for name in [n for n in self._own if n not in self._stopped]:
             course = self._own[name]
-            if course.handed < self._others.handed or course.position < self._others.position:
+            if (
+                course.next_offset < self._others.next_offset
+                or course.position < self._others.position
+            ):
                 continue
             del self._own[name]
             self._ahead[name] = course.position
@@ -326,7 +329,7 @@ class Progress:
         return kept or None
 
 
-def says_more(kept: Mapping[str, Any] | None, written: Mapping[str, Any] | None) -> bool:
+def has_other_positions(kept: Mapping[str, Any] | None, written: Mapping[str, Any] | None) -> bool:
     """Whether what is to be kept has other positions than what was written, not counts alone."""
     return _positions(kept) != _positions(written)
 

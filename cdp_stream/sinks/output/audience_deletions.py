@@ -1,5 +1,5 @@
-"""Deletions of audiences: sent to the partner once nothing of the audience is left to be delivered,
-and before anything is that comes after.
+"""Deletions of audiences: sent to the partner after all earlier changes of the audience, and before
+all later ones.
 
 A deletion's message is in every partition of the output's topic. Each partition blocks the
 connection behind it, and notes in `cdp.sink-state` once all before it is delivered and that is
@@ -9,9 +9,10 @@ the same name is sent afterwards, because the audience was defined again, never 
 deletion.
 
 Where definitions are files, a partition may lack a deletion that others have: it was assigned again
-to a worker with an older file, for example. Then they wait for something that does not come. After
-a while that is a fault of the connection (`AudienceDeletions.look`). As it is resumed, the deletion
-is done without those that lack it still, or passed over where partition 0 is the one.
+to a worker with an older file, for example. Then the others would wait for ever. After a while that
+is a fault of the connection (`AudienceDeletions.look`). When the connection is resumed, the
+deletion is done without the partitions that still lack it, or passed over if partition 0 is one of
+them.
 
 A partition's messages need not have the same id: definitions from files are applied at each
 partition's own time. A deletion is known by its place and its id.
@@ -41,7 +42,7 @@ partition ends; without those that cannot be asked now."""
 
 
 class AudienceDeletions:
-    """The deletions that one output's sink has come to; their connections are blocked behind them.
+    """The deletions that one output's sink has reached; their connections are blocked behind them.
 
     Args:
         state: Has what partitions noted of them.
@@ -78,13 +79,13 @@ class AudienceDeletions:
             self._resumed.append(item)
 
     def acted(self, items: Collection[InFlight]) -> list[InFlight]:
-        """Note which deletions the partner has taken; returns the rest."""
+        """Note which deletions the partner has done; returns the other changes."""
         rest: list[InFlight] = []
         for item in items:
             (self._acted if item.change.action == AUDIENCE_DELETE else rest).append(item)
         return rest
 
-    # Neither forgets what the partner has taken: that is noted whatever has stopped meanwhile, as
+    # Neither forgets what the partner has done: that is noted whatever has stopped meanwhile, as
     # every partition waits for it.
 
     def drop(self, connection: str) -> None:
@@ -99,7 +100,7 @@ class AudienceDeletions:
         self._lacking.clear()
 
     async def advance(self, is_durable: Callable[[InFlight], bool]) -> None:
-        """Go as far as what has been delivered now allows.
+        """Do the steps that the deliveries so far allow.
 
         Args:
             is_durable: Whether everything of a deletion's connection before it has been delivered,
@@ -124,7 +125,7 @@ class AudienceDeletions:
                 await self._state.note_waits(connection, partition, _name(item))
 
     async def note_acted(self) -> None:
-        """Write which deletions the partner has taken, and go on with their connections."""
+        """Write which deletions the partner has done, and go on with their connections."""
         async with self._noting:
             while self._acted:
                 item = self._acted[0]

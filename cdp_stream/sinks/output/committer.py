@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from cdp_stream.observability.log import log
 from cdp_stream.sinks.offsets.assignment import AssignedPartition, Assignment
 from cdp_stream.sinks.offsets.in_flight import InFlight
-from cdp_stream.sinks.offsets.progress import says_more
+from cdp_stream.sinks.offsets.progress import has_other_positions
 from cdp_stream.sinks.output.context import OutputContext
 
 __all__ = ["Committer"]
@@ -54,7 +54,7 @@ class Committer:
                     reason=type(error).__name__, next="nothing: it is tried again")  # fmt: skip
 
     def is_next(self, item: InFlight) -> bool:
-        """Whether it is durable that a connection has come to this item."""
+        """Whether the progress of a connection up to this item is durable."""
         partition = self._assignment.partitions.get(item.partition)
         saved = {} if partition is None or partition.saved is None else partition.saved
         entry = saved.get("connections", {}).get(item.change.connection)
@@ -64,13 +64,15 @@ class Committer:
         """Write what must be saved; returns whether the group's position may pass it."""
         state, output, number = self._context.state, self._context.output, partition.number
         kept = partition.progress.kept(all_confirmed=at_rest)
-        # The partition's owner before us may have been slow, and have written over what is ours.
+        # A slow earlier owner of the partition may have overwritten our record.
         is_there = state.kept(output, number) == partition.saved
         if is_there and kept == partition.saved:
             return True
         waited = time.monotonic() - partition.saved_at
         # Counts alone are not worth a record each time.
-        if is_there and not (at_rest or says_more(kept, partition.saved) or waited >= _COUNTS_S):
+        if is_there and not (
+            at_rest or has_other_positions(kept, partition.saved) or waited >= _COUNTS_S
+        ):
             return True
         # Another worker may own the partition. Kafka itself guards the group's position alone.
         if not self._context.app.holds_lease:
@@ -80,11 +82,11 @@ class Committer:
         return True
 
     def _note_end(self, partition: AssignedPartition) -> None:
-        """Pass over what lies behind the last record and is no record: ends of transactions."""
+        """Pass over the transaction markers behind the last record."""
         ends = self._assignment.consumer.observer.ends
         end = ends.get((self._context.topic, partition.number))
-        # An answer to a question from before a seek may come behind it; it speaks of the same only
-        # where a record that has been read since is the last.
+        # An end offset requested before a seek may arrive after it. It is valid only if its last
+        # record was read since the seek.
         if end is None or partition.count or self._assignment.output_stopped or partition.last < 0:
             return
         if end.after == partition.last and end.end > partition.last + 1:

@@ -36,7 +36,7 @@ class SinkTasks:
         self._writes: set[asyncio.Task[None]] = set()
 
     def fail(self, error: BaseException) -> None:
-        """End the sink: nothing more is started, and the position stays where it is."""
+        """End the sink: nothing more is started, and the committed position does not move."""
         self.failure = self.failure or error
         self.failed.set()
 
@@ -87,7 +87,7 @@ class OutputContext:
         partitions: How many its topic has.
         connector: What the partner wants to be sent.
         reader: Reads records of the output's topic.
-        destination: Takes batches; opened.
+        destination: Delivers batches; opened.
         faults: What is stopped, of all outputs.
         state: What sinks remember, of all outputs.
         producer: Writes rejected changes.
@@ -117,5 +117,5 @@ class OutputContext:
 
     @property
     def rejected_topic(self) -> str:
-        """The name of the topic of changes that the partner will never take."""
+        """The name of the topic of changes that the partner will never accept."""
         return f"{self.topic}.rejected"

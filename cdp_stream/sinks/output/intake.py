@@ -99,7 +99,7 @@ class Intake:
             except (UnreadableError, Fault) as error:
                 self._do_without(partition, record, error)
                 continue
-            if not progress.take(record.offset, change.connection, record.timestamp):
+            if not progress.admit(record.offset, change.connection, record.timestamp):
                 continue
             item = InFlight(change, partition.number, record.offset, record.key, record.value)
             if change.action == AUDIENCE_DELETE:
@@ -141,11 +141,11 @@ class Intake:
         if isinstance(why, Fault):
             message = orjson.loads(record.value)
             connection = message["connection"]
-            progress.read(record.offset)  # so that it goes on right here
-            # Not if it has been delivered before.
-            if progress.take(record.offset, connection, record.timestamp):
+            progress.read(record.offset)  # so that it resumes at this record
+            # It is not admitted if it was delivered before.
+            if progress.admit(record.offset, connection, record.timestamp):
                 self._pause_resume.fault(why, connection, message)
-        elif progress.take(record.offset, "", record.timestamp):
+        elif progress.admit(record.offset, "", record.timestamp):
             self._context.tasks.write(self._reject(partition.number, record, str(why)))
 
     async def _reject(self, number: int, record: Any, why: str) -> None:

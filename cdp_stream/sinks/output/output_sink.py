@@ -71,11 +71,11 @@ class OutputSink:
         return self._assignment.is_open
 
     def accept(self, partition: int, chunk: Chunk) -> None:
-        """Take a chunk over from the agent."""
+        """Accept a chunk of records from the agent."""
         self._assignment.accept(partition, chunk)
 
     async def release(self) -> None:
-        """Let requests under way be answered, commit that, and give the partitions up."""
+        """Wait for the answers to requests under way, commit, and release the partitions."""
         self._releases += 1
         self._assignment.close()
         async with self._pause_resume.lock:
@@ -106,7 +106,7 @@ class OutputSink:
         return True
 
     async def stop(self) -> None:
-        """Release everything, for good."""
+        """Release everything; the sink ends."""
         await self._context.tasks.finish_writes(DRAIN_S)
         await self.release()
         for unlisten in self._unlisten:
@@ -165,14 +165,14 @@ class OutputSink:
                         time.monotonic(), assignment.reached, self._pause_resume.fault
                     )
 
-    # -- what came of it ---------------------------------------------------------------------------
+    # -- outcomes of deliveries --------------------------------------------------------------------
 
     def delivered(self, items: Collection[InFlight]) -> None:
-        """The partner has taken these changes, or never will."""
+        """The partner has accepted these changes, or never will."""
         self._assignment.confirm(self._deletions.acted(items))
 
     def delivery_failed(self, fault: Fault, change: OutputChange[Any]) -> None:
-        """Stop what a fault stops; the list that was made for its connection may be gone."""
+        """Stop what a fault stops; the list made for its connection may have been deleted."""
         stopped = self._pause_resume.fault(fault, change.connection, change.message)
         if stopped and self._lists is not None:
             self._context.tasks.write(self._lists.forget(change))

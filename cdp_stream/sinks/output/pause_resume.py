@@ -1,4 +1,4 @@
-"""Stopping an output or one connection, and resuming it: by faults, and as `cdp.faults` has it."""
+"""Stops an output or one connection, and resumes it: by faults, and by records of `cdp.faults`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PauseResume:
     """Stops what a fault or an operator stops, and resumes it.
 
     Attributes:
-        lock: Held by whoever assigns or releases partitions, stops or resumes.
+        lock: Guards the assignment and release of partitions, stops and resumptions.
         changed: Set when `cdp.faults` may have changed, or a connection may go on.
     """
 
@@ -176,7 +176,7 @@ class PauseResume:
             log("output_connection_stopped", output=output, connection=connection)
         resumed = assignment.stopped_connections - stopped
         # What is in flight of one must have ended, which may take as long as `retry_for` where it
-        # is batched with others: meanwhile whatever else changes has to be heard.
+        # is batched with others: other changes must be applied meanwhile.
         self._resuming = self._pipeline.in_flight(resumed)
         resumed -= self._resuming
         for connection in sorted(resumed):
@@ -184,7 +184,7 @@ class PauseResume:
         await assignment.resume_connections(resumed)
         over, self._deletions_over = self._deletions_over, []
         await assignment.unblock(over)
-        # Asked again, for it may have faulted while something was awaited.
+        # Checked again: it may have had a fault during an await.
         if self._at_rest and assignment.is_open and not self._must_stop():
             self._at_rest = False
             await assignment.resume_output()

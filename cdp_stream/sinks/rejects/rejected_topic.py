@@ -1,4 +1,4 @@
-"""What was rejected, of the input or of one output: read, and known whether it was sent again."""
+"""The rejected records of the input or of one output, and which of them were sent again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of them.
+    """Selects rejected records.
 
     Attributes:
         reason: of the input's exactly this; of an output's, what the partner's answer contains.
@@ -69,8 +69,8 @@ class Selection:
     since: int | None = None
     places: frozenset[tuple[int, int]] = frozenset()
 
-    def takes(self, one: Rejected, *, in_words: bool) -> bool:
-        """Whether one is meant; `in_words` where reasons are a partner's."""
+    def matches(self, one: Rejected, *, in_words: bool) -> bool:
+        """Whether it selects a record; `in_words` where reasons are a partner's."""
         if self.places and (one.partition, one.offset) not in self.places:
             return False
         if self.since is not None and one.time < self.since:
@@ -104,17 +104,17 @@ class RejectedTopic:
         self._state = state
 
     def was_sent_again(self, one: Rejected) -> bool:
-        """Whether it has been."""
+        """Whether the record was sent again."""
         runs = self._state.sent_again(self.name, one.partition)
         return any(first <= one.offset <= last for first, last in runs)
 
     async def note_sent_again(self, number: int, offsets: Collection[int]) -> None:
-        """Remember that records of a partition were."""
+        """Remember that records of a partition were sent again."""
         runs = [*self._state.sent_again(self.name, number), *((one, one) for one in offsets)]
         await self._state.note_sent_again(self.name, number, _merged(runs))
 
     async def read(self, selection: Selection, take: Callable[[Rejected], None]) -> None:
-        """Pass on those that are meant, of each partition in their order."""
+        """Pass on the selected records, those of each partition in order."""
         for number in range(await self.partitions(self.name)):
             await self.read_partition(number, selection, take)
 
@@ -125,7 +125,7 @@ class RejectedTopic:
         take: Callable[[Rejected], None],
         start: int | None = None,
     ) -> None:
-        """Those of one partition, from an offset or from its beginning."""
+        """The records of one partition, from an offset or from its beginning."""
         in_words = self.output is not None
 
         def take_records(_number: int, records: list[Any]) -> None:
@@ -134,7 +134,7 @@ class RejectedTopic:
                 one = Rejected(
                     number, record.offset, at, record.key, record.value, tuple(record.headers)
                 )
-                if selection.takes(one, in_words=in_words):
+                if selection.matches(one, in_words=in_words):
                     take(one)
 
         starts = None if start is None else {number: start}

@@ -211,7 +211,7 @@ def input_judge(inputs: Mapping[str, Input] | None) -> Judge:
 
     def judge(one: Rejected, headers: Headers | None) -> str | None:
         if headers is not None and any(name in {ERASE, "time"} for name, _ in headers):
-            return one.reason  # it asked for more than a batch does, and in a wrong way
+            return one.reason  # a malformed request to erase, or time marker
         if headers is None or inputs is None:
             _, rejects = by_any.decode(one.value, one.key, (), wall_ms())
         else:

@@ -58,7 +58,7 @@ class SinkMetrics:
         self._latest: dict[str, OutputMetrics] = {}
 
     def of(self, output: str) -> OutputMetrics:
-        """Those of one output, each there at 0; they replace those that it had before."""
+        """The metrics of one output, each at 0; they replace its earlier ones."""
         latest = self._latest[output] = OutputMetrics(self, output)
         return latest
 
@@ -93,7 +93,7 @@ class OutputMetrics:
         self._retried.inc()
 
     def delivered(self, sent: int, rejected: int) -> None:
-        """Count what came of a delivery."""
+        """Count the outcome of a delivery."""
         self._sent.inc(sent)
         self._rejected.inc(rejected)
         if rejected:
@@ -131,8 +131,8 @@ class OutputMetrics:
     def forget(self) -> None:
         """Remove the gauges of an output that does not run here any more.
 
-        Whether it is stopped stays where others have replaced these: it may be defined so that it
-        cannot run.
+        The gauges of what is stopped stay if newer metrics have replaced these: the output may be
+        defined so that it cannot run.
         """
         metrics, output = self._metrics, self._output
         for gauge in (metrics.lag, metrics.oldest):

@@ -54,7 +54,7 @@ class OutputStatus:
             connection of it is stopped, `running` otherwise.
         since: When it was stopped, epoch ms; None while it runs.
         lag: Records in its topic that the partner has not confirmed, those included that wait for a
-            connection that is stopped; of these as many as its sink has counted lately.
+            connection that is stopped; of these as many as its sink counted last.
         oldest_unsent_ms: How long the oldest of them has waited; 0 when there is none.
         fault: The partner's words and what to do: of the output, else of its first connection.
         rejected: Records of its topic of rejects that were not sent again.
@@ -150,7 +150,7 @@ async def _waiting(
     observer.attach(consumer)
     await consumer.start()
     try:
-        # Before any is assigned, for that would disturb the question for the group's positions.
+        # Before any is assigned: an assignment would disturb the request for the group's positions.
         rejected = await _rejected(consumer, f"{topic}.rejected", state)
         tps = [TopicPartition(topic, number) for number in await partitions_of(consumer, topic)]
         if not tps:

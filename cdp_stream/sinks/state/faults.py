@@ -130,8 +130,8 @@ class Faults:
             await self.topic.put(key, record)
 
     async def end_lacks(self, output: str) -> list[str]:
-        """End the faults of an output that can run now, and of its connections, that were of what a
-        process lacked. A connection that lacks something still has its fault again with its next
+        """End the faults about what a process lacked, of an output that can run now and of its
+        connections. A connection that still lacks something gets its fault again with its next
         change.
 
         Returns:

@@ -106,7 +106,7 @@ class FollowedTopic:
         try:
             earlier = None
             if first is not None:
-                # Not waited for: what somebody answers to it must not come before the value.
+                # Not waited for: a record that reacts to it must not come before the value.
                 earlier = await self._producer.send(self._topic, orjson.dumps(first), **into)
             sent = await self._producer.send_and_wait(self._topic, written, **into)
             if earlier is not None:
@@ -119,7 +119,7 @@ class FollowedTopic:
         if sent.offset > self._offsets.get(key, -1):
             self._offsets[key] = sent.offset
             self._set(key, value)
-        else:  # somebody wrote later, and that has been read already
+        else:  # a later write of another process was read already
             self._set(key, self._read.get(key))
 
     def _set(self, key: str, value: Value | None) -> None:
@@ -149,7 +149,8 @@ class FollowedTopic:
                 continue
             self._offsets[key] = record.offset
             self._read[key] = value
-            # What we are just writing comes after whatever has been read, or is sorted in by `put`.
+            # While `put` writes a value of the key, that value counts; `put` then compares the
+            # offsets.
             if not self._unsure.get(key):
                 self._set(key, value)
 

@@ -105,7 +105,7 @@ _KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
 def decoded(
     key: bytes | None, value: bytes | None, check: Check
 ) -> tuple[str, dict[str, Any] | None]:
-    """The key of a record, and its value; None where that is gone.
+    """The key of a record, and its value; None for a tombstone.
 
     Raises:
         ValueError: It does not have the form of the topic's records; the message is the reason.

@@ -41,12 +41,12 @@ class Profile:
         self.row = Row(1)
         self.clock = 0
 
-    def takes(self, time: int, *values: Any, at: int | None = None) -> None:
+    def adds(self, time: int, *values: Any, at: int | None = None) -> None:
         """An event for each value, at the clock `at`, or the greatest time up to now."""
         for value in values:
-            self.takes_data(time, {"custom_attributes": {"v": value}}, at=at)
+            self.adds_data(time, {"custom_attributes": {"v": value}}, at=at)
 
-    def takes_data(self, time: int, data: dict[str, Any], at: int | None = None) -> None:
+    def adds_data(self, time: int, data: dict[str, Any], at: int | None = None) -> None:
         """One event with this data; says when it grows more than it said before it would."""
         self.clock = max(self.clock, time, at or 0)
         event = Event(time, "event", "play", "", data, None, None, 0)
@@ -80,7 +80,7 @@ def of(calculation: str, *timed: tuple[int, Any], window: Window = EVER) -> Any:
     """The value of an attribute right after these (time, value)."""
     profile = Profile(attribute(calculation, window))
     for time, value in timed:
-        profile.takes(time, value)
+        profile.adds(time, value)
     return profile.value()
 
 

@@ -33,7 +33,7 @@ def test_over_nothing_counts_are_nought_and_others_have_no_value(calculation, wi
 @pytest.mark.parametrize("calculation", ALL)
 def test_a_value_counts_up_to_its_greatest_age_and_not_a_millisecond_longer(calculation):
     profile = Profile(attribute(calculation, TEN))
-    profile.takes(100, 5)
+    profile.adds(100, 5)
     full, empty = OF_FIVE.get(calculation, 5), EMPTY.get(calculation, MISSING)
     assert [profile.value(at) for at in (100, 110, 111)] == [full, full, empty]
     assert profile.memory.next_change(profile.row, 100) == 111
@@ -50,7 +50,7 @@ def test_a_value_counts_up_to_its_greatest_age_and_not_a_millisecond_longer(calc
 @pytest.mark.parametrize(("time", "counts"), [(89, False), (90, True), (100, True)])
 def test_a_late_value_counts_while_it_is_in_the_window(calculation, time, counts):
     profile = Profile(attribute(calculation, TEN))
-    profile.takes(time, 5, at=100)
+    profile.adds(time, 5, at=100)
     assert (profile.row.slots != {}) == counts
     assert (profile.value() != EMPTY.get(calculation, MISSING)) == counts
 
@@ -63,7 +63,7 @@ def test_a_calendar_window_begins_with_its_first_instant_and_ends_before_its_las
     calculation, time, counts
 ):
     profile = Profile(attribute(calculation, Window(start=50, end=60, newest=0)))
-    profile.takes(time, 5, at=10_000)
+    profile.adds(time, 5, at=10_000)
     assert (profile.row.slots != {}) == counts
     assert profile.memory.next_change(profile.row, 10_000) == FOREVER
 
@@ -74,7 +74,7 @@ def test_a_calendar_window_begins_with_its_first_instant_and_ends_before_its_las
 def test_null_missing_and_endless_values_do_not_count(calculation, window, value):
     profile = Profile(attribute(calculation, window))
     data = {} if value is MISSING else {"custom_attributes": {"v": value}}
-    profile.takes_data(100, data)
+    profile.adds_data(100, data)
     assert profile.row.slots == {}
     assert profile.row.weight == 128
 
@@ -104,12 +104,12 @@ def test_sums_and_extremes_go_beyond_64_bits(window):
 
 def test_numbers_of_any_size_leave_a_sum_without_a_trace():
     profile = Profile(attribute("sum", TEN))
-    profile.takes(100, "1e-300", 0.25, 1e300)
-    profile.takes(105, 5)
+    profile.adds(100, "1e-300", 0.25, 1e300)
+    profile.adds(105, 5)
     assert profile.value(110) == 1e300
     assert profile.value(111) == 5
     profile.prunes(111)
-    profile.takes(112, 1)
+    profile.adds(112, 1)
     assert profile.value(112) == 6
     profile.prunes(115)
     assert profile.value(116) == 1
@@ -131,19 +131,19 @@ def test_extremes_of_numeric_text_are_numbers():
 def test_an_extreme_falls_back_on_the_next_best():
     profile = Profile(attribute("max", TEN))
     for time, value in [(100, 9), (102, 3), (104, 7), (106, 1)]:
-        profile.takes(time, value)
+        profile.adds(time, value)
     assert [profile.value(at) for at in (110, 111, 114, 115, 117)] == [9, 7, 7, 1, MISSING]
     assert profile.memory.next_change(profile.row, 106) == 111
-    profile.takes(103, 8, at=106)
+    profile.adds(103, 8, at=106)
     assert [profile.value(at) for at in (111, 113, 114)] == [8, 8, 7]
-    profile.takes(104, 7.5, 7.25, at=106)
+    profile.adds(104, 7.5, 7.25, at=106)
     assert [profile.value(at) for at in (113, 114, 115)] == [8, 7.5, 1]
 
 
 def test_an_equal_value_that_is_newer_lasts_longer():
     profile = Profile(attribute("min", TEN))
-    profile.takes(100, 1)
-    profile.takes(105, 1.0)
+    profile.adds(100, 1)
+    profile.adds(105, 1.0)
     assert profile.memory.next_change(profile.row, 105) == 116
 
 
@@ -159,7 +159,7 @@ def test_of_equally_frequent_values_the_first_in_order_of_text_wins():
 def test_the_most_frequent_gives_way_as_its_values_leave():
     profile = Profile(attribute("most_frequent", TEN))
     for time, value in [(100, "x"), (101, "x"), (102, "y"), (103, "x"), (104, "y"), (105, "z")]:
-        profile.takes(time, value)
+        profile.adds(time, value)
     expected = {105: "x", 110: "x", 111: "x", 112: "y", 114: "y", 115: "z", 116: MISSING}
     assert {at: profile.value(at) for at in expected} == expected
     profile.packs()
@@ -172,13 +172,13 @@ def test_the_most_frequent_gives_way_as_its_values_leave():
 
 def test_the_most_frequent_stays_while_others_leave():
     profile = Profile(attribute("most_frequent", TEN))
-    profile.takes(100, "a")
-    profile.takes(105, "b", "b")
+    profile.adds(100, "a")
+    profile.adds(105, "b", "b")
     profile.prunes(111)
     assert [profile.value(at) for at in (111, 115, 116)] == ["b", "b", MISSING]
 
 
-def test_values_are_told_apart_by_their_json():
+def test_values_differ_by_their_json():
     timed = [(1, 1), (2, 1.0), (3, "1"), (4, "a"), (5, "A"), (6, "a"), (7, True), (8, "true")]
     assert of("unique_values_count", *timed) == 7
     assert of("unique_list", *timed) == ["1", 1, 1.0, "A", "a", "true", True]
@@ -194,8 +194,8 @@ def test_a_list_has_the_first_hundred_and_the_count_all(window):
 
 def test_a_list_takes_back_what_it_had_no_place_for():
     profile = Profile(attribute("unique_list", TEN))
-    profile.takes(100, "0000")
-    profile.takes(101, *[f"{n:04}" for n in range(1, 102)])
+    profile.adds(100, "0000")
+    profile.adds(101, *[f"{n:04}" for n in range(1, 102)])
     assert profile.value(110)[-1] == "0099"
     assert profile.value(111)[-1] == "0100"
 
@@ -203,9 +203,9 @@ def test_a_list_takes_back_what_it_had_no_place_for():
 @pytest.mark.parametrize("calculation", ["unique_values_count", "unique_list"])
 def test_a_value_seen_again_stays_by_its_newest_time(calculation):
     profile = Profile(attribute(calculation, TEN))
-    profile.takes(100, "a", "b")
-    profile.takes(105, "a")
-    profile.takes(103, "a", at=105)
+    profile.adds(100, "a", "b")
+    profile.adds(105, "a")
+    profile.adds(103, "a", at=105)
     values = {110: ["a", "b"], 111: ["a"], 115: ["a"], 116: []}
     if calculation == "unique_values_count":
         values = {at: len(found) for at, found in values.items()}
@@ -216,9 +216,9 @@ def test_a_value_seen_again_stays_by_its_newest_time(calculation):
 @pytest.mark.parametrize("window", [Window(newest=0), TEN])
 def test_at_one_instant_the_earlier_read_is_first_and_the_later_last(window):
     profile = Profile(attribute("first_occurrence", window))
-    profile.takes(100, "a", "b")
-    profile.takes(95, "c", "d")
-    profile.takes(100, "e")
+    profile.adds(100, "a", "b")
+    profile.adds(95, "c", "d")
+    profile.adds(100, "e")
     assert profile.value() == "c"
     assert of("last_occurrence", (100, "a"), (100, "b"), (95, "c"), window=window) == "b"
 
@@ -226,14 +226,14 @@ def test_at_one_instant_the_earlier_read_is_first_and_the_later_last(window):
 def test_first_values_follow_each_other_out_of_the_window():
     profile = Profile(attribute("first_occurrence", TEN))
     for time, value in [(100, "a"), (104, "b"), (104, "c"), (108, "a")]:
-        profile.takes(time, value)
+        profile.adds(time, value)
     assert [profile.value(at) for at in (110, 111, 114, 115, 118)] == ["a", "b", "b", "a", "a"]
     profile.prunes(115)
     assert profile.value(118) == "a"
     assert profile.value(119) is MISSING
     times = Profile(attribute("first_occurrence_timestamp", TEN))
-    times.takes(104, 1)
-    times.takes(100, 1, 2, at=104)
+    times.adds(104, 1)
+    times.adds(100, 1, 2, at=104)
     assert [times.value(at) for at in (110, 111, 115)] == [100, 104, MISSING]
 
 
@@ -245,6 +245,6 @@ def test_lists_and_objects_are_values_as_they_are():
 def test_without_a_value_events_themselves_count():
     for calculation, value in {"count": 2, "first_occurrence_timestamp": 3}.items():
         profile = Profile(attribute(calculation, TEN, value=None))
-        profile.takes_data(3, {})
-        profile.takes_data(5, {})
+        profile.adds_data(3, {})
+        profile.adds_data(5, {})
         assert profile.value() == value

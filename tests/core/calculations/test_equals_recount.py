@@ -54,7 +54,7 @@ def test_the_value_and_its_next_change_are_those_of_a_recount(calculation, windo
             time = clock + amount if step == "event" else max(0, clock - amount)
             clock = max(clock, time)
             data = {} if value is MISSING else {"custom_attributes": {"v": value}}
-            profile.takes_data(time, data, at=clock)
+            profile.adds_data(time, data, at=clock)
             if value is not None and value is not MISSING:
                 read.append((time, value))
         elif step == "wait":

@@ -143,7 +143,7 @@ def test_a_removal_counts_whether_it_is_before_at_or_after_the_add():
         assert not abandoned(action("remove", at, "a"), action("add", 100, "a"))
 
 
-def test_products_are_told_apart_by_id_ignoring_case_and_those_without_one_are_one():
+def test_products_differ_by_id_ignoring_case_and_those_without_one_are_one():
     assert not abandoned(action("add", 100, "Straße"), action("remove", 101, "STRASSE"))
     assert not abandoned(action("add", 100, many(42, 1)), action("remove", 101, "42"))
     assert abandoned(action("add", 100, "a" * 100 + "x"), action("remove", 101, "a" * 100 + "y"))
@@ -464,7 +464,7 @@ def test_it_answers_as_the_rule_read_over_all_events_would(wait, closing, lookba
             if name == "promo"
             else action(name, at, *products)
         )
-        line.tell(f"w{place % len(lookbacks)}", one)
+        line.enter(f"w{place % len(lookbacks)}", one)
         if then == "store":
             line.store()
         if then == "prune":

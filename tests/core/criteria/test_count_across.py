@@ -163,7 +163,7 @@ def test_it_answers_as_a_count_of_everything_would(bounds, windows, steps):
     line = Timeline(counting(minimum, maximum, windows), truth, 100)
     for step, late, place, stored in steps:
         line.pass_to(line.at + step)
-        line.tell(f"w{place % len(windows)}", event("Play", line.at - late))
+        line.enter(f"w{place % len(windows)}", event("Play", line.at - late))
         if stored:
             line.store()
     line.pass_to(line.at + 15)

@@ -338,7 +338,7 @@ def test_it_answers_as_trying_every_chain_would(names, within, windows, steps):
     )
     for step, late, name, place, then in steps:
         line.pass_to(line.at + step)
-        line.tell(f"w{place % len(windows)}", event(name, line.at - late))
+        line.enter(f"w{place % len(windows)}", event(name, line.at - late))
         if then == "store":
             line.store()
         if then == "prune":

@@ -14,7 +14,7 @@ from cdp_stream.core.model.event import Batch, Event
 from cdp_stream.core.model.row import FOREVER, Row
 from tests.core.accounts import batch
 
-Told = tuple[str, Event]
+Entered = tuple[str, Event]
 """The workspace, and the event."""
 
 
@@ -24,19 +24,19 @@ class Timeline:
 
     Attributes:
         leaf: with `memories`, as planning.py makes it.
-        truth: what it should say of all events told, at an instant.
+        truth: the expected result for all events entered, at an instant.
         at: the clock.
     """
 
     leaf: Any
-    truth: Callable[[list[Told], int], bool]
+    truth: Callable[[list[Entered], int], bool]
     at: int
     row: Row = field(default_factory=lambda: Row(1))
-    told: list[Told] = field(default_factory=list)
+    entered: list[Entered] = field(default_factory=list)
 
-    def tell(self, workspace: str, event: Event, source: str = "ios") -> None:
+    def enter(self, workspace: str, event: Event, source: str = "ios") -> None:
         """An event comes, at the clock or late."""
-        self.told.append((workspace, event))
+        self.entered.append((workspace, event))
         of = batch(event, arrival=self.at, source=source)
         for memory in self.leaf.memories:
             if memory.workspace == workspace and reads(memory, event, source):
@@ -57,7 +57,7 @@ class Timeline:
         """Time passes; due instants fire."""
         while self.at < until:
             self.at += 1
-            before = self.truth(self.told, self.at - 1)
+            before = self.truth(self.entered, self.at - 1)
             now = self._agrees(self.at)
             assert before == now or self.row.due <= self.at, "the due instant is late"
             if self.row.due <= self.at:
@@ -80,7 +80,7 @@ class Timeline:
         return len(encoded)
 
     def _agrees(self, at: int) -> bool:
-        now = self.truth(self.told, at)
+        now = self.truth(self.entered, at)
         assert self.leaf.holds(self.row, at) is now
         return now
 
