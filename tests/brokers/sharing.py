@@ -1,6 +1,7 @@
 """One broker for all processes of a test run."""
 
 import fcntl
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -35,4 +36,6 @@ def shared(
                 fcntl.flock(gate, fcntl.LOCK_EX)
                 address.unlink()
                 fcntl.flock(gate, fcntl.LOCK_UN)
+                # The others' tests may take longer than a single test may, which a timer limits.
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 fcntl.flock(users, fcntl.LOCK_EX)
