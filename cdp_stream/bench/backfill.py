@@ -2,7 +2,8 @@
 
 A worker first applies the whole log under the reference definitions. Then it is started with one
 audience more, and 2,000 events a second begin to arrive: it reads the log anew for that audience,
-while the events' changes are timed on their way.
+while the events' changes are timed on their way. After a short log, live traffic goes
+on until enough changes came back for a percentile, for a minute at most.
 """
 
 from __future__ import annotations
@@ -98,11 +99,15 @@ async def _apply_all(settings: Settings, data: Path, events: int) -> None:
 async def _beside_live(
     settings: Settings, to: Publisher, worker: WorkerProcess, events: int, profiles: int
 ) -> tuple[float, tuple[float, float]]:
-    """Events a second of the backfill, and p50 and p99 of the live events' latency meanwhile."""
+    """Events a second of the backfill, and p50 and p99 of the live events' latency meanwhile.
+
+    After a short backfill, live traffic goes on until enough changes came back for a percentile.
+    """
     await worker.until(lambda found: found.get("cdp_ready", 0.0) > 0, _patience_s(events), _POLL_S)
     records = reference_load.stream(_MOST_LIVE_EVENTS, profiles, first=events)
     async with LiveTraffic(settings, to, records, LIVE_RATE) as live:
         rate = await _rate(worker, events)
+        await live.enough()
     return rate, live.percentiles()
 
 

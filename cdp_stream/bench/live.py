@@ -5,6 +5,7 @@ consumer's hands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -26,6 +27,7 @@ LIVE_RATE = 2_000
 """Events a second at which latency is measured."""
 _STEPS_A_SECOND = 100
 _LAST_S = 1.0
+_ENOUGH_WITHIN_S = 60.0
 _READY_S = 120.0
 _FEWEST = 100
 """Below that a percentile says nothing."""
@@ -69,6 +71,7 @@ class LiveTraffic:
             isolation_level="read_committed",
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_enough = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
@@ -91,6 +94,12 @@ class LiveTraffic:
         """Wait until all records are published."""
         await self._tasks[1]
 
+    async def enough(self) -> None:
+        """Wait until as many changes came back as percentiles need, for a minute at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENOUGH_WITHIN_S):
+                await self._has_enough.wait()
+
     def percentiles(self) -> tuple[float, float]:
         """p50 and p99, ms.
 
@@ -112,6 +121,8 @@ class LiveTraffic:
             if event_id in self._sent_at:
                 sent_at = self._sent_at.pop(event_id)
                 self._taken.append((time.perf_counter() - sent_at) * 1000)
+                if len(self._taken) == _FEWEST:
+                    self._has_enough.set()
 
     async def _publish(self) -> None:
         started, number = time.perf_counter(), 0

@@ -101,16 +101,16 @@ async def test_a_position_up_to_the_end_is_fine_and_one_beyond_it_is_told(change
 
 
 async def test_a_broker_that_does_not_answer_is_told_in_time_and_what_to_look_at():
-    async def keep_silent(_reader, writer):
-        await silence.wait()
-        writer.close()
-
-    silence = asyncio.Event()
-    async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
+    silent = []  # connections that nobody reads
+    accept = asyncio.start_server(lambda _, writer: silent.append(writer), "127.0.0.1", 0)
+    async with await accept as server:
         host, port = server.sockets[0].getsockname()
         client = {"bootstrap_servers": f"{host}:{port}"}
         with pytest.raises(BrokerError) as raised:
             await find_lost_positions(client, "log", {2: 6, 0: 1}, answers_within_s=0.5)
-        silence.set()
+    for writer in silent:
+        writer.close()
+        await writer.wait_closed()
+    assert silent
     assert "did not tell within 0.5 s how far log reaches, partitions 0, 2" in str(raised.value)
     assert "min.insync.replicas" in str(raised.value)

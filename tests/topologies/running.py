@@ -146,9 +146,11 @@ class Running:
             consumer.assign([tp])
             await consumer.commit({tp: offset})
 
-    async def count(self, suffix: str) -> int:
-        """End offsets of a topic, added up."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers)
+    async def count(self, suffix: str, isolation: str = "read_uncommitted") -> int:
+        """End offsets of a topic, as readers of this isolation see them, added up."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.brokers, isolation_level=isolation
+        )
         await consumer.start()
         try:
             topic = self.settings.topic(suffix)
