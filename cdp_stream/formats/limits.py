@@ -44,5 +44,8 @@ REJECTED_BYTES: Final = 4 * 1024 * 1024
 its batch around it.
 """
 
+MESSAGE_BYTES: Final = 1_000_000
+"""How large a message of an output may be: a topic takes 1,048,588 bytes at Kafka's defaults."""
+
 DETAIL_CHARACTERS: Final = 4096
 """How long a reject's detail may grow; it travels in a header."""

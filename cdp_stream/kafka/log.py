@@ -200,6 +200,7 @@ class Tallied:
 
     Args:
         fact: Its name.
+        kind: Name of the value that says of which kind.
         level: Its level.
         now: A monotonic clock, seconds.
         facts: What each line says beside the kind and the count.
@@ -209,11 +210,13 @@ class Tallied:
         self,
         fact: str,
         *,
+        kind: str = "reason",
         level: int = logging.WARNING,
         now: Callable[[], float] = time.monotonic,
         **facts: Any,
     ) -> None:
         self._fact = fact
+        self._kind = kind
         self._level = level
         self._now = now
         self._facts = facts
@@ -235,4 +238,5 @@ class Tallied:
             if told_at is None or now - told_at >= _TALLIED_S:
                 self._told_at[kind] = now
                 del self._untold[kind]
-                log(self._fact, level=self._level, reason=kind, count=count, **self._facts)
+                said = {self._kind: kind, "count": count, **self._facts}
+                log(self._fact, level=self._level, **said)

@@ -85,6 +85,17 @@ class Metrics:
             ["output"],
             registry=registry,
         )
+        self._oversized = Counter(
+            "cdp_output_oversized_total",
+            "Messages too large for Kafka, published without shared attributes or not at all",
+            ["output"],
+            registry=registry,
+        )
+        self._oversized_outputs = Tallied(
+            "output_messages_too_large",
+            kind="output",
+            next="share fewer or shorter attributes with it (docs/outputs.md, shared attributes)",
+        )
         self._slice_seconds = Histogram(
             "cdp_slice_evaluation_seconds", "Time to evaluate one slice of a chunk or of a tick",
             ["kind"], buckets=_SECONDS, registry=registry,
@@ -245,8 +256,9 @@ class Metrics:
         self._sampled.add(partition)
 
     def tell_rejects(self) -> None:
-        """Write to the log how many records were rejected, once they were a minute ago."""
+        """Write to the log what was rejected, or too large, since it was written a minute ago."""
         self._rejects.tell()
+        self._oversized_outputs.tell()
 
     def definitions_invalid(self, versions: int) -> None:
         """Note how many applied versions could not be used."""
@@ -275,6 +287,9 @@ class Metrics:
             self._forwarded.labels(output).inc(count)
         for output, count in effects.unidentified.items():
             self._unidentified.labels(output).inc(count)
+        for output, count in effects.oversized.items():
+            self._oversized.labels(output).inc(count)
+            self._oversized_outputs.note(output, count)
         self._changelog_rows.inc(len(effects.rows))
         if not effects.rejected:
             return

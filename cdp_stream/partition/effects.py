@@ -79,6 +79,8 @@ class Effects:
         changes: How many membership changes per ``(audience id, action)``, for the metrics.
         unidentified: How many messages per output id were for nobody, the profile having none of
             the identities that the connector accepts; for the metrics.
+        oversized: How many messages per output id were too large for Kafka with their shared
+            attributes: they are sent without them, attribute updates not at all; for the metrics.
         started: Ids of the connections that a switch of definitions made active.
         stopped: Ids of those that it made inactive, or removed.
         more: After a tick: due instants up to its limit are still waiting.
@@ -95,6 +97,7 @@ class Effects:
     implausible: dict[str, int] = field(default_factory=dict)
     changes: dict[tuple[str, str], int] = field(default_factory=dict)
     unidentified: dict[str, int] = field(default_factory=dict)
+    oversized: dict[str, int] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     more: bool = False

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from cdp_stream.core.change import ADD
 from cdp_stream.core.plan import InForce, Plan
-from cdp_stream.core.telling import Emission
+from cdp_stream.core.telling import ATTRIBUTE_UPDATE, Emission, Told
 from cdp_stream.core.transition import Catalog, Wired
 from cdp_stream.formats.definitions_row import PartitionDefinitions
+from cdp_stream.formats.limits import MESSAGE_BYTES
 from cdp_stream.formats.membership import encode_change, mpid_key, state_key
 from cdp_stream.formats.output import OutputEncoder
 from cdp_stream.formats.rejects import Reject, reject_headers
@@ -53,13 +54,27 @@ class Telling:
             counted = (change.audience_id, change.action)
             counts[counted] = counts.get(counted, 0) + 1
         effects.state.extend(state.items())
-        if changes.told:
-            encode = self._encoder.encode
-            effects.outputs += [
-                (told.connection.output, mpid_key(told.change.mpid), encode(told))
-                for told in changes.told
-            ]
+        for told in changes.told:
+            output, encoded = told.connection.output, self._encoder.encode(told)
+            if len(encoded) <= MESSAGE_BYTES:
+                effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
+            else:
+                self._without_attributes(told, effects)
         effects.unidentified = changes.unidentified
+
+    def _without_attributes(self, told: Told, effects: Effects) -> None:
+        """Tell without its shared attributes what is too large with them.
+
+        Of an attribute update nothing is left then. Nor is anything told where the settings of the
+        connection alone are too large.
+        """
+        output = told.connection.output
+        effects.oversized[output] = effects.oversized.get(output, 0) + 1
+        if told.change.action == ATTRIBUTE_UPDATE:
+            return
+        encoded = self._encoder.encode(told._replace(attributes={}))
+        if len(encoded) <= MESSAGE_BYTES:
+            effects.outputs.append((output, mpid_key(told.change.mpid), encoded))
 
     def rejects(self, record: Record, rejects: Sequence[Reject], effects: Effects) -> int:
         """Tell what of a record could not be used; returns how many bytes of it are handed back."""

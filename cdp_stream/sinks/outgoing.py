@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from cdp_stream.connectors.change import AUDIENCE_DELETE, OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Fault, Outcome
+from cdp_stream.kafka.delivery import without_value
+from cdp_stream.partition.effects import Rejected
 from cdp_stream.partition.room import Room
 from cdp_stream.sinks.deliveries import Deliveries
 from cdp_stream.sinks.destination import Destination
@@ -160,14 +163,24 @@ class Outgoing:
                 ("output", self._outlet.output.encode()),
                 ("offset", str(item.offset).encode()),
             ]
-            sent.append(
-                await self._outlet.producer.send(
-                    self._outlet.rejected, item.value, key=item.key, partition=item.partition,
-                    headers=headers,
-                )
-            )  # fmt: skip
-        if sent:
-            await asyncio.gather(*sent)
+            record = item.key, item.value, headers
+            sent.append((item.partition, record, await self._send_rejected(item.partition, record)))
+        await asyncio.gather(*(self._have_written(*one) for one in sent))
+
+    async def _send_rejected(self, partition: int, record: Rejected) -> Awaitable[Any]:
+        key, value, headers = record
+        topic = self._outlet.rejected
+        sent: Awaitable[Any] = await self._outlet.producer.send(
+            topic, value, key=key, partition=partition, headers=headers
+        )
+        return sent
+
+    async def _have_written(self, partition: int, record: Rejected, sent: Awaitable[Any]) -> None:
+        """Wait until a record is written; without its value where the topic takes none so large."""
+        try:
+            await sent
+        except MessageSizeTooLargeError:
+            await (await self._send_rejected(partition, without_value(record)))
 
     def _submit(self, batches: list[Batch]) -> None:
         for batch in batches:

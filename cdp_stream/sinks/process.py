@@ -30,7 +30,7 @@ from cdp_stream.core.definition import Account
 from cdp_stream.errors import BrokerError
 from cdp_stream.kafka.connection import client_settings
 from cdp_stream.kafka.contact import BrokerContact
-from cdp_stream.kafka.delivery import MAX_BATCH_BYTES
+from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, MOST_DELIVERING
 from cdp_stream.kafka.health import Health, serve
 from cdp_stream.kafka.log import log, set_up_logging
 from cdp_stream.kafka.topics import ensure_output_topics, ensure_topics
@@ -239,8 +239,9 @@ async def state_topics(
     client = client_settings(settings)
     async with AsyncExitStack() as stack:
         producer = AIOKafkaProducer(
-            **client, acks="all", max_batch_size=MAX_BATCH_BYTES, linger_ms=0
-        )
+            **client, acks="all", max_batch_size=MAX_BATCH_BYTES, linger_ms=0,
+            max_request_size=MOST_DELIVERING,  # whether a record is too large its topic decides
+        )  # fmt: skip
         await producer.start()
         stack.push_async_callback(producer.stop)
         topics = []

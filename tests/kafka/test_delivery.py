@@ -6,6 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from cdp_stream.errors import BrokerError
+from cdp_stream.formats.limits import MESSAGE_BYTES
 from cdp_stream.kafka.at_least_once import AtLeastOnceLane
 from cdp_stream.kafka.changelog import read_to_end
 from cdp_stream.kafka.delivery import MAX_BATCH_BYTES, OutputTopics
@@ -105,6 +106,14 @@ async def test_one_that_the_broker_refuses_is_delivered_without_its_value(delive
     assert (record.key, record.value) == (b"k", None)
     assert record.headers == [*headers, ("value_bytes", b"17000000")]
     assert delivered.positions == [8]
+
+
+async def test_the_largest_message_of_an_output_fits_into_a_topic_at_its_defaults(delivered):
+    message = (b"-9223372036854775808", b"x" * MESSAGE_BYTES)
+    delivered.lane.submit(Effects(memberships=[message]), 1)
+    await delivered.lane.drain()
+    (record,) = await delivered.read("memberships")
+    assert (record.key, record.value) == message
 
 
 async def test_a_failed_delivery_moves_no_position_and_is_told(delivered):

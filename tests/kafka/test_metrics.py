@@ -1,11 +1,13 @@
 """What the worker tells Prometheus: audiences, freshness, and a bound on how many there are."""
 
+import json
 from dataclasses import dataclass, field
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from cdp_stream.kafka.audience_metrics import NAMED_AUDIENCES, OTHER, AudienceMetrics
+from cdp_stream.kafka.log import set_up_logging
 from cdp_stream.kafka.metrics import Metrics
 from cdp_stream.partition.effects import Effects
 
@@ -159,3 +161,18 @@ def test_the_definitions_of_each_partition_are_told():
     assert registry.get_sample_value("cdp_definitions_invalid") == 2
     metrics.forget(0)
     assert values(registry, "cdp_definitions_version", "partition") == {"1": 0}
+
+
+def test_messages_too_large_are_counted_and_logged_by_output(capsys):
+    set_up_logging("info", "json")
+    metrics = Metrics()
+    metrics.applied(0, 1, 0.0, Effects(oversized={"crm": 2, "ads": 1}))
+    metrics.swept(0.0, Effects(oversized={"crm": 5}))
+    assert values(metrics.registry, "cdp_output_oversized_total", "output") == {
+        "crm": 7.0,
+        "ads": 1.0,
+    }
+    facts = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(fact["fact"], fact["output"], fact["count"]) for fact in facts] == [
+        ("output_messages_too_large", "crm", 2), ("output_messages_too_large", "ads", 1),
+    ]  # fmt: skip

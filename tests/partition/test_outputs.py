@@ -105,6 +105,29 @@ def test_only_accepted_identities_go_out_and_nobody_is_counted() -> None:
     assert effects.unidentified == {"list": 1, "log": 1}
 
 
+def test_a_message_too_large_for_kafka_goes_without_its_attributes() -> None:
+    names = tuple(f"a{number}" for number in range(9))
+    settings = {"list": "x" * 1_000_000}
+    heard = (LIST, replace(LOG, user_attributes=names))
+    deaf = Connection("played@deaf", "played", "deaf", settings=settings)
+    made = processor(account(*heard, deaf, row_limit=2_000_000), {})
+    for number, name in enumerate(names):
+        large = {name: ["x" * 500] * 240}
+        made.apply([sent(number, 7, 0, user_identities=MAIL, user_attributes=large)])
+    effects = made.apply([sent(10, 7, 0, "play")])
+    assert short(effects) == [("add", ":0", "a"), ("add", ":0", "ca")]
+    assert [one["user_attributes"] for one in told(effects)] == [{}, {}]
+    assert effects.oversized == {"log": 1, "deaf": 1}
+    # An update that says nothing would say that the profile has no attributes any more.
+    effects = made.apply([sent(11, 7, 0, user_attributes={"a0": ["y" * 500] * 240})])
+    assert (short(effects), effects.oversized) == ([], {"log": 1})
+    effects = made.apply([sent(12, 7, 0, user_attributes={"a0": 1})])
+    ((action, _, _),) = short(effects, "log")
+    (update,) = told(effects, "log")
+    assert (action, set(update["user_attributes"])) == ("attribute_update", set(names))
+    assert effects.oversized == {}
+
+
 def test_identities_come_and_go_while_the_profile_is_a_member() -> None:
     made = processor(account(LIST), {})
     made.apply([sent(0, 7, 0, "play")])

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from aiokafka.errors import MessageSizeTooLargeError
+
 from cdp_stream.connectors.change import OutputChange
 from cdp_stream.connectors.connector import Batching
 from cdp_stream.connectors.exchange import Outcome
@@ -30,6 +32,31 @@ class Partner:
         await self.may.wait()
         self.taken.append(len(changes))
         return Outcome()
+
+
+class Refuses(Partner):
+    """Never takes the first of a batch."""
+
+    async def deliver(self, changes: Sequence[OutputChange[Any]], stopping: Stopping) -> Outcome:
+        return Outcome({0: "no such user"})
+
+
+class Topic:
+    """Takes records of a thousand bytes at most."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[bytes | None, dict[str, bytes]]] = []
+
+    async def send(
+        self, _topic: str, value: bytes | None, *, headers: list[tuple[str, bytes]], **_where: Any
+    ) -> asyncio.Future[None]:
+        sent = asyncio.get_running_loop().create_future()
+        if len(value or b"") > 1_000:
+            sent.set_exception(MessageSizeTooLargeError())
+        else:
+            self.written.append((value, dict(headers)))
+            sent.set_result(None)
+        return sent
 
 
 def item(number: int, size: int) -> Taken:
@@ -71,3 +98,26 @@ async def test_few_large_changes_leave_no_room_until_the_partner_has_taken_them(
     outgoing.flush("a@out")
     await until_idle(outgoing)
     assert confirmed == list(range(1, 12))
+
+
+async def test_a_rejected_change_that_its_topic_does_not_take_is_written_without_its_value() -> (
+    None
+):
+    topic, confirmed = Topic(), list[int]()
+    outgoing = Outgoing(
+        Outlet(Refuses(), Batching(), None, topic, "rejected", "out"),  # type: ignore[arg-type]
+        Reports(
+            lambda _connection: True,
+            lambda items: confirmed.extend(one.offset for one in items),
+            never,
+            never,
+        ),
+        SinkMetrics().of("out"),
+    )
+    for number, size in ((1, 1_000), (2, 1_001)):
+        outgoing.add_alone(item(number, size))
+        await until_idle(outgoing)
+    assert confirmed == [1, 2]
+    (value, headers), (left_out, more) = topic.written
+    assert (value, headers["reason"], headers["offset"]) == (b"x" * 1_000, b"no such user", b"1")
+    assert (left_out, more["offset"], more["value_bytes"]) == (None, b"2", b"1001")
