@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from cdp_stream.cli.main import VERBS, main
 from cdp_stream.errors import CdpError, InputError, OutsideError, UsageError
 from cdp_stream.kafka.embedded import EmbeddedBroker
 from cdp_stream.kafka.probe import answers, free_port
+
+DEFINITIONS = str(Path(__file__).parents[2] / "examples/cdnow/definitions.yaml")
 
 
 def test_without_a_verb_the_verbs_are_listed(capsys):
@@ -52,6 +55,31 @@ def test_help_loads_neither_faust_nor_kafka():
 def test_wrong_usage_is_one_line_and_exits_2(words, line, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check MISSING",
+        "test MISSING",
+        "plan MISSING",
+        "apply --yes MISSING",
+        "import audience-sdk MISSING",
+        "worker --definitions MISSING",
+        "produce --events MISSING",
+        "replay --definitions MISSING --events MISSING",
+        "replay --definitions DEFINITIONS --events MISSING",
+        "members new --at 2026-03-01 --definitions DEFINITIONS --events MISSING",
+        "explain new 7 --at 2026-03-01 --definitions DEFINITIONS --events MISSING",
+    ],
+)
+def test_a_file_that_is_not_there_is_named_and_exits_1(words, capsys, tmp_path):
+    missing = str(tmp_path / "missing")
+    named = words.replace("MISSING", missing).replace("DEFINITIONS", DEFINITIONS)
+    assert main(named.split()) == 1
+    out, err = capsys.readouterr()
+    (problem,) = [line for line in (out + err).splitlines() if "No such file" in line]
+    assert missing in problem
 
 
 def test_settings_that_do_not_fit_each_other_are_shown_and_then_named(capsys, monkeypatch):
