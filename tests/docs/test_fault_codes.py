@@ -7,12 +7,12 @@ from tests.docs.console import ROOT
 
 
 def codes_in(tree):
-    """The third argument of each `Fault(...)`, and what is logged without one."""
+    """The third argument of each `Fault(...)` or `_fault(...)`, and what is logged without one."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         named = [one.value for one in node.keywords if one.arg == "code"]
-        if node.func.id == "Fault":
+        if node.func.id in {"Fault", "_fault"}:
             named += node.args[2:]
         elif node.func.id != "log":
             continue
