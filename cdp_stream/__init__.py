@@ -10,5 +10,13 @@ If you are here to read the code, start with:
 * ``kafka/runtime/partition_task.py``: the work of one partition in a worker, step by step.
 * ``../topologies/profiles.py``: the flow as a picture.
 
+Where single things are decided:
+
+* a window's edge: ``core/model/windows.py``;
+* a transaction: ``kafka/commit/exactly_once.py``;
+* what is sent to a partner again, and when: ``sinks/http/sender.py``;
+* a backfill: ``partition/backfill.py``, and when it reads: ``kafka/runtime/backfill_driver.py``;
+* a change of definitions: ``partition/definition_rollout.py``.
+
 The command line is the interface (docs/commands.md); modules may change between releases.
 """

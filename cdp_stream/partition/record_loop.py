@@ -174,8 +174,7 @@ class RecordLoop:
             size += 0 if mpid in touched else row.weight
             touched[mpid], due = row, row.due
             if due <= reached:
-                # Due instants fire before this record even if ticks lag; else a crash would change
-                # the order.
+                # Even where ticks lag: else a crash would change the order.
                 wake(row, reached, changes)
             refused = apply(row, batch, changes, reached)
             if row.clock == NEVER:
