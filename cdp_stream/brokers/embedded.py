@@ -150,7 +150,7 @@ class EmbeddedBroker:
             "the embedded broker", self._command(binary), log=self._directory / "log"
         )
         try:
-            # It reads its flags from variables such as LISTENER_URL too: it gets none of ours.
+            # Variables such as LISTENER_URL are flags to it, so it gets none of this process.
             self._child.start({"RUST_LOG": "warn"})
             wait_until_ready(self.bootstrap, timeout_s=timeout_s, is_alive=lambda: self.is_alive)
             if self._topics:

@@ -58,7 +58,7 @@ def disk_error(path: Path, reason: str) -> DiskError:
 
 @contextmanager
 def translated(path: Path, partition: int) -> Iterator[None]:
-    """Raise RocksDB's errors as errors of ours.
+    """Raise an error of this project for each error of RocksDB.
 
     Raises:
         StoreDamagedError: The partition's files are damaged.

@@ -32,7 +32,7 @@ def shared(
             try:
                 yield started
             finally:
-                # Nobody begins to use it now, and whoever uses it may come to an end.
+                # No process starts to use it now; the ones that use it may finish.
                 fcntl.flock(gate, fcntl.LOCK_EX)
                 address.unlink()
                 fcntl.flock(gate, fcntl.LOCK_UN)

@@ -29,7 +29,7 @@ class NetworkRunning(CdpRunning):
         return await self.count("memberships") >= count
 
     def keep_up(self, kafka):
-        """Start the newest worker again if it has given up, as whoever runs workers does."""
+        """Start the newest worker again if it has exited, as an operator does."""
         if self.workers[-1].poll() is not None:
             assert self.workers[-1].returncode == 3, self.log_of(self.workers[-1])
             self.start_through(kafka)

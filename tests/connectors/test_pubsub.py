@@ -1,4 +1,4 @@
-"""What a Pub/Sub topic is told, and what its answers come to."""
+"""The requests to a Pub/Sub topic, and what its answers mean."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What The Trade Desk is told, and what its answers come to."""
+"""The requests to The Trade Desk, and what its answers mean."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What X is told, and what its answers come to."""
+"""The requests to X, and what its answers mean."""
 
 import json
 from dataclasses import replace

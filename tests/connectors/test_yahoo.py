@@ -1,4 +1,4 @@
-"""What Yahoo is told, and what its answers come to."""
+"""The requests to Yahoo, and what its answers mean."""
 
 import json
 from hashlib import sha256

@@ -21,7 +21,7 @@ def oauth_header(request: Request, now: int, app: tuple[str, str], user: tuple[s
 
     Args:
         app: the app's key and secret.
-        user: the token and its secret of the user for whom the app acts.
+        user: token and secret of the user that the app acts for.
     """
     seed = f"{now} {request.method} {request.url} ".encode() + request.body
     nonce, timestamp = sha256(seed).hexdigest()[:32], str(now // 1000)

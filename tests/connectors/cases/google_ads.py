@@ -1,4 +1,4 @@
-"""What Google Ads is told, and what its answers come to."""
+"""The requests to Google Ads, and what its answers mean."""
 
 import json
 from hashlib import sha256
